@@ -1,0 +1,147 @@
+"""The service catalogue: what a run may touch, resolved once and pinned in the run's history.
+
+A request names a service (`tensafe-server`); everything addressable about it comes from settings. A run can
+touch only what is configured, and a change of settings does not move a run that has begun.
+"""
+
+from datetime import time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from temporalio import activity
+
+from activities.errors import UnknownService
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        message = f"{name!r} is not an IANA time zone"
+        raise ValueError(message) from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+Mitigation = Literal["rollback", "restart", "scale"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServiceMetrics(_Settings):
+    """PromQL of the figures a run reads; each must give one scalar or a one-element vector."""
+
+    error_rate: str | None = Field(default=None, description="Share of failed requests, 0 to 1.")
+    p95_latency: str | None = Field(default=None, description="Seconds.")
+    saturation: str | None = Field(default=None, description="Use of the busiest resource, 0 to 1.")
+    request_rate: str | None = Field(default=None, description="Requests per second.")
+
+
+class IncidentPolicy(_Settings):
+    """How far a run goes by itself in an incident, and its clocks (runbook 2.1, 2.2)."""
+
+    mitigation: Literal["auto", "approve"] = Field(
+        default="auto",
+        description="auto: do what the facts clearly ask for. approve: always ask the commander first.",
+    )
+    safe_default: Mitigation | Literal["none"] = Field(
+        default="none",
+        description="What is done when nobody answers, even after escalation.",
+    )
+    decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    recent_rollout: timedelta = Field(
+        default=timedelta(hours=1), description="A rollout younger than this is suspected first."
+    )
+    max_mitigations: int = Field(default=3, ge=1, le=10)
+    scale_to: int = Field(default=10, ge=1, description="Replicas of mitigation C.")
+    saturated_above: float = Field(default=0.85, gt=0, le=1)
+    steady_for: timedelta = Field(
+        default=timedelta(minutes=1), description="Health must hold this long to count as restored."
+    )
+    verify_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    assess_within: timedelta = Field(default=timedelta(minutes=5))
+    acknowledge_within: timedelta = Field(default=timedelta(minutes=15))
+    mitigate_within: timedelta = Field(default=timedelta(minutes=15))
+    stabilise_within: timedelta = Field(default=timedelta(minutes=30))
+    logs_since: timedelta = Field(default=timedelta(hours=1))
+    metrics_since: timedelta = Field(default=timedelta(hours=2))
+    close_reminder: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0))
+    post_mortem_at: time = Field(default=time(10, 0), description="Tomorrow, in the service's time zone.")
+
+
+class Service(_Settings):
+    """One service of the catalogue."""
+
+    name: str = ""
+    namespace: str = "tensafe"
+    deployment: str
+    container: str | None = Field(default=None, description="Where the image is; the only container otherwise.")
+    selector: str = Field(description="Label selector of its pods, for example `app=tensafe`.")
+    health_url: str
+    hpa: str | None = None
+    scaled_object: str | None = None
+    time_zone: TimeZone = "UTC"
+    status_component: str = Field(default="api", description="Component of the status page.")
+    on_call: str = Field(default="primary", description="On-call rotation that is paged.")
+    channel: str = Field(default="#incidents", description="Chat channel of its incidents.")
+    stakeholders: tuple[str, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
+    metrics: ServiceMetrics = ServiceMetrics()
+    incident: IncidentPolicy = IncidentPolicy()
+
+
+class ApprovalPolicy(_Settings):
+    """Whose word counts: public keys of the gateways that authenticate people (design, rule 6)."""
+
+    public_keys: tuple[str, ...] = Field(default=(), description="Ed25519 public keys, base64, any may sign.")
+    allow_unsigned: bool = Field(default=False, description="Sandbox only: accept what no gateway signed.")
+    roles: dict[str, tuple[str, ...]] = Field(
+        default={
+            "mitigate": ("commander", "on-call", "engineering-lead"),
+            "close": ("commander", "on-call", "engineering-lead"),
+        },
+        description="Which roles may decide what.",
+    )
+    signature_valid_for: timedelta = Field(default=timedelta(minutes=15))
+
+
+class ResolveService(BaseModel):
+    """Which service a run is about."""
+
+    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
+
+
+class Resolved(BaseModel):
+    """What settings said when the run began."""
+
+    service: Service
+    approvals: ApprovalPolicy
+
+
+class Catalogue:
+    """Reads the settings' service catalogue; runs as a local activity, so the answer is pinned in history."""
+
+    def __init__(self, services: dict[str, Service], approvals: ApprovalPolicy) -> None:
+        self._services = {name: s.model_copy(update={"name": name}) for name, s in services.items()}
+        self._approvals = approvals
+
+    @activity.defn(name="catalogue.resolve")
+    def resolve(self, request: ResolveService) -> Resolved:
+        """Look a service up.
+
+        Raises:
+            UnknownService: no such service, or none named where there are several; lists the known ones.
+
+        """
+        known = ", ".join(sorted(self._services)) or "none: add [services.NAME] to runbooks.toml"
+        if request.service is None:
+            if len(self._services) == 1:
+                return Resolved(service=next(iter(self._services.values())), approvals=self._approvals)
+            message = f"service: required, since there are several. Known services: {known}"
+            raise UnknownService(message)
+        if request.service not in self._services:
+            message = f"service: {request.service!r} is not in the catalogue. Known services: {known}"
+            raise UnknownService(message)
+        return Resolved(service=self._services[request.service], approvals=self._approvals)

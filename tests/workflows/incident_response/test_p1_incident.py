@@ -1,0 +1,406 @@
+"""P1Incident with the time-skipping server: what it decides, whom it asks, and what it never does twice."""
+
+import asyncio
+import base64
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.catalogue import ApprovalPolicy, IncidentPolicy
+from activities.records import Alert
+from tests.workflows.conftest import Working
+from tests.workflows.world import World
+from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request, P1Result
+from workflows.shared.approval import Decision
+from workflows.shared.runbook import Note, RunStatus
+from workflows.shared.signing import sign
+
+CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")
+
+
+def firing(starts_at: datetime | None = None) -> Alert:
+    return Alert(
+        source="alertmanager", fingerprint="f00", name="TensafeServerDown",
+        starts_at=starts_at or datetime(2026, 2, 4, 3, tzinfo=UTC), annotations={"summary": "API down"},
+    )  # fmt: skip
+
+
+async def start(client: Client, queue: str, request: P1Request | None = None) -> WorkflowHandle[P1Incident, P1Result]:
+    return await client.start_workflow(
+        P1Incident.run, request or P1Request(alert=firing()), id=f"p1-{uuid4()}", task_queue=queue
+    )
+
+
+async def until(handle: WorkflowHandle[P1Incident, P1Result], waiting_for: str) -> RunStatus:
+    for _ in range(2000):
+        status: RunStatus = await handle.query(P1Incident.status)
+        if status.waiting_for == waiting_for:
+            return status
+        await asyncio.sleep(0.02)
+    pytest.fail(f"never waited for {waiting_for}: {status.model_dump_json(indent=1)}")
+
+
+async def close(handle: WorkflowHandle[P1Incident, P1Result]) -> P1Result:
+    await until(handle, "close")
+    await handle.execute_update(P1Incident.close, CLOSING)
+    return await handle.result()
+
+
+def texts(status: RunStatus) -> str:
+    return "\n".join(entry.text for entry in status.entries)
+
+
+async def test_a_bad_release_is_rolled_back_and_everything_is_told_once(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        result = await close(handle)
+    assert result.outcome == "closed"
+    assert result.mitigations == ["rollback"]
+    assert [request.to_revision for request in world.done("kubernetes.undo_rollout")] == [1]
+    assert not world.done("kubernetes.restart_rollout") + world.done("kubernetes.scale")
+    for once in ("records.acknowledge_alert", "records.create_incident", "paging.page", "paging.resolve",
+                 "records.close_incident", "records.schedule_post_mortem", "slack.schedule"):  # fmt: skip
+        assert len(world.done(once)) == 1, once
+    assert [request.status for request in world.done("statuspage.update")] == ["Identified", "Resolved"]
+    keys = [request.effect.key for _, request in world.effects]
+    assert len(keys) == len(set(keys))
+    incident = world.done("records.create_incident")[0]
+    assert incident.title == "API down"
+    assert incident.commander == "oncall@tensafe.io"
+
+
+async def test_the_post_mortem_is_tomorrow_at_ten_in_the_services_zone(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await close(handle)
+        closed_at = (await handle.describe()).close_time
+    (scheduled,) = world.done("records.schedule_post_mortem")
+    assert closed_at is not None
+    local = scheduled.scheduled_for.astimezone(__import__("zoneinfo").ZoneInfo("Europe/Berlin"))
+    assert (local.hour, local.minute) == (10, 0)
+    assert local.date() == closed_at.astimezone(local.tzinfo).date() + timedelta(days=1)
+    draft = next(r for r in world.done("evidence.store_document") if r.name == "post-mortem.md")
+    assert "Rolled back to v1.2.3" in draft.content
+    assert "Bad release v1.2.4" in draft.content
+
+
+async def test_crash_loops_without_a_rollout_are_restarted(working: Working, client: Client) -> None:
+    world = World()
+    world.break_down()
+    async with working(world.activities()) as queue:
+        result = await close(await start(client, queue))
+    assert result.mitigations == ["restart"]
+
+
+async def test_saturation_with_healthy_pods_is_scaled(working: Working, client: Client) -> None:
+    world = World()
+    world.healthy = False
+    world.saturation = 0.97
+    async with working(world.activities()) as queue:
+        result = await close(await start(client, queue))
+    assert result.mitigations == ["scale"]
+    assert world.done("kubernetes.scale")[0].replicas == 10
+
+
+async def test_a_healthy_service_is_left_alone(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        result = await close(await start(client, queue, P1Request()))
+    assert result.mitigations == []
+    assert not [name for name, _ in world.effects if name.startswith("kubernetes.")]
+
+
+async def test_what_is_unclear_is_asked_and_the_answer_is_done(working: Working, client: Client) -> None:
+    world = World()
+    world.healthy = False
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "decide mitigation-1")
+        (question,) = status.questions
+        assert set(question.options) == {"restart", "scale", "none"}
+        decision = Decision(who="ada", role="commander", question=question.id, choice="restart", subject=question.subject)
+        await handle.execute_update(P1Incident.decide, decision)
+        result = await close(handle)
+    assert result.mitigations == ["restart"]
+
+
+async def test_policy_approve_asks_even_when_it_is_clear(working: Working, client: Client) -> None:
+    world = World(IncidentPolicy(mitigation="approve"))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        (question,) = (await until(handle, "decide mitigation-1")).questions
+        assert question.recommended == "rollback"
+        assert not world.done("kubernetes.undo_rollout")
+        await handle.execute_update(
+            P1Incident.decide, Decision(who="ada", role="on-call", question=question.id, choice="rollback")
+        )
+        result = await close(handle)
+    assert result.mitigations == ["rollback"]
+
+
+async def test_no_answer_escalates_once_and_takes_the_safe_default(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = World(IncidentPolicy(mitigation="approve", safe_default="rollback"))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "decide mitigation-1")
+        await time_skipping.sleep(timedelta(minutes=6))
+        assert [request.level for request in world.done("paging.page")] == [1, 2]
+        assert not world.done("kubernetes.undo_rollout")
+        await time_skipping.sleep(timedelta(minutes=6))
+        result = await close(handle)
+    assert result.mitigations == ["rollback"]
+    assert [request.level for request in world.done("paging.page")] == [1, 2]
+
+
+async def test_a_failed_mitigation_is_not_tried_again(working: Working, client: Client) -> None:
+    world = World(IncidentPolicy(safe_default="rollback", verify_timeout=timedelta(minutes=1)))
+    world.cures = {"restart"}
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "decide mitigation-1")
+        assert "rollback" not in status.questions[0].options
+        await handle.execute_update(
+            P1Incident.decide, Decision(who="ada", role="commander", question="mitigation-1", choice="restart")
+        )
+        result = await close(handle)
+    assert result.mitigations == ["rollback", "restart"]
+
+
+async def test_never_more_mitigations_than_settings_allow(working: Working, client: Client) -> None:
+    world = World(IncidentPolicy(max_mitigations=1))
+    world.cures = set()
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "decide mitigation-1")
+        assert list(status.questions[0].options) == ["none"]
+        await handle.terminate()
+
+
+async def test_the_alert_resolving_by_itself_ends_the_question(working: Working, client: Client) -> None:
+    world = World(IncidentPolicy(mitigation="approve"))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "decide mitigation-1")
+        world.cure("restart")
+        await handle.signal(P1Incident.alert, firing().model_copy(update={"status": "resolved"}))
+        result = await close(handle)
+    assert result.mitigations == []
+    assert len(world.done("records.resolve_alert")) == 1
+
+
+async def test_a_new_firing_joins_and_an_old_one_is_ignored(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        await handle.signal(P1Incident.alert, firing())
+        assert (await handle.query(P1Incident.status)).waiting_for == "close"
+        world.break_down()
+        world.cures = {"restart"}
+        await handle.signal(P1Incident.alert, firing(datetime(2026, 2, 4, 5, tzinfo=UTC)))
+        await until(handle, "decide mitigation-1")
+        await handle.execute_update(
+            P1Incident.decide, Decision(who="ada", role="commander", question="mitigation-1", choice="restart")
+        )
+        result = await close(handle)
+        memo = await (await handle.describe()).memo()
+    assert len(world.done("records.create_incident")) == 1
+    assert len(world.done("records.acknowledge_alert")) == 2
+    assert result.mitigations == ["rollback", "restart"]
+    assert len(memo["episodes"]) == 2
+
+
+async def test_missed_deadlines_escalate_once_each_and_stop_nothing(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = World(IncidentPolicy(mitigation="approve", decision_timeout=timedelta(hours=5)))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "decide mitigation-1")
+        await time_skipping.sleep(timedelta(minutes=31))
+        status = await handle.query(P1Incident.status)
+        assert {clock.name for clock in status.clocks if clock.missed} == {"Mitigated", "Stable"}
+        assert [request.level for request in world.done("paging.page")] == [1, 2, 3]
+        await handle.execute_update(
+            P1Incident.decide, Decision(who="ada", role="commander", question="mitigation-1", choice="rollback")
+        )
+        result = await close(handle)
+    assert result.outcome == "closed"
+    assert "Investigating" in [request.status for request in world.done("statuspage.update")]
+
+
+async def test_an_outage_of_the_records_delays_nothing_and_loses_nothing(
+    working: Working, client: Client
+) -> None:
+    world = World()
+    world.bad_release()
+    world.down = {"records"}
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "close")
+        assert "Unavailable" in texts(status)
+        assert len(world.done("kubernetes.undo_rollout")) == 1
+        assert not world.done("records.create_incident")
+        world.down = set()
+        await close(handle)
+    assert len(world.done("records.create_incident")) == 1
+    assert len(world.done("records.acknowledge_alert")) == 1
+    assert len(world.done("records.close_incident")) == 1
+
+
+async def test_an_unreachable_cluster_is_put_before_a_person(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    world.down = {"kubernetes"}
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "decide mitigation-1")
+        assert list(status.questions[0].options) == ["none"]
+        assert any("pods: could not be read" in line for line in status.questions[0].evidence)
+        await handle.terminate()
+
+
+async def test_closing_is_refused_while_the_service_is_down(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        world.healthy = False
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(P1Incident.close, CLOSING)
+        assert "is not healthy" in str(refused.value.cause)
+        await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
+        assert (await handle.result()).outcome == "closed"
+
+
+async def test_who_may_not_is_refused_without_a_trace(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        before = len([event async for event in handle.fetch_history_events()])
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"role": "intern"}))
+        assert "Roles that may: commander" in str(refused.value.cause)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("close", {"who": "ada"})
+        events = [event async for event in handle.fetch_history_events()]
+        assert not [e for e in events[before:] if "UPDATE" in EventType.Name(e.event_type)]
+        await close(handle)
+
+
+async def test_only_signed_words_count_where_settings_say_so(working: Working, client: Client) -> None:
+    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    world = World(approvals=ApprovalPolicy(public_keys=(public,)))
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        now = (await handle.query(P1Incident.status)).now
+
+        def signed(by: Ed25519PrivateKey, workflow_id: str = handle.id, at: datetime = now) -> Closing:
+            word = CLOSING.model_copy(update={"issued_at": at})
+            signature = sign(word, by, workflow_id, handle.first_execution_run_id or "")
+            return word.model_copy(update={"signature": signature})
+
+        for bad, why in (
+            (CLOSING, "not signed"),
+            (signed(stranger), "fits none"),
+            (signed(key, workflow_id="another-run"), "fits none"),
+            (signed(key).model_copy(update={"resolution": "something else"}), "fits none"),
+            (signed(key, at=now - timedelta(hours=1)), "sign it anew"),
+        ):
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await handle.execute_update(P1Incident.close, bad)
+            assert why in str(refused.value.cause)
+        await handle.execute_update(P1Incident.close, signed(key))
+        assert (await handle.result()).outcome == "closed"
+
+
+async def test_notes_reach_the_timeline_and_the_record(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        await handle.execute_update(P1Incident.note, Note(who="ada", role="commander", text="DNS was fine"))
+        assert "DNS was fine" in texts(await handle.query(P1Incident.status))
+        await close(handle)
+    assert "DNS was fine" in [request.text for request in world.done("records.note_incident")]
+
+
+async def test_cancelling_says_so_everywhere_and_ends_cancelled(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as failure:
+            await handle.result()
+    assert isinstance(failure.value.cause, CancelledError)
+    assert [request.milestone for request in world.done("records.mark_incident")][-1] == "cancelled"
+
+
+async def test_plan_mode_changes_nothing_and_says_would(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue, P1Request(alert=firing(), dry_run=True))
+        result = await handle.result()
+        status = await handle.query(P1Incident.status)
+    assert result.outcome == "planned"
+    assert world.effects == []
+    assert "Roll back: would" in texts(status)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([{"service": "billing"}], "Known services: tensafe-server"),
+        ([{"servce": "tensafe-server"}], "servce: Extra inputs are not permitted"),
+        ([{"dry_run": "perhaps"}], "dry_run:"),
+        (["tensafe-server"], "input:"),
+        ([None], "null"),
+        ([{}, {}], "one JSON object"),
+    ],
+)
+async def test_bad_input_fails_at_once_and_touches_nothing(
+    working: Working, client: Client, given: list[object], says: str
+) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await client.start_workflow("P1Incident", args=given, id=f"p1-{uuid4()}", task_queue=queue)
+        with pytest.raises(WorkflowFailureError) as failure:
+            await handle.result()
+    cause = failure.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert cause.type == "InvalidInput"
+    assert says in cause.message
+    assert "perhaps" not in cause.message
+    assert world.effects == []
+
+
+async def test_an_empty_box_is_enough(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await client.start_workflow("P1Incident", id=f"p1-{uuid4()}", task_queue=queue)
+        typed: WorkflowHandle[P1Incident, P1Result] = client.get_workflow_handle_for(P1Incident.run, handle.id)
+        result = await close(typed)
+    assert result.service == "tensafe-server"

@@ -1,0 +1,73 @@
+"""`python -m workers`: run the procedures. Any number may run; SIGTERM lets running activities finish."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+
+import structlog
+from temporalio.worker import Interceptor
+
+from workers import settings as settings_module
+from workers import telemetry
+from workers.clients import connect, register_search_attributes
+from workers.settings import Settings, SettingsError
+from workers.wiring import wire
+from workers.worker import build
+
+_CONNECT_ATTEMPTS = 30
+
+
+async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -> None:
+    """Work until SIGTERM or SIGINT."""
+    log = structlog.get_logger("workers")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with wire(settings) as activities:
+        client = await _connect(settings, log)
+        if added := await register_search_attributes(client):
+            log.info("search attributes registered", added=added)
+        async with build(client, settings.temporal, activities, interceptors=interceptors):
+            log.info(
+                "worker started",
+                address=settings.temporal.address,
+                namespace=settings.temporal.namespace,
+                task_queue=settings.temporal.task_queue,
+            )
+            await stop.wait()
+            log.info("worker stopping", grace=str(settings.temporal.graceful_shutdown))
+    log.info("worker stopped")
+
+
+async def _connect(settings: Settings, log: structlog.stdlib.BoundLogger):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    runtime = telemetry.runtime(settings.observability)
+    for attempt in range(1, _CONNECT_ATTEMPTS + 1):
+        try:
+            return await connect(settings.temporal, runtime=runtime)
+        except RuntimeError:
+            if attempt == _CONNECT_ATTEMPTS:
+                raise
+            log.warning("Temporal does not answer yet", address=settings.temporal.address, attempt=attempt)
+            await asyncio.sleep(1)
+    raise AssertionError
+
+
+def main() -> int:
+    """Run a worker; 2 for wrong settings, 1 when Temporal doesn't answer."""
+    try:
+        settings = settings_module.load()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    telemetry.configure_logging(settings.observability)
+    try:
+        asyncio.run(serve(settings))
+    except RuntimeError as error:
+        structlog.get_logger("workers").error("Temporal does not answer", address=settings.temporal.address, why=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The workflow sandbox: procedures are checked for determinism, what they share is imported once."""
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        # Models and activity classes, with the clients they import: stateless, and far too slow to load per run.
+        "activities",
+        # The platform of the procedures; has no state of its own either.
+        "workflows.shared",
+        "workflows.incident_response.assessment",
+        "workflows.incident_response.diagnosis",
+        "workflows.incident_response.incident",
+        "workflows.incident_response.post_mortem",
+        "workflows.incident_response.severity",
+        "cryptography",
+        "annotated_types",
+    )
+)

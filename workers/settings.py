@@ -1,0 +1,245 @@
+"""Settings of everything that runs here: one `runbooks.toml`, overridden by `RUNBOOKS_*` in the environment.
+
+`RUNBOOKS_CONFIG` names the file (default `runbooks.toml` in the working directory; its absence is fine when the
+environment says it all). `RUNBOOKS_RECORDS__URL` overrides `[records] url`, and so on. Secrets belong into the
+environment, or into a file named by it; they are `SecretStr` and never shown.
+"""
+
+import os
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from activities.catalogue import ApprovalPolicy, Service
+
+
+class SettingsError(Exception):
+    """Settings are missing or wrong; the message names each field and never its value."""
+
+
+def _secret_from_file(value: object) -> object:
+    """Read `file:/run/secrets/x` where a secret is expected, as container platforms hand them over."""
+    if isinstance(value, str) and value.startswith("file:"):
+        try:
+            return Path(value.removeprefix("file:")).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            message = f"cannot read the secret's file: {error.strerror}"
+            raise ValueError(message) from None
+    return value
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_secret_from_file)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Temporal(_Section):
+    """Where Temporal is; TLS, API keys and profiles come from Temporal's own `TEMPORAL_*` environment."""
+
+    address: str = "127.0.0.1:7233"
+    namespace: str = "default"
+    task_queue: str = "runbooks"
+    ui_url: str = Field(default="http://127.0.0.1:8233", description="For links to runs.")
+    max_concurrent_activities: int = Field(default=40, ge=1)
+    max_cached_workflows: int = Field(default=500, ge=0)
+    graceful_shutdown: timedelta = timedelta(seconds=10)
+
+
+class Records(_Section):
+    """The operations records in PostgreSQL."""
+
+    url: Secret = SecretStr("postgresql://runbooks@127.0.0.1:5432/runbooks")
+    pool_size: int = Field(default=10, ge=1)
+
+
+class Kubernetes(_Section):
+    """Which cluster; in-cluster credentials are used where no kubeconfig is named and one runs inside."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+
+class Prometheus(_Section):
+    """Where metrics are read."""
+
+    url: str = "http://127.0.0.1:9090"
+
+
+class Slack(_Section):
+    """`records` keeps messages in the database; `slack` posts them."""
+
+    backend: Literal["records", "slack"] = "records"
+    token: Secret | None = None
+    base_url: str = "https://slack.com/api/"
+
+    @model_validator(mode="after")
+    def _needs_token(self) -> Self:
+        if self.backend == "slack" and self.token is None:
+            message = "token: required for the slack backend"
+            raise ValueError(message)
+        return self
+
+
+class Paging(_Section):
+    """`records` keeps pages in the database; `pagerduty` sends them to the Events API v2."""
+
+    backend: Literal["records", "pagerduty"] = "records"
+    routing_key: Secret | None = None
+    base_url: str = "https://events.pagerduty.com"
+
+    @model_validator(mode="after")
+    def _needs_key(self) -> Self:
+        if self.backend == "pagerduty" and self.routing_key is None:
+            message = "routing_key: required for the pagerduty backend"
+            raise ValueError(message)
+        return self
+
+
+class StatusPage(_Section):
+    """`records` keeps our own page in the database; `statuspage` is Atlassian's."""
+
+    backend: Literal["records", "statuspage"] = "records"
+    api_key: Secret | None = None
+    page_id: str | None = None
+    components: dict[str, str] = Field(default_factory=dict, description="Our component name → theirs, an ID.")
+    base_url: str = "https://api.statuspage.io"
+
+    @model_validator(mode="after")
+    def _needs_key(self) -> Self:
+        if self.backend == "statuspage" and (self.api_key is None or self.page_id is None):
+            message = "api_key and page_id: required for the statuspage backend"
+            raise ValueError(message)
+        return self
+
+
+class Evidence(_Section):
+    """Where logs, metrics and documents of incidents are kept."""
+
+    backend: Literal["files", "s3"] = "files"
+    directory: Path = Path("var/evidence")
+    bucket: str | None = None
+    prefix: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+
+    @model_validator(mode="after")
+    def _needs_bucket(self) -> Self:
+        if self.backend == "s3" and not self.bucket:
+            message = "bucket: required for the s3 backend"
+            raise ValueError(message)
+        return self
+
+
+class Webhook(_Section):
+    """The webhook's listener, and who may post."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    bearer_tokens: tuple[Secret, ...] = Field(default=(), description="Any of them opens; several ease rotation.")
+    basic_auth: dict[str, Secret] = Field(default_factory=dict, description="User → password.")
+    routes: Path = Path("routes.toml")
+    max_body: int = Field(default=1_048_576, ge=1024, description="Bytes.")
+
+
+class Gateway(_Section):
+    """What signs approvals on behalf of an authenticated person; a worker has none of it (design, rule 6)."""
+
+    private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
+
+
+class Observability(_Section):
+    """Logs and metrics of the workers and the webhook."""
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_address: str | None = Field(default=None, description="host:port of the Prometheus endpoint.")
+
+
+class Settings(BaseSettings):
+    """All of it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RUNBOOKS_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    temporal: Temporal = Temporal()
+    records: Records = Records()
+    kubernetes: Kubernetes = Kubernetes()
+    prometheus: Prometheus = Prometheus()
+    slack: Slack = Slack()
+    paging: Paging = Paging()
+    statuspage: StatusPage = StatusPage()
+    evidence: Evidence = Evidence()
+    webhook: Webhook = Webhook()
+    gateway: Gateway = Gateway()
+    observability: Observability = Observability()
+    approvals: ApprovalPolicy = ApprovalPolicy()
+    services: dict[str, Service] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file; the file is named by `RUNBOOKS_CONFIG`."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, toml
+
+    @cached_property
+    def directory(self) -> Path:
+        """What relative paths in the file are relative to."""
+        return config_file().resolve().parent
+
+    def path(self, relative: Path) -> Path:
+        """Resolve a path of the settings against the settings file."""
+        return relative if relative.is_absolute() else self.directory / relative
+
+
+def config_file() -> Path:
+    """Name the settings file."""
+    return Path(os.environ.get("RUNBOOKS_CONFIG", "runbooks.toml"))
+
+
+def explain(error: ValidationError) -> str:
+    """Say what is wrong with a model's input, a line a field, without the input's values."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
+def load() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: the named file does not exist or does not parse, or a field is wrong; says which.
+
+    """
+    file = config_file()
+    if "RUNBOOKS_CONFIG" in os.environ and not file.is_file():
+        message = f"RUNBOOKS_CONFIG names {file}, which does not exist"
+        raise SettingsError(message)
+    try:
+        return Settings()
+    except ValidationError as error:
+        message = f"{file}: {explain(error)}"
+        raise SettingsError(message) from None
+    except ValueError as error:  # tomllib: invalid TOML, with its line
+        message = f"{file}: {error}"
+        raise SettingsError(message) from None

@@ -1,0 +1,39 @@
+"""Builds the worker of all procedures; tests and the crash harness build the same one."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Interceptor, Worker
+
+from workers.interceptors import RunbookInterceptor
+from workers.registry import PROCEDURES
+from workers.runner import RUNNER
+from workers.settings import Temporal
+
+_EAGER_STEPS_PER_TASK = 12
+"""An assessment starts this many reads at once; started with the task's answer, they skip the server's queue."""
+
+
+def build(
+    client: Client,
+    settings: Temporal,
+    activities: Sequence[Callable[..., Any]],
+    *,
+    interceptors: Sequence[Interceptor] = (),
+) -> Worker:
+    """Build a worker on the settings' task queue; use it as an async context manager or `run` it."""
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[procedure.workflow for procedure in PROCEDURES],
+        activities=list(activities),
+        activity_executor=ThreadPoolExecutor(settings.max_concurrent_activities, thread_name_prefix="activity"),
+        max_concurrent_activities=settings.max_concurrent_activities,
+        max_cached_workflows=settings.max_cached_workflows,
+        max_eager_activity_reservations_per_workflow_task=_EAGER_STEPS_PER_TASK,
+        graceful_shutdown_timeout=settings.graceful_shutdown,
+        interceptors=[RunbookInterceptor(), *interceptors],
+        workflow_runner=RUNNER,
+    )

@@ -1,0 +1,392 @@
+"""P1 incident response (runbook 2.2): from an alert to a closed incident.
+
+The phases are clocks, not waits: work goes on as fast as the facts allow, and a deadline that is missed escalates once.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from activities.catalogue import Mitigation, Service
+from activities.errors import Refused
+from activities.health import HealthChecks, HealthRequest, SteadyRequest
+from activities.kubernetes import AwaitRollout, Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
+from activities.records import Alert
+from workflows.incident_response.assessment import Assessment
+from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
+from workflows.incident_response.incident import Incident
+from workflows.shared import policies
+from workflows.shared.approval import Question
+from workflows.shared.runbook import Clock, Note, Runbook, RunbookRequest
+from workflows.shared.signing import SignedWord
+
+BY_HAND = "none"
+_EPISODES_KEPT = 50
+
+
+class P1Request(RunbookRequest):
+    """Start a P1 incident; everything has a default where the catalogue has one service."""
+
+    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
+    title: str | None = Field(default=None, max_length=200, description="What the incident is called.")
+    commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
+    mitigation: Literal["auto", "approve"] | None = Field(
+        default=None, description="Overrides the service's policy for this run."
+    )
+    alert: Alert | None = Field(default=None, description="What started it; set by the webhook.")
+
+
+class P1Result(BaseModel):
+    """How the incident went."""
+
+    incident_id: str
+    service: str
+    outcome: Literal["closed", "planned"]
+    mitigations: list[Mitigation]
+    resolution: str = ""
+    root_cause: str = ""
+    acknowledged_after: timedelta | None = None
+    mitigated_after: timedelta | None = None
+    resolved_after: timedelta
+    evidence: list[str]
+
+
+class Closing(SignedWord):
+    """What closes an incident (step 12)."""
+
+    resolution: str = Field(min_length=1, max_length=5000)
+    root_cause: str = Field(min_length=1, max_length=5000)
+    force: bool = Field(default=False, description="Close although the service doesn't say it is healthy.")
+
+
+@workflow.defn
+class P1Incident(Runbook):
+    """Assess, mitigate, verify, inform, collect evidence, and wait for a person to close."""
+
+    SECTION = "2.2"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.incident: Incident
+        self._tried: list[Mitigation] = []
+        self._rounds = 0
+        self._ready = False
+        self._episodes: list[str] = []
+        self._resolutions = 0
+        self._fired_again = False
+        self._closing: Closing | None = None
+
+    @workflow.run
+    async def run(self, request: P1Request) -> P1Result:
+        """Follow 2.2 from the alert to the post-mortem.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue.
+
+        """
+        title = request.title or (request.alert.summary if request.alert else None)
+        service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
+        if title is None:
+            self.title = f"P1 incident on {service.name}"
+        self.incident = Incident(self, service, "P1", self.title, request.commander)
+        self._start_clocks(service)
+        try:
+            self._ready = True
+            return await self._respond(request, service)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                self.finish("cancelled")
+                await asyncio.shield(asyncio.create_task(self.incident.abandon()))
+            raise
+
+    async def _respond(self, request: P1Request, service: Service) -> P1Result:
+        self.phase("0 min: alert received")
+        opened = self.background(self.incident.open(request.alert))
+        if request.alert is not None:
+            self._joined(request.alert)
+        while True:
+            await self._restore(request, service)
+            await opened
+            await self._stabilise(service)
+            await self._investigate(service)
+            if self.dry_run:
+                return await self._end("planned")
+            if await self._wait_for_closing(service):
+                break
+        await self._resolve()
+        return await self._end("closed")
+
+    def _start_clocks(self, service: Service) -> None:
+        policy = service.incident
+        self.clock("Acknowledged", policy.acknowledge_within, self._late)
+        self.clock("Assessed", policy.assess_within, self._late)
+        self.clock("Mitigated", policy.mitigate_within, self._late)
+        self.clock("Stable", policy.stabilise_within, self._late)
+
+    async def _late(self, clock: Clock) -> None:
+        """Escalate a missed deadline, once; the public hears of an outage that lasts."""
+        await self.incident.escalate(f"deadline missed: {clock.name}")
+        if clock.name == "Mitigated":
+            await self.incident.status_page("2.2/7", "Investigating", "We are investigating an outage.")
+
+    # -- 0–15 minutes: assess and mitigate ---------------------------------------------------------------
+
+    async def _restore(self, request: P1Request, service: Service) -> None:
+        """Bring health back: assess, choose, act, verify; never the same twice."""
+        auto = (request.mitigation or service.incident.mitigation) == "auto"
+        while True:
+            diagnosis = await self._assess(service)
+            if diagnosis.healthy:
+                self.say("step", "The service says it is healthy: nothing to mitigate")
+            else:
+                await self._mitigate(diagnosis, service, auto=auto)
+            if self.dry_run or await self._verify(service):
+                return
+
+    async def _assess(self, service: Service) -> Diagnosis:
+        """Read what is broken and what changed (steps 3 to 5); decide as soon as it is clear."""
+        self.phase("0–5 min: initial assessment")
+        assessment = Assessment(self, service)
+        await assessment.first
+        diagnosis = self._diagnose(assessment.facts, service)
+        if not diagnosis.clear:
+            await assessment.rest
+            diagnosis = self._diagnose(assessment.facts, service)
+        self.met("Assessed")
+        return diagnosis
+
+    def _diagnose(self, facts: Facts, service: Service) -> Diagnosis:
+        return diagnose(facts, service.incident, set(self._tried), workflow.now())
+
+    async def _mitigate(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> None:
+        """Choose between A, B and C, and do it."""
+        self.phase("5–15 min: initial mitigation")
+        chosen = await self._choose(diagnosis, service, auto=auto)
+        if chosen is None:
+            self.say("decision", "Left to people: watching for health")
+            return
+        self._tried.append(chosen.mitigation)
+        # Read now: a rollback or restart takes the failing pods, and their logs, away within seconds.
+        name = f"logs-before-{chosen.mitigation}.txt"
+        self.background(self.incident.collect_logs(name, service.incident.logs_since, failing_only=True))
+        await self._apply(chosen, service)
+
+    async def _choose(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> Proposal | None:
+        first = diagnosis.first
+        allowed = len(self._tried) < service.incident.max_mitigations
+        if first is not None and diagnosis.clear and auto and allowed:
+            self.say("decision", f"Decided to {first.does}: {'; '.join(first.because)}")
+            return first
+        options = {p.mitigation: p.does for p in diagnosis.proposals} if allowed else {}
+        default = service.incident.safe_default
+        if self.dry_run:
+            self.say("decision", f"would ask the commander to choose: {', '.join([*options, BY_HAND])}")
+            return None
+        self._rounds += 1
+        resolutions = self._resolutions
+        answer = await self.ask(
+            Question(
+                id=f"mitigation-{self._rounds}",
+                title="Which mitigation?",
+                options={**options, BY_HAND: "nothing automatic: people mitigate"},
+                recommended=first.mitigation if first and diagnosis.clear and allowed else None,
+                default=default if default in options else BY_HAND,
+                kind="mitigate",
+                evidence=diagnosis.evidence,
+                timeout=service.incident.decision_timeout,
+            ),
+            escalate=self.incident.escalate,
+            until=lambda: self._resolutions > resolutions,
+        )
+        return diagnosis.find(answer.choice)
+
+    async def _apply(self, chosen: Proposal, service: Service) -> None:
+        target = {"namespace": service.namespace, "deployment": service.deployment}
+        effect = self.effect(chosen.mitigation)
+        match chosen.mitigation:
+            case "rollback":
+                work = self.attempt(
+                    "2.2/A", "Roll back", Kubernetes.undo_rollout,
+                    UndoRollout(**target, to_revision=chosen.to_revision or 0, effect=effect), policies.EFFECT,
+                )  # fmt: skip
+            case "restart":
+                work = self.attempt(
+                    "2.2/B", "Restart the pods", Kubernetes.restart_rollout,
+                    RestartRollout(**target, restarted_at=workflow.now(), effect=effect), policies.EFFECT,
+                )  # fmt: skip
+            case "scale":
+                work = self.attempt(
+                    "2.2/C", "Scale up", Kubernetes.scale,
+                    ScaleDeployment(**target, replicas=chosen.replicas or 1, effect=effect), policies.EFFECT,
+                )  # fmt: skip
+        await work
+
+    # -- 15–30 minutes: stabilise ------------------------------------------------------------------------
+
+    async def _verify(self, service: Service) -> bool:
+        """Wait for the rollout, then for health that holds (step 6)."""
+        policy = service.incident
+        lasting = policies.WAIT.lasting(policy.verify_timeout)
+        await self.attempt(
+            "2.2/6", "Rollout", Kubernetes.await_rollout,
+            AwaitRollout(namespace=service.namespace, deployment=service.deployment, timeout=policy.verify_timeout),
+            lasting,
+        )  # fmt: skip
+        health = await self.attempt(
+            "2.2/6", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ
+        )
+        if health is not None and health.healthy:
+            self._mitigated()
+        steady = await self.attempt(
+            "2.2/6", "Steady health", HealthChecks.steady,
+            SteadyRequest(url=service.health_url, steady_for=policy.steady_for,
+                          give_up_after=policy.steady_for + policy.verify_timeout),
+            policies.WAIT.lasting(policy.steady_for + policy.verify_timeout),
+        )  # fmt: skip
+        if steady is None or not steady.steady:
+            return False
+        self._mitigated()
+        return True
+
+    def _mitigated(self) -> None:
+        if self.clocks["Mitigated"].met_at is None:
+            self.met("Mitigated")
+            self.background(self.incident.reached("mitigated"))
+
+    async def _stabilise(self, service: Service) -> None:
+        """Tell the public and the stakeholders (steps 7 and 8)."""
+        self.phase("15–30 min: stabilisation")
+        if not self.dry_run:
+            self.met("Stable")
+        done = f"{', '.join(self._tried)} done" if self._tried else "no mitigation was needed"
+        await asyncio.gather(
+            self.incident.reached("stable"),
+            self.incident.status_page("2.2/7", "Identified", "Issue identified, implementing fix"),
+            self.incident.notify_stakeholders(
+                "P1 incident in progress, service restored, investigating root cause"
+            ),
+            self.incident.tell(f":large_green_circle: {service.name} is healthy again ({done}). Investigating."),
+        )
+
+    # -- 30+ minutes: root cause -------------------------------------------------------------------------
+
+    async def _investigate(self, service: Service) -> None:
+        """Keep logs and metrics, and write into the incident what is known (steps 9 to 11)."""
+        self.phase("30+ min: root cause investigation")
+        policy = service.incident
+        await asyncio.gather(
+            self.incident.collect_logs("logs.txt", policy.logs_since),
+            self.incident.export_metrics(policy.metrics_since),
+        )
+        kept = "\n".join(f"- {item}" for item in self.incident.evidence) or "- none"
+        await self.incident.note("runbook", f"{self.timeline.markdown()}\n\nEvidence:\n{kept}")
+
+    async def _wait_for_closing(self, service: Service) -> bool:
+        """Wait for a person to close, reminding; False when the alert has fired again."""
+        self._fired_again = False
+        self.wait_for("close")
+        await self.incident.tell(f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`")
+        while self._closing is None and not self._fired_again:
+            try:
+                await workflow.wait_condition(
+                    lambda: self._closing is not None or self._fired_again,
+                    timeout=service.incident.close_reminder,
+                    timeout_summary="reminder to close",
+                )
+            except asyncio.TimeoutError:
+                await self.incident.tell(f":alarm_clock: {self.incident.id} is still open")
+        self.wait_for("")
+        return self._closing is not None
+
+    # -- resolution --------------------------------------------------------------------------------------
+
+    async def _resolve(self) -> None:
+        """Close, tell, schedule the post-mortem (steps 12 to 14)."""
+        self.phase("Resolution")
+        closing = self._closing
+        assert closing is not None
+        self.say("decision", f"Closed: {closing.resolution}", who=f"{closing.who} ({closing.role})")
+        await self.incident.close(closing.who, closing.resolution, closing.root_cause)
+        await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
+
+    async def _end(self, outcome: Literal["closed", "planned"]) -> P1Result:
+        self.stop_clocks()
+        await self.settle()
+        self.finish(outcome)
+        started = workflow.info().start_time
+
+        def after(name: str) -> timedelta | None:
+            met = self.clocks[name].met_at
+            return met - started if met else None
+
+        return P1Result(
+            incident_id=self.incident.id,
+            service=self.incident.service.name,
+            outcome=outcome,
+            mitigations=self._tried,
+            resolution=self._closing.resolution if self._closing else "",
+            root_cause=self._closing.root_cause if self._closing else "",
+            acknowledged_after=after("Acknowledged"),
+            mitigated_after=after("Mitigated"),
+            resolved_after=workflow.now() - started,
+            evidence=[item.uri for item in self.incident.evidence],
+        )
+
+    # -- what people and alerts send ---------------------------------------------------------------------
+
+    @workflow.signal(name="alert", description="A firing or its end, from the webhook.")
+    async def alert(self, alert: Alert) -> None:
+        """Take the alert firing again (it joins this incident) or resolving."""
+        await workflow.wait_condition(lambda: self._ready)
+        if alert.status == "resolved":
+            self._resolutions += 1
+            self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
+            await self.incident.alert_resolved(alert)
+        elif alert.starts_at.isoformat() not in self._episodes:
+            self.say("signal", f"{alert.name} fires again: joins this incident")
+            self._joined(alert)
+            self._fired_again = True
+            await self.incident.acknowledge(alert)
+
+    def _joined(self, alert: Alert) -> None:
+        """Remember a firing where the webhook finds it, also after the run has closed."""
+        self._episodes = [*self._episodes, alert.starts_at.isoformat()][-_EPISODES_KEPT:]
+        workflow.upsert_memo({"episodes": self._episodes})
+
+    @workflow.update(name="close", description="Close the incident: resolution and root cause.")
+    async def close(self, closing: Closing) -> str:
+        """Take the closing of a person who may.
+
+        Raises:
+            Refused: the service doesn't say it is healthy, and `force` isn't set.
+
+        """
+        service = self.incident.service
+        health = await self.attempt(
+            "2.2/12", "Health before closing", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ
+        )
+        if not closing.force and (health is None or not health.healthy):
+            message = f"{service.name} is not healthy ({health or 'could not be asked'}): close with --force, or wait"
+            raise Refused(message)
+        if self._closing is None:
+            self._closing = closing
+        return f"{self.incident.id} is being closed"
+
+    @close.validator
+    def _check_closing(self, closing: Closing) -> None:
+        self.approvals.authorise(closing, "close")
+        if self.waiting_for != "close":
+            message = (
+                f"the incident can't be closed yet, the run is at: {self.timeline.phase}"
+                + (f". It waits for you to {self.waiting_for}" if self.waiting_for else "")
+            )
+            raise Refused(message)
+
+    async def noted(self, note: Note) -> None:
+        """Keep remarks in the incident's record too (step 11)."""
+        await workflow.wait_condition(lambda: self._ready)
+        await self.incident.note(f"{note.who} ({note.role})", note.text)

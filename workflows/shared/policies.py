@@ -1,0 +1,55 @@
+"""Timeouts and retries by name; a call site names one and invents none.
+
+Heartbeat timeouts are short because a dead worker is noticed only through them. Workers heartbeat for every
+activity that doesn't do it itself (`workers.interceptors`), so they bound the notice, not the work.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long one attempt may take, how soon its worker's death is noticed, and how it is retried.
+
+    Waiting for a worker is not bounded: after an outage of all workers the step is still to be done. Attempts are.
+    """
+
+    start_to_close: timedelta
+    retry: RetryPolicy
+    heartbeat: timedelta = timedelta(seconds=5)
+    schedule_to_close: timedelta | None = None
+
+    def lasting(self, longest: timedelta) -> "Policy":
+        """The same policy for work that may itself take up to `longest`."""
+        return replace(self, start_to_close=longest + timedelta(seconds=30))
+
+
+def _retries(first: timedelta, longest: timedelta, attempts: int) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=first, backoff_coefficient=2, maximum_interval=longest, maximum_attempts=attempts
+    )
+
+
+_MS = timedelta(milliseconds=1)
+_S = timedelta(seconds=1)
+
+READ = Policy(10 * _S, _retries(200 * _MS, 5 * _S, 4))
+"""Facts for a decision: better none in time than all too late."""
+
+EFFECT = Policy(15 * _S, _retries(500 * _MS, 15 * _S, 10))
+"""Something outside changes, and the run waits for it: worth a minute or two of trying."""
+
+RECORD = Policy(15 * _S, _retries(500 * _MS, 5 * _S, 4))
+"""Records and messages, the first tries: the run waits for them only this long."""
+
+PERSIST = Policy(15 * _S, _retries(10 * _S, 60 * _S, 1440), schedule_to_close=timedelta(days=1))
+"""Records and messages that the first tries didn't bring through: a day in the background, nobody waits."""
+
+COLLECT = Policy(timedelta(minutes=10), _retries(_S, 30 * _S, 5))
+"""Evidence: much to read, heartbeats while it does."""
+
+WAIT = Policy(timedelta(minutes=10), _retries(500 * _MS, 10 * _S, 10))
+"""Waits for something outside, heartbeating; use `.lasting()` with the wait's own limit."""

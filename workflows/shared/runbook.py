@@ -1,0 +1,383 @@
+"""What every procedure stands on: steps with a timeline, clocks, questions, notes, status.
+
+A procedure derives from `Runbook`, implements its own `run`, and reads like the runbook's page: what the platform
+needs (effect keys, summaries, timeline, degraded backends, search attributes) happens here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
+
+from activities.catalogue import Catalogue, Resolved, ResolveService, Service
+from activities.effects import Effect, is_effect
+from activities.errors import InvalidInput
+from workflows.shared import policies, search_attributes
+from workflows.shared.approval import Answer, Approvals, Decision, OpenQuestion, Question
+from workflows.shared.policies import Policy
+from workflows.shared.signing import SignedWord
+from workflows.shared.timeline import Entry, Kind, Timeline
+
+_Req = TypeVar("_Req", bound=BaseModel)
+_Res = TypeVar("_Res")
+
+
+class RunbookRequest(BaseModel):
+    """What every procedure accepts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requested_by: str = Field(
+        default="", max_length=200, description="Who starts it, and why it is theirs to; for the record."
+    )
+    dry_run: bool = Field(default=False, description="Plan mode: do everything but the effects.")
+
+
+class Clock(BaseModel):
+    """A deadline of the runbook."""
+
+    name: str
+    due_at: datetime
+    met_at: datetime | None = None
+    missed: bool = False
+
+
+class RunStatus(BaseModel):
+    """The run at a glance, as the `status` query answers it."""
+
+    section: str
+    procedure: str
+    title: str
+    phase: str
+    started_at: datetime
+    now: datetime
+    dry_run: bool
+    service: str = ""
+    severity: str = ""
+    incident_id: str = ""
+    outcome: str = ""
+    waiting_for: str = Field(default="", description="What only a person can do now, e.g. `close`.")
+    clocks: list[Clock]
+    questions: list[OpenQuestion]
+    entries: list[Entry]
+
+
+class Note(SignedWord):
+    """A person's remark for the timeline and the records."""
+
+    text: str = Field(min_length=1, max_length=10_000)
+
+
+class Runbook:
+    """Base of every procedure. Subclasses set `SECTION`, and call `begin` first in `run`."""
+
+    SECTION: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        self.approvals = Approvals()
+        self.clocks: dict[str, Clock] = {}
+        self.title = ""
+        self.service: Service | None = None
+        self.severity = ""
+        self.incident_id = ""
+        self.outcome = ""
+        self.waiting_for = ""
+        self.dry_run = False
+        self.actor = ""
+        self._keys: dict[str, int] = {}
+        self._watches: list[asyncio.Task[None]] = []
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # -- beginning ---------------------------------------------------------------------------------------
+
+    async def begin(self, request: RunbookRequest, *, title: str, service: str | None, severity: str = "") -> Service:
+        """Pin settings for the named service and make the run findable.
+
+        Raises:
+            InvalidInput: the catalogue doesn't have the service; lists those it has.
+
+        """
+        self.title = title
+        self.dry_run = request.dry_run
+        self.actor = request.requested_by or "not told"
+        try:
+            resolved: Resolved = await workflow.execute_local_activity_method(
+                Catalogue.resolve,
+                ResolveService(service=service),
+                start_to_close_timeout=timedelta(seconds=5),
+                summary="Pin the service's settings",
+            )
+        except FailureError as error:
+            # A local activity's failure arrives bare.
+            cause = error.cause if isinstance(error, ActivityError) else error
+            if isinstance(cause, ApplicationError) and cause.non_retryable:
+                raise InvalidInput(cause.message) from None
+            raise
+        self.service = resolved.service
+        self.approvals.policy = resolved.approvals
+        self.severity = severity
+        self.mark(
+            search_attributes.PROCEDURE.value_set(workflow.info().workflow_type),
+            search_attributes.SERVICE.value_set(resolved.service.name),
+            *([search_attributes.SEVERITY.value_set(severity)] if severity else []),
+        )
+        return resolved.service
+
+    # -- saying ------------------------------------------------------------------------------------------
+
+    def say(self, kind: Kind, text: str, *, section: str = "", who: str = "", seconds: float | None = None,
+            phase: str | None = None) -> None:  # fmt: skip
+        """Add to the timeline, and show it in the UI."""
+        entry = self.timeline.add(workflow.now(), kind, text, section=section, who=who, seconds=seconds)
+        if phase is not None:
+            entry.phase = phase
+        workflow.set_current_details(self.timeline.details(self._heading()))
+
+    def phase(self, name: str) -> None:
+        """Enter a phase of the runbook."""
+        if self.timeline.phase != name:
+            self.timeline.phase = name
+            self.say("phase", name)
+
+    def mark(self, *updates: SearchAttributeUpdate[Any]) -> None:
+        """Set search attributes."""
+        workflow.upsert_search_attributes(list(updates))
+
+    def finish(self, outcome: str) -> None:
+        """Set how the run ended, for people who search."""
+        self.outcome = outcome
+        self.mark(search_attributes.OUTCOME.value_set(outcome))
+
+    def wait_for(self, what: str) -> None:
+        """Show that only a person can bring the run on now; empty when that is over."""
+        self.waiting_for = what
+        key = search_attributes.WAITING_FOR
+        self.mark(key.value_set(what) if what else key.value_unset())
+        workflow.set_current_details(self.timeline.details(self._heading()))
+
+    def _heading(self) -> str:
+        plan = " — **plan only, nothing is changed**" if self.dry_run else ""
+        waiting = f"\n\n**Waiting for: {self.waiting_for}**" if self.waiting_for else ""
+        return f"### {self.title}{plan}{waiting}"
+
+    # -- doing -------------------------------------------------------------------------------------------
+
+    def effect(self, step: str) -> Effect:
+        """Give the identity of the next effect of that name."""
+        count = self._keys[step] = self._keys.get(step, 0) + 1
+        info = workflow.info()
+        name = step if count == 1 else f"{step}-{count}"
+        return Effect(
+            key=f"{info.workflow_id}/{info.first_execution_run_id}/{name}",
+            workflow_id=info.workflow_id,
+            run_id=info.run_id,
+            actor=self.actor,
+            dry_run=self.dry_run,
+        )
+
+    async def step(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
+                   policy: Policy) -> _Res:  # fmt: skip
+        """Run an activity as a step of the runbook.
+
+        Raises:
+            ActivityError: it failed for good; the timeline says so already.
+
+        """
+        phase, started = self.timeline.phase, workflow.now()
+        try:
+            result: _Res = await workflow.execute_activity_method(
+                method,
+                request,
+                start_to_close_timeout=policy.start_to_close,
+                schedule_to_close_timeout=policy.schedule_to_close,
+                heartbeat_timeout=policy.heartbeat,
+                retry_policy=policy.retry,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"{section} {title}",
+            )
+        except ActivityError as error:
+            if not _cancelled(error):
+                self.say("problem", f"{title}: {reason(error)}", section=section, phase=phase)
+            raise
+        acts = is_effect(method)
+        would = "would: " if acts and self.dry_run else ""
+        self.say(
+            "effect" if acts else "step",
+            f"{title}: {would}{result}",
+            section=section,
+            seconds=(workflow.now() - started).total_seconds(),
+            phase=phase,
+        )
+        return result
+
+    async def keep(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req) -> _Res | None:
+        """Write a record or a message that nobody waits for and that must not be lost.
+
+        None when the first tries fail; the timeline says so, the run goes on, and the same effect is tried in the
+        background for a day.
+        """
+        result = await self.attempt(section, title, method, request, policies.RECORD)
+        if result is None:
+            self.background(self.attempt(section, f"{title}, late", method, request, policies.PERSIST))
+        return result
+
+    async def attempt(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
+                      policy: Policy) -> _Res | None:  # fmt: skip
+        """Run a step that the run can do without: None when its backend fails, and the timeline says so."""
+        try:
+            return await self.step(section, title, method, request, policy)
+        except ActivityError as error:
+            if _cancelled(error):
+                raise
+            return None
+
+    def background(self, work: Coroutine[Any, Any, _Res]) -> "asyncio.Task[_Res]":
+        """Do something beside the main line; `settle` waits for all of it."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def settle(self) -> None:
+        """Wait for everything in the background, and for update handlers."""
+        while self._background:
+            await asyncio.gather(*self._background)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    # -- clocks ------------------------------------------------------------------------------------------
+
+    def clock(self, name: str, within: timedelta, missed: Callable[[Clock], Coroutine[Any, Any, None]]) -> None:
+        """Start a deadline counted from the run's start; `missed` is awaited once, and the work goes on."""
+        clock = self.clocks[name] = Clock(name=name, due_at=workflow.info().start_time + within)
+        self._watches.append(asyncio.create_task(self._watch(clock, missed)))
+
+    async def _watch(self, clock: Clock, missed: Callable[[Clock], Coroutine[Any, Any, None]]) -> None:
+        left = clock.due_at - workflow.now()
+        try:
+            await workflow.wait_condition(
+                lambda: clock.met_at is not None,
+                timeout=max(left, timedelta(milliseconds=1)),
+                timeout_summary=f"deadline: {clock.name}",
+            )
+        except asyncio.TimeoutError:
+            clock.missed = True
+            self.say("deadline", f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} missed")
+            self.background(missed(clock))
+
+    def met(self, name: str) -> None:
+        """Stop a deadline; the first time counts."""
+        clock = self.clocks[name]
+        if clock.met_at is None:
+            clock.met_at = workflow.now()
+            after = (clock.met_at - workflow.info().start_time).total_seconds()
+            late = " (late)" if clock.missed else ""
+            self.say("deadline", f"{clock.name} after {after:.1f} s{late}")
+
+    def stop_clocks(self) -> None:
+        """Stop all deadlines: the run ends."""
+        for task in self._watches:
+            task.cancel()
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    async def ask(self, question: Question, *, escalate: Callable[[str], Awaitable[None]],
+                  until: Callable[[], bool] = lambda: False) -> Answer:  # fmt: skip
+        """Ask a person; no answer in time escalates, and then takes the question's default.
+
+        `until` ends the question early when events have answered it.
+        """
+        shown = self.approvals.put(question)
+        self.wait_for(f"decide {question.id}")
+        self.say("decision", f"Asked: {question.title} ({', '.join(question.options)})")
+        try:
+            for last in (False, True):
+                try:
+                    await workflow.wait_condition(
+                        lambda: question.id in self.approvals.answers or until(),
+                        timeout=question.timeout,
+                        timeout_summary=f"{'default' if last else 'escalation'} of {question.id}",
+                    )
+                except asyncio.TimeoutError:
+                    if not last:
+                        shown.escalated = True
+                        self.say("deadline", f"No answer to {question.id} within {question.timeout}: escalating")
+                        await escalate(f"nobody has answered: {question.title}")
+                    continue
+                break
+            answer = self.approvals.answers.get(question.id)
+            if answer is None:
+                by = "events" if until() else "no answer"
+                answer = Answer(choice="none" if until() else question.default, by=by)
+                self.say("decision", f"{question.id}: {answer.choice} ({by})")
+            return answer
+        finally:
+            self.approvals.open.pop(question.id, None)
+            self.wait_for("")
+
+    # -- what people send and read -----------------------------------------------------------------------
+
+    @workflow.query(name="status", description="The run at a glance: phase, clocks, open questions, timeline.")
+    def status(self) -> RunStatus:
+        """Answer the `status` query."""
+        info = workflow.info()
+        return RunStatus(
+            section=self.SECTION,
+            procedure=info.workflow_type,
+            title=self.title,
+            phase=self.timeline.phase,
+            started_at=info.start_time,
+            now=workflow.now(),
+            dry_run=self.dry_run,
+            service=self.service.name if self.service else "",
+            severity=self.severity,
+            incident_id=self.incident_id,
+            outcome=self.outcome,
+            waiting_for=self.waiting_for,
+            clocks=list(self.clocks.values()),
+            questions=list(self.approvals.open.values()),
+            entries=self.timeline.entries,
+        )
+
+    @workflow.update(name="decide", description="Answer an open question of this run.")
+    async def decide(self, decision: Decision) -> Answer:
+        """Take a person's answer."""
+        answer = self.approvals.answer(decision)
+        because = f": {answer.reason}" if answer.reason else ""
+        self.say("decision", f"{decision.question}: {answer.choice}{because}", who=answer.by)
+        return answer
+
+    @decide.validator
+    def _check_decision(self, decision: Decision) -> None:
+        self.approvals.check(decision)
+
+    @workflow.update(name="note", description="Add a remark to this run's timeline and records.")
+    async def note(self, note: Note) -> str:
+        """Take a person's remark."""
+        self.say("note", note.text, who=f"{note.who} ({note.role})")
+        await self.noted(note)
+        return f"noted on {self.incident_id or workflow.info().workflow_id}"
+
+    @note.validator
+    def _check_note(self, note: Note) -> None:
+        self.approvals.authenticate(note)
+
+    async def noted(self, note: Note) -> None:
+        """Keep a remark beyond the timeline; procedures with a record override it."""
+
+
+def reason(error: ActivityError) -> str:
+    """Say why an activity failed, as its typed failure says it."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        return f"{cause.type or 'failed'}: {cause.message}"
+    return str(cause or error)
+
+
+def _cancelled(error: ActivityError) -> bool:
+    return isinstance(error.cause, CancelledError)

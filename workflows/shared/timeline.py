@@ -1,0 +1,62 @@
+"""The run's own account of what happened: kept in the run, shown in the Temporal UI, read by the auditor."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
+
+_MARKS: dict[str, str] = {
+    "phase": "▌", "step": "·", "effect": "→", "decision": "?", "note": "✎", "deadline": "⏱", "signal": "⚑", "problem": "⚠",
+}  # fmt: skip
+_SHOWN = 60
+
+
+class Entry(BaseModel):
+    """One line of the timeline."""
+
+    at: datetime
+    kind: Kind
+    phase: str = Field(description="Name of the phase it happened in.")
+    section: str = Field(default="", description="Section and step of the runbook, e.g. `2.2/3`.")
+    text: str
+    who: str = Field(default="", description="The person, where one acted.")
+    seconds: float | None = Field(default=None, description="How long the step took.")
+
+
+class Timeline:
+    """Entries in the order of their ends; grows by one line a step and is bounded only by the run's own length."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.phase = ""
+
+    def add(self, at: datetime, kind: Kind, text: str, *, section: str = "", who: str = "",
+            seconds: float | None = None) -> Entry:  # fmt: skip
+        """Append an entry in the current phase."""
+        entry = Entry(at=at, kind=kind, phase=self.phase, section=section, text=text, who=who, seconds=seconds)
+        self.entries.append(entry)
+        return entry
+
+    def markdown(self, *, shown: int | None = None) -> str:
+        """Render as Markdown, the latest `shown` entries or all."""
+        entries = self.entries if shown is None else self.entries[-shown:]
+        lines = []
+        if len(entries) < len(self.entries):
+            lines.append(f"_{len(self.entries) - len(entries)} earlier entries are in the history._\n")
+        lines.extend(_line(entry) for entry in entries)
+        return "\n".join(lines)
+
+    def details(self, heading: str) -> str:
+        """Render for the run's current details in the UI, which are bounded in size."""
+        return f"{heading}\n\n{self.markdown(shown=_SHOWN)}"
+
+
+def _line(entry: Entry) -> str:
+    if entry.kind == "phase":
+        return f"\n**{entry.at:%H:%M:%S} — {entry.text}**\n"
+    section = f" `{entry.section}`" if entry.section else ""
+    who = f" — {entry.who}" if entry.who else ""
+    took = f" _({entry.seconds:.1f} s)_" if entry.seconds is not None and entry.seconds >= 1 else ""
+    return f"- {entry.at:%H:%M:%S} {_MARKS[entry.kind]}{section} {entry.text}{who}{took}"
