@@ -64,7 +64,9 @@ def main() -> int:
     try:
         asyncio.run(serve(settings))
     except RuntimeError as error:
-        structlog.get_logger("workers").error("Temporal does not answer", address=settings.temporal.address, why=str(error))
+        structlog.get_logger("workers").error(
+            "Temporal does not answer", address=settings.temporal.address, why=str(error)
+        )
         return 1
     return 0
 

@@ -49,9 +49,7 @@ async def register_search_attributes(client: Client) -> list[str]:
 
     """
     namespace = client.namespace
-    present = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=namespace)
-    )
+    present = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
     missing = {
         key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
         for key in SEARCH_ATTRIBUTES

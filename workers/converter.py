@@ -44,9 +44,7 @@ class RunbookPayloadConverter(PydanticPayloadConverter, WithSerializationContext
         bound._in_workflow = isinstance(context, WorkflowSerializationContext)  # noqa: SLF001
         return bound
 
-    def from_payloads(
-        self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None
-    ) -> list[Any]:
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None) -> list[Any]:
         """Decode payloads.
 
         Raises:
@@ -59,7 +57,7 @@ class RunbookPayloadConverter(PydanticPayloadConverter, WithSerializationContext
             values = super().from_payloads(payloads, type_hints)
         except ValidationError as error:
             raise InvalidInput(explain(error)) from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the run must not stick
             message = f"the input is not a JSON object of this procedure's request ({type(error).__name__})"
             raise InvalidInput(message) from None
         for value, hint in zip(values, type_hints or [], strict=False):

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from pydantic import BaseModel, ValidationError
-from temporalio import activity, workflow
+from temporalio import activity
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -40,7 +40,8 @@ class RunbookInterceptor(Interceptor):
         return _Activity(next)
 
     def workflow_interceptor_class(
-        self, input: WorkflowInterceptorClassInput  # noqa: A002
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002
     ) -> type[WorkflowInboundInterceptor] | None:
         """Wrap workflows."""
         del input

@@ -11,7 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -169,9 +177,7 @@ class Observability(_Section):
 class Settings(BaseSettings):
     """All of it."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="RUNBOOKS_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="RUNBOOKS_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     temporal: Temporal = Temporal()
     records: Records = Records()

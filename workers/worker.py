@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -14,6 +15,9 @@ from workers.settings import Temporal
 
 _EAGER_STEPS_PER_TASK = 12
 """An assessment starts this many reads at once; started with the task's answer, they skip the server's queue."""
+
+_DEAD_WORKER_KEEPS_RUNS = timedelta(seconds=3)
+"""How long a run waits for the worker that had it in its cache, before any other takes it."""
 
 
 def build(
@@ -34,6 +38,7 @@ def build(
         max_cached_workflows=settings.max_cached_workflows,
         max_eager_activity_reservations_per_workflow_task=_EAGER_STEPS_PER_TASK,
         graceful_shutdown_timeout=settings.graceful_shutdown,
+        sticky_queue_schedule_to_start_timeout=_DEAD_WORKER_KEEPS_RUNS,
         interceptors=[RunbookInterceptor(), *interceptors],
         workflow_runner=RUNNER,
     )

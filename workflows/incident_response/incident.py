@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from temporalio import workflow
 
 from activities.catalogue import Service
-from activities.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoreDocument, StoredEvidence
+from activities.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
 from activities.paging import PageOnCall, Paging, ResolvePage
 from activities.records import (
     AcknowledgeAlert,
@@ -61,7 +61,7 @@ class Incident:
         if alert is not None:
             await self.acknowledge(alert)
         elif await create is not None:
-            run.met("Acknowledged")
+            run.clocks.met("Acknowledged")
         await asyncio.gather(create, page, thread)
 
     async def acknowledge(self, alert: Alert) -> None:
@@ -74,8 +74,7 @@ class Incident:
                 effect=run.effect(f"acknowledge-{alert.starts_at:%Y%m%dT%H%M%S%f}"),
             ),
         )  # fmt: skip
-        if done is not None and run.clocks["Acknowledged"].met_at is None:
-            run.met("Acknowledged")
+        if done is not None and run.clocks.met("Acknowledged"):
             await self.reached("acknowledged")
 
     async def _create(self) -> object:
@@ -109,7 +108,7 @@ class Incident:
 
     async def escalate(self, why: str) -> None:
         """Page the next level, and say so in the thread."""
-        await asyncio.gather(self.page(why), self.tell(f":rotating_light: Escalated: {why}"))
+        await asyncio.gather(self.page(why), self.tell("escalated", f":rotating_light: Escalated: {why}"))
 
     # -- telling -----------------------------------------------------------------------------------------
 
@@ -117,26 +116,30 @@ class Incident:
         text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
         if alert is not None:
             text += f"\n{alert.summary}"
-        self._thread = await self._post("Open the incident's thread", text, thread=None)
+        self._thread = await self._post("opened", "Open the incident's thread", text)
 
-    async def tell(self, text: str) -> None:
+    async def tell(self, what: str, text: str) -> None:
         """Post into the incident's thread; to the channel where the thread could not be opened."""
-        await self._post("Tell the channel", text, thread=self._thread.message_id if self._thread else None)
+        await self._post(
+            what, f"Tell the channel: {what}", text, thread=self._thread.message_id if self._thread else None
+        )
 
-    async def _post(self, title: str, text: str, *, thread: str | None, channel: str | None = None) -> Message | None:
+    async def _post(
+        self, what: str, title: str, text: str, *, thread: str | None = None, channel: str | None = None
+    ) -> Message | None:
         return await self.run.keep(
             "2.2", title, Slack.post,
             PostMessage(
                 channel=channel or self.service.channel, text=text, thread=thread or None,
-                effect=self.run.effect("post"),
+                effect=self.run.effect(f"post-{what}"),
             ),
         )  # fmt: skip
 
     async def notify_stakeholders(self, text: str) -> None:
         """Tell everybody who must know (step 8)."""
         await asyncio.gather(*(
-            self._post("Notify stakeholders", f"*{self.severity}* {self.title} ({self.id}): {text}",
-                       thread=None, channel=channel)
+            self._post(f"to-{channel.removeprefix('#')}", "Notify stakeholders",
+                       f"*{self.severity}* {self.title} ({self.id}): {text}", channel=channel)
             for channel in self.service.stakeholders
         ))  # fmt: skip
 
@@ -225,7 +228,7 @@ class Incident:
                 ResolvePage(incident_id=self.id, levels=max(self._levels, 1), effect=run.effect("resolve-page")),
             ),
             self.status_page("2.2/13", "Resolved", resolution),
-            self.tell(f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
+            self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
         )  # fmt: skip
 
     async def schedule_post_mortem(self, resolution: str, root_cause: str) -> None:
@@ -281,5 +284,5 @@ class Incident:
         await asyncio.gather(
             self.reached("cancelled"),
             self.note("runbook", "The run was cancelled. The incident is in human hands."),
-            self.tell(f":warning: The run for {self.id} was cancelled; the incident is in human hands."),
+            self.tell("cancelled", f":warning: The run for {self.id} was cancelled; the incident is in human hands."),
         )

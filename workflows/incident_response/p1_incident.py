@@ -4,7 +4,7 @@ The phases are clocks, not waits: work goes on as fast as the facts allow, and a
 """
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -21,7 +21,8 @@ from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, di
 from workflows.incident_response.incident import Incident
 from workflows.shared import policies
 from workflows.shared.approval import Question
-from workflows.shared.runbook import Clock, Note, Runbook, RunbookRequest
+from workflows.shared.clocks import Clock
+from workflows.shared.runbook import Note, Runbook, RunbookRequest
 from workflows.shared.signing import SignedWord
 
 BY_HAND = "none"
@@ -122,10 +123,10 @@ class P1Incident(Runbook):
 
     def _start_clocks(self, service: Service) -> None:
         policy = service.incident
-        self.clock("Acknowledged", policy.acknowledge_within, self._late)
-        self.clock("Assessed", policy.assess_within, self._late)
-        self.clock("Mitigated", policy.mitigate_within, self._late)
-        self.clock("Stable", policy.stabilise_within, self._late)
+        self.clocks.start("Acknowledged", policy.acknowledge_within, self._late)
+        self.clocks.start("Assessed", policy.assess_within, self._late)
+        self.clocks.start("Mitigated", policy.mitigate_within, self._late)
+        self.clocks.start("Stable", policy.stabilise_within, self._late)
 
     async def _late(self, clock: Clock) -> None:
         """Escalate a missed deadline, once; the public hears of an outage that lasts."""
@@ -156,7 +157,7 @@ class P1Incident(Runbook):
         if not diagnosis.clear:
             await assessment.rest
             diagnosis = self._diagnose(assessment.facts, service)
-        self.met("Assessed")
+        self.clocks.met("Assessed")
         return diagnosis
 
     def _diagnose(self, facts: Facts, service: Service) -> Diagnosis:
@@ -253,23 +254,22 @@ class P1Incident(Runbook):
         return True
 
     def _mitigated(self) -> None:
-        if self.clocks["Mitigated"].met_at is None:
-            self.met("Mitigated")
+        if self.clocks.met("Mitigated"):
             self.background(self.incident.reached("mitigated"))
 
     async def _stabilise(self, service: Service) -> None:
         """Tell the public and the stakeholders (steps 7 and 8)."""
         self.phase("15–30 min: stabilisation")
         if not self.dry_run:
-            self.met("Stable")
+            self.clocks.met("Stable")
         done = f"{', '.join(self._tried)} done" if self._tried else "no mitigation was needed"
         await asyncio.gather(
             self.incident.reached("stable"),
             self.incident.status_page("2.2/7", "Identified", "Issue identified, implementing fix"),
-            self.incident.notify_stakeholders(
-                "P1 incident in progress, service restored, investigating root cause"
+            self.incident.notify_stakeholders("P1 incident in progress, service restored, investigating root cause"),
+            self.incident.tell(
+                "restored", f":large_green_circle: {service.name} is healthy again ({done}). Investigating."
             ),
-            self.incident.tell(f":large_green_circle: {service.name} is healthy again ({done}). Investigating."),
         )
 
     # -- 30+ minutes: root cause -------------------------------------------------------------------------
@@ -289,7 +289,9 @@ class P1Incident(Runbook):
         """Wait for a person to close, reminding; False when the alert has fired again."""
         self._fired_again = False
         self.wait_for("close")
-        await self.incident.tell(f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`")
+        await self.incident.tell(
+            "closable", f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`"
+        )
         while self._closing is None and not self._fired_again:
             try:
                 await workflow.wait_condition(
@@ -297,8 +299,8 @@ class P1Incident(Runbook):
                     timeout=service.incident.close_reminder,
                     timeout_summary="reminder to close",
                 )
-            except asyncio.TimeoutError:
-                await self.incident.tell(f":alarm_clock: {self.incident.id} is still open")
+            except TimeoutError:
+                await self.incident.tell("reminder", f":alarm_clock: {self.incident.id} is still open")
         self.wait_for("")
         return self._closing is not None
 
@@ -314,15 +316,9 @@ class P1Incident(Runbook):
         await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
 
     async def _end(self, outcome: Literal["closed", "planned"]) -> P1Result:
-        self.stop_clocks()
+        self.clocks.stop()
         await self.settle()
         self.finish(outcome)
-        started = workflow.info().start_time
-
-        def after(name: str) -> timedelta | None:
-            met = self.clocks[name].met_at
-            return met - started if met else None
-
         return P1Result(
             incident_id=self.incident.id,
             service=self.incident.service.name,
@@ -330,9 +326,9 @@ class P1Incident(Runbook):
             mitigations=self._tried,
             resolution=self._closing.resolution if self._closing else "",
             root_cause=self._closing.root_cause if self._closing else "",
-            acknowledged_after=after("Acknowledged"),
-            mitigated_after=after("Mitigated"),
-            resolved_after=workflow.now() - started,
+            acknowledged_after=self.clocks.took("Acknowledged"),
+            mitigated_after=self.clocks.took("Mitigated"),
+            resolved_after=workflow.now() - workflow.info().start_time,
             evidence=[item.uri for item in self.incident.evidence],
         )
 
@@ -367,7 +363,11 @@ class P1Incident(Runbook):
         """
         service = self.incident.service
         health = await self.attempt(
-            "2.2/12", "Health before closing", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ
+            "2.2/12",
+            "Health before closing",
+            HealthChecks.check,
+            HealthRequest(url=service.health_url),
+            policies.READ,
         )
         if not closing.force and (health is None or not health.healthy):
             message = f"{service.name} is not healthy ({health or 'could not be asked'}): close with --force, or wait"
@@ -380,9 +380,8 @@ class P1Incident(Runbook):
     def _check_closing(self, closing: Closing) -> None:
         self.approvals.authorise(closing, "close")
         if self.waiting_for != "close":
-            message = (
-                f"the incident can't be closed yet, the run is at: {self.timeline.phase}"
-                + (f". It waits for you to {self.waiting_for}" if self.waiting_for else "")
+            message = f"the incident can't be closed yet, the run is at: {self.timeline.phase}" + (
+                f". It waits for you to {self.waiting_for}" if self.waiting_for else ""
             )
             raise Refused(message)
 

@@ -16,7 +16,7 @@ def draft(incident: Incident, *, resolution: str, root_cause: str, when: datetim
     clocks = "\n".join(
         f"| {clock.name} | {clock.due_at:%H:%M:%S} | "
         f"{f'{clock.met_at:%H:%M:%S}' if clock.met_at else 'not reached'} | {'missed' if clock.missed else 'kept'} |"
-        for clock in run.clocks.values()
+        for clock in run.clocks.all
     )
     evidence = "\n".join(f"- `{item.uri}` (SHA-256 `{item.sha256}`)" for item in incident.evidence) or "- none"
     return f"""# Post-mortem {incident.id}: {incident.title}

@@ -65,9 +65,7 @@ class Approvals:
         """Open a question."""
         roles = list(self._policy().roles.get(question.kind, ()))
         subject = digest(question.model_dump(mode="json", exclude={"timeout"}))
-        shown = OpenQuestion(
-            **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject
-        )
+        shown = OpenQuestion(**question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject)
         self.open[question.id] = shown
         return shown
 

@@ -23,7 +23,7 @@ class Policy:
     schedule_to_close: timedelta | None = None
 
     def lasting(self, longest: timedelta) -> "Policy":
-        """The same policy for work that may itself take up to `longest`."""
+        """Give the same policy for work that may itself take up to `longest`."""
         return replace(self, start_to_close=longest + timedelta(seconds=30))
 
 

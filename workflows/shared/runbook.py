@@ -19,6 +19,7 @@ from activities.effects import Effect, is_effect
 from activities.errors import InvalidInput
 from workflows.shared import policies, search_attributes
 from workflows.shared.approval import Answer, Approvals, Decision, OpenQuestion, Question
+from workflows.shared.clocks import Clock, Clocks
 from workflows.shared.policies import Policy
 from workflows.shared.signing import SignedWord
 from workflows.shared.timeline import Entry, Kind, Timeline
@@ -36,15 +37,6 @@ class RunbookRequest(BaseModel):
         default="", max_length=200, description="Who starts it, and why it is theirs to; for the record."
     )
     dry_run: bool = Field(default=False, description="Plan mode: do everything but the effects.")
-
-
-class Clock(BaseModel):
-    """A deadline of the runbook."""
-
-    name: str
-    due_at: datetime
-    met_at: datetime | None = None
-    missed: bool = False
 
 
 class RunStatus(BaseModel):
@@ -81,7 +73,7 @@ class Runbook:
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.approvals = Approvals()
-        self.clocks: dict[str, Clock] = {}
+        self.clocks = Clocks(lambda text: self.say("deadline", text))
         self.title = ""
         self.service: Service | None = None
         self.severity = ""
@@ -91,7 +83,6 @@ class Runbook:
         self.dry_run = False
         self.actor = ""
         self._keys: dict[str, int] = {}
-        self._watches: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
 
     # -- beginning ---------------------------------------------------------------------------------------
@@ -250,40 +241,6 @@ class Runbook:
             await asyncio.gather(*self._background)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    # -- clocks ------------------------------------------------------------------------------------------
-
-    def clock(self, name: str, within: timedelta, missed: Callable[[Clock], Coroutine[Any, Any, None]]) -> None:
-        """Start a deadline counted from the run's start; `missed` is awaited once, and the work goes on."""
-        clock = self.clocks[name] = Clock(name=name, due_at=workflow.info().start_time + within)
-        self._watches.append(asyncio.create_task(self._watch(clock, missed)))
-
-    async def _watch(self, clock: Clock, missed: Callable[[Clock], Coroutine[Any, Any, None]]) -> None:
-        left = clock.due_at - workflow.now()
-        try:
-            await workflow.wait_condition(
-                lambda: clock.met_at is not None,
-                timeout=max(left, timedelta(milliseconds=1)),
-                timeout_summary=f"deadline: {clock.name}",
-            )
-        except asyncio.TimeoutError:
-            clock.missed = True
-            self.say("deadline", f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} missed")
-            self.background(missed(clock))
-
-    def met(self, name: str) -> None:
-        """Stop a deadline; the first time counts."""
-        clock = self.clocks[name]
-        if clock.met_at is None:
-            clock.met_at = workflow.now()
-            after = (clock.met_at - workflow.info().start_time).total_seconds()
-            late = " (late)" if clock.missed else ""
-            self.say("deadline", f"{clock.name} after {after:.1f} s{late}")
-
-    def stop_clocks(self) -> None:
-        """Stop all deadlines: the run ends."""
-        for task in self._watches:
-            task.cancel()
-
     # -- asking ------------------------------------------------------------------------------------------
 
     async def ask(self, question: Question, *, escalate: Callable[[str], Awaitable[None]],
@@ -303,7 +260,7 @@ class Runbook:
                         timeout=question.timeout,
                         timeout_summary=f"{'default' if last else 'escalation'} of {question.id}",
                     )
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     if not last:
                         shown.escalated = True
                         self.say("deadline", f"No answer to {question.id} within {question.timeout}: escalating")
@@ -339,7 +296,7 @@ class Runbook:
             incident_id=self.incident_id,
             outcome=self.outcome,
             waiting_for=self.waiting_for,
-            clocks=list(self.clocks.values()),
+            clocks=self.clocks.all,
             questions=list(self.approvals.open.values()),
             entries=self.timeline.entries,
         )

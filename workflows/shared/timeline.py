@@ -7,9 +7,16 @@ from pydantic import BaseModel, Field
 
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
 
-_MARKS: dict[str, str] = {
-    "phase": "▌", "step": "·", "effect": "→", "decision": "?", "note": "✎", "deadline": "⏱", "signal": "⚑", "problem": "⚠",
-}  # fmt: skip
+_MARKS: dict[Kind, str] = {
+    "phase": "▌",
+    "step": "·",
+    "effect": "→",
+    "decision": "?",
+    "note": "✎",
+    "deadline": "⏱",
+    "signal": "⚑",
+    "problem": "⚠",
+}
 _SHOWN = 60
 
 

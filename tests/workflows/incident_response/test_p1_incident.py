@@ -127,7 +127,9 @@ async def test_what_is_unclear_is_asked_and_the_answer_is_done(working: Working,
         status = await until(handle, "decide mitigation-1")
         (question,) = status.questions
         assert set(question.options) == {"restart", "scale", "none"}
-        decision = Decision(who="ada", role="commander", question=question.id, choice="restart", subject=question.subject)
+        decision = Decision(
+            who="ada", role="commander", question=question.id, choice="restart", subject=question.subject
+        )
         await handle.execute_update(P1Incident.decide, decision)
         result = await close(handle)
     assert result.mitigations == ["restart"]
@@ -174,7 +176,8 @@ async def test_a_failed_mitigation_is_not_tried_again(working: Working, client: 
         status = await until(handle, "decide mitigation-1")
         assert "rollback" not in status.questions[0].options
         await handle.execute_update(
-            P1Incident.decide, Decision(who="ada", role="commander", question="mitigation-1", choice="restart")
+            P1Incident.decide,
+            Decision(who="ada", role="commander", question="mitigation-1", choice="restart"),
         )
         result = await close(handle)
     assert result.mitigations == ["rollback", "restart"]
@@ -217,7 +220,8 @@ async def test_a_new_firing_joins_and_an_old_one_is_ignored(working: Working, cl
         await handle.signal(P1Incident.alert, firing(datetime(2026, 2, 4, 5, tzinfo=UTC)))
         await until(handle, "decide mitigation-1")
         await handle.execute_update(
-            P1Incident.decide, Decision(who="ada", role="commander", question="mitigation-1", choice="restart")
+            P1Incident.decide,
+            Decision(who="ada", role="commander", question="mitigation-1", choice="restart"),
         )
         result = await close(handle)
         memo = await (await handle.describe()).memo()
@@ -240,16 +244,15 @@ async def test_missed_deadlines_escalate_once_each_and_stop_nothing(
         assert {clock.name for clock in status.clocks if clock.missed} == {"Mitigated", "Stable"}
         assert [request.level for request in world.done("paging.page")] == [1, 2, 3]
         await handle.execute_update(
-            P1Incident.decide, Decision(who="ada", role="commander", question="mitigation-1", choice="rollback")
+            P1Incident.decide,
+            Decision(who="ada", role="commander", question="mitigation-1", choice="rollback"),
         )
         result = await close(handle)
     assert result.outcome == "closed"
     assert "Investigating" in [request.status for request in world.done("statuspage.update")]
 
 
-async def test_an_outage_of_the_records_delays_nothing_and_loses_nothing(
-    working: Working, client: Client
-) -> None:
+async def test_an_outage_of_the_records_delays_nothing_and_loses_nothing(working: Working, client: Client) -> None:
     world = World()
     world.bad_release()
     world.down = {"records"}

@@ -1,0 +1,53 @@
+# One list of tasks for people and for CI. `make help` shows it.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+UV_VERSION := 0.13.9
+BOOTSTRAP := .bootstrap
+# uv is taken from PATH, else installed beside the tree with nothing but Python.
+UV := $(shell command -v uv || echo $(CURDIR)/$(BOOTSTRAP)/bin/uv)
+RUN := $(UV) run --frozen
+
+.PHONY: help setup demo sandbox test lint format bench crash clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BOOTSTRAP)/bin/uv:
+	@echo "uv is not on PATH: installing uv $(UV_VERSION) into $(BOOTSTRAP)/"
+	@python3 -m venv $(BOOTSTRAP)
+	@$(BOOTSTRAP)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+setup: $(if $(shell command -v uv),,$(BOOTSTRAP)/bin/uv) ## Install the locked dependencies
+	@$(UV) sync --frozen --quiet
+
+demo: setup ## A bad release goes out: watch the runbook bring the service back
+	@$(RUN) python -m sandbox.demo $(ARGS)
+
+sandbox: setup ## Start the embedded environment alone and leave it running
+	@$(RUN) python -m sandbox up
+
+test: setup ## All tests, on real servers
+	@$(RUN) python -m sandbox.binaries
+	@$(RUN) pytest $(ARGS)
+
+crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident
+	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
+
+lint: setup ## Style, types, import contracts
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+
+format: setup ## Format, and fix what can be fixed
+	@$(RUN) ruff format
+	@$(RUN) ruff check --fix
+
+bench: setup ## Speed, each figure beside a floor of the same run
+	@$(RUN) python -m bench
+
+clean: ## Stop the sandbox and remove what runs leave behind
+	@$(RUN) python -m sandbox down || true
+	@rm -rf var .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,67 @@
+"""What a procedure brings to the crash harness: its world, its input, how people steer it, and its end state."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from temporalio.client import WorkflowHandle
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The real servers that all cases share."""
+
+    temporal: str
+    records: str
+    kubeconfig: Path
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of the procedure, in a namespace and on a task queue of its own."""
+
+    name: str
+    servers: Servers
+    directory: Path
+
+    @property
+    def namespace(self) -> str:
+        return f"crash-{self.name}"
+
+    @property
+    def task_queue(self) -> str:
+        return self.namespace
+
+    @property
+    def workflow_id(self) -> str:
+        return f"{self.namespace}-run"
+
+
+@dataclass
+class EndState:
+    """Everything the run left behind, as counts by name, and what is still paused or open."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    paused: list[str] = field(default_factory=list)
+
+
+class Scenario(Protocol):
+    """One procedure's side of the harness. Everything is asynchronous but may block for milliseconds."""
+
+    procedure: str
+
+    async def prepare(self, case: Case) -> dict[str, Any]:
+        """Set the world up; give the settings (as for runbooks.toml) of the case's workers."""
+
+    def request(self, case: Case) -> Any:
+        """Give the run's input."""
+
+    async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Do what people do until the run can end; must survive being told twice."""
+
+    async def end_state(self, case: Case) -> EndState:
+        """Read back what is there when the run has ended."""
+
+    async def clean(self, case: Case) -> None:
+        """Remove the case's world."""

@@ -1,0 +1,56 @@
+"""Recorded runs replay on today's code: what is running now survives the next deployment of the workers."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.record import CASES, HISTORIES
+from workers.converter import DATA_CONVERTER
+from workers.interceptors import RunbookInterceptor
+from workers.registry import PROCEDURES
+from workers.runner import RUNNER
+from workflows.incident_response.p1_incident import P1Request, P1Result
+
+FILES = sorted(HISTORIES.glob("*.json"))
+
+
+def history(file: Path) -> WorkflowHistory:
+    return WorkflowHistory.from_json(file.stem, file.read_text(encoding="utf-8"))
+
+
+def replayer(*workflows: type) -> Replayer:
+    return Replayer(
+        workflows=list(workflows), data_converter=DATA_CONVERTER, interceptors=[RunbookInterceptor()],
+        workflow_runner=RUNNER,
+    )  # fmt: skip
+
+
+def test_every_procedure_has_a_recorded_history() -> None:
+    recorded = {file.stem.partition("-")[0] for file in FILES}
+    assert recorded == {procedure.name for procedure in PROCEDURES}
+    assert {file.stem for file in FILES} == set(CASES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_recorded_histories_replay(file: Path) -> None:
+    await replayer(*(procedure.workflow for procedure in PROCEDURES)).replay_workflow(history(file))
+
+
+@workflow.defn(name="P1Incident", sandboxed=False)
+class Broken:
+    """What a careless change looks like: a timer before anything else."""
+
+    @workflow.run
+    async def run(self, request: P1Request) -> P1Result:
+        await asyncio.sleep(1)
+        raise AssertionError
+
+
+async def test_a_broken_workflow_does_not_replay() -> None:
+    with pytest.raises(NondeterminismError):
+        await replayer(Broken).replay_workflow(history(FILES[0]))

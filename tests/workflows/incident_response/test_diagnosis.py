@@ -1,0 +1,127 @@
+"""The choice between rollback, restart and scaling, over all facts that can be had."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.catalogue import IncidentPolicy
+from activities.health import Health
+from activities.kubernetes import Autoscaling, DeploymentState, Pod, Pods, Revision
+from activities.metrics import Metrics
+from activities.records import Deployment, Deployments
+from workflows.incident_response.diagnosis import Facts, diagnose, last_good
+
+NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
+POLICY = IncidentPolicy()
+
+
+def pods(*reasons: str, phase: str = "Running") -> Pods:
+    return Pods(items=[
+        Pod(name=f"p{n}", phase=phase, ready=not reason, restarts=0, reason=reason, image="x:v2", created_at=NOW)
+        for n, reason in enumerate(reasons)
+    ])  # fmt: skip
+
+
+def deployment(age: timedelta, *tags: str, replicas: int = 3, paused: bool = False) -> DeploymentState:
+    revisions = [
+        Revision(number=n, images=[f"registry.example/tensafe-server:{tag}"], created_at=NOW, pod_template_hash=str(n))
+        for n, tag in enumerate(tags, start=1)
+    ]
+    return DeploymentState(
+        name="tensafe-server", namespace="tensafe", replicas=replicas, updated=replicas, ready=0, available=0,
+        paused=paused, current_revision=len(tags), revisions=revisions, rolled_out_at=NOW - age,
+    )  # fmt: skip
+
+
+DOWN = Health(status="unhealthy", milliseconds=1)
+WELL = Health(status="healthy", milliseconds=1)
+
+
+def choose(facts: Facts, tried: frozenset[str] = frozenset()) -> tuple[bool, str | None]:
+    diagnosis = diagnose(facts, POLICY, set(tried), NOW)
+    return diagnosis.clear, diagnosis.first.mitigation if diagnosis.first else None
+
+
+def test_a_recent_rollout_with_failing_pods_is_rolled_back() -> None:
+    facts = Facts(pods=pods("CrashLoopBackOff"), deployment=deployment(timedelta(minutes=5), "v1", "v2"), health=DOWN)
+    assert choose(facts) == (True, "rollback")
+    assert diagnose(facts, POLICY, set(), NOW).proposals[0].to_revision == 1
+
+
+def test_an_old_rollout_is_restarted() -> None:
+    facts = Facts(pods=pods("CrashLoopBackOff"), deployment=deployment(timedelta(days=2), "v1", "v2"), health=DOWN)
+    assert choose(facts) == (True, "restart")
+
+
+def test_saturation_is_scaled() -> None:
+    facts = Facts(
+        pods=pods(""), deployment=deployment(timedelta(days=2), "v1"), health=DOWN,
+        autoscaling=Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3),
+    )  # fmt: skip
+    assert choose(facts) == (True, "scale")
+
+
+def test_failing_pods_of_a_recent_rollout_outweigh_saturation() -> None:
+    facts = Facts(
+        pods=Pods(items=[*pods("Error").items, *pods("", phase="Pending").items]),
+        deployment=deployment(timedelta(minutes=5), "v1", "v2"), health=DOWN, metrics=Metrics(values={"saturation": 1}),
+    )  # fmt: skip
+    assert choose(facts) == (True, "rollback")
+
+
+def test_nothing_wrong_to_see_is_not_clear() -> None:
+    facts = Facts(pods=pods(""), deployment=deployment(timedelta(days=2), "v1", "v2"), health=DOWN)
+    clear, _ = choose(facts)
+    assert not clear
+
+
+def test_a_known_bad_release_is_not_what_a_rollback_goes_to() -> None:
+    bad = Deployment(version="v2", status="rolled_back", deployer="ci", started_at=NOW)
+    target = last_good(deployment(timedelta(0), "v1", "v2", "v3"), Deployments(items=[bad]))
+    assert target is not None
+    assert target.number == 1
+
+
+def test_a_paused_deployment_is_not_rolled_back() -> None:
+    facts = Facts(pods=pods("Error"), deployment=deployment(timedelta(minutes=5), "v1", "v2", paused=True), health=DOWN)
+    assert "rollback" not in {p.mitigation for p in diagnose(facts, POLICY, set(), NOW).proposals}
+
+
+facts_of_all_kinds = st.builds(
+    Facts,
+    pods=st.none() | st.lists(st.sampled_from(["", "CrashLoopBackOff", "ImagePullBackOff"]), max_size=4).map(
+        lambda reasons: pods(*reasons)
+    ),
+    deployment=st.none()
+    | st.builds(
+        lambda minutes, tags, replicas, paused: deployment(
+            timedelta(minutes=minutes), *tags, replicas=replicas, paused=paused
+        ),
+        st.integers(0, 10_000), st.lists(st.sampled_from(["v1", "v2", "v3"]), min_size=1, max_size=4),
+        st.integers(0, 20), st.booleans(),
+    ),
+    health=st.sampled_from([None, DOWN, WELL]),
+    autoscaling=st.none() | st.just(Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3)),
+    metrics=st.none() | st.builds(lambda v: Metrics(values={"saturation": v}), st.none() | st.floats(0, 1)),
+)  # fmt: skip
+
+
+@given(facts_of_all_kinds, st.frozensets(st.sampled_from(["rollback", "restart", "scale"])))
+def test_what_was_tried_is_never_proposed_and_nothing_is_clear_without_pods_and_deployment(
+    facts: Facts, tried: frozenset[str]
+) -> None:
+    diagnosis = diagnose(facts, POLICY, set(tried), NOW)
+    assert not tried & {p.mitigation for p in diagnosis.proposals}
+    assert len({p.mitigation for p in diagnosis.proposals}) == len(diagnosis.proposals)
+    if facts.pods is None or facts.deployment is None:
+        assert not diagnosis.clear or diagnosis.proposals[0].mitigation == "scale"
+    if diagnosis.clear:
+        assert diagnosis.proposals[0].because
+    for proposal in diagnosis.proposals:
+        if proposal.mitigation == "rollback":
+            assert facts.deployment is not None
+            assert proposal.to_revision != facts.deployment.current_revision
+        if proposal.mitigation == "scale":
+            assert facts.deployment is not None
+            assert (proposal.replicas or 0) > facts.deployment.replicas
