@@ -1,23 +1,104 @@
-"""From settings to activities: builds the clients, picks the backends, injects them."""
+"""From settings to activities: builds the clients, picks the backends, injects them.
 
+A cluster, a database or a Prometheus that doesn't answer is no reason not to start: its steps fail and are retried.
+"""
+
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import boto3
 import httpx
-from botocore.config import Config
-from kubernetes import client as kubernetes_client
-from kubernetes import config as kubernetes_config
-from pydantic import SecretStr
+from psycopg_pool import ConnectionPool
 
+from activities.backends.atlassian_statuspage import AtlassianStatusPage
+from activities.backends.evidence_files import FileStore
+from activities.backends.evidence_s3 import S3Store
+from activities.backends.pagerduty import PagerDutyPager
+from activities.backends.records_chat import RecordsChat
+from activities.backends.records_pager import RecordsPager
+from activities.backends.records_status_page import RecordsStatusPage
+from activities.backends.slack_web import SlackChat
 from activities.catalogue import Catalogue
+from activities.errors import Misconfigured
 from activities.evidence import Evidence, EvidenceStore
 from activities.health import HealthChecks
 from activities.kubernetes import Kubernetes
+from activities.kubernetes_api import connect as connect_kubernetes
 from activities.metrics import PrometheusMetrics
 from activities.paging import Pager, Paging
 from activities.records import Records
 from activities.slack import Chat, Slack
 from activities.statuspage import StatusPage, StatusPages
+from database.pool import BoundedConnection, connect_pool
+from database.server import DatabaseError
 from workers.settings import Settings, SettingsError
+
+Activity = Callable[..., Any]
+_Pool = ConnectionPool[BoundedConnection]
+
+
+@contextmanager
+def wire(settings: Settings) -> Iterator[list[Activity]]:
+    """Give every activity, on the settings' backends, until the context ends.
+
+    Raises:
+        SettingsError: settings name what can't be used (a kubeconfig that isn't there, a URL that isn't one).
+
+    """
+    with ExitStack() as stack:
+        http = stack.enter_context(httpx.Client())
+        try:
+            pool = stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
+            cluster = connect_kubernetes(
+                settings.kubernetes.kubeconfig and settings.path(settings.kubernetes.kubeconfig),
+                settings.kubernetes.context,
+                connections=settings.temporal.max_concurrent_activities,
+            )
+        except (DatabaseError, Misconfigured) as error:
+            raise SettingsError(str(error)) from None
+        stack.callback(cluster.close)
+        systems = [
+            Catalogue(settings.services, settings.approvals),
+            Kubernetes(cluster),
+            HealthChecks(http),
+            PrometheusMetrics(http, settings.prometheus.url),
+            Records(pool),
+            Slack(_chat(settings, pool)),
+            Paging(_pager(settings, pool, http)),
+            StatusPages(_status_page(settings, pool, http)),
+            Evidence(_evidence_store(settings), cluster, http, settings.prometheus.url),
+        ]
+        yield [activity for system in systems for activity in activities_of(system)]
+
+
+def activities_of(system: object) -> list[Activity]:
+    """Find the activity methods of a system."""
+    methods = (method for _, method in inspect.getmembers(system, inspect.ismethod))
+    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+
+
+def _chat(settings: Settings, pool: _Pool) -> Chat:
+    slack = settings.slack
+    return SlackChat(slack.token, slack.base_url) if slack.token and slack.backend == "slack" else RecordsChat(pool)
+
+
+def _pager(settings: Settings, pool: _Pool, http: httpx.Client) -> Pager:
+    paging = settings.paging
+    if paging.backend == "pagerduty" and paging.routing_key:
+        return PagerDutyPager(http, paging.routing_key, paging.base_url)
+    return RecordsPager(pool)
+
+
+def _status_page(settings: Settings, pool: _Pool, http: httpx.Client) -> StatusPage:
+    page = settings.statuspage
+    if page.backend == "statuspage" and page.api_key and page.page_id:
+        return AtlassianStatusPage(http, page.api_key, page.page_id, page.components, page.base_url)
+    return RecordsStatusPage(pool)
+
+
+def _evidence_store(settings: Settings) -> EvidenceStore:
+    evidence = settings.evidence
+    if evidence.backend == "s3" and evidence.bucket:
+        return S3Store(evidence.bucket, evidence.prefix, endpoint_url=evidence.endpoint_url, region=evidence.region)
+    return FileStore(settings.path(evidence.directory))

@@ -36,14 +36,20 @@ class Verdict:
     def clean(self) -> bool:
         return self.killed and not (self.duplicates or self.lost or self.paused or self.error)
 
+    def __str__(self) -> str:
+        found = {"twice": self.duplicates, "lost": self.lost, "paused": self.paused, "error": [self.error]}
+        wrong = [f"{name}: {', '.join(values)}" for name, values in found.items() if any(values)]
+        return "; ".join([self.kill, *wrong, *([] if self.killed else ["never killed"])])
 
-async def crash(scenario: Scenario, servers: Servers, *, parallel: int = 3,
+
+async def crash(scenario: Scenario, servers: Servers, *, parallel: int = 3, only: str = "",
                 told: Callable[[Verdict], None] = lambda _: None) -> list[Verdict]:  # fmt: skip
-    """Kill at every effect, before and after; `told` hears each verdict as it comes."""
+    """Kill at every effect (or those whose name has `only` in it), before and after; `told` hears each verdict."""
     client = await connect(Temporal(address=servers.temporal))
     undisturbed = Case("undisturbed", servers, servers.directory / "undisturbed")
     expected, history = await _run(scenario, client, undisturbed, kill=None)
     kills = [f"{step}:{when}" for step in await _effects(history) for when in ("before", "after")]
+    kills = [kill for kill in kills if only in kill]
     room = asyncio.Semaphore(parallel)
 
     async def one(number: int, kill: str) -> Verdict:

@@ -1,5 +1,6 @@
 """What a procedure brings to the crash harness: its world, its input, how people steer it, and its end state."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ class Servers:
     temporal: str
     records: str
     kubeconfig: Path
+    prometheus: str
     directory: Path
 
 
@@ -44,6 +46,11 @@ class EndState:
 
     counts: dict[str, int] = field(default_factory=dict)
     paused: list[str] = field(default_factory=list)
+
+
+def python(module: str) -> list[str]:
+    """Give the command that runs a module of ours."""
+    return [sys.executable, "-m", module]
 
 
 class Scenario(Protocol):

@@ -42,7 +42,7 @@ class Incident:
         self.severity: Severity = severity
         self.title = title
         self.commander = commander or ""
-        self.opened_at = workflow.info().start_time
+        self.opened_at = workflow.info().workflow_start_time
         self.id = f"INC-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
         self.evidence: list[StoredEvidence] = []
         self._thread: Message | None = None
@@ -63,6 +63,8 @@ class Incident:
         elif await create is not None:
             run.clocks.met("Acknowledged")
         await asyncio.gather(create, page, thread)
+        if run.clocks["Acknowledged"].met_at is not None:
+            await self.reached("acknowledged")
 
     async def acknowledge(self, alert: Alert) -> None:
         """Acknowledge one firing for this incident."""
@@ -71,11 +73,11 @@ class Incident:
             "2.2/1", f"Acknowledge {alert.name}", Records.acknowledge_alert,
             AcknowledgeAlert(
                 alert=alert, incident_id=self.id, service=self.service.name, severity=self.severity,
-                effect=run.effect(f"acknowledge-{alert.starts_at:%Y%m%dT%H%M%S%f}"),
+                effect=run.effect("acknowledge"),
             ),
         )  # fmt: skip
-        if done is not None and run.clocks.met("Acknowledged"):
-            await self.reached("acknowledged")
+        if done is not None:
+            run.clocks.met("Acknowledged")
 
     async def _create(self) -> object:
         run = self.run
@@ -180,7 +182,7 @@ class Incident:
             ResolveAlert(
                 source=alert.source, fingerprint=alert.fingerprint, starts_at=alert.starts_at,
                 resolved_at=alert.ends_at or workflow.now(),
-                effect=self.run.effect(f"resolve-{alert.starts_at:%Y%m%dT%H%M%S%f}"),
+                effect=self.run.effect("resolve-alert"),
             ),
         )  # fmt: skip
 
@@ -192,7 +194,7 @@ class Incident:
             "2.2/9", "Keep the failing pods' logs" if failing_only else "Collect logs", Evidence.collect_logs,
             CollectLogs(
                 incident_id=self.id, name=name, namespace=self.service.namespace, selector=self.service.selector,
-                since=since, failing_only=failing_only, effect=self.run.effect(f"logs-{name}"),
+                since=since, failing_only=failing_only, effect=self.run.effect(f"keep-{name}"),
             ),
             policies.COLLECT,
         ))  # fmt: skip

@@ -79,6 +79,7 @@ class P1Incident(Runbook):
         self._episodes: list[str] = []
         self._resolutions = 0
         self._fired_again = False
+        self._next_alert: Alert | None = None
         self._closing: Closing | None = None
 
     @workflow.run
@@ -89,6 +90,8 @@ class P1Incident(Runbook):
             InvalidInput: the service is not in the catalogue.
 
         """
+        # A run that goes on as a new incident (see `_end`) does everything anew: its effects are not those of the last.
+        self.epoch = (workflow.info().continued_run_id or "")[:8]
         title = request.title or (request.alert.summary if request.alert else None)
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         if title is None:
@@ -115,11 +118,11 @@ class P1Incident(Runbook):
             await self._stabilise(service)
             await self._investigate(service)
             if self.dry_run:
-                return await self._end("planned")
+                return await self._end(request, "planned")
             if await self._wait_for_closing(service):
                 break
         await self._resolve()
-        return await self._end("closed")
+        return await self._end(request, "closed")
 
     def _start_clocks(self, service: Service) -> None:
         policy = service.incident
@@ -315,10 +318,13 @@ class P1Incident(Runbook):
         await self.incident.close(closing.who, closing.resolution, closing.root_cause)
         await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
 
-    async def _end(self, outcome: Literal["closed", "planned"]) -> P1Result:
+    async def _end(self, request: P1Request, outcome: Literal["closed", "planned"]) -> P1Result:
         self.clocks.stop()
         await self.settle()
         self.finish(outcome)
+        if self._next_alert is not None:
+            # It fired while this incident was being closed: that is a new incident, under the same workflow ID.
+            workflow.continue_as_new(request.model_copy(update={"alert": self._next_alert, "title": None}))
         return P1Result(
             incident_id=self.incident.id,
             service=self.incident.service.name,
@@ -328,7 +334,7 @@ class P1Incident(Runbook):
             root_cause=self._closing.root_cause if self._closing else "",
             acknowledged_after=self.clocks.took("Acknowledged"),
             mitigated_after=self.clocks.took("Mitigated"),
-            resolved_after=workflow.now() - workflow.info().start_time,
+            resolved_after=workflow.now() - workflow.info().workflow_start_time,
             evidence=[item.uri for item in self.incident.evidence],
         )
 
@@ -342,7 +348,12 @@ class P1Incident(Runbook):
             self._resolutions += 1
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
             await self.incident.alert_resolved(alert)
-        elif alert.starts_at.isoformat() not in self._episodes:
+        elif alert.starts_at.isoformat() in self._episodes:
+            return
+        elif self._closing is not None:
+            self.say("signal", f"{alert.name} fires again while this incident is being closed: a new incident follows")
+            self._next_alert = alert
+        else:
             self.say("signal", f"{alert.name} fires again: joins this incident")
             self._joined(alert)
             self._fired_again = True

@@ -39,7 +39,7 @@ class Clocks:
 
     def start(self, name: str, within: timedelta, missed: Missed) -> None:
         """Start a deadline; `missed` is awaited once when it passes."""
-        clock = self._clocks[name] = Clock(name=name, due_at=workflow.info().start_time + within)
+        clock = self._clocks[name] = Clock(name=name, due_at=workflow.info().workflow_start_time + within)
         self._tasks.append(asyncio.create_task(self._watch(clock, missed)))
 
     def met(self, name: str) -> bool:
@@ -48,14 +48,14 @@ class Clocks:
         if clock.met_at is not None:
             return False
         clock.met_at = workflow.now()
-        after = (clock.met_at - workflow.info().start_time).total_seconds()
+        after = (clock.met_at - workflow.info().workflow_start_time).total_seconds()
         self._say(f"{name} after {after:.1f} s{' (late)' if clock.missed else ''}")
         return True
 
     def took(self, name: str) -> timedelta | None:
         """Say how long it took, None where it wasn't reached."""
         met_at = self._clocks[name].met_at
-        return met_at - workflow.info().start_time if met_at else None
+        return met_at - workflow.info().workflow_start_time if met_at else None
 
     def stop(self) -> None:
         """Stop them all: the run ends."""

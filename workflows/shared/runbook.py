@@ -82,6 +82,7 @@ class Runbook:
         self.waiting_for = ""
         self.dry_run = False
         self.actor = ""
+        self.epoch = ""
         self._keys: dict[str, int] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -165,7 +166,7 @@ class Runbook:
         info = workflow.info()
         name = step if count == 1 else f"{step}-{count}"
         return Effect(
-            key=f"{info.workflow_id}/{info.first_execution_run_id}/{name}",
+            key="/".join(filter(None, (info.workflow_id, info.first_execution_run_id, self.epoch, name))),
             workflow_id=info.workflow_id,
             run_id=info.run_id,
             actor=self.actor,
@@ -288,7 +289,7 @@ class Runbook:
             procedure=info.workflow_type,
             title=self.title,
             phase=self.timeline.phase,
-            started_at=info.start_time,
+            started_at=info.workflow_start_time,
             now=workflow.now(),
             dry_run=self.dry_run,
             service=self.service.name if self.service else "",

@@ -231,6 +231,27 @@ async def test_a_new_firing_joins_and_an_old_one_is_ignored(working: Working, cl
     assert len(memo["episodes"]) == 2
 
 
+async def test_a_firing_during_the_closing_becomes_a_new_incident(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        world.down = {"records.close_incident"}
+        await handle.execute_update(P1Incident.close, CLOSING)
+        await handle.signal(P1Incident.alert, firing(datetime(2026, 2, 4, 6, tzinfo=UTC)))
+        world.down = set()
+        following: WorkflowHandle[P1Incident, P1Result] = client.get_workflow_handle_for(P1Incident.run, handle.id)
+        while (await following.describe()).run_id == handle.first_execution_run_id:
+            await asyncio.sleep(0.05)
+        second = await close(following)
+    created = [request.incident_id for request in world.done("records.create_incident")]
+    assert len(set(created)) == 2
+    assert second.incident_id == created[1]
+    assert len(world.done("records.acknowledge_alert")) == 2
+    keys = [request.effect.key for _, request in world.effects]
+    assert len(keys) == len(set(keys))
+
+
 async def test_missed_deadlines_escalate_once_each_and_stop_nothing(
     working: Working, client: Client, time_skipping: WorkflowEnvironment
 ) -> None:

@@ -1,0 +1,156 @@
+"""Changes of a Deployment, each once: read, plan, patch under resourceVersion, leave a note (see `rollouts`)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from kubernetes import client
+
+from activities.effects import Change, Effect
+from activities.errors import Conflict, NotFound, Refused
+from activities.kubernetes_api import FIELD_MANAGER, Object, ask
+from activities.rollouts import RESTARTED_AT, Done, ReplicaSet, Rollouts, controller, selector
+
+_PAUSES = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+"""Seconds before each try of a patch: together longer than the controller's bursts of status updates."""
+
+_MERGE_PATCH = "application/merge-patch+json"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What an effect is going to do; no patch where there is nothing to do."""
+
+    before: str
+    after: str
+    patch: Callable[[Done], list[Object] | Object] | None = None
+
+
+class Deployments:
+    """The Deployments of one cluster.
+
+    Every change is an absolute value. A second attempt finds the first one's note and reports what that one did.
+    """
+
+    def __init__(self, apps: client.AppsV1Api) -> None:
+        self._apps = apps
+
+    def read(self, namespace: str, name: str) -> Rollouts:
+        """Read a Deployment with its ReplicaSets.
+
+        Raises:
+            NotFound: there is no such Deployment.
+
+        """
+        raw = ask(self._apps.read_namespaced_deployment, name, namespace)
+        found = ask(self._apps.list_namespaced_replica_set, namespace, label_selector=selector(raw))
+        uid = raw["metadata"]["uid"]
+        owned = [ReplicaSet(item) for item in found["items"] if controller(item) == uid]
+        return Rollouts(raw, tuple(sorted(owned, key=lambda rs: rs.revision)))
+
+    def undo(self, namespace: str, name: str, to_revision: int, effect: Effect) -> Change:
+        """Go back to a revision.
+
+        Raises:
+            NotFound: there is no such revision.
+            Refused: the Deployment is paused.
+
+        """
+
+        def plan(found: Rollouts) -> _Plan:
+            target = found.find(to_revision)
+            if target is None:
+                known = ", ".join(str(rs.revision) for rs in found.replica_sets if rs.revision) or "none"
+                raise NotFound(f"deployment/{name} has no revision {to_revision}; it has: {known}")
+            _require_not_paused(found, name)
+            if found.on(target):
+                return _Plan(_current(found), f"already on {target}")
+            after = f"{target}, now numbered {found.next_revision}"
+            return _Plan(_current(found), after, lambda done: found.undo_patch(target, done))
+
+        return self._change(namespace, name, effect, plan)
+
+    def restart(self, namespace: str, name: str, restarted_at: datetime, effect: Effect) -> Change:
+        """Replace all pods.
+
+        Raises:
+            Refused: the Deployment is paused.
+
+        """
+        at = restarted_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+        def plan(found: Rollouts) -> _Plan:
+            _require_not_paused(found, name)
+            annotations = found.raw["spec"]["template"]["metadata"].get("annotations") or {}
+            if annotations.get(RESTARTED_AT) == at:
+                return _Plan(_current(found), f"already restarted at {at}")
+            spec = {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}}
+            after = f"all pods restarting, as revision {found.next_revision}"
+            return _Plan(_current(found), after, lambda done: found.merge_patch(spec, done))
+
+        return self._change(namespace, name, effect, plan)
+
+    def scale(self, namespace: str, name: str, replicas: int, effect: Effect) -> Change:
+        """Set the number of replicas."""
+
+        def plan(found: Rollouts) -> _Plan:
+            before, after = f"{found.replicas} replicas", f"{replicas} replicas"
+            if found.replicas == replicas:
+                return _Plan(before, f"already {after}")
+            return _Plan(before, after, lambda done: found.merge_patch({"replicas": replicas}, done))
+
+        return self._change(namespace, name, effect, plan)
+
+    def _change(self, namespace: str, name: str, effect: Effect, plan: Callable[[Rollouts], _Plan]) -> Change:
+        """Read, plan, patch.
+
+        The controller writes the status all the time while pods fall over. Only a change of the spec is a conflict
+        worth telling; after any other, the plan is made again from what is there now.
+        """
+        target = f"deployment/{name}"
+        first: Rollouts | None = None
+        for pause in _PAUSES:
+            time.sleep(pause)
+            found = self.read(namespace, name)
+            # Before all else: what the plan looks for may be gone because an earlier attempt has done its work.
+            if did := found.done(effect):
+                note = "done by an earlier attempt"
+                return Change(target=target, before=did.before, after=did.after, applied=False, note=note)
+            first = first or found
+            if found.generation != first.generation:
+                raise Conflict(f"{target} was changed by somebody else at the same time")
+            planned = plan(found)
+            if planned.patch is None:
+                return Change(target=target, before=planned.before, after=planned.after, applied=False)
+            done = Done(key=effect.key, by=effect.actor, before=planned.before, after=planned.after)
+            try:
+                self._patch(namespace, name, planned.patch(done), dry_run=effect.dry_run)
+            except Conflict:
+                continue
+            if effect.dry_run:
+                note = "plan only: the API server would accept it"
+                return Change(target=target, before=done.before, after=done.after, applied=False, note=note)
+            _log.info("deployment changed", target=target, before=done.before, after=done.after, effect=effect.key)
+            return Change(target=target, before=done.before, after=done.after, applied=True)
+        raise Conflict(f"{target} changes all the time")
+
+    def _patch(self, namespace: str, name: str, patch: list[Object] | Object, *, dry_run: bool) -> None:
+        options: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        if isinstance(patch, dict):
+            options["_content_type"] = _MERGE_PATCH
+        method = self._apps.patch_namespaced_deployment
+        ask(method, name, namespace, patch, field_manager=FIELD_MANAGER, **options)
+
+
+def _current(found: Rollouts) -> str:
+    return str(found.current) if found.current else "no revision yet"
+
+
+def _require_not_paused(found: Rollouts, name: str) -> None:
+    if found.paused:
+        raise Refused(f"deployment/{name} is paused: resume it first (`kubectl rollout resume`)")

@@ -1,0 +1,397 @@
+"""Kubernetes: reads and effects on one cluster, through the official client (runbook 2.2, 3, 4, 7).
+
+Effects apply absolute values that the workflow has pinned, guarded by resourceVersion, and leave the effect's
+key in an annotation, so that a second attempt sees what the first one did.
+"""
+
+import heapq
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from kubernetes import client
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities import pod_status, rollouts
+from activities.deployments import Deployments
+from activities.effects import Change, Effect, effect
+from activities.errors import RateLimited, Refused, Unavailable
+from activities.heartbeat import Progress, resume, turns
+from activities.kubernetes_api import Object, ask, moment, optional, pages
+
+_POLL = timedelta(milliseconds=500)
+_KEDA = ("keda.sh", "v1alpha1")
+_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
+_PAUSED = "autoscaling.keda.sh/paused"
+_FALSE = {"0", "f", "F", "false", "FALSE", "False"}
+
+
+class Workload(BaseModel):
+    """One Deployment."""
+
+    namespace: str
+    deployment: str
+
+
+class PodsRequest(BaseModel):
+    """Which pods."""
+
+    namespace: str
+    selector: str
+
+
+class Pod(BaseModel):
+    """One pod, as far as a diagnosis needs it."""
+
+    name: str
+    phase: str
+    ready: bool
+    restarts: int
+    reason: str = Field(default="", description="Waiting or terminated reason of its worst container.")
+    image: str
+    revision_hash: str = Field(default="", description="Label pod-template-hash.")
+    node: str = ""
+    created_at: datetime
+    terminating: bool = False
+
+    @property
+    def failing(self) -> bool:
+        """Crash-looping, erroring, or unable to pull its image or to start."""
+        return self.reason in pod_status.FAILING
+
+
+class Pods(BaseModel):
+    """The pods of a selector."""
+
+    items: list[Pod]
+
+    def __str__(self) -> str:
+        live = [pod for pod in self.items if not pod.terminating]
+        failing = sum(pod.failing for pod in live)
+        pending = sum(pod.phase == "Pending" and not pod.failing for pod in live)
+        return f"{sum(pod.ready for pod in live)} of {len(live)} ready, {failing} failing, {pending} pending"
+
+
+class EventsRequest(BaseModel):
+    """Recent events of a namespace."""
+
+    namespace: str
+    limit: int = Field(default=20, ge=1, le=200)
+
+
+class Event(BaseModel):
+    """One event, newest last."""
+
+    at: datetime | None
+    type: str
+    reason: str
+    object: str
+    message: str
+    count: int
+
+
+class Events(BaseModel):
+    """`kubectl get events --sort-by=.lastTimestamp | tail`."""
+
+    items: list[Event]
+
+    def __str__(self) -> str:
+        warnings = [e for e in self.items if e.type == "Warning"]
+        if not warnings:
+            return f"{len(self.items)} events, no warnings"
+        return f"{len(warnings)} warnings of {len(self.items)}, last: {warnings[-1].reason} {warnings[-1].object}"
+
+
+class Revision(BaseModel):
+    """One revision of a Deployment (its ReplicaSet)."""
+
+    number: int
+    images: list[str]
+    change_cause: str = ""
+    created_at: datetime
+    pod_template_hash: str
+    ready_replicas: int = 0
+
+
+class DeploymentState(BaseModel):
+    """A Deployment and its rollout history, newest revision last (`kubectl rollout history`)."""
+
+    name: str
+    namespace: str
+    replicas: int = Field(description="Desired, of the spec.")
+    updated: int
+    ready: int
+    available: int
+    paused: bool
+    current_revision: int
+    revisions: list[Revision]
+    rolled_out_at: datetime = Field(
+        description="When the current revision became current. Exact for a release; for a revision that was rolled "
+        "back to, the earlier of its rollout's last progress and the last change by whoever changed the template."
+    )
+
+    @property
+    def current(self) -> Revision | None:
+        """The revision that the spec asks for."""
+        return next((r for r in self.revisions if r.number == self.current_revision), None)
+
+    def __str__(self) -> str:
+        image = self.current.images[0] if self.current and self.current.images else "?"
+        since = f"since {self.rolled_out_at:%H:%M:%S}"
+        return f"revision {self.current_revision} ({image}) {since}, {self.ready}/{self.replicas} ready"
+
+
+class AutoscalingRequest(BaseModel):
+    """Which autoscalers look after a deployment."""
+
+    namespace: str
+    hpa: str | None = None
+    scaled_object: str | None = None
+
+
+class Autoscaling(BaseModel):
+    """State of the HPA and of KEDA's ScaledObject; fields are None where there is none."""
+
+    hpa_min: int | None = None
+    hpa_max: int | None = None
+    hpa_current: int | None = None
+    hpa_desired: int | None = None
+    scaled_object_paused: bool | None = None
+
+    @property
+    def at_maximum(self) -> bool:
+        """The HPA wants all it may have."""
+        return self.hpa_max is not None and (self.hpa_desired or 0) >= self.hpa_max
+
+    def __str__(self) -> str:
+        if self.hpa_max is None:
+            return "no HPA"
+        paused = ", KEDA paused" if self.scaled_object_paused else ""
+        return f"HPA {self.hpa_current} of {self.hpa_min}–{self.hpa_max}, wants {self.hpa_desired}{paused}"
+
+
+class UndoRollout(Workload):
+    """`kubectl rollout undo --to-revision`, to a pinned revision."""
+
+    to_revision: int = Field(ge=1)
+    effect: Effect
+
+
+class RestartRollout(Workload):
+    """`kubectl rollout restart`."""
+
+    restarted_at: datetime = Field(description="Pinned by the workflow; the annotation's value.")
+    effect: Effect
+
+
+class ScaleDeployment(Workload):
+    """`kubectl scale`, to a pinned absolute number."""
+
+    replicas: int = Field(ge=0, le=1000)
+    effect: Effect
+
+
+class AwaitRollout(Workload):
+    """`kubectl rollout status`."""
+
+    timeout: timedelta
+
+
+class Rollout(BaseModel):
+    """How a rollout ended."""
+
+    complete: bool
+    ready: int
+    replicas: int
+    revision: int
+    seconds: float
+    reason: str = Field(default="", description="Why it is not complete.")
+
+    def __str__(self) -> str:
+        state = "complete" if self.complete else f"not complete: {self.reason}"
+        return f"{state}, {self.ready}/{self.replicas} ready on revision {self.revision} after {self.seconds:.1f} s"
+
+
+class Kubernetes:
+    """Activities on one cluster; all are blocking and run on the worker's thread pool.
+
+    Raises from every method: `Unavailable` (API server unreachable, 5xx), `RateLimited` (429), `NotFound` (404),
+    `Refused` (401, 403, 422 and other 4xx), `Conflict` (409).
+    """
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._apps = client.AppsV1Api(api)
+        self._deployments = Deployments(self._apps)
+        self._core = client.CoreV1Api(api)
+        self._autoscaling = client.AutoscalingV2Api(api)
+        self._custom = client.CustomObjectsApi(api)
+
+    @activity.defn(name="kubernetes.pods")
+    def pods(self, request: PodsRequest) -> Pods:
+        """Read the pods of a selector (2.2 step 3)."""
+        found = ask(self._core.list_namespaced_pod, request.namespace, label_selector=request.selector)
+        return Pods(items=[_pod(item) for item in found["items"]])
+
+    @activity.defn(name="kubernetes.events")
+    def events(self, request: EventsRequest) -> Events:
+        """Read a namespace's latest events (2.2 step 3).
+
+        The API cannot sort, so all are read, page by page; only the latest are kept.
+        """
+        everything = (_event(item) for item in pages(self._core.list_namespaced_event, request.namespace))
+        begin = datetime.min.replace(tzinfo=UTC)
+        return Events(items=heapq.nlargest(request.limit, everything, key=lambda e: e.at or begin)[::-1])
+
+    @activity.defn(name="kubernetes.deployment")
+    def deployment(self, request: Workload) -> DeploymentState:
+        """Read a Deployment with its rollout history (2.2 step 4)."""
+        found = self._deployments.read(request.namespace, request.deployment)
+        status = found.raw.get("status", {})
+        return DeploymentState(
+            name=request.deployment,
+            namespace=request.namespace,
+            replicas=found.replicas,
+            updated=status.get("updatedReplicas", 0),
+            ready=status.get("readyReplicas", 0),
+            available=status.get("availableReplicas", 0),
+            paused=found.paused,
+            current_revision=found.revision,
+            revisions=[
+                Revision(
+                    number=rs.revision,
+                    images=rs.images,
+                    change_cause=rs.annotations.get(rollouts.CHANGE_CAUSE, ""),
+                    created_at=rs.created_at,
+                    pod_template_hash=rs.template_hash,
+                    ready_replicas=rs.raw.get("status", {}).get("readyReplicas", 0),
+                )
+                for rs in found.replica_sets
+                if rs.revision
+            ],
+            rolled_out_at=found.rolled_out_at(),
+        )
+
+    @activity.defn(name="kubernetes.autoscaling")
+    def autoscaling(self, request: AutoscalingRequest) -> Autoscaling:
+        """Read the HPA and the ScaledObject; what is not there is None, not an error."""
+        state = Autoscaling()
+        if request.hpa is not None:
+            read = self._autoscaling.read_namespaced_horizontal_pod_autoscaler
+            if hpa := optional(read, request.hpa, request.namespace):
+                state.hpa_min, state.hpa_max = hpa["spec"].get("minReplicas", 1), hpa["spec"]["maxReplicas"]
+                state.hpa_current = hpa.get("status", {}).get("currentReplicas")
+                state.hpa_desired = hpa.get("status", {}).get("desiredReplicas")
+        if request.scaled_object is not None:
+            target = (*_KEDA, request.namespace, "scaledobjects", request.scaled_object)
+            if found := optional(self._custom.get_namespaced_custom_object, *target):
+                annotations = found["metadata"].get("annotations", {})
+                # As KEDA reads them: any value but a false one pauses.
+                paused = _PAUSED in annotations and annotations[_PAUSED] not in _FALSE
+                state.scaled_object_paused = paused or _PAUSED_REPLICAS in annotations
+        return state
+
+    @activity.defn(name="kubernetes.undo_rollout")
+    @effect
+    def undo_rollout(self, request: UndoRollout) -> Change:
+        """Roll back to a revision as `kubectl rollout undo` does (2.2 option A, 4.2 step 2).
+
+        Raises:
+            NotFound: the deployment has no such revision; lists those it has.
+            Refused: the deployment is paused.
+
+        """
+        return self._deployments.undo(request.namespace, request.deployment, request.to_revision, request.effect)
+
+    @activity.defn(name="kubernetes.restart_rollout")
+    @effect
+    def restart_rollout(self, request: RestartRollout) -> Change:
+        """Restart all pods as `kubectl rollout restart` does (2.2 option B).
+
+        Raises:
+            Refused: the deployment is paused.
+
+        """
+        return self._deployments.restart(request.namespace, request.deployment, request.restarted_at, request.effect)
+
+    @activity.defn(name="kubernetes.scale")
+    @effect
+    def scale(self, request: ScaleDeployment) -> Change:
+        """Set the replicas (2.2 option C)."""
+        return self._deployments.scale(request.namespace, request.deployment, request.replicas, request.effect)
+
+    @activity.defn(name="kubernetes.await_rollout")
+    def await_rollout(self, request: AwaitRollout) -> Rollout:
+        """Wait until a rollout is complete, heartbeating; running out of time is a result, not an error.
+
+        Ends early where `kubectl rollout status` does: when the progress deadline is exceeded. An API server that
+        doesn't answer is waited for as well.
+
+        Raises:
+            Unavailable: the API server did not answer in all the time.
+
+        """
+        found: Object | None = None
+        missing: Unavailable | RateLimited | None = None
+        waiting_for, seconds = "", 0.0
+        for elapsed in turns(resume(Progress), within=request.timeout, every=_POLL):
+            try:
+                found = ask(self._apps.read_namespaced_deployment, request.deployment, request.namespace)
+            except (Unavailable, RateLimited) as error:
+                missing = error
+                continue
+            missing, seconds = None, elapsed
+            waiting_for, given_up = rollouts.unfinished(found)
+            if not waiting_for or given_up:
+                break
+        if found is None:
+            raise missing or Unavailable("no time to ask the Kubernetes API")
+        why = [waiting_for, str(missing) if missing else self._trouble(found)] if waiting_for else []
+        return Rollout(
+            complete=not waiting_for,
+            ready=found.get("status", {}).get("readyReplicas", 0),
+            replicas=found["spec"].get("replicas", 1),
+            revision=rollouts.revision(found),
+            seconds=seconds,
+            reason="; ".join(filter(None, why)),
+        )
+
+    def _trouble(self, deployment: Object) -> str:
+        """Tell what is wrong with the pods, as far as they say."""
+        try:
+            where = PodsRequest(namespace=deployment["metadata"]["namespace"], selector=rollouts.selector(deployment))
+            pods = self.pods(where).items
+        except (Unavailable, RateLimited, Refused):
+            return ""  # an explanation is welcome, not needed
+        reasons = Counter(pod.reason for pod in pods if pod.reason and not pod.ready and not pod.terminating)
+        return ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+
+
+def _pod(raw: Object) -> Pod:
+    metadata, status = raw["metadata"], raw.get("status", {})
+    return Pod(
+        name=metadata["name"],
+        phase=status.get("phase", "Unknown"),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
+        restarts=sum(container.get("restartCount", 0) for container in pod_status.containers(raw)),
+        reason=pod_status.reason(raw, datetime.now(UTC)),
+        image=raw["spec"]["containers"][0]["image"],
+        revision_hash=metadata.get("labels", {}).get("pod-template-hash", ""),
+        node=raw["spec"].get("nodeName", ""),
+        created_at=moment(metadata["creationTimestamp"]),
+        terminating="deletionTimestamp" in metadata,
+    )
+
+
+def _event(raw: Object) -> Event:
+    series = raw.get("series") or {}
+    times = (series.get("lastObservedTime"), *map(raw.get, ("lastTimestamp", "eventTime", "firstTimestamp")))
+    seen = next(filter(None, times), raw["metadata"].get("creationTimestamp"))
+    about = raw["involvedObject"]
+    return Event(
+        at=moment(seen) if seen else None,
+        type=raw.get("type", ""),
+        reason=raw.get("reason", ""),
+        object=f"{about.get('kind', '').lower()}/{about.get('name', '')}",
+        message=raw.get("message", ""),
+        count=series.get("count") or raw.get("count") or 1,
+    )

@@ -1,0 +1,95 @@
+"""Reaching PostgreSQL, and saying why it can't be reached without saying anything secret.
+
+libpq's own messages may repeat parts of a badly quoted URL, so only phrases that we know are passed on.
+"""
+
+import re
+import time
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+
+_HOPELESS = (
+    "password authentication failed",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    'FATAL:  role "',
+)
+_KNOWN = (
+    *_HOPELESS[:3],
+    "Connection refused",
+    "connection timeout expired",
+    "timeout expired",
+    "could not translate host name",
+    "failed to resolve host",
+    "the database system is starting up",
+    "the database system is shutting down",
+    "the database system is in recovery mode",
+    "too many clients already",
+    "server closed the connection unexpectedly",
+    "No such file or directory",
+    "Network is unreachable",
+    "No route to host",
+    "does not exist",
+    "SSL",
+)
+
+_PLACE = (("host", "localhost"), ("port", 5432), ("dbname", ""))
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as asked; the message is for the operator and carries no credentials."""
+
+
+def conninfo(url: SecretStr | str) -> dict[str, Any]:
+    """Take a `postgresql://` URL (or libpq's key=value form) apart.
+
+    Raises:
+        DatabaseError: it is neither; says so without repeating it.
+
+    """
+    text = url.get_secret_value() if isinstance(url, SecretStr) else url
+    try:
+        return conninfo_to_dict(text)
+    except psycopg.Error:
+        message = "the records' URL is not a PostgreSQL URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        raise DatabaseError(message) from None
+
+
+def connect(url: SecretStr | str, *, wait: float) -> psycopg.Connection:
+    """Connect in autocommit mode, waiting up to `wait` seconds for the server to accept connections.
+
+    Raises:
+        DatabaseError: it did not within that time, or it refuses these credentials, which no waiting helps.
+
+    """
+    parts = conninfo(url)
+    parts.setdefault("connect_timeout", 2)
+    parts.setdefault("application_name", "runbooks-migrate")
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return psycopg.connect(**parts, autocommit=True)
+        except psycopg.Error as error:
+            hopeless = any(phrase in str(error) for phrase in _HOPELESS)
+            if hopeless or time.monotonic() >= deadline:
+                patience = "" if hopeless else f" within {wait:g} s"
+                message = f"PostgreSQL at {where(parts)} accepted no connection{patience}: {reason(error)}"
+                raise DatabaseError(message) from None
+        time.sleep(0.1)
+
+
+def where(parts: dict[str, Any]) -> str:
+    """Name the server and database of a connection; nothing of it where a badly quoted password may have got in."""
+    host, port, name = (str(parts.get(key, default)) for key, default in _PLACE)
+    if not (re.fullmatch(r"[\w.:,/-]+", host) and re.fullmatch(r"[\d,]+", port) and re.fullmatch(r"[\w-]*", name)):
+        return "the given URL"
+    return f"{host}:{port}/{name}"
+
+
+def reason(error: psycopg.Error) -> str:
+    """Say why a connection failed, in PostgreSQL's words where they are known to be harmless."""
+    text = str(error)
+    return next((phrase for phrase in _KNOWN if phrase in text), type(error).__name__)

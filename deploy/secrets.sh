@@ -1,0 +1,93 @@
+#!/bin/sh
+# Makes what docker-compose.temporal.yml needs and the tree must not hold: passwords, keys, tokens.
+#
+#   deploy/secrets.sh                       make what is missing; what is there stays as it is
+#   deploy/secrets.sh --kubeconfig FILE     and let the workers use the cluster of FILE
+#
+# They go to $RUNBOOKS_SECRETS, by default var/secrets in the checkout.
+#
+# The folder is for its owner alone (0700), which keeps everybody else of this machine out. The files in it can be
+# read by all (0444), since compose shows them to containers as they are, and each container runs as another user.
+# The gateway's private key is for no container, and 0600.
+set -eu
+
+fail() {
+    echo "secrets.sh: $*" >&2
+    exit 1
+}
+
+kubeconfig=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --kubeconfig)
+        [ $# -ge 2 ] || fail "--kubeconfig: give a file"
+        kubeconfig=$2
+        [ -r "$kubeconfig" ] || fail "--kubeconfig: cannot read $kubeconfig"
+        shift 2
+        ;;
+    *) fail "unknown argument $1 (known: --kubeconfig FILE)" ;;
+    esac
+done
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+folder=${RUNBOOKS_SECRETS:-$here/var/secrets}
+umask 077
+mkdir -p "$folder"
+chmod 700 "$folder"
+
+# Whole or not at all: a half-written password would be found, and kept, by the next run.
+put() { # NAME MODE < content
+    cat >"$folder/.new"
+    [ -s "$folder/.new" ] || fail "$1: nothing to write"
+    chmod "$2" "$folder/.new"
+    mv -f "$folder/.new" "$folder/$1"
+}
+
+random() { # 256 bits, and no character that a URL or a shell would read otherwise
+    od -An -tx1 -N32 /dev/urandom | tr -d ' \n'
+}
+
+made=
+for name in temporal_db_admin_password temporal_db_password \
+    records_db_admin_password records_db_owner_password records_db_password webhook_token; do
+    if [ ! -s "$folder/$name" ]; then
+        random | put "$name" 444
+        made="${made:+$made }$name"
+    fi
+done
+
+# Always written anew, so that they follow a password that was changed.
+password_of() { cat "$folder/$1"; }
+printf 'postgresql://runbooks_owner:%s@records-db:5432/runbooks\n' "$(password_of records_db_owner_password)" |
+    put records_owner_url 444
+printf 'postgresql://runbooks:%s@records-db:5432/runbooks\n' "$(password_of records_db_password)" |
+    put records_url 444
+
+# Approvals: the private key signs what an authenticated person decided, the workers know the public one.
+if [ ! -s "$folder/gateway_private_key.pem" ]; then
+    command -v openssl >/dev/null || fail "openssl is needed, for the gateway's Ed25519 key"
+    key=$(openssl genpkey -algorithm ed25519) || fail "this openssl makes no Ed25519 keys: 1.1.1 or newer is needed"
+    printf '%s\n' "$key" | put gateway_private_key.pem 600
+    made="${made:+$made }gateway_private_key.pem"
+fi
+# The last 32 bytes of the public key's DER form are the key itself.
+public=$(openssl pkey -in "$folder/gateway_private_key.pem" -pubout -outform DER | tail -c 32 | openssl base64 -A)
+[ "${#public}" -eq 44 ] || fail "$folder/gateway_private_key.pem is no Ed25519 key that this openssl can read"
+printf 'RUNBOOKS_APPROVALS__PUBLIC_KEYS=["%s"]\n' "$public" | put approvals.env 444
+
+if [ -n "$kubeconfig" ]; then
+    put kubeconfig 444 <"$kubeconfig"
+    made="${made:+$made }kubeconfig"
+elif [ ! -s "$folder/kubeconfig" ]; then
+    put kubeconfig 444 <<'NONE'
+apiVersion: v1
+kind: Config
+current-context: none
+clusters: [{name: none, cluster: {server: "https://kubernetes.invalid:6443"}}]
+users: [{name: none, user: {}}]
+contexts: [{name: none, context: {cluster: none, user: none}}]
+NONE
+    echo "secrets.sh: no cluster yet: until you give one (--kubeconfig FILE), every step in Kubernetes fails" >&2
+fi
+
+echo "secrets.sh: made ${made:-nothing}, in $folder"

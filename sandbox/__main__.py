@@ -1,0 +1,91 @@
+"""`python -m sandbox up|down|status`: the embedded environment from the command line."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sandbox import environment
+from sandbox.processes import ServerFailed
+from sandbox.supervisor import State, Supervisor
+from sandbox.toolchain.errors import ToolchainError
+
+_console = Console(highlight=False)
+
+
+def show_links(state: State, console: Console = _console) -> None:
+    """Print where everything is."""
+    table = Table.grid(padding=(0, 2))
+    for name, link in state.links.items():
+        table.add_row(f"[bold]{name}[/bold]", f"[link={link}]{link}[/link]")
+    for name, value in (("settings", state.config), ("kubeconfig", state.kubeconfig)):
+        table.add_row(f"[bold]{name}[/bold]", str(value))
+    console.print(table)
+    console.print(f"\nexport RUNBOOKS_CONFIG={state.config} KUBECONFIG={state.kubeconfig}", soft_wrap=True)
+
+
+def show_status(state: State | None, console: Console = _console) -> int:
+    """Print the processes; gives 0 when the sandbox is ready, 3 when it is not."""
+    if state is None:
+        console.print("no sandbox here")
+        return 3
+    console.print(f"{state.status}{f': {state.message}' if state.message else ''}")
+    if state.processes:
+        table = Table("process", "pid", "restarts", "log", box=None)
+        for process in state.processes:
+            pid = str(process.pid) if process.pid else "[red]gone[/red]"
+            table.add_row(process.name, pid, str(process.restarts), str(process.log))
+        console.print(table)
+    if state.status == "ready":
+        show_links(state, console)
+        return 0
+    return 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 1 when it could not be done, 3 from `status` when the sandbox does not run."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "status", "supervise"])
+    parser.add_argument("--dir", type=Path, default=environment.DIRECTORY, help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--foreground", action="store_true", help="up: keep the terminal; Ctrl-C stops everything")
+    options = parser.parse_args(arguments)
+    try:
+        match options.command:
+            case "supervise":
+                return Supervisor(options.dir, workers=options.workers, told=_console.print).run()
+            case "up":
+                return _up(options.dir, options.workers, foreground=options.foreground)
+            case "down":
+                _console.print("stopped" if environment.down(options.dir) else "was not running")
+                return 0
+            case _:
+                return show_status(environment.status(options.dir))
+    except (ServerFailed, ToolchainError) as error:
+        _console.print(f"[red]{error}[/red]")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _up(directory: Path, workers: int, *, foreground: bool) -> int:
+    begun = time.monotonic()
+    with _console.status("starting the sandbox") as spinner:
+
+        def told(what: str) -> None:
+            _console.print(f"[green]✓[/green] {what}")
+            spinner.update("starting the sandbox")
+
+        state = environment.up(directory, workers=workers, foreground=foreground, told=told)
+    if state.status == "ready":
+        _console.print(f"ready in {time.monotonic() - begun:.1f} s\n")
+        show_links(state)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The sandbox's settings: the `runbooks.toml` of its workers, webhook and command line, with its secrets beside it."""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sandbox import manifests
+
+SERVICE = "tensafe-server"
+TASK_QUEUE = "runbooks"
+_WINDOW = "10s"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the servers of one sandbox are."""
+
+    temporal_address: str
+    temporal_ui: str
+    records_url: str
+    kubeconfig: Path
+    prometheus_url: str
+    webhook_port: int
+    health_url: str
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The files of one sandbox; secrets are readable by their owner only."""
+
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        """The settings file, for `RUNBOOKS_CONFIG`."""
+        return self.directory / "runbooks.toml"
+
+    @property
+    def routes(self) -> Path:
+        """Which alert starts which procedure."""
+        return self.directory / "routes.toml"
+
+    @property
+    def bearer_token(self) -> Path:
+        """What Alertmanager shows to the webhook."""
+        return self.directory / "webhook.token"
+
+    @property
+    def gateway_key(self) -> Path:
+        """What signs people's approvals; workers know only its public half."""
+        return self.directory / "gateway.pem"
+
+    def write(self, endpoints: Endpoints) -> None:
+        """Write all of them, with new secrets."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _write_secret(self.bearer_token, secrets.token_urlsafe(32).encode())
+        key = Ed25519PrivateKey.generate()
+        _write_secret(
+            self.gateway_key,
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
+        public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.routes.write_text(manifests.alert_routes(), encoding="utf-8")
+        settings = self._settings(endpoints, base64.b64encode(public).decode())
+        _write_secret(self.file, tomli_w.dumps(settings).encode())  # the database's password is in it
+
+    def _settings(self, at: Endpoints, gateway_public_key: str) -> dict[str, Any]:
+        return {
+            "temporal": {"address": at.temporal_address, "ui_url": at.temporal_ui, "task_queue": TASK_QUEUE},
+            "records": {"url": at.records_url},
+            "kubernetes": {"kubeconfig": str(at.kubeconfig)},
+            "prometheus": {"url": at.prometheus_url},
+            "evidence": {"directory": "evidence"},
+            "webhook": {
+                "port": at.webhook_port,
+                "bearer_tokens": [f"file:{self.bearer_token}"],
+                "routes": self.routes.name,
+            },
+            # The Temporal UI can't sign; in the sandbox a word typed there counts.
+            "approvals": {"public_keys": [gateway_public_key], "allow_unsigned": True},
+            "services": {SERVICE: _service(at.health_url)},
+        }
+
+
+def _service(health_url: str) -> dict[str, Any]:
+    requests = f'http_requests_total{{service="{SERVICE}"'
+    return {
+        "namespace": "tensafe",
+        "deployment": SERVICE,
+        "selector": "app=tensafe",
+        "health_url": health_url,
+        "hpa": SERVICE,
+        "scaled_object": "tensafe-scaledobject",
+        "time_zone": "Europe/Berlin",
+        "metrics": {
+            "error_rate": f'sum(rate({requests},code=~"5.."}}[{_WINDOW}])) / sum(rate({requests}}}[{_WINDOW}]))',
+            "p95_latency": (
+                "histogram_quantile(0.95, sum by (le) "
+                f'(rate(http_request_duration_seconds_bucket{{service="{SERVICE}"}}[{_WINDOW}])))'
+            ),
+            "saturation": f'service_saturation{{service="{SERVICE}"}}',
+            "request_rate": f"sum(rate({requests}}}[{_WINDOW}]))",
+        },
+        # Everything here happens faster than in production, and so does the patience with it.
+        "incident": {"steady_for": "PT5S", "verify_timeout": "PT60S", "decision_timeout": "PT2M"},
+    }
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(content)

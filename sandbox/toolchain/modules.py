@@ -1,0 +1,109 @@
+"""The pinned Go modules beside this file, the programs they give, and the cache they are kept in."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Module:
+    """One folder with a go.mod and go.sum; its programs are built and kept together."""
+
+    name: str
+    programs: dict[str, str]
+    """Program → the package it is built from."""
+    ldflags: str = ""
+    tags: str = ""
+    fits: dict[str, str] = field(default_factory=dict)
+    """Program → pattern of the `--version` line that a copy from elsewhere must show."""
+
+    @property
+    def directory(self) -> Path:
+        """Where its go.mod is."""
+        return _HERE / self.name
+
+    @cached_property
+    def _pins(self) -> dict[str, str]:
+        text = (self.directory / "go.mod").read_text(encoding="utf-8")
+        return dict(re.findall(r"^\s*(?:require )?(\S+) (v\S+)(?: // indirect)?$", text, flags=re.MULTILINE))
+
+    def pinned(self, program: str) -> str:
+        """Give the version of the Go module that the program is built from, e.g. `v1.36.3`."""
+        package = self.programs[program]
+        return next(version for path, version in self._pins.items() if f"{package}/".startswith(f"{path}/"))
+
+    @cached_property
+    def cache(self) -> Path:
+        """Its place in the cache: another version, another go.sum or other flags are another place."""
+        pins = b"".join((self.directory / name).read_bytes() for name in ("go.mod", "go.sum"))
+        pins += f"{self.ldflags} {self.tags}".encode()
+        version = self.pinned(next(iter(self.programs)))
+        return cache_directory() / "toolchain" / f"{self.name}-{version}-{hashlib.sha256(pins).hexdigest()[:12]}"
+
+    @property
+    def bin(self) -> Path:
+        """The folder of its finished programs."""
+        return self.cache / "bin"
+
+
+def cache_directory() -> Path:
+    """Give the folder that outlives checkouts: `$XDG_CACHE_HOME/durable-runbooks`."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "durable-runbooks"
+
+
+# The control plane's parts may not be newer than its API server, so all of them must be of one minor version.
+_KUBERNETES = "k8s.io/kubernetes/cmd"
+_SAME_MINOR = r"v1\.36\."
+
+KUBERNETES = Module(
+    name="kubernetes",
+    programs={
+        "kube-apiserver": f"{_KUBERNETES}/kube-apiserver",
+        "kube-controller-manager": f"{_KUBERNETES}/kube-controller-manager",
+        "kube-scheduler": f"{_KUBERNETES}/kube-scheduler",
+        "kubectl": f"{_KUBERNETES}/kubectl",
+        "etcd": "go.etcd.io/etcd/server/v3",
+        "kwok": "sigs.k8s.io/kwok/cmd/kwok",
+    },
+    # Without it the servers call themselves v0.0.0-master, at which clients balk.
+    ldflags="-X k8s.io/component-base/version.gitVersion={kube-apiserver}",
+    fits={
+        "kube-apiserver": _SAME_MINOR,
+        "kube-controller-manager": _SAME_MINOR,
+        "kube-scheduler": _SAME_MINOR,
+        "kubectl": _SAME_MINOR,
+        "etcd": r"etcd Version: 3\.[5-9]\.",
+        "kwok": r"v0\.(?:[7-9]|\d\d)\.",
+    },
+)
+PROMETHEUS = Module(
+    name="prometheus",
+    programs={"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+    tags="remove_all_sd",
+    fits={"prometheus": r"version (?:2\.[3-9]\d|[3-9]\.\d+)\."},
+)
+ALERTMANAGER = Module(
+    name="alertmanager",
+    programs={"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
+    fits={"alertmanager": r"version 0\.(?:2[4-9]|[3-9]\d)\."},
+)
+MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER)
+
+
+def module_of(program: str) -> Module:
+    """Find the module that gives a program.
+
+    Raises:
+        KeyError: none does.
+
+    """
+    for module in MODULES:
+        if program in module.programs:
+            return module
+    raise KeyError(program)

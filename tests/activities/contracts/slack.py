@@ -1,0 +1,211 @@
+"""The part of Slack's Web API that we use, as docs.slack.dev describes it, scopes and membership included."""
+
+import itertools
+import json
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+_SCOPES = {
+    "auth.test": set(),
+    "conversations.list": {"channels:read", "groups:read"},
+    "conversations.join": {"channels:join"},
+    "conversations.create": {"channels:manage"},
+    "conversations.history": {"channels:history"},
+    "conversations.replies": {"channels:history"},
+    "chat.postMessage": {"chat:write"},
+    "chat.scheduleMessage": {"chat:write"},
+    "chat.scheduledMessages.list": set(),
+}
+ALL_SCOPES = frozenset().union(*_SCOPES.values())
+_JSON_ONLY_TEXT = 40_000
+
+
+class SlackContract:
+    """A workspace: `channels` by ID with their messages oldest first, `scheduled`, and `calls` in order."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.scopes = set(ALL_SCOPES)
+        self.channels: dict[str, dict[str, Any]] = {}
+        self.scheduled: list[dict[str, Any]] = []
+        self.calls: list[str] = []
+        self.page_size = 1000
+        self._numbers = itertools.count(1)
+        self.app = Starlette(routes=[Route("/api/{method}", self._call, methods=["POST"])])
+
+    def add_channel(self, name: str, *, member: bool = False, private: bool = False) -> str:
+        identity = f"C{next(self._numbers):09d}"
+        self.channels[identity] = {"id": identity, "name": name, "is_member": member, "is_private": private,
+                                   "is_archived": False, "messages": []}  # fmt: skip
+        return identity
+
+    def texts(self, channel: str) -> list[str]:
+        return [message["text"] for message in self.channels[channel]["messages"]]
+
+    async def _call(self, request: Request) -> JSONResponse:
+        method = request.path_params["method"]
+        self.calls.append(method)
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return _no("invalid_auth")
+        if method not in _SCOPES:
+            return _no("unknown_method")
+        missing = _SCOPES[method] - self.scopes
+        if missing:
+            return _no("missing_scope", needed=",".join(sorted(missing)), provided=",".join(sorted(self.scopes)))
+        if request.headers.get("content-type", "").startswith("application/json"):
+            arguments = json.loads(await request.body() or b"{}")
+        else:
+            arguments = dict(parse_qsl((await request.body()).decode()))
+        name = re.sub(r"([A-Z])", lambda capital: f"_{capital[0].lower()}", method.replace(".", "_"))
+        answer: JSONResponse = getattr(self, f"_{name}")(arguments)
+        return answer
+
+    def _auth_test(self, arguments: dict[str, Any]) -> JSONResponse:
+        return _yes(user_id="U1", bot_id="B1")
+
+    def _conversations_list(self, arguments: dict[str, Any]) -> JSONResponse:
+        private = "private_channel" in arguments.get("types", "public_channel")
+        found = [
+            {key: value for key, value in channel.items() if key != "messages"}
+            for channel in self.channels.values()
+            if not (channel["is_archived"] and arguments.get("exclude_archived") in {"1", "true"})
+            and (not channel["is_private"] or (private and channel["is_member"]))
+        ]
+        return self._page("channels", found, arguments)
+
+    def _conversations_create(self, arguments: dict[str, Any]) -> JSONResponse:
+        name = arguments["name"]
+        if not name or name != name.lower() or len(name) > 80 or any(c in name for c in " #.,"):
+            return _no("invalid_name_specials")
+        if any(channel["name"] == name for channel in self.channels.values()):
+            return _no("name_taken")
+        return _yes(channel={"id": self.add_channel(name, member=True), "name": name})
+
+    def _conversations_join(self, arguments: dict[str, Any]) -> JSONResponse:
+        channel = self.channels.get(arguments["channel"])
+        if channel is None or (channel["is_private"] and not channel["is_member"]):
+            return _no("channel_not_found")
+        if channel["is_private"]:
+            return _no("method_not_supported_for_channel_type")
+        channel["is_member"] = True
+        return _yes(channel={"id": channel["id"]})
+
+    def _conversations_history(self, arguments: dict[str, Any]) -> JSONResponse:
+        channel, no = self._seen(arguments)
+        if no is not None:
+            return no
+        top = [m for m in channel["messages"] if m.get("thread_ts", m["ts"]) == m["ts"]]
+        return self._page("messages", self._shown(reversed(top), arguments), arguments)
+
+    def _conversations_replies(self, arguments: dict[str, Any]) -> JSONResponse:
+        channel, no = self._seen(arguments)
+        if no is not None:
+            return no
+        thread = [m for m in channel["messages"] if arguments["ts"] in {m["ts"], m.get("thread_ts")}]
+        if not thread:
+            return _no("thread_not_found")
+        return self._page("messages", self._shown(thread, arguments), arguments)
+
+    def _chat_post_message(self, arguments: dict[str, Any]) -> JSONResponse:
+        channel, no = self._seen(arguments)
+        if no is None:
+            no = _bad_message(arguments)
+        if no is not None:
+            return no
+        ts = f"{time.time():.0f}.{next(self._numbers):06d}"
+        message = {"type": "message", "ts": ts, "text": _escaped(arguments["text"]), "bot_id": "B1"}
+        if arguments.get("metadata"):
+            message["metadata"] = arguments["metadata"]
+        if arguments.get("thread_ts"):
+            message["thread_ts"] = arguments["thread_ts"]
+        channel["messages"].append(message)
+        return _yes(channel=channel["id"], ts=ts, message=message)
+
+    def _chat_schedule_message(self, arguments: dict[str, Any]) -> JSONResponse:
+        channel, no = self._seen(arguments)
+        if no is None:
+            no = _bad_message(arguments)
+        if no is not None:
+            return no
+        at = int(arguments["post_at"])
+        if at < time.time() + 1:
+            return _no("time_in_past")
+        if at > time.time() + 120 * 86400:
+            return _no("time_too_far")
+        if arguments.get("metadata"):
+            return _no("metadata_would_never_post")  # ours: the documented bug, made loud
+        identity = f"Q{next(self._numbers):09d}"
+        self.scheduled.append({"id": identity, "channel_id": channel["id"], "post_at": at,
+                               "date_created": int(time.time()), "text": _escaped(arguments["text"])})  # fmt: skip
+        return _yes(channel=channel["id"], scheduled_message_id=identity, post_at=at)
+
+    def _chat_scheduled_messages_list(self, arguments: dict[str, Any]) -> JSONResponse:
+        low, high = float(arguments.get("oldest", 0)), float(arguments.get("latest", 1e12))
+        assert low < high
+        found = [
+            item for item in self.scheduled
+            if item["channel_id"] == arguments.get("channel", item["channel_id"]) and low < item["post_at"] < high
+        ]  # fmt: skip
+        return self._page("scheduled_messages", found, arguments)
+
+    def deliver_scheduled(self) -> None:
+        """Let the time of all scheduled messages come."""
+        for item in self.scheduled:
+            ts = f"{time.time():.0f}.{next(self._numbers):06d}"
+            message = {"type": "message", "ts": ts, "text": item["text"], "bot_id": "B1"}
+            self.channels[item["channel_id"]]["messages"].append(message)
+        self.scheduled.clear()
+
+    def _seen(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], JSONResponse | None]:
+        channel = self.channels.get(arguments["channel"], {})
+        if not channel or (channel["is_private"] and not channel["is_member"]):
+            return channel, _no("channel_not_found")
+        if channel["is_archived"]:
+            return channel, _no("is_archived")
+        return channel, None if channel["is_member"] else _no("not_in_channel")
+
+    def _shown(self, messages: Any, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        hidden = set() if arguments.get("include_all_metadata") in {"1", "true"} else {"metadata"}
+        oldest = float(arguments.get("oldest", 0))
+        return [
+            {key: value for key, value in message.items() if key not in hidden}
+            for message in messages
+            if float(message["ts"]) > oldest
+        ]
+
+    def _page(self, name: str, items: list[dict[str, Any]], arguments: dict[str, Any]) -> JSONResponse:
+        start, size = int(arguments.get("cursor") or 0), min(int(arguments.get("limit", 100)), self.page_size)
+        following = str(start + size) if start + size < len(items) else ""
+        return _yes(**{name: items[start : start + size]}, response_metadata={"next_cursor": following})
+
+
+def _bad_message(arguments: dict[str, Any]) -> JSONResponse | None:
+    if not arguments.get("text"):
+        return _no("no_text")
+    if len(arguments["text"]) > _JSON_ONLY_TEXT:
+        return _no("msg_too_long")
+    metadata = arguments.get("metadata")
+    if metadata is not None:
+        metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
+        if set(metadata) != {"event_type", "event_payload"} or not isinstance(metadata["event_payload"], dict):
+            return _no("invalid_metadata_format")
+    return None
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _yes(**fields: Any) -> JSONResponse:
+    return JSONResponse({"ok": True, **fields})
+
+
+def _no(code: str, **fields: Any) -> JSONResponse:
+    return JSONResponse({"ok": False, "error": code, **fields})

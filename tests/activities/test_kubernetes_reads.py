@@ -1,0 +1,189 @@
+"""Reads of a real API server."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from activities.errors import NotFound
+from activities.kubernetes import (
+    Autoscaling,
+    AutoscalingRequest,
+    EventsRequest,
+    Kubernetes,
+    PodsRequest,
+    UndoRollout,
+    Workload,
+)
+from activities.kubernetes_api import connect
+from tests.activities.on_cluster import BAD, GOOD, OnCluster, an_effect, eventually
+
+
+@pytest.fixture(scope="module")
+def kubernetes(kubeconfig: Path) -> Iterator[Kubernetes]:
+    with connect(kubeconfig) as api:
+        yield Kubernetes(api)
+
+
+@pytest.fixture
+def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
+    return OnCluster(kube, kubeconfig, tensafe)
+
+
+def _pods(server: OnCluster) -> PodsRequest:
+    return PodsRequest(namespace=server.namespace, selector="app=tensafe")
+
+
+def test_healthy_pods(kubernetes: Kubernetes, server: OnCluster):
+    pods = kubernetes.pods(_pods(server))
+    assert str(pods) == "3 of 3 ready, 0 failing, 0 pending"
+    hashes = {rs["metadata"]["labels"]["pod-template-hash"] for rs in server.revisions.values()}
+    for pod in pods.items:
+        assert (pod.phase, pod.image, pod.reason, pod.restarts) == ("Running", GOOD, "", 0)
+        assert pod.revision_hash in hashes
+        assert pod.node
+        assert timedelta(0) <= datetime.now(UTC) - pod.created_at < timedelta(minutes=1)
+
+
+def test_crashing_pods_are_failing(kubernetes: Kubernetes, server: OnCluster):
+    server.release(BAD)
+    pods = eventually(lambda: (p := kubernetes.pods(_pods(server))) and len(p.items) == 3 and str(p)[0] == "0" and p)
+    assert str(pods) == "0 of 3 ready, 3 failing, 0 pending"
+    assert {(pod.reason, pod.image, pod.ready) for pod in pods.items} == {("CrashLoopBackOff", BAD, False)}
+    assert all(pod.restarts >= 1 for pod in pods.items)
+
+
+def test_pods_without_a_node_are_pending(kubernetes: Kubernetes, server: OnCluster):
+    server.patch({"spec": {"template": {"spec": {"nodeSelector": {"gpu": "yes"}}}}})
+    pods = eventually(lambda: (p := kubernetes.pods(_pods(server))) and str(p).endswith("3 pending") and p)
+    assert {pod.reason for pod in pods.items if not pod.ready} == {"Unschedulable"}
+
+
+def test_no_pods_of_a_selector(kubernetes: Kubernetes, server: OnCluster):
+    assert kubernetes.pods(PodsRequest(namespace=server.namespace, selector="app=other")).items == []
+
+
+def test_events_newest_last(kubernetes: Kubernetes, server: OnCluster):
+    server.release(BAD)
+    request = EventsRequest(namespace=server.namespace, limit=200)
+    events = eventually(lambda: (e := kubernetes.events(request)) and "BackOff" in str(e) and e).items
+    times = [event.at for event in events if event.at]
+    assert times == sorted(times)
+    assert len(times) == len(events)
+    assert events[-1].object.startswith("pod/tensafe-server-")
+    scaled = next(event for event in events if event.reason == "ScalingReplicaSet")
+    assert (scaled.object, scaled.type) == ("deployment/tensafe-server", "Normal")
+    last_two = kubernetes.events(EventsRequest(namespace=server.namespace, limit=2))
+    assert [event.at for event in last_two.items] == times[-2:]
+
+
+def test_events_of_the_newer_kind_have_their_time_and_count(kubernetes: Kubernetes, server: OnCluster):
+    about = {"kind": "Deployment", "namespace": server.namespace, "name": "x", "apiVersion": "apps/v1"}
+    at = "2031-01-02T03:04:05.000000Z"
+    server.kube.post(
+        f"/apis/events.k8s.io/v1/namespaces/{server.namespace}/events",
+        json={
+            "metadata": {"name": "x.1", "namespace": server.namespace},
+            "eventTime": "2030-01-02T03:04:05.000000Z",
+            "series": {"count": 7, "lastObservedTime": at},
+            "reportingController": "test",
+            "reportingInstance": "test",
+            "action": "Testing",
+            "reason": "Tested",
+            "regarding": about,
+            "note": "a note",
+            "type": "Warning",
+        },
+    ).raise_for_status()
+    event = kubernetes.events(EventsRequest(namespace=server.namespace)).items[-1]
+    assert (event.at, event.count) == (datetime.fromisoformat(at), 7)
+    assert (event.object, event.reason, event.message, event.type) == ("deployment/x", "Tested", "a note", "Warning")
+
+
+def test_events_of_several_pages(kubernetes: Kubernetes, server: OnCluster, monkeypatch: pytest.MonkeyPatch):
+    everything = kubernetes.events(EventsRequest(namespace=server.namespace, limit=200)).items
+    assert len(everything) > 3
+    monkeypatch.setattr("activities.kubernetes_api._PAGE", 2)
+    assert len(kubernetes.events(EventsRequest(namespace=server.namespace, limit=200)).items) >= len(everything)
+
+
+def test_history_and_state(kubernetes: Kubernetes, server: OnCluster):
+    assert server.release(BAD, "release v1.2.4 by carol") == 2
+    state = kubernetes.deployment(server.workload)
+    assert [(r.number, r.images, r.change_cause) for r in state.revisions] == [
+        (1, [GOOD], "release v1.2.3"),
+        (2, [BAD], "release v1.2.4 by carol"),
+    ]
+    assert (state.current_revision, state.replicas, state.paused) == (2, 3, False)
+    assert state.current is not None
+    assert state.rolled_out_at == state.current.created_at
+    listed = server.kubectl("rollout", "history", f"deployment/{server.name}")
+    assert [int(line.split()[0]) for line in listed.splitlines()[2:] if line] == [r.number for r in state.revisions]
+
+
+def test_rolled_out_when_rolled_back_not_when_created(kubernetes: Kubernetes, server: OnCluster):
+    server.release(BAD)
+    time.sleep(2.1)  # the API's times are whole seconds
+    before = datetime.now(UTC).replace(microsecond=0)
+    kubernetes.undo_rollout(UndoRollout(**server.target, to_revision=1, effect=an_effect()))
+    eventually(lambda: kubernetes.deployment(server.workload).current_revision == 3)
+    server.settled()
+    after = datetime.now(UTC)
+    state = kubernetes.deployment(server.workload)
+    assert before <= state.rolled_out_at <= after
+    assert state.current is not None
+    assert state.current.created_at < before
+
+    # Neither scaling nor a note of somebody's is a rollout.
+    time.sleep(2.1)
+    server.patch({"spec": {"replicas": 4}, "metadata": {"annotations": {"note": "x"}}})
+    server.settled()
+    assert kubernetes.deployment(server.workload).rolled_out_at == state.rolled_out_at
+
+
+def test_rolled_out_when_rolled_back_by_kubectl(kubernetes: Kubernetes, server: OnCluster):
+    server.release(BAD)
+    time.sleep(2.1)
+    before = datetime.now(UTC).replace(microsecond=0)
+    server.kubectl("rollout", "undo", f"deployment/{server.name}")
+    eventually(lambda: kubernetes.deployment(server.workload).current_revision == 3)
+    assert before <= kubernetes.deployment(server.workload).rolled_out_at <= datetime.now(UTC)
+
+
+def test_no_such_deployment(kubernetes: Kubernetes, server: OnCluster):
+    with pytest.raises(NotFound, match=r'deployments\.apps "other" not found'):
+        kubernetes.deployment(Workload(namespace=server.namespace, deployment="other"))
+
+
+def test_autoscaling(kubernetes: Kubernetes, server: OnCluster):
+    request = AutoscalingRequest(namespace=server.namespace, hpa="tensafe-server", scaled_object="tensafe-scaledobject")
+    path = f"/apis/autoscaling/v2/namespaces/{server.namespace}/horizontalpodautoscalers/tensafe-server/status"
+    status = {"currentReplicas": 20, "desiredReplicas": 20, "conditions": []}
+    merge = {"Content-Type": "application/merge-patch+json"}
+    server.kube.request("PATCH", path, headers=merge, json={"status": status}).raise_for_status()
+    state = kubernetes.autoscaling(request)
+    assert state == Autoscaling(hpa_min=3, hpa_max=20, hpa_current=20, hpa_desired=20, scaled_object_paused=False)
+    assert state.at_maximum
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "paused"),
+    [("paused", "true", True), ("paused", "false", False), ("paused", "", True), ("paused-replicas", "3", True)],
+)
+def test_paused_as_keda_reads_it(kubernetes: Kubernetes, server: OnCluster, annotation: str, value: str, paused: bool):  # noqa: FBT001
+    path = f"/apis/keda.sh/v1alpha1/namespaces/{server.namespace}/scaledobjects/tensafe-scaledobject"
+    server.kube.patch(
+        path,
+        headers={"Content-Type": "application/merge-patch+json"},
+        json={"metadata": {"annotations": {f"autoscaling.keda.sh/{annotation}": value}}},
+    ).raise_for_status()
+    request = AutoscalingRequest(namespace=server.namespace, scaled_object="tensafe-scaledobject")
+    assert kubernetes.autoscaling(request) == Autoscaling(scaled_object_paused=paused)
+
+
+def test_no_autoscalers_is_no_error(kubernetes: Kubernetes, server: OnCluster):
+    nothing = AutoscalingRequest(namespace=server.namespace, hpa="none", scaled_object="none")
+    assert kubernetes.autoscaling(nothing) == Autoscaling()

@@ -1,0 +1,229 @@
+"""Programs that no wheel carries: found, downloaded with verified checksums, or built."""
+
+import fcntl
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import textwrap
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sandbox import binaries
+from sandbox.toolchain import build as builder
+from sandbox.toolchain import modules
+from sandbox.toolchain.build import build, go
+from sandbox.toolchain.download import download, reachable
+from sandbox.toolchain.errors import ChecksumMismatch, NotPublished, ToolchainError
+from sandbox.toolchain.modules import ALERTMANAGER, KUBERNETES, MODULES, PROMETHEUS, Module
+from sandbox.toolchain.releases import release, system
+
+PROGRAM = b"#!/bin/sh\necho 'alertmanager, version 0.31.1 (from a release)'\n"
+
+
+@pytest.fixture
+def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A local publisher; gives the folder it serves."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("RUNBOOKS_KUBERNETES_RELEASES", base)
+    monkeypatch.setenv("RUNBOOKS_GITHUB", base)
+    monkeypatch.setenv("RUNBOOKS_GITHUB_API", f"{base}/api")
+    yield folder
+    server.shutdown()
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with nothing in it, and nothing on PATH that could be taken instead."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    for variable in ("RUNBOOKS_TOOLCHAIN", "KUBEBUILDER_ASSETS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(builder, "_USUAL_PLACE", Path("/nowhere/go"))
+    for module in MODULES:
+        monkeypatch.delitem(module.__dict__, "cache", raising=False)
+    binaries.find.cache_clear()
+    return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    """Caches of this module's making must not reach the other tests."""
+    yield
+    for module in MODULES:
+        module.__dict__.pop("cache", None)
+    binaries.find.cache_clear()
+
+
+def _publish_archive(folder: Path, program: str, content: bytes, *, checksum: str | None = None) -> None:
+    published = release(program, modules.module_of(program).pinned(program))
+    assert published is not None
+    assert published.member is not None
+    path = folder / published.url.split("/", 3)[3]
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:gz") as archive:
+        entry = tarfile.TarInfo(published.member)
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    digest = checksum or hashlib.sha256(path.read_bytes()).hexdigest()
+    checksums = folder / published.checksums.split("/", 3)[3]
+    checksums.write_text(f"{'0' * 64}  something-else.tar.gz\n{digest}  {path.name}\n")
+
+
+def test_releases_are_named_as_their_publishers_do() -> None:
+    kube = release("kube-apiserver", "v1.36.3")
+    etcd = release("etcd", "v3.6.8")
+    prometheus = release("prometheus", "v0.316.0")
+    kwok = release("kwok", "v0.8.0")
+    assert kube is not None
+    assert etcd is not None
+    assert prometheus is not None
+    assert kwok is not None
+    here = system()
+    assert kube.url.endswith(f"/v1.36.3/bin/{here.replace('-', '/')}/kube-apiserver")
+    assert etcd.url.endswith(f"/etcd-io/etcd/releases/download/v3.6.8/{etcd.file}")
+    assert prometheus.url.endswith(f"/v3.16.0/prometheus-3.16.0.{here}.tar.gz")
+    assert kwok.url.endswith(f"/v0.8.0/kwok-{here}")
+
+
+def test_a_verified_download_is_used(releases: Path, empty_cache: Path) -> None:
+    _publish_archive(releases, "alertmanager", PROGRAM)
+    told: list[str] = []
+    (found,) = binaries.ensure([ALERTMANAGER], told.append)
+    assert told == ["downloaded alertmanager, checksum verified"]
+    assert found.source == "cache"
+    assert found.path.is_relative_to(empty_cache)
+    answer = subprocess.run([found.path], capture_output=True, text=True, check=True, env={"PATH": "/bin"})
+    assert "from a release" in answer.stdout
+    assert binaries.find("alertmanager") == found.path
+
+
+def test_a_wrong_checksum_is_refused(releases: Path, empty_cache: Path) -> None:
+    _publish_archive(releases, "alertmanager", PROGRAM, checksum="a" * 64)
+    with pytest.raises(ChecksumMismatch, match="its publisher says aaaa"):
+        binaries.ensure([ALERTMANAGER])
+    assert list(ALERTMANAGER.bin.iterdir()) == []
+
+
+def test_a_file_without_a_checksum_is_not_taken(releases: Path, tmp_path: Path) -> None:
+    _publish_archive(releases, "prometheus", PROGRAM)
+    published = release("prometheus", PROMETHEUS.pinned("prometheus"))
+    assert published is not None
+    (releases / published.checksums.split("/", 3)[3]).write_text("nothing of it\n")
+    with pytest.raises(NotPublished, match="has no line for"):
+        download(published, tmp_path / "prometheus")
+
+
+def test_kwoks_checksum_is_githubs_digest(releases: Path, tmp_path: Path) -> None:
+    published = release("kwok", KUBERNETES.pinned("kwok"))
+    assert published is not None
+    file = releases / published.url.split("/", 3)[3]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(PROGRAM)
+    description = releases / published.checksums.split("/", 3)[3]
+    description.parent.mkdir(parents=True)
+    digest = hashlib.sha256(PROGRAM).hexdigest()
+    description.write_text(f'{{"assets": [{{"name": "{published.file}", "digest": "sha256:{digest}"}}]}}')
+    download(published, tmp_path / "kwok")
+    assert os.access(tmp_path / "kwok", os.X_OK)
+
+
+def test_an_unreachable_publisher_is_noticed() -> None:
+    assert not reachable("http://127.0.0.1:1/release")
+
+
+def test_without_network_and_go_it_says_what_to_do(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNBOOKS_GITHUB", "http://127.0.0.1:1")
+    with pytest.raises(ToolchainError, match=r"install Go[\s\S]*network[\s\S]*RUNBOOKS_TOOLCHAIN"):
+        binaries.ensure([ALERTMANAGER])
+    with pytest.raises(ToolchainError, match=r"run `uv run python -m sandbox\.binaries`"):
+        binaries.find("alertmanager")
+
+
+@pytest.mark.parametrize(("version", "taken"), [("0.25.0", True), ("0.21.0", False)])
+def test_path_counts_only_where_the_version_fits(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, *, taken: bool
+) -> None:
+    folder = tmp_path / "path"
+    folder.mkdir()
+    (folder / "alertmanager").write_text(f"#!/bin/sh\necho 'alertmanager, version {version} (branch: x)'\n")
+    (folder / "alertmanager").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    if taken:
+        assert binaries.find("alertmanager") == folder / "alertmanager"
+    else:
+        with pytest.raises(ToolchainError):
+            binaries.find("alertmanager")
+
+
+@pytest.fixture
+def small_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
+    """A Go module of one tiny program, so that building is tested for real and in a second."""
+    if go() is None:
+        pytest.skip("Go is not installed; on such a machine programs are downloaded")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("module example.test/hello\n\ngo 1.22\n\n// example.test/hello v1.0.0\n")
+    (source / "go.sum").write_text("")
+    (source / "main.go").write_text(
+        'package main\n\nimport "os"\n\nfunc main() { os.Stdout.WriteString("hello\\n") }\n'
+    )
+    monkeypatch.setattr(Module, "directory", property(lambda _: source))
+    monkeypatch.setattr(Module, "pinned", lambda _, __: "v1.0.0")
+    # Go's own cache stays where it is.
+    cache = subprocess.run([str(go()), "env", "GOCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    monkeypatch.setenv("GOCACHE", cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Module("small", {"hello": "example.test/hello"})
+
+
+def test_builds_into_the_cache(small_module: Module) -> None:
+    left = small_module.cache / "building-killed"
+    left.mkdir(parents=True)
+    build(small_module, ["hello"])
+    assert subprocess.run([small_module.bin / "hello"], capture_output=True, check=True).stdout == b"hello\n"
+    assert sorted(path.name for path in small_module.cache.iterdir()) == ["bin"]
+
+
+def test_a_failed_build_shows_why_and_leaves_nothing(small_module: Module) -> None:
+    (small_module.directory / "main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
+    with pytest.raises(ToolchainError, match="undefined: nonsense"):
+        build(small_module, ["hello"])
+    assert list(small_module.cache.iterdir()) == []
+
+
+def test_two_runs_get_a_program_once(releases: Path, empty_cache: Path) -> None:
+    _publish_archive(releases, "alertmanager", PROGRAM)
+    ALERTMANAGER.cache.mkdir(parents=True)
+    with (ALERTMANAGER.cache / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        program = textwrap.dedent("""
+            from sandbox import binaries
+            from sandbox.toolchain.modules import ALERTMANAGER
+            binaries.ensure([ALERTMANAGER], lambda text: print(text, flush=True))
+        """)
+        environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "RUNBOOKS_GITHUB_RAW": "http://127.0.0.1:1"}
+        other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "waiting for another run that is getting alertmanager\n"
+        ALERTMANAGER.bin.mkdir()
+        (ALERTMANAGER.bin / "alertmanager").write_bytes(PROGRAM)
+    out, _ = other.communicate(timeout=20)
+    assert other.returncode == 0
+    assert out == ""  # found it done: neither downloaded nor built

@@ -1,0 +1,180 @@
+"""The real servers, as fixtures: from the environment, else from Docker, else from this machine's own programs.
+
+Each server starts once a test session, on ports of its own, when a test first asks for it; two sessions side by
+side do not meet. A server that cannot be had fails the test that needs it and never skips it.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+from temporalio.testing import WorkflowEnvironment
+
+from sandbox import kubernetes_api, manifests
+from sandbox.alertmanager import Alertmanager
+from sandbox.cluster import Cluster
+from sandbox.postgres import Postgres, with_database
+from sandbox.prometheus import Prometheus
+from sandbox.temporal import Temporal, program
+from sandbox.toolchain import keda
+from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+
+POSTGRES_IMAGE = "postgres:18"
+
+CreateDatabase = Callable[[], str]
+"""Creates an empty database and gives its URL; it is dropped when the session ends."""
+
+
+@pytest.fixture(scope="session")
+def servers_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the session's servers keep their files and logs."""
+    return tmp_path_factory.mktemp("servers")
+
+
+def _postgres_in_docker(stack: ExitStack) -> str | None:
+    """Start PostgreSQL in Docker, if Docker answers and has the image or can pull it."""
+    if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
+        return None
+    import docker  # noqa: PLC0415 - half a second that most test runs need not wait
+    from docker.errors import DockerException  # noqa: PLC0415
+    from testcontainers.postgres import PostgresContainer  # noqa: PLC0415
+
+    try:
+        docker.from_env(timeout=5).ping()
+        container = PostgresContainer(POSTGRES_IMAGE, driver=None)
+        stack.enter_context(container)
+    except DockerException:
+        return None
+    return str(container.get_connection_url())
+
+
+@pytest.fixture(scope="session")
+def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
+    """Databases on the session's PostgreSQL; each call gives another empty one."""
+    with ExitStack() as stack:
+        url = os.environ.get("RUNBOOKS_TEST_POSTGRES_URL") or _postgres_in_docker(stack)
+        if url is None:
+            server = Postgres(servers_directory / "postgresql")
+            server.start()
+            stack.callback(server.stop)
+            server.wait_ready()
+            url = server.url()
+        made: list[str] = []
+
+        def create() -> str:
+            name = f"test_{secrets.token_hex(6)}"
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            made.append(name)
+            return with_database(url, name)
+
+        yield create
+        with psycopg.connect(url, autocommit=True) as connection:
+            for name in made:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def postgres_url(create_database: CreateDatabase) -> str:
+    """An empty database of the test module's own."""
+    return create_database()
+
+
+@pytest.fixture(scope="session")
+def temporal_server(servers_directory: Path) -> Iterator[Temporal]:
+    """The session's local Temporal with our search attributes; a test that kills it must `restart` it."""
+    server = Temporal(servers_directory / "temporal", SEARCH_ATTRIBUTES)
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def temporal_address(request: pytest.FixtureRequest) -> str:
+    """The session's Temporal, as host:port."""
+    given = os.environ.get("RUNBOOKS_TEST_TEMPORAL_ADDRESS")
+    return given or request.getfixturevalue("temporal_server").address
+
+
+@pytest.fixture(scope="session")
+async def time_skipping_env() -> AsyncIterator[WorkflowEnvironment]:
+    """Temporal's test server, whose clock jumps over timers."""
+    path = str(program("temporal-test-server"))
+    async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def cluster(servers_directory: Path) -> Iterator[Cluster]:
+    """The session's local Kubernetes with three nodes and KEDA's definition."""
+    server = Cluster(servers_directory / "kubernetes")
+    server.start()
+    try:
+        server.wait_ready()
+        manifests.apply_nodes(server.kubeconfig, keda_definition=keda.definition())
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest) -> Path:
+    """The session's Kubernetes; `RUNBOOKS_TEST_KUBECONFIG` may name a running sandbox's."""
+    given = os.environ.get("RUNBOOKS_TEST_KUBECONFIG")
+    return Path(given) if given else request.getfixturevalue("cluster").kubeconfig
+
+
+@pytest.fixture
+def kube(kubeconfig: Path) -> Iterator[httpx.Client]:
+    """The cluster's API over plain HTTP, to look at it from outside of our own client."""
+    with kubernetes_api.connect(kubeconfig) as api:
+        yield api
+
+
+@pytest.fixture
+def tensafe(kubeconfig: Path, kube: httpx.Client) -> Iterator[str]:
+    """A namespace of the test's own with a healthy `tensafe-server` v1.2.3 in it; gives its name."""
+    namespace = f"tensafe-{secrets.token_hex(4)}"
+    manifests.apply_service(kubeconfig, namespace)
+    yield namespace
+    kube.delete(f"/api/v1/namespaces/{namespace}").raise_for_status()
+
+
+@pytest.fixture
+def start_prometheus(tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
+    """Start a Prometheus: `start_prometheus(targets={job: host:port}, rules=[…], alertmanager=host:port)`."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Prometheus:
+            server = Prometheus(tmp_path / f"prometheus-{secrets.token_hex(2)}", **options)
+            server.start()
+            stack.callback(server.stop)
+            server.wait_ready()
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def start_alertmanager(tmp_path: Path) -> Iterator[Callable[..., Alertmanager]]:
+    """Start an Alertmanager: `start_alertmanager(webhook_url=…, bearer_file=…)`."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Alertmanager:
+            server = Alertmanager(tmp_path / f"alertmanager-{secrets.token_hex(2)}", **options)
+            server.start()
+            stack.callback(server.stop)
+            server.wait_ready()
+            return server
+
+        yield start

@@ -1,0 +1,72 @@
+"""The registry is the only list of procedures, and every one of them keeps the rules of a procedure."""
+
+import inspect
+import typing
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from temporalio import workflow
+
+from workers.registry import PROCEDURES, Procedure, procedure
+from workflows.shared.runbook import Runbook, RunbookRequest
+
+ROOT = Path(__file__).parents[2]
+each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
+
+
+def test_every_procedure_file_is_registered() -> None:
+    files = {
+        file.stem
+        for file in (ROOT / "workflows").glob("*/*.py")
+        if "@workflow.defn" in file.read_text(encoding="utf-8")
+    }
+    assert files == {entry.name for entry in PROCEDURES}
+
+
+@each
+def test_the_workflow_type_is_the_files_name(entry: Procedure) -> None:
+    assert entry.workflow.__module__.rpartition(".")[2] == entry.name
+    assert entry.workflow.__name__.lower() == entry.name.replace("_", "")
+    assert entry.section == entry.workflow.SECTION
+
+
+@each
+def test_run_takes_one_described_request(entry: Procedure) -> None:
+    run = entry.workflow.run  # type: ignore[attr-defined]
+    (parameter,) = [p for p in inspect.signature(run).parameters if p != "self"]
+    assert typing.get_type_hints(run)[parameter] is entry.request
+    assert issubclass(entry.request, RunbookRequest)
+    assert entry.request.model_config.get("extra") == "forbid"
+    undescribed = [name for name, field in entry.request.model_fields.items() if not field.description]
+    assert undescribed == []
+
+
+@each
+def test_the_example_input_is_valid(entry: Procedure) -> None:
+    assert entry.request.model_validate(entry.example)
+
+
+@each
+def test_every_update_has_a_validator_and_a_description(entry: Procedure) -> None:
+    definition = workflow._Definition.must_from_class(entry.workflow)
+    assert definition.updates
+    for name, update in definition.updates.items():
+        assert update.validator is not None, name
+        assert update.description, name
+    for name, query in definition.queries.items():
+        assert query.description, name
+
+
+@each
+def test_a_procedures_file_holds_the_procedure_and_its_models_only(entry: Procedure) -> None:
+    module = inspect.getmodule(entry.workflow)
+    own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == entry.workflow.__module__]
+    assert all(issubclass(c, BaseModel | Runbook) for c in own)
+
+
+def test_a_procedure_is_found_by_any_of_its_names() -> None:
+    for entry in PROCEDURES:
+        assert procedure(entry.name) is procedure(entry.command) is procedure(entry.workflow_type)
+    with pytest.raises(KeyError, match="p1-incident"):
+        procedure("p1-incidnet")

@@ -1,0 +1,84 @@
+"""Settings: one file, overrides from the environment, errors that name the field and keep the secret."""
+
+from pathlib import Path
+
+import pytest
+
+from workers.settings import SettingsError, load
+
+FILE = """
+[records]
+url = "postgresql://runbooks:hunter2@127.0.0.1/records"
+[services.tensafe-server]
+deployment = "tensafe-server"
+selector = "app=tensafe"
+health_url = "http://127.0.0.1/health"
+time_zone = "Europe/Berlin"
+[services.tensafe-server.incident]
+mitigation = "approve"
+steady_for = "PT10S"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "runbooks.toml"
+    path.write_text(FILE, encoding="utf-8")
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(path))
+    return path
+
+
+def test_the_file_is_read(file: Path) -> None:
+    service = load().services["tensafe-server"]
+    assert service.incident.mitigation == "approve"
+    assert service.incident.steady_for.total_seconds() == 10
+    assert service.incident.scale_to == 10
+
+
+def test_the_environment_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNBOOKS_TEMPORAL__TASK_QUEUE", "another")
+    monkeypatch.setenv("RUNBOOKS_WEBHOOK__PORT", "0")
+    settings = load()
+    assert settings.temporal.task_queue == "another"
+    assert settings.webhook.port == 0
+
+
+def test_relative_paths_are_relative_to_the_file(file: Path) -> None:
+    settings = load()
+    assert settings.path(settings.evidence.directory) == file.parent / "var/evidence"
+
+
+def test_secrets_can_be_files_and_are_never_shown(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("xoxb-secret\n", encoding="utf-8")
+    monkeypatch.setenv("RUNBOOKS_SLACK__TOKEN", f"file:{tmp_path / 'token'}")
+    settings = load()
+    assert settings.slack.token is not None
+    assert settings.slack.token.get_secret_value() == "xoxb-secret"
+    assert "xoxb-secret" not in repr(settings)
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ('[services.x]\nselector = "a=b"\nhealth_url = "x"', "services.x.deployment: Field required"),
+        ("[servcies.x]\n", "servcies: Extra inputs are not permitted"),
+        ('[slack]\nbackend = "slack"', "token: required for the slack backend"),
+        ('[records]\nurl = "file:/nowhere/hunter2"', "records.url: cannot read the secret's file"),
+        ('[evidence]\nbackend = "s3"', "bucket: required"),
+        ("[records\n", "runbooks.toml"),
+        (FILE.replace("Europe/Berlin", "Europe/Brelin"), "not an IANA time zone"),
+    ],
+)
+def test_wrong_settings_name_the_field(file: Path, broken: str, says: str) -> None:
+    file.write_text(broken, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        load()
+    assert says in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(tmp_path / "nowhere.toml"))
+    with pytest.raises(SettingsError, match="does not exist"):
+        load()
