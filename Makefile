@@ -9,7 +9,7 @@ BOOTSTRAP := .bootstrap
 UV := $(shell command -v uv || echo $(CURDIR)/$(BOOTSTRAP)/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help setup demo sandbox test lint format bench crash clean
+.PHONY: help setup demo sandbox test lint format bench crash compose-secrets clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ lint: setup ## Style, types, import contracts
 format: setup ## Format, and fix what can be fixed
 	@$(RUN) ruff format
 	@$(RUN) ruff check --fix
+
+compose-secrets: ## Make the secrets that docker-compose.temporal.yml needs
+	@deploy/secrets.sh
 
 bench: setup ## Speed, each figure beside a floor of the same run
 	@$(RUN) python -m bench

@@ -53,16 +53,21 @@ class Deployments:
         owned = [ReplicaSet(item) for item in found["items"] if controller(item) == uid]
         return Rollouts(raw, tuple(sorted(owned, key=lambda rs: rs.revision)))
 
-    def undo(self, namespace: str, name: str, to_revision: int, effect: Effect) -> Change:
+    def undo(
+        self, namespace: str, name: str, to_revision: int, effect: Effect, *, from_revision: int | None = None
+    ) -> Change:
         """Go back to a revision.
 
         Raises:
             NotFound: there is no such revision.
-            Refused: the Deployment is paused.
+            Refused: the Deployment is paused, or no longer on the revision that was to be left.
 
         """
 
         def plan(found: Rollouts) -> _Plan:
+            if from_revision is not None and found.revision != from_revision:
+                # A release in the meantime, perhaps the fix: what was decided was decided about another state.
+                raise Refused(f"deployment/{name} is on {_current(found)} now, no longer on revision {from_revision}")
             target = found.find(to_revision)
             if target is None:
                 known = ", ".join(str(rs.revision) for rs in found.replica_sets if rs.revision) or "none"

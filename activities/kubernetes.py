@@ -174,6 +174,9 @@ class UndoRollout(Workload):
     """`kubectl rollout undo --to-revision`, to a pinned revision."""
 
     to_revision: int = Field(ge=1)
+    from_revision: int | None = Field(
+        default=None, ge=1, description="The revision that was diagnosed; refused when it is no longer the current one."
+    )
     effect: Effect
 
 
@@ -300,7 +303,13 @@ class Kubernetes:
             Refused: the deployment is paused.
 
         """
-        return self._deployments.undo(request.namespace, request.deployment, request.to_revision, request.effect)
+        return self._deployments.undo(
+            request.namespace,
+            request.deployment,
+            request.to_revision,
+            request.effect,
+            from_revision=request.from_revision,
+        )
 
     @activity.defn(name="kubernetes.restart_rollout")
     @effect

@@ -70,10 +70,18 @@ if [ ! -s "$folder/gateway_private_key.pem" ]; then
     printf '%s\n' "$key" | put gateway_private_key.pem 600
     made="${made:+$made }gateway_private_key.pem"
 fi
-# The last 32 bytes of the public key's DER form are the key itself.
-public=$(openssl pkey -in "$folder/gateway_private_key.pem" -pubout -outform DER | tail -c 32 | openssl base64 -A)
-[ "${#public}" -eq 44 ] || fail "$folder/gateway_private_key.pem is no Ed25519 key that this openssl can read"
-printf 'RUNBOOKS_APPROVALS__PUBLIC_KEYS=["%s"]\n' "$public" | put approvals.env 444
+# Workers trust this key, and the one before it for as long as that lies beside it under the name `….old.pem`.
+public_key() { # the last 32 bytes of its DER form, in base64
+    public=$(openssl pkey -in "$1" -pubout -outform DER | tail -c 32 | openssl base64 -A)
+    [ "${#public}" -eq 44 ] || fail "$1 is no Ed25519 key that this openssl can read"
+    printf '"%s"' "$public"
+}
+trusted=$(public_key "$folder/gateway_private_key.pem")
+if [ -s "$folder/gateway_private_key.old.pem" ]; then
+    old=$(public_key "$folder/gateway_private_key.old.pem")
+    trusted="$trusted,$old"
+fi
+printf 'RUNBOOKS_APPROVALS__PUBLIC_KEYS=[%s]\n' "$trusted" | put approvals.env 444
 
 if [ -n "$kubeconfig" ]; then
     put kubeconfig 444 <"$kubeconfig"

@@ -15,6 +15,8 @@ import httpx
 import psycopg
 import pytest
 from psycopg import sql
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox import kubernetes_api, manifests
@@ -24,6 +26,7 @@ from sandbox.postgres import Postgres, with_database
 from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
+from workers.converter import DATA_CONVERTER
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 POSTGRES_IMAGE = "postgres:18"
@@ -106,11 +109,25 @@ def temporal_address(request: pytest.FixtureRequest) -> str:
     return given or request.getfixturevalue("temporal_server").address
 
 
+async def start_environment() -> WorkflowEnvironment:
+    """Start the time-skipping server with our search attributes."""
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(program("temporal-test-server")), data_converter=DATA_CONVERTER
+    )
+    # The test server can add search attributes but not list them, so `register_search_attributes` won't do.
+    await environment.client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            search_attributes=dict.fromkeys(
+                (key.name for key in SEARCH_ATTRIBUTES), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+            )
+        )
+    )
+    return environment
+
+
 @pytest.fixture(scope="session")
-async def time_skipping_env() -> AsyncIterator[WorkflowEnvironment]:
-    """Temporal's test server, whose clock jumps over timers."""
-    path = str(program("temporal-test-server"))
-    async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path) as environment:
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    async with await start_environment() as environment:
         yield environment
 
 

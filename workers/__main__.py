@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import structlog
+from temporalio.client import Client
 from temporalio.worker import Interceptor
 
 from workers import settings as settings_module
@@ -40,7 +41,7 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
     log.info("worker stopped")
 
 
-async def _connect(settings: Settings, log: structlog.stdlib.BoundLogger):  # type: ignore[no-untyped-def]  # noqa: ANN202
+async def _connect(settings: Settings, log: structlog.stdlib.BoundLogger) -> Client:
     runtime = telemetry.runtime(settings.observability)
     for attempt in range(1, _CONNECT_ATTEMPTS + 1):
         try:
@@ -57,16 +58,13 @@ def main() -> int:
     """Run a worker; 2 for wrong settings, 1 when Temporal doesn't answer."""
     try:
         settings = settings_module.load()
+        telemetry.configure_logging(settings.observability)
+        asyncio.run(serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    telemetry.configure_logging(settings.observability)
-    try:
-        asyncio.run(serve(settings))
     except RuntimeError as error:
-        structlog.get_logger("workers").error(
-            "Temporal does not answer", address=settings.temporal.address, why=str(error)
-        )
+        structlog.get_logger("workers").error("Temporal does not answer", why=str(error))
         return 1
     return 0
 

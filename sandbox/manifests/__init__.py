@@ -12,6 +12,7 @@ from sandbox.probes import wait_until
 
 _HERE = Path(__file__).parent
 
+SERVICE = "tensafe-server"
 GOOD_IMAGE = "registry.example/tensafe-server:v1.2.3"
 BAD_IMAGE = "registry.example/tensafe-server:v1.2.4"
 BAD_IMAGES = (r":v1[.]2[.]4$", r"-bad$")
@@ -78,3 +79,17 @@ def alert_rules() -> list[dict[str, Any]]:
 def alert_routes() -> str:
     """Give the webhook's routing rules."""
     return (_HERE / "routes.toml").read_text(encoding="utf-8")
+
+
+def release(kubeconfig: Path, namespace: str, image: str) -> None:
+    """Roll a release of the service out, as a deployment pipeline would."""
+    patch = {
+        "metadata": {"annotations": {"kubernetes.io/change-cause": f"release {image.rpartition(':')[2]}"}},
+        "spec": {"template": {"spec": {"containers": [{"name": SERVICE, "image": image}]}}},
+    }
+    with kubernetes_api.connect(kubeconfig) as api:
+        api.patch(
+            f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE}",
+            json=patch,
+            headers={"Content-Type": "application/strategic-merge-patch+json"},
+        ).raise_for_status()

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,17 +12,20 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import RPCError, RPCStatusCode
 
 from starters.webhook import routes
 from starters.webhook.app import application
 from starters.webhook.intake import Intake
 from workers import settings as settings_module
 from workers import telemetry
-from workers.clients import connect
+from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
 
 _READY_WITHIN = timedelta(seconds=2)
+_LAST_REQUESTS = timedelta(seconds=10)
+_log = structlog.get_logger("webhook")
 
 
 async def build(settings: Settings) -> Starlette:
@@ -30,18 +35,34 @@ async def build(settings: Settings) -> Starlette:
         SettingsError: routing rules or credentials are missing or wrong.
 
     """
-    rules = routes.load(settings.path(settings.webhook.routes))
-    rules.check_services(settings.services)
-    client = await connect(settings.temporal, lazy=True)
+    rules = routes.load(settings.path(settings.webhook.routes), settings.services)
+    client = await connect(settings.temporal, lazy=True, runtime=_runtime())
     intake = Intake(client, rules, settings.temporal.task_queue, settings.services)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await _ready(client)  # the first alert must not pay for the connection
-        structlog.get_logger("webhook").info("webhook started", rules=len(rules.route))
+        _log.info("webhook started", rules=len(rules.route), temporal=settings.temporal.address)
+        preparing = asyncio.create_task(_prepare(client))
         yield
+        preparing.cancel()
 
     return application(settings.webhook, intake, lambda: _ready(client), lifespan)
+
+
+async def _prepare(client: Client) -> None:
+    """Connect before the first alert comes, and register search attributes before the first worker does."""
+    while True:
+        try:
+            await register_search_attributes(client)
+        except RuntimeError:
+            await asyncio.sleep(1)
+        except RPCError as error:
+            if error.status not in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}:
+                _log.warning("search attributes can't be registered from here", why=error.status.name)
+                return
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 async def _ready(client: Client) -> bool:
@@ -52,17 +73,33 @@ async def _ready(client: Client) -> bool:
         return False
 
 
-async def _serve(settings: Settings) -> None:
-    config = uvicorn.Config(
-        await build(settings),
-        host=settings.webhook.host,
-        port=settings.webhook.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
+def _runtime() -> Runtime:
+    """Have the SDK's own log lines in our log."""
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio"))
+    return Runtime(
+        telemetry=TelemetryConfig(
+            logging=LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
+        )
     )
-    await uvicorn.Server(config).serve()
+
+
+async def _serve(settings: Settings) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            await build(settings),
+            host=settings.webhook.host,
+            port=settings.webhook.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(_LAST_REQUESTS.total_seconds()),
+        )
+    )
+    # uvicorn raises the signal again once it has stopped; a handler beneath its own turns that into exit code 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+    await server.serve()
+    _log.info("webhook stopped")
 
 
 def main() -> int:

@@ -2,15 +2,37 @@
 
 import hashlib
 import json
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from activities.records import Alert
 
 _ENDLESS_YEAR = 1
 """`endsAt` of a firing alert is the year 1."""
+
+_TEXT_KEPT = 4096
+
+
+def _utc(value: datetime) -> datetime:
+    """Give one firing the same `starts_at` whatever zone its sender speaks in: runs compare them as text."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        message = "outside of the calendar"
+        raise ValueError(message) from None
+
+
+def _storable(text: str) -> str:
+    """Keep what PostgreSQL and chat can take: an alert must not be lost over a long or odd text."""
+    kept = text if len(text) <= _TEXT_KEPT else f"{text[: _TEXT_KEPT - 1]}…"
+    return kept.replace("\x00", "�")
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_utc)]
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class Group(BaseModel):
@@ -19,8 +41,8 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     version: Literal["4"]
-    group_key: str = Field(alias="groupKey", default="", max_length=10_000)
-    alerts: list[dict[str, Any]] = Field(min_length=1, max_length=1000)
+    group_key: Text = Field(alias="groupKey", default="")
+    alerts: list[Any] = Field(min_length=1, max_length=1000)
 
 
 class AlertmanagerAlert(BaseModel):
@@ -29,20 +51,12 @@ class AlertmanagerAlert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
-    labels: dict[str, str]
-    annotations: dict[str, str] = Field(default_factory=dict)
-    starts_at: datetime = Field(alias="startsAt")
-    ends_at: datetime | None = Field(alias="endsAt", default=None)
-    generator_url: str = Field(alias="generatorURL", default="")
+    labels: dict[Name, Text] = Field(max_length=256)
+    annotations: dict[Name, Text] = Field(default_factory=dict, max_length=256)
+    starts_at: Time = Field(alias="startsAt")
+    ends_at: AwareDatetime | None = Field(alias="endsAt", default=None)
+    generator_url: Text = Field(alias="generatorURL", default="")
     fingerprint: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
-
-    @field_validator("starts_at")
-    @classmethod
-    def _has_zone(cls, value: datetime) -> datetime:
-        if value.tzinfo is None:
-            message = "needs a time zone, as in RFC 3339"
-            raise ValueError(message)
-        return value
 
     @field_validator("labels")
     @classmethod
@@ -54,7 +68,7 @@ class AlertmanagerAlert(BaseModel):
 
     def alert(self, group_key: str) -> Alert:
         """Give our form of it."""
-        ended = self.ends_at is not None and self.ends_at.year > _ENDLESS_YEAR and self.status == "resolved"
+        ended = self.status == "resolved" and self.ends_at is not None and self.ends_at.year > _ENDLESS_YEAR
         return Alert(
             source="alertmanager",
             fingerprint=self.fingerprint or _fingerprint(self.labels),

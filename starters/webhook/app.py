@@ -1,53 +1,38 @@
 """The webhook's HTTP side.
 
-2xx only when Temporal has accepted, 5xx so that the sender tries again, 4xx where trying again can't help.
+2xx only once Temporal has accepted; 5xx when it has not, so that the sender tries again; 4xx for a fault of the sender.
 """
 
 import asyncio
-import json
 import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from http import HTTPStatus
+from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Lifespan
 
 from starters.webhook.alertmanager import AlertmanagerAlert, Group
 from starters.webhook.authentication import Authenticator
-from starters.webhook.intake import Intake, Taken, TemporalUnavailable
+from starters.webhook.body import read_json
+from starters.webhook.intake import Intake, Taken
+from starters.webhook.metrics import CONTENT_TYPE, Metrics
 from starters.webhook.problems import Problem, errors_of
 from workers.settings import Webhook
 
 _log = structlog.get_logger(__name__)
 
 
-class Metrics:
-    """What Prometheus scrapes of one webhook."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.alerts = Counter(
-            "runbooks_webhook_alerts_total", "Alerts by what became of them.", ["outcome"], registry=self.registry
-        )
-        self.requests = Counter(
-            "runbooks_webhook_requests_total", "Posts by HTTP status.", ["status"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "runbooks_webhook_seconds", "Time to answer a post.", registry=self.registry,
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-        )  # fmt: skip
-
-
 def application(
-    settings: Webhook, intake: Intake, ready: Callable[[], Awaitable[bool]], lifespan: object = None
+    settings: Webhook, intake: Intake, ready: Callable[[], Awaitable[bool]], lifespan: Lifespan[Starlette] | None = None
 ) -> Starlette:
     """Put the endpoints together; `ready` tells whether Temporal answers.
 
@@ -61,28 +46,14 @@ def application(
     async def alertmanager(request: Request) -> Response:
         began = time.perf_counter()
         try:
-            response = await _post(request)
+            authenticator.check(request)
+            group = _group(await read_json(request, settings.max_body))
+            response: Response = _answer(await _take_all(intake, group), metrics)
         except Problem as problem:
             response = problem.response()
         metrics.seconds.observe(time.perf_counter() - began)
         metrics.requests.labels(status=str(response.status_code)).inc()
         return response
-
-    async def _post(request: Request) -> Response:
-        authenticator.check(request)
-        group = _group(await _body(request, settings.max_body))
-        taken = await _take_all(intake, group)
-        for one in taken:
-            metrics.alerts.labels(outcome=one.outcome).inc()
-        _log.info(
-            "alerts taken",
-            outcomes=dict(Counts(one.outcome for one in taken)),
-            runs=[one.workflow_id for one in taken],
-        )
-        if all(one.outcome == "invalid" for one in taken):
-            errors = [{"field": f"alerts.{n}", "message": one.detail} for n, one in enumerate(taken)]
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "none of the alerts can be taken", errors=errors)
-        return JSONResponse({"alerts": [asdict(one) for one in taken]}, status_code=HTTPStatus.ACCEPTED)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -93,11 +64,7 @@ def application(
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Temporal does not answer").response()
 
     async def exposition(_: Request) -> Response:
-        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
-
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return Problem(HTTPStatus(error.status_code), error.detail, headers=dict(error.headers or {})).response()
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
     return Starlette(
         routes=[
@@ -106,56 +73,72 @@ def application(
             Route("/readyz", readyz),
             Route("/metrics", exposition),
         ],
-        exception_handlers={HTTPException: refused},
-        lifespan=lifespan,  # type: ignore[arg-type]
+        exception_handlers={HTTPException: _refused, Exception: _failed},
+        lifespan=lifespan,
     )
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """Read a JSON body, and no more of it than allowed."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limit} bytes")
-    return bytes(body)
 
 
 def _group(body: bytes) -> Group:
     try:
-        return Group.model_validate(json.loads(body))
+        # From the bytes: pydantic's own parser refuses what Python's lets through, such as half a surrogate pair.
+        return Group.model_validate_json(body)
     except ValidationError as error:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "not a body of Alertmanager's version 4", errors=errors_of(error)
         ) from None
-    except (ValueError, RecursionError):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not JSON") from None
 
 
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:
-    """Take each alert for itself; one that is bad doesn't lose the others.
+    """Take each alert for itself, all at once; one that is bad doesn't lose the others."""
 
-    Raises:
-        Problem: 503, Temporal didn't accept one of the valid ones; those it did accept are joined at the next try.
-
-    """
-
-    async def take(raw: dict[str, object]) -> Taken:
+    async def take(raw: Any) -> Taken:
         try:
             alert = AlertmanagerAlert.model_validate(raw).alert(group.group_key)
         except ValidationError as error:
             return Taken("invalid", detail="; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error)))
         return await intake.take(alert)
 
-    results = await asyncio.gather(*(take(raw) for raw in group.alerts), return_exceptions=True)
-    taken = []
-    for result in results:
-        if isinstance(result, TemporalUnavailable):
-            _log.warning("Temporal did not accept an alert", why=str(result))
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Temporal does not answer: try again") from result
-        if isinstance(result, BaseException):
-            raise result
-        taken.append(result)
-    return taken
+    return await asyncio.gather(*(take(raw) for raw in group.alerts))
+
+
+def _answer(taken: list[Taken], metrics: Metrics) -> Response:
+    """Tell what became of each alert.
+
+    Raises:
+        Problem: 503, Temporal didn't accept a valid one; those it did accept are joined at the next try. 422, none of
+            them can be taken.
+
+    """
+    counts: Counts[str] = Counts(one.outcome for one in taken)
+    for outcome, count in counts.items():
+        metrics.alerts.labels(outcome=outcome).inc(count)
+    log = _log.warning if counts["unavailable"] or counts["invalid"] or counts["unrouted"] else _log.info
+    log(
+        "alerts taken",
+        outcomes=dict(counts),
+        runs=[one.workflow_id for one in taken if one.workflow_id],
+        why=sorted({one.detail for one in taken if one.detail}),
+    )
+    if counts["unavailable"]:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Temporal has not accepted all of the alerts: try again",
+            headers={"Retry-After": "5"},
+            alerts=[asdict(one) for one in taken],
+        )
+    if counts["invalid"] == len(taken):
+        errors = [{"field": f"alerts.{number}", "message": one.detail} for number, one in enumerate(taken)]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "none of the alerts can be taken", errors=errors)
+    return JSONResponse({"alerts": [asdict(one) for one in taken]}, status_code=HTTPStatus.ACCEPTED)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """Answer 404, 405 and the like."""
+    assert isinstance(error, HTTPException)
+    return Problem(HTTPStatus(error.status_code), error.detail, headers=dict(error.headers or {})).response()
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    """Answer what nobody expected: 500, so that the sender tries again."""
+    del error  # Starlette raises it again for the log
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the webhook failed: its log says why").response()

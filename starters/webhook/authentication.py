@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 from http import HTTPStatus
 
@@ -10,24 +11,33 @@ from starlette.requests import Request
 from starters.webhook.problems import Problem
 from workers.settings import SettingsError, Webhook
 
+_HOW = (
+    "the webhook has no credentials, and without any it accepts nothing: set [webhook] bearer_tokens "
+    "(for example RUNBOOKS_WEBHOOK__BEARER_TOKENS='[\"file:/run/secrets/webhook\"]') or basic_auth"
+)
+
 
 class Authenticator:
     """Accepts any of the configured credentials; there must be one."""
 
     def __init__(self, settings: Webhook) -> None:
-        self._tokens = [token.get_secret_value().encode() for token in settings.bearer_tokens]
-        self._basic = [
-            f"{user}:{password.get_secret_value()}".encode() for user, password in settings.basic_auth.items()
-        ]
-        if not self._tokens and not self._basic:
-            message = (
-                "the webhook has no credentials, and without any it accepts nothing: set [webhook] bearer_tokens "
-                "(for example RUNBOOKS_WEBHOOK__BEARER_TOKENS='[\"file:/run/secrets/webhook\"]') or basic_auth"
-            )
-            raise SettingsError(message)
-        if any(len(secret) == 0 for secret in self._tokens):
+        tokens = [token.get_secret_value() for token in settings.bearer_tokens]
+        users = {user: password.get_secret_value() for user, password in settings.basic_auth.items()}
+        if not tokens and not users:
+            raise SettingsError(_HOW)
+        if not all(tokens):
             message = "webhook.bearer_tokens: a token is empty"
             raise SettingsError(message)
+        for user, password in users.items():
+            if not user or ":" in user or not password:
+                message = "webhook.basic_auth: a user is empty or holds a colon, or a password is empty"
+                raise SettingsError(message)
+        self._known = {
+            "bearer": [_digest(token.encode()) for token in tokens],
+            "basic": [_digest(f"{user}:{password}".encode()) for user, password in users.items()],
+        }
+        schemes = (scheme.title() for scheme, known in self._known.items() if known)
+        self._challenge = ", ".join(f'{scheme} realm="runbooks"' for scheme in schemes)
 
     def check(self, request: Request) -> None:
         """Refuse what doesn't authenticate.
@@ -37,25 +47,26 @@ class Authenticator:
 
         """
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            given, known = value.strip().encode(), self._tokens
-        elif scheme.lower() == "basic":
-            given, known = _decoded(value), self._basic
-        else:
-            given, known = b"", []
+        # Starlette decodes headers as Latin-1; this gives back the bytes that were sent.
+        given = value.strip().encode("latin-1")
+        digest = _digest(_decoded(given) if scheme.lower() == "basic" else given)
         # Every comparison is made, so that neither the number nor the order of the credentials shows in the time.
-        matches = [hmac.compare_digest(given, secret) for secret in known]
+        matches = [hmac.compare_digest(digest, known) for known in self._known.get(scheme.lower(), ())]
         if not any(matches):
-            challenge = 'Bearer realm="runbooks"' if self._tokens else 'Basic realm="runbooks"'
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "send one of the webhook's credentials in the Authorization header",
-                headers={"WWW-Authenticate": challenge},
+                headers={"WWW-Authenticate": self._challenge},
             )
 
 
-def _decoded(value: str) -> bytes:
+def _digest(secret: bytes) -> bytes:
+    """Make all secrets the same length, which a comparison would tell otherwise."""
+    return hashlib.sha256(secret).digest()
+
+
+def _decoded(value: bytes) -> bytes:
     try:
-        return base64.b64decode(value.strip(), validate=True)
+        return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         return b""

@@ -2,7 +2,8 @@
 
 The workflow ID is the alert (procedure, service, fingerprint), so Temporal itself sees to it that one run handles it
 at a time: starting and telling are one request (signal-with-start), and concurrent posts meet in the same run. A run
-remembers in its memo which firings it took, so a repetition that arrives after it has closed starts nothing.
+keeps in its memo which firings it took, so that a repetition which arrives after it has closed starts nothing; only
+then is there a second request. Nothing is kept here, so any number of webhooks may run.
 """
 
 import asyncio
@@ -11,21 +12,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.api.workflowservice.v1 import SignalWithStartWorkflowExecutionResponse
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.records import Alert
+from starters.webhook import summary
 from starters.webhook.routes import Route, Routes
 from workflows.shared import search_attributes
 
-Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid"]
-RPC_TIMEOUT = timedelta(seconds=5)
+Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid", "unavailable"]
 
+_ACCEPTED_WITHIN = timedelta(seconds=5)
 
-class TemporalUnavailable(Exception):  # noqa: N818  as the status is called
-    """Temporal didn't accept in time; the sender must try again."""
+_GAVE_UP = {WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TIMED_OUT}
+"""Ends that handled nothing: the alert still fires, so its repetition tries again."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Taken:
 
 
 class Intake:
-    """Starts and joins runs; stateless, so any number of webhooks may run."""
+    """Starts and joins the runs of alerts."""
 
     def __init__(self, client: Client, routes: Routes, task_queue: str, services: Iterable[str]) -> None:
         self._client = client
@@ -48,30 +51,25 @@ class Intake:
         self._services = sorted(services)
 
     async def take(self, alert: Alert) -> Taken:
-        """Start or join the run of an alert.
-
-        Raises:
-            TemporalUnavailable: Temporal didn't answer within five seconds.
-
-        """
+        """Start or join the run of an alert; `unavailable` when Temporal doesn't accept it within five seconds."""
         route = self._routes.find(alert.labels)
         if route is None:
             return Taken("unrouted", detail="no routing rule matches its labels")
-        service = route.service_of(alert.labels)
-        if service is None and len(self._services) == 1:
-            service = self._services[0]
-        if service not in self._services:
+        service = route.service_of(alert.labels, self._services)
+        if service is None:
             known = ", ".join(self._services) or "none"
             return Taken("invalid", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
         workflow_id = f"{route.target.command}/{service}/{alert.fingerprint}"
         try:
-            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(_ACCEPTED_WITHIN.total_seconds()):
                 if alert.status == "resolved":
                     return await self._resolved(workflow_id, alert)
                 return await self._firing(workflow_id, alert, route, service)
-        except (TimeoutError, RPCError, RuntimeError) as error:  # RuntimeError: the first connection failed
-            message = f"Temporal did not accept the alert ({type(error).__name__})"
-            raise TemporalUnavailable(message) from error
+        except RPCError as error:
+            # Its message can quote the request.
+            return Taken("unavailable", workflow_id, detail=f"Temporal refused: {error.status.name}")
+        except (TimeoutError, RuntimeError) as error:  # the SDK's word for a first connection that fails
+            return Taken("unavailable", workflow_id, detail=f"Temporal did not answer: {type(error).__name__}")
 
     async def _resolved(self, workflow_id: str, alert: Alert) -> Taken:
         try:
@@ -84,43 +82,49 @@ class Intake:
 
     async def _firing(self, workflow_id: str, alert: Alert, route: Route, service: str) -> Taken:
         try:
-            handle = await self._start(workflow_id, alert, route, service, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+            return await self._start(workflow_id, alert, route, service, WorkflowIDReusePolicy.REJECT_DUPLICATE)
         except WorkflowAlreadyStartedError:
-            # Only a closed run rejects. Was it this firing's?
-            description = await self._client.get_workflow_handle(workflow_id).describe()
-            if alert.starts_at.isoformat() in (await description.memo()).get("episodes", []):
-                return Taken("already_handled", workflow_id, description.run_id, "its run has ended")
-            handle = await self._start(workflow_id, alert, route, service, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
-        return Taken("started" if _is_new(handle) else "joined", workflow_id, handle.result_run_id or "")
+            # A running run would have been joined, so the last one has ended. Was it this firing's?
+            last = await self._client.get_workflow_handle(workflow_id).describe()
+            if await _handled(alert, last):
+                return Taken("already_handled", workflow_id, last.run_id, "its run has ended")
+            return await self._start(workflow_id, alert, route, service, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
 
     async def _start(
         self, workflow_id: str, alert: Alert, route: Route, service: str, reuse: WorkflowIDReusePolicy
-    ) -> WorkflowHandle[Any, Any]:
+    ) -> Taken:
         target = route.target
-        return await self._client.start_workflow(
+        handle = await self._client.start_workflow(
             target.workflow_type,
-            target.request(service=service, alert=alert, requested_by=f"{alert.source} {alert.name}"),
+            target.request(service=service, alert=alert, requested_by=f"{alert.source}: {alert.name}"[:200]),
             id=workflow_id,
             task_queue=self._task_queue,
             id_reuse_policy=reuse,
             start_signal="alert",
             start_signal_args=[alert],
             memo={"episodes": [alert.starts_at.isoformat()]},
-            search_attributes=TypedSearchAttributes([
-                SearchAttributePair(search_attributes.PROCEDURE, target.workflow_type),
-                SearchAttributePair(search_attributes.SERVICE, service),
-            ]),
-            static_summary=f"{target.title}: {alert.summary}"[:200],
-            static_details=_details(alert),
-        )  # fmt: skip
+            search_attributes=_search_attributes(route, service),
+            static_summary=summary.summary(target.title, alert),
+            static_details=summary.details(alert),
+        )
+        # The handle doesn't tell a run that was started from one that was joined; what Temporal answered does.
+        answer: Any = handle._start_workflow_response  # noqa: SLF001
+        assert isinstance(answer, SignalWithStartWorkflowExecutionResponse)
+        return Taken("started" if answer.started else "joined", workflow_id, answer.run_id)
 
 
-def _is_new(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Whether the request started the run, or reached one that ran already; the SDK keeps the answer to itself."""
-    return bool(getattr(handle._start_workflow_response, "started", False))  # noqa: SLF001
+async def _handled(alert: Alert, last: WorkflowExecutionDescription) -> bool:
+    """Tell whether an ended run took this firing; one that was cancelled or terminated did so by a person's word."""
+    if last.status is WorkflowExecutionStatus.RUNNING or last.status in _GAVE_UP:
+        return False
+    return alert.starts_at.isoformat() in (await last.memo()).get("episodes", [])
 
 
-def _details(alert: Alert) -> str:
-    labels = "\n".join(f"- `{name}`: `{value}`" for name, value in sorted(alert.labels.items()))
-    source = f"\n\n[Source]({alert.generator_url})" if alert.generator_url.startswith(("http://", "https://")) else ""
-    return f"**{alert.summary}**\n\nFiring since {alert.starts_at:%Y-%m-%d %H:%M:%S %Z}\n\n{labels}{source}"[:10_000]
+def _search_attributes(route: Route, service: str) -> TypedSearchAttributes:
+    pairs = [
+        SearchAttributePair(search_attributes.PROCEDURE, route.target.workflow_type),
+        SearchAttributePair(search_attributes.SERVICE, service),
+    ]
+    if route.severity is not None:
+        pairs.append(SearchAttributePair(search_attributes.SEVERITY, route.severity))
+    return TypedSearchAttributes(pairs)

@@ -1,22 +1,26 @@
 """Which alert starts which procedure: ordered rules in a TOML file, the first that matches counts.
 
 [[route]]
-match = { severity = "P1" }                  # labels that must be equal
-match_re = { alertname = "Tensafe.*" }       # labels that must match whole
+match = { severity = "P1" }                  # labels that must be equal; a label that is missing counts as empty
+match_re = { alertname = "Tensafe.*" }       # labels whose whole value must match
 procedure = "p1-incident"
-service_label = "service"                    # which label names the service; or service = "tensafe-server"
+severity = "P1"                              # optional: how the run is found before it has begun
+service_label = "service"                    # the label that names the service; or service = "tensafe-server"
 """
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from activities.records import Severity
 from workers.registry import Procedure, procedure
 from workers.settings import SettingsError, explain
+
+_NEEDED = {"alert", "service"}
 
 
 class Route(BaseModel):
@@ -27,6 +31,7 @@ class Route(BaseModel):
     procedure: str
     match: dict[str, str] = Field(default_factory=dict)
     match_re: dict[str, re.Pattern[str]] = Field(default_factory=dict)
+    severity: Severity | None = None
     service: str | None = Field(default=None, description="Fixed service, whatever the labels say.")
     service_label: str = Field(default="service", description="Label that names the service.")
 
@@ -37,7 +42,7 @@ class Route(BaseModel):
             found = procedure(value)
         except KeyError as error:
             raise ValueError(error.args[0]) from None
-        if "alert" not in found.request.model_fields:
+        if not found.request.model_fields.keys() >= _NEEDED:
             message = f"{value} can't be started by an alert"
             raise ValueError(message)
         return value
@@ -51,13 +56,14 @@ class Route(BaseModel):
 
     def takes(self, labels: dict[str, str]) -> bool:
         """Whether the rule is for an alert with these labels."""
-        return all(labels.get(name) == value for name, value in self.match.items()) and all(
+        return all(labels.get(name, "") == value for name, value in self.match.items()) and all(
             pattern.fullmatch(labels.get(name, "")) for name, pattern in self.match_re.items()
         )
 
-    def service_of(self, labels: dict[str, str]) -> str | None:
-        """Name the service; None where only the catalogue can tell."""
-        return self.service or labels.get(self.service_label) or None
+    def service_of(self, labels: dict[str, str], known: Collection[str]) -> str | None:
+        """Name the service: the rule's, or the label's, or the only one there is; None where that is not known."""
+        name = self.service or labels.get(self.service_label) or (next(iter(known)) if len(known) == 1 else None)
+        return name if name in known else None
 
     @property
     def target(self) -> Procedure:
@@ -70,7 +76,7 @@ class Routes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    route: tuple[Route, ...] = ()
+    route: tuple[Route, ...] = Field(min_length=1)
 
     def find(self, labels: dict[str, str]) -> Route | None:
         """Find the first rule for an alert."""
@@ -83,28 +89,29 @@ class Routes(BaseModel):
             SettingsError: names rule and service.
 
         """
-        services = set(known)
-        for number, route in enumerate(self.route, start=1):
+        services = sorted(known)
+        for number, route in enumerate(self.route):
             if route.service is not None and route.service not in services:
-                message = f"route {number}: service {route.service!r} is not in the catalogue: {sorted(services)}"
+                message = f"route.{number}.service: {route.service!r} is not in the catalogue. Known: {services}"
                 raise SettingsError(message)
 
 
-def load(file: Path) -> Routes:
-    """Read the file.
+def load(file: Path, services: Iterable[str]) -> Routes:
+    """Read the file, and check it against the catalogue's services.
 
     Raises:
         SettingsError: it is missing or wrong; names the field.
 
     """
     try:
-        return Routes.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        routes = Routes.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        routes.check_services(services)
     except OSError as error:
         message = f"{file}: {error.strerror}. [webhook] routes names the file of routing rules"
-        raise SettingsError(message) from None
-    except tomllib.TOMLDecodeError as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, SettingsError) as error:
         message = f"{file}: {error}"
-        raise SettingsError(message) from None
     except ValidationError as error:
         message = f"{file}: {explain(error)}"
-        raise SettingsError(message) from None
+    else:
+        return routes
+    raise SettingsError(message)

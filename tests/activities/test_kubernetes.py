@@ -168,6 +168,15 @@ def test_undo_of_a_paused_deployment_is_refused(kubernetes: Kubernetes, broken: 
         kubernetes.undo_rollout(_undo(broken, 1))
 
 
+def test_undo_of_what_was_not_diagnosed_is_refused(kubernetes: Kubernetes, broken: OnCluster):
+    request = _undo(broken, 1).model_copy(update={"from_revision": 2})
+    broken.release("registry.example/tensafe-server:v1.2.5")
+    with pytest.raises(Refused, match="no longer on revision 2"):
+        kubernetes.undo_rollout(request)
+    broken.settled()
+    assert broken.image.endswith("v1.2.5")
+
+
 def test_planned_undo_changes_nothing(kubernetes: Kubernetes, broken: OnCluster):
     before = broken.raw
     change = kubernetes.undo_rollout(_undo(broken, 1, dry_run=True))

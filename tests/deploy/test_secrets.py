@@ -1,5 +1,6 @@
 """deploy/secrets.sh: everything made, nothing weak, nothing overwritten, nothing open to others."""
 
+import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,6 +70,24 @@ def test_it_says_what_is_wrong_and_makes_nothing(tmp_path: Path, arguments: tupl
     assert answer.returncode == 1
     assert arguments[-1] in answer.stderr
     assert not (tmp_path / "secrets").exists()
+
+
+def test_a_new_gateway_key_is_trusted_beside_the_old_one(folder: Path) -> None:
+    before = (folder / "approvals.env").read_text().partition("=")[2]
+    (folder / "gateway_private_key.pem").rename(folder / "gateway_private_key.old.pem")
+
+    assert make_secrets(folder).returncode == 0
+    new, old = json.loads((folder / "approvals.env").read_text().partition("=")[2])
+    assert [old] == json.loads(before)
+    assert new != old
+
+
+def test_a_gateway_key_of_another_kind_is_refused(folder: Path) -> None:
+    (folder / "gateway_private_key.pem").write_text("nothing")
+    answer = make_secrets(folder)
+
+    assert answer.returncode == 1
+    assert "no Ed25519 key" in answer.stderr
 
 
 def test_workers_accept_what_the_gateways_key_signs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from temporalio.client import WorkflowHandle
 
 from activities.catalogue import IncidentPolicy
 from activities.records import Alert
-from tests.workflows.conftest import start_environment
+from tests.servers import start_environment
 from tests.workflows.world import World
 from workers.settings import Temporal
 from workers.worker import build

@@ -55,5 +55,5 @@ async def test_search_attributes_are_there(temporal_address: str) -> None:
         assert [run async for run in client.list_workflows(f"{key.name} = 'x'")] == []
 
 
-async def test_time_skipping_server_starts(time_skipping_env: WorkflowEnvironment) -> None:
-    assert time_skipping_env.supports_time_skipping
+async def test_time_skipping_server_starts(time_skipping: WorkflowEnvironment) -> None:
+    assert time_skipping.supports_time_skipping

@@ -29,6 +29,7 @@ class Proposal(BaseModel):
     mitigation: Mitigation
     does: str
     because: list[str]
+    from_revision: int | None = None
     to_revision: int | None = None
     replicas: int | None = None
 
@@ -119,7 +120,13 @@ def _rollback(facts: Facts) -> Proposal | None:
         return None
     current = image_tag(facts.deployment.current)
     does = f"roll {facts.deployment.name} back from {current} to {image_tag(target)} (revision {target.number})"
-    return Proposal(mitigation="rollback", does=does, because=[], to_revision=target.number)
+    return Proposal(
+        mitigation="rollback",
+        does=does,
+        because=[],
+        from_revision=facts.deployment.current_revision,
+        to_revision=target.number,
+    )
 
 
 def _recent_rollout(state: DeploymentState | None, window: timedelta, now: datetime) -> str | None:

@@ -215,7 +215,8 @@ class P1Incident(Runbook):
             case "rollback":
                 work = self.attempt(
                     "2.2/A", "Roll back", Kubernetes.undo_rollout,
-                    UndoRollout(**target, to_revision=chosen.to_revision or 0, effect=effect), policies.EFFECT,
+                    UndoRollout(**target, from_revision=chosen.from_revision,
+                                to_revision=chosen.to_revision or 0, effect=effect), policies.EFFECT,
                 )  # fmt: skip
             case "restart":
                 work = self.attempt(

@@ -49,7 +49,7 @@ class P1Scenario:
         service.start()
         health = f"http://{LOOPBACK}:{port}/health"
         service.wait_ready(http(health))
-        release(kubeconfig, case.namespace, manifests.BAD_IMAGE)
+        manifests.release(kubeconfig, case.namespace, manifests.BAD_IMAGE)
         wait_until(lambda: httpx.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
@@ -128,7 +128,7 @@ class P1Scenario:
             ).fetchall()
         state.paused += [f"incident {name} is open" for (name,) in open_incidents]
         evidence = case.directory / "evidence"
-        state.counts.update(f"evidence {file.name}" for file in Path(evidence).rglob("*") if file.is_file())
+        state.counts.update(f"evidence {file.name}" for file in Path(evidence).rglob("[!.]*") if file.is_file())
         return state
 
     async def clean(self, case: Case) -> None:
@@ -136,17 +136,3 @@ class P1Scenario:
             await asyncio.to_thread(service.stop)
         with kubernetes_api.connect(case.servers.kubeconfig) as api:
             api.delete(f"/api/v1/namespaces/{case.namespace}")
-
-
-def release(kubeconfig: Path, namespace: str, image: str) -> None:
-    """Roll a release out, as a deployment from a pipeline would."""
-    patch = {
-        "metadata": {"annotations": {"kubernetes.io/change-cause": f"release {image.rpartition(':')[2]}"}},
-        "spec": {"template": {"spec": {"containers": [{"name": DEPLOYMENT, "image": image}]}}},
-    }
-    with kubernetes_api.connect(kubeconfig) as api:
-        api.patch(
-            f"/apis/apps/v1/namespaces/{namespace}/deployments/{DEPLOYMENT}",
-            json=patch,
-            headers={"Content-Type": "application/strategic-merge-patch+json"},
-        ).raise_for_status()

@@ -1,0 +1,130 @@
+"""Our own side as in production: the webhook and a worker as processes, one settings file, one service a namespace."""
+
+import http.client
+import json
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bench.servers import Servers
+from sandbox import probes
+from sandbox.configuration import SERVICE, Configuration, Endpoints
+from sandbox.ports import LOOPBACK, free_port
+from sandbox.processes import ServerProcess
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What the webhook answered about an alert."""
+
+    workflow_id: str
+    run_id: str
+    outcome: str
+
+
+class Webhook:
+    """A client with a connection that stays open, as Alertmanager's does."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def post(self, body: bytes) -> Accepted:
+        """Post one alert, and wait for the 202."""
+        self._connection.request("POST", "/webhooks/alertmanager", body, self._headers)
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status != HTTPStatus.ACCEPTED:
+            raise RuntimeError(f"the webhook answered {answer.status}: {text.decode(errors='replace')}")
+        (taken,) = json.loads(text)["alerts"]
+        return Accepted(taken["workflow_id"], taken["run_id"], taken["outcome"])
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+def alert(service: str) -> bytes:
+    """Give Alertmanager's body of an alert that has never fired before."""
+    labels = {"alertname": "TensafeServerDown", "severity": "P1", "service": service}
+    firing = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": {"summary": f"{service} answers no requests", "description": "up == 0 for 1 s"},
+        "startsAt": datetime.now(UTC).isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus.example/graph",
+        "fingerprint": secrets.token_hex(8),
+    }
+    group = {
+        "version": "4",
+        "groupKey": '{}:{service="' + service + '"}',
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "runbooks",
+        "groupLabels": {"service": service},
+        "commonLabels": labels,
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager.example",
+        "alerts": [firing],
+    }
+    return json.dumps(group).encode()
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the catalogue."""
+
+    namespace: str
+    health_url: str
+
+
+class Production:
+    """One settings file, and the processes that read it."""
+
+    def __init__(
+        self, servers: Servers, name: str, services: Mapping[str, Service], *, kubeconfig: Path, prometheus_url: str
+    ) -> None:
+        self._servers, self._name = servers, name
+        self._port = free_port()
+        self._configuration = Configuration(servers.directory / name)
+        self._configuration.write(
+            Endpoints(
+                temporal_address=servers.temporal.address,
+                temporal_ui=servers.temporal.ui_url,
+                records_url=servers.records,
+                kubeconfig=kubeconfig,
+                prometheus_url=prometheus_url,
+                webhook_port=self._port,
+                health_url="",
+            )
+        )
+        settings: dict[str, Any] = tomllib.loads(self._configuration.file.read_text(encoding="utf-8"))
+        like = settings["services"][SERVICE]
+        settings["services"] = {
+            service: {**like, "namespace": given.namespace, "health_url": given.health_url}
+            for service, given in services.items()
+        }
+        self._configuration.file.write_text(tomli_w.dumps(settings), encoding="utf-8")
+
+    def start_webhook(self, **env: str) -> Webhook:
+        """Start the webhook, and connect to it."""
+        process = self._process("webhook", "starters.webhook", env)
+        process.wait_ready(probes.http(f"http://{LOOPBACK}:{self._port}/readyz"))
+        return Webhook(self._port, self._configuration.bearer_token.read_text(encoding="utf-8"))
+
+    def start_worker(self) -> None:
+        """Start one worker."""
+        worker = self._process("worker", "workers", {})
+        worker.wait_ready(probes.log_line(worker.log, "worker started"))
+
+    def _process(self, name: str, module: str, env: Mapping[str, str]) -> ServerProcess:
+        file = {"RUNBOOKS_CONFIG": str(self._configuration.file)}
+        return self._servers.python(f"{self._name}-{name}", module, env={**file, **env})

@@ -1,0 +1,251 @@
+"""`make demo`: a bad release goes out, and from then on nothing is scripted.
+
+A real Prometheus sees the service go down, a real Alertmanager calls the webhook, and the durable P1 workflow brings
+the service back. The only hands in it are those of the commander who closes the incident in the end.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psycopg
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from temporalio.client import Client, WorkflowHandle
+
+from sandbox import binaries, environment, manifests
+from sandbox.processes import ServerFailed, ServerProcess
+from sandbox.supervisor import State, read_state
+from sandbox.toolchain.errors import ToolchainError
+from starters.view import render, timeline_table
+from workers.clients import connect
+from workers.settings import Temporal
+from workflows.incident_response.p1_incident import P1Incident, P1Result
+from workflows.shared.runbook import RunStatus
+
+DIRECTORY = Path("var/demo")
+GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartition(":")[2]
+_ALERT_WITHIN = 60.0
+_CLOSED_WITHIN = 120.0
+_REFRESH = 0.25
+
+P1Handle = WorkflowHandle[P1Incident, P1Result]
+
+
+class DemoFailed(Exception):  # noqa: N818  reads as the sentence it is
+    """The service didn't come back by itself, or something of the sandbox failed."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; 0 only if the service is healthy on the good release again and the incident is closed."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave everything running afterwards")
+    parser.add_argument("--dir", type=Path, default=DIRECTORY, help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False)
+    began = time.monotonic()
+    try:
+        with _sandbox(options.dir, console, keep=options.keep) as state:
+            asyncio.run(Demo(state, console).run())
+            console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
+            if options.keep:
+                console.print(f"It goes on running. Stop it with: python -m sandbox down --dir {options.dir}")
+    except (DemoFailed, ServerFailed, ToolchainError) as error:
+        console.print(f"[red]{error}[/]")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+@contextmanager
+def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State]:
+    """Start a clean sandbox; unless it is to be kept it dies with us, even by kill -9."""
+    environment.down(directory)
+    binaries.ensure(told=console.print)
+    console.rule("Starting the real servers")
+
+    def told(what: str) -> None:
+        console.print(f"[green]✓[/] {what}")
+
+    if keep:
+        yield environment.up(directory, told=told)
+        return
+    supervisor = ServerProcess(
+        name="supervisor",
+        # Beside the sandbox: what lies in it is ended when a sandbox starts there.
+        directory=directory.with_name(f"{directory.name}-supervisor"),
+        argv=[sys.executable, "-m", "sandbox", "supervise", "--dir", str(directory)],
+        stop_timeout=45.0,
+    )
+    (directory / "state.json").unlink(missing_ok=True)
+    supervisor.start()
+    try:
+        yield _wait_ready(directory, supervisor, told)
+    finally:
+        console.print("[dim]stopping the servers …[/]")
+        supervisor.stop()
+
+
+def _wait_ready(directory: Path, supervisor: ServerProcess, told: Callable[[str], None]) -> State:
+    heard = 0
+    while True:
+        state = read_state(directory)
+        for what in state.ready[heard:] if state else []:
+            told(what)
+            heard += 1
+        if state is not None and state.status == "ready":
+            return state
+        if state is not None and state.status == "failed":
+            raise ServerFailed(state.message)
+        if supervisor.exit_code is not None:
+            message = f"the sandbox ended while starting; its log is {supervisor.log}"
+            raise ServerFailed(message)
+        time.sleep(_REFRESH / 5)
+
+
+class Demo:
+    """One bad release, watched to its end."""
+
+    def __init__(self, state: State, console: Console) -> None:
+        self.state = state
+        self.console = console
+        self.ui = state.links["Temporal UI"]
+        assert state.config is not None
+        assert state.kubeconfig is not None
+        assert state.gateway_key is not None
+        self.config, self.kubeconfig, self.gateway_key = state.config, state.kubeconfig, state.gateway_key
+
+    async def run(self) -> None:
+        """Release, watch, close, check.
+
+        Raises:
+            DemoFailed: says what didn't happen.
+
+        """
+        assert self.state.temporal_address is not None
+        client = await connect(Temporal(address=self.state.temporal_address))
+        self.console.rule(f"Rolling out {BAD}, whose pods crash")
+        manifests.release(self.kubeconfig, "tensafe", manifests.BAD_IMAGE)
+        released = datetime.now(UTC)
+        handle = await self._alerted(client)
+        with Live(console=self.console, refresh_per_second=1 / _REFRESH, transient=True) as live:
+            status = await self._watch(handle, live)
+        closing = asyncio.create_task(handle.result())
+        self._close(handle.id)
+        result = await asyncio.wait_for(closing, _CLOSED_WITHIN)
+        status = await handle.query(P1Incident.status)
+        self._show(status, result, released)
+        await asyncio.to_thread(self._check, result)
+
+    async def _alerted(self, client: Client) -> P1Handle:
+        """Wait for the alert's run; nobody here starts it."""
+        deadline = time.monotonic() + _ALERT_WITHIN
+        with self.console.status("waiting for Prometheus to see it, and for Alertmanager to call") as spinner:
+            while time.monotonic() < deadline:
+                async for run in client.list_workflows("WorkflowType = 'P1Incident'", limit=1):
+                    return client.get_workflow_handle_for(P1Incident.run, run.id)
+                spinner.update(f"Prometheus → Alertmanager → webhook … the service says: {_health(self.state)}")
+                await asyncio.sleep(_REFRESH)
+        message = f"no alert started a run within {_ALERT_WITHIN:g} s; see {self.state.links['Prometheus']}"
+        raise DemoFailed(message)
+
+    async def _watch(self, handle: P1Handle, live: Live) -> RunStatus:
+        deadline = time.monotonic() + _CLOSED_WITHIN
+        link = f"{self.ui}/namespaces/default/workflows/{handle.id.replace('/', '%2F')}"
+        while time.monotonic() < deadline:
+            status = await handle.query(P1Incident.status)
+            view = render(status, now=datetime.now(UTC), link=link)
+            live.update(Group(view, Text(f"the service says: {_health(self.state)}", style="dim")))
+            if status.waiting_for == "close":
+                return status
+            if status.waiting_for:
+                message = (
+                    f"the run waits for a person to {status.waiting_for}, which this release shouldn't need: {link}"
+                )
+                raise DemoFailed(message)
+            await asyncio.sleep(_REFRESH)
+        message = f"the service was not stable within {_CLOSED_WITHIN:g} s; see {link}"
+        raise DemoFailed(message)
+
+    def _close(self, run: str) -> None:
+        """Answer as a commander would: with the command line, through the gateway that signs."""
+        command = ["close", run, "--resolution", f"Rolled back to {GOOD}", "--root-cause", f"Release {BAD} crashes"]
+        shown = " ".join(f'"{part}"' if " " in part else part for part in command)
+        self.console.print(f"\n[bold]$ runbooks {shown}[/]", soft_wrap=True)
+        answer = subprocess.run(
+            [sys.executable, "-m", "starters", *command],
+            env={
+                **os.environ,
+                "RUNBOOKS_CONFIG": str(self.config),
+                "RUNBOOKS_GATEWAY__PRIVATE_KEY": f"file:{self.gateway_key}",
+                "RUNBOOKS_USER": "commander@tensafe.io",
+                "RUNBOOKS_ROLE": "commander",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.console.print(answer.stdout.strip() or answer.stderr.strip())
+        if answer.returncode != 0:
+            message = "the incident could not be closed"
+            raise DemoFailed(message)
+
+    def _show(self, status: RunStatus, result: P1Result, released: datetime) -> None:
+        self.console.print(timeline_table(status))
+        times = Table.grid(padding=(0, 3))
+        noticed = status.started_at - released
+        for name, took in (
+            ("bad release → alert", noticed),
+            ("alert → acknowledged", result.acknowledged_after),
+            ("alert → mitigated", result.mitigated_after),
+            ("alert → resolved", result.resolved_after),
+        ):
+            times.add_row(name, "not reached" if took is None else f"[bold]{took / timedelta(seconds=1):.1f} s[/]")
+        file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
+        times.add_row("the incident's file", file.removeprefix("file://"))
+        times.add_row("the run", f"{self.ui}/namespaces/default/workflows")
+        self.console.print(Panel(times, title=f"{result.incident_id}: {result.resolution}", expand=False))
+
+    def _check(self, result: P1Result) -> None:
+        health = httpx.get(self.state.links["service"]).json()
+        if (health["status"], health["version"]) != ("healthy", GOOD):
+            message = f"the service is {health['status']} on {health['version']}, not healthy on {GOOD}"
+            raise DemoFailed(message)
+        record = _incident_status(self.config, result.incident_id)
+        if record != "closed":
+            message = f"the records say that {result.incident_id} is {record}, not closed"
+            raise DemoFailed(message)
+
+
+def _health(state: State) -> str:
+    try:
+        body = httpx.get(state.links["service"], timeout=1).json()
+    except (httpx.HTTPError, ValueError):
+        return "nothing"
+    return f"{body['status']}, {body['ready']} of {body['desired']} ready, {body['version']}"
+
+
+def _incident_status(config: Path, incident_id: str) -> str:
+    url = tomllib.loads(config.read_text(encoding="utf-8"))["records"]["url"]
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT status FROM runbooks.incidents WHERE incident_id = %s", (incident_id,)
+        ).fetchone()
+    return row[0] if row else "not recorded"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

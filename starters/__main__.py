@@ -1,0 +1,45 @@
+"""`runbooks`: the command line."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from starters.people import EXIT_CODES
+
+_COMMANDS = ("start", "status", "approve", "note", "close", "cancel", "catalogue", "routes", "keys", "sandbox")
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """Put the commands together; one that is named is loaded alone, so that nobody waits for what they don't use."""
+    app = typer.Typer(
+        name="runbooks",
+        help="Start, watch and steer the runbook's procedures.",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+
+    @app.callback()
+    def _group() -> None:
+        """Start, watch and steer the runbook's procedures."""
+
+    named = arguments[0] if arguments else ""
+    for name in (named,) if named in _COMMANDS else _COMMANDS:
+        module = import_module(f"starters.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
+
+
+def main() -> None:
+    """Run the command line; exits with one of the codes that `--help` lists."""
+    application(sys.argv[1:])(prog_name="runbooks")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The list of all procedures, with what is needed to start one."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+from urllib.parse import quote, urlencode
+
+from workers.registry import PROCEDURES, Procedure
+from workers.settings import Temporal
+
+
+class Item(TypedDict):
+    """One procedure, as `runbooks catalogue --format json` gives it."""
+
+    section: str
+    procedure: str
+    workflow_type: str
+    task_queue: str
+    title: str
+    example_input: dict[str, Any]
+    schema: dict[str, Any]
+    start_url: str
+
+
+def catalogue(settings: Temporal) -> list[Item]:
+    """List them in the runbook's order; links lead to the Temporal UI's start form, filled in."""
+    return [
+        Item(
+            section=procedure.section,
+            procedure=procedure.name,
+            workflow_type=procedure.workflow_type,
+            task_queue=settings.task_queue,
+            title=procedure.title,
+            example_input=procedure.example,
+            schema=procedure.request.model_json_schema(),
+            start_url=_start_url(procedure, settings),
+        )
+        for procedure in PROCEDURES
+    ]
+
+
+def new_workflow_id(procedure: Procedure) -> str:
+    """Choose the ID of a run that a person starts; two people who start one at the same time get two."""
+    return f"{procedure.command}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def _start_url(procedure: Procedure, settings: Temporal) -> str:
+    query = urlencode(
+        {
+            "workflowType": procedure.workflow_type,
+            "taskQueue": settings.task_queue,
+            "workflowId": new_workflow_id(procedure),
+        },
+        quote_via=quote,
+    )
+    namespace = quote(settings.namespace, safe="")
+    return f"{settings.ui_url}/namespaces/{namespace}/workflows/start-workflow?{query}"

@@ -1,0 +1,1 @@
+"""The commands of `runbooks`, a module a subject."""

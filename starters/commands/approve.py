@@ -1,0 +1,52 @@
+"""`runbooks approve`: answer what a run asks."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from starters import runs
+from starters.gateway import person
+from starters.options import Reference, Role, Who
+from starters.people import Exit, Stop, command, console
+from starters.rendering import render_question
+from starters.session import open_session
+from starters.words import send
+from workflows.shared.approval import Answer, Decision, OpenQuestion
+
+
+@command
+async def approve(
+    reference: Reference,
+    question: Annotated[str | None, typer.Option(help="Which one, where several are open.")] = None,
+    choice: Annotated[str | None, typer.Option(help="One of the offered; without it, shows what is asked.")] = None,
+    reason: Annotated[str, typer.Option(help="For the timeline and the auditor.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Answer an open question, or show what is asked."""
+    session = await open_session()
+    run = await runs.find(session, reference)
+    asked = (await runs.status_of(run)).questions if run.running else []
+    if choice is None:
+        for one in asked:
+            console.print(render_question(one, datetime.now(UTC), reference))
+        if not asked:
+            console.print(f"{run.workflow_id} ({run.state}) asks nothing", markup=False)
+        return
+    one = _meant(asked, question)
+    speaker = person(who, role)
+    decision = Decision(
+        who=speaker.who, role=speaker.role, question=one.id, choice=choice, reason=reason, subject=one.subject
+    )
+    answer = await send(session, run, "decide", decision, Answer)
+    console.print(f"{one.id}: {answer.choice}, decided by {answer.by}", markup=False)
+
+
+def _meant(asked: list[OpenQuestion], question: str | None) -> OpenQuestion:
+    fitting = [one for one in asked if question in {None, one.id}]
+    if len(fitting) == 1:
+        return fitting[0]
+    waiting = ", ".join(one.id for one in asked) or "none"
+    problem = "say which with --question" if fitting else "nothing like that is asked"
+    raise Stop(Exit.USAGE, f"question: {problem}. Open questions: {waiting}")

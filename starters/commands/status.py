@@ -1,0 +1,33 @@
+"""`runbooks status`: a run at a glance."""
+
+from typing import Annotated
+
+import typer
+
+from starters import runs
+from starters.options import Reference
+from starters.people import Exit, Stop, command, console
+from starters.session import open_session
+from starters.watching import picture, watch
+
+
+@command
+async def status(
+    reference: Reference,
+    follow: Annotated[bool, typer.Option("--watch", help="Keep showing it until it ends.")] = False,
+) -> None:
+    """Show a run: clocks, timeline, open questions; also one that has ended."""
+    session = await open_session()
+    run = await runs.find(session, reference)
+    if follow:
+        await watch(session, run, console)
+        return
+    try:
+        told = await runs.status_of(run)
+    except Stop as stop:
+        console.print(await picture(run, None))
+        # A run that failed before it began has nothing to tell, and that has been shown.
+        if stop.code is not Exit.REFUSED:
+            raise
+        return
+    console.print(await picture(run, told))

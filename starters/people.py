@@ -1,0 +1,74 @@
+"""How the command line speaks to people: sentences instead of tracebacks, and exit codes for scripts."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import Any, NoReturn, ParamSpec
+
+import typer
+from rich.console import Console
+from temporalio.service import RPCError, RPCStatusCode
+
+from workers.settings import SettingsError
+
+_P = ParamSpec("_P")
+
+console = Console(highlight=False)
+complaints = Console(stderr=True, highlight=False)
+
+
+class Exit(IntEnum):
+    """Exit codes; `runbooks --help` lists them."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_FOUND = 4
+    INTERRUPTED = 130
+
+
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 the run refused, or failed · 2 wrong input, arguments or settings, nothing was sent · "
+    "3 Temporal or the run's workers don't answer · 4 no such run · 130 interrupted."
+)
+
+
+class Stop(Exception):  # noqa: N818  not every end is an error
+    """Ends a command with a sentence."""
+
+    def __init__(self, code: Exit, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def command(body: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
+    """Make an async function a command: what goes wrong is said in one sentence on stderr."""
+
+    @functools.wraps(body)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            asyncio.run(body(*args, **kwargs))
+        except Stop as stop:
+            end(stop.code, str(stop))
+        except SettingsError as error:
+            end(Exit.USAGE, str(error))
+        except RPCError as error:
+            end(*_explained(error))
+        except KeyboardInterrupt:
+            end(Exit.INTERRUPTED, "interrupted; what has been started goes on")
+
+    return run
+
+
+def end(code: Exit, sentence: str) -> NoReturn:
+    """Leave the command."""
+    complaints.print(sentence, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _explained(error: RPCError) -> tuple[Exit, str]:
+    if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
+        return Exit.UNREACHABLE, "Temporal has stopped answering: is it still running?"
+    return Exit.REFUSED, f"Temporal refused: {error.message}"
