@@ -46,6 +46,12 @@ class Webhook:
         (taken,) = json.loads(text)["alerts"]
         return Accepted(taken["workflow_id"], taken["run_id"], taken["outcome"])
 
+    def connect(self) -> None:
+        """Connect anew: the webhook hangs up after some seconds of silence."""
+        self._connection.close()
+        self._connection.request("GET", "/healthz")
+        self._connection.getresponse().read()
+
     def close(self) -> None:
         """Hang up."""
         self._connection.close()

@@ -167,6 +167,7 @@ class _Trials:
     async def ours(self, number: int) -> float:
         namespace = _namespace("ours", number)
         watch = await asyncio.to_thread(_Watch, self.cluster, namespace)
+        await asyncio.to_thread(self.webhook.connect)
         body = alert(namespace)
         at, began = time.time(), time.perf_counter()
         accepted = await asyncio.to_thread(self.webhook.post, body)

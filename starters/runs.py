@@ -98,7 +98,7 @@ async def status_of(run: Run) -> RunStatus:
 
     """
     try:
-        return await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
+        told: RunStatus = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
     except WorkflowQueryFailedError:
         raise Stop(Exit.REFUSED, f"{run.workflow_id} ({run.state}) has no status to show") from None
     except RPCError as error:
@@ -106,6 +106,7 @@ async def status_of(run: Run) -> RunStatus:
             raise Stop(Exit.NOT_FOUND, f"{run.workflow_id} is no longer kept by Temporal") from None
         sentence = "no worker answers for this run: is one running? (`python -m workers`)"
         raise Stop(Exit.UNREACHABLE, sentence) from None
+    return told
 
 
 async def failure_of(run: Run) -> str:

@@ -27,10 +27,19 @@ _OUTCOMES = {"closed": "green", "planned": "cyan", "cancelled": "red"}
 _LATEST = 18
 
 
-def render(status: RunStatus, *, now: datetime, link: str = "", latest: int = _LATEST) -> RenderableType:
-    """Show a run at a glance, with the `latest` entries of its timeline."""
+def render(
+    status: RunStatus, *, now: datetime, link: str = "", run: str = "RUN", latest: int | None = _LATEST
+) -> RenderableType:
+    """Show a run at a glance, with the `latest` entries of its timeline, or all.
+
+    `now` is what clocks are read at: the present for a run that goes on, the run's own `now` for one that has ended.
+    `run` is what commands are to call a run that has no incident.
+    """
+    name = status.incident_id or run
     parts: list[RenderableType] = [_header(status, link), _clocks(status, now)]
-    parts += [_question(question) for question in status.questions]
+    parts += [render_question(question, run=name) for question in status.questions]
+    if status.waiting_for == "close":
+        parts.append(Text(f"runbooks close {name} --resolution … --root-cause …", style="bold yellow"))
     parts.append(timeline_table(status, latest=latest))
     return Group(*parts)
 
@@ -102,7 +111,8 @@ def _clock(clock: Clock, status: RunStatus, now: datetime) -> Text:
     return Text(f"{_short(clock.due_at - now)} left", style="bold")
 
 
-def _question(question: OpenQuestion) -> RenderableType:
+def render_question(question: OpenQuestion, *, run: str) -> RenderableType:
+    """Show a question with its evidence, what happens without an answer, and how to answer."""
     grid = Table.grid(padding=(0, 2))
     for choice, does in question.options.items():
         marks = [name for name, other in (("recommended", question.recommended), ("default", question.default))
@@ -112,7 +122,9 @@ def _question(question: OpenQuestion) -> RenderableType:
     due = question.asked_at + question.timeout * (2 if question.escalated else 1)
     then = f"then: {question.default}" if question.escalated else "then: escalation"
     foot = Text(f"{', '.join(question.roles)} may decide until {due.astimezone():%H:%M:%S}, {then}", style="dim")
-    return Panel(Group(grid, evidence, foot), title=Text(f"{question.id}: {question.title}"), border_style="yellow")
+    how = Text(f"runbooks approve {run} --question {question.id} --choice …", style="bold yellow")
+    title = Text(f"{question.id}: {question.title}")
+    return Panel(Group(grid, evidence, foot, how), title=title, title_align="left", border_style="yellow")
 
 
 def _short(span: timedelta) -> str:

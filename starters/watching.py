@@ -9,9 +9,9 @@ from rich.text import Text
 
 from starters import runs
 from starters.people import Stop
-from starters.rendering import render_status
 from starters.runs import Run
 from starters.session import Session
+from starters.view import render
 from workflows.shared.runbook import RunStatus
 
 _EVERY_SECONDS = 1.0
@@ -44,8 +44,9 @@ async def picture(
     parts: list[RenderableType] = []
     if status is not None:
         now = datetime.now(UTC) if run.running else status.now
-        name = run.workflow_id
-        parts.append(render_status(status, now=now, run=name, state=run.state, link=run.link, entries=entries))
+        parts.append(render(status, now=now, link=run.link, run=run.workflow_id, latest=entries))
+        if not run.running:
+            parts.append(Text(f"the run has ended: {run.state}", style="bold"))
     else:
         parts += [Text(f"{run.workflow_id}: {run.state}", style="bold"), Text(run.link, style="dim", overflow="fold")]
     if failure := await runs.failure_of(run):

@@ -29,7 +29,9 @@ async def send(session: Session, run: Run, update: str, word: SignedWord, answer
     if not run.running:
         raise Stop(Exit.REFUSED, f"{run.workflow_id} is {run.state}: nothing was sent")
     try:
-        return await run.handle.execute_update(update, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN)
+        answered: _Answer = await run.handle.execute_update(
+            update, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
+        )
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise Stop(Exit.REFUSED, cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
@@ -43,3 +45,4 @@ async def send(session: Session, run: Run, update: str, word: SignedWord, answer
         if error.status is RPCStatusCode.NOT_FOUND:
             raise Stop(Exit.REFUSED, f"{run.workflow_id} has ended: nothing was taken") from None
         raise
+    return answered

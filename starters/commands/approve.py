@@ -1,6 +1,5 @@
 """`runbooks approve`: answer what a run asks."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -9,8 +8,8 @@ from starters import runs
 from starters.gateway import person
 from starters.options import Reference, Role, Who
 from starters.people import Exit, Stop, command, console
-from starters.rendering import render_question
 from starters.session import open_session
+from starters.view import render_question
 from starters.words import send
 from workflows.shared.approval import Answer, Decision, OpenQuestion
 
@@ -18,6 +17,7 @@ from workflows.shared.approval import Answer, Decision, OpenQuestion
 @command
 async def approve(
     reference: Reference,
+    *,
     question: Annotated[str | None, typer.Option(help="Which one, where several are open.")] = None,
     choice: Annotated[str | None, typer.Option(help="One of the offered; without it, shows what is asked.")] = None,
     reason: Annotated[str, typer.Option(help="For the timeline and the auditor.")] = "",
@@ -30,7 +30,7 @@ async def approve(
     asked = (await runs.status_of(run)).questions if run.running else []
     if choice is None:
         for one in asked:
-            console.print(render_question(one, datetime.now(UTC), reference))
+            console.print(render_question(one, run=reference))
         if not asked:
             console.print(f"{run.workflow_id} ({run.state}) asks nothing", markup=False)
         return

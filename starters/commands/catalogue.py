@@ -1,7 +1,7 @@
 """`runbooks catalogue`: the procedures there are."""
 
 import json
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,7 +13,7 @@ from starters.people import command, console
 from workers import settings as settings_module
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How to print it."""
 
     TABLE = "table"

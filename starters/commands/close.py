@@ -18,6 +18,7 @@ from workflows.incident_response.p1_incident import Closing
 @command
 async def close(
     reference: Reference,
+    *,
     resolution: Annotated[str, typer.Option(help="What brought the service back.")],
     root_cause: Annotated[str, typer.Option(help="Why it failed.")],
     force: Annotated[bool, typer.Option("--force", help="Although the service doesn't say it is healthy.")] = False,

@@ -16,7 +16,7 @@ app = typer.Typer(help="The gateway's keys, which sign people's words.", no_args
 
 @app.callback()
 def _group() -> None:
-    """The gateway's keys, which sign people's words."""
+    """Make this a group of commands, though it has one."""
 
 
 @app.command("generate")

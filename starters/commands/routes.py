@@ -1,5 +1,6 @@
 """`runbooks routes`: the webhook's routing rules."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ app = typer.Typer(help="The webhook's routing rules.", no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """The webhook's routing rules."""
+    """Make this a group of commands, though it has one."""
 
 
 @app.command("check")
@@ -37,7 +38,7 @@ async def check(
         _explain(_labels(labels), rules.route, settings.services)
 
 
-def _explain(labels: dict[str, str], rules: tuple[Route, ...], services: dict[str, object]) -> None:
+def _explain(labels: dict[str, str], rules: tuple[Route, ...], services: Collection[str]) -> None:
     taking = next((number for number, rule in enumerate(rules) if rule.takes(labels)), None)
     if taking is None:
         raise Stop(Exit.REFUSED, "no rule takes such an alert: it would start nothing")

@@ -24,6 +24,7 @@ _ACCEPTED_WITHIN = timedelta(seconds=10)
 @command
 async def start(
     name: Annotated[str, typer.Argument(metavar="PROCEDURE", help="See `runbooks catalogue`.")],
+    *,
     text: Annotated[str | None, typer.Option("--input", help="JSON, @file, or - for stdin.")] = None,
     fields: Annotated[list[str] | None, typer.Option("--set", help="field=value over it; any number.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only: everything but the effects.")] = False,

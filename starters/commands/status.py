@@ -14,6 +14,7 @@ from starters.watching import picture, watch
 @command
 async def status(
     reference: Reference,
+    *,
     follow: Annotated[bool, typer.Option("--watch", help="Keep showing it until it ends.")] = False,
 ) -> None:
     """Show a run: clocks, timeline, open questions; also one that has ended."""
