@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 BOOTSTRAP := .bootstrap
 # uv is taken from PATH, else installed beside the tree with nothing but Python.
 UV := $(shell command -v uv || echo $(CURDIR)/$(BOOTSTRAP)/bin/uv)
-RUN := $(UV) run --frozen
+RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help setup demo sandbox test lint format bench crash compose-secrets clean
 
@@ -20,7 +20,7 @@ $(BOOTSTRAP)/bin/uv:
 	@$(BOOTSTRAP)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 setup: $(if $(shell command -v uv),,$(BOOTSTRAP)/bin/uv) ## Install the locked dependencies
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --compile-bytecode
 
 demo: setup ## A bad release goes out: watch the runbook bring the service back
 	@$(RUN) python -m sandbox.demo $(ARGS)
@@ -30,6 +30,7 @@ sandbox: setup ## Start the embedded environment alone and leave it running
 
 test: setup ## All tests, on real servers
 	@$(RUN) python -m sandbox.binaries
+	@$(RUN) python -m sandbox.browser
 	@$(RUN) pytest $(ARGS)
 
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident

@@ -214,10 +214,9 @@ class Demo:
             ("alert → resolved", result.resolved_after),
         ):
             times.add_row(name, "not reached" if took is None else f"[bold]{took / timedelta(seconds=1):.1f} s[/]")
-        file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
-        times.add_row("the incident's file", file.removeprefix("file://"))
-        times.add_row("the run", f"{self.ui}/namespaces/default/workflows")
         self.console.print(Panel(times, title=f"{result.incident_id}: {result.resolution}", expand=False))
+        file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
+        self.console.print(f"the incident's file  [bold]{file.removeprefix('file://')}[/]", soft_wrap=True)
 
     def _check(self, result: P1Result) -> None:
         health = httpx.get(self.state.links["service"]).json()

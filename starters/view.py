@@ -19,7 +19,7 @@ _STYLES: dict[Kind, tuple[str, str]] = {
     "effect": ("→", "green"),
     "decision": ("?", "bold yellow"),
     "note": ("✎", "magenta"),
-    "deadline": ("⏱", "blue"),
+    "deadline": ("◷", "blue"),
     "signal": ("⚑", "yellow"),
     "problem": ("⚠", "bold red"),
 }
@@ -50,7 +50,7 @@ def timeline_table(status: RunStatus, *, latest: int | None = None) -> Renderabl
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
     table.add_column("time", no_wrap=True, style="dim")
     table.add_column("step", no_wrap=True, style="dim")
-    table.add_column("what", ratio=1)
+    table.add_column("what", ratio=1, overflow="fold")
     hidden = len(status.entries) - len(entries)
     if hidden:
         table.add_row("", "", Text(f"… {hidden} earlier", style="dim"))

@@ -13,7 +13,7 @@ _MARKS: dict[Kind, str] = {
     "effect": "→",
     "decision": "?",
     "note": "✎",
-    "deadline": "⏱",
+    "deadline": "◷",
     "signal": "⚑",
     "problem": "⚠",
 }
