@@ -6,6 +6,7 @@ round has two namespaces of its own with a bad release in them, prepared alike; 
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -78,7 +79,8 @@ class _Watch:
         self._at = 0.0
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
-        self._open.wait(_GIVEN_UP_AFTER)
+        if not self._open.wait(_GIVEN_UP_AFTER):
+            raise RuntimeError(f"no watch on {namespace} in {_GIVEN_UP_AFTER:g} s")
 
     def seen_at(self) -> float:
         """Wait for it; the time is `perf_counter`'s."""
@@ -109,11 +111,10 @@ class _Shell:
     """The runbook's commands, with the real kubectl."""
 
     def __init__(self, kubeconfig: Path, home: Path) -> None:
-        kubectl = str(binaries.find("kubectl"))
         home.mkdir()
-        # Its cache of the API's discovery is kept there from one command to the next, as it is for a person.
-        self._env = {"HOME": str(home), "KUBECONFIG": str(kubeconfig), "PATH": "/usr/local/bin:/usr/bin:/bin"}
-        self._kubectl = kubectl
+        # kubectl keeps what it has discovered of the API there from one command to the next, as it does for a person.
+        self._env = {**os.environ, "HOME": str(home), "KUBECONFIG": str(kubeconfig), "no_proxy": LOOPBACK}
+        self._kubectl = str(binaries.find("kubectl"))
         curl = shutil.which("curl")
         if curl is None:
             raise RuntimeError("curl is not installed: the runbook's commands need it")

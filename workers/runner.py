@@ -11,6 +11,7 @@ RUNNER = SandboxedWorkflowRunner(
         "workflows.incident_response.assessment",
         "workflows.incident_response.diagnosis",
         "workflows.incident_response.incident",
+        "workflows.incident_response.mitigation",
         "workflows.incident_response.post_mortem",
         "workflows.incident_response.severity",
         "cryptography",

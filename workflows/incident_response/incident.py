@@ -30,6 +30,7 @@ from activities.slack import Message, PostMessage, ScheduleMessage, Slack
 from activities.statuspage import IncidentState, StatusPages, UpdateStatusPage
 from workflows.incident_response import post_mortem
 from workflows.shared import policies, search_attributes
+from workflows.shared.approval import Question
 from workflows.shared.runbook import Runbook
 
 
@@ -124,6 +125,18 @@ class Incident:
         """Post into the incident's thread; to the channel where the thread could not be opened."""
         await self._post(
             what, f"Tell the channel: {what}", text, thread=self._thread.message_id if self._thread else None
+        )
+
+    async def ask(self, question: Question) -> None:
+        """Put a question before the commander, where they are."""
+        options = "\n".join(
+            f"• `{choice}`: {does}{' _(recommended)_' if choice == question.recommended else ''}"
+            for choice, does in question.options.items()
+        )
+        await self.tell(
+            question.id,
+            f":question: *{question.title}* {self.commander}\n{options}\n"
+            f"Answer with `runbooks approve {self.id} --choice …`; no answer within {question.timeout} escalates.",
         )
 
     async def _post(

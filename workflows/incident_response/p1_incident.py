@@ -14,18 +14,17 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue import Mitigation, Service
 from activities.errors import Refused
 from activities.health import HealthChecks, HealthRequest, SteadyRequest
-from activities.kubernetes import AwaitRollout, Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
+from activities.kubernetes import AwaitRollout, Kubernetes
 from activities.records import Alert
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
 from workflows.incident_response.incident import Incident
+from workflows.incident_response.mitigation import mitigate, question
 from workflows.shared import policies
-from workflows.shared.approval import Question
 from workflows.shared.clocks import Clock
 from workflows.shared.runbook import Note, Runbook, RunbookRequest
 from workflows.shared.signing import SignedWord
 
-BY_HAND = "none"
 _EPISODES_KEPT = 50
 
 
@@ -177,58 +176,24 @@ class P1Incident(Runbook):
         # Read now: a rollback or restart takes the failing pods, and their logs, away within seconds.
         name = f"logs-before-{chosen.mitigation}.txt"
         self.background(self.incident.collect_logs(name, service.incident.logs_since, failing_only=True))
-        await self._apply(chosen, service)
+        await mitigate(self, service, chosen)
 
     async def _choose(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> Proposal | None:
+        """Decide by the facts where they are clear and policy allows it, else ask; None is left to people."""
         first = diagnosis.first
         allowed = len(self._tried) < service.incident.max_mitigations
         if first is not None and diagnosis.clear and auto and allowed:
             self.say("decision", f"Decided to {first.does}: {'; '.join(first.because)}")
             return first
-        options = {p.mitigation: p.does for p in diagnosis.proposals} if allowed else {}
-        default = service.incident.safe_default
-        if self.dry_run:
-            self.say("decision", f"would ask the commander to choose: {', '.join([*options, BY_HAND])}")
-            return None
         self._rounds += 1
+        asked = question(self._rounds, diagnosis, service, allowed=allowed)
+        if self.dry_run:
+            self.say("decision", f"would ask the commander to choose: {', '.join(asked.options)}")
+            return None
+        self.background(self.incident.ask(asked))
         resolutions = self._resolutions
-        answer = await self.ask(
-            Question(
-                id=f"mitigation-{self._rounds}",
-                title="Which mitigation?",
-                options={**options, BY_HAND: "nothing automatic: people mitigate"},
-                recommended=first.mitigation if first and diagnosis.clear and allowed else None,
-                default=default if default in options else BY_HAND,
-                kind="mitigate",
-                evidence=diagnosis.evidence,
-                timeout=service.incident.decision_timeout,
-            ),
-            escalate=self.incident.escalate,
-            until=lambda: self._resolutions > resolutions,
-        )
+        answer = await self.ask(asked, escalate=self.incident.escalate, until=lambda: self._resolutions > resolutions)
         return diagnosis.find(answer.choice)
-
-    async def _apply(self, chosen: Proposal, service: Service) -> None:
-        target = {"namespace": service.namespace, "deployment": service.deployment}
-        effect = self.effect(chosen.mitigation)
-        match chosen.mitigation:
-            case "rollback":
-                work = self.attempt(
-                    "2.2/A", "Roll back", Kubernetes.undo_rollout,
-                    UndoRollout(**target, from_revision=chosen.from_revision,
-                                to_revision=chosen.to_revision or 0, effect=effect), policies.EFFECT,
-                )  # fmt: skip
-            case "restart":
-                work = self.attempt(
-                    "2.2/B", "Restart the pods", Kubernetes.restart_rollout,
-                    RestartRollout(**target, restarted_at=workflow.now(), effect=effect), policies.EFFECT,
-                )  # fmt: skip
-            case "scale":
-                work = self.attempt(
-                    "2.2/C", "Scale up", Kubernetes.scale,
-                    ScaleDeployment(**target, replicas=chosen.replicas or 1, effect=effect), policies.EFFECT,
-                )  # fmt: skip
-        await work
 
     # -- 15–30 minutes: stabilise ------------------------------------------------------------------------
 

@@ -127,12 +127,14 @@ async def test_what_is_unclear_is_asked_and_the_answer_is_done(working: Working,
         status = await until(handle, "decide mitigation-1")
         (question,) = status.questions
         assert set(question.options) == {"restart", "scale", "none"}
+        assert question.recommended == "none"
         decision = Decision(
             who="ada", role="commander", question=question.id, choice="restart", subject=question.subject
         )
         await handle.execute_update(P1Incident.decide, decision)
         result = await close(handle)
     assert result.mitigations == ["restart"]
+    assert any("Which mitigation?" in request.text for request in world.done("slack.post"))
 
 
 async def test_policy_approve_asks_even_when_it_is_clear(working: Working, client: Client) -> None:

@@ -1,0 +1,50 @@
+"""The mitigations of runbook 2.2: options A, B and C, asked about and done."""
+
+from temporalio import workflow
+
+from activities.catalogue import Service
+from activities.effects import Change
+from activities.kubernetes import Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
+from workflows.incident_response.diagnosis import Diagnosis, Proposal
+from workflows.shared import policies
+from workflows.shared.approval import Question
+from workflows.shared.runbook import Runbook
+
+BY_HAND = "none"
+"""The choice of leaving it to people."""
+
+
+async def mitigate(run: Runbook, service: Service, chosen: Proposal) -> Change | None:
+    """Do what was chosen, with the values that were pinned when it was proposed; None when it could not be done."""
+    where = {"namespace": service.namespace, "deployment": service.deployment}
+    effect = run.effect(chosen.mitigation)
+    match chosen.mitigation:
+        case "rollback":
+            undo = UndoRollout(
+                **where, from_revision=chosen.from_revision, to_revision=chosen.to_revision or 0, effect=effect
+            )
+            return await run.attempt("2.2/A", "Roll back", Kubernetes.undo_rollout, undo, policies.EFFECT)
+        case "restart":
+            restart = RestartRollout(**where, restarted_at=workflow.now(), effect=effect)
+            return await run.attempt("2.2/B", "Restart the pods", Kubernetes.restart_rollout, restart, policies.EFFECT)
+        case "scale":
+            scale = ScaleDeployment(**where, replicas=chosen.replicas or 1, effect=effect)
+            return await run.attempt("2.2/C", "Scale up", Kubernetes.scale, scale, policies.EFFECT)
+
+
+def question(number: int, diagnosis: Diagnosis, service: Service, *, allowed: bool) -> Question:
+    """Ask which mitigation; without an `allowed` one left, only whether people go on by hand."""
+    options = {p.mitigation: p.does for p in diagnosis.proposals} if allowed else {}
+    first = diagnosis.first
+    default = service.incident.safe_default
+    return Question(
+        id=f"mitigation-{number}",
+        title="Which mitigation?",
+        options={**options, BY_HAND: "nothing automatic: people mitigate"},
+        # A proposal that nothing speaks for can be chosen, but isn't recommended.
+        recommended=first.mitigation if first and first.because and allowed else BY_HAND,
+        default=default if default in options else BY_HAND,
+        kind="mitigate",
+        evidence=diagnosis.evidence,
+        timeout=service.incident.decision_timeout,
+    )
