@@ -31,24 +31,24 @@ async def watch(session: Session, run: Run, console: Console) -> None:
             except Stop as stop:
                 trouble = str(stop)
             fitting = max(5, console.height - _LINES_AROUND) if run.running and console.is_terminal else None
-            live.update(await picture(run, status, trouble, entries=fitting), refresh=True)
+            live.update(await picture(run, status, trouble, link=run.link, entries=fitting), refresh=True)
             if not run.running:
                 return
             await asyncio.sleep(_EVERY_SECONDS)
 
 
 async def picture(
-    run: Run, status: RunStatus | None, trouble: str = "", *, entries: int | None = None
+    run: Run, status: RunStatus | None, trouble: str = "", *, link: str = "", entries: int | None = None
 ) -> RenderableType:
     """Give all that is known of a run, also where its workers don't answer."""
     parts: list[RenderableType] = []
     if status is not None:
         now = datetime.now(UTC) if run.running else status.now
-        parts.append(render(status, now=now, link=run.link, run=run.workflow_id, latest=entries))
+        parts.append(render(status, now=now, link=link, run=run.workflow_id, latest=entries))
         if not run.running:
             parts.append(Text(f"the run has ended: {run.state}", style="bold"))
     else:
-        parts += [Text(f"{run.workflow_id}: {run.state}", style="bold"), Text(run.link, style="dim", overflow="fold")]
+        parts.append(Text(f"{run.workflow_id}: {run.state}", style="bold"))
     if failure := await runs.failure_of(run):
         parts.append(Text(f"failed: {failure}", style="red"))
     elif trouble:

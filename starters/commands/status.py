@@ -27,8 +27,11 @@ async def status(
         told = await runs.status_of(run)
     except Stop as stop:
         console.print(await picture(run, None))
+        console.print(run.link, style="dim", soft_wrap=True)
         # A run that failed before it began has nothing to tell, and that has been shown.
         if stop.code is not Exit.REFUSED:
             raise
         return
     console.print(await picture(run, told))
+    # On a line of its own, which nothing breaks: it is there to be clicked or copied.
+    console.print(run.link, style="dim", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import sys
@@ -73,6 +74,7 @@ async def _ready(client: Client) -> bool:
         return False
 
 
+@functools.cache
 def _runtime() -> Runtime:
     """Have the SDK's own log lines in our log."""
     forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio"))

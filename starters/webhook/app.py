@@ -29,6 +29,8 @@ from starters.webhook.problems import Problem, errors_of
 from workers.settings import Webhook
 
 _log = structlog.get_logger(__name__)
+_LOGGED = 20
+"""Of a large group; the answer has them all, and the counts are complete."""
 
 
 def application(
@@ -116,8 +118,8 @@ def _answer(taken: list[Taken], metrics: Metrics) -> Response:
     log(
         "alerts taken",
         outcomes=dict(counts),
-        runs=[one.workflow_id for one in taken if one.workflow_id],
-        why=sorted({one.detail for one in taken if one.detail}),
+        runs=[one.workflow_id for one in taken if one.workflow_id][:_LOGGED],
+        why=sorted({one.detail for one in taken if one.detail})[:_LOGGED],
     )
     if counts["unavailable"]:
         raise Problem(

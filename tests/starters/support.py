@@ -1,0 +1,121 @@
+"""A webhook and a command line for tests, on a real Temporal, with the world of the workflow tests behind them."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import tomli_w
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from sandbox.ports import free_port
+from sandbox.processes import ServerProcess
+from starters.webhook.__main__ import build
+from tests.workflows.world import World
+from workers import worker
+from workers.clients import connect
+from workers.settings import Settings, Temporal, Webhook
+
+SERVICE = "tensafe-server"
+TOKEN = "a-token-for-tests"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+RULES = '[[route]]\nmatch = { severity = "P1" }\nprocedure = "p1-incident"\nseverity = "P1"\n'
+PATH = "/webhooks/alertmanager"
+
+
+def settings_for(address: str, queue: str, folder: Path, world: World, **webhook: Any) -> Settings:
+    (folder / "routes.toml").write_text(RULES, encoding="utf-8")
+    return Settings(
+        temporal=Temporal(address=address, task_queue=queue),
+        services={SERVICE: world.service},
+        webhook=Webhook(
+            bearer_tokens=(SecretStr("another"), SecretStr(TOKEN)), basic_auth={"am": SecretStr("secret")},
+            routes=folder / "routes.toml", **webhook,
+        ),
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def serving(configured: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(await build(configured))
+    async with httpx.AsyncClient(transport=transport, base_url="http://webhook", headers=HEADERS) as http:
+        yield http
+
+
+def settings_file(folder: Path, address: str, queue: str, world: World, **sections: dict[str, Any]) -> Path:
+    """Write what a process of its own reads; the webhook's port is a free one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "routes.toml").write_text(RULES, encoding="utf-8")
+    content: dict[str, Any] = {
+        "temporal": {"address": address, "task_queue": queue},
+        "services": {SERVICE: world.service.model_dump(mode="json", exclude_none=True, exclude={"name"})},
+        "webhook": {"port": free_port(), "bearer_tokens": [TOKEN]},
+    }
+    for name, section in sections.items():
+        content.setdefault(name, {}).update(section)
+    file = folder / "runbooks.toml"
+    file.write_text(tomli_w.dumps(content), encoding="utf-8")
+    return file
+
+
+def process(folder: Path, config: Path, *argv: str) -> ServerProcess:
+    """A real process; its log is in the folder."""
+    return ServerProcess(
+        name="webhook",
+        directory=folder,
+        argv=[sys.executable, "-m", *argv],
+        env={"RUNBOOKS_CONFIG": str(config)},
+        stop_timeout=15.0,
+    )
+
+
+def alert(fingerprint: str, *, status: str = "firing", starts_at: str = "2026-02-04T03:00:00Z", **labels: str) -> Any:
+    return {
+        "status": status, "fingerprint": fingerprint, "startsAt": starts_at, "endsAt": "0001-01-01T00:00:00Z",
+        "labels": {"alertname": "TensafeServerDown", "severity": "P1", "service": SERVICE, **labels},
+        "annotations": {"summary": "API down"}, "generatorURL": "http://prometheus/graph",
+    }  # fmt: skip
+
+
+def body(*alerts: Any) -> dict[str, Any]:
+    return {"version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "runbooks", "alerts": list(alerts)}
+
+
+def fresh() -> str:
+    return uuid4().hex[:16]
+
+
+def run_of(fingerprint: str) -> str:
+    return f"p1-incident/{SERVICE}/{fingerprint}"
+
+
+async def send(http: httpx.AsyncClient, *alerts: Any) -> httpx.Response:
+    return await http.post(PATH, json=body(*alerts))
+
+
+async def outcomes(http: httpx.AsyncClient, *alerts: Any) -> list[str]:
+    response = await send(http, *alerts)
+    assert response.status_code == 202, response.text
+    return [one["outcome"] for one in response.json()["alerts"]]
+
+
+@asynccontextmanager
+async def working(address: str, queue: str, world: World) -> AsyncIterator[Client]:
+    connected = await connect(Temporal(address=address))
+    async with worker.build(connected, Temporal(task_queue=queue), world.activities()):
+        yield connected
+
+
+async def waiting_for(client: Client, workflow_id: str, what: str) -> None:
+    """Wait until only a person can bring a run on."""
+    handle = client.get_workflow_handle(workflow_id)
+    seen: Any = None
+    async with asyncio.timeout(30):
+        while (seen := await handle.query("status"))["waiting_for"] != what:
+            await asyncio.sleep(0.05)
+    assert seen is not None
