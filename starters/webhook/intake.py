@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.records import Alert
 from starters.webhook import summary
 from starters.webhook.routes import Route, Routes
+from workflows.incident_response.severity import classify, impact_of
 from workflows.shared import search_attributes
 
 Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid", "unavailable"]
@@ -41,6 +42,12 @@ class Taken:
     detail: str = ""
 
 
+def _classified(labels: dict[str, str]) -> dict[str, str]:
+    """Give an alert without a `severity` label the one of its impact (runbook 2.1), for routing."""
+    impact = None if "severity" in labels else impact_of(labels)
+    return labels if impact is None else {**labels, "severity": classify(impact)}
+
+
 class Intake:
     """Starts and joins the runs of alerts."""
 
@@ -52,7 +59,7 @@ class Intake:
 
     async def take(self, alert: Alert) -> Taken:
         """Start or join the run of an alert; `unavailable` when Temporal doesn't accept it within five seconds."""
-        route = self._routes.find(alert.labels)
+        route = self._routes.find(_classified(alert.labels))
         if route is None:
             return Taken("unrouted", detail="no routing rule matches its labels")
         service = route.service_of(alert.labels, self._services)

@@ -1,7 +1,8 @@
 """Which alert starts which procedure: ordered rules in a TOML file, the first that matches counts.
 
 [[route]]
-match = { severity = "P1" }                  # labels that must be equal; a label that is missing counts as empty
+match = { severity = "P1" }                  # labels that must be equal; a label that is missing counts as empty,
+                                             # but `severity` is then classified by impact, error_rate, latency (2.1)
 match_re = { alertname = "Tensafe.*" }       # labels whose whole value must match
 procedure = "p1-incident"
 severity = "P1"                              # optional: how the run is found before it has begun

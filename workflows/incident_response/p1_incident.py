@@ -26,13 +26,14 @@ from workflows.shared.runbook import Note, Runbook, RunbookRequest
 from workflows.shared.signing import SignedWord
 
 _EPISODES_KEPT = 50
+_TITLE = 200
 
 
 class P1Request(RunbookRequest):
     """Start a P1 incident; everything has a default where the catalogue has one service."""
 
     service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
-    title: str | None = Field(default=None, max_length=200, description="What the incident is called.")
+    title: str | None = Field(default=None, max_length=_TITLE, description="What the incident is called.")
     commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
@@ -91,7 +92,7 @@ class P1Incident(Runbook):
         """
         # A run that goes on as a new incident (see `_end`) does everything anew: its effects are not those of the last.
         self.epoch = (workflow.info().continued_run_id or "")[:8]
-        title = request.title or (request.alert.summary if request.alert else None)
+        title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         if title is None:
             self.title = f"P1 incident on {service.name}"
@@ -306,7 +307,12 @@ class P1Incident(Runbook):
 
     # -- what people and alerts send ---------------------------------------------------------------------
 
-    @workflow.signal(name="alert", description="A firing or its end, from the webhook.")
+    @workflow.signal(
+        name="alert",
+        description="A firing or its end, from the webhook.",
+        # A run that fails at its start, for an unknown service, leaves the alert that started it waiting.
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
     async def alert(self, alert: Alert) -> None:
         """Take the alert firing again (it joins this incident) or resolving."""
         await workflow.wait_condition(lambda: self._ready)

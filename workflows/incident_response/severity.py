@@ -1,5 +1,6 @@
 """Incident severities, their response times, and how an impact is classified (runbook 2.1)."""
 
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from activities.records import Severity
 
 ERROR_RATE_OF_P2 = 0.05
 LATENCY_OF_P2 = timedelta(seconds=2)
+_LONGEST_LATENCY = 86_400.0
 _CLOSE_OF_BUSINESS = time(17, 0)
 _FRIDAY = 4
 
@@ -61,6 +63,32 @@ def classify(impact: Impact) -> Severity:
     if impact.latency is not None and impact.latency > LATENCY_OF_P2:
         return "P2"
     return "P3" if impact.users_affected else "P4"
+
+
+def impact_of(labels: Mapping[str, str]) -> Impact | None:
+    """Read an impact from labels: `impact` (down, data-loss, none), `error_rate` (0 to 1), `latency` (seconds).
+
+    None where they say nothing.
+    """
+    named = labels.get("impact", "")
+    error_rate, latency = _number(labels.get("error_rate")), _number(labels.get("latency"))
+    if not named and error_rate is None and latency is None:
+        return None
+    return Impact(
+        down=named == "down",
+        data_loss=named == "data-loss",
+        error_rate=error_rate if error_rate is not None and error_rate <= 1 else None,
+        latency=timedelta(seconds=latency) if latency is not None and latency <= _LONGEST_LATENCY else None,
+        users_affected=named != "none",
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if value >= 0 else None  # also drops NaN
 
 
 def respond_by(severity: Severity, reported: datetime, time_zone: str) -> datetime:

@@ -16,6 +16,9 @@ from activities.catalogue import ApprovalPolicy, IncidentPolicy
 from activities.records import Alert
 from tests.workflows.conftest import Working
 from tests.workflows.world import World
+from workers.clients import connect
+from workers.settings import Temporal
+from workers.worker import build
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request, P1Result
 from workflows.shared.approval import Decision
 from workflows.shared.runbook import Note, RunStatus
@@ -44,6 +47,13 @@ async def until(handle: WorkflowHandle[P1Incident, P1Result], waiting_for: str) 
             return status
         await asyncio.sleep(0.02)
     pytest.fail(f"never waited for {waiting_for}: {status.model_dump_json(indent=1)}")
+
+
+async def abandon(handle: WorkflowHandle[P1Incident, P1Result]) -> None:
+    """End a run that nobody closes, once nothing of it is in flight: the test server would hold its clock for that."""
+    while (await handle.describe()).raw_description.pending_activities:
+        await asyncio.sleep(0.02)
+    await handle.terminate()
 
 
 async def close(handle: WorkflowHandle[P1Incident, P1Result]) -> P1Result:
@@ -193,7 +203,7 @@ async def test_never_more_mitigations_than_settings_allow(working: Working, clie
         handle = await start(client, queue)
         status = await until(handle, "decide mitigation-1")
         assert list(status.questions[0].options) == ["none"]
-        await handle.terminate()
+        await abandon(handle)
 
 
 async def test_the_alert_resolving_by_itself_ends_the_question(working: Working, client: Client) -> None:
@@ -233,9 +243,11 @@ async def test_a_new_firing_joins_and_an_old_one_is_ignored(working: Working, cl
     assert len(memo["episodes"]) == 2
 
 
-async def test_a_firing_during_the_closing_becomes_a_new_incident(working: Working, client: Client) -> None:
-    world = World()
-    async with working(world.activities()) as queue:
+async def test_a_firing_during_the_closing_becomes_a_new_incident(temporal_address: str) -> None:
+    # On a real server: after a run that continued as new, the test server sometimes stops skipping time.
+    world, queue = World(), f"q-{uuid4()}"
+    client = await connect(Temporal(address=temporal_address))
+    async with build(client, Temporal(task_queue=queue), world.activities()):
         handle = await start(client, queue)
         await until(handle, "close")
         world.down = {"records.close_incident"}
@@ -301,7 +313,7 @@ async def test_an_unreachable_cluster_is_put_before_a_person(working: Working, c
         status = await until(handle, "decide mitigation-1")
         assert list(status.questions[0].options) == ["none"]
         assert any("pods: could not be read" in line for line in status.questions[0].evidence)
-        await handle.terminate()
+        await abandon(handle)
 
 
 async def test_closing_is_refused_while_the_service_is_down(working: Working, client: Client) -> None:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workflows.incident_response.severity import SEVERITIES, Impact, classify, respond_by
+from workflows.incident_response.severity import SEVERITIES, Impact, classify, impact_of, respond_by
 
 TUESDAY = datetime(2026, 2, 3, 22, 30, tzinfo=UTC)
 
@@ -22,6 +22,24 @@ TUESDAY = datetime(2026, 2, 3, 22, 30, tzinfo=UTC)
 )
 def test_impact_is_classified_as_in_the_runbook(impact: Impact, severity: str) -> None:
     assert classify(impact) == severity
+
+
+@pytest.mark.parametrize(
+    ("labels", "severity"),
+    [
+        ({"impact": "down"}, "P1"),
+        ({"impact": "data-loss"}, "P1"),
+        ({"impact": "none"}, "P4"),
+        ({"error_rate": "0.2"}, "P2"),
+        ({"error_rate": "0.01", "latency": "2.5"}, "P2"),
+        ({"error_rate": "lots", "latency": "0.3"}, "P3"),
+        ({"latency": "nan"}, None),
+        ({"alertname": "x"}, None),
+    ],
+)
+def test_an_alerts_labels_are_classified_by_impact(labels: dict[str, str], severity: str | None) -> None:
+    impact = impact_of(labels)
+    assert (classify(impact) if impact else None) == severity
 
 
 def test_response_times_are_the_runbooks() -> None:
