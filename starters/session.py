@@ -2,8 +2,11 @@
 
 import asyncio
 import functools
+import os
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 from temporalio.client import Client
@@ -16,6 +19,7 @@ from workers.clients import connect
 from workers.settings import Settings
 
 _CONNECTED_WITHIN = timedelta(seconds=5)
+_SANDBOX = Path("var/sandbox")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,21 @@ class Session:
         )
 
 
+def load_settings() -> Settings:
+    """Read the settings; those of this tree's sandbox where nothing else is configured, and says so.
+
+    Raises:
+        SettingsError: settings are missing or wrong.
+
+    """
+    sandbox = _SANDBOX / "runbooks.toml"
+    if "RUNBOOKS_CONFIG" not in os.environ and not settings_module.config_file().is_file() and sandbox.is_file():
+        sys.stderr.write(f"using the sandbox's settings: {sandbox}\n")
+        os.environ["RUNBOOKS_CONFIG"] = str(sandbox)
+        os.environ.setdefault("RUNBOOKS_GATEWAY__PRIVATE_KEY", f"file:{_SANDBOX / 'gateway.pem'}")
+    return settings_module.load()
+
+
 async def open_session() -> Session:
     """Read the settings and connect.
 
@@ -41,7 +60,7 @@ async def open_session() -> Session:
         Stop: Temporal does not answer.
 
     """
-    settings = settings_module.load()
+    settings = load_settings()
     try:
         async with asyncio.timeout(_CONNECTED_WITHIN.total_seconds()):
             client = await connect(settings.temporal, runtime=_quiet_runtime())

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from starters.catalogue import catalogue as items
 from starters.people import command, console
-from workers import settings as settings_module
+from starters.session import load_settings
 
 
 class Format(StrEnum):
@@ -25,7 +25,7 @@ async def catalogue(
     form: Annotated[Format, typer.Option("--format", help="json has schemas, examples and links.")] = Format.TABLE,
 ) -> None:
     """List all procedures."""
-    listed = items(settings_module.load().temporal)
+    listed = items(load_settings().temporal)
     if form is Format.JSON:
         typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return

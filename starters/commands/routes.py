@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 
 from starters.people import Exit, Stop, command, console
+from starters.session import load_settings
 from starters.webhook.routes import Route, load
-from workers import settings as settings_module
 
 app = typer.Typer(help="The webhook's routing rules.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ async def check(
     ] = None,
 ) -> None:
     """Read the rules as the webhook does, and show them."""
-    settings = settings_module.load()
+    settings = load_settings()
     file = settings.path(settings.webhook.routes)
     rules = load(file, settings.services)
     table = Table("#", "labels", "procedure", "service", box=None)

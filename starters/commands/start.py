@@ -13,9 +13,8 @@ from starters.catalogue import new_workflow_id
 from starters.gateway import person
 from starters.options import Role, Who
 from starters.people import Exit, Stop, command, console
-from starters.session import Session, open_session
+from starters.session import Session, load_settings, open_session
 from starters.watching import watch
-from workers import settings as settings_module
 from workers.registry import Procedure, procedure
 
 _ACCEPTED_WITHIN = timedelta(seconds=10)
@@ -38,7 +37,7 @@ async def start(
     speaker = person(who, role)
     defaults = {"requested_by": f"{speaker.who} ({speaker.role})"} | ({"dry_run": True} if dry_run else {})
     request = inputs.request(wanted, text, [*(fields or []), *(["dry_run=true"] if dry_run else [])], **defaults)
-    inputs.check_service(request, settings_module.load())
+    inputs.check_service(request, load_settings())
     session = await open_session()
     workflow_id = workflow_id or new_workflow_id(wanted)
     try:
