@@ -125,8 +125,12 @@ async def start_environment() -> WorkflowEnvironment:
     return environment
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """Temporal's test server, whose clock jumps over timers.
+
+    One a test: now and then a run of an earlier one keeps its clock from jumping.
+    """
     async with await start_environment() as environment:
         yield environment
 
