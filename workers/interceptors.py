@@ -10,7 +10,7 @@ import inspect
 import threading
 import typing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -132,7 +132,9 @@ def _heart(beats: _Beats) -> Iterator[None]:
 
     def beat() -> None:
         while not stop.wait(timeout.total_seconds() / _BEATS_PER_TIMEOUT):
-            beats.heartbeat(*beats.details)
+            # Through the activity's own context: it hands over to the worker's event loop, where heartbeats are sent.
+            with suppress(TimeoutError):  # a busy loop takes the next one
+                activity.heartbeat(*beats.details)
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(beat,), daemon=True)
     thread.start()

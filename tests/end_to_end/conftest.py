@@ -1,20 +1,24 @@
 """The whole stack, once for all tests of this folder: nothing in it is made up but the service behind the pods."""
 
 import asyncio
+import base64
+import contextlib
+import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 
 from sandbox import manifests
 from sandbox.assembly import Environment
-from sandbox.ports import LOOPBACK
 from sandbox.probes import wait_until
 from tests.crash.scenarios.p1_incident import CLOSING
 from workers.clients import connect
@@ -23,6 +27,8 @@ from workflows.incident_response.p1_incident import P1Incident, P1Result
 from workflows.shared.runbook import RunStatus
 
 Handle = WorkflowHandle[P1Incident, P1Result]
+ONCE = ("incidents", "pages", "post_mortems")
+"""Tables in which a closed incident has one row."""
 
 
 async def eventually(probe: Callable[[], Awaitable[Any]], within: float = 40.0) -> Any:
@@ -60,18 +66,45 @@ class Stack:
     def break_down(self) -> None:
         manifests.release(self.environment.cluster.kubeconfig, "tensafe", manifests.BAD_IMAGE)
 
-    async def open_runs(self) -> list[str]:
-        query = "WorkflowType = 'P1Incident' AND ExecutionStatus = 'Running'"
-        return [run.id async for run in self.client.list_workflows(query)]
+    def quiet(self) -> bool:
+        """Whether neither Prometheus nor Alertmanager still knows of a firing that a test before this one caused."""
+        firing = httpx.get(f"{self.environment.prometheus.url}/api/v1/alerts").json()["data"]["alerts"]
+        told = httpx.get(f"{self.environment.alertmanager.url}/api/v2/alerts").json()
+        return not firing and not told
 
-    def handle(self, workflow_id: str) -> Handle:
-        return self.client.get_workflow_handle_for(P1Incident.run, workflow_id)
+    async def runs(self, status: str = "") -> list[Handle]:
+        query = "WorkflowType = 'P1Incident'" + (f" AND ExecutionStatus = '{status}'" if status else "")
+        return [self.handle(run.id, run.run_id) async for run in self.client.list_workflows(query)]
+
+    async def alerted(self) -> Handle:
+        """Release v1.2.4, and wait for the run that nobody here starts."""
+        known = {handle.run_id for handle in await self.runs()}
+        self.break_down()
+
+        async def begun() -> list[Handle]:
+            return [handle for handle in await self.runs("Running") if handle.run_id not in known]
+
+        found: list[Handle] = await eventually(begun)
+        (handle,) = found
+        return handle
+
+    def handle(self, workflow_id: str, run_id: str | None = None) -> Handle:
+        return self.client.get_workflow_handle_for(P1Incident.run, workflow_id, run_id=run_id)
+
+    def once(self, incident_id: str, *, identified: int = 1) -> None:
+        """Check that the records have the incident closed, and everything of it once."""
+        for table in ONCE:
+            found = self.rows(f"SELECT 1 FROM runbooks.{table} WHERE incident_id = %s", incident_id)
+            assert len(found) == 1, (table, len(found))
+        assert self.rows("SELECT status FROM runbooks.incidents WHERE incident_id = %s", incident_id) == [("closed",)]
+        updates = self.rows("SELECT status FROM runbooks.status_updates WHERE incident_id = %s", incident_id)
+        assert Counter(updates) == {("Identified",): identified, ("Resolved",): 1}
 
     async def closable(self, handle: Handle, within: float = 60.0) -> RunStatus:
         async def status() -> RunStatus | None:
             try:
-                found: RunStatus = await handle.query(P1Incident.status)
-            except Exception:  # noqa: BLE001  a server or a worker is being restarted
+                found = await handle.query(P1Incident.status, rpc_timeout=timedelta(seconds=5))
+            except RPCError:  # a server or a worker is being restarted
                 return None
             return found if found.waiting_for == "close" else None
 
@@ -80,8 +113,8 @@ class Stack:
 
     async def close(self, handle: Handle) -> P1Result:
         await self.closable(handle)
-        await handle.execute_update(P1Incident.close, CLOSING)
-        return await handle.result()
+        await handle.execute_update("close", CLOSING)
+        return await asyncio.wait_for(handle.result(), 60)
 
 
 @pytest.fixture(scope="session")
@@ -98,19 +131,39 @@ async def stack(environment: Environment) -> AsyncIterator[Stack]:
             process.start()
     client = await connect(Temporal(address=environment.temporal.address))
     stack = Stack(environment, client)
-    stack.heal()
+    await asyncio.to_thread(stack.heal)
+    await eventually(lambda: asyncio.to_thread(stack.quiet))
     yield stack
-    for run in await stack.open_runs():
-        await client.get_workflow_handle(run).terminate("the test is over")
+    for run in await stack.runs("Running"):
+        with contextlib.suppress(RPCError):  # listed a little longer than it ran
+            await run.terminate("the test is over")
 
 
 @pytest.fixture
-def webhook(environment: Environment) -> httpx.AsyncClient:
-    token = environment.configuration.bearer_token.read_text(encoding="utf-8")
-    return httpx.AsyncClient(
-        base_url=f"http://{LOOPBACK}:{environment.webhook_port}", headers={"Authorization": f"Bearer {token}"}
-    )
+async def webhook(environment: Environment) -> AsyncIterator[httpx.AsyncClient]:
+    """Posts as Alertmanager does."""
+    async with httpx.AsyncClient(
+        base_url=environment.webhook_url, headers=authorised(environment), timeout=20
+    ) as client:
+        yield client
 
 
-def logs(environment: Environment) -> list[Path]:
-    return [process.log for process in environment.restartable]
+def authorised(environment: Environment) -> dict[str, str]:
+    return {"Authorization": f"Bearer {environment.configuration.bearer_token.read_text(encoding='utf-8')}"}
+
+
+def payloads(history: str) -> str:
+    """Give all that the payloads of an exported history hold; in the export they are base64."""
+
+    def texts(part: Any) -> Iterator[str]:
+        if isinstance(part, dict):
+            for key, value in part.items():
+                if key == "data" and isinstance(value, str):
+                    yield base64.b64decode(value).decode("utf-8", errors="replace")
+                else:
+                    yield from texts(value)
+        elif isinstance(part, list):
+            for value in part:
+                yield from texts(value)
+
+    return "\n".join(texts(json.loads(history)))

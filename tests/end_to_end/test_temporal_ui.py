@@ -8,89 +8,166 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Error, Locator, Page, async_playwright
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
+from sandbox.assembly import Environment
 from sandbox.browser import OPTIONS, ensure
 from sandbox.ports import LOOPBACK
-from tests.end_to_end.conftest import Stack
+from tests.crash.scenarios.p1_incident import CLOSING
+from tests.end_to_end.conftest import Handle, Stack, eventually
 
 pytestmark = pytest.mark.timeout(120)
 
+AT_ONCE = 10.0
+PICTURE = Path(__file__).parents[2] / "docs/images/temporal-ui.png"
+"""Written anew where `RUNBOOKS_SCREENSHOTS` is set."""
 
-def catalogue(stack: Stack) -> Any:
-    """Ask the command line, as the UI's users would."""
+
+@pytest.fixture(scope="module")
+def start_url(environment: Environment) -> str:
+    """The link to the prefilled form, from where the UI's users have it too."""
     answer = subprocess.run(
         [sys.executable, "-m", "starters", "catalogue", "--format", "json"],
-        env={**os.environ, "RUNBOOKS_CONFIG": str(stack.environment.configuration.file)},
+        env={**os.environ, "RUNBOOKS_CONFIG": str(environment.configuration.file)},
         capture_output=True,
         text=True,
         check=True,
+        timeout=30,
     )
-    return [entry for entry in json.loads(answer.stdout) if entry["workflow_type"] == "P1Incident"]
+    (entry,) = [entry for entry in json.loads(answer.stdout) if entry["workflow_type"] == "P1Incident"]
+    return str(entry["start_url"])
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A browser's page; how it looked in the end is in the test's folder."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(ensure()), args=list(OPTIONS))
-        yield await browser.new_page(viewport={"width": 1400, "height": 1000})
+        program = await asyncio.to_thread(ensure)
+        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+        # Pictures of 1400 × 900 with the whole of a run's page on them.
+        opened = await browser.new_page(viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
+        yield opened
+        await opened.screenshot(path=tmp_path / "page.png")
         await browser.close()
 
 
-async def start_in_browser(page: Page, stack: Stack, text: str) -> str:
+async def type_into(editor: Locator, text: str) -> None:
+    await editor.click()
+    await editor.press("Control+A")
+    await editor.page.keyboard.insert_text(text)
+    # Leaving the editor lays the JSON out in lines, and so moves the buttons below it.
+    await editor.blur()
+    await editor.locator(".cm-line").nth(1).wait_for()
+
+
+async def start_in_browser(page: Page, start_url: str, text: str) -> str:
     """Fill in the form that the catalogue's link opens, as a person would; gives the workflow ID."""
     workflow_id = f"from-the-ui-{uuid4().hex[:8]}"
-    (entry,) = await asyncio.to_thread(catalogue, stack)
-    await page.goto(re.sub("workflowId=[^&]*", f"workflowId={workflow_id}", entry["start_url"]))
+    await page.goto(re.sub("workflowId=[^&]*", f"workflowId={workflow_id}", start_url))
     if text:
-        editor = page.locator(".cm-content").first
-        await editor.click()
-        await page.keyboard.press("Control+A")
-        await page.keyboard.insert_text(text)
-        # Leaving the editor lays the JSON out in lines, and so moves the button.
-        await editor.blur()
-        await page.locator(".cm-line", has_text="}").nth(0).wait_for()
+        await type_into(page.locator(".cm-content").first, text)
     await page.get_by_role("button", name="Start Workflow", exact=True).last.click()
     await page.get_by_text("Workflow started successfully").first.wait_for()
     return workflow_id
 
 
-async def shown(page: Page, stack: Stack, workflow_id: str) -> None:
-    await page.goto(f"{stack.environment.temporal.ui_url}/namespaces/default/workflows/{workflow_id}")
+async def shown(page: Page, stack: Stack, handle: Handle, status: str, tab: str = "timeline") -> None:
+    """Open a run's page, and wait until it shows a status."""
+    run_id = handle.run_id or (await handle.describe()).run_id
+    run = f"{quote(handle.id, safe='')}/{run_id}"
+    await page.goto(f"{stack.environment.temporal.ui_url}/namespaces/default/workflows/{run}/{tab}")
+    await page.get_by_test_id("execution-status").filter(has_text=status).first.wait_for()
 
 
-async def test_with_input(page: Page, stack: Stack) -> None:
+async def reads(page: Page, text: str) -> None:
+    """Wait until the page shows a text; the UI puts what is Markdown into frames."""
+
+    async def found() -> bool:
+        try:
+            return any([await frame.get_by_text(text).count() for frame in page.frames])
+        except Error:  # a frame is being drawn anew
+            return False
+
+    await eventually(found)
+
+
+async def failed(handle: Handle) -> ApplicationError:
+    """Give why a run failed; it does so at once, and once and for all."""
+    with pytest.raises(WorkflowFailureError) as failure:
+        await asyncio.wait_for(handle.result(), AT_ONCE)
+    assert (await handle.describe()).status is WorkflowExecutionStatus.FAILED
+    cause = failure.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert cause.type == "InvalidInput"
+    return cause
+
+
+async def test_with_input_and_closed_there_too(page: Page, stack: Stack, start_url: str) -> None:
     text = json.dumps({"service": "tensafe-server", "title": "Typed into the UI"})
-    workflow_id = await start_in_browser(page, stack, text)
-    handle = stack.handle(workflow_id)
+    handle = stack.handle(await start_in_browser(page, start_url, text))
     status = await stack.closable(handle)
     assert status.title == "Typed into the UI"
-    await shown(page, stack, workflow_id)
-    await page.get_by_text("Running", exact=False).first.wait_for()
-    await stack.close(handle)
-    await shown(page, stack, workflow_id)
-    await page.get_by_text("Completed", exact=False).first.wait_for()
+    await shown(page, stack, handle, "Running", "user-metadata")
+    await reads(page, "Waiting for: close")
+
+    await page.get_by_role("button", name="More Actions").click()
+    await page.get_by_role("menuitem", name="Send an Update").click()
+    dialog = page.get_by_role("dialog").filter(has=page.get_by_role("heading", name="Send an Update"))
+    await dialog.get_by_test_id("update-select-button").click()
+    await dialog.get_by_role("option", name="Close the incident").click()
+    await type_into(dialog.locator(".cm-content"), CLOSING.model_dump_json(exclude_defaults=True))
+    await dialog.get_by_role("button", name="Submit").click()
+
+    result = await asyncio.wait_for(handle.result(), 30)
+    assert (result.outcome, result.resolution) == ("closed", CLOSING.resolution)
+    stack.once(result.incident_id)
+    await shown(page, stack, handle, "Completed")
+    await page.get_by_text(result.incident_id).first.wait_for()
 
 
-async def test_with_an_empty_box(page: Page, stack: Stack) -> None:
-    workflow_id = await start_in_browser(page, stack, "")
-    result = await stack.close(stack.handle(workflow_id))
+async def test_with_an_empty_box(page: Page, stack: Stack, start_url: str) -> None:
+    handle = stack.handle(await start_in_browser(page, start_url, ""))
+    result = await stack.close(handle)
     assert result.service == "tensafe-server"
+    await shown(page, stack, handle, "Completed")
 
 
-async def test_with_a_typo(page: Page, stack: Stack) -> None:
-    workflow_id = await start_in_browser(page, stack, json.dumps({"servcie": "tensafe-server"}))
-    with pytest.raises(WorkflowFailureError) as failure:
-        await stack.handle(workflow_id).result()
-    assert "servcie: Extra inputs are not permitted" in str(failure.value.cause)
-    await shown(page, stack, workflow_id)
-    await page.get_by_text("servcie: Extra inputs are not permitted").first.wait_for()
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ({"servcie": "tensafe-server"}, "servcie: Extra inputs are not permitted"),
+        ({"service": "tensafe-sever"}, "Known services: tensafe-server"),
+    ],
+)
+async def test_with_a_typo(page: Page, stack: Stack, start_url: str, text: dict[str, str], says: str) -> None:
+    handle = stack.handle(await start_in_browser(page, start_url, json.dumps(text)))
+    assert says in str(await failed(handle))
+    await shown(page, stack, handle, "Failed")
+    await page.get_by_text(says).first.wait_for()
+    assert stack.rows("SELECT 1 FROM runbooks.audit_log WHERE workflow_id = %s", handle.id) == [], "nothing is touched"
+
+
+async def test_an_incident_can_be_read_in_the_browser(page: Page, stack: Stack) -> None:
+    handle = await stack.alerted()
+    result = await stack.close(handle)
+    await shown(page, stack, handle, "Completed", "user-metadata")
+    await reads(page, "P1 incident response: tensafe-server is down")
+    await reads(page, "roll tensafe-server back from v1.2.4 to v1.2.3")
+    await reads(page, f"Closed: {CLOSING.resolution}")
+    if os.environ.get("RUNBOOKS_SCREENSHOTS"):
+        await page.screenshot(path=PICTURE)
+    await shown(page, stack, handle, "Completed")
+    await page.get_by_text("2.2/14 Schedule the post-mortem").first.wait_for()
+    await page.get_by_text(result.incident_id).first.wait_for()
 
 
 def encoded(encoding: str, data: bytes) -> dict[str, Any]:
@@ -101,11 +178,13 @@ def encoded(encoding: str, data: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("payloads", "says"),
     [
-        ([encoded("json/plain", b"{")], "input"),
-        ([encoded("json/plain", b'"tensafe-server"')], "input"),
-        ([encoded("json/protobuf", b"{}")], "input"),
-        ([encoded("binary/null", b"")], "null"),
-        ([encoded("json/plain", b"{}"), encoded("json/plain", b"{}")], "one JSON object"),
+        pytest.param([encoded("json/plain", b"{")], "input", id="broken JSON"),
+        pytest.param([encoded("json/plain", b'"tensafe-server"')], "input", id="a string"),
+        pytest.param([encoded("json/plain", b'{"dry_run": "perhaps"}')], "dry_run", id="a wrong type"),
+        pytest.param([encoded("json/protobuf", b"{}")], "input", id="protobuf"),
+        pytest.param([encoded("binary/encrypted", b"?")], "input", id="unknown encoding"),
+        pytest.param([encoded("binary/null", b"")], "null", id="null"),
+        pytest.param([encoded("json/plain", b"{}"), encoded("json/plain", b"{}")], "one JSON object", id="two inputs"),
     ],
 )
 async def test_over_plain_http_bad_input_fails_at_once(stack: Stack, payloads: list[Any], says: str) -> None:
@@ -118,7 +197,5 @@ async def test_over_plain_http_bad_input_fails_at_once(stack: Stack, payloads: l
                   "input": {"payloads": payloads}},
         )  # fmt: skip
     assert answer.status_code == 200, answer.text
-    with pytest.raises(WorkflowFailureError) as failure:
-        await stack.handle(workflow_id).result()
-    assert says in str(failure.value.cause)
-    assert (await stack.handle(workflow_id).describe()).status is WorkflowExecutionStatus.FAILED
+    assert says in str(await failed(stack.handle(workflow_id)))
+    assert stack.rows("SELECT 1 FROM runbooks.audit_log WHERE workflow_id = %s", workflow_id) == []
