@@ -72,6 +72,91 @@ class IncidentPolicy(_Settings):
     post_mortem_at: time = Field(default=time(10, 0), description="Tomorrow, in the service's time zone.")
 
 
+class ScalingPolicy(_Settings):
+    """Bounds and times of scaling (runbook 3.1, 3.2)."""
+
+    max_replicas: int = Field(default=20, ge=1, le=1000, description="No run asks for more.")
+    ready_within: timedelta = Field(default=timedelta(seconds=300), gt=timedelta(0))
+    lease: timedelta = Field(
+        default=timedelta(minutes=30), gt=timedelta(0), description="How long the autoscaler stays paused."
+    )
+    longest_lease: timedelta = Field(
+        default=timedelta(hours=4), gt=timedelta(0), description="However often it is extended."
+    )
+
+
+class GpuPolicy(_Settings):
+    """The GPU nodes that a service computes on: an EKS managed node group (runbook 3.3)."""
+
+    cluster: str = "tensafe-prod"
+    nodegroup: str = "gpu-workers"
+    min_nodes: int = Field(default=2, ge=0)
+    max_nodes: int = Field(default=10, ge=1)
+    selector: str = Field(default="nvidia.com/gpu.present=true", description="Label selector of its nodes.")
+    resource: str = Field(default="nvidia.com/gpu", description="What a node must offer once it has joined.")
+    utilisation: str | None = Field(default=None, description="PromQL of the GPUs' use, 0 to 1; one number.")
+    above: float = Field(default=0.85, gt=0, le=1)
+    sustained: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    join_within: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class OffPeak(_Settings):
+    """Hours at which a release may go out, in the service's time zone; past midnight where `end` is not after `start`.
+
+    Such a window belongs to the day on which it starts.
+    """
+
+    days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    start: time
+    end: time
+
+
+class SmokeCheck(_Settings):
+    """One HTTP request whose answer tells that a release works (4.1 step 5)."""
+
+    name: str
+    url: str
+    method: Literal["GET", "HEAD", "POST"] = "GET"
+    expect_status: int = Field(default=200, ge=100, le=599)
+    contains: str | None = Field(default=None, description="Text that the answer's body must have in it.")
+    timeout: timedelta = timedelta(seconds=10)
+
+
+class SmokeJob(_Settings):
+    """A Kubernetes Job that tests a release (4.1 step 5); complete is passed."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict, description="No secrets: it stands in history.")
+    service_account: str | None = None
+    timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+
+
+class ReleasePolicy(_Settings):
+    """How releases of a service go out (runbook 4.1, 4.2)."""
+
+    chart: str = Field(description="A path (relative to the settings file), repo/name, or oci://…")
+    release: str = "tensafe"
+    tag_value: str = Field(default="image.tag", description="The chart's value that takes the version.")
+    values: dict[str, str] = Field(default_factory=dict, description="Further values; no secrets.")
+    timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    repository: str | None = Field(default=None, description="owner/name at the CI service; for its backends.")
+    off_peak: tuple[OffPeak, ...] = Field(default=(), description="At any time where there is none.")
+    smoke: tuple[SmokeCheck, ...] = ()
+    smoke_job: SmokeJob | None = None
+    watch_for: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
+    watch_every: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
+    baseline_over: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    error_rate_rise: float = Field(default=0.02, gt=0, le=1, description="Over the baseline, as a share of requests.")
+    latency_factor: float = Field(default=1.5, gt=1, description="Times the baseline.")
+    breach_for: timedelta = Field(default=timedelta(minutes=1), description="Until a breach rolls back.")
+    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+
+
 class Service(_Settings):
     """One service of the catalogue."""
 
@@ -90,6 +175,9 @@ class Service(_Settings):
     stakeholders: tuple[str, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
     metrics: ServiceMetrics = ServiceMetrics()
     incident: IncidentPolicy = IncidentPolicy()
+    scaling: ScalingPolicy = ScalingPolicy()
+    gpu: GpuPolicy | None = None
+    release: ReleasePolicy | None = None
 
 
 class ApprovalPolicy(_Settings):
@@ -101,6 +189,8 @@ class ApprovalPolicy(_Settings):
         default={
             "mitigate": ("commander", "on-call", "engineering-lead"),
             "close": ("commander", "on-call", "engineering-lead"),
+            "scale": ("commander", "on-call", "engineering-lead"),
+            "deploy": ("commander", "engineering-lead"),
         },
         description="Which roles may decide what.",
     )

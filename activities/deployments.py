@@ -100,13 +100,15 @@ class Deployments:
 
         return self._change(namespace, name, effect, plan)
 
-    def scale(self, namespace: str, name: str, replicas: int, effect: Effect) -> Change:
-        """Set the number of replicas."""
+    def scale(self, namespace: str, name: str, replicas: int, effect: Effect, *, at_least: bool = False) -> Change:
+        """Set the number of replicas; `at_least` never takes any away."""
 
         def plan(found: Rollouts) -> _Plan:
             before, after = f"{found.replicas} replicas", f"{replicas} replicas"
             if found.replicas == replicas:
                 return _Plan(before, f"already {after}")
+            if at_least and found.replicas > replicas:
+                return _Plan(before, f"more than {after} already")
             return _Plan(before, after, lambda done: found.merge_patch({"replicas": replicas}, done))
 
         return self._change(namespace, name, effect, plan)

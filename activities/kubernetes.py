@@ -191,6 +191,7 @@ class ScaleDeployment(Workload):
     """`kubectl scale`, to a pinned absolute number."""
 
     replicas: int = Field(ge=0, le=1000)
+    at_least: bool = Field(default=False, description="Leave it alone where it has that many or more already.")
     effect: Effect
 
 
@@ -326,7 +327,9 @@ class Kubernetes:
     @effect
     def scale(self, request: ScaleDeployment) -> Change:
         """Set the replicas (2.2 option C)."""
-        return self._deployments.scale(request.namespace, request.deployment, request.replicas, request.effect)
+        return self._deployments.scale(
+            request.namespace, request.deployment, request.replicas, request.effect, at_least=request.at_least
+        )
 
     @activity.defn(name="kubernetes.await_rollout")
     def await_rollout(self, request: AwaitRollout) -> Rollout:

@@ -184,6 +184,34 @@ class OnCall(BaseModel):
         return self.name
 
 
+class OpenIncidentsRequest(BaseModel):
+    """Which incidents are not over."""
+
+    service: str
+    severities: list[Severity]
+
+
+class OpenIncident(BaseModel):
+    """One of them."""
+
+    incident_id: str
+    severity: Severity
+    title: str
+    status: str
+    opened_at: datetime
+
+
+class OpenIncidents(BaseModel):
+    """Incidents that are neither closed nor cancelled, oldest first."""
+
+    items: list[OpenIncident]
+
+    def __str__(self) -> str:
+        if not self.items:
+            return "no open incidents"
+        return "; ".join(f"{i.severity} {i.incident_id} {i.title} ({i.status})" for i in self.items)
+
+
 class Records:
     """Reads and writes the operations records.
 
@@ -280,6 +308,11 @@ class Records:
         """Write or move on a deployment record (4.1 steps 2 and 7, 4.2 step 4)."""
         work = partial(records_deployments.record, request=request)
         return self._ledger.once(request.effect, f"deployment.{request.status}", work)
+
+    @activity.defn(name="records.open_incidents")
+    def open_incidents(self, request: OpenIncidentsRequest) -> OpenIncidents:
+        """Read the incidents of a service that are not over (4.1 step 1)."""
+        raise NotImplementedError
 
     @activity.defn(name="records.on_call")
     def on_call(self, request: OnCallRequest) -> OnCall:

@@ -84,6 +84,34 @@ class Prometheus(_Section):
     url: str = "http://127.0.0.1:9090"
 
 
+class Aws(_Section):
+    """Region and endpoint; credentials come from AWS' own environment, files or roles."""
+
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+class Helm(_Section):
+    """The program that releases go out with."""
+
+    program: str = Field(default="helm", description="On PATH, or a path.")
+
+
+class Ci(_Section):
+    """Who knows whether the tests of a version passed: our records, or GitHub's checks."""
+
+    backend: Literal["records", "github"] = "records"
+    token: Secret | None = None
+    base_url: str = "https://api.github.com"
+
+    @model_validator(mode="after")
+    def _needs_token(self) -> Self:
+        if self.backend == "github" and self.token is None:
+            message = "token: required for the github backend"
+            raise ValueError(message)
+        return self
+
+
 class Slack(_Section):
     """`records` keeps messages in the database; `slack` posts them."""
 
@@ -183,6 +211,9 @@ class Settings(BaseSettings):
     records: Records = Records()
     kubernetes: Kubernetes = Kubernetes()
     prometheus: Prometheus = Prometheus()
+    aws: Aws = Aws()
+    helm: Helm = Helm()
+    ci: Ci = Ci()
     slack: Slack = Slack()
     paging: Paging = Paging()
     statuspage: StatusPage = StatusPage()

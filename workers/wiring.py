@@ -8,27 +8,38 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import boto3
 import httpx
+from botocore.config import Config
 from psycopg_pool import ConnectionPool
 
+from activities.autoscalers import Autoscalers
 from activities.backends.atlassian_statuspage import AtlassianStatusPage
 from activities.backends.evidence_files import FileStore
 from activities.backends.evidence_s3 import S3Store
+from activities.backends.github_ci import GitHubCi
 from activities.backends.pagerduty import PagerDutyPager
 from activities.backends.records_chat import RecordsChat
+from activities.backends.records_ci import RecordsCi
 from activities.backends.records_pager import RecordsPager
 from activities.backends.records_status_page import RecordsStatusPage
 from activities.backends.slack_web import SlackChat
 from activities.catalogue import Catalogue
+from activities.ci import Ci, CiService
 from activities.errors import Misconfigured
 from activities.evidence import Evidence, EvidenceStore
 from activities.health import HealthChecks
+from activities.helm import Helm
 from activities.kubernetes import Kubernetes
 from activities.kubernetes_api import connect as connect_kubernetes
 from activities.metrics import PrometheusMetrics
+from activities.node_groups import NodeGroups
+from activities.nodes import ClusterNodes
 from activities.paging import Pager, Paging
 from activities.records import Records
+from activities.release_watch import ReleaseWatch
 from activities.slack import Chat, Slack
+from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
@@ -61,6 +72,13 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
         systems = [
             Catalogue(settings.services, settings.approvals),
             Kubernetes(cluster),
+            Autoscalers(cluster),
+            ClusterNodes(cluster),
+            NodeGroups(_eks(settings)),
+            _helm(settings),
+            Ci(_ci(settings, pool, http)),
+            Smoke(http, cluster),
+            ReleaseWatch(http, settings.prometheus.url),
             HealthChecks(http),
             PrometheusMetrics(http, settings.prometheus.url),
             Records(pool),
@@ -76,6 +94,29 @@ def activities_of(system: object) -> list[Activity]:
     """Find the activity methods of a system."""
     methods = (method for _, method in inspect.getmembers(system, inspect.ismethod))
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+
+
+def _eks(settings: Settings) -> Any:
+    # The SDK's own retries are off: Temporal retries, visibly.
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+    region, endpoint = settings.aws.region, settings.aws.endpoint_url
+    # Without a region it can't be made; a service without GPUs needs none.
+    return boto3.client("eks", region_name=region or "us-east-1", endpoint_url=endpoint, config=config)
+
+
+def _helm(settings: Settings) -> Helm:
+    kubeconfig = settings.kubernetes.kubeconfig
+    return Helm(
+        settings.helm.program,
+        kubeconfig=kubeconfig and settings.path(kubeconfig),
+        context=settings.kubernetes.context,
+        directory=settings.directory,
+    )
+
+
+def _ci(settings: Settings, pool: _Pool, http: httpx.Client) -> CiService:
+    ci = settings.ci
+    return GitHubCi(http, ci.token, ci.base_url) if ci.token and ci.backend == "github" else RecordsCi(pool)
 
 
 def _chat(settings: Settings, pool: _Pool) -> Chat:

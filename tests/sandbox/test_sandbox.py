@@ -1,5 +1,6 @@
 """The whole sandbox, as people run it: up, status, down; and what survives what."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -78,9 +79,14 @@ def test_its_settings_lead_to_its_servers(directory: Path) -> None:
     with kubernetes_api.connect(found.kubernetes.kubeconfig) as api:
         deployment = api.get(f"/apis/apps/v1/namespaces/{service.namespace}/deployments/{service.deployment}")
     assert deployment.json()["status"]["readyReplicas"] == 3
-    for name, query in service.metrics.model_dump().items():
-        answer = httpx.get(f"{found.prometheus.url}/api/v1/query", params={"query": query}).json()
-        assert len(answer["data"]["result"]) == 1, name
+    for query in service.metrics.model_dump().values():
+        # A rate needs two scrapes, which may be a few seconds apart on a busy machine.
+        wait_until(functools.partial(_has_one_value, found.prometheus.url, query), 60.0)
+
+
+def _has_one_value(prometheus: str, query: str) -> bool:
+    answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}).json()
+    return len(answer["data"]["result"]) == 1
 
 
 async def test_both_workers_poll(directory: Path) -> None:

@@ -254,29 +254,40 @@ class Runbook:
         self.wait_for(f"decide {question.id}")
         self.say("decision", f"Asked: {question.title} ({', '.join(question.options)})")
         try:
-            for last in (False, True):
-                try:
-                    await workflow.wait_condition(
-                        lambda: question.id in self.approvals.answers or until(),
-                        timeout=question.timeout,
-                        timeout_summary=f"{'default' if last else 'escalation'} of {question.id}",
-                    )
-                except TimeoutError:
-                    if not last:
-                        shown.escalated = True
-                        self.say("deadline", f"No answer to {question.id} within {question.timeout}: escalating")
-                        await escalate(f"nobody has answered: {question.title}")
-                    continue
-                break
-            answer = self.approvals.answers.get(question.id)
-            if answer is None:
-                by = "events" if until() else "no answer"
-                answer = Answer(choice="none" if until() else question.default, by=by)
-                self.say("decision", f"{question.id}: {answer.choice} ({by})")
-            return answer
-        finally:
-            self.approvals.open.pop(question.id, None)
-            self.wait_for("")
+            answer = await self._answered(question, shown, escalate, until)
+        except (Exception, asyncio.CancelledError):
+            self._asked(question)
+            raise
+        # Not in a `finally`: that would also run when a worker drops the run from its cache, and may say nothing then.
+        self._asked(question)
+        return answer
+
+    async def _answered(self, question: Question, shown: OpenQuestion, escalate: Callable[[str], Awaitable[None]],
+                        until: Callable[[], bool]) -> Answer:  # fmt: skip
+        for last in (False, True):
+            try:
+                await workflow.wait_condition(
+                    lambda: question.id in self.approvals.answers or until(),
+                    timeout=question.timeout,
+                    timeout_summary=f"{'default' if last else 'escalation'} of {question.id}",
+                )
+            except TimeoutError:
+                if not last:
+                    shown.escalated = True
+                    self.say("deadline", f"No answer to {question.id} within {question.timeout}: escalating")
+                    await escalate(f"nobody has answered: {question.title}")
+                continue
+            break
+        answer = self.approvals.answers.get(question.id)
+        if answer is None:
+            by = "events" if until() else "no answer"
+            answer = Answer(choice="none" if until() else question.default, by=by)
+            self.say("decision", f"{question.id}: {answer.choice} ({by})")
+        return answer
+
+    def _asked(self, question: Question) -> None:
+        self.approvals.open.pop(question.id, None)
+        self.wait_for("")
 
     # -- what people send and read -----------------------------------------------------------------------
 
