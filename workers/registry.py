@@ -5,8 +5,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from workflows.deployment.rollback import Rollback, RollbackRequest
+from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
+from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
+from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
+from workflows.scaling.manual_scale_up import ManualScaleUp, ManualScaleUpRequest
 from workflows.shared.runbook import Runbook
+
+_BY = {"service": "tensafe-server", "requested_by": "oncall@tensafe.io"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,46 @@ PROCEDURES: tuple[Procedure, ...] = (
             "commander": "oncall@tensafe.io",
             "requested_by": "oncall@tensafe.io",
         },
+    ),
+    Procedure(
+        section="3.1",
+        name="manual_scale_up",
+        title="Manual scale-up",
+        workflow=ManualScaleUp,
+        request=ManualScaleUpRequest,
+        example={**_BY, "target": "+2"},
+    ),
+    Procedure(
+        section="3.2",
+        name="emergency_scale_up",
+        title="Emergency scale-up",
+        workflow=EmergencyScaleUp,
+        request=EmergencyScaleUpRequest,
+        example={**_BY, "lease": "PT30M"},
+    ),
+    Procedure(
+        section="3.3",
+        name="add_gpu_node",
+        title="Add a GPU node",
+        workflow=AddGpuNode,
+        request=AddGpuNodeRequest,
+        example=_BY,
+    ),
+    Procedure(
+        section="4.1",
+        name="standard_deployment",
+        title="Standard deployment",
+        workflow=StandardDeployment,
+        request=StandardDeploymentRequest,
+        example={**_BY, "version": "v1.2.4", "change_log": "Fixed bug #123, added feature #456"},
+    ),
+    Procedure(
+        section="4.2",
+        name="rollback",
+        title="Rollback",
+        workflow=Rollback,
+        request=RollbackRequest,
+        example={**_BY, "reason": "Error rate spiked to 5%"},
     ),
 )
 

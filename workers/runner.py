@@ -8,6 +8,11 @@ RUNNER = SandboxedWorkflowRunner(
         "activities",
         # The platform of the procedures; has no state of its own either.
         "workflows.shared",
+        "workflows.deployment.off_peak",
+        "workflows.deployment.predeploy",
+        "workflows.deployment.way_back",
+        "workflows.scaling.autoscaler_pause",
+        "workflows.scaling.target",
         "workflows.incident_response.assessment",
         "workflows.incident_response.diagnosis",
         "workflows.incident_response.incident",

@@ -6,9 +6,10 @@ from pydantic import BaseModel, Field
 
 from activities.catalogue import IncidentPolicy, Mitigation
 from activities.health import Health
-from activities.kubernetes import Autoscaling, DeploymentState, Events, Pod, Pods, Revision
+from activities.kubernetes import Autoscaling, DeploymentState, Events, Pod, Pods
 from activities.metrics import Metrics
 from activities.records import Deployments
+from workflows.shared.releases import image_tag, last_good
 
 
 class Facts(BaseModel):
@@ -95,21 +96,6 @@ def diagnose(facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetim
         proposals=proposals,
         evidence=_evidence(facts, recent),
     )
-
-
-def last_good(state: DeploymentState, deployments: Deployments | None) -> Revision | None:
-    """Pin what a rollback goes back to: the newest earlier revision whose release isn't known to be bad."""
-    bad = {d.version for d in deployments.items if d.status in {"failed", "rolled_back"}} if deployments else set()
-    earlier = [r for r in state.revisions if r.number != state.current_revision]
-    for revision in sorted(earlier, key=lambda r: r.number, reverse=True):
-        if not any(image.rpartition(":")[2] in bad for image in revision.images):
-            return revision
-    return None
-
-
-def image_tag(revision: Revision | None) -> str:
-    """Name a revision as people do: by its image's tag."""
-    return revision.images[0].rpartition(":")[2] if revision and revision.images else "unknown"
 
 
 def _rollback(facts: Facts) -> Proposal | None:

@@ -12,7 +12,7 @@ from temporalio import workflow
 
 from activities.catalogue import Service
 from activities.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
-from activities.paging import PageOnCall, Paging, ResolvePage
+from activities.paging import Paging, ResolvePage
 from activities.records import (
     AcknowledgeAlert,
     Alert,
@@ -26,34 +26,27 @@ from activities.records import (
     SchedulePostMortem,
     Severity,
 )
-from activities.slack import Message, PostMessage, ScheduleMessage, Slack
+from activities.slack import ScheduleMessage, Slack
 from activities.statuspage import IncidentState, StatusPages, UpdateStatusPage
 from workflows.incident_response import post_mortem
 from workflows.shared import policies, search_attributes
-from workflows.shared.approval import Question
+from workflows.shared.desk import Desk
 from workflows.shared.runbook import Runbook
 
 
-class Incident:
+class Incident(Desk):
     """One incident, as far as a run looks after it."""
 
     def __init__(self, run: Runbook, service: Service, severity: Severity, title: str, commander: str | None) -> None:
-        self.run = run
-        self.service = service
-        self.severity: Severity = severity
-        self.title = title
+        super().__init__(run, service, severity, title, "INC")
         self.commander = commander or ""
-        self.opened_at = workflow.info().workflow_start_time
-        self.id = f"INC-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
         self.evidence: list[StoredEvidence] = []
-        self._thread: Message | None = None
-        self._levels = 0
         run.incident_id = self.id
         run.mark(search_attributes.INCIDENT.value_set(self.id))
 
     # -- opening (2.2, 0 minutes) ------------------------------------------------------------------------
 
-    async def open(self, alert: Alert | None) -> None:
+    async def begin(self, alert: Alert | None) -> None:
         """Acknowledge the alert, create the incident, page the on-call, open the channel's thread."""
         run = self.run
         create = run.background(self._create())
@@ -96,64 +89,18 @@ class Incident:
             ),
         )  # fmt: skip
 
-    async def page(self, why: str) -> None:
-        """Page the on-call; every further page is an escalation, one level up."""
-        self._levels += 1
-        level = self._levels
-        await self.run.keep(
-            "2.2", "Page the on-call" if level == 1 else f"Escalate to level {level}", Paging.page,
-            PageOnCall(
-                incident_id=self.id, service=self.service.name, severity=self.severity,
-                rotation=self.service.on_call, level=level, summary=f"{self.title}: {why}",
-                effect=self.run.effect(f"page-level-{level}"),
-            ),
-        )  # fmt: skip
-
-    async def escalate(self, why: str) -> None:
-        """Page the next level, and say so in the thread."""
-        await asyncio.gather(self.page(why), self.tell("escalated", f":rotating_light: Escalated: {why}"))
-
     # -- telling -----------------------------------------------------------------------------------------
 
     async def _open_thread(self, alert: Alert | None) -> None:
         text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
         if alert is not None:
             text += f"\n{alert.summary}"
-        self._thread = await self._post("opened", "Open the incident's thread", text)
-
-    async def tell(self, what: str, text: str) -> None:
-        """Post into the incident's thread; to the channel where the thread could not be opened."""
-        await self._post(
-            what, f"Tell the channel: {what}", text, thread=self._thread.message_id if self._thread else None
-        )
-
-    async def ask(self, question: Question) -> None:
-        """Put a question before the commander, where they are."""
-        options = "\n".join(
-            f"• `{choice}`: {does}{' _(recommended)_' if choice == question.recommended else ''}"
-            for choice, does in question.options.items()
-        )
-        await self.tell(
-            question.id,
-            f":question: *{question.title}* {self.commander}\n{options}\n"
-            f"Answer with `runbooks approve {self.id} --choice …`; no answer within {question.timeout} escalates.",
-        )
-
-    async def _post(
-        self, what: str, title: str, text: str, *, thread: str | None = None, channel: str | None = None
-    ) -> Message | None:
-        return await self.run.keep(
-            "2.2", title, Slack.post,
-            PostMessage(
-                channel=channel or self.service.channel, text=text, thread=thread or None,
-                effect=self.run.effect(f"post-{what}"),
-            ),
-        )  # fmt: skip
+        await self.open(text)
 
     async def notify_stakeholders(self, text: str) -> None:
         """Tell everybody who must know (step 8)."""
         await asyncio.gather(*(
-            self._post(f"to-{channel.removeprefix('#')}", "Notify stakeholders",
+            self.post(f"to-{channel.removeprefix('#')}", "Notify stakeholders",
                        f"*{self.severity}* {self.title} ({self.id}): {text}", channel=channel)
             for channel in self.service.stakeholders
         ))  # fmt: skip
@@ -240,7 +187,7 @@ class Incident:
             ),
             run.keep(
                 "2.2/12", "Resolve the page", Paging.resolve,
-                ResolvePage(incident_id=self.id, levels=max(self._levels, 1), effect=run.effect("resolve-page")),
+                ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
             ),
             self.status_page("2.2/13", "Resolved", resolution),
             self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),

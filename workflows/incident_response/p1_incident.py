@@ -22,23 +22,20 @@ from workflows.incident_response.incident import Incident
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.shared import policies
 from workflows.shared.clocks import Clock
-from workflows.shared.runbook import Note, Runbook, RunbookRequest
+from workflows.shared.runbook import Note, Runbook, ServiceRequest
 from workflows.shared.signing import SignedWord
 
-_EPISODES_KEPT = 50
 _TITLE = 200
 
 
-class P1Request(RunbookRequest):
+class P1Request(ServiceRequest):
     """Start a P1 incident; everything has a default where the catalogue has one service."""
 
-    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
     title: str | None = Field(default=None, max_length=_TITLE, description="What the incident is called.")
     commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
     )
-    alert: Alert | None = Field(default=None, description="What started it; set by the webhook.")
 
 
 class P1Result(BaseModel):
@@ -76,7 +73,6 @@ class P1Incident(Runbook):
         self._tried: list[Mitigation] = []
         self._rounds = 0
         self._ready = False
-        self._episodes: list[str] = []
         self._resolutions = 0
         self._fired_again = False
         self._next_alert: Alert | None = None
@@ -109,9 +105,7 @@ class P1Incident(Runbook):
 
     async def _respond(self, request: P1Request, service: Service) -> P1Result:
         self.phase("0 min: alert received")
-        opened = self.background(self.incident.open(request.alert))
-        if request.alert is not None:
-            self._joined(request.alert)
+        opened = self.background(self.incident.begin(request.alert))
         while True:
             await self._restore(request, service)
             await opened
@@ -320,21 +314,16 @@ class P1Incident(Runbook):
             self._resolutions += 1
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
             await self.incident.alert_resolved(alert)
-        elif alert.starts_at.isoformat() in self._episodes:
+        elif self.has_taken(alert):
             return
         elif self._closing is not None:
             self.say("signal", f"{alert.name} fires again while this incident is being closed: a new incident follows")
             self._next_alert = alert
         else:
             self.say("signal", f"{alert.name} fires again: joins this incident")
-            self._joined(alert)
+            self.took(alert)
             self._fired_again = True
             await self.incident.acknowledge(alert)
-
-    def _joined(self, alert: Alert) -> None:
-        """Remember a firing where the webhook finds it, also after the run has closed."""
-        self._episodes = [*self._episodes, alert.starts_at.isoformat()][-_EPISODES_KEPT:]
-        workflow.upsert_memo({"episodes": self._episodes})
 
     @workflow.update(name="close", description="Close the incident: resolution and root cause.")
     async def close(self, closing: Closing) -> str:

@@ -24,6 +24,7 @@ class Question(BaseModel):
     default: str = Field(description="What is done when nobody answers, even after escalation.")
     kind: str = Field(description="Key of the approval policy's roles, e.g. `mitigate`.")
     evidence: list[str] = Field(default_factory=list)
+    reason_for: list[str] = Field(default_factory=list, description="Choices that count only with a reason.")
     timeout: timedelta = Field(description="Until escalation, and then again until the default.")
 
 
@@ -84,6 +85,9 @@ class Approvals:
             raise InvalidInput(message)
         if decision.choice not in question.options:
             message = f"choice: not offered. Choices: {', '.join(question.options)}"
+            raise InvalidInput(message)
+        if decision.choice in question.reason_for and not decision.reason.strip():
+            message = f"reason: {decision.choice} counts only with a reason"
             raise InvalidInput(message)
         if decision.subject is not None and decision.subject != question.subject:
             message = "subject: this decides something else than what is asked now: read the question again"

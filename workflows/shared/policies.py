@@ -53,3 +53,6 @@ COLLECT = Policy(timedelta(minutes=10), _retries(_S, 30 * _S, 5))
 
 WAIT = Policy(timedelta(minutes=10), _retries(500 * _MS, 10 * _S, 10))
 """Waits for something outside, heartbeating; use `.lasting()` with the wait's own limit."""
+
+RELEASE = Policy(15 * _S, _retries(500 * _MS, 60 * _S, 10_080))
+"""What is held must be let go: a week of trying, while people are told."""

@@ -17,12 +17,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from activities.catalogue import Catalogue, Resolved, ResolveService, Service
 from activities.effects import Effect, is_effect
 from activities.errors import InvalidInput
+from activities.records import Alert
 from workflows.shared import policies, search_attributes
 from workflows.shared.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.shared.clocks import Clock, Clocks
 from workflows.shared.policies import Policy
 from workflows.shared.signing import SignedWord
 from workflows.shared.timeline import Entry, Kind, Timeline
+
+_EPISODES_KEPT = 50
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
@@ -37,6 +40,13 @@ class RunbookRequest(BaseModel):
         default="", max_length=200, description="Who starts it, and why it is theirs to; for the record."
     )
     dry_run: bool = Field(default=False, description="Plan mode: do everything but the effects.")
+
+
+class ServiceRequest(RunbookRequest):
+    """What every procedure on one service accepts."""
+
+    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
+    alert: Alert | None = Field(default=None, description="What started it; set by the webhook.")
 
 
 class RunStatus(BaseModel):
@@ -85,6 +95,7 @@ class Runbook:
         self.epoch = ""
         self._keys: dict[str, int] = {}
         self._background: set[asyncio.Task[Any]] = set()
+        self._episodes: list[str] = []
 
     # -- beginning ---------------------------------------------------------------------------------------
 
@@ -111,6 +122,8 @@ class Runbook:
             if isinstance(cause, ApplicationError) and cause.non_retryable:
                 raise InvalidInput(cause.message) from None
             raise
+        if isinstance(request, ServiceRequest) and request.alert is not None:
+            self.took(request.alert)
         self.service = resolved.service
         self.approvals.policy = resolved.approvals
         self.severity = severity
@@ -290,6 +303,30 @@ class Runbook:
         self.wait_for("")
 
     # -- what people send and read -----------------------------------------------------------------------
+
+    @workflow.signal(
+        name="alert",
+        description="A firing or its end, from the webhook.",
+        # A run that fails at its start, for an unknown service, leaves the alert that started it waiting.
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def alert(self, alert: Alert) -> None:
+        """Take the alert firing again, or resolving; a procedure that acts on it overrides this."""
+        await workflow.wait_condition(lambda: self.service is not None)
+        if alert.status == "resolved":
+            self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
+        elif not self.has_taken(alert):
+            self.say("signal", f"{alert.name} fires again: this run has it already")
+            self.took(alert)
+
+    def took(self, alert: Alert) -> None:
+        """Remember a firing where the webhook finds it, also after the run has closed."""
+        self._episodes = [*self._episodes, alert.starts_at.isoformat()][-_EPISODES_KEPT:]
+        workflow.upsert_memo({"episodes": self._episodes})
+
+    def has_taken(self, alert: Alert) -> bool:
+        """Tell whether this run took a firing."""
+        return alert.starts_at.isoformat() in self._episodes
 
     @workflow.query(name="status", description="The run at a glance: phase, clocks, open questions, timeline.")
     def status(self) -> RunStatus:

@@ -1,0 +1,310 @@
+"""Standard deployment (runbook 4.1): a new version goes to production, and comes back by itself if it is no good."""
+
+import asyncio
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.catalogue import ReleasePolicy, Service
+from activities.errors import Misconfigured, Refused
+from activities.helm import DescribeRelease, Helm, HelmRelease, UpgradeRelease
+from activities.records import RecordDeployment, Records
+from activities.release_watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
+from activities.smoke import RunSmokeJob, Smoke, SmokeChecks
+from workflows.deployment import predeploy
+from workflows.deployment.rollback import Rollback, RollbackRequest, RollbackResult
+from workflows.shared import policies
+from workflows.shared.approval import Question
+from workflows.shared.desk import Desk
+from workflows.shared.lease import shielded
+from workflows.shared.runbook import Runbook, ServiceRequest, reason
+from workflows.shared.verification import verify
+
+VERSION = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+_KEEP, _ROLL_BACK = "keep", "roll-back"
+Status = Literal["started", "complete", "failed"]
+
+
+class StandardDeploymentRequest(ServiceRequest):
+    """Deploy a version."""
+
+    version: str = Field(pattern=VERSION, description="Image tag, e.g. v1.2.4.")
+    change_log: str = Field(default="", max_length=10_000, description="What is new in it.")
+
+
+class StandardDeploymentResult(BaseModel):
+    """What became of it."""
+
+    service: str
+    version: str
+    outcome: Literal["complete", "rolled back", "stopped", "planned"]
+    before: str = Field(description="The version that ran before.")
+    revision: int = Field(description="Helm revision of the version; 0 where none was made.")
+    reason: str = Field(default="", description="Why it was stopped or rolled back.")
+    watched: Watched | None = None
+
+
+@workflow.defn
+class StandardDeployment(Runbook):
+    """Check, record, deploy with Helm, verify, smoke-test, watch; roll back what is no good."""
+
+    SECTION = "4.1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk: Desk
+        self.policy: ReleasePolicy
+        self._revision = 0
+        self._watched: Watched | None = None
+        self._touched = False
+        self._started: asyncio.Task[None] | None = None
+
+    @workflow.run
+    async def run(self, request: StandardDeploymentRequest) -> StandardDeploymentResult:
+        """Follow 4.1.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue.
+            Misconfigured: settings don't say how releases of the service go out.
+            Refused: the version runs already, or somebody else releases at the same time.
+
+        """
+        service = await self.begin(request, title=f"Deployment of {request.version}", service=request.service)
+        self.title = f"Deployment of {service.name} {request.version}"
+        if service.release is None:
+            message = f"{service.name} has no [services.{service.name}.release] in runbooks.toml: add its chart"
+            raise Misconfigured(message)
+        self.policy = service.release
+        self.desk = Desk(self, service, "P2", self.title, "DEPLOY")
+
+        self.phase("Pre-deployment checks")
+        found, before = await asyncio.gather(
+            predeploy.check(self, service, self.policy, request.version), self._helm_release(service)
+        )
+        if before.current is not None and before.current.status == "deployed" and before.tag == request.version:
+            message = f"version: {request.version} runs already (Helm revision {before.current.number})"
+            raise Refused(message)
+        if stopped := await self._objected(request, found):
+            await self.settle()
+            self.finish("stopped")
+            return self._result(service, request, before, "stopped", stopped)
+
+        try:
+            trouble = await self._deploy(request, service, before)
+        except (Exception, asyncio.CancelledError) as error:
+            why = "cancelled" if is_cancelled_exception(error) else _sentence(error)
+            await shielded(self._put_back(request, service, before, why))
+            self.finish("cancelled" if is_cancelled_exception(error) else "failed")
+            raise
+        if trouble:
+            await shielded(self._put_back(request, service, before, trouble))
+        return await self._end(request, service, before, trouble)
+
+    # -- before ------------------------------------------------------------------------------------------
+
+    async def _helm_release(self, service: Service) -> HelmRelease:
+        asked = DescribeRelease(
+            namespace=service.namespace, release=self.policy.release, tag_value=self.policy.tag_value
+        )  # fmt: skip
+        return await self.step("4.1/1", "Helm release", Helm.release, asked, policies.READ)
+
+    async def _objected(self, request: StandardDeploymentRequest, found: predeploy.Predeploy) -> str:
+        """Ask where something speaks against it; gives why it is stopped, empty where it goes on."""
+        if not found.objections:
+            self.say("decision", "Pre-deployment checks passed", section="4.1/1")
+            return ""
+        asked = predeploy.question(request.version, found, self.policy)
+        if self.dry_run:
+            self.say("decision", f"would ask: {asked.title}", section="4.1/1")
+            return ""
+        self.background(self.desk.ask(asked))
+        answer = await self.ask(asked, escalate=self.desk.escalate)
+        return "" if answer.choice == predeploy.OVERRIDE else f"{'; '.join(found.objections)} ({answer.by})"
+
+    # -- deploying ---------------------------------------------------------------------------------------
+
+    async def _deploy(self, request: StandardDeploymentRequest, service: Service, before: HelmRelease) -> str:
+        """Follow steps 2 to 6; gives what is wrong with the version, empty where it is good."""
+        policy = self.policy
+        baseline = await self.attempt(
+            "4.1/6", "Baseline", ReleaseWatch.baseline,
+            BaselineRequest(
+                error_rate=service.metrics.error_rate, p95_latency=service.metrics.p95_latency,
+                over=policy.baseline_over,
+            ),
+            policies.READ,
+        )  # fmt: skip
+        self.phase("Deploy")
+        self._started = self.background(self._record(request, service, "started"))
+        self.background(self.desk.open(f":rocket: Deploying {service.name} {request.version} (was {before.tag})"))
+        deployed, trouble = await self._upgrade(request, service, before)
+        if self.dry_run or not deployed:
+            return trouble
+
+        self.phase("Verify")
+        verified = await verify(self, "4.1/4", service, policy.timeout, steady_for=policy.breach_for)
+        if not verified.ok:
+            return verified.trouble
+        if trouble := await self._smoke(request, service):
+            return trouble
+        self.phase(f"Watch for {policy.watch_for}")
+        return await self._watch(service, baseline or Figures())
+
+    async def _upgrade(
+        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease
+    ) -> tuple[bool, str]:
+        """Release with Helm (step 3)."""
+        policy = self.policy
+        upgrade = UpgradeRelease(
+            namespace=service.namespace, release=policy.release, chart=policy.chart, tag_value=policy.tag_value,
+            version=request.version, values=policy.values,
+            from_revision=before.current.number if before.current else 0, timeout=policy.timeout,
+            effect=self.effect("helm-upgrade"),
+        )  # fmt: skip
+        self._touched = not self.dry_run
+        try:
+            change = await self.step(
+                "4.1/3", "Helm upgrade", Helm.upgrade, upgrade, policies.WAIT.lasting(policy.timeout)
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+                self._touched = False  # refused: whatever is released now is not ours to take back
+            raise
+        self._revision = change.revision
+        return change.deployed, change.reason
+
+    async def _smoke(self, request: StandardDeploymentRequest, service: Service) -> str:
+        """Run the smoke tests that settings name (step 5)."""
+        self.phase("Smoke tests")
+        policy = self.policy
+        if policy.smoke:
+            checks = SmokeChecks(checks=list(policy.smoke))
+            lasting = policies.WAIT.lasting(sum((3 * c.timeout for c in policy.smoke), start=policy.watch_every))
+            result = await self.step("4.1/5", "Smoke checks", Smoke.http, checks, lasting)
+            if not result.ok:
+                return f"smoke checks: {result}"
+        if policy.smoke_job is not None:
+            job = RunSmokeJob(
+                namespace=service.namespace, service=service.name, version=request.version, job=policy.smoke_job,
+                effect=self.effect("smoke-job"),
+            )  # fmt: skip
+            lasting = policies.WAIT.lasting(policy.smoke_job.timeout)
+            ended = await self.step("4.1/5", "Smoke job", Smoke.job, job, lasting)
+            if not ended.passed:
+                return f"the smoke job failed: {ended}"
+        return ""
+
+    async def _watch(self, service: Service, baseline: Figures) -> str:
+        """Watch error rate and latency against what they were (step 6)."""
+        policy = self.policy
+        self._watched = await self.step(
+            "4.1/6", "Watch error rate and latency", ReleaseWatch.watch,
+            WatchRelease(
+                error_rate=service.metrics.error_rate, p95_latency=service.metrics.p95_latency,
+                health_url=service.health_url, baseline=baseline, error_rate_rise=policy.error_rate_rise,
+                latency_factor=policy.latency_factor, breach_for=policy.breach_for, lasting=policy.watch_for,
+                every=policy.watch_every,
+            ),
+            policies.WAIT.lasting(policy.watch_for),
+        )  # fmt: skip
+        if self._watched.breach or 2 * self._watched.blind <= self._watched.samples:
+            return self._watched.breach
+        return await self._blind(self._watched)
+
+    async def _blind(self, watched: Watched) -> str:
+        """Ask a person where the figures were missing most of the time."""
+        asked = Question(
+            id="blind",
+            title="Nobody could watch this release: keep it?",
+            options={_KEEP: "keep it: it is healthy", _ROLL_BACK: "roll it back"},
+            recommended=_KEEP,
+            default=_KEEP,
+            kind="deploy",
+            evidence=[f"{watched.blind} of {watched.samples} samples had no figures", str(watched)],
+            timeout=self.policy.decision_timeout,
+        )
+        self.background(self.desk.ask(asked))
+        answer = await self.ask(asked, escalate=self.desk.escalate)
+        return f"not watched, and not wanted ({answer.by})" if answer.choice == _ROLL_BACK else ""
+
+    # -- after -------------------------------------------------------------------------------------------
+
+    async def _put_back(
+        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, why: str
+    ) -> None:
+        """Roll back, as a run of its own (4.2); the record says failed where there was nothing to roll back."""
+        if self.dry_run:
+            return
+        self.phase("Roll back")
+        if self._started is not None:
+            await self._started  # what is moved on must be there
+        self.say("decision", f"{request.version} is no good: {why}")
+        release = await self._helm_release(service) if self._touched else before
+        earlier = before.current.number if before.current else 0
+        ours = release.current is not None and release.current.number > earlier and release.tag == request.version
+        if not ours or not earlier:
+            await self._record(request, service, "failed", why)
+            await self.desk.escalate(f"{request.version} failed: {why}. There is no release of it to roll back")
+            return
+        try:
+            result: RollbackResult = await workflow.execute_child_workflow(
+                Rollback.run,
+                RollbackRequest(
+                    service=service.name, helm_revision=earlier, reason=why[:2000], requested_by=self.actor
+                ),
+                id=f"{workflow.info().workflow_id}/rollback",
+                # Begun, it ends, whatever becomes of this run.
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                static_summary=f"Rollback of {service.name} {request.version}",
+            )  # fmt: skip
+        except Exception as error:
+            await self._record(request, service, "failed", why)
+            await self.desk.escalate(f"{request.version} is no good ({why}) and could not be rolled back: {error}")
+            raise
+        self.say("effect", f"Rolled back to {result.to_version}, healthy: {result.healthy}", section="4.2")
+
+    async def _record(
+        self, request: StandardDeploymentRequest, service: Service, status: Status, why: str = ""
+    ) -> None:
+        """Keep the deployment record (steps 2 and 7)."""
+        step = {"started": "4.1/2", "complete": "4.1/7", "failed": "4.1"}[status]
+        await self.keep(
+            step, f"Deployment record: {status}", Records.record_deployment,
+            RecordDeployment(
+                service=service.name, version=request.version, status=status, at=workflow.now(),
+                deployer=self.actor, change_log=request.change_log, reason=why[:2000],
+                effect=self.effect(f"record-{status}"),
+            ),
+        )  # fmt: skip
+
+    async def _end(
+        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, trouble: str
+    ) -> StandardDeploymentResult:
+        outcome: Literal["complete", "rolled back", "planned"]
+        outcome = "planned" if self.dry_run else "rolled back" if trouble else "complete"
+        if outcome == "complete":
+            self.phase("Complete")
+            await self._record(request, service, "complete")
+            await self.desk.tell(
+                "complete", f":white_check_mark: {service.name} {request.version} is out: {self._watched}"
+            )
+        elif outcome == "rolled back":
+            await self.desk.tell("rolled-back", f":rewind: {service.name} {request.version} was rolled back: {trouble}")
+        await self.settle()
+        self.finish(outcome)
+        return self._result(service, request, before, outcome, trouble)
+
+    def _result(
+        self, service: Service, request: StandardDeploymentRequest, before: HelmRelease,
+        outcome: Literal["complete", "rolled back", "stopped", "planned"], why: str,
+    ) -> StandardDeploymentResult:  # fmt: skip
+        return StandardDeploymentResult(
+            service=service.name, version=request.version, outcome=outcome, before=before.tag,
+            revision=self._revision, reason=why, watched=self._watched,
+        )  # fmt: skip
+
+
+def _sentence(error: BaseException) -> str:
+    return reason(error) if isinstance(error, ActivityError) else str(error)

@@ -1,0 +1,177 @@
+"""Add a GPU node (runbook 3.3): when the GPUs' utilisation stays above 85 %."""
+
+import asyncio
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+
+from activities.catalogue import GpuPolicy, Service
+from activities.errors import Misconfigured, Refused
+from activities.metrics import Metrics, MetricsRequest, PrometheusMetrics
+from activities.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
+from activities.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
+from workflows.shared import policies
+from workflows.shared.approval import Question
+from workflows.shared.desk import Desk
+from workflows.shared.runbook import Runbook, ServiceRequest
+
+_KEEP, _PUT_BACK = "keep", "put-back"
+
+
+class AddGpuNodeRequest(ServiceRequest):
+    """Add one GPU node to a service's node group."""
+
+
+class AddGpuNodeResult(BaseModel):
+    """What became of it."""
+
+    service: str
+    outcome: Literal["added", "not needed", "no node", "put back", "planned"]
+    before: int = Field(description="Desired size of the node group.")
+    desired: int
+    node: str = ""
+    gpus: int = Field(default=0, description="What the new node offers.")
+
+
+@workflow.defn
+class AddGpuNode(Runbook):
+    """Look, pin desired + 1, resize, wait for the node, verify what it offers."""
+
+    SECTION = "3.3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk: Desk
+
+    @workflow.run
+    async def run(self, request: AddGpuNodeRequest) -> AddGpuNodeResult:
+        """Follow 3.3.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue.
+            Misconfigured: the service has no GPU nodes.
+            Refused: the node group is at its maximum, or not active.
+
+        """
+        service = await self.begin(request, title="Add a GPU node", service=request.service, severity="P3")
+        self.title = f"Add a GPU node for {service.name}"
+        gpu = service.gpu
+        if gpu is None:
+            message = f"{service.name} has no GPU nodes: add [services.{service.name}.gpu] to runbooks.toml"
+            raise Misconfigured(message)
+        desk = self.desk = Desk(self, service, "P3", self.title, "GPU")
+        where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
+        offering = NodesRequest(selector=gpu.selector, resource=gpu.resource)
+
+        self.phase("Current GPU nodes")
+        nodes, group, used = await asyncio.gather(
+            self.step("3.3/1", "GPU nodes", ClusterNodes.nodes, offering, policies.READ),
+            self.step("3.3/2", "Node group", NodeGroups.read, where, policies.READ),
+            self._utilisation(gpu),
+        )
+        sustained = used.values.get("utilisation") if used is not None else None
+        if request.alert is not None and sustained is not None and sustained <= gpu.above:
+            self.say(
+                "decision", f"Not needed: the least of {gpu.sustained} is {sustained:.0%}, not over {gpu.above:.0%}"
+            )
+            return await self._end("not needed", service, group, group.desired)
+        desired = _pinned(gpu, group)
+        self.say("decision", f"{group.desired} + 1 is {desired} nodes", section="3.3/2")
+
+        self.phase("Scale the node group")
+        await self._resize("Add a node", where, group.desired, desired, "add-node")
+        if self.dry_run:
+            return await self._end("planned", service, group, desired)
+
+        self.phase("Wait for the node")
+        known = [node.name for node in nodes.items]
+        joined = await self.attempt(
+            "3.3/3", "New node", ClusterNodes.await_new,
+            AwaitNode(**offering.model_dump(), known=known, timeout=gpu.join_within),
+            policies.WAIT.lasting(gpu.join_within),
+        )  # fmt: skip
+        if joined is None or joined.node is None:
+            return await self._no_node(service, gpu, group, desired, joined)
+        self.say("step", f"{joined.node.name} offers {joined.node.allocatable} {gpu.resource}", section="3.3/4")
+        await desk.tell("added", f":heavy_plus_sign: {joined.node.name} has joined {gpu.nodegroup} ({desired} nodes).")
+        result = await self._end("added", service, group, desired)
+        return result.model_copy(update={"node": joined.node.name, "gpus": joined.node.allocatable})
+
+    async def _utilisation(self, gpu: GpuPolicy) -> Metrics | None:
+        """Read the lowest utilisation of the time that counts as sustained."""
+        if gpu.utilisation is None:
+            return None
+        window = f"{gpu.sustained.total_seconds():.0f}s"
+        query = f"min_over_time(({gpu.utilisation})[{window}:])"
+        return await self.attempt(
+            "3.3", f"GPU utilisation, least of {window}", PrometheusMetrics.snapshot,
+            MetricsRequest(queries={"utilisation": query}), policies.READ,
+        )  # fmt: skip
+
+    async def _resize(self, title: str, where: NodeGroupRequest, before: int, after: int, effect: str) -> None:
+        await self.step(
+            "3.3/2", title, NodeGroups.resize,
+            ResizeNodeGroup(**where.model_dump(), from_desired=before, desired=after, effect=self.effect(effect)),
+            policies.EFFECT,
+        )  # fmt: skip
+
+    async def _no_node(
+        self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, joined: NodeJoined | None
+    ) -> AddGpuNodeResult:
+        """Escalate; put the desired size back only if a person says so."""
+        desk = self.desk
+        why = joined.reason if joined else "the nodes could not be read"
+        self.say("deadline", f"No new node within {gpu.join_within}: {why}")
+        await desk.escalate(
+            f"{gpu.nodegroup} was set to {desired} nodes, and none came within {gpu.join_within}: {why}"
+        )
+        question = Question(
+            id="put-back",
+            title=f"Put {gpu.nodegroup} back to {group.desired} nodes?",
+            options={
+                _PUT_BACK: f"set the desired size back to {group.desired}",
+                _KEEP: f"leave it at {desired}: the node may still come",
+            },
+            default=_KEEP,
+            kind="scale",
+            evidence=[str(group), why, *group.issues],
+            timeout=gpu.decision_timeout,
+        )
+        self.background(desk.ask(question))
+        answer = await self.ask(question, escalate=desk.escalate)
+        if answer.choice != _PUT_BACK:
+            return await self._end("no node", service, group, desired)
+        where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
+        await self._resize("Put the size back", where, desired, group.desired, "put-back")
+        return await self._end("put back", service, group, group.desired)
+
+    async def _end(
+        self, outcome: Literal["added", "not needed", "no node", "put back", "planned"], service: Service,
+        group: NodeGroup, desired: int,
+    ) -> AddGpuNodeResult:  # fmt: skip
+        await self.settle()
+        self.finish(outcome)
+        return AddGpuNodeResult(service=service.name, outcome=outcome, before=group.desired, desired=desired)
+
+
+def _pinned(gpu: GpuPolicy, group: NodeGroup) -> int:
+    """Pin desired + 1, within the bounds of settings and of the node group itself.
+
+    Raises:
+        Refused: it is at its maximum, or below its minimum; nothing has been changed.
+
+    """
+    desired = group.desired + 1
+    most = min(gpu.max_nodes, group.maximum)
+    if desired > most:
+        whose = "settings (gpu.max_nodes)" if most == gpu.max_nodes else "the node group itself"
+        message = f"{group.nodegroup} is at its maximum: {group.desired} nodes, and {whose} allow {most}"
+        raise Refused(message)
+    least = max(gpu.min_nodes, group.minimum)
+    if desired < least:
+        message = (
+            f"{group.nodegroup} has {group.desired} nodes, fewer than its minimum of {least}: set that right first"
+        )
+        raise Refused(message)
+    return desired

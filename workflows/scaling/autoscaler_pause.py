@@ -1,0 +1,109 @@
+"""The autoscaler, paused for a lease and resumed on every way out (runbook 3.2, design rule 5)."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.autoscalers import Autoscalers, Hold, HoldAutoscaler, Kind, Release, ReleaseAutoscaler, RenewHold
+from activities.catalogue import Service
+from workflows.shared import policies
+from workflows.shared.desk import Desk
+from workflows.shared.lease import Lease
+from workflows.shared.runbook import Runbook
+
+_ESCALATE_AFTER = timedelta(minutes=5)
+
+
+class AutoscalerPause:
+    """One autoscaler, as far as one run holds it."""
+
+    def __init__(self, run: Runbook, desk: Desk, service: Service, lasting: timedelta) -> None:
+        self.run = run
+        self.desk = desk
+        self.service = service
+        self.lease = Lease.of("the autoscaler's pause", lasting, service.scaling.longest_lease)
+        self.released: Release | None = None
+        self._effect = run.effect("pause-autoscaler")
+        self._acquiring: asyncio.Task[Hold] | None = None
+
+    @property
+    def hold(self) -> Hold | None:
+        """What is held; None before it is known, and where nothing could be held."""
+        task = self._acquiring
+        known = task is not None and task.done() and not task.cancelled() and task.exception() is None
+        return task.result() if task is not None and known else None
+
+    async def acquire(self, floor: int) -> Hold:
+        """Pause it, or find that somebody else has.
+
+        Raises:
+            ActivityError: there is none, another run holds it, or it could not be paused.
+
+        """
+        request = HoldAutoscaler(
+            namespace=self.service.namespace, scaled_object=self.service.scaled_object, hpa=self.service.hpa,
+            lease=self._effect.key, until=self.lease.until, floor=floor, effect=self._effect,
+        )  # fmt: skip
+        self._acquiring = asyncio.create_task(
+            self.run.step("3.2/1", "Pause the autoscaler", Autoscalers.hold, request, policies.EFFECT)
+        )
+        # Shielded: a cancellation must not leave it open whether the autoscaler is paused.
+        return await asyncio.shield(self._acquiring)
+
+    async def renew(self) -> None:
+        """Write the lease's new end where people look for it."""
+        if self.hold is None:
+            return
+        await self.run.attempt(
+            "3.2/6", "Extend the pause", Autoscalers.renew,
+            RenewHold(
+                namespace=self.service.namespace, kind=self.hold.kind, name=self.hold.name, lease=self._effect.key,
+                until=self.lease.until, effect=self.run.effect("extend-pause"),
+            ),
+            policies.RECORD,
+        )  # fmt: skip
+
+    async def release(self) -> None:
+        """Resume it, unless it was never ours; the on-call is paged while that doesn't succeed."""
+        self.lease.end("the run's end")
+        if self.run.dry_run or not await self._maybe_held():
+            return
+        held: list[tuple[Kind, str]]
+        if self.hold is not None:
+            held = [(self.hold.kind, self.hold.name)]
+        else:
+            # The answer was lost: whichever has our mark is ours, and letting go what isn't does nothing.
+            named = (("ScaledObject", self.service.scaled_object), ("HorizontalPodAutoscaler", self.service.hpa))
+            held = [(kind, name) for kind, name in named if name]  # type: ignore[misc]
+        for kind, name in held:
+            self.released = await self._release(kind, name)
+        ended = f":arrow_forward: {self.released}" if self.released else ""
+        await self.desk.tell("resumed", f"{ended} ({self.lease.ended_by})")
+
+    async def _maybe_held(self) -> bool:
+        if self._acquiring is None:
+            return False
+        try:
+            return (await self._acquiring).ours
+        except ActivityError as error:
+            # What was refused has not happened; anything else may have.
+            return not (isinstance(error.cause, ApplicationError) and error.cause.non_retryable)
+
+    async def _release(self, kind: Kind, name: str) -> Release:
+        request = ReleaseAutoscaler(
+            namespace=self.service.namespace, kind=kind, name=name, lease=self._effect.key,
+            effect=self.run.effect("resume-autoscaler"),
+        )  # fmt: skip
+        task = asyncio.create_task(
+            self.run.step("3.2/6", "Resume the autoscaler", Autoscalers.release, request, policies.RELEASE)
+        )
+        try:
+            await workflow.wait_condition(
+                task.done, timeout=_ESCALATE_AFTER, timeout_summary="escalation: the autoscaler is still paused"
+            )
+        except TimeoutError:
+            self.run.say("deadline", f"{kind} {name} is still paused: escalating, and trying on")
+            await self.desk.escalate(f"{kind} {self.service.namespace}/{name} could not be resumed yet; being tried")
+        return await task

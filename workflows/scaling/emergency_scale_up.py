@@ -1,0 +1,206 @@
+"""Emergency scale-up (runbook 3.2): pause the autoscaler, double the capacity, resume it after half an hour."""
+
+import asyncio
+import math
+from datetime import timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from activities.catalogue import Service
+from activities.errors import InvalidInput, Refused
+from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
+from workflows.scaling.autoscaler_pause import AutoscalerPause
+from workflows.shared import policies
+from workflows.shared.desk import Desk
+from workflows.shared.lease import Extend, Resume, finally_do
+from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.verification import Verification, verify
+
+
+class EmergencyScaleUpRequest(ServiceRequest):
+    """Double a service's capacity, with the autoscaler paused."""
+
+    factor: float = Field(default=2, gt=1, le=10, description="Times the current replicas.")
+    lease: timedelta | None = Field(
+        default=None, gt=timedelta(0), le=timedelta(days=1),
+        description="How long the autoscaler stays paused, e.g. PT30M; as settings say where nothing is given.",
+    )  # fmt: skip
+
+
+class EmergencyScaleUpResult(BaseModel):
+    """What became of it."""
+
+    service: str
+    before: int
+    target: int
+    ready: int = 0
+    complete: bool = Field(description="All of them ready, and the service healthy.")
+    paused: str = Field(description="What was done to the autoscaler.")
+    resumed: str = Field(default="", description="How it was left; empty where it was never this run's to resume.")
+    ended_by: str = Field(default="", description="What ended the pause: `expiry`, or a person.")
+
+
+@workflow.defn
+class EmergencyScaleUp(Runbook):
+    """Pause, double, verify; hold the lease; resume on every way out."""
+
+    SECTION = "3.2"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk: Desk
+        self.pause: AutoscalerPause | None = None
+        self._verified: asyncio.Task[Verification] | None = None
+
+    @workflow.run
+    async def run(self, request: EmergencyScaleUpRequest) -> EmergencyScaleUpResult:
+        """Follow 3.2.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue; the lease is longer than settings allow.
+            Refused: there is no room to scale, or another run holds the autoscaler.
+            NotFound: there is no autoscaler to pause; nothing has been scaled.
+
+        """
+        service = await self.begin(request, title="Emergency scale-up", service=request.service, severity="P2")
+        self.title = f"Emergency scale-up of {service.name}"
+        self.desk = Desk(self, service, "P2", self.title, "SCALE")
+        policy = service.scaling
+        lasting = request.lease or policy.lease
+        if lasting > policy.longest_lease:
+            message = f"lease: longer than settings allow ({policy.longest_lease}, scaling.longest_lease)"
+            raise InvalidInput(message)
+        self.phase("Current state")
+        before, target = await self._pin(service, request.factor)
+        self.pause = AutoscalerPause(self, self.desk, service, lasting)
+        try:
+            await finally_do(self._scale_up(service, self.pause, before, target), self.pause.release)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                self.finish("cancelled")
+            raise
+        return await self._result(service, self.pause, before, target)
+
+    async def _pin(self, service: Service, factor: float) -> tuple[int, int]:
+        """Read the replicas and pin the target: a retry, or a second run, can't double twice."""
+        where = Workload(namespace=service.namespace, deployment=service.deployment)
+        scalers = AutoscalingRequest(
+            namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object
+        )  # fmt: skip
+        state, found = await asyncio.gather(
+            self.step("3.2/2", "Replicas", Kubernetes.deployment, where, policies.READ),
+            self.step("3.2/2", "Autoscalers", Kubernetes.autoscaling, scalers, policies.READ),
+        )
+        room = service.scaling.max_replicas
+        if found.scaled_object_paused is None and found.hpa_max is not None:
+            room = min(room, found.hpa_max)  # held by the HPA's minimum, which can't be above its maximum
+        target = min(math.ceil(state.replicas * factor), room)
+        if target <= state.replicas:
+            message = (
+                f"{service.name} has {state.replicas} replicas, and {room} is the most that settings and its "
+                "autoscaler allow: raise scaling.max_replicas (or the HPA's maxReplicas) first"
+            )
+            raise Refused(message)
+        self.say("decision", f"{state.replicas} × {factor:g} is {target} replicas", section="3.2/2")
+        return state.replicas, target
+
+    async def _scale_up(self, service: Service, pause: AutoscalerPause, before: int, target: int) -> None:
+        """Pause, scale, and hold the lease; verification goes on beside it."""
+        self.phase("Scale up")
+        hold = await pause.acquire(target)
+        if not hold.ours:
+            self.say("problem", f"{hold.target} had been paused by somebody else: it stays as they want it")
+        scale = ScaleDeployment(
+            namespace=service.namespace, deployment=service.deployment, replicas=target, at_least=True,
+            effect=self.effect("scale"),
+        )  # fmt: skip
+        await self.step("3.2/3", "Double the replicas", Kubernetes.scale, scale, policies.EFFECT)
+        if self.dry_run:
+            self.say("decision", f"would resume the autoscaler at {pause.lease.until:%H:%M:%S %Z}")
+            return
+        self._verified = asyncio.create_task(self._verify(service, pause, before, target))
+        if hold.ours:
+            self.phase("Autoscaler paused")
+            await pause.lease.hold()
+            self.phase("Resume the autoscaler")
+
+    async def _verify(self, service: Service, pause: AutoscalerPause, before: int, target: int) -> Verification:
+        verified = await verify(self, "3.2/4", service, service.scaling.ready_within)
+        pods = PodsRequest(namespace=service.namespace, selector=service.selector)
+        await self.attempt("3.2/5", "Pods", Kubernetes.pods, pods, policies.READ)
+        done = f"{service.name}: {before} → {target} replicas"
+        if verified.ok:
+            until = f"{pause.lease.until:%H:%M:%S %Z}"
+            await self.desk.tell("scaled", f":fast_forward: {done}. The autoscaler is paused until {until}.")
+        else:
+            self.say("problem", verified.trouble, section="3.2/4")
+            await self.desk.escalate(f"{done}, but {verified.trouble}")
+        return verified
+
+    async def _result(
+        self, service: Service, pause: AutoscalerPause, before: int, target: int
+    ) -> EmergencyScaleUpResult:
+        verified = await self._verified if self._verified is not None else None
+        await self.settle()
+        ok = verified is not None and verified.ok
+        self.finish("planned" if self.dry_run else "scaled" if ok else "scaled, not healthy")
+        hold = pause.hold
+        ours = hold is not None and hold.ours and not self.dry_run
+        return EmergencyScaleUpResult(
+            service=service.name,
+            before=before,
+            target=target,
+            ready=verified.rollout.ready if verified and verified.rollout else 0,
+            complete=ok,
+            paused=str(hold),
+            resumed=str(pause.released) if pause.released else "",
+            ended_by=pause.lease.ended_by if ours else "",
+        )
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    @workflow.update(name="extend", description="Keep the autoscaler paused for longer.")
+    async def extend(self, word: Extend) -> str:
+        """Move the end of the pause."""
+        pause = self._paused()
+        pause.lease.extend(word.by)
+        until = f"{pause.lease.until:%Y-%m-%d %H:%M:%S %Z}"
+        self.say("decision", f"Pause extended until {until} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
+        await pause.renew()
+        return f"paused until {until}"
+
+    @extend.validator
+    def _check_extend(self, word: Extend) -> None:
+        self.approvals.authorise(word, "scale")
+        self._paused().lease.check(word.by)
+
+    @workflow.update(name="resume", description="Resume the autoscaler now.")
+    async def resume(self, word: Resume) -> str:
+        """End the pause early."""
+        pause = self._paused()
+        who = f"{word.who} ({word.role})"
+        self.say("decision", f"Resume the autoscaler now {word.reason}".rstrip(), who=who)
+        pause.lease.end(who)
+        await workflow.wait_condition(lambda: pause.released is not None)
+        return str(pause.released)
+
+    @resume.validator
+    def _check_resume(self, word: Resume) -> None:
+        self.approvals.authorise(word, "scale")
+        if self._paused().lease.ended_by:
+            message = f"the pause has ended already ({self._paused().lease.ended_by})"
+            raise InvalidInput(message)
+
+    def _paused(self) -> AutoscalerPause:
+        """Give the pause.
+
+        Raises:
+            Refused: the autoscaler isn't paused by this run.
+
+        """
+        if self.pause is None or self.pause.hold is None or not self.pause.hold.ours or self.dry_run:
+            message = "the autoscaler is not paused by this run"
+            raise Refused(message)
+        return self.pause

@@ -1,0 +1,83 @@
+"""Where a run meets people: its channel, its pages, its questions.
+
+Nothing here stops the work: a backend that is down is tried for as long as its policy says, the timeline says so, and
+the run goes on.
+"""
+
+import asyncio
+
+from temporalio import workflow
+
+from activities.catalogue import Service
+from activities.paging import PageOnCall, Paging
+from activities.records import Severity
+from activities.slack import Message, PostMessage, Slack
+from workflows.shared.approval import Question
+from workflows.shared.runbook import Runbook
+
+
+class Desk:
+    """One run's side of the conversation, about something that has an ID people can name."""
+
+    def __init__(self, run: Runbook, service: Service, severity: Severity, title: str, prefix: str) -> None:
+        self.run = run
+        self.service = service
+        self.severity: Severity = severity
+        self.title = title
+        self.opened_at = workflow.info().workflow_start_time
+        self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
+        self.commander = ""
+        self.levels = 0
+        self._thread: Message | None = None
+
+    async def open(self, text: str) -> None:
+        """Open a thread in the service's channel."""
+        self._thread = await self.post("opened", "Open the thread", text)
+
+    async def tell(self, what: str, text: str) -> None:
+        """Post into the thread; to the channel where the thread could not be opened."""
+        await self.post(
+            what, f"Tell the channel: {what}", text, thread=self._thread.message_id if self._thread else None
+        )
+
+    async def page(self, why: str) -> None:
+        """Page the on-call; every further page is an escalation, one level up."""
+        self.levels += 1
+        level = self.levels
+        await self.run.keep(
+            self.run.SECTION, "Page the on-call" if level == 1 else f"Escalate to level {level}", Paging.page,
+            PageOnCall(
+                incident_id=self.id, service=self.service.name, severity=self.severity,
+                rotation=self.service.on_call, level=level, summary=f"{self.title}: {why}",
+                effect=self.run.effect(f"page-level-{level}"),
+            ),
+        )  # fmt: skip
+
+    async def escalate(self, why: str) -> None:
+        """Page the next level, and say so in the thread."""
+        await asyncio.gather(self.page(why), self.tell("escalated", f":rotating_light: Escalated: {why}"))
+
+    async def ask(self, question: Question) -> None:
+        """Put a question before the people of the channel."""
+        options = "\n".join(
+            f"• `{choice}`: {does}{' _(recommended)_' if choice == question.recommended else ''}"
+            for choice, does in question.options.items()
+        )
+        run = self.run.incident_id or workflow.info().workflow_id
+        await self.tell(
+            question.id,
+            f":question: *{question.title}* {self.commander}\n{options}\n"
+            f"Answer with `runbooks approve {run} --choice …`; no answer within {question.timeout} escalates.",
+        )
+
+    async def post(
+        self, what: str, title: str, text: str, *, thread: str | None = None, channel: str | None = None
+    ) -> Message | None:
+        """Post a message; None when the first tries fail."""
+        return await self.run.keep(
+            self.run.SECTION, title, Slack.post,
+            PostMessage(
+                channel=channel or self.service.channel, text=text, thread=thread or None,
+                effect=self.run.effect(f"post-{what}"),
+            ),
+        )  # fmt: skip
