@@ -1,20 +1,42 @@
 """Sends a person's signed word into a run."""
 
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from starters.gateway import Gateway
-from starters.people import Exit, Stop
+from starters import runs
+from starters.gateway import Gateway, person
+from starters.people import Exit, Stop, console
 from starters.runs import Run
-from starters.session import Session
+from starters.session import Session, open_session
+from workers.settings import explain
 from workflows.shared.signing import SignedWord
 
 _ANSWERED_WITHIN = timedelta(seconds=20)
 _Answer = TypeVar("_Answer")
+
+
+async def say(
+    reference: str, who: str | None, role: str | None, update: str, kind: type[SignedWord], **fields: Any
+) -> None:
+    """Make a word of what was typed, send it into the run that is meant, and print the run's answer.
+
+    Raises:
+        Stop: what was typed can't be meant, or see `send`.
+
+    """
+    speaker = person(who, role)
+    try:
+        word = kind(who=speaker.who, role=speaker.role, **fields)
+    except ValidationError as error:
+        raise Stop(Exit.USAGE, explain(error)) from None
+    session = await open_session()
+    run = await runs.find(session, reference)
+    console.print(await send(session, run, update, word, str), markup=False)
 
 
 async def send(session: Session, run: Run, update: str, word: SignedWord, answer: type[_Answer]) -> _Answer:

@@ -3,15 +3,10 @@
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from starters import runs
-from starters.gateway import person
 from starters.options import Reference, Role, Who
-from starters.people import Exit, Stop, command, console
-from starters.session import open_session
-from starters.words import send
-from workers.settings import explain
+from starters.people import command
+from starters.words import say
 from workflows.incident_response.p1_incident import Closing
 
 
@@ -26,11 +21,5 @@ async def close(
     role: Role = None,
 ) -> None:
     """Close an incident: resolution and root cause (runbook 2.2 step 12)."""
-    speaker = person(who, role)
-    try:
-        word = Closing(who=speaker.who, role=speaker.role, resolution=resolution, root_cause=root_cause, force=force)
-    except ValidationError as error:
-        raise Stop(Exit.USAGE, explain(error)) from None
-    session = await open_session()
-    run = await runs.find(session, reference)
-    console.print(await send(session, run, "close", word, str), markup=False)
+    closing = {"resolution": resolution, "root_cause": root_cause, "force": force}
+    await say(reference, who, role, "close", Closing, **closing)

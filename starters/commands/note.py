@@ -3,15 +3,10 @@
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from starters import runs
-from starters.gateway import person
 from starters.options import Reference, Role, Who
-from starters.people import Exit, Stop, command, console
-from starters.session import open_session
-from starters.words import send
-from workers.settings import explain
+from starters.people import command
+from starters.words import say
 from workflows.shared.runbook import Note
 
 
@@ -23,11 +18,4 @@ async def note(
     role: Role = None,
 ) -> None:
     """Add a remark to a run's timeline and records."""
-    speaker = person(who, role)
-    try:
-        word = Note(who=speaker.who, role=speaker.role, text=text)
-    except ValidationError as error:
-        raise Stop(Exit.USAGE, explain(error)) from None
-    session = await open_session()
-    run = await runs.find(session, reference)
-    console.print(await send(session, run, "note", word, str), markup=False)
+    await say(reference, who, role, "note", Note, text=text)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from temporalio.api.workflowservice.v1 import SignalWithStartWorkflowExecutionResponse
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
@@ -21,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.records import Alert
 from starters.webhook import summary
 from starters.webhook.routes import Route, Routes
+from workers.settings import explain
 from workflows.incident_response.severity import classify, impact_of
 from workflows.shared import search_attributes
 
@@ -72,11 +74,14 @@ class Intake:
                 if alert.status == "resolved":
                     return await self._resolved(workflow_id, alert)
                 return await self._firing(workflow_id, alert, route, service)
+        except ValidationError as error:
+            failed = Taken("invalid", workflow_id, detail=explain(error))
         except RPCError as error:
             # Its message can quote the request.
-            return Taken("unavailable", workflow_id, detail=f"Temporal refused: {error.status.name}")
+            failed = Taken("unavailable", workflow_id, detail=f"Temporal refused: {error.status.name}")
         except (TimeoutError, RuntimeError) as error:  # the SDK's word for a first connection that fails
-            return Taken("unavailable", workflow_id, detail=f"Temporal did not answer: {type(error).__name__}")
+            failed = Taken("unavailable", workflow_id, detail=f"Temporal did not answer: {type(error).__name__}")
+        return failed
 
     async def _resolved(self, workflow_id: str, alert: Alert) -> Taken:
         try:
@@ -103,7 +108,7 @@ class Intake:
         target = route.target
         handle = await self._client.start_workflow(
             target.workflow_type,
-            target.request(service=service, alert=alert, requested_by=f"{alert.source}: {alert.name}"[:200]),
+            route.request(alert, service),
             id=workflow_id,
             task_queue=self._task_queue,
             id_reuse_policy=reuse,

@@ -7,21 +7,24 @@ match_re = { alertname = "Tensafe.*" }       # labels whose whole value must mat
 procedure = "p1-incident"
 severity = "P1"                              # optional: how the run is found before it has begun
 service_label = "service"                    # the label that names the service; or service = "tensafe-server"
+input = { factor = 1.5 }                     # optional: further fields of the procedure's request
+input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
 """
 
 import re
 import tomllib
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from activities.records import Severity
+from activities.records import Alert, Severity
 from workers.registry import Procedure, procedure
 from workers.settings import SettingsError, explain
 
 _NEEDED = {"alert", "service"}
+_OURS = {*_NEEDED, "requested_by"}
 
 
 class Route(BaseModel):
@@ -35,6 +38,8 @@ class Route(BaseModel):
     severity: Severity | None = None
     service: str | None = Field(default=None, description="Fixed service, whatever the labels say.")
     service_label: str = Field(default="service", description="Label that names the service.")
+    input: dict[str, Any] = Field(default_factory=dict, description="Further fields of the request.")
+    input_labels: dict[str, str] = Field(default_factory=dict, description="Field → label whose value it takes.")
 
     @field_validator("procedure")
     @classmethod
@@ -55,6 +60,19 @@ class Route(BaseModel):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _input_fits(self) -> Self:
+        target = self.target
+        given = {*self.input, *self.input_labels}
+        if unknown := sorted(given - target.request.model_fields.keys()) + sorted(given & _OURS):
+            message = f"input: {target.command} doesn't take {', '.join(unknown)} from a rule"
+            raise ValueError(message)
+        required = {name for name, field in target.request.model_fields.items() if field.is_required()}
+        if missing := sorted(required - given):
+            message = f"input: {target.command} needs {', '.join(missing)}, by `input` or `input_labels`"
+            raise ValueError(message)
+        return self
+
     def takes(self, labels: dict[str, str]) -> bool:
         """Whether the rule is for an alert with these labels."""
         return all(labels.get(name, "") == value for name, value in self.match.items()) and all(
@@ -65,6 +83,18 @@ class Route(BaseModel):
         """Name the service: the rule's, or the label's, or the only one there is; None where that is not known."""
         name = self.service or labels.get(self.service_label) or (next(iter(known)) if len(known) == 1 else None)
         return name if name in known else None
+
+    def request(self, alert: Alert, service: str) -> BaseModel:
+        """Make the procedure's request for an alert.
+
+        Raises:
+            ValidationError: a label is missing, or its value can't be meant.
+
+        """
+        labelled = {name: alert.labels[label] for name, label in self.input_labels.items() if label in alert.labels}
+        who = f"{alert.source}: {alert.name}"[:200]
+        given = {**self.input, **labelled, "service": service, "alert": alert, "requested_by": who}
+        return self.target.request.model_validate(given)
 
     @property
     def target(self) -> Procedure:

@@ -1,12 +1,17 @@
 """Routing rules: which alert starts what, and how a wrong file is told."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from activities.records import Alert
 from starters.webhook import routes
 from tests.starters.support import RULES
+from workers.registry import PROCEDURES, Procedure
 from workers.settings import SettingsError
+from workflows.deployment.standard_deployment import StandardDeploymentRequest
 
 SERVICES = ["tensafe-server", "billing"]
 
@@ -19,6 +24,9 @@ SERVICES = ["tensafe-server", "billing"]
         ('[[route]]\nmatch_re = { a = "(" }\nprocedure = "p1-incident"', "match_re.a"),
         ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incident"\nseverity = "P9"', "route.0.severity"),
         ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incident"\nservice = "bling"', "billing"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "standard-deployment"', "needs version"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "rollback"\ninput = { alert = 1 }', "doesn't take alert"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "rollback"\ninput = { reson = "x" }', "doesn't take reson"),
         ('[[rout]]\nprocedure = "p1-incident"', "rout: Extra inputs"),
         ("", "route: Field required"),
         ("[[route]", "routes.toml"),
@@ -61,3 +69,33 @@ def test_without_a_label_the_only_service_is_meant(tmp_path: Path) -> None:
     assert rule.service_of({}, ["tensafe-server"]) == "tensafe-server"
     assert rule.service_of({}, SERVICES) is None
     assert rule.service_of({"service": "typo"}, ["tensafe-server"]) is None
+
+
+def test_a_rule_fills_in_the_request_from_itself_and_from_labels(tmp_path: Path) -> None:
+    (tmp_path / "routes.toml").write_text(
+        '[[route]]\nmatch = { event = "built" }\nprocedure = "standard-deployment"\n'
+        'input = { change_log = "by the pipeline" }\ninput_labels = { version = "image_tag" }\n',
+        encoding="utf-8",
+    )
+    rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
+    built = Alert(
+        source="ci", fingerprint="f", name="Built", starts_at=datetime(2026, 2, 4, tzinfo=UTC),
+        labels={"event": "built", "image_tag": "v1.2.5"},
+    )  # fmt: skip
+    request = rule.request(built, "tensafe-server")
+    assert request == StandardDeploymentRequest(
+        service="tensafe-server", version="v1.2.5", change_log="by the pipeline", alert=built, requested_by="ci: Built"
+    )
+    for labels in ({"event": "built"}, {"event": "built", "image_tag": "no tag"}):
+        with pytest.raises(ValidationError, match="version"):
+            rule.request(built.model_copy(update={"labels": labels}), "tensafe-server")
+
+
+@pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.command)
+def test_every_procedure_can_be_started_by_an_alert(tmp_path: Path, entry: Procedure) -> None:
+    required = "".join(f'{n} = "v1.2.5"\n' for n, f in entry.request.model_fields.items() if f.is_required())
+    text = f'[[route]]\nmatch = {{ a = "b" }}\nprocedure = "{entry.command}"\n[route.input]\n{required}'
+    (tmp_path / "routes.toml").write_text(text, encoding="utf-8")
+    alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC))
+    rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
+    assert isinstance(rule.request(alert, "billing"), entry.request)

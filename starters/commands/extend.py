@@ -1,0 +1,23 @@
+"""`runbooks extend`: keep what a run holds for longer."""
+
+from typing import Annotated
+
+import typer
+
+from starters.options import Reference, Role, Who
+from starters.people import command
+from starters.words import say
+from workflows.shared.lease import Extend
+
+
+@command
+async def extend(
+    reference: Reference,
+    *,
+    by: Annotated[str, typer.Option(help="How much later it ends: PT15M, or seconds.")],
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
+    await say(reference, who, role, "extend", Extend, by=by, reason=reason)

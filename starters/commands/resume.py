@@ -1,0 +1,22 @@
+"""`runbooks resume`: let go now what a run holds."""
+
+from typing import Annotated
+
+import typer
+
+from starters.options import Reference, Role, Who
+from starters.people import command
+from starters.words import say
+from workflows.shared.lease import Resume
+
+
+@command
+async def resume(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Resume now what a run has paused, e.g. the autoscaler (runbook 3.2)."""
+    await say(reference, who, role, "resume", Resume, reason=reason)

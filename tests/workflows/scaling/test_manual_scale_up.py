@@ -1,0 +1,86 @@
+"""ManualScaleUp with the time-skipping server: the target is pinned, bounded, and never fewer than there are."""
+
+import pytest
+from pydantic import ValidationError
+from temporalio.client import Client, WorkflowFailureError
+
+from activities.errors import InvalidInput, Refused
+from activities.kubernetes import Autoscaling
+from tests.workflows.conftest import Working
+from tests.workflows.platform import Platform
+from tests.workflows.steering import begin, cause, told
+from workflows.scaling.manual_scale_up import ManualScaleUpRequest
+from workflows.scaling.target import pinned
+
+NAME = "manual_scale_up"
+
+
+@pytest.mark.parametrize(
+    ("by", "current", "target"),
+    [("+2", 3, 5), ("×1.5", 3, 5), ("x2", 3, 6), ("*1.5", 4, 6), ("8", 3, 8), ("+1", 0, 1)],
+)
+def test_a_target_is_pinned(by: str, current: int, target: int) -> None:
+    assert pinned(by, current, 20) == target
+
+
+@pytest.mark.parametrize(
+    ("by", "says"), [("3", "no more than"), ("+99", "more than settings allow"), ("×1", "no more")]
+)
+def test_a_target_out_of_bounds_is_refused(by: str, says: str) -> None:
+    with pytest.raises(Refused, match=says):
+        pinned(by, 3, 20)
+
+
+def test_a_target_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        pinned("-2", 3, 20)
+    with pytest.raises(ValidationError):
+        ManualScaleUpRequest(target="double")
+
+
+async def test_two_more_replicas(working: Working, client: Client) -> None:
+    world = Platform()
+    async with working(world.activities()) as queue:
+        result = await (await begin(client, queue, ManualScaleUpRequest(), NAME)).result()
+    assert (result["before"], result["target"], result["ready"], result["complete"]) == (3, 5, 5, True)
+    (scaled,) = world.done("kubernetes.scale")
+    assert scaled.at_least
+
+
+async def test_an_autoscaler_that_would_undo_it_is_named(working: Working, client: Client) -> None:
+    world = Platform()
+    async with working(world.activities()) as queue:
+        active = await (await begin(client, queue, ManualScaleUpRequest(), NAME)).result()
+        world.autoscaling = Autoscaling(hpa_min=3, hpa_max=6, hpa_current=3, hpa_desired=3)
+        bounded = await (await begin(client, queue, ManualScaleUpRequest(target="7"), NAME)).result()
+    assert "emergency-scale-up" in active["warning"]
+    assert "maxReplicas" in bounded["warning"]
+
+
+async def test_too_many_replicas_are_refused_and_nothing_changes(working: Working, client: Client) -> None:
+    world = Platform()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, ManualScaleUpRequest(target="+90"), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert cause(failed.value).type == "Refused"
+    assert world.effects == []
+
+
+async def test_pods_that_do_not_come_page_the_on_call(working: Working, client: Client) -> None:
+    world = Platform()
+    world.rollout_completes = False
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, ManualScaleUpRequest(), NAME)
+        result = await handle.result()
+    assert not result["complete"]
+    assert len(world.done("paging.page")) == 1
+
+
+async def test_a_plan_changes_nothing(working: Working, client: Client) -> None:
+    world = Platform()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, ManualScaleUpRequest(dry_run=True), NAME)
+        await handle.result()
+        assert "would" in await told(handle)
+    assert world.effects == []
