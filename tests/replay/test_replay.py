@@ -9,7 +9,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.record import CASES, HISTORIES
+from tests.replay.cases import CASES
+from tests.replay.record import HISTORIES
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
 from workers.registry import PROCEDURES
@@ -53,4 +54,4 @@ class Broken:
 
 async def test_a_broken_workflow_does_not_replay() -> None:
     with pytest.raises(NondeterminismError):
-        await replayer(Broken).replay_workflow(history(FILES[0]))
+        await replayer(Broken).replay_workflow(history(HISTORIES / "p1_incident-asked.json"))

@@ -1,0 +1,148 @@
+"""The runs whose histories are kept: each procedure's world, input, and what people do in it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio.client import WorkflowHandle
+
+from activities.catalogue import IncidentPolicy
+from activities.records import Alert
+from tests.workflows.platform import BAD, GOOD, Platform, image
+from tests.workflows.steering import until
+from tests.workflows.world import World
+from workflows.deployment.rollback import RollbackRequest
+from workflows.deployment.standard_deployment import StandardDeploymentRequest
+from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.scaling.add_gpu_node import AddGpuNodeRequest
+from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
+from workflows.scaling.manual_scale_up import ManualScaleUpRequest
+from workflows.shared.approval import Decision
+from workflows.shared.lease import Extend, Resume
+
+Handle = WorkflowHandle[Any, Any]
+
+ADA = {"who": "ada", "role": "commander"}
+CLOSING = Closing(**ADA, resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")
+ALERT = Alert(
+    source="alertmanager", fingerprint="f00", name="TensafeServerDown", starts_at=datetime(2026, 2, 4, 3, tzinfo=UTC)
+)
+
+
+async def nobody(handle: Handle, world: World) -> None:
+    """Need nobody."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run."""
+
+    request: BaseModel
+    steer: Callable[[Handle, Any], Awaitable[None]] = nobody
+    prepare: Callable[[Any], None] = lambda _: None
+    world: Callable[[], World] = field(default=Platform)
+    cancelled: bool = False
+
+
+async def waiting(handle: Handle, what: str) -> None:
+    await until(handle, lambda status: status.waiting_for == what)
+
+
+# -- P1 ------------------------------------------------------------------------------------------------------
+
+
+async def closes(handle: Handle, world: World) -> None:
+    await waiting(handle, "close")
+    await handle.execute_update(P1Incident.close, CLOSING)
+
+
+async def answers(handle: Handle, world: World) -> None:
+    await waiting(handle, "decide mitigation-1")
+    await handle.execute_update("decide", Decision(**ADA, question="mitigation-1", choice="restart"))
+    await closes(handle, world)
+
+
+async def sees_it_fire_again(handle: Handle, world: World) -> None:
+    await waiting(handle, "close")
+    world.break_down()
+    await handle.signal(P1Incident.alert, ALERT.model_copy(update={"starts_at": datetime(2026, 2, 4, 5, tzinfo=UTC)}))
+    await answers(handle, world)
+
+
+def unclear(world: World) -> None:
+    world.healthy = False
+
+
+def p1_world() -> World:
+    return World(IncidentPolicy(decision_timeout=timedelta(hours=1)))
+
+
+# -- scaling -------------------------------------------------------------------------------------------------
+
+
+async def paused(handle: Handle) -> None:
+    await until(handle, lambda status: status.phase == "Autoscaler paused" and "Pods" in str(status.entries))
+
+
+async def extends_and_resumes(handle: Handle, world: Platform) -> None:
+    await paused(handle)
+    await handle.execute_update("extend", Extend(**ADA, by=timedelta(minutes=15)))
+    await handle.execute_update("resume", Resume(**ADA))
+
+
+async def cancels(handle: Handle, world: Platform) -> None:
+    await paused(handle)
+    await handle.cancel()
+
+
+def no_node(world: Platform) -> None:
+    world.node_comes = False
+
+
+async def puts_back(handle: Handle, world: Platform) -> None:
+    await waiting(handle, "decide put-back")
+    await handle.execute_update("decide", Decision(**ADA, question="put-back", choice="put-back"))
+
+
+# -- deployment ----------------------------------------------------------------------------------------------
+
+
+def breaks(world: Platform) -> None:
+    world.bad_versions = {BAD}
+
+
+def tests_failed(world: Platform) -> None:
+    world.tests = "failed"
+
+
+async def overrides(handle: Handle, world: Platform) -> None:
+    await waiting(handle, "decide predeploy")
+    word = Decision(**ADA, question="predeploy", choice="deploy-anyway", reason="hotfix")
+    await handle.execute_update("decide", word)
+
+
+def went_bad(world: Platform) -> None:
+    world.releases = [(1, "superseded", GOOD), (2, "deployed", BAD)]
+    world.images = {1: image(GOOD), 2: image(BAD)}
+    world.revision, world.healthy = 2, False
+
+
+CASES: dict[str, Case] = {
+    "p1_incident-rolled-back": Case(P1Request(alert=ALERT), closes, lambda world: world.bad_release(), p1_world),
+    "p1_incident-asked": Case(P1Request(alert=ALERT), answers, unclear, p1_world),
+    "p1_incident-fired-again": Case(
+        P1Request(alert=ALERT), sees_it_fire_again, lambda world: world.bad_release(), p1_world
+    ),
+    "manual_scale_up-scaled": Case(ManualScaleUpRequest()),
+    "emergency_scale_up-expired": Case(EmergencyScaleUpRequest(alert=ALERT)),
+    "emergency_scale_up-resumed": Case(EmergencyScaleUpRequest(), extends_and_resumes),
+    "emergency_scale_up-cancelled": Case(EmergencyScaleUpRequest(), cancels, cancelled=True),
+    "add_gpu_node-added": Case(AddGpuNodeRequest()),
+    "add_gpu_node-put-back": Case(AddGpuNodeRequest(), puts_back, no_node),
+    "standard_deployment-complete": Case(StandardDeploymentRequest(version="v1.2.5")),
+    "standard_deployment-overridden": Case(StandardDeploymentRequest(version="v1.2.5"), overrides, tests_failed),
+    "standard_deployment-rolled-back": Case(StandardDeploymentRequest(version=BAD), prepare=breaks),
+    "rollback-by-helm": Case(RollbackRequest(reason="Error rate spiked to 5%"), prepare=went_bad),
+}  # fmt: skip
