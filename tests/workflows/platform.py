@@ -88,7 +88,7 @@ class Platform(World):
         self.bad_versions: set[str] = set()
         self.tests: Verdict = "passed"
         self.incidents: list[OpenIncident] = []
-        self.breach = ""
+        self.breach = self.unsettled = ""
         self.blind = 0
         self.smoke_fails = False
         self.watching = False
@@ -280,6 +280,13 @@ class Platform(World):
                 activity.wait_for_cancelled_sync(timedelta(milliseconds=20).total_seconds())
                 if activity.is_cancelled():
                     raise ApplicationError("cancelled")
-            return Watched(breach=world.breach, samples=10, blind=world.blind, seconds=900, worst=request.baseline)
+            return Watched(
+                breach=world.breach,
+                unsettled=world.unsettled,
+                samples=10,
+                blind=world.blind,
+                seconds=900,
+                worst=request.baseline,
+            )
 
         return [release, upgrade, rollback, ci, open_incidents, record, smoke, job, baseline, watch]

@@ -209,8 +209,10 @@ class StandardDeployment(Runbook):
             ),
             policies.WAIT.lasting(policy.watch_for),
         )  # fmt: skip
-        if self._watched.breach or 2 * self._watched.blind <= self._watched.samples:
-            return self._watched.breach
+        # What is beyond its limit when time is up is no good either, however short it has been so.
+        trouble = self._watched.breach or self._watched.unsettled
+        if trouble or 2 * self._watched.blind <= self._watched.samples:
+            return trouble
         return await self._blind(self._watched)
 
     async def _blind(self, watched: Watched) -> str:

@@ -38,11 +38,12 @@ async def test_a_good_version_completes(working: Working, client: Client) -> Non
     assert len(world.done("helm.upgrade")) == len(world.done("smoke.job")) == 1
 
 
-@pytest.mark.parametrize("trouble", ["unhealthy", "breach", "smoke", "rollout"])
+@pytest.mark.parametrize("trouble", ["unhealthy", "breach", "unsettled", "smoke", "rollout"])
 async def test_a_bad_version_is_rolled_back_by_itself(working: Working, client: Client, trouble: str) -> None:
     world = Platform()
     world.bad_versions = {BAD} if trouble == "unhealthy" else set()
     world.breach = "error rate 5 % is above 2 %" if trouble == "breach" else ""
+    world.unsettled = "p95 90 ms is above 60 ms" if trouble == "unsettled" else ""
     world.smoke_fails = trouble == "smoke"
     world.rollout_completes = trouble != "rollout"
     async with working(world.activities()) as queue:

@@ -1,0 +1,228 @@
+"""Scaling and deployment on the whole stack: started by alerts and from the command line, with workers killed inside."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import httpx
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import CancelledError
+from temporalio.service import RPCError
+
+from sandbox import aws, kubernetes_api, manifests
+from tests.end_to_end.conftest import Stack, eventually
+from tests.workflows.steering import begin, until
+from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
+from workflows.shared.runbook import RunStatus
+
+pytestmark = pytest.mark.timeout(240)
+
+SCALED_OBJECT = "/apis/keda.sh/v1alpha1/namespaces/tensafe/scaledobjects/tensafe-scaledobject"
+DEPLOYMENT = "/apis/apps/v1/namespaces/tensafe/deployments/tensafe-server"
+PAUSED = "autoscaling.keda.sh/paused"
+
+
+def runbooks(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    config = str(stack.environment.configuration.file)
+    return subprocess.run(
+        [sys.executable, "-m", "starters", *arguments], capture_output=True, text=True, check=False, timeout=150,
+        env={**os.environ, "RUNBOOKS_CONFIG": config, "RUNBOOKS_USER": "ada", "RUNBOOKS_ROLE": "commander"},
+    )  # fmt: skip
+
+
+def result(answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found: dict[str, Any] = json.loads(answer.stdout[answer.stdout.index("{") :])
+    return found
+
+
+def read(stack: Stack, path: str) -> dict[str, Any]:
+    with kubernetes_api.connect(stack.environment.cluster.kubeconfig) as api:
+        found: dict[str, Any] = api.get(path).raise_for_status().json()
+    return found
+
+
+def paused(stack: Stack) -> bool:
+    return PAUSED in (read(stack, SCALED_OBJECT)["metadata"].get("annotations") or {})
+
+
+def replicas(stack: Stack) -> int:
+    return int(read(stack, DEPLOYMENT)["spec"]["replicas"])
+
+
+def set_load(stack: Stack, what: str, value: int) -> None:
+    httpx.put(f"{stack.environment.service_url}/{what}/{value}").raise_for_status()
+
+
+def tag(stack: Stack) -> str:
+    image: str = read(stack, DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image.rpartition(":")[2]
+
+
+@pytest.fixture
+async def three(stack: Stack) -> AsyncIterator[Stack]:
+    """The stack with three replicas, an active autoscaler, and usual load; the same afterwards."""
+
+    def reset() -> None:
+        set_load(stack, "load", 40)
+        set_load(stack, "gpu", 40)
+        with kubernetes_api.connect(stack.environment.cluster.kubeconfig) as api:
+            merge = {"Content-Type": "application/merge-patch+json"}
+            api.patch(DEPLOYMENT, json={"spec": {"replicas": 3}}, headers=merge).raise_for_status()
+
+    await asyncio.to_thread(reset)
+    assert not paused(stack)
+    yield stack
+    await asyncio.to_thread(reset)
+    await eventually(lambda: asyncio.to_thread(stack.quiet))
+    query = "ExecutionStatus = 'Running'"
+    for run in [run async for run in stack.client.list_workflows(query)]:
+        with_it = stack.client.get_workflow_handle(run.id, run_id=run.run_id)
+        await with_it.cancel()
+        with contextlib.suppress(WorkflowFailureError, RPCError):
+            await asyncio.wait_for(with_it.result(), 60)
+
+
+async def seen(stack: Stack, probe: Callable[[Stack], bool], within: float = 60.0) -> None:
+    await eventually(lambda: asyncio.to_thread(probe, stack), within)
+
+
+async def lease(stack: Stack, lasting: str) -> WorkflowHandle[Any, Any]:
+    request = EmergencyScaleUpRequest(lease=timedelta(seconds=float(lasting)))
+    handle = await begin(stack.client, "runbooks", request, "emergency_scale_up")
+    await until(handle, lambda status: status.phase == "Autoscaler paused")
+    assert paused(stack)
+    assert replicas(stack) == 6
+    return handle
+
+
+async def test_three_become_six_and_keda_is_resumed(three: Stack) -> None:
+    answer = await asyncio.to_thread(
+        runbooks, three, "start", "emergency-scale-up", "--set", "lease=PT4S", "--wait"
+    )  # fmt: skip
+    found = result(answer)
+    assert (found["before"], found["target"], found["ready"], found["complete"]) == (3, 6, 6, True)
+    assert found["ended_by"] == "expiry"
+    assert replicas(three) == 6
+    assert not paused(three)
+
+
+async def test_a_cancelled_run_resumes_keda(three: Stack) -> None:
+    handle = await lease(three, "600")
+    answer = await asyncio.to_thread(runbooks, three, "cancel", handle.id)
+    assert answer.returncode == 0, answer.stderr
+    with pytest.raises(WorkflowFailureError) as ended:
+        await asyncio.wait_for(handle.result(), 60)
+    assert isinstance(ended.value.cause, CancelledError)
+    assert not paused(three)
+
+
+async def test_a_lease_that_expires_while_no_worker_runs_ends_as_soon_as_one_does(three: Stack) -> None:
+    handle = await lease(three, "6")
+    for worker in three.environment.workers:
+        worker.kill()
+    await asyncio.sleep(7)  # the lease is over, and nobody is there
+    assert paused(three)
+    began = time.monotonic()
+    for worker in three.environment.workers:
+        worker.start()
+    await seen(three, lambda stack: not paused(stack))
+    print(f"resumed {time.monotonic() - began:.1f} s after the workers' start")
+    assert (await asyncio.wait_for(handle.result(), 60))["ended_by"] == "expiry"
+
+
+async def test_a_second_run_is_refused_while_the_first_holds_the_autoscaler(three: Stack) -> None:
+    first = await lease(three, "600")
+    answer = await asyncio.to_thread(runbooks, three, "start", "emergency-scale-up", "--wait")
+    assert answer.returncode == 1
+    assert first.id in answer.stderr.replace("\n", "")
+    assert replicas(three) == 6
+    assert paused(three)
+    resumed = await asyncio.to_thread(runbooks, three, "resume", first.id)
+    assert resumed.returncode == 0, resumed.stderr
+    await first.result()
+    assert not paused(three)
+
+
+async def test_saturation_scales_the_service_up_by_itself(three: Stack) -> None:
+    set_load(three, "load", 75)  # three pods can answer 60 a second
+    await seen(three, lambda stack: replicas(stack) == 6)
+    assert paused(three)
+
+
+async def test_busy_gpus_get_another_node(three: Stack) -> None:
+    eks = boto3.client(
+        "eks", endpoint_url=three.environment.aws.url, region_name=aws.REGION, aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )  # fmt: skip
+    where = {"clusterName": aws.CLUSTER, "nodegroupName": aws.NODE_GROUP}
+
+    def desired() -> int:
+        return int(eks.describe_nodegroup(**where)["nodegroup"]["scalingConfig"]["desiredSize"])
+
+    before = desired()
+    set_load(three, "gpu", 95)
+
+    async def outcome() -> str:
+        query = "WorkflowType = 'AddGpuNode' AND ExecutionStatus = 'Completed'"
+        for run in [run async for run in three.client.list_workflows(query)]:
+            handle = three.client.get_workflow_handle(run.id, run_id=run.run_id)
+            return str((await handle.result())["outcome"])
+        return ""
+
+    assert await eventually(outcome, 90) == "added"
+    assert desired() == before + 1
+
+
+async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three: Stack) -> None:
+    for version in ("v1.2.5", "v1.2.4"):
+        told = await asyncio.to_thread(runbooks, three, "ci", version, "--status", "passed")
+        assert told.returncode == 0, told.stderr
+    good = await asyncio.to_thread(
+        runbooks, three, "start", "standard-deployment", "--set", "version=v1.2.5", "--wait"
+    )  # fmt: skip
+    assert result(good)["outcome"] == "complete"
+    assert tag(three) == "v1.2.5"
+    bad = await asyncio.to_thread(runbooks, three, "start", "standard-deployment", "--set", "version=v1.2.4", "--wait")
+    found = result(bad)
+    assert found["outcome"] == "rolled back"
+    assert found["reason"]
+    await seen(three, lambda stack: tag(stack) == "v1.2.5" and stack.health()["status"] == "healthy")
+    rows = three.rows("SELECT version, status FROM runbooks.deployments ORDER BY id")
+    assert ("v1.2.5", "complete") in rows
+    assert ("v1.2.4", "rolled_back") in rows
+    back = await asyncio.to_thread(
+        runbooks, three, "start", "rollback", "--set", "helm_revision=1", "--set", "reason=test", "--wait"
+    )
+    assert result(back)["to_version"] == "v1.2.3"
+    assert tag(three) == manifests.GOOD_IMAGE.rpartition(":")[2]
+
+
+async def test_an_untested_version_is_stopped_by_a_person(three: Stack) -> None:
+    name = f"untested/{uuid4().hex}"
+    start = ("start", "standard-deployment", "--set", "version=v9.9.9", "--id", name)
+    assert (await asyncio.to_thread(runbooks, three, *start)).returncode == 0
+    handle = three.client.get_workflow_handle(name)
+
+    async def asked() -> RunStatus | None:
+        status = await handle.query("status", result_type=RunStatus)
+        return status if status.questions else None
+
+    status = await eventually(asked)
+    assert "tests: unknown" in status.questions[0].title
+    stopped = await asyncio.to_thread(
+        runbooks, three, "approve", name, "--choice", "stop", "--reason", "no tests"
+    )  # fmt: skip
+    assert stopped.returncode == 0, stopped.stderr
+    assert (await handle.result())["outcome"] == "stopped"
+    assert tag(three) == "v1.2.3"
