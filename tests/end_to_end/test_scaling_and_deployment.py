@@ -1,4 +1,4 @@
-"""Scaling and deployment on the whole stack: started by alerts and from the command line, with workers killed inside."""
+"""Scaling and deployment on the whole stack: started by alerts and by hand, with workers killed inside."""
 
 import asyncio
 import contextlib

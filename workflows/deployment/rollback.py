@@ -78,7 +78,7 @@ class Rollback(Runbook):
         if self.dry_run:
             await self.settle()
             self.finish("planned")
-            return self._result(service, state, state, target, healthy=False, reason=reason)
+            return self._result(service, state, target, healthy=False, reason=reason)
 
         self.phase("Verify")
         within = service.release.timeout if service.release else service.scaling.ready_within
@@ -86,11 +86,11 @@ class Rollback(Runbook):
         after = await self.step("4.2/3", "Current revision", Kubernetes.deployment, _workload(service), policies.READ)
 
         self.phase("Document")
-        await self._document(service, state, after, reason if request.reason else f"{reason}; {problem}", verified)
+        await self._document(service, target, after, reason if request.reason else f"{reason}; {problem}", verified)
         await logs
         await self.settle()
         self.finish("rolled back" if verified.ok else "rolled back, not healthy")
-        return self._result(service, state, after, target, healthy=verified.ok, reason=reason)
+        return self._result(service, after, target, healthy=verified.ok, reason=reason)
 
     async def _identify(self, service: Service, request: RollbackRequest) -> tuple[DeploymentState, Target, str]:
         """Read what is wrong and what there is to go back to (step 1), and pin it."""
@@ -149,17 +149,18 @@ class Rollback(Runbook):
             await self.step("4.2/2", "Rollout undo", Kubernetes.undo_rollout, undo, policies.EFFECT)
 
     async def _document(
-        self, service: Service, before: DeploymentState, after: DeploymentState, reason: str, verified: Verification
+        self, service: Service, target: Target, after: DeploymentState, reason: str, verified: Verification
     ) -> None:
         """Record from, to and reason (step 4), and tell."""
+        left, now_on = target.from_version, image_tag(after.current)
         record = RecordDeployment(
-            service=service.name, version=image_tag(before.current), status="rolled_back", at=workflow.now(),
+            service=service.name, version=left, status="rolled_back", at=workflow.now(),
             deployer=self.actor, revision=after.current_revision,
-            reason=f"{image_tag(before.current)} → {image_tag(after.current)}: {reason}"[:2000],
+            reason=f"{left} → {now_on}: {reason}"[:2000],
             effect=self.effect("record-rollback"),
         )  # fmt: skip
         await self.keep("4.2/4", "Record the rollback", Records.record_deployment, record)
-        done = f"{service.name} was rolled back from {image_tag(before.current)} to {image_tag(after.current)}"
+        done = f"{service.name} was rolled back from {left} to {now_on}"
         if verified.ok:
             await self.desk.tell("rolled-back", f":rewind: {done} and is healthy. {reason}")
         else:
@@ -167,12 +168,11 @@ class Rollback(Runbook):
             await self.desk.escalate(f"{done}, but {verified.trouble}")
 
     def _result(
-        self, service: Service, before: DeploymentState, after: DeploymentState, target: Target, *,
-        healthy: bool, reason: str,
-    ) -> RollbackResult:  # fmt: skip
+        self, service: Service, after: DeploymentState, target: Target, *, healthy: bool, reason: str
+    ) -> RollbackResult:
         return RollbackResult(
             service=service.name,
-            from_version=image_tag(before.current),
+            from_version=target.from_version,
             to_version=image_tag(after.current),
             from_revision=target.from_revision,
             to_revision=target.to_revision,

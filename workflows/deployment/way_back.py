@@ -15,6 +15,7 @@ class Target(BaseModel):
     """One way back: a revision of the Deployment, or of its Helm release."""
 
     by_helm: bool
+    from_version: str
     from_revision: int
     to_revision: int
 
@@ -45,7 +46,8 @@ def pin(
     if revision == state.current_revision:
         message = f"to_revision: {revision} is the current revision ({image_tag(state.current)})"
         raise Refused(message)
-    return Target(by_helm=False, from_revision=state.current_revision, to_revision=revision)
+    left = image_tag(state.current)
+    return Target(by_helm=False, from_version=left, from_revision=state.current_revision, to_revision=revision)
 
 
 def _owns(release: HelmRelease, state: DeploymentState) -> bool:
@@ -72,7 +74,8 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
         known = _listed([r.number for r in release.revisions])
         message = f"helm_revision: release {release.release} has no revision {wanted}; it has: {known}"
         raise NotFound(message)
-    return Target(by_helm=True, from_revision=current, to_revision=wanted)
+    # Helm's word, not the Deployment's: somebody may have undone the rollout already, beside Helm.
+    return Target(by_helm=True, from_version=release.tag, from_revision=current, to_revision=wanted)
 
 
 def _listed(numbers: list[int]) -> str:

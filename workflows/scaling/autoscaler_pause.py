@@ -78,7 +78,10 @@ class AutoscalerPause:
             named = (("ScaledObject", self.service.scaled_object), ("HorizontalPodAutoscaler", self.service.hpa))
             held = [(kind, name) for kind, name in named if name]  # type: ignore[misc]
         for kind, name in held:
-            self.released = await self._release(kind, name)
+            found = await self._release(kind, name)
+            # Of two that may have been held, the one that was tells how it went.
+            if self.released is None or found.resumed:
+                self.released = found
         ended = f":arrow_forward: {self.released}" if self.released else ""
         await self.desk.tell("resumed", f"{ended} ({self.lease.ended_by})")
 

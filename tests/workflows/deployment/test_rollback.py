@@ -87,3 +87,14 @@ async def test_a_plan_changes_nothing(working: Working, client: Client) -> None:
     async with working(world.activities()) as queue:
         await (await begin(client, queue, RollbackRequest(dry_run=True), NAME)).result()
     assert world.effects == []
+
+
+async def test_what_somebody_has_undone_beside_helm_is_recorded_as_what_helm_released(
+    working: Working, client: Client
+) -> None:
+    world = released_by_helm(Platform())
+    world.images[3], world.revision = image(GOOD), 3
+    async with working(world.activities()) as queue:
+        result = await (await begin(client, queue, RollbackRequest(helm_revision=1), NAME)).result()
+    assert (result["from_version"], result["to_version"]) == (BAD, GOOD)
+    assert world.done("records.record_deployment")[0].version == BAD
