@@ -26,6 +26,14 @@ COPY workers workers
 COPY workflows workflows
 RUN uv sync --frozen --no-dev --no-default-groups --no-editable
 
+# Helm as sandbox/toolchain/helm pins it; its go.sum vouches for every source.
+FROM golang:1.26.8-trixie AS helm
+WORKDIR /src
+COPY sandbox/toolchain/helm ./
+RUN CGO_ENABLED=0 GOBIN=/out go install -trimpath -ldflags "-s -w \
+    -X helm.sh/helm/v3/internal/version.version=$(go list -m -f '{{.Version}}' helm.sh/helm/v3)" \
+    helm.sh/helm/v3/cmd/helm
+
 FROM python:3.11.16-slim-trixie
 ARG VERSION=latest
 LABEL org.opencontainers.image.title="durable-runbooks" \
@@ -38,6 +46,7 @@ RUN groupadd --gid 10001 runbooks \
  && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/runbooks /var/lib/runbooks/evidence
 # At the same path as it was built: the programs of a virtual environment name their interpreter by it.
 COPY --from=build /app/.venv /app/.venv
+COPY --from=helm /out/helm /usr/local/bin/helm
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

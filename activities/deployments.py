@@ -4,20 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from kubernetes import client
 
+from activities.effect_notes import Done
 from activities.effects import Change, Effect
 from activities.errors import Conflict, NotFound, Refused
-from activities.kubernetes_api import FIELD_MANAGER, Object, ask
-from activities.rollouts import RESTARTED_AT, Done, ReplicaSet, Rollouts, controller, selector
-
-_PAUSES = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
-"""Seconds before each try of a patch: together longer than the controller's bursts of status updates."""
-
-_MERGE_PATCH = "application/merge-patch+json"
+from activities.kubernetes_api import Object, ask
+from activities.patches import PAUSES, patch
+from activities.rollouts import RESTARTED_AT, ReplicaSet, Rollouts, controller, selector
 
 _log = structlog.get_logger(__name__)
 
@@ -108,7 +104,7 @@ class Deployments:
             if found.replicas == replicas:
                 return _Plan(before, f"already {after}")
             if at_least and found.replicas > replicas:
-                return _Plan(before, f"more than {after} already")
+                return _Plan(before, f"already more than {after}")
             return _Plan(before, after, lambda done: found.merge_patch({"replicas": replicas}, done))
 
         return self._change(namespace, name, effect, plan)
@@ -121,7 +117,7 @@ class Deployments:
         """
         target = f"deployment/{name}"
         first: Rollouts | None = None
-        for pause in _PAUSES:
+        for pause in PAUSES:
             time.sleep(pause)
             found = self.read(namespace, name)
             # Before all else: what the plan looks for may be gone because an earlier attempt has done its work.
@@ -146,12 +142,8 @@ class Deployments:
             return Change(target=target, before=done.before, after=done.after, applied=True)
         raise Conflict(f"{target} changes all the time")
 
-    def _patch(self, namespace: str, name: str, patch: list[Object] | Object, *, dry_run: bool) -> None:
-        options: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
-        if isinstance(patch, dict):
-            options["_content_type"] = _MERGE_PATCH
-        method = self._apps.patch_namespaced_deployment
-        ask(method, name, namespace, patch, field_manager=FIELD_MANAGER, **options)
+    def _patch(self, namespace: str, name: str, body: list[Object] | Object, *, dry_run: bool) -> None:
+        patch(self._apps.patch_namespaced_deployment, name, namespace, body=body, dry_run=dry_run)
 
 
 def _current(found: Rollouts) -> str:

@@ -1,12 +1,28 @@
-"""Helm releases, through the `helm` program (runbook 4.1 step 3, 4.2 step 2)."""
+"""Helm releases, through the `helm` program (runbook 4.1 step 3, 4.2 step 2).
 
-from datetime import datetime, timedelta
+What is applied is pinned by the revision that it was decided on: Helm numbers the next one from there, and refuses a
+number that is taken. An upgrade leaves its effect's mark on the revision it makes, so that the attempt after a crash
+finds it, finished or not; a rollback, for which Helm keeps no mark, is known by its number and its words.
+"""
+
+import hashlib
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
+from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
+from activities import helm_cli
 from activities.effects import Change, Effect, effect
+from activities.errors import Misconfigured
+from activities.helm_cli import HelmCli, HelmRevision
+from activities.helm_records import MARK, HelmRecords
+from activities.helm_step import Own, Step, Systems
+from activities.release_pods import ReleasePods
+
+_MARK_CHARACTERS = 16
 
 
 class ReleaseRequest(BaseModel):
@@ -14,16 +30,6 @@ class ReleaseRequest(BaseModel):
 
     namespace: str
     release: str
-
-
-class HelmRevision(BaseModel):
-    """One line of `helm history`."""
-
-    number: int
-    status: str = Field(description="deployed, superseded, failed, pending-upgrade, …")
-    chart: str = Field(description="Name and version, for example `tensafe-1.0.0`.")
-    description: str = ""
-    updated_at: datetime
 
 
 class HelmRelease(BaseModel):
@@ -40,8 +46,10 @@ class HelmRelease(BaseModel):
         return self.revisions[-1] if self.revisions else None
 
     def __str__(self) -> str:
-        """For example `tensafe revision 3 deployed (v1.2.3)`."""
-        raise NotImplementedError
+        if self.current is None:
+            return f"no release {self.release}"
+        tag = f" ({self.tag})" if self.tag else ""
+        return f"{self.release} revision {self.current.number} {self.current.status}{tag}"
 
 
 class DescribeRelease(ReleaseRequest):
@@ -88,36 +96,63 @@ class Helm:
     """Runs Helm; blocking, heartbeating, and ended with its activity.
 
     Raises from every method: `Misconfigured` (no such program or chart), `Unavailable` (the cluster doesn't answer),
-    `Refused` (Helm or the API server understood and refused).
+    `Refused` (Helm or the API server understood and refused), `Conflict` (somebody else was faster; looked at again).
     """
 
-    def __init__(self, program: str, *, kubeconfig: Path | None, context: str | None, directory: Path) -> None:
-        """`directory` is what relative chart paths are relative to."""
-        self._program = program
-        self._kubeconfig = kubeconfig
-        self._context = context
+    def __init__(
+        self, program: str, api: client.ApiClient, *, kubeconfig: Path | None, context: str | None, directory: Path
+    ) -> None:
+        """Take `api` for the same cluster; `directory` is what relative chart paths are relative to."""
+        self._cli = HelmCli(program, kubeconfig, context)
+        self._records = HelmRecords(api)
+        self._systems = Systems(self._cli, self._records, ReleasePods(api))
         self._directory = directory
 
-    @activity.defn(name="helm.release")
+    @activity.defn(name="helm.release", no_thread_cancel_exception=True)
     def release(self, request: DescribeRelease) -> HelmRelease:
         """Read a release with its history; one that isn't there has no revisions."""
-        raise NotImplementedError
+        where = (request.namespace, request.release)
+        found = HelmRelease(release=request.release, namespace=request.namespace, revisions=self._cli.history(*where))
+        if found.current is not None:
+            found.tag = self._cli.value(*where, found.current.number, request.tag_value)
+        return found
 
-    @activity.defn(name="helm.upgrade")
+    @activity.defn(name="helm.upgrade", no_thread_cancel_exception=True)
     @effect
     def upgrade(self, request: UpgradeRelease) -> ReleaseChange:
         """Upgrade to a version and wait until it is ready (4.1 step 3).
 
         Interrupted by a crash, the next attempt recovers the release that is left `pending-upgrade` and goes on; done
-        by an earlier attempt, it is found by its description and not done again. In plan mode a server-side dry run.
+        by an earlier attempt, it is found by its mark and not done again. In plan mode a server-side dry run. Waiting
+        ends before its time where the rollout has given up, or all pods waited for have been failing for a minute.
 
         Raises:
             Refused: somebody else has released meanwhile, or is doing so now.
 
         """
-        raise NotImplementedError
+        where = (request.namespace, request.release)
+        mark = hashlib.sha256(request.effect.key.encode()).hexdigest()[:_MARK_CHARACTERS]
 
-    @activity.defn(name="helm.rollback")
+        def own(revisions: list[HelmRevision], _begun: bool) -> HelmRevision | None:  # noqa: FBT001 - the step's call
+            marked = self._records.marked(*where, mark)
+            return next((revision for revision in revisions if revision.number == marked), None)
+
+        command = [
+            *("upgrade", request.release, self._chart(request.chart)),
+            *helm_cli.set_strings({**request.values, request.tag_value: request.version}),
+            f"--labels={MARK}={mark}",
+            f"--description={request.version}, for {request.effect.actor} (effect {mark})",
+            # Only where there was none: what somebody has uninstalled meanwhile must not come back unnoticed.
+            *(["--install"] if request.from_revision == 0 else []),
+            *(["--dry-run=server", "--hide-secret"] if request.effect.dry_run else []),
+        ]
+        before = ""
+        if request.from_revision:
+            tag = self._cli.value(*where, request.from_revision, request.tag_value)
+            before = f"revision {request.from_revision} ({tag or 'no tag'})"
+        return self._take(request, command, before=before, after=request.version, own=own)
+
+    @activity.defn(name="helm.rollback", no_thread_cancel_exception=True)
     @effect
     def rollback(self, request: RollbackRelease) -> ReleaseChange:
         """Go back to a revision and wait until it is ready (4.2 step 2).
@@ -127,4 +162,44 @@ class Helm:
             Refused: somebody else has released meanwhile.
 
         """
-        raise NotImplementedError
+        says = f"Rollback to {request.to_revision}"
+        failed = tuple(f'{what} "{request.release}" failed' for what in ("Rollback", "Release"))
+
+        def own(revisions: list[HelmRevision], begun: bool) -> HelmRevision | None:  # noqa: FBT001 - the step's call
+            made = next((r for r in revisions if r.number == request.from_revision + 1), None)
+            if made is None or made.description == says:
+                # One that somebody else has done just so leaves nothing to do; one under way is ours only if we began.
+                return made if made and (begun or not made.pending) else None
+            # A failure takes the description's place.
+            return made if begun and (made.pending or made.description.startswith(failed)) else None
+
+        command = ["rollback", request.release, str(request.to_revision)]
+        if request.effect.dry_run:
+            command.append("--dry-run")
+        return self._take(
+            request,
+            command,
+            before=f"revision {request.from_revision}",
+            after=f"back on revision {request.to_revision}",
+            own=own,
+            needs=request.to_revision,
+        )
+
+    def _take(
+        self, request: UpgradeRelease | RollbackRelease, command: list[str], *,
+        before: str, after: str, own: Own, needs: int | None = None,
+    ) -> ReleaseChange:  # fmt: skip
+        step = Step(
+            self._systems, request.namespace, request.release, request.from_revision, request.timeout, request.effect,
+            before=before, after=after, own=own, needs=needs,
+        )  # fmt: skip
+        return ReleaseChange(**asdict(step.take(command)))
+
+    def _chart(self, chart: str) -> str:
+        """Find a chart beside the settings; what isn't there is a repository's, or a registry's."""
+        path = self._directory / chart
+        if path.exists():
+            return str(path)
+        if Path(chart).is_absolute() or chart.startswith(".") or chart.endswith(".tgz"):
+            raise Misconfigured(f"release.chart: there is no {path}")
+        return chart

@@ -17,13 +17,10 @@ from activities.deployments import Deployments
 from activities.effects import Change, Effect, effect
 from activities.errors import RateLimited, Refused, Unavailable
 from activities.heartbeat import Progress, resume, turns
+from activities.holds import KEDA, SCALED_OBJECTS, Autoscaler, HorizontalPodAutoscaler, ScaledObject
 from activities.kubernetes_api import Object, ask, moment, optional, pages
 
 _POLL = timedelta(milliseconds=500)
-_KEDA = ("keda.sh", "v1alpha1")
-_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
-_PAUSED = "autoscaling.keda.sh/paused"
-_FALSE = {"0", "f", "F", "false", "FALSE", "False"}
 
 
 class Workload(BaseModel):
@@ -157,6 +154,8 @@ class Autoscaling(BaseModel):
     hpa_current: int | None = None
     hpa_desired: int | None = None
     scaled_object_paused: bool | None = None
+    held_by: str | None = Field(default=None, description="Workflow ID of the run that holds one of them still.")
+    held_until: datetime | None = None
 
     @property
     def at_maximum(self) -> bool:
@@ -164,10 +163,10 @@ class Autoscaling(BaseModel):
         return self.hpa_max is not None and (self.hpa_desired or 0) >= self.hpa_max
 
     def __str__(self) -> str:
-        if self.hpa_max is None:
-            return "no HPA"
+        wants = f"HPA {self.hpa_current} of {self.hpa_min}–{self.hpa_max}, wants {self.hpa_desired}"
         paused = ", KEDA paused" if self.scaled_object_paused else ""
-        return f"HPA {self.hpa_current} of {self.hpa_min}–{self.hpa_max}, wants {self.hpa_desired}{paused}"
+        held = f", held by {self.held_by} until {self.held_until:%H:%M:%S %Z}" if self.held_by else ""
+        return f"{'no HPA' if self.hpa_max is None else wants}{paused}{held}"
 
 
 class UndoRollout(Workload):
@@ -279,19 +278,21 @@ class Kubernetes:
     def autoscaling(self, request: AutoscalingRequest) -> Autoscaling:
         """Read the HPA and the ScaledObject; what is not there is None, not an error."""
         state = Autoscaling()
+        found: list[Autoscaler] = []
+        if request.scaled_object is not None:
+            target = (*KEDA, request.namespace, SCALED_OBJECTS, request.scaled_object)
+            if raw := optional(self._custom.get_namespaced_custom_object, *target):
+                found.append(ScaledObject(raw))
+                state.scaled_object_paused = found[-1].paused
         if request.hpa is not None:
             read = self._autoscaling.read_namespaced_horizontal_pod_autoscaler
             if hpa := optional(read, request.hpa, request.namespace):
+                found.append(HorizontalPodAutoscaler(hpa))
                 state.hpa_min, state.hpa_max = hpa["spec"].get("minReplicas", 1), hpa["spec"]["maxReplicas"]
                 state.hpa_current = hpa.get("status", {}).get("currentReplicas")
                 state.hpa_desired = hpa.get("status", {}).get("desiredReplicas")
-        if request.scaled_object is not None:
-            target = (*_KEDA, request.namespace, "scaledobjects", request.scaled_object)
-            if found := optional(self._custom.get_namespaced_custom_object, *target):
-                annotations = found["metadata"].get("annotations", {})
-                # As KEDA reads them: any value but a false one pauses.
-                paused = _PAUSED in annotations and annotations[_PAUSED] not in _FALSE
-                state.scaled_object_paused = paused or _PAUSED_REPLICAS in annotations
+        if marker := next((one.marker for one in found if one.marker), None):
+            state.held_by, state.held_until = marker.workflow_id, marker.until
         return state
 
     @activity.defn(name="kubernetes.undo_rollout")

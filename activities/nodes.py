@@ -3,8 +3,15 @@
 from datetime import datetime, timedelta
 
 from kubernetes import client
+from kubernetes.utils.quantity import parse_quantity
 from pydantic import BaseModel, Field
 from temporalio import activity
+
+from activities.errors import RateLimited, Unavailable
+from activities.heartbeat import Progress, resume, turns
+from activities.kubernetes_api import Object, moment, pages
+
+_POLL = timedelta(milliseconds=500)
 
 
 class NodesRequest(BaseModel):
@@ -23,6 +30,14 @@ class Node(BaseModel):
     allocatable: int = Field(description="Units of the resource; 0 where it offers none (yet).")
     created_at: datetime
 
+    def lacks(self, resource: str) -> str:
+        """Tell what it lacks until pods can use the resource on it; "" where nothing."""
+        if not self.ready:
+            return "has joined but is NotReady"
+        if not self.schedulable:
+            return "is Ready but cordoned"
+        return "" if self.allocatable else f"is Ready but offers no {resource}"
+
 
 class Nodes(BaseModel):
     """Nodes of a selector, oldest first."""
@@ -31,7 +46,9 @@ class Nodes(BaseModel):
 
     def __str__(self) -> str:
         """For example `3 nodes, 3 ready, 12 units`."""
-        raise NotImplementedError
+        units = sum(node.allocatable for node in self.items)
+        nodes = "1 node" if len(self.items) == 1 else f"{len(self.items)} nodes"
+        return f"{nodes}, {sum(node.ready for node in self.items)} ready, {units} units"
 
 
 class AwaitNode(NodesRequest):
@@ -50,7 +67,9 @@ class NodeJoined(BaseModel):
 
     def __str__(self) -> str:
         """One line for the timeline."""
-        raise NotImplementedError
+        if self.node is None:
+            return f"no new node after {self.seconds:.1f} s: {self.reason}"
+        return f"{self.node.name} is Ready with {self.node.allocatable} units after {self.seconds:.1f} s"
 
 
 class ClusterNodes:
@@ -62,7 +81,9 @@ class ClusterNodes:
     @activity.defn(name="nodes.list")
     def nodes(self, request: NodesRequest) -> Nodes:
         """Read the nodes of a selector (3.3 step 1)."""
-        raise NotImplementedError
+        raw = pages(self._core.list_node, label_selector=request.selector)
+        found = [_node(item, request.resource) for item in raw if "deletionTimestamp" not in item["metadata"]]
+        return Nodes(items=sorted(found, key=lambda node: (node.created_at, node.name)))
 
     @activity.defn(name="nodes.await_new")
     def await_new(self, request: AwaitNode) -> NodeJoined:
@@ -70,4 +91,29 @@ class ClusterNodes:
 
         Running out of time is a result, not an error. An API server that doesn't answer is waited for as well.
         """
-        raise NotImplementedError
+        reason, seconds = "", 0.0
+        for elapsed in turns(resume(Progress), within=request.timeout, every=_POLL):
+            seconds = elapsed
+            try:
+                found = self.nodes(request).items
+            except (Unavailable, RateLimited) as error:
+                reason = error.message
+                continue
+            new = {node.name: node for node in found if node.name not in request.known}
+            lacking = {name: node.lacks(request.resource) for name, node in new.items()}
+            for name, node in new.items():
+                if not lacking[name]:
+                    return NodeJoined(node=node, seconds=elapsed)
+            reason = "; ".join(f"{name} {what}" for name, what in lacking.items()) or "no new node yet"
+        return NodeJoined(node=None, seconds=seconds, reason=reason)
+
+
+def _node(raw: Object, resource: str) -> Node:
+    status = raw.get("status", {})
+    return Node(
+        name=raw["metadata"]["name"],
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
+        schedulable=not raw["spec"].get("unschedulable", False),
+        allocatable=int(parse_quantity(status.get("allocatable", {}).get(resource, "0"))),  # type: ignore[no-untyped-call]
+        created_at=moment(raw["metadata"]["creationTimestamp"]),
+    )

@@ -312,7 +312,9 @@ class Records:
     @activity.defn(name="records.open_incidents")
     def open_incidents(self, request: OpenIncidentsRequest) -> OpenIncidents:
         """Read the incidents of a service that are not over (4.1 step 1)."""
-        raise NotImplementedError
+        with self._ledger.read() as rows:
+            found = records_incidents.not_over(rows, request.service, list(request.severities))
+        return OpenIncidents(items=[OpenIncident.model_validate(row) for row in found])
 
     @activity.defn(name="records.on_call")
     def on_call(self, request: OnCallRequest) -> OnCall:

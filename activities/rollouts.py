@@ -1,8 +1,8 @@
 """What Deployments and ReplicaSets say about rollouts, and how to change them as kubectl does.
 
-Works on the API's own JSON and talks to nobody. What an effect did is noted in an annotation of the Deployment
-(`EFFECTS`). The deployment controller copies it to the current ReplicaSet, and `kubectl rollout undo` copies it
-back, so an old note may turn up again; that is harmless, since a note only ever says that an effect has happened.
+Works on the API's own JSON and talks to nobody. What an effect did is noted on the Deployment (`effect_notes`). The
+deployment controller copies the notes to the current ReplicaSet, and `kubectl rollout undo` copies them back, so an
+old note may turn up again; that is harmless, since a note only ever says that an effect has happened.
 """
 
 import json
@@ -10,19 +10,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-
+from activities import effect_notes
+from activities.effect_notes import EFFECTS, Done
 from activities.effects import Effect
 from activities.kubernetes_api import Object, moment
 
-EFFECTS = "runbooks.dev/effects"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _TEMPLATE_HASH = "pod-template-hash"
 
-_EFFECTS_KEPT = 5
 _DIGEST_CHARACTERS = 12
 
 # Belong to the Deployment itself: an undo leaves them, and takes all others from the ReplicaSet (as kubectl does).
@@ -34,20 +32,6 @@ _OWN_ANNOTATIONS = frozenset({
     "deployment.kubernetes.io/max-replicas",
     "deprecated.deployment.rollback.to",
 })  # fmt: skip
-
-
-class Done(BaseModel):
-    """The note that an effect leaves: what it did, in the words of its `Change`, and on whose behalf."""
-
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    by: str
-    before: str
-    after: str
-
-
-_DONE = TypeAdapter(list[Done])
 
 
 @dataclass(frozen=True)
@@ -155,12 +139,7 @@ class Rollouts:
         current at its time.
         """
         everywhere = (self.annotations, *(rs.annotations for rs in self.replica_sets))
-        return next((d for notes in everywhere for d in _notes(notes) if d.key == effect.key), None)
-
-    def noted(self, done: Done) -> str:
-        """Give the annotation's value with one more note."""
-        kept = [*_notes(self.annotations), done][-_EFFECTS_KEPT:]
-        return _DONE.dump_json(kept).decode()
+        return effect_notes.find(effect.key, *everywhere)
 
     def rolled_out_at(self) -> datetime:
         """When the current revision became current.
@@ -198,7 +177,7 @@ class Rollouts:
         """Give the JSON patch that goes back to a revision, refused (409) where anything has changed meanwhile."""
         annotations = {k: v for k, v in self.annotations.items() if k in _OWN_ANNOTATIONS}
         annotations |= {k: v for k, v in target.annotations.items() if k not in _OWN_ANNOTATIONS}
-        annotations[EFFECTS] = self.noted(done)
+        annotations[EFFECTS] = effect_notes.noted(self.annotations, done)
         return [
             {"op": "replace", "path": "/metadata/resourceVersion", "value": self.resource_version},
             {"op": "replace", "path": "/spec/template", "value": target.template},
@@ -207,8 +186,8 @@ class Rollouts:
 
     def merge_patch(self, spec: Object, done: Done) -> Object:
         """Give the merge patch of a part of the spec, refused (409) where anything has changed meanwhile."""
-        metadata = {"resourceVersion": self.resource_version, "annotations": {EFFECTS: self.noted(done)}}
-        return {"metadata": metadata, "spec": spec}
+        annotations = {EFFECTS: effect_notes.noted(self.annotations, done)}
+        return {"metadata": {"resourceVersion": self.resource_version, "annotations": annotations}, "spec": spec}
 
 
 def unfinished(deployment: Object) -> tuple[str, bool]:
@@ -265,13 +244,6 @@ def _tag(image: str) -> str:
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return tag or digest.removeprefix("sha256:")[:_DIGEST_CHARACTERS] or "latest"
-
-
-def _notes(annotations: dict[str, str]) -> list[Done]:
-    try:
-        return _DONE.validate_json(annotations.get(EFFECTS, "[]"))
-    except ValidationError:
-        return []  # somebody edited it by hand
 
 
 def controller(raw: Object) -> str | None:

@@ -1,12 +1,20 @@
 """Smoke tests of a release: HTTP checks, and a Kubernetes Job (runbook 4.1 step 5)."""
 
+import time
+
 import httpx
 from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
+from activities import smoke_job
 from activities.catalogue import SmokeCheck, SmokeJob
 from activities.effects import Change, Effect, effect
+from activities.heartbeat import pause
+
+_TRIES = 3
+_PAUSE = 0.5
+_BODY_BYTES = 1024 * 1024
 
 
 class SmokeChecks(BaseModel):
@@ -52,19 +60,82 @@ class Smoke:
 
     def __init__(self, http: httpx.Client, api: client.ApiClient) -> None:
         self._http = http
-        self._batch = client.BatchV1Api(api)
-        self._core = client.CoreV1Api(api)
+        self._jobs = smoke_job.Jobs(api)
 
     @activity.defn(name="smoke.http")
     def http(self, request: SmokeChecks) -> SmokeResult:
-        """Make HTTP checks; a check that fails is a result, not an error."""
-        raise NotImplementedError
+        """Make HTTP checks; a check that fails is a result, not an error.
+
+        One that fails is made twice more, half a second apart. Redirects are answers, and not followed; of a body
+        the first MiB is read.
+        """
+        failures = [failure for check in request.checks if (failure := self._failure(check))]
+        return SmokeResult(passed=len(request.checks) - len(failures), failures=failures)
 
     @activity.defn(name="smoke.job")
     @effect
     def job(self, request: RunSmokeJob) -> SmokeJobResult:
         """Run a Job to its end, heartbeating; it is named by the effect, so that there is one however often this runs.
 
-        The Job goes by itself an hour after it has finished. Running out of time is a failed test.
+        The Job goes by itself an hour after it has finished. Running out of time is a failed test. A cancellation
+        deletes the Job.
+
+        Raises:
+            Unavailable, RateLimited: the API server does not take the Job, or did not answer in all the time.
+            NotFound, Refused: there is no such namespace, the Job may not be created, or its name is taken.
+
         """
-        raise NotImplementedError
+        manifest = smoke_job.manifest(request.service, request.version, request.job, request.effect)
+        name = manifest["metadata"]["name"]
+        target = f"job/{name}"
+        with self._jobs.deleted_when_cancelled(request.namespace, name):
+            created = self._jobs.create(request.namespace, manifest, request.effect)
+            if request.effect.dry_run:
+                note = "plan only: the API server would accept it"
+                return SmokeJobResult(target=target, after="would run", applied=False, note=note, passed=True)
+            end = self._jobs.wait(request.namespace, name, request.job.timeout)
+        return SmokeJobResult(
+            target=target,
+            after="passed" if end.passed else f"failed: {end.reason}",
+            applied=created,
+            note="" if created else "created by an earlier attempt",
+            passed=end.passed,
+            log="" if end.passed else self._jobs.log(request.namespace, name),
+        )
+
+    def _failure(self, check: SmokeCheck) -> str:
+        """Tell why a check failed, after its last try; empty where one passed."""
+        failure = ""
+        for attempt in range(_TRIES):
+            if attempt:
+                pause(_PAUSE)
+            if not (failure := self._try(check)):
+                return ""
+        return f"{check.name}: {failure}"
+
+    def _try(self, check: SmokeCheck) -> str:
+        limit = check.timeout.total_seconds()
+        deadline = time.monotonic() + limit
+        try:
+            with self._http.stream(check.method, check.url, timeout=limit, follow_redirects=False) as answer:
+                text = _read(answer, deadline)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            got = f"no answer in {limit:g} s" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+            return f"expected HTTP {check.expect_status}, got {got}"
+        if answer.status_code != check.expect_status:
+            return f"expected HTTP {check.expect_status}, got HTTP {answer.status_code}"
+        if check.contains is not None and check.contains not in text:
+            return f"expected {check.contains!r} in the body, got {len(text)} characters without it"
+        return ""
+
+
+def _read(answer: httpx.Response, deadline: float) -> str:
+    """Read the body, as far as we care and as long as it may take."""
+    body = bytearray()
+    for chunk in answer.iter_bytes():
+        body += chunk
+        if len(body) >= _BODY_BYTES:
+            break
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the answer did not end in time")
+    return body[:_BODY_BYTES].decode(answer.encoding or "utf-8", errors="replace")

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import database
-from sandbox import binaries, manifests, probes
+from sandbox import aws, binaries, kubernetes_api, manifests, node_groups, probes
 from sandbox.alertmanager import Alertmanager
+from sandbox.aws import Aws
 from sandbox.cluster import Cluster
 from sandbox.configuration import SERVICE, Configuration, Endpoints
 from sandbox.ports import LOOPBACK, free_port
@@ -54,6 +55,11 @@ class Environment:
             rules=manifests.alert_rules(),
             alertmanager=self.alertmanager.address,
         )
+        self.aws = Aws(self.directory / "aws")
+        self.node_groups = self._python(
+            "node-groups",
+            *("sandbox.node_groups", "--kubeconfig", self.cluster.kubeconfig, "--endpoint", self.aws.url),
+        )
         self.service = self._python(
             "service",
             *("sandbox.service", "--kubeconfig", self.cluster.kubeconfig),
@@ -65,12 +71,12 @@ class Environment:
     @property
     def restartable(self) -> list[ServerProcess]:
         """What keeps nothing of its own, and so can simply be started again when it dies."""
-        return [self.service, self.webhook, *self.workers]
+        return [self.service, self.node_groups, self.webhook, *self.workers]
 
     @property
     def processes(self) -> list[ServerProcess]:
         """Every process, in the order of their start."""
-        servers = (self.postgres, self.temporal, self.cluster, self.prometheus, self.alertmanager)
+        servers = (self.postgres, self.temporal, self.cluster, self.aws, self.prometheus, self.alertmanager)
         return [*(process for server in servers for process in server.processes), *self.restartable]
 
     @property
@@ -81,6 +87,7 @@ class Environment:
             # Built from source, Prometheus has no web pages; its API is there in any case.
             "Prometheus": f"{self.prometheus.url}/api/v1/alerts",
             "Alertmanager": f"{self.alertmanager.url}/api/v2/alerts",
+            "AWS": f"{self.aws.url}/moto-api/",
             "service": self.health_url,
             "webhook": self.webhook_url,
         }
@@ -107,8 +114,8 @@ class Environment:
         """Stop everything, those who use a server before the server."""
         for group in (
             [self.webhook, *self.workers],
-            [*self.alertmanager.processes, *self.prometheus.processes, self.service],
-            self.temporal.processes,
+            [*self.alertmanager.processes, *self.prometheus.processes, self.service, self.node_groups],
+            [*self.temporal.processes, *self.aws.processes],
         ):
             for process in group:
                 process.ask_to_stop()
@@ -142,12 +149,15 @@ class Environment:
             records = stage("PostgreSQL with the records' schema", self._start_postgres)
             temporal = stage("Temporal with its Web UI", self._start_temporal)
             cluster = stage("Kubernetes with three nodes", self._start_cluster)
+            eks = stage("AWS with an EKS node group", self._start_aws)
+            service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster)
             stages = [
-                stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster),
-                stage("Prometheus and Alertmanager", self._start_monitoring),
+                # Not before the service: that it isn't there yet is no outage.
+                stage("Prometheus and Alertmanager", self._start_monitoring, service),
+                stage("two GPU nodes", self._start_node_groups, cluster, eks),
                 stage("webhook and workers", self._start_ours, records, temporal, cluster),
             ]
-            for done in (records, temporal, cluster, *stages):
+            for done in (records, temporal, cluster, eks, service, *stages):
                 done.result()
 
     def _start_postgres(self) -> None:
@@ -163,6 +173,15 @@ class Environment:
         self.cluster.start()
         self.cluster.wait_ready()
         manifests.apply_nodes(self.cluster.kubeconfig, keda_definition=keda.definition())
+
+    def _start_aws(self) -> None:
+        self.aws.start()
+        self.aws.wait_ready()
+
+    def _start_node_groups(self) -> None:
+        self.node_groups.start()
+        with kubernetes_api.connect(self.cluster.kubeconfig) as api:
+            self.node_groups.wait_ready(lambda: node_groups.ready(api, aws.NODE_GROUP) == aws.DESIRED)
 
     def _start_service(self) -> None:
         self.service.start()
@@ -187,7 +206,7 @@ class Environment:
             name=name,
             directory=self.directory / name,
             argv=[sys.executable, "-m", module, *(str(argument) for argument in arguments)],
-            env={"RUNBOOKS_CONFIG": str(self.configuration.file)},
+            env={"RUNBOOKS_CONFIG": str(self.configuration.file), **aws.ENVIRONMENT},
             stop_timeout=15.0,
         )
 
@@ -198,6 +217,7 @@ class Environment:
             records_url=self.postgres.url(_DATABASE),
             kubeconfig=self.cluster.kubeconfig,
             prometheus_url=self.prometheus.url,
+            aws_url=self.aws.url,
             webhook_port=self.webhook_port,
             health_url=self.health_url,
         )

@@ -41,14 +41,14 @@ class Found:
 
 
 @functools.cache
-def _fits(path: Path, pattern: str) -> bool:
+def _fits(path: Path, program: str) -> bool:
+    module = module_of(program)
+    command = [str(path), *module.asked.get(program, ("--version",))]
     try:
-        answer = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return re.search(pattern, answer.stdout + answer.stderr) is not None
+    return re.search(module.fits[program], answer.stdout + answer.stderr) is not None
 
 
 def _look(program: str) -> Found | None:
@@ -57,10 +57,10 @@ def _look(program: str) -> Found | None:
         if folder := os.environ.get(variable):
             path = Path(folder) / program
             # Who names a folder of ours means it; KUBEBUILDER_ASSETS may be there for somebody else.
-            if path.exists() and (variable == _FOLDERS[0] or _fits(path, module.fits[program])):
+            if path.exists() and (variable == _FOLDERS[0] or _fits(path, program)):
                 return Found(program, path, variable)
     on_path = shutil.which(program)
-    if on_path and _fits(Path(on_path), module.fits[program]):
+    if on_path and _fits(Path(on_path), program):
         return Found(program, Path(on_path), "PATH")
     cached = module.bin / program
     return Found(program, cached, "cache") if cached.exists() else None

@@ -10,7 +10,7 @@ import tomli_w
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sandbox import manifests
+from sandbox import aws, binaries, manifests
 
 SERVICE = "tensafe-server"
 TASK_QUEUE = "runbooks"
@@ -26,6 +26,7 @@ class Endpoints:
     records_url: str
     kubeconfig: Path
     prometheus_url: str
+    aws_url: str
     webhook_port: int
     health_url: str
 
@@ -78,6 +79,8 @@ class Configuration:
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},
+            "aws": {"region": aws.REGION, "endpoint_url": at.aws_url},
+            "helm": {"program": str(binaries.find("helm"))},
             "evidence": {"directory": "evidence"},
             "webhook": {
                 "port": at.webhook_port,
@@ -111,6 +114,24 @@ def _service(health_url: str) -> dict[str, Any]:
         },
         # Everything here happens faster than in production, and so does the patience with it.
         "incident": {"steady_for": "PT5S", "verify_timeout": "PT60S", "decision_timeout": "PT2M"},
+        "release": {
+            "chart": str(manifests.CHART),
+            "release": manifests.RELEASE,
+            "timeout": "PT30S",
+            "smoke": [{"name": "health", "url": health_url}],
+            "watch_for": "PT15S",
+            "watch_every": "PT1S",
+            "baseline_over": "PT30S",
+            "breach_for": "PT3S",
+        },
+        "gpu": {
+            "cluster": aws.CLUSTER,
+            "nodegroup": aws.NODE_GROUP,
+            "utilisation": f'service_gpu_utilisation{{service="{SERVICE}"}}',
+            "sustained": "PT5S",
+            "join_within": "PT60S",
+            "decision_timeout": "PT2M",
+        },
     }
 
 

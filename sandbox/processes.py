@@ -7,29 +7,26 @@ start time), and whoever starts the same server next ends what is left of the la
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from activities.children import die_with_parent
 from sandbox.ports import LOOPBACK
 from sandbox.probes import Probe
 
-_PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 4_000
-_FOREIGN = ("RUNBOOKS_", "TEMPORAL_", "KUBE", "PG")
+_FOREIGN = ("RUNBOOKS_", "TEMPORAL_", "KUBE", "PG", "AWS_")
 _SAME_START_SECONDS = 2.0
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class ServerFailed(Exception):  # noqa: N818 - reads as the sentence it is
@@ -42,20 +39,6 @@ def _environment() -> dict[str, str]:
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join(filter(None, (kept.get(name), LOOPBACK, "localhost")))
     return kept
-
-
-def die_with_parent() -> Callable[[], None] | None:
-    """Give what a child must run before its program so that it dies with the thread that starts it; Linux only."""
-    if _LIBC is None:
-        return None
-    prctl, parent = _LIBC.prctl, os.getpid()
-
-    def in_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before the line above took effect
-            os._exit(1)
-
-    return in_child
 
 
 def tail(log: Path, lines: int = 15) -> str:

@@ -1,5 +1,6 @@
 """`runbooks`: the command line."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,7 +9,10 @@ import typer
 
 from starters.people import EXIT_CODES
 
-_COMMANDS = ("start", "status", "approve", "note", "close", "cancel", "catalogue", "routes", "keys", "sandbox")
+_COMMANDS = (
+    "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
+    "sandbox",
+)  # fmt: skip
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
@@ -38,7 +42,16 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; exits with one of the codes that `--help` lists."""
-    application(sys.argv[1:])(prog_name="runbooks")
+    try:
+        application(sys.argv[1:])(prog_name="runbooks")
+    except SystemExit as ended:
+        code = ended.code
+    else:
+        code = 0
+    # Not by way of the interpreter's own end: a thread of the SDK's that still runs then can abort the process.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sandbox import kubernetes_api, manifests
 from sandbox.alertmanager import Alertmanager
+from sandbox.aws import Aws
 from sandbox.cluster import Cluster
 from sandbox.postgres import Postgres, with_database
 from sandbox.prometheus import Prometheus
@@ -169,6 +170,18 @@ def tensafe(kubeconfig: Path, kube: httpx.Client) -> Iterator[str]:
     manifests.apply_service(kubeconfig, namespace)
     yield namespace
     kube.delete(f"/api/v1/namespaces/{namespace}").raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def aws(servers_directory: Path) -> Iterator[Aws]:
+    """The session's AWS, with the EKS cluster `tensafe-prod`."""
+    server = Aws(servers_directory / "aws")
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

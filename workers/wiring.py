@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import httpx
 from botocore.config import Config
+from kubernetes import client
 from psycopg_pool import ConnectionPool
 
 from activities.autoscalers import Autoscalers
@@ -75,7 +76,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Autoscalers(cluster),
             ClusterNodes(cluster),
             NodeGroups(_eks(settings)),
-            _helm(settings),
+            _helm(settings, cluster),
             Ci(_ci(settings, pool, http)),
             Smoke(http, cluster),
             ReleaseWatch(http, settings.prometheus.url),
@@ -99,15 +100,16 @@ def activities_of(system: object) -> list[Activity]:
 def _eks(settings: Settings) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
-    region, endpoint = settings.aws.region, settings.aws.endpoint_url
     # Without a region it can't be made; a service without GPUs needs none.
-    return boto3.client("eks", region_name=region or "us-east-1", endpoint_url=endpoint, config=config)
+    region = settings.aws.region or boto3.session.Session().region_name or "us-east-1"
+    return boto3.client("eks", region_name=region, endpoint_url=settings.aws.endpoint_url, config=config)
 
 
-def _helm(settings: Settings) -> Helm:
+def _helm(settings: Settings, cluster: client.ApiClient) -> Helm:
     kubeconfig = settings.kubernetes.kubeconfig
     return Helm(
         settings.helm.program,
+        cluster,
         kubeconfig=kubeconfig and settings.path(kubeconfig),
         context=settings.kubernetes.context,
         directory=settings.directory,

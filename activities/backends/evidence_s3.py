@@ -1,22 +1,19 @@
 """Evidence in an S3 bucket; what is known of an object is in its metadata, so both come to be at once."""
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import IO
 from urllib.parse import quote, unquote
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import ClientError
 
-from activities.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
+from activities import aws
 from activities.evidence import Kept
 
 _SYSTEM = "S3"
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
-_SLOW_DOWN = {"SlowDown", "RequestLimitExceeded", "TooManyRequests"}
 
 
 class S3Store:
@@ -25,7 +22,7 @@ class S3Store:
     Needs s3:PutObject, s3:GetObject and, to tell what is missing from what is denied, s3:ListBucket.
 
     Raises from every method: `NotFound` (no such bucket), `Refused` (denied), `Misconfigured` (no credentials),
-    `RateLimited`, `Unavailable`.
+    `RateLimited`, `Conflict`, `Unavailable`.
     """
 
     def __init__(
@@ -50,12 +47,12 @@ class S3Store:
 
     def find(self, key: str) -> Kept | None:
         """Find an object by its metadata."""
-        with _failures():
+        with aws.failures(_SYSTEM):
             try:
                 head = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + key)
             except ClientError as error:
                 # A missing bucket says the same here; writing will tell them apart.
-                if _status(error) == HTTPStatus.NOT_FOUND:
+                if aws.status(error) == HTTPStatus.NOT_FOUND:
                     return None
                 raise
         known = head["Metadata"]
@@ -69,7 +66,7 @@ class S3Store:
 
     def create(self, key: str, content: IO[bytes], kept: Kept, content_type: str) -> bool:
         """Write an object that isn't there yet; S3 checks its SHA-256 on arrival."""
-        with _failures():
+        with aws.failures(_SYSTEM):
             try:
                 self._s3.put_object(
                     Bucket=self._bucket,
@@ -81,34 +78,7 @@ class S3Store:
                     IfNoneMatch="*",
                 )
             except ClientError as error:
-                if _code(error) in _TAKEN:
+                if aws.code(error) in _TAKEN:
                     return False
                 raise
         return True
-
-
-def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "")
-
-
-def _status(error: ClientError) -> int:
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        message = f"{_SYSTEM} answered {_status(error)} {_code(error)}"
-        if _code(error) in _SLOW_DOWN or _status(error) == HTTPStatus.TOO_MANY_REQUESTS:
-            raise RateLimited(message) from None
-        if _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(message) from None
-        if _status(error) == HTTPStatus.NOT_FOUND:
-            raise NotFound(message) from None
-        raise Refused(message) from None
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise Misconfigured(f"{_SYSTEM}: no credentials ({type(error).__name__})") from None
-    except BotoCoreError as error:
-        unavailable(_SYSTEM, error)

@@ -4,6 +4,7 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
+from activities.backends.ledger import Ledger
 from activities.ci import CiRequest, CiStatus
 
 
@@ -11,8 +12,23 @@ class RecordsCi:
     """The table `ci_results`; the newest result of a version counts."""
 
     def __init__(self, pool: ConnectionPool[Any]) -> None:
-        self._pool = pool
+        self._ledger = Ledger(pool)
 
     def status(self, request: CiRequest) -> CiStatus:
-        """Give the newest result of the version."""
-        raise NotImplementedError
+        """Give the newest result of the version.
+
+        Raises:
+            Unavailable, Misconfigured: as `Ledger` does.
+
+        """
+        with self._ledger.read() as rows:
+            newest = rows.execute(
+                """
+                SELECT verdict, detail, url FROM runbooks.ci_results
+                WHERE service = %s AND version = %s
+                ORDER BY at DESC, id DESC
+                LIMIT 1
+                """,
+                (request.service, request.version),
+            ).fetchone()
+        return CiStatus.model_validate(newest) if newest else CiStatus(verdict="unknown", detail="no result reported")

@@ -34,6 +34,18 @@ def create(rows: Rows, request: "CreateIncident") -> Change:
     return Change(target=target, after=after, applied=False, note=f"opened already by {known['workflow_id']}")
 
 
+def not_over(rows: Rows, service: str, severities: list[str]) -> list[dict[str, Any]]:
+    """Read the incidents of a service that are neither closed nor cancelled, oldest first."""
+    return rows.execute(
+        """
+        SELECT incident_id, severity, title, status, opened_at FROM runbooks.incidents
+        WHERE service = %s AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
+        ORDER BY opened_at, incident_id
+        """,
+        (service, severities),
+    ).fetchall()
+
+
 def note(rows: Rows, request: "NoteIncident") -> Change:
     """Add a note."""
     _locked(rows, request.incident_id, request.effect)

@@ -1,5 +1,7 @@
-"""What the sandbox's cluster holds and how its pods behave, as plain Kubernetes files beside this one."""
+"""What the sandbox's cluster holds and how its pods behave, as plain Kubernetes files and a Helm chart beside this."""
 
+import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,16 @@ from typing import Any
 import httpx
 import yaml
 
-from sandbox import kubernetes_api
+from sandbox import binaries, kubernetes_api
 from sandbox.probes import wait_until
 
 _HERE = Path(__file__).parent
 
+CHART = _HERE / "chart" / "tensafe"
+RELEASE = "tensafe"
+VERSION = "v1.2.3"
 SERVICE = "tensafe-server"
-GOOD_IMAGE = "registry.example/tensafe-server:v1.2.3"
+GOOD_IMAGE = f"registry.example/tensafe-server:{VERSION}"
 BAD_IMAGE = "registry.example/tensafe-server:v1.2.4"
 BAD_IMAGES = (r":v1[.]2[.]4$", r"-bad$")
 """Patterns of images whose pods crash-loop."""
@@ -47,27 +52,52 @@ def apply_nodes(kubeconfig: Path, *, keda_definition: Path) -> None:
 def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 30.0) -> None:
     """Create a namespace with the service of the runbook in it, and wait until all its pods are ready.
 
+    Its Deployment is the first revision of the Helm release `tensafe`.
+
     Raises:
         TimeoutError: they were not in time.
+        subprocess.CalledProcessError: Helm failed; it has said why.
 
     """
-    documents = [
-        document
-        for name in ("tensafe.yaml", "keda.yaml")
-        for document in kubernetes_api.documents((_HERE / name).read_text(encoding="utf-8"))
-    ]
-    for document in documents:
-        place = "name" if document["kind"] == "Namespace" else "namespace"
-        document["metadata"][place] = namespace
-    deployment = next(document for document in documents if document["kind"] == "Deployment")
+    namespaces, others = _service(namespace)
+    replicas = next(d["spec"]["minReplicas"] for d in others if d["kind"] == "HorizontalPodAutoscaler")
     with kubernetes_api.connect(kubeconfig) as api:
-        kubernetes_api.apply(api, documents)
+        kubernetes_api.apply(api, namespaces)
+        helm(kubeconfig, namespace, "upgrade", "--install", RELEASE, str(CHART), "--set-string", f"image.tag={VERSION}")
+        kubernetes_api.apply(api, others)
+        deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE}"
+        # As the autoscaler would: the chart leaves the number to it.
+        merge = {"Content-Type": "application/merge-patch+json"}
+        scale = {"spec": {"replicas": replicas}}
+        api.patch(f"{deployment}/scale", json=scale, headers=merge).raise_for_status()
+        wait_until(lambda: api.get(deployment).json().get("status", {}).get("readyReplicas") == replicas, timeout)
 
-        def all_ready() -> bool:
-            status = api.get(kubernetes_api.path_of(deployment)).json().get("status", {})
-            return bool(status.get("readyReplicas") == deployment["spec"]["replicas"])
 
-        wait_until(all_ready, timeout)
+def _service(namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give the namespace, and what is in it besides the Helm release."""
+    namespaces, others = [], []
+    for name in ("tensafe.yaml", "keda.yaml"):
+        for document in kubernetes_api.documents((_HERE / name).read_text(encoding="utf-8")):
+            if document["kind"] == "Namespace":
+                document["metadata"]["name"] = namespace
+                namespaces.append(document)
+            else:
+                document["metadata"]["namespace"] = namespace
+                others.append(document)
+    return namespaces, others
+
+
+def helm(kubeconfig: Path, namespace: str, *arguments: str) -> str:
+    """Run Helm as an engineer would; gives what it printed.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; it has said why.
+
+    """
+    # Releases are kept where Helm keeps them by default, whatever this machine's user has set.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))}
+    command = [str(binaries.find("helm")), f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
 
 def alert_rules() -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from sandbox.service.pod_logs import PodLogs
 from sandbox.service.state import ServiceState
 from sandbox.service.traffic import Traffic
 
+_FULL_PERCENT = 100
+
 
 def application(state: ServiceState, traffic: Traffic, parts: AutoscalerStatus, logs: PodLogs) -> Starlette:
     """Put the endpoints together."""
@@ -38,6 +40,14 @@ def application(state: ServiceState, traffic: Traffic, parts: AutoscalerStatus, 
         parts.update(state.now)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    def gpu(request: Request) -> Response:
+        """Change how busy the GPUs are, in percent."""
+        percent = float(request.path_params["percent"])
+        if not 0 <= percent <= _FULL_PERCENT:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        traffic.gpu_utilisation = percent / _FULL_PERCENT
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.on_change(parts.update)
@@ -53,6 +63,7 @@ def application(state: ServiceState, traffic: Traffic, parts: AutoscalerStatus, 
             Route("/health", health),
             Route("/metrics", metrics),
             Route("/load/{requests_per_second:float}", load, methods=["PUT"]),
+            Route("/gpu/{percent:float}", gpu, methods=["PUT"]),
         ],
         lifespan=lifespan,
     )

@@ -77,6 +77,9 @@ class PodLogs:
             "ERROR shutting down, exit code 1",
             stream="stderr",
         )
+        if self._restarts[pod.name] == 0:
+            # Until it crashes again, the run before is the one in the log: whoever asks for it must find one.
+            shutil.copyfile(self._file(pod), self._file(pod, "previous.log"))
 
     def _run(self) -> None:
         while not self._stop.wait(_REQUESTS_EVERY_SECONDS):

@@ -22,6 +22,7 @@ class Traffic:
 
     def __init__(self, service: str, now: Callable[[], Snapshot], requests_per_second: float) -> None:
         self.requests_per_second = requests_per_second
+        self.gpu_utilisation = 0.4
         self._now = now
         self._carried = {"200": 0.0, "503": 0.0}
         self._stop = threading.Event()
@@ -31,6 +32,7 @@ class Traffic:
         self._ready = self._gauge("service_ready_replicas", "Pods that take requests.").labels(service)
         self._desired = self._gauge("service_desired_replicas", "Pods that there should be.").labels(service)
         self._saturation = self._gauge("service_saturation", "Load as a share of capacity, 0 to 1.").labels(service)
+        self._gpu = self._gauge("service_gpu_utilisation", "Use of its GPUs, 0 to 1.").labels(service)
         self._info = Gauge("service_info", "Version that serves.", (*label, "version"), registry=self._registry)
         self._requests = Counter("http_requests_total", "Requests.", (*label, "code"), registry=self._registry)
         self._latency = Histogram(
@@ -67,6 +69,7 @@ class Traffic:
         self._ready.set(snapshot.ready)
         self._desired.set(snapshot.desired or 0)
         self._saturation.set(min(1.0, self.utilisation(snapshot.ready)))
+        self._gpu.set(self.gpu_utilisation)
         self._info.clear()
         if snapshot.version is not None:
             self._info.labels(self._service, snapshot.version).set(1)

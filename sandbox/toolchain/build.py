@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox.processes import die_with_parent, tail
+from activities.children import die_with_parent
+from sandbox.processes import tail
 from sandbox.toolchain.errors import ToolchainError
 from sandbox.toolchain.modules import Module
 from sandbox.toolchain.progress import Bar

@@ -20,7 +20,9 @@ class Module:
     ldflags: str = ""
     tags: str = ""
     fits: dict[str, str] = field(default_factory=dict)
-    """Program → pattern of the `--version` line that a copy from elsewhere must show."""
+    """Program → pattern of the version that a copy from elsewhere must show."""
+    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Program → the arguments that make it show its version, where that isn't `--version`."""
 
     @property
     def directory(self) -> Path:
@@ -81,6 +83,7 @@ KUBERNETES = Module(
         "etcd": r"etcd Version: 3\.[5-9]\.",
         "kwok": r"v0\.(?:[7-9]|\d\d)\.",
     },
+    asked={"kubectl": ("version", "--client")},
 )
 PROMETHEUS = Module(
     name="prometheus",
@@ -93,7 +96,16 @@ ALERTMANAGER = Module(
     programs={"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
     fits={"alertmanager": r"version 0\.(?:2[4-9]|[3-9]\d)\."},
 )
-MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER)
+HELM = Module(
+    name="helm",
+    programs={"helm": "helm.sh/helm/v3/cmd/helm"},
+    # Without it Helm calls itself v3.21.
+    ldflags="-X helm.sh/helm/v3/internal/version.version={helm}",
+    # Helm 4 waits, and tells of it, in other ways than the activities know.
+    fits={"helm": r"v3\.(?:1[7-9]|[2-9]\d)\."},
+    asked={"helm": ("version", "--short")},
+)
+MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM)
 
 
 def module_of(program: str) -> Module:

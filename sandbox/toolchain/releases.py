@@ -1,7 +1,7 @@
 """Which published file holds a program, and where its publisher says its checksum.
 
-The bases can be set by `RUNBOOKS_KUBERNETES_RELEASES`, `RUNBOOKS_GITHUB` and `RUNBOOKS_GITHUB_API`, for a mirror
-inside a company.
+The bases can be set by `RUNBOOKS_KUBERNETES_RELEASES`, `RUNBOOKS_HELM_RELEASES`, `RUNBOOKS_GITHUB` and
+`RUNBOOKS_GITHUB_API`, for a mirror inside a company.
 """
 
 import os
@@ -19,6 +19,11 @@ def system() -> str:
 def kubernetes_base() -> str:
     """Where Kubernetes publishes."""
     return os.environ.get("RUNBOOKS_KUBERNETES_RELEASES", "https://dl.k8s.io/release")
+
+
+def helm_base() -> str:
+    """Where Helm publishes."""
+    return os.environ.get("RUNBOOKS_HELM_RELEASES", "https://get.helm.sh")
 
 
 def github_base() -> str:
@@ -54,6 +59,9 @@ def release(program: str, version: str) -> Release | None:
     if program.startswith("kube"):
         url = f"{kubernetes_base()}/{version}/bin/{system().replace('-', '/')}/{program}"
         return Release(url, f"{url}.sha256")
+    if program == "helm":
+        url = f"{helm_base()}/helm-{version}-{system()}.tar.gz"
+        return Release(url, f"{url}.sha256sum", f"{system()}/helm")
     if program == "etcd":
         name, kind = f"etcd-{version}-{system()}", "tar.gz" if system().startswith("linux") else "zip"
         base = f"{github_base()}/etcd-io/etcd/releases/download/{version}"

@@ -15,11 +15,12 @@ from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
 from activities.deployments import Deployments
+from activities.effect_notes import EFFECTS
 from activities.effects import is_effect
 from activities.errors import Conflict, NotFound, Refused, Unavailable
 from activities.kubernetes import AwaitRollout, Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
 from activities.kubernetes_api import connect
-from activities.rollouts import EFFECTS, RESTARTED_AT
+from activities.rollouts import RESTARTED_AT
 from sandbox import manifests
 from tests.activities.on_cluster import BAD, GOOD, OnCluster, an_effect, eventually
 
@@ -37,10 +38,15 @@ def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
     return OnCluster(kube, kubeconfig, tensafe)
 
 
+def _numbered(server: OnCluster, revision: int) -> bool:
+    return server.annotations["deployment.kubernetes.io/revision"] == str(revision)
+
+
 @pytest.fixture
 def broken(server: OnCluster) -> OnCluster:
     """Revision 2 is the bad release."""
     server.release(BAD)
+    eventually(partial(_numbered, server, 2))
     return server
 
 
@@ -70,10 +76,6 @@ def test_undo(kubernetes: Kubernetes, broken: OnCluster):
     assert broken.annotations["deployment.kubernetes.io/revision"] == "3"
 
 
-def _numbered(server: OnCluster, revision: int) -> bool:
-    return server.annotations["deployment.kubernetes.io/revision"] == str(revision)
-
-
 def test_undo_leaves_what_kubectl_would(
     kubernetes: Kubernetes, broken: OnCluster, kubeconfig: Path, kube: httpx.Client
 ):
@@ -88,10 +90,12 @@ def test_undo_leaves_what_kubectl_would(
         other.kubectl("rollout", "undo", f"deployment/{other.name}", "--to-revision=1")
         for one in (broken, other):
             eventually(partial(_numbered, one, 4))
-        ours = broken.annotations
+        ours, theirs = broken.annotations, other.annotations
         assert "runbooks.dev/effects" in ours
         del ours[EFFECTS]
-        assert ours == other.annotations
+        for annotations in (ours, theirs):
+            del annotations["meta.helm.sh/release-namespace"]
+        assert ours == theirs
         assert broken.spec["template"] == other.spec["template"]
         assert set(broken.revisions) == set(other.revisions) == {2, 3, 4}
     finally:
@@ -302,6 +306,10 @@ def _scale(server: OnCluster, replicas: int, **options: Any) -> ScaleDeployment:
     return ScaleDeployment(**server.target, replicas=replicas, effect=an_effect(**options))
 
 
+def _at_least(server: OnCluster, replicas: int) -> ScaleDeployment:
+    return ScaleDeployment(**server.target, replicas=replicas, at_least=True, effect=an_effect())
+
+
 def test_scale(kubernetes: Kubernetes, server: OnCluster):
     change = kubernetes.scale(_scale(server, 5))
     assert str(change) == "deployment/tensafe-server: 3 replicas → 5 replicas"
@@ -323,6 +331,36 @@ def test_scale_again_leaves_what_somebody_else_has_set_since(kubernetes: Kuberne
 def test_scale_to_what_it_is(kubernetes: Kubernetes, server: OnCluster):
     change = kubernetes.scale(_scale(server, 3))
     assert (change.applied, change.after) == (False, "already 3 replicas")
+
+
+def test_scale_to_at_least_what_it_has_not(kubernetes: Kubernetes, server: OnCluster):
+    request = _at_least(server, 5)
+    assert str(kubernetes.scale(request)) == "deployment/tensafe-server: 3 replicas → 5 replicas"
+    server.patch({"spec": {"replicas": 4}})
+    again = kubernetes.scale(request)
+    assert (again.applied, again.before, again.after) == (False, "3 replicas", "5 replicas")
+    assert server.spec["replicas"] == 4
+
+
+@pytest.mark.parametrize(("replicas", "after"), [(3, "already 3 replicas"), (2, "already more than 2 replicas")])
+def test_scale_to_at_least_what_it_has(kubernetes: Kubernetes, server: OnCluster, replicas: int, after: str):
+    before = server.raw
+    change = kubernetes.scale(_at_least(server, replicas))
+    assert (change.applied, change.before, change.after) == (False, "3 replicas", after)
+    assert server.raw["metadata"]["generation"] == before["metadata"]["generation"]
+    assert EFFECTS not in server.annotations
+
+
+def test_scaled_by_the_autoscaler_in_between_none_is_taken_away(
+    kubernetes: Kubernetes, server: OnCluster, between: Any
+):
+    between(lambda: server.patch({"spec": {"replicas": 9}}))
+    request = _at_least(server, 5)
+    with pytest.raises(Conflict) as caught:
+        kubernetes.scale(request)
+    assert not caught.value.non_retryable
+    assert kubernetes.scale(request).after == "already more than 5 replicas"
+    assert server.spec["replicas"] == 9
 
 
 def test_planned_scale_changes_nothing(kubernetes: Kubernetes, server: OnCluster):

@@ -24,6 +24,8 @@ class Receiver:
 
     port: int = 0
     up: int = 1
+    saturation: float = 0.5
+    gpu: float = 0.4
     posts: list[dict[str, Any]] = field(default_factory=list)
     authorization: str = ""
 
@@ -37,7 +39,8 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(f'service_up{{service="tensafe-server"}} {state.up}\n'.encode())
+            for name, value in (("up", state.up), ("saturation", state.saturation), ("gpu_utilisation", state.gpu)):
+                self.wfile.write(f'service_{name}{{service="tensafe-server"}} {value}\n'.encode())
 
         def do_POST(self) -> None:
             state.authorization = self.headers["Authorization"]
@@ -89,3 +92,20 @@ def test_an_alert_fires_and_resolves(
     wait_until(lambda: receiver.posts[-1]["status"] == "resolved", 15)
     assert receiver.posts[-1]["groupKey"] == receiver.posts[0]["groupKey"]
     assert receiver.posts[-1]["alerts"][0]["fingerprint"] == alert["fingerprint"]
+
+
+def test_saturation_fires_while_the_service_is_up(
+    receiver: Receiver, tmp_path: Path, start_prometheus: Callable[..., Prometheus]
+) -> None:
+    prometheus = start_prometheus(
+        targets={"tensafe-server": f"127.0.0.1:{receiver.port}"}, rules=manifests.alert_rules()
+    )
+
+    def firing() -> dict[str, str]:
+        alerts = httpx.get(f"{prometheus.url}/api/v1/alerts").json()["data"]["alerts"]
+        return {a["labels"]["alertname"]: a["labels"]["severity"] for a in alerts if a["state"] == "firing"}
+
+    receiver.saturation, receiver.gpu = 1, 0.9
+    wait_until(lambda: firing() == {"TensafeServerSaturated": "P2", "TensafeGpuSaturated": "P3"}, 20)
+    receiver.up = 0
+    wait_until(lambda: firing() == {"TensafeServerDown": "P1", "TensafeGpuSaturated": "P3"}, 15)

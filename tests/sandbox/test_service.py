@@ -57,6 +57,9 @@ def test_health_follows_a_bad_release_and_its_undo(service: str, tensafe: str, k
     log = kube.get(f"/api/v1/namespaces/{tensafe}/pods/{crashed}/log").text
     assert "starting tensafe-server v1.2.4" in log
     assert "RuntimeError: database schema 41" in log
+    before = kube.get(f"/api/v1/namespaces/{tensafe}/pods/{crashed}/log", params={"previous": "true"})
+    assert before.is_success, "there is a run before since the first crash"
+    assert "RuntimeError: database schema 41" in before.text
     roll_out(kube, tensafe, manifests.GOOD_IMAGE)
     wait_until(lambda: health(service) == (200, "healthy"), 10)
     assert metric(service, 'service_info{service="tensafe-server",version="v1.2.3"}') == 1
@@ -77,6 +80,14 @@ def test_more_requests_saturate_it_and_more_pods_relieve_it(service: str, tensaf
     wait_until(lambda: kube.get(path).json()["status"].get("desiredReplicas") == 11, 5)
     kube.patch(deployment_path(tensafe), json={"spec": {"replicas": 10}}, headers=MERGE).raise_for_status()
     wait_until(lambda: metric(service, "service_saturation") == pytest.approx(0.75), 10)
+
+
+def test_its_gpus_are_as_busy_as_one_says(service: str) -> None:
+    assert metric(service, 'service_gpu_utilisation{service="tensafe-server"}') == 0.4
+    httpx.put(f"{service}/gpu/92.5").raise_for_status()
+    assert metric(service, "service_gpu_utilisation") == 0.925
+    assert httpx.put(f"{service}/gpu/101").status_code == 400
+    assert metric(service, "service_gpu_utilisation") == 0.925
 
 
 def test_it_outlives_an_absent_deployment(service: str, tensafe: str, kube: httpx.Client) -> None:

@@ -22,7 +22,7 @@ from sandbox.toolchain import modules
 from sandbox.toolchain.build import build, go
 from sandbox.toolchain.download import download, reachable
 from sandbox.toolchain.errors import ChecksumMismatch, NotPublished, ToolchainError
-from sandbox.toolchain.modules import ALERTMANAGER, KUBERNETES, MODULES, PROMETHEUS, Module
+from sandbox.toolchain.modules import ALERTMANAGER, HELM, KUBERNETES, MODULES, PROMETHEUS, Module
 from sandbox.toolchain.releases import release, system
 
 PROGRAM = b"#!/bin/sh\necho 'alertmanager, version 0.31.1 (from a release)'\n"
@@ -42,6 +42,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("RUNBOOKS_KUBERNETES_RELEASES", base)
+    monkeypatch.setenv("RUNBOOKS_HELM_RELEASES", base)
     monkeypatch.setenv("RUNBOOKS_GITHUB", base)
     monkeypatch.setenv("RUNBOOKS_GITHUB_API", f"{base}/api")
     yield folder
@@ -76,7 +77,7 @@ def _publish_archive(folder: Path, program: str, content: bytes, *, checksum: st
     assert published is not None
     assert published.member is not None
     path = folder / published.url.split("/", 3)[3]
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as archive:
         entry = tarfile.TarInfo(published.member)
         entry.size = len(content)
@@ -91,6 +92,8 @@ def test_releases_are_named_as_their_publishers_do() -> None:
     etcd = release("etcd", "v3.6.8")
     prometheus = release("prometheus", "v0.316.0")
     kwok = release("kwok", "v0.8.0")
+    helm = release("helm", "v3.21.4")
+    assert helm is not None
     assert kube is not None
     assert etcd is not None
     assert prometheus is not None
@@ -100,6 +103,8 @@ def test_releases_are_named_as_their_publishers_do() -> None:
     assert etcd.url.endswith(f"/etcd-io/etcd/releases/download/v3.6.8/{etcd.file}")
     assert prometheus.url.endswith(f"/v3.16.0/prometheus-3.16.0.{here}.tar.gz")
     assert kwok.url.endswith(f"/v0.8.0/kwok-{here}")
+    assert helm.url.endswith(f"/helm-v3.21.4-{here}.tar.gz")
+    assert helm.member == f"{here}/helm"
 
 
 def test_a_verified_download_is_used(releases: Path, empty_cache: Path) -> None:
@@ -112,6 +117,14 @@ def test_a_verified_download_is_used(releases: Path, empty_cache: Path) -> None:
     answer = subprocess.run([found.path], capture_output=True, text=True, check=True, env={"PATH": "/bin"})
     assert "from a release" in answer.stdout
     assert binaries.find("alertmanager") == found.path
+
+
+def test_helm_is_downloaded_beside_its_checksum(releases: Path, empty_cache: Path) -> None:
+    _publish_archive(releases, "helm", PROGRAM)
+    told: list[str] = []
+    (found,) = binaries.ensure([HELM], told.append)
+    assert told == ["downloaded helm, checksum verified"]
+    assert found.path.read_bytes() == PROGRAM
 
 
 def test_a_wrong_checksum_is_refused(releases: Path, empty_cache: Path) -> None:
@@ -170,6 +183,36 @@ def test_path_counts_only_where_the_version_fits(
     else:
         with pytest.raises(ToolchainError):
             binaries.find("alertmanager")
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "line", "taken"),
+    [
+        ("helm", "version --short", "v3.19.0+g3d8990f", True),
+        ("helm", "version --short", "v4.0.1+g12500dd", False),
+        ("helm", "version --short", "v3.8.2+g6e3701e", False),
+        ("kubectl", "version --client", "Client Version: v1.36.1", True),
+    ],
+)
+def test_each_program_is_asked_for_its_version_in_its_own_way(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    *, program: str, arguments: str, line: str, taken: bool,
+) -> None:  # fmt: skip
+    folder = tmp_path / "path"
+    folder.mkdir()
+    (folder / program).write_text(f'#!/bin/sh\n[ "$*" = "{arguments}" ] && echo "{line}"\n')
+    (folder / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    if taken:
+        assert binaries.find(program) == folder / program
+    else:
+        with pytest.raises(ToolchainError):
+            binaries.find(program)
+
+
+def test_the_built_helm_says_its_version() -> None:
+    answer = subprocess.run([binaries.find("helm"), "version", "--short"], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip().startswith("v3.")
 
 
 @pytest.fixture

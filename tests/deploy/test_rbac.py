@@ -1,0 +1,157 @@
+"""deploy/kubernetes/rbac.yaml on an API server that enforces it: the workers' account can do its work, and no more."""
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes import client
+from temporalio.testing import ActivityEnvironment
+
+from activities.autoscalers import Autoscalers, HoldAutoscaler, Kind, ReleaseAutoscaler, RenewHold
+from activities.kubernetes import (
+    AutoscalingRequest,
+    AwaitRollout,
+    EventsRequest,
+    Kubernetes,
+    PodsRequest,
+    RestartRollout,
+    ScaleDeployment,
+    UndoRollout,
+    Workload,
+)
+from activities.kubernetes_api import connect
+from sandbox import binaries, manifests
+from sandbox.cluster import Cluster
+from sandbox.toolchain import keda
+from tests.activities.on_cluster import an_effect
+
+RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes" / "rbac.yaml"
+NAMESPACE = "tensafe"
+SERVER = {"namespace": NAMESPACE, "deployment": "tensafe-server"}
+UNTIL = datetime.now(UTC) + timedelta(minutes=30)
+
+
+class Guarded(Cluster):
+    """A cluster that asks who may do what."""
+
+    def _api_server(self) -> tuple[str, ...]:
+        return tuple(flag.replace("=AlwaysAllow", "=RBAC") for flag in super()._api_server())
+
+
+def _kubectl(kubeconfig: Path, *arguments: str) -> str:
+    command = [str(binaries.find("kubectl")), f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of the workers' account, made as docs/deployment.md says."""
+    server = Guarded(tmp_path_factory.mktemp("guarded"))
+    server.start()
+    try:
+        server.wait_ready()
+        manifests.apply_nodes(server.kubeconfig, keda_definition=keda.definition())
+        manifests.apply_service(server.kubeconfig, NAMESPACE)
+        _kubectl(server.kubeconfig, "apply", f"--filename={RBAC}")
+        config = yaml.safe_load(server.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": _kubectl(server.kubeconfig, "create", "token", "runbooks-worker")}
+        kubeconfig = server.directory / "worker.yaml"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        yield kubeconfig
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def api(worker: Path) -> Iterator[client.ApiClient]:
+    with connect(worker) as api:
+        yield api
+
+
+def test_the_reads_of_a_diagnosis(api: client.ApiClient):
+    kubernetes = Kubernetes(api)
+    assert len(kubernetes.pods(PodsRequest(namespace=NAMESPACE, selector="app=tensafe")).items) == 3
+    assert kubernetes.events(EventsRequest(namespace=NAMESPACE)).items
+    assert kubernetes.deployment(Workload(**SERVER)).revisions
+    scalers = AutoscalingRequest(namespace=NAMESPACE, hpa="tensafe-server", scaled_object="tensafe-scaledobject")
+    state = kubernetes.autoscaling(scalers)
+    assert (state.hpa_max, state.scaled_object_paused) == (20, False)
+
+
+def test_the_changes_of_a_deployment(api: client.ApiClient):
+    kubernetes = Kubernetes(api)
+    now = datetime.now(UTC)
+    assert kubernetes.scale(ScaleDeployment(**SERVER, replicas=4, effect=an_effect())).applied
+    assert kubernetes.restart_rollout(RestartRollout(**SERVER, restarted_at=now, effect=an_effect())).applied
+    wait = AwaitRollout(**SERVER, timeout=timedelta(seconds=20))
+    assert ActivityEnvironment().run(kubernetes.await_rollout, wait).complete
+    assert kubernetes.undo_rollout(UndoRollout(**SERVER, to_revision=1, effect=an_effect())).applied
+    assert ActivityEnvironment().run(kubernetes.await_rollout, wait).complete
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("ScaledObject", "tensafe-scaledobject"), ("HorizontalPodAutoscaler", "tensafe-server")]
+)
+def test_a_hold_of_an_autoscaler(api: client.ApiClient, kind: Kind, name: str):
+    autoscalers = Autoscalers(api)
+    where = {"namespace": NAMESPACE, "lease": "lease"}
+    named = {"scaled_object" if kind == "ScaledObject" else "hpa": name}
+    assert autoscalers.hold(HoldAutoscaler(**where, **named, until=UNTIL, floor=5, effect=an_effect())).applied
+    this = {**where, "kind": kind, "name": name}
+    assert autoscalers.renew(RenewHold(**this, until=UNTIL + timedelta(minutes=5), effect=an_effect())).applied
+    assert autoscalers.release(ReleaseAutoscaler(**this, effect=an_effect())).resumed
+
+
+def test_a_release_by_helm_and_the_way_back(worker: Path):
+    wait = ("--wait", "--timeout=30s")
+    release = (manifests.RELEASE, str(manifests.CHART), "--set-string=image.tag=v1.2.5")
+    manifests.helm(worker, NAMESPACE, "upgrade", *release, "--dry-run=server")
+    manifests.helm(worker, NAMESPACE, "upgrade", *release, *wait)
+    manifests.helm(worker, NAMESPACE, "rollback", manifests.RELEASE, "1", *wait)
+    assert "Rollback to 1" in manifests.helm(worker, NAMESPACE, "history", manifests.RELEASE)
+
+
+def _may(worker: Path, verb: str, resource: str, namespace: str) -> bool:
+    # `pods/log` would be a pod of that name.
+    kind, _, part = resource.partition("/")
+    command = ["auth", "can-i", verb, kind, f"--subresource={part}", f"--namespace={namespace}"]
+    kubectl = [str(binaries.find("kubectl")), f"--kubeconfig={worker}", *command]
+    answer = subprocess.run(kubectl, check=False, capture_output=True, text=True).stdout.strip()
+    assert answer in {"yes", "no"}
+    return answer == "yes"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [("list", "nodes"), ("get", "pods/log"), ("list", "deployments"), ("list", "statefulsets"), ("list", "daemonsets")]
+    + [(verb, "jobs") for verb in ("create", "get", "delete")]
+    + [(verb, "secrets") for verb in ("get", "list", "create", "update", "delete")],
+)
+def test_it_may(worker: Path, verb: str, resource: str):
+    assert _may(worker, verb, resource, NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "namespace"),
+    [
+        ("get", "secrets", "default"),
+        ("patch", "deployments", "default"),
+        ("list", "pods", "kube-system"),
+        ("create", "pods", NAMESPACE),
+        ("create", "pods/exec", NAMESPACE),
+        ("delete", "pods", NAMESPACE),
+        ("delete", "scaledobjects", NAMESPACE),
+        ("delete", "horizontalpodautoscalers", NAMESPACE),
+        ("create", "serviceaccounts/token", NAMESPACE),
+        ("patch", "roles.rbac.authorization.k8s.io", NAMESPACE),
+        ("patch", "nodes", NAMESPACE),
+        ("delete", "nodes", NAMESPACE),
+        ("delete", "namespaces", NAMESPACE),
+        ("impersonate", "users", NAMESPACE),
+    ],
+)
+def test_it_may_not(worker: Path, verb: str, resource: str, namespace: str):
+    assert not _may(worker, verb, resource, namespace)
