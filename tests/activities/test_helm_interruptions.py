@@ -51,6 +51,17 @@ def _helms(released: OnHelm) -> list[psutil.Process]:
     return found
 
 
+@contextmanager
+def _attempt_fails(released: OnHelm, request: UpgradeRelease, says: str) -> Iterator[None]:
+    """In the middle of an upgrade; what is done there makes its attempt fail."""
+    with released.held():
+        attempt = Background(lambda: released.run(released.helm.upgrade, request))
+        released.wait_pending()
+        yield
+        with pytest.raises(Unavailable, match=says):
+            attempt.end()
+
+
 # -- crashes ------------------------------------------------------------------------------------------------
 
 
@@ -119,12 +130,8 @@ def test_two_attempts_at_once_leave_one_release(released: OnHelm):
 @pytest.mark.parametrize("over", ["worker_shutdown", "timed_out"])
 def test_the_end_of_an_attempt_is_a_crash_to_helm(released: OnHelm, over: str):
     asked = released.upgrade(NEW)
-    with released.held():
-        attempt = Background(lambda: released.run(released.helm.upgrade, asked))
-        released.wait_pending()
+    with _attempt_fails(released, asked, "another one goes on"):
         released.cancel(**{over: True})
-        with pytest.raises(Unavailable, match="another one goes on"):
-            attempt.end()
     assert released.history[-1] == (2, "pending-upgrade")
     assert released.run(released.helm.upgrade, asked, attempt=2).deployed
     assert released.history == [(1, "superseded"), (2, "deployed")]
@@ -133,13 +140,9 @@ def test_the_end_of_an_attempt_is_a_crash_to_helm(released: OnHelm, over: str):
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_a_helm_that_somebody_ends_is_run_again(released: OnHelm, end: str):
     asked = released.upgrade(NEW)
-    with released.held():
-        attempt = Background(lambda: released.run(released.helm.upgrade, asked))
-        released.wait_pending()
+    with _attempt_fails(released, asked, "helm was"):
         (helm,) = _helms(released)
         getattr(helm, end)()
-        with pytest.raises(Unavailable):
-            attempt.end()
     change = released.run(released.helm.upgrade, asked, attempt=2)
     assert (change.deployed, change.revision, change.note) == (True, 2, RESUMED)
     assert released.history == [(1, "superseded"), (2, "deployed")]
