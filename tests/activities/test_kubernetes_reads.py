@@ -58,8 +58,9 @@ def test_crashing_pods_are_failing(kubernetes: Kubernetes, server: OnCluster):
 
 def test_pods_without_a_node_are_pending(kubernetes: Kubernetes, server: OnCluster):
     server.patch({"spec": {"template": {"spec": {"nodeSelector": {"gpu": "yes"}}}}})
-    pods = eventually(lambda: (p := kubernetes.pods(_pods(server))) and str(p).endswith("3 pending") and p)
-    assert {pod.reason for pod in pods.items if not pod.ready} == {"Unschedulable"}
+    # Pending comes first; the scheduler says why a moment later.
+    eventually(lambda: [p.reason for p in kubernetes.pods(_pods(server)).items if not p.ready] == ["Unschedulable"] * 3)
+    assert str(kubernetes.pods(_pods(server))).endswith("3 pending")
 
 
 def test_no_pods_of_a_selector(kubernetes: Kubernetes, server: OnCluster):
