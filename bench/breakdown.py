@@ -1,4 +1,4 @@
-"""Where a run's time goes before its rollback, by the timestamps of its history: medians over rounds."""
+"""Where a run's time goes before its effect, by the timestamps of its history: medians over rounds."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,34 +10,33 @@ from temporalio.client import WorkflowHistory
 Spans = dict[str, float]
 """Consecutive spans of one run by name, in seconds."""
 
-_ROLLBACK = "kubernetes.undo_rollout"
 _NAMES = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: "POST until the run has started",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: "until the run has started",
     EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: "steps after task {} until the next task is due",
     EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED: "task {} waits for the worker",
     EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: "task {} runs",
 }
 
 
-def of(history: WorkflowHistory, posted_at: float, accepted_after: float) -> Spans:
-    """Cut the time from the POST (`time.time`) to the accepted rollback at the workflow tasks between."""
+def of(history: WorkflowHistory, began_at: float, seconds: float, effect: str) -> Spans:
+    """Cut the time from `began_at` (`time.time`) to what is measured at the workflow tasks before the effect."""
     spans: Spans = {}
-    last, end, task = posted_at, posted_at + accepted_after, 0
+    last, end, task = began_at, began_at + seconds, 0
     for event in history.events:
         at = event.event_time.ToNanoseconds() / 1e9
-        if at > end or _is_rollback(event):
+        if at > end or _schedules(event, effect):
             break
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
             task += 1
         if name := _NAMES.get(event.event_type):
             spans[name.format(task)] = at - last
             last = at
-    spans["rollback scheduled until accepted"] = end - last
+    spans[f"{effect} scheduled until its effect is seen"] = end - last
     return spans
 
 
-def _is_rollback(event: Any) -> bool:
-    return bool(event.activity_task_scheduled_event_attributes.activity_type.name == _ROLLBACK)
+def _schedules(event: Any, effect: str) -> bool:
+    return bool(event.activity_task_scheduled_event_attributes.activity_type.name == effect)
 
 
 def lines(runs: Sequence[Spans]) -> list[str]:

@@ -9,11 +9,11 @@ import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -30,10 +30,11 @@ class Result(BaseModel):
     ours: float
     floor: float
     ratio: float
-    unit: Literal["ms"] = "ms"
+    unit: Literal["ms", "MiB"] = "ms"
     ours_p95: float
     floor_p95: float
     n: int
+    remarks: list[str] = Field(default=[], description="What must be known beside the figures.")
 
 
 class Trials(Protocol):
@@ -65,19 +66,30 @@ class Benchmark:
     warmup: int
     open: Callable[[Servers, int], AbstractAsyncContextManager[Trials]]
 
+    async def run(self, servers: Servers, *, rounds: int | None, progress: Progress) -> "list[Outcome]":
+        """Run all rounds."""
+        counted = rounds or self.rounds
+        return [await _measure(self, servers, self.warmup + counted, progress)]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """A result, and what is to be said beside it."""
+    """A result, and where the time went."""
 
     result: Result
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
-async def measure(benchmark: Benchmark, servers: Servers, *, rounds: int | None, progress: Progress) -> Outcome:
-    """Run all rounds of one benchmark."""
-    counted = rounds or benchmark.rounds
-    total = benchmark.warmup + counted
+class Runnable(Protocol):
+    """What `bench/__main__.py` lists: a `Benchmark`, or one that is not made of rounds."""
+
+    @property
+    def key(self) -> str: ...
+
+    async def run(self, servers: Servers, *, rounds: int | None, progress: Progress) -> list[Outcome]: ...
+
+
+async def _measure(benchmark: Benchmark, servers: Servers, total: int, progress: Progress) -> Outcome:
     bar = progress.add_task(benchmark.name, total=total)
     ours: list[float] = []
     floor: list[float] = []
@@ -90,10 +102,11 @@ async def measure(benchmark: Benchmark, servers: Servers, *, rounds: int | None,
             await trials.clean(number)
             progress.advance(bar)
         notes = trials.notes()
-    return Outcome(_result(benchmark.name, ours[benchmark.warmup :], floor[benchmark.warmup :]), notes)
+    return Outcome(result(benchmark.name, ours[benchmark.warmup :], floor[benchmark.warmup :]), notes)
 
 
-def _result(name: str, ours: Sequence[float], floor: Sequence[float]) -> Result:
+def result(name: str, ours: Sequence[float], floor: Sequence[float], *remarks: str) -> Result:
+    """Give the medians of seconds."""
     return Result(
         name=name,
         ours=_ms(statistics.median(ours)),
@@ -102,6 +115,7 @@ def _result(name: str, ours: Sequence[float], floor: Sequence[float]) -> Result:
         ours_p95=_ms(p95(ours)),
         floor_p95=_ms(p95(floor)),
         n=len(ours),
+        remarks=list(remarks),
     )
 
 
@@ -126,7 +140,7 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def show(console: Console, outcomes: Iterable[Outcome], *, breakdown: bool) -> None:
+def show(console: Console, outcomes: Sequence[Outcome], *, breakdown: bool) -> None:
     """Print the table, and beneath it where our time goes."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     table = Table(caption=f"{os.cpu_count()} cores; load over 1, 5, 15 minutes: {load}", caption_justify="left")
@@ -135,12 +149,15 @@ def show(console: Console, outcomes: Iterable[Outcome], *, breakdown: bool) -> N
         table.add_column(column, justify="right")
     notes: list[str] = []
     for outcome in outcomes:
-        result = outcome.result
-        times = (result.ours, result.floor, result.ours_p95, result.floor_p95)
-        median, least, high, least_high = (f"{time:,.1f} {result.unit}" for time in times)
-        table.add_row(result.name, median, least, f"{result.ratio:.2f}", high, least_high, str(result.n))
-        notes += [f"{result.name}: {note}" for note in outcome.notes]
+        shown = outcome.result
+        times = (shown.ours, shown.floor, shown.ours_p95, shown.floor_p95)
+        median, least, high, least_high = (f"{time:,.1f} {shown.unit}" for time in times)
+        table.add_row(shown.name, median, least, f"{shown.ratio:.2f}", high, least_high, str(shown.n))
+        notes += [f"{shown.name}: {note}" for note in outcome.notes]
     console.print(table)
+    for outcome in outcomes:
+        for remark in outcome.result.remarks:
+            console.print(f"{outcome.result.name}: {remark}", markup=False)
     for note in notes if breakdown else ():
         console.print(note, markup=False)
 

@@ -96,10 +96,18 @@ class Production:
     """One settings file, and the processes that read it."""
 
     def __init__(
-        self, servers: Servers, name: str, services: Mapping[str, Service], *, kubeconfig: Path, prometheus_url: str
+        self,
+        servers: Servers,
+        name: str,
+        services: Mapping[str, Service],
+        *,
+        kubeconfig: Path,
+        prometheus_url: str | None = None,
     ) -> None:
         self._servers, self._name = servers, name
         self._port = free_port()
+        self.task_queue = f"bench-{name}"  # workers of other benchmarks live on the same Temporal
+        nowhere = f"http://{LOOPBACK}:{free_port()}"  # for what nobody asks
         self._configuration = Configuration(servers.directory / name)
         self._configuration.write(
             Endpoints(
@@ -107,12 +115,14 @@ class Production:
                 temporal_ui=servers.temporal.ui_url,
                 records_url=servers.records,
                 kubeconfig=kubeconfig,
-                prometheus_url=prometheus_url,
+                prometheus_url=prometheus_url or nowhere,
+                aws_url=nowhere,
                 webhook_port=self._port,
                 health_url="",
             )
         )
         settings: dict[str, Any] = tomllib.loads(self._configuration.file.read_text(encoding="utf-8"))
+        settings["temporal"]["task_queue"] = self.task_queue
         like = settings["services"][SERVICE]
         settings["services"] = {
             service: {**like, "namespace": given.namespace, "health_url": given.health_url}
@@ -120,17 +130,18 @@ class Production:
         }
         self._configuration.file.write_text(tomli_w.dumps(settings), encoding="utf-8")
 
-    def start_webhook(self, **env: str) -> Webhook:
+    def start_webhook(self) -> Webhook:
         """Start the webhook, and connect to it."""
-        process = self._process("webhook", "starters.webhook", env)
+        process = self._process("webhook", "starters.webhook")
         process.wait_ready(probes.http(f"http://{LOOPBACK}:{self._port}/readyz"))
         return Webhook(self._port, self._configuration.bearer_token.read_text(encoding="utf-8"))
 
-    def start_worker(self) -> None:
+    def start_worker(self, module: str = "workers") -> ServerProcess:
         """Start one worker."""
-        worker = self._process("worker", "workers", {})
+        worker = self._process("worker", module)
         worker.wait_ready(probes.log_line(worker.log, "worker started"))
+        return worker
 
-    def _process(self, name: str, module: str, env: Mapping[str, str]) -> ServerProcess:
-        file = {"RUNBOOKS_CONFIG": str(self._configuration.file)}
-        return self._servers.python(f"{self._name}-{name}", module, env={**file, **env})
+    def _process(self, name: str, module: str) -> ServerProcess:
+        env = {"RUNBOOKS_CONFIG": str(self._configuration.file)}
+        return self._servers.python(f"{self._name}-{name}", module, env=env)

@@ -5,11 +5,6 @@ round has two namespaces of its own with a bad release in them, prepared alike; 
 """
 
 import asyncio
-import json
-import os
-import shutil
-import subprocess
-import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -24,12 +19,13 @@ from bench import breakdown
 from bench.harness import Benchmark
 from bench.production import Production, Service, Webhook, alert
 from bench.servers import Servers
-from sandbox import binaries, kubernetes_api, manifests, probes
+from bench.shell import Shell
+from bench.watch import GIVEN_UP_AFTER, Watch
+from sandbox import kubernetes_api, manifests, probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.probes import wait_until
 from sandbox.processes import ServerProcess
 
-_GIVEN_UP_AFTER = 30.0
 _QUIET = 0.3
 _SIDES = ("ours", "floor")
 
@@ -67,76 +63,26 @@ class _Cluster:
         self.api.delete(f"/api/v1/namespaces/{namespace}").raise_for_status()
 
 
-class _Watch:
-    """Notes when a Deployment's template is the good one again."""
-
-    def __init__(self, cluster: _Cluster, namespace: str) -> None:
-        self._cluster = cluster
-        self._namespace = namespace
-        self._since = cluster.deployment(namespace)["metadata"]["resourceVersion"]
-        self._open = threading.Event()
-        self._done = threading.Event()
-        self._at = 0.0
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
-        if not self._open.wait(_GIVEN_UP_AFTER):
-            raise RuntimeError(f"no watch on {namespace} in {_GIVEN_UP_AFTER:g} s")
-
-    def seen_at(self) -> float:
-        """Wait for it; the time is `perf_counter`'s."""
-        if not self._done.wait(_GIVEN_UP_AFTER):
-            raise RuntimeError(f"{self._namespace} was not rolled back in {_GIVEN_UP_AFTER:g} s")
-        self._thread.join()
-        return self._at
-
-    def _follow(self) -> None:
-        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments"
-        params = {"watch": "true", "resourceVersion": self._since}
-        with (
-            kubernetes_api.connect(self._cluster.kubeconfig) as api,
-            api.stream("GET", path, params=params, timeout=_GIVEN_UP_AFTER) as events,
-        ):
-            events.raise_for_status()
-            self._open.set()
-            for line in events.iter_lines():
-                now = time.perf_counter()
-                template = json.loads(line)["object"]["spec"]["template"]
-                if template["spec"]["containers"][0]["image"] == manifests.GOOD_IMAGE:
-                    self._at = now
-                    self._done.set()
-                    return
+def _rolled_back(deployments: dict[str, Any]) -> bool:
+    template = deployments[manifests.SERVICE]["spec"]["template"]
+    return bool(template["spec"]["containers"][0]["image"] == manifests.GOOD_IMAGE)
 
 
-class _Shell:
-    """The runbook's commands, with the real kubectl."""
-
-    def __init__(self, kubeconfig: Path, home: Path) -> None:
-        home.mkdir()
-        # kubectl keeps what it has discovered of the API there from one command to the next, as it does for a person.
-        self._env = {**os.environ, "HOME": str(home), "KUBECONFIG": str(kubeconfig), "no_proxy": LOOPBACK}
-        self._kubectl = str(binaries.find("kubectl"))
-        curl = shutil.which("curl")
-        if curl is None:
-            raise RuntimeError("curl is not installed: the runbook's commands need it")
-        self._curl = curl
-
-    def roll_back(self, namespace: str, health_url: str) -> None:
-        deployment = f"deployment/{manifests.SERVICE}"
-        for command in (
-            [self._kubectl, "get", "pods", "-n", namespace],
-            [self._kubectl, "get", "events", "-n", namespace, "--sort-by=.lastTimestamp"],
-            [self._kubectl, "rollout", "history", deployment, "-n", namespace],
-            [self._curl, "-s", health_url],
-            [self._kubectl, "rollout", "undo", deployment, "-n", namespace],
-        ):
-            subprocess.run(command, env=self._env, check=True, capture_output=True)
+def _roll_back(shell: Shell, namespace: str, health_url: str) -> None:
+    """Do what the runbook says, a command after the other."""
+    deployment = f"deployment/{manifests.SERVICE}"
+    shell.run("kubectl", "get", "pods", "-n", namespace)
+    shell.run("kubectl", "get", "events", "-n", namespace, "--sort-by=.lastTimestamp")
+    shell.run("kubectl", "rollout", "history", deployment, "-n", namespace)
+    shell.run("curl", "-s", health_url)
+    shell.run("kubectl", "rollout", "undo", deployment, "-n", namespace)
 
 
 @dataclass
 class _Trials:
     servers: Servers
     cluster: _Cluster
-    shell: _Shell
+    shell: Shell
     client: Client
     webhook: Webhook
     ports: dict[str, int]
@@ -159,7 +105,7 @@ class _Trials:
         self.services.append(service)
         service.wait_ready(probes.http(health))
         manifests.release(kubeconfig, namespace, manifests.BAD_IMAGE)
-        wait_until(lambda: self.cluster.failing(namespace), _GIVEN_UP_AFTER)
+        wait_until(lambda: self.cluster.failing(namespace), GIVEN_UP_AFTER)
         wait_until(lambda: httpx.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
 
     def _health(self, side: str) -> str:
@@ -167,7 +113,8 @@ class _Trials:
 
     async def ours(self, number: int) -> float:
         namespace = _namespace("ours", number)
-        watch = await asyncio.to_thread(_Watch, self.cluster, namespace)
+        deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        watch = await asyncio.to_thread(Watch, self.cluster.kubeconfig, deployments, _rolled_back)
         await asyncio.to_thread(self.webhook.connect)
         body = alert(namespace)
         at, began = time.time(), time.perf_counter()
@@ -176,7 +123,7 @@ class _Trials:
         # The run has much more to do; what follows is not measured, and must not disturb what is.
         handle = self.client.get_workflow_handle(accepted.workflow_id, run_id=accepted.run_id)
         await asyncio.sleep(_QUIET)
-        self.spans.append(breakdown.of(await handle.fetch_history(), at, seconds))
+        self.spans.append(breakdown.of(await handle.fetch_history(), at, seconds, "kubernetes.undo_rollout"))
         await handle.terminate("measured")
         await self._settle(namespace)
         return seconds
@@ -184,13 +131,13 @@ class _Trials:
     async def floor(self, number: int) -> float:
         namespace = _namespace("floor", number)
         began = time.perf_counter()
-        await asyncio.to_thread(self.shell.roll_back, namespace, self._health("floor"))
+        await asyncio.to_thread(_roll_back, self.shell, namespace, self._health("floor"))
         seconds = time.perf_counter() - began
         await self._settle(namespace)
         return seconds
 
     async def _settle(self, namespace: str) -> None:
-        await asyncio.to_thread(wait_until, lambda: self.cluster.settled(namespace), _GIVEN_UP_AFTER)
+        await asyncio.to_thread(wait_until, lambda: self.cluster.settled(namespace), GIVEN_UP_AFTER)
         image = self.cluster.deployment(namespace)["spec"]["template"]["spec"]["containers"][0]["image"]
         if image != manifests.GOOD_IMAGE:
             raise RuntimeError(f"{namespace} is on {image}")
@@ -223,7 +170,8 @@ async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
     production = Production(servers, "rollback", services, kubeconfig=cluster.kubeconfig, prometheus_url=prometheus.url)
     production.start_worker()
     client = await Client.connect(servers.temporal.address)
-    shell = _Shell(cluster.kubeconfig, servers.directory / "shell-home")
+    shell = Shell(cluster.kubeconfig, servers.directory / "rollback-shell")
+    shell.require("curl")
     with closing(cluster.api), closing(production.start_webhook()) as webhook:
         yield _Trials(servers, cluster, shell, client, webhook, ports)
 

@@ -16,13 +16,13 @@ from bench.servers import Servers
 from sandbox.ports import LOOPBACK, free_port
 
 _SERVICE = "tensafe-server"
-_QUEUE = "nobody-works-here"
 
 
 class _Trials:
-    def __init__(self, client: Client, webhook: Webhook) -> None:
+    def __init__(self, client: Client, webhook: Webhook, task_queue: str) -> None:
         self._client = client
         self._webhook = webhook
+        self._task_queue = task_queue
 
     async def prepare(self, number: int) -> None:
         if number == 0:
@@ -43,7 +43,7 @@ class _Trials:
         del number
         name = f"bare-{secrets.token_hex(8)}"
         began = time.perf_counter()
-        handle = await self._client.start_workflow("Bare", id=name, task_queue=_QUEUE)
+        handle = await self._client.start_workflow("Bare", id=name, task_queue=self._task_queue)
         seconds = time.perf_counter() - began
         await handle.terminate("measured")
         return seconds
@@ -64,8 +64,8 @@ async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
     production = Production(
         servers, "start", services, kubeconfig=servers.directory / "no-kubeconfig", prometheus_url=nowhere
     )
-    with closing(production.start_webhook(RUNBOOKS_TEMPORAL__TASK_QUEUE=_QUEUE)) as webhook:
-        yield _Trials(await Client.connect(servers.temporal.address), webhook)
+    with closing(production.start_webhook()) as webhook:
+        yield _Trials(await Client.connect(servers.temporal.address), webhook, production.task_queue)
 
 
 BENCHMARK = Benchmark("start", "webhook POST → run started", rounds=100, warmup=20, open=_open)

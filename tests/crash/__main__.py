@@ -25,9 +25,10 @@ def summary(verdicts: list[Verdict]) -> str:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("procedure", type=lambda name: name.replace("-", "_"), choices=list(SCENARIOS))
-    parser.add_argument("--only", default="", help="only effects with this in their name")
+    parser.add_argument("--scenario", default="", help="only those of its scenarios with this in their name")
+    parser.add_argument("--only", default="", help="only kills with this in their name")
     parser.add_argument("--keep", type=Path, help="an empty folder for the servers' and workers' logs, kept afterwards")
-    parser.add_argument("--parallel", type=int, default=3)
+    parser.add_argument("--parallel", type=int, default=4)
     options = parser.parse_args(arguments)
     console = Console(width=200, highlight=False)
     began = time.monotonic()
@@ -36,13 +37,16 @@ def main(arguments: list[str]) -> int:
         mark = "[green]ok[/]   " if verdict.clean else "[red]WRONG[/]"
         console.print(f"{mark} {time.monotonic() - began:5.0f} s  {verdict}")
 
-    with tempfile.TemporaryDirectory(prefix="runbooks-crash-") as temporary:
-        directory = options.keep or Path(temporary)
-        with servers(directory) as shared:
-            verdicts = asyncio.run(
-                crash(SCENARIOS[options.procedure], shared, parallel=options.parallel, only=options.only, told=told)
-            )
-    console.print(summary(verdicts))
+    verdicts: list[Verdict] = []
+    chosen = [scenario for scenario in SCENARIOS[options.procedure] if options.scenario in scenario.name]
+    with (
+        tempfile.TemporaryDirectory(prefix="runbooks-crash-") as temporary,
+        servers(options.keep or Path(temporary)) as shared,
+    ):
+        for scenario in chosen:
+            kills = crash(scenario, shared, parallel=options.parallel, chosen=lambda k: options.only in k, told=told)
+            verdicts += asyncio.run(kills)
+    console.print(f"{options.procedure}: {summary(verdicts)}, in {time.monotonic() - began:.0f} s")
     return 0 if verdicts and all(verdict.clean for verdict in verdicts) else 1
 
 

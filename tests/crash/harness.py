@@ -1,18 +1,17 @@
 """Runs a procedure once undisturbed and once for every kill, and compares what they leave behind."""
 
 import asyncio
-import os
-import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import tomli_w
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from tests.crash import worker
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from workers.clients import connect
 from workers.registry import procedure
@@ -25,6 +24,7 @@ RUN_LIMIT = timedelta(minutes=3)
 class Verdict:
     """What one kill did."""
 
+    scenario: str
     kill: str
     killed: bool
     duplicates: list[str] = field(default_factory=list)
@@ -39,95 +39,134 @@ class Verdict:
     def __str__(self) -> str:
         found = {"twice": self.duplicates, "lost": self.lost, "paused": self.paused, "error": [self.error]}
         wrong = [f"{name}: {', '.join(values)}" for name, values in found.items() if any(values)]
-        return "; ".join([self.kill, *wrong, *([] if self.killed else ["never killed"])])
+        told = [f"{self.scenario} {self.kill}", *wrong, *([] if self.killed else ["never killed"])]
+        return "; ".join(told)
 
 
-async def crash(scenario: Scenario, servers: Servers, *, parallel: int = 3, only: str = "",
+Chosen = Callable[[str], bool]
+"""Whether to make a kill, for example `StandardDeployment/helm-upgrade:before`."""
+
+
+async def crash(scenario: Scenario, servers: Servers, *, parallel: int = 4, chosen: Chosen = lambda _: True,
                 told: Callable[[Verdict], None] = lambda _: None) -> list[Verdict]:  # fmt: skip
-    """Kill at every effect (or those whose name has `only` in it), before and after; `told` hears each verdict."""
+    """Kill before and after every effect, and during those that run a program; `told` hears each verdict.
+
+    Raises:
+        AssertionError: the undisturbed run already doesn't leave what it must.
+
+    """
     client = await connect(Temporal(address=servers.temporal))
-    undisturbed = Case("undisturbed", servers, servers.directory / "undisturbed")
-    expected, history = await _run(scenario, client, undisturbed, kill=None)
-    kills = [f"{step}:{when}" for step in await _effects(history) for when in ("before", "after")]
-    kills = [kill for kill in kills if only in kill]
+    undisturbed = _case(scenario, servers, "undisturbed")
+    expected = await _run(scenario, client, undisturbed, kill=None)
+    missed = {name: count for name, count in scenario.leaves.items() if expected.counts[name] != count}
+    assert not missed, f"{scenario.name}, undisturbed, does not leave {missed} but {dict(expected.counts)}"
+    assert not expected.paused, f"{scenario.name}, undisturbed, leaves {expected.paused}"
+    effects = [effect async for effect in _effects(client, client.get_workflow_handle(undisturbed.workflow_id))]
+    kills = [kill for kill in _kills(scenario, list(dict.fromkeys(effects))) if chosen(kill)]
     room = asyncio.Semaphore(parallel)
 
     async def one(number: int, kill: str) -> Verdict:
         async with room:
-            case = Case(f"{number}", servers, servers.directory / f"{number}-{kill.replace(':', '-')}")
-            verdict = await _judge(scenario, client, case, kill, expected)
+            verdict = await _judge(scenario, client, _case(scenario, servers, str(number)), kill, expected)
         told(verdict)
         return verdict
 
     return list(await asyncio.gather(*(one(number, kill) for number, kill in enumerate(kills))))
 
 
+def _case(scenario: Scenario, servers: Servers, name: str) -> Case:
+    full = f"{scenario.name}-{name}"
+    return Case(full, servers, servers.directory / full)
+
+
+def _kills(scenario: Scenario, effects: Sequence[str]) -> Iterator[str]:
+    for effect in effects:
+        yield f"{effect}:before"
+        if effect in scenario.programs:
+            yield f"{effect}:during"
+        yield f"{effect}:after"
+
+
 async def _judge(scenario: Scenario, client: Client, case: Case, kill: str, expected: EndState) -> Verdict:
+    verdict = Verdict(scenario.name, kill, killed=False)
     try:
-        found, _ = await _run(scenario, client, case, kill=kill)
+        found = await _run(scenario, client, case, kill=kill)
     except Exception as error:  # noqa: BLE001  a verdict on one kill must not end the others
-        return Verdict(kill, killed=_mark(case).exists(), error=f"{type(error).__name__}: {error}")
-    names = expected.counts.keys() | found.counts.keys()
-    more = [n for n in sorted(names) if found.counts.get(n, 0) > expected.counts.get(n, 0)]
-    less = [n for n in sorted(names) if found.counts.get(n, 0) < expected.counts.get(n, 0)]
-    return Verdict(kill, killed=_mark(case).exists(), duplicates=more, lost=less, paused=found.paused)
+        verdict.error = f"{type(error).__name__}: {error}"
+    else:
+        verdict.duplicates = sorted(found.counts - expected.counts)
+        verdict.lost = sorted(expected.counts - found.counts)
+        verdict.paused = found.paused
+    verdict.killed = case.mark.exists()
+    return verdict
 
 
-async def _run(
-    scenario: Scenario, client: Client, case: Case, *, kill: str | None
-) -> tuple[EndState, WorkflowHandle[Any, Any]]:
+async def _run(scenario: Scenario, client: Client, case: Case, *, kill: str | None) -> EndState:
+    async with prepared(scenario, client, case) as start:
+        workers = asyncio.create_task(_keep_worker(case, kill))
+        try:
+            handle = await start()
+            async with asyncio.timeout(RUN_LIMIT.total_seconds()):
+                await scenario.steer(handle)
+                await ended(scenario, handle)
+            return await scenario.end_state(case)
+        finally:
+            workers.cancel()
+            await asyncio.gather(workers, return_exceptions=True)
+
+
+@asynccontextmanager
+async def prepared(scenario: Scenario, client: Client, case: Case) -> AsyncIterator[Callable[[], Any]]:
+    """Set the case's world up, and give what starts its run."""
     case.directory.mkdir(parents=True)
-    config = case.directory / "runbooks.toml"
-    config.write_text(tomli_w.dumps(await scenario.prepare(case)), encoding="utf-8")
-    entry = procedure(scenario.procedure)
-    worker = asyncio.create_task(_keep_worker(case, config, kill))
     try:
-        handle = await client.start_workflow(
-            entry.workflow_type, scenario.request(case), id=case.workflow_id, task_queue=case.task_queue
+        case.config.write_text(tomli_w.dumps(await scenario.prepare(case)), encoding="utf-8")
+        workflow_type = procedure(scenario.procedure).workflow_type
+        yield lambda: client.start_workflow(
+            workflow_type, scenario.request(case), id=case.workflow_id, task_queue=case.task_queue
         )
-        async with asyncio.timeout(RUN_LIMIT.total_seconds()):
-            await scenario.steer(handle)
-            await handle.result()
-        state = await scenario.end_state(case)
-        status = (await handle.describe()).status
-        if status is not WorkflowExecutionStatus.COMPLETED:
-            state.paused.append(f"run is {status}")
     finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
         await scenario.clean(case)
-    return state, handle
 
 
-async def _keep_worker(case: Case, config: Path, kill: str | None) -> None:
+async def ended(scenario: Scenario, handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait for the run's end.
+
+    Raises:
+        AssertionError: it is not the end that the scenario expects.
+
+    """
+    why: BaseException | None = None
+    try:
+        await handle.result()
+    except WorkflowFailureError as failure:
+        why = failure.cause
+    status = (await handle.describe()).status
+    assert status is scenario.end, f"the run is {status and status.name}: {why}"
+
+
+async def _keep_worker(case: Case, kill: str | None) -> None:
     """Keep one worker alive: the first is to be killed, the next takes over, as a supervisor would do."""
-    environment = {**os.environ, "RUNBOOKS_CONFIG": str(config)}
-    if kill is not None:
-        environment |= {"RUNBOOKS_CRASH_AT": kill, "RUNBOOKS_CRASH_MARK": str(_mark(case))}
-    with (case.directory / "worker.log").open("ab") as log:
-        while True:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.crash.worker", env=environment, stderr=log, stdout=log
-            )
-            try:
-                await process.wait()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+    while True:
+        process = worker.start(case, kill)
+        try:
+            await worker.ended(process)
+        finally:
+            worker.kill(process)
 
 
-def _mark(case: Case) -> Path:
-    return case.directory / "killed"
-
-
-async def _effects(handle: WorkflowHandle[Any, Any]) -> list[str]:
-    """Find every effect of a run in its history, by the last part of its key."""
-    steps = []
+async def _effects(client: Client, handle: WorkflowHandle[Any, Any]) -> AsyncIterator[str]:
+    """Find every effect of a run and of the runs it started, in their histories, as `Workflow/step`."""
+    workflow_type = ""
     async for event in handle.fetch_history_events():
-        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            workflow_type = event.workflow_execution_started_event_attributes.workflow_type.name
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             payloads = event.activity_task_scheduled_event_attributes.input.payloads
-            (body,) = await handle._client.data_converter.decode(payloads)
+            (body,) = await client.data_converter.decode(payloads)
             if isinstance(body, dict) and "effect" in body:
-                steps.append(body["effect"]["key"].rpartition("/")[2])
-    return steps
+                yield f"{workflow_type}/{body['effect']['key'].rpartition('/')[2]}"
+        elif event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            child = event.child_workflow_execution_started_event_attributes.workflow_execution
+            async for effect in _effects(client, client.get_workflow_handle(child.workflow_id, run_id=child.run_id)):
+                yield effect

@@ -1,11 +1,13 @@
 """What a procedure brings to the crash harness: its world, its input, how people steer it, and its end state."""
 
 import sys
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Servers:
     records: str
     kubeconfig: Path
     prometheus: str
+    aws: str
     directory: Path
 
 
@@ -39,12 +42,22 @@ class Case:
     def workflow_id(self) -> str:
         return f"{self.namespace}-run"
 
+    @property
+    def config(self) -> Path:
+        """The settings of its workers."""
+        return self.directory / "runbooks.toml"
+
+    @property
+    def mark(self) -> Path:
+        """What a worker leaves that kills itself."""
+        return self.directory / "killed"
+
 
 @dataclass
 class EndState:
     """Everything the run left behind, as counts by name, and what is still paused or open."""
 
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     paused: list[str] = field(default_factory=list)
 
 
@@ -54,9 +67,27 @@ def python(module: str) -> list[str]:
 
 
 class Scenario(Protocol):
-    """One procedure's side of the harness. Everything is asynchronous but may block for milliseconds."""
+    """One way that a procedure may go. Everything is asynchronous but may block for milliseconds."""
 
-    procedure: str
+    @property
+    def name(self) -> str:
+        """Its own name, for example `rollback-undo`."""
+
+    @property
+    def procedure(self) -> str:
+        """The procedure's name in the registry."""
+
+    @property
+    def end(self) -> WorkflowExecutionStatus:
+        """How every run must end."""
+
+    @property
+    def leaves(self) -> Mapping[str, int]:
+        """What the undisturbed run must leave, among the rest: that others leave the same would prove nothing else."""
+
+    @property
+    def programs(self) -> Collection[str]:
+        """The effects (`Workflow/step`) that run a program; they are killed in the middle of it as well."""
 
     async def prepare(self, case: Case) -> dict[str, Any]:
         """Set the world up; give the settings (as for runbooks.toml) of the case's workers."""

@@ -1,6 +1,22 @@
-"""The procedures that the crash harness knows."""
+"""The scenarios that the crash harness knows, by their procedure."""
 
 from tests.crash.scenario import Scenario
+from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
+from tests.crash.scenarios.emergency_scale_up import (
+    CancelledScaleUpScenario,
+    EmergencyScaleUpScenario,
+    RaisedMinimumScenario,
+)
+from tests.crash.scenarios.manual_scale_up import ManualScaleUpScenario
 from tests.crash.scenarios.p1_incident import P1Scenario
+from tests.crash.scenarios.rollback import RollbackScenario, UndoScenario
+from tests.crash.scenarios.standard_deployment import BadVersionScenario, GoodVersionScenario
 
-SCENARIOS: dict[str, Scenario] = {"p1_incident": P1Scenario()}
+SCENARIOS: dict[str, tuple[Scenario, ...]] = {
+    "p1_incident": (P1Scenario(),),
+    "manual_scale_up": (ManualScaleUpScenario(),),
+    "emergency_scale_up": (EmergencyScaleUpScenario(), CancelledScaleUpScenario(), RaisedMinimumScenario()),
+    "add_gpu_node": (AddGpuNodeScenario(), NoNodeScenario()),
+    "standard_deployment": (GoodVersionScenario(), BadVersionScenario()),
+    "rollback": (RollbackScenario(), UndoScenario()),
+}

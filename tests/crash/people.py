@@ -1,0 +1,58 @@
+"""What people do to a run whose workers are being killed: they look, they say their word, and try again."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.service import RPCError
+
+from workflows.shared.runbook import Runbook, RunStatus
+
+_AGAIN_SECONDS = 0.2
+_NO_WORKER = (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
+
+
+async def when(handle: WorkflowHandle[Any, Any], seen: Callable[[RunStatus], bool]) -> RunStatus:
+    """Wait until the run's status is as wanted.
+
+    Raises:
+        AssertionError: the run has ended without.
+
+    """
+    while True:
+        try:
+            running = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+            status: RunStatus = await handle.query(Runbook.status, rpc_timeout=timedelta(seconds=3))
+        except _NO_WORKER:
+            pass
+        else:
+            if seen(status):
+                return status
+            assert running, f"ended: {status.entries[-3:]}"
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def tell(handle: WorkflowHandle[Any, Any], update: Callable[..., Any], word: BaseModel) -> None:
+    """Send the run an update; said again after a lost answer it is still said once.
+
+    Raises:
+        AssertionError: it was refused.
+
+    """
+    while True:
+        try:
+            await handle.execute_update(update, word, id=update.__name__, rpc_timeout=timedelta(seconds=10))
+        except _NO_WORKER:
+            await asyncio.sleep(_AGAIN_SECONDS)
+        except WorkflowUpdateFailedError as error:
+            raise AssertionError(f"refused: {error.cause}") from error
+        else:
+            return

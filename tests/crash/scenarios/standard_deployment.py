@@ -1,0 +1,63 @@
+"""Standard deployment: a good version stays, a bad one is rolled back by a run of its own."""
+
+from typing import Any, ClassVar
+
+from database.ci_results import report
+from sandbox import manifests
+from tests.crash.scenario import Case
+from tests.crash.scenarios.rollback import BACK_BY_HELM
+from tests.crash.world import ServiceScenario
+from workflows.deployment.standard_deployment import StandardDeploymentRequest
+
+
+class GoodVersionScenario(ServiceScenario):
+    name = "standard-deployment"
+    procedure = "standard_deployment"
+    version = "v1.2.5"
+    leaves: ClassVar = {
+        "runs v1.2.5": 1,
+        "revision": 2,
+        "helm revision 2": 1,
+        "helm deployed 2": 1,
+        "jobs": 1,
+        "deployment v1.2.5 complete": 1,
+    }
+    programs = ("StandardDeployment/helm-upgrade",)
+    watch_for = "PT1S"
+
+    def policy(self, case: Case) -> dict[str, Any]:
+        return {"release": {
+            "chart": str(manifests.CHART),
+            "release": manifests.RELEASE,
+            "timeout": "PT20S",
+            "smoke_job": {"image": "registry.example/smoke:v1", "timeout": "PT20S"},
+            "watch_for": self.watch_for,
+            "watch_every": "PT0.2S",
+            "breach_for": "PT0S",
+        }}  # fmt: skip
+
+    def begin(self, case: Case, health: str) -> None:
+        report(
+            case.servers.records, service=case.namespace, version=self.version, verdict="passed",
+            reported_by="the crash harness",
+        )  # fmt: skip
+
+    def request(self, case: Case) -> StandardDeploymentRequest:
+        return StandardDeploymentRequest(version=self.version, change_log="Fixed bug #123")
+
+
+class BadVersionScenario(GoodVersionScenario):
+    """Its pods fall over a moment after they were ready: while Helm waits, while it is verified, or while watched."""
+
+    name = "standard-deployment-bad"
+    version = "v1.2.4"
+    leaves: ClassVar = BACK_BY_HELM
+    programs = ("StandardDeployment/helm-upgrade", "Rollback/rollback")
+    watch_for = "PT20S"
+
+    def policy(self, case: Case) -> dict[str, Any]:
+        release: dict[str, Any] = super().policy(case)["release"]
+        # Without the Job: whether it runs would depend on when the pods fall over.
+        return {
+            "release": {name: value for name, value in release.items() if name != "smoke_job"} | {"timeout": "PT6S"}
+        }

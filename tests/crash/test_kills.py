@@ -1,0 +1,73 @@
+"""A worker is killed at effects of every procedure, and nothing is done twice, lost or left behind.
+
+`python -m tests.crash PROCEDURE` kills at all of them. Of those named here each has a mechanism of its own.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.crash.__main__ import summary
+from tests.crash.harness import crash
+from tests.crash.scenario import Servers
+from tests.crash.scenarios import SCENARIOS
+
+ALL_OF_P1 = 40
+KILLS = {
+    "manual-scale-up": {"ManualScaleUp/scale:before", "ManualScaleUp/scale:after"},
+    "emergency-scale-up": {
+        "EmergencyScaleUp/pause-autoscaler:before",
+        "EmergencyScaleUp/pause-autoscaler:after",
+        "EmergencyScaleUp/scale:after",
+        "EmergencyScaleUp/post-scaled:before",
+        "EmergencyScaleUp/resume-autoscaler:before",
+        "EmergencyScaleUp/resume-autoscaler:after",
+    },
+    "emergency-scale-up-cancelled": {
+        "EmergencyScaleUp/pause-autoscaler:after",
+        "EmergencyScaleUp/scale:before",
+        "EmergencyScaleUp/resume-autoscaler:before",
+        "EmergencyScaleUp/resume-autoscaler:after",
+    },
+    "emergency-scale-up-hpa": {
+        "EmergencyScaleUp/pause-autoscaler:after",
+        "EmergencyScaleUp/resume-autoscaler:after",
+    },
+    "add-gpu-node": {"AddGpuNode/add-node:before", "AddGpuNode/add-node:after"},
+    "add-gpu-node-put-back": {"AddGpuNode/put-back:before", "AddGpuNode/put-back:after"},
+    "standard-deployment": {
+        "StandardDeployment/record-started:after",
+        "StandardDeployment/helm-upgrade:before",
+        "StandardDeployment/helm-upgrade:during",
+        "StandardDeployment/helm-upgrade:after",
+        "StandardDeployment/smoke-job:before",
+        "StandardDeployment/smoke-job:after",
+        "StandardDeployment/record-complete:after",
+    },
+    "standard-deployment-bad": {
+        "StandardDeployment/helm-upgrade:during",
+        "Rollback/rollback:during",
+        "Rollback/rollback:after",
+        "Rollback/record-rollback:after",
+    },
+    "rollback": {
+        "Rollback/keep-logs:after",
+        "Rollback/rollback:before",
+        "Rollback/rollback:during",
+        "Rollback/rollback:after",
+    },
+    "rollback-undo": {"Rollback/rollback:before", "Rollback/rollback:after"},
+}
+ALL = [scenario for scenarios in SCENARIOS.values() for scenario in scenarios]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", [scenario.name for scenario in ALL])
+def test_a_killed_worker_leaves_what_an_undisturbed_run_leaves(crash_servers: Servers, name: str) -> None:
+    scenario = next(scenario for scenario in ALL if scenario.name == name)
+    chosen = KILLS.get(name)
+    verdicts = asyncio.run(crash(scenario, crash_servers, chosen=lambda k: chosen is None or k in chosen, told=print))
+    print(f"{name}: {summary(verdicts)}")
+    assert [str(verdict) for verdict in verdicts if not verdict.clean] == []
+    made = {verdict.kill for verdict in verdicts}
+    assert made == chosen if chosen else len(made) > ALL_OF_P1

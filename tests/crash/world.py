@@ -1,0 +1,204 @@
+"""The world that the scenarios share: the service in a namespace of the case's own, and what is left of it."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
+
+import httpx
+import psycopg
+from psycopg import sql
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+
+from activities import effect_notes
+from activities.holds import HOLD
+from sandbox import binaries, kubernetes_api, manifests
+from sandbox.aws import REGION
+from sandbox.ports import LOOPBACK, free_port
+from sandbox.probes import http, wait_until
+from sandbox.processes import ServerProcess
+from tests.crash.scenario import Case, EndState, python
+
+SCALED_OBJECT = "tensafe-scaledobject"
+TABLES = (
+    "alerts", "audit_log", "deployments", "incident_notes", "incidents", "messages", "pages", "post_mortems",
+    "status_updates",
+)  # fmt: skip
+
+
+class ServiceScenario:
+    """A scenario on the healthy service; those that derive from it say what is different."""
+
+    name: str
+    procedure: str
+    end: WorkflowExecutionStatus = WorkflowExecutionStatus.COMPLETED
+    leaves: ClassVar[Mapping[str, int]] = {}
+    programs: ClassVar[Collection[str]] = ()
+
+    def __init__(self) -> None:
+        self._services: dict[str, ServerProcess] = {}
+
+    # -- what differs ------------------------------------------------------------------------------------------
+
+    def policy(self, case: Case) -> dict[str, Any]:
+        """Give the settings of the service that this scenario needs besides."""
+        return {}
+
+    def begin(self, case: Case, health: str) -> None:
+        """Bring the healthy service to where the procedure begins."""
+
+    def look(self, case: Case, api: httpx.Client, state: EndState) -> None:
+        """Add what else is left."""
+
+    async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Nothing is for people to do, unless the scenario says so."""
+
+    # -- before ------------------------------------------------------------------------------------------------
+
+    async def prepare(self, case: Case) -> dict[str, Any]:
+        return await asyncio.to_thread(self._prepare, case)
+
+    def _prepare(self, case: Case) -> dict[str, Any]:
+        kubeconfig = case.servers.kubeconfig
+        manifests.apply_service(kubeconfig, case.namespace)
+        port = free_port()
+        service = self._services[case.name] = ServerProcess(
+            name="service",
+            directory=case.directory,
+            argv=[
+                *python("sandbox.service"), "--kubeconfig", kubeconfig, "--namespace", case.namespace,
+                "--port", str(port), "--logs", case.directory / "pod-logs", "--requests-per-second", "1",
+            ],
+        )  # fmt: skip
+        service.start()
+        health = f"http://{LOOPBACK}:{port}/health"
+        service.wait_ready(http(health))
+        self.begin(case, health)
+        return {
+            "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
+            "records": {"url": case.servers.records, "pool_size": 4},
+            "kubernetes": {"kubeconfig": str(kubeconfig)},
+            "prometheus": {"url": case.servers.prometheus},
+            "aws": {"region": REGION, "endpoint_url": case.servers.aws},
+            "helm": {"program": str(binaries.find("helm"))},
+            "evidence": {"directory": str(case.directory / "evidence")},
+            "observability": {"log_format": "console"},
+            "approvals": {"allow_unsigned": True},
+            # A name of its own: the records are shared, and no case may take another's deployment for its own.
+            "services": {
+                case.namespace: {
+                    "namespace": case.namespace,
+                    "deployment": manifests.SERVICE,
+                    "selector": "app=tensafe",
+                    "health_url": health,
+                    "hpa": manifests.SERVICE,
+                    "scaled_object": SCALED_OBJECT,
+                    **self.policy(case),
+                }
+            },
+        }
+
+    # -- after -------------------------------------------------------------------------------------------------
+
+    async def end_state(self, case: Case) -> EndState:
+        return await asyncio.to_thread(self._end_state, case)
+
+    def _end_state(self, case: Case) -> EndState:
+        state = EndState()
+        with kubernetes_api.connect(case.servers.kubeconfig) as api:
+            _look_at_the_service(case, api, state)
+            _look_at_the_autoscalers(case, api, state)
+            _look_at_the_release(case, api, state)
+            self.look(case, api, state)
+        _look_at_the_records(case, state)
+        evidence = case.directory / "evidence"
+        state.counts.update(f"evidence {file.name}" for file in evidence.rglob("[!.]*") if file.is_file())
+        return state
+
+    async def clean(self, case: Case) -> None:
+        await asyncio.to_thread(self.remove, case)
+
+    def remove(self, case: Case) -> None:
+        """Remove the world, also one that was not set up to its end."""
+        if service := self._services.pop(case.name, None):
+            service.stop()
+        with kubernetes_api.connect(case.servers.kubeconfig) as api:
+            api.delete(f"/api/v1/namespaces/{case.namespace}")
+
+
+def no_longer_healthy(health: str) -> None:
+    """Wait until nobody answers requests."""
+    wait_until(lambda: httpx.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
+
+
+def items(api: httpx.Client, path: str, **params: str) -> list[dict[str, Any]]:
+    """List a collection of the cluster's API."""
+    found: list[dict[str, Any]] = api.get(path, params=params).raise_for_status().json()["items"]
+    return found
+
+
+def scaled_object(case: Case, api: httpx.Client) -> dict[str, Any]:
+    """Read KEDA's autoscaler."""
+    path = f"/apis/keda.sh/v1alpha1/namespaces/{case.namespace}/scaledobjects/{SCALED_OBJECT}"
+    found: dict[str, Any] = api.get(path).raise_for_status().json()
+    return found
+
+
+def _look_at_the_service(case: Case, api: httpx.Client, state: EndState) -> None:
+    root = f"/apis/apps/v1/namespaces/{case.namespace}"
+    deployment = api.get(f"{root}/deployments/{manifests.SERVICE}").raise_for_status().json()
+    metadata, spec = deployment["metadata"], deployment["spec"]
+    tag = spec["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
+    state.counts[f"runs {tag}"] = 1
+    state.counts["replicas"] = spec["replicas"]
+    state.counts["replicas ready"] = deployment["status"].get("readyReplicas", 0)
+    # Every change of the spec counts, also one that was taken back.
+    state.counts["changes of the deployment"] = metadata["generation"]
+    state.counts["revision"] = int(metadata["annotations"]["deployment.kubernetes.io/revision"])
+    state.counts["replica sets"] = len(items(api, f"{root}/replicasets"))
+    state.counts["jobs"] = len(items(api, f"/apis/batch/v1/namespaces/{case.namespace}/jobs"))
+    _look_at_the_notes(deployment, state)
+
+
+def _look_at_the_autoscalers(case: Case, api: httpx.Client, state: EndState) -> None:
+    hpas = f"/apis/autoscaling/v2/namespaces/{case.namespace}/horizontalpodautoscalers"
+    hpa = api.get(f"{hpas}/{manifests.SERVICE}").raise_for_status().json()
+    state.counts["hpa's minimum"] = hpa["spec"]["minReplicas"]
+    for autoscaler in (hpa, scaled_object(case, api)):
+        annotations = autoscaler["metadata"].get("annotations", {})
+        held = [name for name in annotations if name == HOLD or name.startswith("autoscaling.keda.sh/paused")]
+        state.paused += [f"{autoscaler['kind']} has {name}" for name in held]
+        _look_at_the_notes(autoscaler, state)
+
+
+def _look_at_the_notes(found: dict[str, Any], state: EndState) -> None:
+    notes = effect_notes.read(found["metadata"].get("annotations", {}))
+    state.counts.update(f"{found['kind']} notes {note.key.rpartition('/')[2]}" for note in notes)
+
+
+def _look_at_the_release(case: Case, api: httpx.Client, state: EndState) -> None:
+    path = f"/api/v1/namespaces/{case.namespace}/secrets"
+    for secret in items(api, path, labelSelector=f"owner=helm,name={manifests.RELEASE}"):
+        number, status = (secret["metadata"]["labels"][label] for label in ("version", "status"))
+        state.counts[f"helm revision {number}"] = 1
+        if status == "deployed":
+            state.counts[f"helm deployed {number}"] = 1
+        elif status.startswith("pending"):
+            state.paused.append(f"helm revision {number} is {status}")
+
+
+def _look_at_the_records(case: Case, state: EndState) -> None:
+    """Count the rows of the run, and of those that it started, by the effect that wrote them."""
+    run = (case.workflow_id, f"{case.workflow_id}/")
+    with psycopg.connect(case.servers.records) as connection:
+        for table in TABLES:
+            of_run = sql.SQL(
+                "SELECT regexp_replace(effect_key, '.*/', ''), count(*) FROM {} "
+                "WHERE workflow_id = %s OR starts_with(workflow_id, %s) GROUP BY 1"
+            ).format(sql.Identifier("runbooks", table))
+            state.counts.update({f"{table} {step}": rows for step, rows in connection.execute(of_run, run)})
+        deployments = "SELECT version, status FROM runbooks.deployments WHERE service = %s"
+        state.counts.update(
+            f"deployment {version} {status}" for version, status in connection.execute(deployments, (case.namespace,))
+        )
+        incidents = "SELECT incident_id FROM runbooks.incidents WHERE workflow_id = %s AND status <> 'closed'"
+        state.paused += [f"incident {name} is open" for (name,) in connection.execute(incidents, run[:1])]
