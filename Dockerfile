@@ -19,6 +19,7 @@ WORKDIR /app
 COPY pyproject.toml uv.lock README.md ./
 RUN uv sync --frozen --no-dev --no-default-groups --no-install-project --no-build
 COPY activities activities
+COPY audit audit
 COPY database database
 COPY sandbox sandbox
 COPY starters starters

@@ -20,9 +20,7 @@ _ANSWERED_WITHIN = timedelta(seconds=20)
 _Answer = TypeVar("_Answer")
 
 
-async def say(
-    reference: str, who: str | None, role: str | None, update: str, kind: type[SignedWord], **fields: Any
-) -> None:
+async def say(reference: str, who: str | None, role: str | None, kind: type[SignedWord], **fields: Any) -> None:
     """Make a word of what was typed, send it into the run that is meant, and print the run's answer.
 
     Raises:
@@ -36,11 +34,11 @@ async def say(
         raise Stop(Exit.USAGE, explain(error)) from None
     session = await open_session()
     run = await runs.find(session, reference)
-    console.print(await send(session, run, update, word, str), markup=False)
+    console.print(await send(session, run, word, str), markup=False)
 
 
-async def send(session: Session, run: Run, update: str, word: SignedWord, answer: type[_Answer]) -> _Answer:
-    """Sign a word and send it as an update; gives what the run answers.
+async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answer]) -> _Answer:
+    """Sign a word and send it by its update; gives what the run answers.
 
     Raises:
         Stop: the run has ended, or refuses, in its own words, or doesn't answer.
@@ -52,7 +50,7 @@ async def send(session: Session, run: Run, update: str, word: SignedWord, answer
         raise Stop(Exit.REFUSED, f"{run.workflow_id} is {run.state}: nothing was sent")
     try:
         answered: _Answer = await run.handle.execute_update(
-            update, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
+            signed.UPDATE, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
         )
     except WorkflowUpdateFailedError as error:
         cause = error.cause

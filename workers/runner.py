@@ -6,6 +6,7 @@ RUNNER = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
         # Models and activity classes, with the clients they import: stateless, and far too slow to load per run.
         "activities",
+        "audit",
         # The platform of the procedures; has no state of its own either.
         "workflows.shared",
         "workflows.deployment.off_peak",

@@ -39,7 +39,7 @@ async def approve(
     decision = Decision(
         who=speaker.who, role=speaker.role, question=one.id, choice=choice, reason=reason, subject=one.subject
     )
-    answer = await send(session, run, "decide", decision, Answer)
+    answer = await send(session, run, decision, Answer)
     console.print(f"{one.id}: {answer.choice}, decided by {answer.by}", markup=False)
 
 

@@ -22,4 +22,4 @@ async def close(
 ) -> None:
     """Close an incident: resolution and root cause (runbook 2.2 step 12)."""
     closing = {"resolution": resolution, "root_cause": root_cause, "force": force}
-    await say(reference, who, role, "close", Closing, **closing)
+    await say(reference, who, role, Closing, **closing)

@@ -20,4 +20,4 @@ async def extend(
     role: Role = None,
 ) -> None:
     """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
-    await say(reference, who, role, "extend", Extend, by=by, reason=reason)
+    await say(reference, who, role, Extend, by=by, reason=reason)

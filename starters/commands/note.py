@@ -18,4 +18,4 @@ async def note(
     role: Role = None,
 ) -> None:
     """Add a remark to a run's timeline and records."""
-    await say(reference, who, role, "note", Note, text=text)
+    await say(reference, who, role, Note, text=text)

@@ -19,4 +19,4 @@ async def resume(
     role: Role = None,
 ) -> None:
     """Resume now what a run has paused, e.g. the autoscaler (runbook 3.2)."""
-    await say(reference, who, role, "resume", Resume, reason=reason)
+    await say(reference, who, role, Resume, reason=reason)

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.deploy.docker_compose import make_secrets
 from workers.settings import Settings
-from workflows.shared.signing import SignedWord, objection, sign
+from workflows.shared.runbook import Note
+from workflows.shared.signing import objection, sign
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_workers_accept_what_the_gateways_key_signs(folder: Path, monkeypatch: p
     key = load_pem_private_key((folder / "gateway_private_key.pem").read_bytes(), password=None)
     assert isinstance(key, Ed25519PrivateKey)
     now = datetime.now(UTC)
-    word = SignedWord(who="ada@example.org", role="commander", issued_at=now)
+    word = Note(who="ada@example.org", role="commander", issued_at=now, text="All is well")
     word.signature = sign(word, key, "wf", "run")
 
     why_not = objection(

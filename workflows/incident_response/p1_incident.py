@@ -56,6 +56,8 @@ class P1Result(BaseModel):
 class Closing(SignedWord):
     """What closes an incident (step 12)."""
 
+    UPDATE = "close"
+
     resolution: str = Field(min_length=1, max_length=5000)
     root_cause: str = Field(min_length=1, max_length=5000)
     force: bool = Field(default=False, description="Close although the service doesn't say it is healthy.")

@@ -40,6 +40,8 @@ class OpenQuestion(Question):
 class Decision(SignedWord):
     """The answer to a question."""
 
+    UPDATE = "decide"
+
     question: str = Field(description="The question's ID.")
     choice: str
     reason: str = Field(default="", max_length=2000)

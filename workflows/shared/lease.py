@@ -21,12 +21,16 @@ _T = TypeVar("_T")
 class Extend(SignedWord):
     """A person wants more time."""
 
+    UPDATE = "extend"
+
     by: timedelta = Field(gt=timedelta(0), description="How much later the lease ends, e.g. PT15M.")
     reason: str = Field(default="", max_length=2000)
 
 
 class Resume(SignedWord):
     """A person wants the lease to end now."""
+
+    UPDATE = "resume"
 
     reason: str = Field(default="", max_length=2000)
 

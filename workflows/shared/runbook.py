@@ -26,6 +26,8 @@ from workflows.shared.signing import SignedWord
 from workflows.shared.timeline import Entry, Kind, Timeline
 
 _EPISODES_KEPT = 50
+_WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem"})
+"""What only the procedure's code knows. It is written into the history; steps, notes and signals are there anyway."""
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
@@ -71,6 +73,8 @@ class RunStatus(BaseModel):
 
 class Note(SignedWord):
     """A person's remark for the timeline and the records."""
+
+    UPDATE = "note"
 
     text: str = Field(min_length=1, max_length=10_000)
 
@@ -126,6 +130,7 @@ class Runbook:
             self.took(request.alert)
         self.service = resolved.service
         self.approvals.policy = resolved.approvals
+        workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
         self.severity = severity
         self.mark(
             search_attributes.PROCEDURE.value_set(workflow.info().workflow_type),
@@ -138,10 +143,12 @@ class Runbook:
 
     def say(self, kind: Kind, text: str, *, section: str = "", who: str = "", seconds: float | None = None,
             phase: str | None = None) -> None:  # fmt: skip
-        """Add to the timeline, and show it in the UI."""
+        """Add to the timeline, show it in the UI, and write into the history what that doesn't tell by itself."""
         entry = self.timeline.add(workflow.now(), kind, text, section=section, who=who, seconds=seconds)
         if phase is not None:
             entry.phase = phase
+        if kind in _WRITTEN:
+            workflow.upsert_memo({"said": entry.model_dump(mode="json")})
         workflow.set_current_details(self.timeline.details(self._heading()))
 
     def phase(self, name: str) -> None:
@@ -264,6 +271,7 @@ class Runbook:
         `until` ends the question early when events have answered it.
         """
         shown = self.approvals.put(question)
+        workflow.upsert_memo({"asked": shown.model_dump(mode="json")})
         self.wait_for(f"decide {question.id}")
         self.say("decision", f"Asked: {question.title} ({', '.join(question.options)})")
         try:

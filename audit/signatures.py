@@ -1,0 +1,38 @@
+"""The one canonical form that is signed here, and what a signature on a person's word is worth."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+Standing = Literal["valid", "unsigned", "invalid", "unreadable"]
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys, no spaces, UTF-8: the same bytes for the same value, and `jq -cS` writes them too."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def word_bytes(update: str, workflow_id: str, run_id: str, word: dict[str, Any]) -> bytes:
+    """Give what a gateway signs: which update, into which run (the first of its chain), with every field."""
+    body = {name: value for name, value in word.items() if name != "signature"}
+    return canonical({"update": update, "workflow_id": workflow_id, "run_id": run_id, "word": body})
+
+
+def fitting(signature: str, message: bytes, public_keys: Iterable[str]) -> str | None:
+    """Find the public key (base64, raw) that a base64 Ed25519 signature fits; None where none does."""
+    try:
+        raw = base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    for key in public_keys:
+        try:
+            Ed25519PublicKey.from_public_bytes(base64.b64decode(key)).verify(raw, message)
+        except (InvalidSignature, ValueError):
+            continue
+        return key
+    return None
