@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.heartbeat import Progress, resume, turns
+from activities.http_body import read_body
 
 Status = Literal["healthy", "degraded", "unhealthy", "unreachable"]
 
@@ -99,7 +100,7 @@ class HealthChecks:
         limit = request.timeout.total_seconds()
         try:
             with self._http.stream("GET", request.url, timeout=limit, follow_redirects=False) as answer:
-                body = _read(answer, began + limit)
+                body = read_body(answer, most=_BODY_BYTES, deadline=began + limit)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = f"no answer in {limit:g} s" if isinstance(error, httpx.TimeoutException) else type(error).__name__
             return Health(status="unreachable", milliseconds=since(), detail=why)
@@ -138,18 +139,6 @@ class HealthChecks:
             seconds=elapsed,
             longest=progress.longest,
         )
-
-
-def _read(answer: httpx.Response, deadline: float) -> bytes:
-    """Read the body, as far as we care and as long as it may take."""
-    body = b""
-    for chunk in answer.iter_bytes():
-        body += chunk
-        if len(body) >= _BODY_BYTES:
-            break
-        if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the answer did not end in time")
-    return body[:_BODY_BYTES]
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from activities import smoke_job
 from activities.catalogue import SmokeCheck, SmokeJob
 from activities.effects import Change, Effect, effect
 from activities.heartbeat import pause
+from activities.http_body import read_body
 
 _TRIES = 3
 _PAUSE = 0.5
@@ -118,7 +119,8 @@ class Smoke:
         deadline = time.monotonic() + limit
         try:
             with self._http.stream(check.method, check.url, timeout=limit, follow_redirects=False) as answer:
-                text = _read(answer, deadline)
+                body = read_body(answer, most=_BODY_BYTES, deadline=deadline)
+                text = body.decode(answer.encoding or "utf-8", errors="replace")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             got = f"no answer in {limit:g} s" if isinstance(error, httpx.TimeoutException) else type(error).__name__
             return f"expected HTTP {check.expect_status}, got {got}"
@@ -127,15 +129,3 @@ class Smoke:
         if check.contains is not None and check.contains not in text:
             return f"expected {check.contains!r} in the body, got {len(text)} characters without it"
         return ""
-
-
-def _read(answer: httpx.Response, deadline: float) -> str:
-    """Read the body, as far as we care and as long as it may take."""
-    body = bytearray()
-    for chunk in answer.iter_bytes():
-        body += chunk
-        if len(body) >= _BODY_BYTES:
-            break
-        if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the answer did not end in time")
-    return body[:_BODY_BYTES].decode(answer.encoding or "utf-8", errors="replace")

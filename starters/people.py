@@ -31,7 +31,7 @@ class Exit(IntEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done · 1 the run refused, or failed · 2 wrong input, arguments or settings, nothing was sent · "
-    "3 Temporal or the run's workers don't answer · 4 no such run · 130 interrupted."
+    "3 Temporal, the run's workers or the records don't answer · 4 no such run · 130 interrupted."
 )
 
 
