@@ -1,0 +1,134 @@
+"""What people sent into a run, what they were asked, and what their signatures are worth."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from audit.history import Event, at, failure
+from audit.payloads import Decoder
+from audit.signatures import Standing, fitting, word_bytes
+from audit.story import Question, Said, Timer, Word
+
+_ASKED = frozenset({"id", "title", "options", "recommended", "default", "kind", "roles", "subject", "asked_at"})
+
+
+def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run_id: str) -> list[Word]:
+    """Give every update that a run has taken."""
+    ends = {
+        event.text("meta", "updateId"): event for event in events if event.kind == "WORKFLOW_EXECUTION_UPDATE_COMPLETED"
+    }
+    keys = list(_pinned_keys(events, decoder))
+    found = []
+    for event in events:
+        if event.kind != "WORKFLOW_EXECUTION_UPDATE_ACCEPTED":
+            continue
+        update = event.text("acceptedRequest", "input", "name")
+        payloads = event.payloads("acceptedRequest", "input", "args")
+        body = decoder.read(payloads[0]) if payloads else None
+        word = body if isinstance(body, dict) else {}
+        standing, key = (
+            _standing(update, word, workflow_id, first_run_id, keys) if body is not None else ("unreadable", "")
+        )
+        found.append(
+            Word(
+                event_id=event.id,
+                at=event.at,
+                update=update,
+                who=_text(word.get("who")),
+                role=_text(word.get("role")),
+                fields={name: value for name, value in word.items() if name not in {"who", "role", "signature"}},
+                standing=standing,
+                key=key,
+                outcome=_outcome(ends.get(event.text("acceptedRequest", "meta", "updateId")), decoder),
+            )
+        )
+    return found
+
+
+def _standing(
+    update: str, word: dict[str, Any], workflow_id: str, run_id: str, keys: Iterable[str]
+) -> tuple[Standing, str]:
+    signature = word.get("signature")
+    if not isinstance(signature, str):
+        return "unsigned", ""
+    key = fitting(signature, word_bytes(update, workflow_id, run_id, word), keys)
+    return ("valid", key) if key is not None else ("invalid", "")
+
+
+def _pinned_keys(events: Iterable[Event], decoder: Decoder) -> Iterable[str]:
+    """Give the gateways' public keys that the run had pinned at its beginning."""
+    for event in events:
+        if event.kind == "MARKER_RECORDED":
+            for payload in event.payloads("details", "result"):
+                keys = at(_again(decoder, payload), "approvals", "public_keys")
+                yield from (key for key in (keys if isinstance(keys, list) else ()) if isinstance(key, str))
+
+
+def _again(decoder: Decoder, payload: Any) -> Any:
+    """Read what is read, and counted where it can't be, as a step already."""
+    counted = decoder.unreadable
+    value = decoder.read(payload)
+    decoder.unreadable = counted
+    return value
+
+
+def _outcome(end: Event | None, decoder: Decoder) -> str:
+    if end is None:
+        return ""
+    why = failure(end.fields("outcome", "failure"), decoder)
+    if why:
+        return why
+    answer = next((decoder.read(payload) for payload in end.payloads("outcome", "success")), None)
+    if isinstance(answer, dict):
+        return ", ".join(f"{name}: {value}" for name, value in answer.items() if isinstance(value, str) and value)
+    return "" if answer is None else str(answer)
+
+
+def questions(
+    asked: Iterable[Any],
+    taken: Sequence[Word],
+    timers: Sequence[Timer],
+    said: Sequence[Said],
+    ended_at: datetime | None,
+) -> list[Question]:
+    """Give every question with how it ended: a person's answer, or what the run said instead."""
+    return [question for body in asked if (question := _question(body, taken, timers, said, ended_at)) is not None]
+
+
+def _question(
+    body: Any, taken: Sequence[Word], timers: Sequence[Timer], said: Sequence[Said], ended_at: datetime | None
+) -> Question | None:
+    if not isinstance(body, dict):
+        return None
+    try:
+        question = Question.model_validate({name: body[name] for name in _ASKED if name in body})
+    except ValidationError:
+        return None
+    escalated = next((t.fired_at for t in timers if t.kind == "escalation" and t.name == question.id), None)
+    return question.model_copy(update={"escalated_at": escalated, **_answer(question, taken, said, ended_at)})
+
+
+def _answer(
+    question: Question, taken: Sequence[Word], said: Sequence[Said], ended_at: datetime | None
+) -> dict[str, Any]:
+    for word in taken:
+        if word.update == "decide" and word.fields.get("question") == question.id:
+            return {
+                "answered_at": word.at,
+                "choice": _text(word.fields.get("choice")),
+                "by": f"{word.who} ({word.role})",
+                "reason": _text(word.fields.get("reason")),
+            }
+    # Nobody answered: the run said so itself, `mitigation-1: rollback (no answer)`.
+    told = f"{question.id}: "
+    for line in said:
+        if line.kind == "decision" and not line.who and line.at >= question.asked_at and line.text.startswith(told):
+            choice, _, by = line.text.removeprefix(told).removesuffix(")").rpartition(" (")
+            return {"answered_at": line.at, "choice": choice, "by": by}
+    return {"answered_at": None, "by": "the run ended" if ended_at else ""}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
