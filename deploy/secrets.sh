@@ -8,7 +8,8 @@
 #
 # The folder is for its owner alone (0700), which keeps everybody else of this machine out. The files in it can be
 # read by all (0444), since compose shows them to containers as they are, and each container runs as another user.
-# The gateway's private key is for no container, and 0600.
+# The gateway's private key is for no container, and 0600. Lose the archive's, and nothing is added to the chain any more;
+# what is in it stays valid: keep audit_public_key.pem, and copies of it elsewhere.
 set -eu
 
 fail() {
@@ -63,13 +64,19 @@ printf 'postgresql://runbooks_owner:%s@records-db:5432/runbooks\n' "$(password_o
 printf 'postgresql://runbooks:%s@records-db:5432/runbooks\n' "$(password_of records_db_password)" |
     put records_url 444
 
+ed25519() { # NAME MODE
+    if [ ! -s "$folder/$1" ]; then
+        command -v openssl >/dev/null || fail "openssl is needed, for Ed25519 keys"
+        key=$(openssl genpkey -algorithm ed25519) || fail "this openssl makes no Ed25519 keys: 1.1.1 or newer is needed"
+        printf '%s\n' "$key" | put "$1" "$2"
+        made="${made:+$made }$1"
+    fi
+}
 # Approvals: the private key signs what an authenticated person decided, the workers know the public one.
-if [ ! -s "$folder/gateway_private_key.pem" ]; then
-    command -v openssl >/dev/null || fail "openssl is needed, for the gateway's Ed25519 key"
-    key=$(openssl genpkey -algorithm ed25519) || fail "this openssl makes no Ed25519 keys: 1.1.1 or newer is needed"
-    printf '%s\n' "$key" | put gateway_private_key.pem 600
-    made="${made:+$made }gateway_private_key.pem"
-fi
+ed25519 gateway_private_key.pem 600
+# The archive of closed runs: workers sign it, and whoever has the public key can verify it.
+ed25519 audit_private_key.pem 444
+openssl pkey -in "$folder/audit_private_key.pem" -pubout | put audit_public_key.pem 444
 # Workers trust this key, and the one before it for as long as that lies beside it under the name `….old.pem`.
 public_key() { # the last 32 bytes of its DER form, in base64
     public=$(openssl pkey -in "$1" -pubout -outform DER | tail -c 32 | openssl base64 -A)

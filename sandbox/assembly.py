@@ -1,5 +1,6 @@
 """The whole embedded environment: real servers, the service, the webhook and two workers, started side by side."""
 
+import asyncio
 import shutil
 import sys
 import time
@@ -8,18 +9,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from temporalio.client import Client
+
 import database
 from sandbox import aws, binaries, kubernetes_api, manifests, node_groups, probes
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster
-from sandbox.configuration import SERVICE, Configuration, Endpoints
+from sandbox.configuration import SERVICE, TASK_QUEUE, Configuration, Endpoints
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess, end_leftovers
 from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
+from starters import schedules
+from workers.converter import DATA_CONVERTER
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 Told = Callable[[str], None]
@@ -198,8 +203,14 @@ class Environment:
         for process in (self.webhook, *self.workers):
             process.start()
         self.webhook.wait_ready(probes.http(f"{self.webhook_url}/readyz"))
+        asyncio.run(self._start_schedules())
         for worker in self.workers:
             worker.wait_ready(probes.log_line(worker.log, "worker started"))
+
+    async def _start_schedules(self) -> None:
+        # While the workers are starting: it costs nobody any time.
+        client = await Client.connect(self.temporal.address, data_converter=DATA_CONVERTER)
+        await schedules.apply(client, self.configuration.audit, TASK_QUEUE)
 
     def _python(self, name: str, module: str, *arguments: object) -> ServerProcess:
         return ServerProcess(

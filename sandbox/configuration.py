@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox import aws, binaries, manifests
+from workers.settings import Audit
 
 SERVICE = "tensafe-server"
 TASK_QUEUE = "runbooks"
@@ -57,17 +58,22 @@ class Configuration:
         """What signs people's approvals; workers know only its public half."""
         return self.directory / "gateway.pem"
 
+    @property
+    def audit_key(self) -> Path:
+        """What signs the archive."""
+        return self.directory / "audit.pem"
+
+    @property
+    def audit(self) -> Audit:
+        """The archive's settings; Temporal's development server lists at once what has closed."""
+        return Audit.model_validate({"private_key": f"file:{self.audit_key}", "settle": "PT10S"})
+
     def write(self, endpoints: Endpoints) -> None:
         """Write all of them, with new secrets."""
         self.directory.mkdir(parents=True, exist_ok=True)
         _write_secret(self.bearer_token, secrets.token_urlsafe(32).encode())
-        key = Ed25519PrivateKey.generate()
-        _write_secret(
-            self.gateway_key,
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
+        key = _write_key(self.gateway_key)
+        _write_key(self.audit_key)
         public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.routes.write_text(manifests.alert_routes(), encoding="utf-8")
         settings = self._settings(endpoints, base64.b64encode(public).decode())
@@ -82,6 +88,7 @@ class Configuration:
             "aws": {"region": aws.REGION, "endpoint_url": at.aws_url},
             "helm": {"program": str(binaries.find("helm"))},
             "evidence": {"directory": "evidence"},
+            "audit": {"private_key": f"file:{self.audit_key}", "settle": "PT10S"},
             "webhook": {
                 "port": at.webhook_port,
                 "bearer_tokens": [f"file:{self.bearer_token}"],
@@ -133,6 +140,13 @@ def _service(health_url: str) -> dict[str, Any]:
             "decision_timeout": "PT2M",
         },
     }
+
+
+def _write_key(path: Path) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write_secret(path, pem)
+    return key
 
 
 def _write_secret(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from workflows.audit.archive_runs import ArchiveRuns
 from workflows.deployment.rollback import Rollback, RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
@@ -93,6 +94,10 @@ PROCEDURES: tuple[Procedure, ...] = (
         example={**_BY, "reason": "Error rate spiked to 5%"},
     ),
 )
+
+
+SYSTEM: tuple[type, ...] = (ArchiveRuns,)
+"""What runs beside the procedures: schedules start it, and nobody else needs to."""
 
 
 def procedure(name: str) -> Procedure:

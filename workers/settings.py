@@ -177,6 +177,39 @@ class Evidence(_Section):
         return self
 
 
+class Audit(_Section):
+    """The archive of closed runs: signed with a key of ours, or one in KMS; without either it is off."""
+
+    private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
+    kms_key_id: str | None = Field(default=None, description="KMS key (ECC_NIST_EDWARDS25519): ID, ARN or alias.")
+    public_keys: tuple[str, ...] = Field(
+        default=(), description="Further keys that signed parts of the chain, such as former ones: PEM, or base64."
+    )
+    every: timedelta = Field(default=timedelta(hours=1), ge=timedelta(minutes=1))
+    settle: timedelta = Field(
+        default=timedelta(minutes=10), ge=timedelta(0), description="How late Temporal may list a closed run."
+    )
+    bucket: str | None = Field(default=None, description="S3 bucket with Object Lock, for copies; none where empty.")
+    prefix: str = ""
+    retention: timedelta = Field(
+        default=timedelta(days=3650), ge=timedelta(days=1), description="How long nobody can erase a copy: us neither."
+    )
+    endpoint_url: str | None = None
+    region: str | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is a key."""
+        return self.private_key is not None or self.kms_key_id is not None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.private_key is not None and self.kms_key_id is not None:
+            message = "private_key, kms_key_id: one of both signs"
+            raise ValueError(message)
+        return self
+
+
 class Webhook(_Section):
     """The webhook's listener, and who may post."""
 
@@ -218,6 +251,7 @@ class Settings(BaseSettings):
     paging: Paging = Paging()
     statuspage: StatusPage = StatusPage()
     evidence: Evidence = Evidence()
+    audit: Audit = Audit()
     webhook: Webhook = Webhook()
     gateway: Gateway = Gateway()
     observability: Observability = Observability()

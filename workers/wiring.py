@@ -14,6 +14,7 @@ from botocore.config import Config
 from kubernetes import client
 from psycopg_pool import ConnectionPool
 
+from activities.archive import Archive
 from activities.autoscalers import Autoscalers
 from activities.backends.atlassian_statuspage import AtlassianStatusPage
 from activities.backends.evidence_files import FileStore
@@ -44,6 +45,7 @@ from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
+from workers.archive import archiver
 from workers.settings import Settings, SettingsError
 
 Activity = Callable[..., Any]
@@ -70,6 +72,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
         except (DatabaseError, Misconfigured) as error:
             raise SettingsError(str(error)) from None
         stack.callback(cluster.close)
+        evidence = _evidence_store(settings)
         systems = [
             Catalogue(settings.services, settings.approvals),
             Kubernetes(cluster),
@@ -86,7 +89,8 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Slack(_chat(settings, pool)),
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
-            Evidence(_evidence_store(settings), cluster, http, settings.prometheus.url),
+            Evidence(evidence, cluster, http, settings.prometheus.url),
+            Archive(archiver(settings.audit, pool, evidence)),
         ]
         yield [activity for system in systems for activity in activities_of(system)]
 

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
 from workers.interceptors import RunbookInterceptor
-from workers.registry import PROCEDURES
+from workers.registry import PROCEDURES, SYSTEM
 from workers.runner import RUNNER
 from workers.settings import Temporal
 
@@ -31,7 +31,7 @@ def build(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[procedure.workflow for procedure in PROCEDURES],
+        workflows=[*(procedure.workflow for procedure in PROCEDURES), *SYSTEM],
         activities=list(activities),
         activity_executor=ThreadPoolExecutor(settings.max_concurrent_activities, thread_name_prefix="activity"),
         max_concurrent_activities=settings.max_concurrent_activities,

@@ -18,7 +18,7 @@ from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 pytestmark = pytest.mark.timeout(900)
 
 _LONG_RUNNING = {"temporal-db", "temporal", "temporal-ui", "records-db", "worker", "webhook"}
-_JOBS = {"temporal-schema", "temporal-namespace", "records-migrate"}
+_JOBS = {"temporal-schema", "temporal-namespace", "records-migrate", "schedules"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,208 @@
+"""Counts stories into a report, one at a time: a hundred thousand take no more room than their durations."""
+
+import heapq
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from audit.report import (
+    Approvals,
+    DeadlineRow,
+    IncidentRow,
+    LeaseRow,
+    Month,
+    OutcomeRow,
+    Report,
+    RoleRow,
+    SeverityRow,
+    Spread,
+    SystemRow,
+)
+from audit.report_reading import deadlines, is_incident, leases, reached, resolved_at, role_of
+from audit.story import Question, Story
+
+CHARTED = 100
+
+RespondBy = Callable[[Story], datetime | None]
+"""Until when 2.1 wants a response to a story's incident; None where it says nothing."""
+
+
+class _Incidents:
+    def __init__(self) -> None:
+        self.numbers: Counter[str] = Counter()
+        self.durations: dict[str, array[float]] = defaultdict(lambda: array("d"))
+
+
+class Counting:
+    """A report in the making."""
+
+    def __init__(
+        self, month: Month, as_of: datetime, respond_by: RespondBy, targets: dict[str, timedelta | None]
+    ) -> None:
+        self._month, self._as_of, self._respond_by, self._targets = month, as_of, respond_by, targets
+        self._runs = self._unreadable = 0
+        self._severities: dict[str, _Incidents] = defaultdict(_Incidents)
+        self._seen: set[int] = set()
+        self._longest: list[tuple[float, int, IncidentRow]] = []
+        self._deadlines: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._questions: Counter[str] = Counter()
+        self._delays: dict[str, array[float]] = defaultdict(lambda: array("d"))
+        self._systems: dict[str, Counter[str]] = defaultdict(Counter)
+        self._leases: dict[str, Counter[str]] = defaultdict(Counter)
+        self._lasted: dict[str, array[float]] = defaultdict(lambda: array("d"))
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+        self._planned: Counter[tuple[str, str]] = Counter()
+
+    def add(self, story: Story) -> None:
+        """Count a story; one that began in another month is none of this report's."""
+        if not self._month.since <= story.started_at < self._month.until:
+            return
+        ended = (story.run.workflow_type, story.outcome or story.status)
+        if story.dry_run:
+            self._planned[ended] += 1
+            return
+        self._runs += 1
+        self._unreadable += bool(story.unreadable)
+        self._outcomes[ended] += 1
+        for name, how in deadlines(story):
+            self._deadlines[story.run.workflow_type, name][how] += 1
+        for question in story.questions:
+            self._question(question)
+        for step in story.steps:
+            system = self._systems[step.activity.partition(".")[0]]
+            system["steps"] += 1
+            system["retries"] += max(step.attempts - 1, 0)
+            system["failed"] += step.outcome in {"failed", "timed out"}
+        for lease in leases(story):
+            row = self._leases[lease.name]
+            row["held"] += 1
+            row["extended"] += lease.extended
+            row[lease.end] += 1
+            if lease.ended_at:
+                self._lasted[lease.name].append((lease.ended_at - lease.began_at).total_seconds())
+        if is_incident(story):
+            self._incident(story)
+
+    def _question(self, question: Question) -> None:
+        self._questions["asked"] += 1
+        self._questions["escalated"] += question.escalated_at is not None
+        role = role_of(question)
+        if role is not None:
+            self._questions["answered"] += 1
+            if question.delay is not None:
+                self._delays[role].append(question.delay.total_seconds())
+        elif question.by:
+            self._questions["by_events" if question.by == "events" else "unanswered"] += 1
+        else:
+            self._questions["open"] += 1
+
+    def _incident(self, story: Story) -> None:
+        # A run that was reset is two runs of one incident.
+        mark = hash((story.namespace, story.incident_id))
+        if mark in self._seen:
+            return
+        self._seen.add(mark)
+        counts = self._severities[story.severity]
+        met, due, resolved = reached(story), self._respond_by(story), resolved_at(story)
+        acknowledged, mitigated = met.get("Acknowledged"), met.get("Mitigated")
+        counts.numbers["incidents"] += 1
+        counts.numbers["running"] += story.ended_at is None
+        counts.numbers[self._response(story, acknowledged, due)] += 1
+        if mitigated is not None:
+            counts.numbers["mitigated"] += 1
+            counts.numbers["automatic"] += not any(word.at <= mitigated for word in story.words)
+        took = {
+            name: at - story.started_at if at else None
+            for name, at in (("acknowledged", acknowledged), ("mitigated", mitigated), ("resolved", resolved))
+        }
+        for name, lasting in took.items():
+            if lasting is not None:
+                counts.durations[name].append(lasting.total_seconds())
+        row = IncidentRow(
+            incident_id=story.incident_id, severity=story.severity, service=story.service,
+            workflow_id=story.run.workflow_id, run_id=story.run.run_id, started_at=story.started_at, due_at=due, **took,
+        )  # fmt: skip
+        length = ((story.ended_at or self._as_of) - story.started_at).total_seconds()
+        add = heapq.heappush if len(self._longest) < CHARTED else heapq.heappushpop
+        add(self._longest, (length, len(self._seen), row))
+
+    def _response(self, story: Story, acknowledged: datetime | None, due: datetime | None) -> str:
+        if due is None:
+            return "open"
+        if acknowledged is not None:
+            return "kept" if acknowledged <= due else "missed"
+        return "missed" if (story.ended_at or self._as_of) > due else "open"
+
+    def report(self) -> Report:
+        """Sum up what was counted so far."""
+        return Report(
+            month=self._month,
+            as_of=self._as_of,
+            runs=self._runs,
+            unreadable=self._unreadable,
+            severities=[self._severity(name) for name in sorted(self._severities)],
+            deadlines=[
+                DeadlineRow(procedure=procedure, name=name, **_named(row, "kept", "missed", "open"))
+                for (procedure, name), row in sorted(self._deadlines.items())
+            ],
+            approvals=self._approvals(),
+            systems=[
+                SystemRow(system=name, **_named(row, "steps", "retries", "failed"))
+                for name, row in sorted(self._systems.items())
+            ],
+            leases=[
+                LeaseRow(
+                    name=name,
+                    **_named(row, "held", "extended", "expired", "by_person", "by_failure", "open"),
+                    lasted=Spread.of(self._lasted[name]),
+                )
+                for name, row in sorted(self._leases.items())
+            ],
+            outcomes=_outcomes(self._outcomes),
+            planned=_outcomes(self._planned),
+            incidents=sorted((row for _, _, row in self._longest), key=lambda row: (row.started_at, row.run_id)),
+            left_out=len(self._seen) - len(self._longest),
+        )
+
+    def _severity(self, name: str) -> SeverityRow:
+        counts = self._severities[name]
+        return SeverityRow(
+            severity=name,
+            target=self._targets.get(name),
+            **_named(counts.numbers, "incidents", "running", "kept", "missed", "open", "mitigated", "automatic"),
+            acknowledge=Spread.of(counts.durations["acknowledged"]),
+            mitigate=Spread.of(counts.durations["mitigated"]),
+            resolve=Spread.of(counts.durations["resolved"]),
+        )
+
+    def _approvals(self) -> Approvals:
+        together = array("d")
+        for delays in self._delays.values():
+            together.extend(delays)
+        return Approvals(
+            **_named(self._questions, "asked", "answered", "by_events", "unanswered", "open", "escalated"),
+            delay=Spread.of(together),
+            roles=[
+                RoleRow(role=role, answered=len(delays), delay=Spread.of(delays))
+                for role, delays in sorted(self._delays.items())
+            ],
+        )
+
+
+def count(stories: Iterable[Story], counting: Counting) -> Report:
+    """Count stories that are all at hand or come one by one."""
+    for story in stories:
+        counting.add(story)
+    return counting.report()
+
+
+def _named(row: Counter[str], *names: str) -> dict[str, int]:
+    return {name: row[name] for name in names}
+
+
+def _outcomes(counted: Counter[tuple[str, str]]) -> list[OutcomeRow]:
+    return [
+        OutcomeRow(procedure=procedure, outcome=outcome, runs=runs)
+        for (procedure, outcome), runs in sorted(counted.items())
+    ]

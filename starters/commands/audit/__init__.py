@@ -1,0 +1,20 @@
+"""`runbooks audit`: the execution history, read and proved afterwards."""
+
+import typer
+
+from starters.commands.audit.archive import archive
+from starters.commands.audit.metrics import metrics
+from starters.commands.audit.postmortem import postmortem
+from starters.commands.audit.redact import redact
+from starters.commands.audit.report import report
+from starters.commands.audit.search import search
+from starters.commands.audit.show import show
+
+app = typer.Typer(help="Read and prove what has been done.", no_args_is_help=True)
+app.command()(show)
+app.command()(search)
+app.command()(report)
+app.command()(metrics)
+app.command()(postmortem)
+app.command()(archive)
+app.command()(redact)

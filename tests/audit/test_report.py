@@ -1,0 +1,374 @@
+"""The month's report, against numbers computed here in another way."""
+
+import base64
+import itertools
+import json
+import math
+import re
+import tracemalloc
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.payloads import Decoder
+from audit.reading import read
+from audit.report import Month, Report, Spread
+from audit.report_counting import CHARTED, Counting, count
+from audit.story import Question, Run, Said, Step, Story, Timer, Word
+from tests.audit.stories import BEGAN, story
+
+HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
+NOVEMBER = Month.of("2026-11")
+S = timedelta(seconds=1)
+
+
+def report(*stories: Story, month: Month = NOVEMBER, as_of: datetime | None = None) -> Report:
+    counting = Counting(
+        month, as_of or month.until, lambda one: one.started_at + 900 * S if one.severity == "P1" else None,
+        {"P1": 900 * S},
+    )  # fmt: skip
+    return count(stories, counting)
+
+
+def deadline(name: str, started: datetime, **ends: datetime) -> Timer:
+    return Timer(event_id=5, kind="deadline", name=name, started_at=started, due_at=started + 300 * S, **ends)
+
+
+def incident(number: int, *, severity: str = "P1", acknowledged: float | None = None, mitigated: float | None = None,
+             lasting: float | None = 3600, **fields: Any) -> Story:  # fmt: skip
+    began = BEGAN + number * timedelta(hours=1)
+    reached = {"Acknowledged": acknowledged, "Mitigated": mitigated}
+    met = {name: began + after * S for name, after in reached.items() if after is not None}
+    return story(
+        number,
+        run=Run(workflow_id=f"p1-{number}", run_id=f"run-{number}", workflow_type="P1Incident"),
+        severity=severity,
+        incident_id=f"INC-{number}",
+        outcome="closed" if lasting is not None else "",
+        status="completed" if lasting is not None else "running",
+        started_at=began,
+        ended_at=began + lasting * S if lasting is not None else None,
+        timers=[
+            deadline(name, began, **({"canceled_at": met[name]} if name in met and met[name] <= began + 300 * S else
+                                     {"fired_at": began + 300 * S}))
+            for name in reached
+        ],
+        said=[Said(at=at, kind="deadline", text=f"{name} after 1.0 s") for name, at in met.items()],
+        **fields,
+    )  # fmt: skip
+
+
+# -- recorded histories --------------------------------------------------------------------------------
+
+
+class Recorded:
+    """What a history says, read straight from its events."""
+
+    def __init__(self, file: Path) -> None:
+        self.events = json.loads(file.read_text(encoding="utf-8"))["events"]
+        self.name = file.stem
+
+    def of(self, kind: str) -> Iterator[dict[str, Any]]:
+        for event in self.events:
+            if event["eventType"] == f"EVENT_TYPE_{kind}":
+                yield next(value for name, value in event.items() if name.endswith("EventAttributes")) | {
+                    "at": self.time(event), "id": event["eventId"], "summary": self.summary(event)
+                }  # fmt: skip
+
+    def time(self, event: dict[str, Any]) -> datetime:
+        whole, _, fraction = event["eventTime"].removesuffix("Z").partition(".")
+        return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
+
+    def summary(self, event: dict[str, Any]) -> str:
+        payload = event.get("userMetadata", {}).get("summary")
+        return decoded(payload) if payload else ""
+
+    def story(self) -> Story:
+        history = {"events": self.events}
+        return read(history, namespace="default", workflow_id=self.name, run_id=self.name, decoder=Decoder())
+
+
+def decoded(payload: dict[str, Any]) -> Any:
+    return json.loads(base64.b64decode(payload["data"]))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[Recorded]:
+    return [Recorded(file) for file in HISTORIES]
+
+
+@pytest.fixture(scope="module")
+def of_recorded(recorded: list[Recorded]) -> Report:
+    return report(*(one.story() for one in recorded), month=Month.at(recorded[0].time(recorded[0].events[0])))
+
+
+def test_times_are_those_that_the_runs_themselves_gave_as_their_results(
+    recorded: list[Recorded], of_recorded: Report
+) -> None:
+    told: dict[str, dict[str, float]] = {}
+    for one in recorded:
+        if one.name.startswith("p1_incident"):
+            ended = next(one.of("WORKFLOW_EXECUTION_COMPLETED"))
+            told[one.name] = decoded(ended["result"]["payloads"][0])
+    assert len(told) == 3
+    for row in of_recorded.incidents:
+        result = told[row.run_id]
+        for name in ("acknowledged", "mitigated"):
+            assert iso(result[f"{name}_after"]) == pytest.approx(seconds(getattr(row, name)), abs=0.001)
+        # The run reads the clock at the task that ends it, the history has the time at which that was over.
+        assert 0 <= seconds(row.resolved) - iso(result["resolved_after"]) < 1
+
+
+def test_the_spread_of_recorded_times_is_the_textbooks(of_recorded: Report) -> None:
+    (row,) = of_recorded.severities
+    assert (row.severity, row.incidents, row.kept, row.missed) == ("P1", 3, 3, 0)
+    for spread, name in ((row.acknowledge, "acknowledged"), (row.mitigate, "mitigated"), (row.resolve, "resolved")):
+        times = sorted(seconds(getattr(one, name)) for one in of_recorded.incidents)
+        assert spread is not None
+        assert seconds(spread.median) == pytest.approx(times[1], abs=1e-5)
+        assert seconds(spread.p90) == seconds(spread.longest) == pytest.approx(times[2], abs=1e-5)
+
+
+def test_steps_retries_and_failures_are_those_of_the_events(recorded: list[Recorded], of_recorded: Report) -> None:
+    steps: Counter[str] = Counter()
+    retries: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for one in recorded:
+        systems = {}
+        for event in one.of("ACTIVITY_TASK_SCHEDULED"):
+            systems[event["id"]] = event["activityType"]["name"].split(".")[0]
+            steps[systems[event["id"]]] += 1
+        for event in one.of("ACTIVITY_TASK_STARTED"):
+            retries[systems[event["scheduledEventId"]]] += event.get("attempt", 1) - 1
+        for kind in ("ACTIVITY_TASK_FAILED", "ACTIVITY_TASK_TIMED_OUT"):
+            failed.update(systems[event["scheduledEventId"]] for event in one.of(kind))
+    told = {row.system: row for row in of_recorded.systems}
+    assert {name: row.steps for name, row in told.items() if name != "catalogue"} == {
+        name: number for name, number in steps.items() if name != "catalogue"
+    }
+    assert {name: row.retries for name, row in told.items() if row.retries} == dict(+retries)
+    assert {name: row.failed for name, row in told.items() if row.failed} == dict(+failed)
+
+
+def test_deadlines_leases_and_answers_are_those_of_the_events(recorded: list[Recorded], of_recorded: Report) -> None:
+    fired: Counter[tuple[str, str]] = Counter()
+    started: Counter[tuple[str, str]] = Counter()
+    leases: dict[str, list[float]] = defaultdict(list)
+    moved = decisions = 0
+    for one in recorded:
+        procedure = next(one.of("WORKFLOW_EXECUTION_STARTED"))["workflowType"]["name"]
+        timers = {event["id"]: event for event in one.of("TIMER_STARTED")}
+        ends = {event["startedEventId"]: event for kind in ("TIMER_FIRED", "TIMER_CANCELED") for event in one.of(kind)}
+        rung = {event["startedEventId"] for event in one.of("TIMER_FIRED")}
+        for number, timer in timers.items():
+            if timer["summary"].startswith("deadline: "):
+                key = (procedure, timer["summary"].removeprefix("deadline: "))
+                started[key] += 1
+                fired[key] += number in rung
+        held = [number for number, timer in timers.items() if timer["summary"].startswith("lease: ")]
+        if held:
+            leases["all"].append((ends[held[-1]]["at"] - timers[held[0]]["at"]).total_seconds())
+            moved += len(held) - 1
+        decisions += sum(
+            event["acceptedRequest"]["input"]["name"] == "decide"
+            for event in one.of("WORKFLOW_EXECUTION_UPDATE_ACCEPTED")
+        )
+    assert {(row.procedure, row.name): row.kept + row.missed + row.open for row in of_recorded.deadlines} == started
+    assert {(row.procedure, row.name): row.missed for row in of_recorded.deadlines} == {k: fired[k] for k in started}
+    (lease,) = of_recorded.leases
+    assert (lease.held, lease.extended) == (len(leases["all"]), moved)
+    assert (lease.expired, lease.by_person, lease.by_failure, lease.open) == (1, 1, 1, 0)
+    assert lease.lasted is not None
+    assert seconds(lease.lasted.longest) == pytest.approx(max(leases["all"]), abs=1e-5)
+    assert of_recorded.approvals.answered == decisions
+    assert sum(row.answered for row in of_recorded.approvals.roles) == decisions
+
+
+def test_one_of_the_recorded_incidents_needed_a_human(of_recorded: Report) -> None:
+    (row,) = of_recorded.severities
+    assert (row.mitigated, row.automatic) == (3, 2)
+    assert of_recorded.automation == pytest.approx(2 / 3)
+
+
+def test_outcomes_are_counted_by_procedure(recorded: list[Recorded], of_recorded: Report) -> None:
+    assert of_recorded.runs == len(recorded) == sum(row.runs for row in of_recorded.outcomes)
+    assert {(row.procedure, row.outcome): row.runs for row in of_recorded.outcomes}[("P1Incident", "closed")] == 3
+
+
+# -- stories made by hand ------------------------------------------------------------------------------
+
+
+def test_a_response_counts_against_2_1_by_its_acknowledgement() -> None:
+    told = report(
+        incident(1, acknowledged=899.9),
+        incident(2, acknowledged=900),
+        incident(3, acknowledged=900.1),
+        incident(4),
+        incident(5, lasting=60),
+        incident(6, severity="P4", acknowledged=1),
+    )
+    first, other = told.severities
+    assert (first.severity, first.kept, first.missed, first.open, first.incidents) == ("P1", 2, 2, 1, 5)
+    assert (other.severity, other.kept, other.missed, other.open) == ("P4", 0, 0, 1)
+
+
+def test_an_open_incident_is_missed_once_it_is_due() -> None:
+    began = BEGAN + timedelta(hours=1)
+    for after, missed in ((899, 0), (901, 1)):
+        (row,) = report(incident(1, lasting=None), as_of=began + after * S).severities
+        assert (row.running, row.missed, row.open) == (1, missed, 1 - missed)
+
+
+def test_a_deadline_that_only_the_runs_end_stopped_was_not_kept() -> None:
+    began = BEGAN + timedelta(minutes=1)
+    told = report(
+        story(
+            1,
+            said=[Said(at=began, kind="deadline", text="Acknowledged after 0.1 s")],
+            timers=[
+                deadline("Acknowledged", began, canceled_at=began + S),
+                deadline("Mitigated", began, canceled_at=began + 60 * S),
+                deadline("Stable", began, fired_at=began + 300 * S),
+            ],
+        )
+    )
+    assert {row.name: (row.kept, row.missed, row.open) for row in told.deadlines} == {
+        "Acknowledged": (1, 0, 0), "Mitigated": (0, 0, 1), "Stable": (0, 1, 0),
+    }  # fmt: skip
+
+
+def test_a_history_from_before_runs_spoke_is_read_by_its_timers() -> None:
+    began = BEGAN + timedelta(minutes=1)
+    told = report(
+        story(
+            1,
+            timers=[
+                deadline("Acknowledged", began, canceled_at=began + S),
+                deadline("Mitigated", began, canceled_at=began + 60 * S),
+            ],
+        )
+    )
+    assert {row.name: (row.kept, row.open) for row in told.deadlines} == {"Acknowledged": (1, 0), "Mitigated": (0, 1)}
+
+
+@pytest.mark.parametrize(("said_after", "automatic"), [(59, 0), (61, 1)])
+def test_a_word_before_mitigation_is_a_human_a_later_one_is_not(said_after: float, automatic: int) -> None:
+    at = BEGAN + timedelta(hours=1) + said_after * S
+    word = Word(event_id=9, at=at, update="note", who="ada", standing="unsigned")
+    (row,) = report(incident(1, acknowledged=1, mitigated=60, words=[word])).severities
+    assert (row.mitigated, row.automatic) == (1, automatic)
+
+
+def test_questions_by_how_they_ended_and_by_role() -> None:
+    def question(number: int, **fields: Any) -> Question:
+        return Question(id=f"q-{number}", title="?", options={}, asked_at=BEGAN, **fields)
+
+    told = report(
+        story(
+            1,
+            questions=[
+                question(1, by="ada (commander)", answered_at=BEGAN + 10 * S),
+                question(2, by="bob (on-call)", answered_at=BEGAN + 30 * S, escalated_at=BEGAN + 20 * S),
+                question(3, by="eve (x) (commander)", answered_at=BEGAN + 20 * S),
+                question(4, by="no answer", answered_at=BEGAN + 600 * S, escalated_at=BEGAN + 300 * S),
+                question(5, by="events", answered_at=BEGAN + 5 * S),
+                question(6),
+            ],
+        )
+    ).approvals
+    assert (told.asked, told.answered, told.by_events, told.unanswered, told.open, told.escalated) == (6, 3, 1, 1, 1, 2)
+    assert told.delay == Spread(count=3, median=20 * S, p90=30 * S, longest=30 * S)
+    assert [(row.role, row.answered) for row in told.roles] == [("commander", 2), ("on-call", 1)]
+
+
+def test_plan_mode_is_in_no_other_number() -> None:
+    told = report(incident(1, acknowledged=1), incident(2, acknowledged=1, dry_run=True))
+    assert (told.runs, told.severities[0].incidents, len(told.incidents)) == (1, 1, 1)
+    assert [(row.procedure, row.runs) for row in told.planned] == [("P1Incident", 1)]
+
+
+def test_a_run_that_was_reset_is_one_incident() -> None:
+    again = incident(1, acknowledged=1).model_copy(
+        update={"run": Run(workflow_id="p1-1", run_id="other", workflow_type="P1Incident")}
+    )
+    told = report(incident(1, acknowledged=1), again)
+    assert (told.runs, told.severities[0].incidents) == (2, 1)
+
+
+def test_a_step_that_was_tried_three_times_is_two_retries_of_its_system() -> None:
+    def step(activity: str, attempts: int, outcome: Any = "completed") -> Step:
+        return Step(event_id=1, section="", title="", activity=activity, scheduled_at=BEGAN, attempts=attempts,
+                    outcome=outcome)  # fmt: skip
+
+    told = report(story(1, steps=[step("slack.post", 3), step("slack.post", 1), step("helm.upgrade", 2, "timed out")]))
+    assert [(row.system, row.steps, row.retries, row.failed) for row in told.systems] == [
+        ("helm", 1, 1, 1), ("slack", 2, 2, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("zone", "since", "until"),
+    [
+        ("UTC", "2026-10-01T00:00:00+00:00", "2026-11-01T00:00:00+00:00"),
+        ("Europe/Berlin", "2026-09-30T22:00:00+00:00", "2026-10-31T23:00:00+00:00"),
+        ("America/New_York", "2026-10-01T04:00:00+00:00", "2026-11-01T04:00:00+00:00"),
+    ],
+)
+def test_a_month_is_that_of_its_time_zone(zone: str, since: str, until: str) -> None:
+    month = Month.of("2026-10", zone)
+    assert (month.since, month.until) == (datetime.fromisoformat(since), datetime.fromisoformat(until))
+    inside = [story(n, started_at=at) for n, at in enumerate((month.since, month.until - timedelta(microseconds=1)))]
+    outside = [story(n, started_at=at) for n, at in enumerate((month.since - timedelta(microseconds=1), month.until))]
+    assert report(*inside, *outside, month=month).runs == 2
+
+
+@pytest.mark.parametrize(("name", "zone"), [("2026-13", "UTC"), ("november", "UTC"), ("2026-11", "Mars/Olympus"),
+                                            ("2026-11", "../etc/passwd"), ("2026-11", "")])  # fmt: skip
+def test_what_is_no_month_or_zone_is_said(name: str, zone: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(zone if name == "2026-11" else name))):
+        Month.of(name, zone)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
+def test_the_ninetieth_percentile_is_the_smallest_that_nine_of_ten_do_not_exceed(values: list[float]) -> None:
+    spread = Spread.of(values)
+    assert spread is not None
+    enough = [v for v in values if sum(w <= v for w in values) >= math.ceil(len(values) * 9 / 10)]
+    assert seconds(spread.p90) == pytest.approx(min(enough), abs=1e-5)
+    assert seconds(spread.longest) == pytest.approx(max(values), abs=1e-5)
+
+
+def test_many_stories_take_no_more_room_than_their_durations() -> None:
+    def peak(number: int) -> int:
+        many = (incident(n % 600, acknowledged=n % 999, mitigated=n) for n in itertools.count())
+        tracemalloc.start()
+        told = count(
+            (one.model_copy(update={"incident_id": f"INC-{n}"}) for n, one in zip(range(number), many, strict=False)),
+            Counting(NOVEMBER, NOVEMBER.until, lambda _: None, {}),
+        )
+        assert (told.severities[0].incidents, len(told.incidents)) == (number, CHARTED)
+        assert told.left_out == number - CHARTED
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    fewer, more = peak(1000), peak(5000)
+    assert (more - fewer) / 4000 < 250  # bytes a story; a story itself takes kilobytes
+
+
+def seconds(span: timedelta | None) -> float:
+    assert span is not None
+    return span.total_seconds()
+
+
+def iso(text: Any) -> float:
+    """Read `PT1M2.5S`, as a run's result has it."""
+    match = re.fullmatch(r"(?:P(?:(\d+)D)?)?T?(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", str(text))
+    assert match, text
+    return sum(float(part or 0) * unit for part, unit in zip(match.groups(), (86_400, 3600, 60, 1), strict=True))

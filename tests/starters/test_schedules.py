@@ -1,0 +1,78 @@
+"""Schedules are made once, follow the settings, and leave what somebody has paused."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverlapPolicy
+from temporalio.service import RPCError
+
+from starters.schedules import ARCHIVE, apply
+from tests.audit.archiving import new_namespace
+from tests.audit.stories import new_pem
+from workers.settings import Audit
+
+KEY = SecretStr(new_pem())
+ON = Audit(private_key=KEY)
+
+
+@pytest.fixture
+async def namespace(temporal_address: str) -> Client:
+    return await new_namespace(temporal_address)
+
+
+async def _apply(client: Client, audit: Audit) -> str:
+    (applied,) = await apply(client, audit, "runbooks")
+    return applied.what
+
+
+async def test_a_schedule_is_made_once(namespace: Client) -> None:
+    assert await _apply(namespace, ON) == "made"
+    assert await _apply(namespace, ON) == "unchanged"
+    found = (await namespace.get_schedule_handle(ARCHIVE).describe()).schedule
+    assert [interval.every for interval in found.spec.intervals] == [timedelta(hours=1)]
+    assert found.policy.overlap is ScheduleOverlapPolicy.SKIP
+    assert found.policy.catchup_window == timedelta(hours=1)
+    assert isinstance(found.action, ScheduleActionStartWorkflow)
+    assert (found.action.workflow, found.action.task_queue) == ("ArchiveRuns", "runbooks")
+
+
+async def test_starters_at_the_same_moment_make_one(namespace: Client) -> None:
+    what = await asyncio.gather(*(_apply(namespace, ON) for _ in range(4)))
+    assert what.count("made") == 1
+    assert "off" not in what
+
+
+async def test_it_follows_the_settings(namespace: Client) -> None:
+    await _apply(namespace, ON)
+    often = Audit(private_key=KEY, every=timedelta(minutes=5))
+    assert await _apply(namespace, often) == "changed"
+    assert await _apply(namespace, often) == "unchanged"
+    found = (await namespace.get_schedule_handle(ARCHIVE).describe()).schedule
+    assert [interval.every for interval in found.spec.intervals] == [timedelta(minutes=5)]
+
+
+async def test_what_somebody_has_paused_stays_paused(namespace: Client) -> None:
+    await _apply(namespace, ON)
+    await namespace.get_schedule_handle(ARCHIVE).pause(note="the database is being moved")
+    assert await _apply(namespace, Audit(private_key=KEY, every=timedelta(minutes=5))) == "paused"
+    found = (await namespace.get_schedule_handle(ARCHIVE).describe()).schedule
+    assert found.state.paused
+    assert found.state.note == "the database is being moved"
+    assert found.spec.intervals[0].every == timedelta(minutes=5)
+
+
+async def test_without_a_key_there_is_none(namespace: Client) -> None:
+    assert await _apply(namespace, Audit()) == "off"
+    await _apply(namespace, ON)
+    assert await _apply(namespace, Audit()) == "off"
+    with pytest.raises(RPCError):
+        await namespace.get_schedule_handle(ARCHIVE).describe()
+
+
+async def test_it_starts_the_archiver(namespace: Client) -> None:
+    await _apply(namespace, ON)
+    await namespace.get_schedule_handle(ARCHIVE).trigger()
+    while not [run async for run in namespace.list_workflows("WorkflowType = 'ArchiveRuns'")]:
+        await asyncio.sleep(0.05)

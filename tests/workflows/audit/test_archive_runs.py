@@ -1,0 +1,205 @@
+"""The archiver against a real Temporal and a real PostgreSQL."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError, RPCStatusCode
+
+import activities.archive as module
+from audit import live
+from audit.skeleton import restore
+from audit.store_filter import Filter
+from tests.audit.archiving import Place, new_namespace
+from tests.audit.stories import new_signer
+from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from workflows.audit import archive_runs
+
+
+@pytest.fixture
+async def place(temporal_address: str, records_pool: ConnectionPool, tmp_path: Path) -> Place:  # noqa: F811
+    return Place(await new_namespace(temporal_address), records_pool, new_signer(), tmp_path / "evidence")
+
+
+async def test_what_has_closed_is_archived_once_with_its_whole_history(place: Place) -> None:
+    await place.runs([{"text": "one"}, {"child": "two"}, {"again": "three"}, {"fail": True}])
+    first = await place.archive()
+    assert (first.archived, first.failures, first.head) == (6, 0, 6)
+    assert set(place.archived()) == await place.closed()
+    again = await place.archive()
+    assert (again.archived, again.head) == (0, 6)
+    assert place.verify().ok
+    assert [head.seq for head in place.heads] == [6]
+    for record in place.store.records():
+        fetched = await live.fetch(place.client, record.header.workflow_id, record.header.run_id)
+        assert restore(record.skeleton, record.bodies) == fetched.history
+    told = {story.run.workflow_id: story for story in place.store.stories()}
+    assert told["note-3"].status == "failed"
+    child = told["note-1-child"]
+    assert child.parent is not None
+    assert child.parent.run_id == told["note-1"].run.run_id
+    chain = list(place.store.stories(Filter(workflow_id="note-2")))
+    assert [story.status for story in chain] == ["continued as new", "completed"]
+    assert {story.first_run_id for story in chain} == {chain[0].run.run_id}
+
+
+async def test_it_goes_on_where_it_was(place: Place) -> None:
+    assert (await place.archive()).head == 0
+    for number in range(3):
+        await place.runs([{"text": "more"}] * 4, prefix=f"batch{number}")
+        assert (await place.archive()).archived == 4
+    assert place.verify().records == 12
+    until = place.progress.until(place.client.namespace)
+    assert until is not None
+    assert datetime.now(UTC) - until < timedelta(minutes=1)
+
+
+async def test_a_child_that_still_runs_comes_when_it_has_closed(place: Place) -> None:
+    handle = await place.client.start_workflow("Note", {"text": "later"}, id="note-later", task_queue="archive")
+    await place.runs([{"text": "now"}], prefix="other")
+    assert (await place.archive()).archived == 1
+    await handle.terminate()
+    while (await place.client.count_workflows("ExecutionStatus = 'Terminated'")).count < 1:
+        await asyncio.sleep(0.05)
+    assert (await place.archive()).archived == 1
+    story = place.store.story(place.client.namespace, handle.result_run_id or "")
+    assert story is not None
+    assert story.status == "terminated"
+
+
+async def test_what_temporal_lists_late_is_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await place.runs([{"text": "seen"}, {"text": "hidden"}])
+    query, hidden = module._query, "note-1"
+    monkeypatch.setattr(module, "_query", lambda *window: f"{query(*window)} AND WorkflowId != '{hidden}'")
+    place.settle = timedelta(minutes=10)
+    assert (await place.archive()).archived == 1
+    monkeypatch.setattr(module, "_query", query)
+    result = await place.archive()
+    assert result.archived == 1
+    assert place.verify().records == 2
+
+
+async def test_many_runs_are_many_windows_and_the_run_continues_as_new(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WINDOW_RUNS", 5)
+    monkeypatch.setattr(module, "_FINEST", timedelta(milliseconds=50))
+    monkeypatch.setattr(archive_runs, "_WINDOWS", 2)
+    for number in range(4):
+        await place.runs([{"text": "x"}] * 5, prefix=f"wave{number}")
+    result = await place.archive()
+    assert result.archived == 20
+    assert result.windows > 4
+    assert set(place.archived()) == await place.closed()
+    query = "WorkflowType = 'ArchiveRuns' AND ExecutionStatus = 'ContinuedAsNew'"
+    while (await place.client.count_workflows(query)).count < 2:
+        await asyncio.sleep(0.05)
+
+
+async def test_a_run_that_is_gone_meanwhile_stops_none_of_the_others(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    records_sql: psycopg.Connection,  # noqa: F811
+) -> None:
+    await place.runs([{"text": str(number)} for number in range(5)])
+    fetch = live.fetch
+    gone: list[str] = []
+
+    async def deleted_just_before(client: Any, workflow_id: str, run_id: str) -> Any:
+        if workflow_id == "note-2" and not gone:
+            gone.append(run_id)
+            await client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(
+                    namespace=client.namespace,
+                    workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                )
+            )
+            while True:
+                try:
+                    await fetch(client, workflow_id, run_id)
+                except live.RunNotFound:
+                    break
+                await asyncio.sleep(0.05)
+        return await fetch(client, workflow_id, run_id)
+
+    monkeypatch.setattr(live, "fetch", deleted_just_before)
+    result = await place.archive()
+    assert (result.archived, result.failures) == (4, 1)
+    assert result.failed == [f"note-2 {gone[0]}: Temporal no longer has its history"]
+    assert place.verify().records == 4
+    (noted,) = place.progress.failures(place.client.namespace)
+    assert (noted.run_id, noted.gone, noted.attempts) == (gone[0], True, 1)
+    for attempts in (2, 3):
+        records_sql.execute("UPDATE runbooks.archive_failures SET last_at = last_at - interval '1 day'")
+        assert (await place.archive()).failures == 1
+        assert place.progress.failures(place.client.namespace)[0].attempts == attempts
+    records_sql.execute("UPDATE runbooks.archive_failures SET last_at = last_at - interval '1 day'")
+    assert (await place.archive()).failures == 0, "what is gone for good is not asked for any more"
+    assert len(place.progress.failures(place.client.namespace)) == 1
+
+
+async def test_a_run_that_could_not_be_read_is_archived_when_it_can(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    records_sql: psycopg.Connection,  # noqa: F811
+) -> None:
+    await place.runs([{"text": str(number)} for number in range(3)])
+    fetch = live.fetch
+
+    async def failing(client: Any, workflow_id: str, run_id: str) -> Any:
+        if workflow_id == "note-1":
+            raise RPCError("corrupt", RPCStatusCode.DATA_LOSS, b"")
+        return await fetch(client, workflow_id, run_id)
+
+    monkeypatch.setattr(live, "fetch", failing)
+    result = await place.archive()
+    assert (result.archived, result.failures) == (2, 1)
+    assert "DATA_LOSS" in result.failed[0]
+    monkeypatch.setattr(live, "fetch", fetch)
+    assert (await place.archive()).archived == 0, "not yet: it is tried again after a while"
+    records_sql.execute("UPDATE runbooks.archive_failures SET last_at = last_at - interval '3 minutes'")
+    assert (await place.archive()).archived == 1
+    assert place.progress.failures(place.client.namespace) == []
+    assert set(place.archived()) == await place.closed()
+
+
+async def test_without_a_key_it_says_that_it_is_off(place: Place) -> None:
+    async with place.worker(off=True):
+        with pytest.raises(WorkflowFailureError) as caught:
+            await place.start()
+    assert "the archive is off: there is no signing key" in str(caught.value.cause.__cause__)
+
+
+async def test_it_says_when_it_came_too_late(place: Place) -> None:
+    await place.runs([{"text": "x"}])
+    place.progress.move(place.client.namespace, datetime.now(UTC) - timedelta(days=30))
+    result = await place.archive()
+    assert "longer than Temporal keeps closed runs" in result.warning
+    assert result.archived == 1
+    assert (await place.archive()).warning == ""
+
+
+async def test_two_archivers_at_the_same_moment_make_one_chain(place: Place) -> None:
+    await place.runs([{"text": str(number)} for number in range(40)])
+    async with place.worker():
+        await asyncio.gather(place.start(), place.start(), place.start())
+    assert sorted(place.archived()) == sorted(await place.closed())
+    assert place.verify().ok
+
+
+async def test_its_own_runs_are_not_archived(place: Place) -> None:
+    for _ in range(3):
+        assert (await place.archive()).archived == 0
+    query = "WorkflowType = 'ArchiveRuns' AND ExecutionStatus = 'Completed'"
+    while (await place.client.count_workflows(query)).count < 3:
+        await asyncio.sleep(0.05)
+    assert (await place.archive()).archived == 0
+    assert json.dumps(place.archived()) == "[]"
