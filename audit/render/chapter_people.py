@@ -129,7 +129,12 @@ def signals(story: Story) -> Part | None:
         "Signals",
         heads=("Time", "Signal", "Body", "From"),
         rows=tuple(
-            (clock(signal.at, story.started_at), clean(signal.name), clean(_fields(signal.body)), clean(signal.identity))
+            (
+                clock(signal.at, story.started_at),
+                clean(signal.name),
+                clean(_fields(signal.body)),
+                clean(signal.identity),
+            )
             for signal in story.signals
         ),
         widths=(1.5, 1.2, 4, 1),

@@ -86,7 +86,8 @@ def timers(story: Story) -> Part | None:
         "Leases, escalations and other timers",
         heads=("From", "Kind", "What", "Due", "What came of it"),
         rows=tuple(
-            (clock(timer.started_at, story.started_at), timer.kind, clean(timer.name), iso(timer.due_at), _came(timer)) for timer in found
+            (clock(timer.started_at, story.started_at), timer.kind, clean(timer.name), iso(timer.due_at), _came(timer))
+            for timer in found
         ),
         tones=tuple("wait" if timer.kind == "escalation" and timer.fired_at else "" for timer in found),
         widths=(1.5, 0.9, 2.4, 1.4, 1.6),

@@ -1,5 +1,6 @@
 """What a run's chart has rows for."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -8,6 +9,8 @@ from audit.story import Child, Question, Step, Story, Timer
 from audit.text import lasted
 
 Kind = Literal["phase", "step", "failed", "question", "lease", "child", "deadline", "met", "missed"]
+_UNFIT = re.compile(r"[^\w.-]")
+"""What an ID in an SVG must not have."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,12 @@ def _question(question: Question) -> Row:
         f"waited {lasted(question.delay)}: {question.choice} by {question.by}" if question.delay is not None else "open"
     )
     return Row(
-        f"question-{question.id}", "question", f"? {question.title}", question.asked_at, question.answered_at, waited
+        f"question-{_UNFIT.sub('-', question.id)}",
+        "question",
+        f"? {question.title}",
+        question.asked_at,
+        question.answered_at,
+        waited,
     )
 
 

@@ -27,7 +27,7 @@ def charts(report: Report) -> dict[str, str]:
     """Draw what there is something to draw of: `incidents`, `outcomes`, `retries`."""
     drawn: dict[str, tuple[Callable[[Axes, Report], None], int, str]] = {}
     if report.incidents:
-        drawn["incidents"] = (_incidents, 9, "Time to acknowledge, mitigate and resolve, per incident")
+        drawn["incidents"] = (_incidents, 9, "Times of each incident")
     if report.outcomes:
         drawn["outcomes"] = (_outcomes, min(len(report.outcomes), _SHOWN), "Runs by procedure and outcome")
     if any(row.retries or row.failed for row in report.systems):
@@ -109,9 +109,11 @@ def _retries(axes: "Axes", report: Report) -> None:
         axes.barh(place, row.failed, left=row.retries, color=_BAD, gid=f"failed-{row.system}")
     axes.set_yticks(range(len(rows)), [_label(row.system) for row in rows])
     axes.locator_params(axis="x", integer=True)
-    axes.barh([], [], color=_COLOURS["mitigated"], label="retries")
-    axes.barh([], [], color=_BAD, label="failed for good")
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="lower right")
+    axes.plot([], [], "s", color=_COLOURS["mitigated"], label="retries")
+    axes.plot([], [], "s", color=_BAD, label="failed for good")
+    axes.legend(
+        frameon=False, fontsize=8, labelcolor=_INK, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0, ncols=2
+    )
 
 
 def _label(text: str) -> str:

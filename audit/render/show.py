@@ -1,10 +1,12 @@
 """A run with its family as Markdown, HTML, PDF or JSON."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jinja2
 
@@ -81,9 +83,11 @@ def pdf(family: Sequence[Told], now: datetime) -> bytes:
         "chapters": [_for_paper(number, one, now) for number, one in enumerate(told, start=1)],
     }
     template = resources.files("audit.render").joinpath("show.typ").read_bytes()
-    # The charts' letters: with the same font as they were measured with, whatever this machine has.
-    fonts = Path(mpl.get_data_path()) / "fonts/ttf"
-    made: bytes = typst.compile(template, format="pdf", sys_inputs={"data": json.dumps(data)}, font_paths=[str(fonts)])
+    with TemporaryDirectory() as fonts:
+        # The letters that the charts were measured with, whatever this machine has; beside them lies one of empty boxes.
+        for font in (Path(mpl.get_data_path()) / "fonts/ttf").glob("DejaVuSans*.ttf"):
+            shutil.copy(font, fonts)
+        made: bytes = typst.compile(template, format="pdf", sys_inputs={"data": json.dumps(data)}, font_paths=[fonts])
     return made
 
 

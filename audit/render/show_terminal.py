@@ -15,7 +15,7 @@ from audit.render.parts import Fact, Part
 _STYLES = {"good": "green", "bad": "bold red", "wait": "yellow", "": ""}
 
 
-def terminal(family: Sequence[Told], now: datetime) -> RenderableType:
+def render(family: Sequence[Told], now: datetime) -> RenderableType:
     """Lay it out."""
     parts: list[RenderableType] = []
     for one in chapters(family, now):

@@ -30,6 +30,7 @@ from workers.converter import DATA_CONVERTER
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveResult, ArchiveRuns
 
 QUEUE = "archive"
+_NOTES = "notes"
 
 
 @workflow.defn(name="Note")
@@ -83,7 +84,7 @@ class Place:
     async def runs(self, requests: Sequence[dict[str, object]], *, prefix: str = "note") -> None:
         """Have runs, and wait until each has closed and is listed."""
         async with Worker(
-            self.client, task_queue=QUEUE, workflows=[Note], workflow_runner=UnsandboxedWorkflowRunner(),
+            self.client, task_queue=_NOTES, workflows=[Note], workflow_runner=UnsandboxedWorkflowRunner(),
             max_cached_workflows=0,
         ):  # fmt: skip
             limit = asyncio.Semaphore(20)
@@ -91,7 +92,7 @@ class Place:
             async def run(number: int, words: dict[str, object]) -> None:
                 async with limit:
                     handle = await self.client.start_workflow(
-                        Note.run, words, id=f"{prefix}-{number}", task_queue=QUEUE
+                        Note.run, words, id=f"{prefix}-{number}", task_queue=_NOTES
                     )
                     try:
                         await handle.result()
