@@ -11,7 +11,7 @@ from starters.people import EXIT_CODES
 
 _COMMANDS = (
     "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
-    "schedules", "audit", "sandbox",
+    "schedules", "audit", "codec-server", "sandbox",
 )  # fmt: skip
 
 
@@ -32,11 +32,11 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 
     named = arguments[0] if arguments else ""
     for name in (named,) if named in _COMMANDS else _COMMANDS:
-        module = import_module(f"starters.commands.{name}")
+        module = import_module(f"starters.commands.{name.replace('-', '_')}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name)(getattr(module, name.replace("-", "_")))
     return app
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from temporalio.service import RPCError, RPCStatusCode
 
+from workers.codec import Undecipherable
 from workers.settings import SettingsError
 
 _P = ParamSpec("_P")
@@ -53,6 +54,8 @@ def command(body: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]
         except Stop as stop:
             end(stop.code, str(stop))
         except SettingsError as error:
+            end(Exit.USAGE, str(error))
+        except Undecipherable as error:
             end(Exit.USAGE, str(error))
         except RPCError as error:
             end(*_explained(error))

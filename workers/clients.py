@@ -9,7 +9,8 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
-from workers.converter import DATA_CONVERTER
+from workers.codec import codec
+from workers.converter import data_converter
 from workers.settings import Temporal
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
@@ -31,7 +32,7 @@ async def connect(
     options |= ClientConfig.load_client_connect_config()
     return await Client.connect(
         **options,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(codec(settings.payload_keys)),
         interceptors=interceptors or [],
         runtime=runtime,
         lazy=lazy,

@@ -6,6 +6,7 @@ results go on being retried, because there the code is wrong and not the person.
 """
 
 import copy
+import dataclasses
 import types
 import typing
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
     DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    PayloadCodec,
     SerializationContext,
     WithSerializationContext,
     WorkflowSerializationContext,
@@ -68,3 +71,14 @@ class RunbookPayloadConverter(PydanticPayloadConverter, WithSerializationContext
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=RunbookPayloadConverter)
+
+
+def data_converter(codec: PayloadCodec | None) -> DataConverter:
+    """Give the converter, with a codec where there is one; it then encrypts what failures say as well."""
+    if codec is None:
+        return DATA_CONVERTER
+    return dataclasses.replace(
+        DATA_CONVERTER,
+        payload_codec=codec,
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )

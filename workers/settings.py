@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -28,6 +29,7 @@ from pydantic_settings import (
 )
 
 from activities.catalogue import ApprovalPolicy, Service
+from workers.codec import codec
 
 
 class SettingsError(Exception):
@@ -62,6 +64,17 @@ class Temporal(_Section):
     max_concurrent_activities: int = Field(default=40, ge=1)
     max_cached_workflows: int = Field(default=500, ge=0)
     graceful_shutdown: timedelta = timedelta(seconds=10)
+    payload_keys: tuple[Secret, ...] = Field(
+        default=(),
+        description="AES-256 keys in base64 that payloads are encrypted with: the first encrypts, all decrypt. "
+        "The same for workers, webhook and command line.",
+    )
+
+    @field_validator("payload_keys")
+    @classmethod
+    def _keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        codec(keys)
+        return keys
 
 
 class Records(_Section):

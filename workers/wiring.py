@@ -46,6 +46,7 @@ from activities.statuspage import StatusPage, StatusPages
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
 from workers.archive import archiver
+from workers.codec import decrypting
 from workers.settings import Settings, SettingsError
 
 Activity = Callable[..., Any]
@@ -90,7 +91,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
             Evidence(evidence, cluster, http, settings.prometheus.url),
-            Archive(archiver(settings.audit, pool, evidence)),
+            Archive(archiver(settings.audit, pool, evidence, decrypting(settings.temporal.payload_keys))),
         ]
         yield [activity for system in systems for activity in activities_of(system)]
 

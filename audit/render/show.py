@@ -84,7 +84,7 @@ def pdf(family: Sequence[Told], now: datetime) -> bytes:
     }
     template = resources.files("audit.render").joinpath("show.typ").read_bytes()
     with TemporaryDirectory() as fonts:
-        # The letters that the charts were measured with, whatever this machine has; beside them lies one of empty boxes.
+        # The letters that the charts were measured with, whatever this machine has; beside them lies one of boxes.
         for font in (Path(mpl.get_data_path()) / "fonts/ttf").glob("DejaVuSans*.ttf"):
             shutil.copy(font, fonts)
         made: bytes = typst.compile(template, format="pdf", sys_inputs={"data": json.dumps(data)}, font_paths=[fonts])

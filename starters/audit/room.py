@@ -16,6 +16,7 @@ from starters.audit.searching import Search
 from starters.gateway import person
 from starters.people import Exit, Stop, complaints
 from starters.session import load_settings, open_session
+from workers.codec import decrypting
 from workers.settings import Settings
 
 
@@ -50,14 +51,15 @@ async def reading(action: str, what: str) -> AsyncIterator[Room]:
         store = _archive(settings, stack, action, what)
         client = await _temporal(alone=store is None)
         try:
-            yield Room(settings, client, store, Decoder())
+            yield Room(settings, client, store, Decoder(decrypting(settings.temporal.payload_keys)))
         except StoreError as error:
             raise Stop(Exit.UNREACHABLE, str(error)) from None
 
 
 def _archive(settings: Settings, stack: ExitStack, action: str, what: str) -> Store | None:
     try:
-        store = Store(stack.enter_context(connect_pool(settings.records.url, max_size=2)))
+        pool = stack.enter_context(connect_pool(settings.records.url, max_size=2))
+        store = Store(pool, codec=decrypting(settings.temporal.payload_keys))
         store.accessed(person(os.environ.get("RUNBOOKS_USER"), None).who, action, what)
     except (StoreError, DatabaseError) as error:
         told = f"only what Temporal still has is read, and this reading is not logged: {error}"

@@ -99,8 +99,8 @@ async def test_the_chart_is_to_be_seen_and_has_a_name(browser: Browser, document
 async def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, document: Path) -> None:
     page = await opened(browser, document, viewport={"width": 400, "height": 800})
     assert await page.evaluate("document.documentElement.scrollWidth") == 400
-    wide = "() => [...document.querySelectorAll('td,th,dd')].filter(e => e.getBoundingClientRect().right > 400).length"
-    assert await page.evaluate(wide) == 0
+    wide = "cells => cells.filter(e => e.getBoundingClientRect().right > 400).length"
+    assert await page.locator("tbody td, tbody th, dd").evaluate_all(wide) == 0
     cell = page.get_by_role("cell", name="records.acknowledge_alert").first
     shown = await cell.bounding_box()
     assert shown is not None

@@ -13,6 +13,7 @@ from audit.store_progress import Progress
 from database.pool import connect_pool
 from starters.people import Exit, Stop, command, console
 from starters.session import Session, load_settings, open_session
+from workers.codec import decrypting
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveResult, ArchiveRuns
 
 _ID = "archive-runs-now"
@@ -31,7 +32,8 @@ async def archive(
         settings = load_settings()
         with connect_pool(settings.records.url) as pool:
             try:
-                console.print(f"{Store(pool).reindex()} runs indexed anew")
+                store = Store(pool, codec=decrypting(settings.temporal.payload_keys))
+                console.print(f"{store.reindex()} runs indexed anew")
             except StoreError as error:
                 raise Stop(Exit.UNREACHABLE, str(error)) from None
         return

@@ -17,6 +17,7 @@ from starters.options import Role, Who
 from starters.people import Exit, Stop, command, complaints, console
 from starters.session import load_settings
 from workers.archive import signer
+from workers.codec import decrypting
 
 
 @command
@@ -45,10 +46,13 @@ async def redact(
     if signs is None:
         raise Stop(Exit.USAGE, OFF)
     by = person(who, role)
+    codec = decrypting(settings.temporal.payload_keys)
     with connect_pool(settings.records.url, max_size=2) as pool:
-        store = Store(pool, signs)
+        store = Store(pool, signs, codec)
         try:
-            meant = [(record, found) for record in _records(store, run) if _worth(found := find(record, containing))]
+            meant = [
+                (record, found) for record in _records(store, run) if _worth(found := find(record, containing, codec))
+            ]
             _announce(meant)
             if not any(found.commitments for _, found in meant):
                 raise Stop(Exit.NOT_FOUND, "nothing that could be erased contains that")

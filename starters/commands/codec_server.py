@@ -1,0 +1,34 @@
+"""`runbooks codec-server`: lets the Temporal UI show encrypted payloads."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+import uvicorn
+
+from starters.codec_server import application
+from starters.people import Exit, Stop, command, console
+from starters.session import load_settings
+from workers.codec import decrypting
+
+
+@command
+async def codec_server(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8081,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    token: Annotated[
+        str, typer.Option(envvar="RUNBOOKS_CODEC_TOKEN", help="What callers must show; best in the environment.")
+    ] = "",
+) -> None:
+    """Serve POST /decode for the UI (its *Codec Server* setting), to those who show the token."""
+    settings = load_settings()
+    decrypt = decrypting(settings.temporal.payload_keys)
+    if decrypt is None:
+        raise Stop(Exit.USAGE, "payloads are not encrypted: [temporal] payload_keys is empty")
+    if not token.strip():
+        raise Stop(Exit.USAGE, "RUNBOOKS_CODEC_TOKEN: empty, and who reads payloads must show one")
+    ui = urlsplit(settings.temporal.ui_url)
+    app = application(decrypt, token.strip(), f"{ui.scheme}://{ui.netloc}")
+    console.print(f"http://{host}:{port}/decode for {ui.scheme}://{ui.netloc}", markup=False)
+    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)).serve()

@@ -1,0 +1,110 @@
+"""Payloads encrypted before they leave this process (design, rule 10): Temporal keeps what it can't read.
+
+AES-256-GCM by `cryptography`. Each payload is encrypted whole, with its metadata and a nonce of its own, and names its
+key; several keys decrypt, the first one encrypts, so keys can be rotated while old histories stay readable. What is not
+encrypted passes through: histories from before the codec go on being read, and the Temporal UI can start runs.
+
+Not a payload, so still plain: IDs, types, search attributes, times.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import SecretStr
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import PayloadCodec
+
+ENCODING = b"binary/encrypted"
+_KEY_ID = "encryption-key-id"
+_KEY_BYTES, _NONCE_BYTES, _ID_DIGITS = 32, 12, 16
+
+
+class Undecipherable(Exception):  # noqa: N818  reads as the sentence it is
+    """A payload is encrypted with a key that isn't here, or was changed."""
+
+
+class AesGcmCodec(PayloadCodec):
+    """Encrypts and decrypts payloads."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = {key_id(key): AESGCM(key) for key in keys}
+        self._first = key_id(keys[0])
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Encrypt."""
+        return [self.encrypt(payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Decrypt what is encrypted.
+
+        Raises:
+            Undecipherable: in a workflow task it is retried, until there is a worker with the key.
+
+        """
+        return [self.decrypt(payload) for payload in payloads]
+
+    def encrypt(self, payload: Payload) -> Payload:
+        """Encrypt one payload."""
+        nonce = os.urandom(_NONCE_BYTES)
+        data = self._keys[self._first].encrypt(nonce, payload.SerializeToString(), self._first.encode())
+        return Payload(metadata={"encoding": ENCODING, _KEY_ID: self._first.encode()}, data=nonce + data)
+
+    def decrypt(self, payload: Payload) -> Payload:
+        """Decrypt one payload; one that isn't encrypted is given as it is.
+
+        Raises:
+            Undecipherable: says which key is missing, or that it was changed.
+
+        """
+        if payload.metadata.get("encoding") != ENCODING:
+            return payload
+        named = payload.metadata.get(_KEY_ID, b"").decode(errors="replace")
+        key = self._keys.get(named)
+        if key is None:
+            message = f"encrypted with key {named!r}, which is not among [temporal] payload_keys: add it there"
+            raise Undecipherable(message)
+        nonce, data = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
+        try:
+            return Payload.FromString(key.decrypt(nonce, data, named.encode()))
+        except (InvalidTag, ValueError):
+            message = f"encrypted with key {named!r} and changed since, or damaged"
+            raise Undecipherable(message) from None
+
+
+def key_id(key: bytes) -> str:
+    """Name a key without telling it."""
+    return hashlib.sha256(b"runbooks payload key" + key).hexdigest()[:_ID_DIGITS]
+
+
+def codec(keys: Sequence[SecretStr]) -> AesGcmCodec | None:
+    """Make the codec of the settings' keys; None where there is none.
+
+    Raises:
+        ValueError: a key is not 32 bytes in base64; says which, and not what it is.
+
+    """
+    if not keys:
+        return None
+    return AesGcmCodec([_bytes_of(key, place) for place, key in enumerate(keys)])
+
+
+def decrypting(keys: Sequence[SecretStr]) -> Callable[[Payload], Payload] | None:
+    """Give what reads single payloads of a history; None where there is no key."""
+    made = codec(keys)
+    return made.decrypt if made else None
+
+
+def _bytes_of(key: SecretStr, place: int) -> bytes:
+    try:
+        raw = base64.b64decode(key.get_secret_value(), validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != _KEY_BYTES:
+        message = f"payload_keys.{place}: not {_KEY_BYTES} bytes in base64; `openssl rand -base64 32` makes one"
+        raise ValueError(message)
+    return raw
