@@ -41,12 +41,15 @@ OFF = (
     "`openssl genpkey -algorithm ed25519` makes a key"
 )
 _WINDOW_RUNS = 500
-_RETRIES = 50
+_RETRIES = 500
 _AHEAD = 8
 """Histories fetched before they are needed: what bounds memory."""
+_PATIENCE = 3
+"""Attempts until a run that keeps failing alone is noted, so that it doesn't hold up the others."""
 _BEAT = 1.0
 _NAMED = 20
 _FINEST = timedelta(seconds=1)
+_ITS_OWN = {RPCStatusCode.INTERNAL, RPCStatusCode.DATA_LOSS}
 
 _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
@@ -131,6 +134,8 @@ class _Pass:
     def __init__(self, archiver: Archiver, client: Client, beat: _Beat) -> None:
         self._with, self._client, self._beat = archiver, client, beat
         self._namespace = client.namespace
+        self._patient = activity.info().attempt < _PATIENCE
+        self._noted: set[str] = set()
 
     async def run(self, request: ArchiveWindow) -> ArchivedWindow:
         now = datetime.now(UTC)
@@ -149,6 +154,7 @@ class _Pass:
         again = []
         if request.after is None:
             again = await _thread(lambda: self._with.progress.due(self._namespace, _RETRIES))
+            self._noted = {failure.run_id for failure in again}
             listed = {run.run_id for run in closed}
             closed += [_Closed(f.workflow_id, f.run_id, f.closed_at) for f in again if f.run_id not in listed]
         made = await self._archive(closed)
@@ -236,7 +242,7 @@ class _Pass:
         except RunNotFound:
             return _failure(run, "Temporal no longer has its history", gone=True)
         except RPCError as error:
-            if error.status in {RPCStatusCode.INTERNAL, RPCStatusCode.DATA_LOSS}:
+            if error.status in _ITS_OWN or not (self._patient or error.status is RPCStatusCode.UNAVAILABLE):
                 return _failure(run, f"Temporal can't give its history ({error.status.name})")
             raise
         except Exception as error:  # noqa: BLE001 # whatever one history does to its reader, the others are archived
@@ -250,10 +256,14 @@ class _Pass:
         else:
             try:
                 record = await _thread(lambda: self._with.store.append(found))
-            except StoreRefused as error:
+            except StoreError as error:
+                # Where it is the database that doesn't answer, noting it fails as well.
+                if self._patient and not isinstance(error, StoreRefused):
+                    raise
                 failure = _failure(run, str(error))
             else:
-                await _thread(lambda: self._with.progress.archived(self._namespace, [run.run_id]))
+                if run.run_id in self._noted:
+                    await _thread(lambda: self._with.progress.archived(self._namespace, [run.run_id]))
                 return record is not None
         await _thread(lambda: self._with.progress.failed(self._namespace, failure))
         return failure

@@ -5,6 +5,7 @@ however slow the reader is, and memory stays flat: a page ends at so many bytes 
 """
 
 import hashlib
+import itertools
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,7 @@ _LOCK = 0x61726368697665  # "archive" in ASCII: who adds to the chain holds it u
 _PAGE_RECORDS = 200
 _PAGE_BYTES = 8_000_000
 _PAGE_STORIES = 50
+_PIECE = 1000
 
 
 class Access(BaseModel):
@@ -68,14 +70,7 @@ class Store:
                 return None
             record = seal_run(signer, parts, link)
             _insert(cursor, record, about=None)
-            with cursor.copy(
-                "COPY runbooks.archive_bodies (seq, commitment, salt, data) FROM STDIN (FORMAT binary)"
-            ) as copy:
-                copy.set_types(["int8", "bytea", "bytea", "bytea"])
-                for commitment, body in record.bodies.items():
-                    copy.write_row(
-                        (record.header.seq, bytes.fromhex(commitment), b64decode(body.salt), b64decode(body.data))
-                    )
+            _store(cursor, record)
             _index(cursor, record.header.seq, run.known or run.story)
         return record
 
@@ -301,6 +296,20 @@ def _insert(cursor: Rows, record: Record, *, about: int | None) -> None:
             len(record.skeleton) + sum(len(body.data) for body in record.bodies.values()),
         ),
     )  # fmt: skip
+
+
+def _store(cursor: Rows, record: Record) -> None:
+    """Store the bodies, in pieces: a history may have fifty thousand, and no statement takes longer for it."""
+    bodies = iter(record.bodies.items())
+    while piece := list(itertools.islice(bodies, _PIECE)):
+        with cursor.copy(
+            "COPY runbooks.archive_bodies (seq, commitment, salt, data) FROM STDIN (FORMAT binary)"
+        ) as copy:
+            copy.set_types(["int8", "bytea", "bytea", "bytea"])
+            for commitment, body in piece:
+                copy.write_row(
+                    (record.header.seq, bytes.fromhex(commitment), b64decode(body.salt), b64decode(body.data))
+                )
 
 
 def _index(cursor: Rows, seq: int, story: Story, *, derived: Story | None = None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 _SPECIAL = re.compile(r"([\\`*\[\]|#!~])")
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_TENTH, _MINUTE, _HOUR, _DAY = 0.1, 60, 3600, 86_400
 
 
 def plain(text: str) -> str:
@@ -20,8 +20,10 @@ def moment(at: datetime) -> str:
 
 
 def lasted(span: timedelta) -> str:
-    """Give a span as people say it: `0.4 s`, `3:05 min`, `2:00:00 h`, `3 d 02:00 h`."""
+    """Give a span as people say it: `36 ms`, `0.4 s`, `3:05 min`, `2:00:00 h`, `3 d 02:00 h`."""
     seconds = span.total_seconds()
+    if 0 < abs(seconds) < _TENTH:
+        return f"{seconds * 1000:.0f} ms"
     if abs(seconds) < _MINUTE:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -72,9 +72,19 @@ def _draw(story: Story, page: list[Row], now: datetime, prefix: str) -> str:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     # Text stays text, and the same run gives the same bytes. No pyplot: nothing is global, nothing needs a screen.
-    style = {"svg.fonttype": "none", "svg.hashsalt": "runbooks", "text.parse_math": False, "font.size": 8.5,
-             "hatch.linewidth": 0.7, "axes.unicode_minus": False}  # fmt: skip
-    with mpl.rc_context(style), warnings.catch_warnings():
+    with (
+        mpl.rc_context(
+            {
+                "svg.fonttype": "none",
+                "svg.hashsalt": "runbooks",
+                "text.parse_math": False,
+                "font.size": 8.5,
+                "hatch.linewidth": 0.7,
+                "axes.unicode_minus": False,
+            }
+        ),
+        warnings.catch_warnings(),
+    ):
         # Of letters that its font has not it only knows no width; whoever shows the SVG has fonts of their own.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         height = _TOP + _BOTTOM + (len(page) + 1.5) * _ROW

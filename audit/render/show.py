@@ -87,7 +87,9 @@ def pdf(family: Sequence[Told], now: datetime) -> bytes:
         # The letters that the charts were measured with, whatever this machine has; beside them lies one of boxes.
         for font in (Path(mpl.get_data_path()) / "fonts/ttf").glob("DejaVuSans*.ttf"):
             shutil.copy(font, fonts)
-        made: bytes = typst.compile(template, format="pdf", sys_inputs={"data": json.dumps(data)}, font_paths=[fonts])
+        file = Path(fonts) / "show.typ"
+        file.write_bytes(template)
+        made: bytes = typst.compile(str(file), format="pdf", sys_inputs={"data": json.dumps(data)}, font_paths=[fonts])
     return made
 
 

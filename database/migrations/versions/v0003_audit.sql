@@ -31,7 +31,7 @@ COMMENT ON COLUMN runbooks.archive_records.skeleton IS
 COMMENT ON COLUMN runbooks.archive_records.size IS 'Bytes of skeleton and bodies when written: readers page by it.';
 
 CREATE TABLE runbooks.archive_bodies (
-    seq        bigint NOT NULL REFERENCES runbooks.archive_records (seq),
+    seq        bigint NOT NULL,
     commitment bytea  NOT NULL,
     salt       bytea  NOT NULL,
     data       bytea  NOT NULL,

@@ -16,7 +16,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import activities.archive as module
 from audit import live
+from audit.sealing import Archivable
 from audit.skeleton import restore
+from audit.store import Store
+from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from tests.audit.archiving import Place, new_namespace
 from tests.audit.stories import new_signer
@@ -169,6 +172,35 @@ async def test_a_run_that_could_not_be_read_is_archived_when_it_can(
     assert (await place.archive()).archived == 1
     assert place.progress.failures(place.client.namespace) == []
     assert set(place.archived()) == await place.closed()
+
+
+@pytest.mark.parametrize("what", ["history", "database"])
+async def test_a_run_that_keeps_failing_alone_does_not_hold_up_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await place.runs([{"text": str(number)} for number in range(4)])
+    fetch, append, tried = live.fetch, Store.append, []
+
+    async def too_large(client: Any, workflow_id: str, run_id: str) -> Any:
+        if workflow_id == "note-1":
+            tried.append(run_id)
+            raise RPCError("larger than max", RPCStatusCode.RESOURCE_EXHAUSTED, b"")
+        return await fetch(client, workflow_id, run_id)
+
+    def too_slow(store: Store, run: Archivable) -> Any:
+        if run.story.run.workflow_id == "note-1":
+            tried.append(run.story.run.run_id)
+            raise StoreError("the archive (PostgreSQL) did not answer (QueryCanceled)", passing=True)
+        return append(store, run)
+
+    if what == "history":
+        monkeypatch.setattr(live, "fetch", too_large)
+    else:
+        monkeypatch.setattr(Store, "append", too_slow)
+    result = await place.archive()
+    assert len(tried) == 3, "it may pass: only then it is noted"
+    assert (len(place.archived()), result.failures) == (3, 1)
+    assert [failure.run_id for failure in place.progress.failures(place.client.namespace)] == [tried[0]]
 
 
 async def test_without_a_key_it_says_that_it_is_off(place: Place) -> None:
