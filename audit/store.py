@@ -173,6 +173,27 @@ class Store:
                 return
             place = {"from": page[-1]["started_at"], "seq": page[-1]["seq"]}
 
+    def part(self, since: datetime | None, until: datetime | None) -> range | None:
+        """Name the smallest part of the chain with all runs that ended in a span; None where none did."""
+        with rows(self._pool) as cursor:
+            row = cursor.execute(
+                "SELECT min(seq) AS first, max(seq) AS last FROM runbooks.archive_index "
+                "WHERE ended_at >= coalesce(%s, '-infinity'::timestamptz) "
+                "AND ended_at < coalesce(%s, 'infinity'::timestamptz)",
+                (since, until),
+            ).fetchone()
+        return range(row["first"], row["last"] + 1) if row and row["first"] is not None else None
+
+    def redacted_by(self, part: range) -> int:
+        """Name the last redaction that is about records of a part; the part's own end where there is none behind it."""
+        with rows(self._pool) as cursor:
+            row = cursor.execute(
+                "SELECT max(seq) AS last FROM runbooks.archive_records "
+                "WHERE kind = 'redaction' AND about >= %s AND about < %s",
+                (part.start, part.stop),
+            ).fetchone()
+        return max(part.stop - 1, row["last"] or 0) if row else part.stop - 1
+
     def end(self) -> Link:
         """Say where the chain ends."""
         with rows(self._pool) as cursor:

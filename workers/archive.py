@@ -5,6 +5,8 @@ from typing import Any
 import boto3
 import structlog
 from botocore.config import Config
+from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
 
 from activities.archive import OFF, Archiver
 from activities.evidence import EvidenceStore
@@ -14,7 +16,10 @@ from audit.signer import FileSigner, KmsSigner, Signer, SigningError, public_key
 from audit.store import Store
 from audit.store_connection import Pool
 from audit.store_progress import Progress
+from database.server import conninfo
 from workers.settings import Audit, SettingsError
+
+_PATIENT = "-c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=2min -c timezone=UTC"
 
 
 def signer(audit: Audit) -> Signer | None:
@@ -50,6 +55,28 @@ def public_keys(audit: Audit) -> list[bytes]:
         message = f"audit: {error}"
         raise SettingsError(message) from None
     return keys
+
+
+def patient_pool(url: SecretStr) -> Pool:
+    """Open the archiver's own connections: a history may have fifty megabytes, and nobody waits for it.
+
+    Raises:
+        DatabaseError: the URL is not a PostgreSQL URL.
+
+    """
+    parts = conninfo(url)
+    parts["options"] = f"{parts.get('options') or ''} {_PATIENT}".strip()
+    parts |= {"application_name": "runbooks-archive", "connect_timeout": 5, "tcp_user_timeout": 10_000}
+    return ConnectionPool(
+        kwargs={**parts, "autocommit": True},
+        min_size=0,
+        max_size=4,
+        timeout=10,
+        reconnect_timeout=10,
+        check=ConnectionPool.check_connection,
+        name="archive",
+        open=True,
+    )
 
 
 def archiver(audit: Audit, pool: Pool, heads: EvidenceStore, codec: DecodeOne | None = None) -> Archiver | None:

@@ -45,7 +45,7 @@ from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
-from workers.archive import archiver
+from workers.archive import archiver, patient_pool
 from workers.codec import decrypting
 from workers.settings import Settings, SettingsError
 
@@ -65,6 +65,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
         http = stack.enter_context(httpx.Client())
         try:
             pool = stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
+            patient = stack.enter_context(patient_pool(settings.records.url))
             cluster = connect_kubernetes(
                 settings.kubernetes.kubeconfig and settings.path(settings.kubernetes.kubeconfig),
                 settings.kubernetes.context,
@@ -91,7 +92,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
             Evidence(evidence, cluster, http, settings.prometheus.url),
-            Archive(archiver(settings.audit, pool, evidence, decrypting(settings.temporal.payload_keys))),
+            Archive(archiver(settings.audit, patient, evidence, decrypting(settings.temporal.payload_keys))),
         ]
         yield [activity for system in systems for activity in activities_of(system)]
 

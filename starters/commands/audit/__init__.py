@@ -3,12 +3,14 @@
 import typer
 
 from starters.commands.audit.archive import archive
+from starters.commands.audit.export import export
 from starters.commands.audit.metrics import metrics
 from starters.commands.audit.postmortem import postmortem
 from starters.commands.audit.redact import redact
 from starters.commands.audit.report import report
 from starters.commands.audit.search import search
 from starters.commands.audit.show import show
+from starters.commands.audit.verify import verify
 
 app = typer.Typer(help="Read and prove what has been done.", no_args_is_help=True)
 app.command()(show)
@@ -18,3 +20,5 @@ app.command()(metrics)
 app.command()(postmortem)
 app.command()(archive)
 app.command()(redact)
+app.command()(verify)
+app.command()(export)

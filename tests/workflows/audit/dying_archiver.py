@@ -11,14 +11,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 import audit.store
 from activities.archive import Archive
 from activities.backends.evidence_files import FileStore
 from audit.object_lock import ObjectLock
 from audit.store import Store
 from audit.store_progress import Progress
-from database.pool import connect_pool
-from workers.archive import archiver
+from workers.archive import archiver, patient_pool
 from workers.clients import connect
 from workers.settings import Audit, Temporal
 from workers.worker import build
@@ -83,6 +84,6 @@ def _arm(instant: Instant) -> None:
 
 async def _serve(worker: Worker) -> None:
     client = await connect(worker.temporal)
-    with connect_pool(worker.records_url) as pool:
+    with patient_pool(SecretStr(worker.records_url)) as pool:
         made = archiver(worker.audit, pool, FileStore(worker.heads))
         await build(client, worker.temporal, [Archive(made).window]).run()

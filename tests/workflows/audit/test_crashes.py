@@ -50,7 +50,7 @@ BIG_ROUND = 12
 
 
 @pytest.mark.timeout(500)
-async def test_wherever_the_archiver_is_killed_every_run_is_archived_once(  # noqa: PLR0917
+async def test_wherever_the_archiver_is_killed_every_run_is_archived_once(  # noqa: PLR0915, PLR0917
     temporal_address: str,
     records_url: str,  # noqa: F811
     records_pool: ConnectionPool,  # noqa: F811
