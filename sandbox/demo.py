@@ -149,6 +149,7 @@ class Demo:
         status = await handle.query(P1Incident.status)
         self._show(status, result, released)
         await asyncio.to_thread(self._check, result)
+        await asyncio.to_thread(self._prove, result)
 
     async def _alerted(self, client: Client) -> P1Handle:
         """Wait for the alert's run; nobody here starts it."""
@@ -182,7 +183,18 @@ class Demo:
 
     def _close(self, run: str) -> None:
         """Answer as a commander would: with the command line, through the gateway that signs."""
-        command = ["close", run, "--resolution", f"Rolled back to {GOOD}", "--root-cause", f"Release {BAD} crashes"]
+        self._runbooks("close", run, "--resolution", f"Rolled back to {GOOD}", "--root-cause", f"Release {BAD} crashes")
+
+    def _prove(self, result: P1Result) -> None:
+        """Do what an auditor would: archive, read, and take the evidence along."""
+        folder = self.config.parent
+        page, bundle = folder / f"{result.incident_id}.html", folder / f"evidence-{result.incident_id}.bundle.zip"
+        self._runbooks("audit", "archive")
+        self._runbooks("audit", "show", result.incident_id, "--format", "html", "--output", str(page))
+        self._runbooks("audit", "export", "--output", str(bundle))
+        self._runbooks("audit", "verify", str(bundle))
+
+    def _runbooks(self, *command: str) -> None:
         shown = " ".join(f'"{part}"' if " " in part else part for part in command)
         self.console.print(f"\n[bold]$ runbooks {shown}[/]", soft_wrap=True)
         answer = subprocess.run(
@@ -198,9 +210,9 @@ class Demo:
             text=True,
             check=False,
         )
-        self.console.print(answer.stdout.strip() or answer.stderr.strip())
+        self.console.print((answer.stdout + answer.stderr).strip(), soft_wrap=True)
         if answer.returncode != 0:
-            message = "the incident could not be closed"
+            message = f"`runbooks {command[0]}` did not do it"
             raise DemoFailed(message)
 
     def _show(self, status: RunStatus, result: P1Result, released: datetime) -> None:
