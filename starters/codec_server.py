@@ -1,10 +1,12 @@
-"""`POST /decode`: lets the Temporal UI show what the payload codec has encrypted, to people who may read it.
+"""`POST /decode` and `/encode`: the Temporal UI and CLI read and send what the payload codec encrypts.
 
 Temporal's remote codec protocol (docs.temporal.io, "Codec Server"): `{"payloads": [{"metadata": …, "data": …}]}` in
-protobuf's JSON, there and back. There is no `/encode`: what the UI sends in plain is taken as it is.
+protobuf's JSON, there and back. Where it is set, the UI starts and signals nothing without `/encode`.
 
-Whoever may call it can read everything, so it needs the bearer token that the UI's users send, and only the UI's own
-pages may ask from a browser.
+Whoever may call it can read everything, so it needs the token, and only the UI's own pages may ask from a browser. The
+CLI sends it as a bearer token. The UI sends a bearer token only over HTTPS, that of its own OIDC login; else it sends
+what the browser has (*Include cross-origin credentials*). So the token is taken as a password too, under any name, and
+`GET /` has the browser ask for it.
 """
 
 import base64
@@ -12,7 +14,8 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -20,37 +23,43 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from temporalio.api.common.v1 import Payload
 
 from starters.webhook.body import read_json
 from starters.webhook.problems import Problem
-from workers.codec import Undecipherable
+from workers.codec import AesGcmCodec, Undecipherable
 
 _LARGEST = 16 * 1024 * 1024
 
-Decrypt = Callable[[Payload], Payload]
 
-
-def application(decrypt: Decrypt, token: str, ui_origin: str) -> Starlette:
+def application(codec: AesGcmCodec, token: str, ui_origin: str) -> Starlette:
     """Build it; `ui_origin` is scheme, host and port of the Temporal UI."""
     known = hashlib.sha256(token.encode()).digest()
 
-    async def decode(request: Request) -> Response:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        offered = hashlib.sha256(given.strip().encode("latin-1")).digest()
-        if not hmac.compare_digest(offered, known) or scheme.lower() != "bearer":
+    def check(request: Request) -> None:
+        if not hmac.compare_digest(hashlib.sha256(_token(request)).digest(), known):
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
-                "send the codec server's token as a bearer token",
-                headers={"WWW-Authenticate": 'Bearer realm="runbooks"'},
+                "send the codec server's token, as a bearer token or as a password",
+                headers={"WWW-Authenticate": 'Basic realm="codec server", charset="UTF-8"'},
             )
-        payloads = _payloads(await read_json(request, _LARGEST))
-        try:
-            return JSONResponse({"payloads": [_shown(decrypt(payload)) for payload in payloads]})
-        except Undecipherable as error:
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+
+    async def opened(request: Request) -> Response:
+        check(request)
+        return PlainTextResponse("This browser may read encrypted payloads now: go back to the Temporal UI.")
+
+    def converting(convert: Callable[[Payload], Payload]) -> Callable[[Request], Awaitable[Response]]:
+        async def converted(request: Request) -> Response:
+            check(request)
+            payloads = _payloads(await read_json(request, _LARGEST))
+            try:
+                return JSONResponse({"payloads": [_shown(convert(payload)) for payload in payloads]})
+            except Undecipherable as error:
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+
+        return converted
 
     cors = Middleware(
         CORSMiddleware,
@@ -60,8 +69,26 @@ def application(decrypt: Decrypt, token: str, ui_origin: str) -> Starlette:
         allow_credentials=True,
     )
     return Starlette(
-        routes=[Route("/decode", decode, methods=["POST"])], middleware=[cors], exception_handlers={Problem: _refused}
+        routes=[
+            Route("/", opened),
+            Route("/decode", converting(codec.decrypt), methods=["POST"]),
+            Route("/encode", converting(codec.encrypt), methods=["POST"]),
+        ],
+        middleware=[cors],
+        exception_handlers={Problem: _refused},
     )
+
+
+def _token(request: Request) -> bytes:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    given = value.strip().encode("latin-1")
+    match scheme.lower():
+        case "bearer":
+            return given
+        case "basic":
+            with suppress(ValueError):
+                return base64.b64decode(given, validate=True).partition(b":")[2]
+    return b""
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -29,11 +29,11 @@ class Undecipherable(Exception):  # noqa: N818  reads as the sentence it is
 
 
 class AesGcmCodec(PayloadCodec):
-    """Encrypts and decrypts payloads."""
+    """Encrypts and decrypts payloads; without keys it leaves them plain, and refuses what is encrypted."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._keys = {key_id(key): AESGCM(key) for key in keys}
-        self._first = key_id(keys[0])
+        self._first = next(iter(self._keys), None)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encrypt."""
@@ -50,6 +50,8 @@ class AesGcmCodec(PayloadCodec):
 
     def encrypt(self, payload: Payload) -> Payload:
         """Encrypt one payload."""
+        if self._first is None:
+            return payload
         nonce = os.urandom(_NONCE_BYTES)
         data = self._keys[self._first].encrypt(nonce, payload.SerializeToString(), self._first.encode())
         return Payload(metadata={"encoding": ENCODING, _KEY_ID: self._first.encode()}, data=nonce + data)

@@ -25,6 +25,7 @@ from temporalio.converter import (
 )
 
 from activities.errors import InvalidInput
+from workers.codec import AesGcmCodec
 from workers.settings import explain
 
 
@@ -70,7 +71,9 @@ class RunbookPayloadConverter(PydanticPayloadConverter, WithSerializationContext
         return values
 
 
-DATA_CONVERTER = DataConverter(payload_converter_class=RunbookPayloadConverter)
+# Its codec has no keys: it encrypts nothing, and what is encrypted it refuses before a run sees it. So the task is
+# retried until a worker with the key takes it; here, input would end the run for good, and a signal would be dropped.
+DATA_CONVERTER = DataConverter(payload_converter_class=RunbookPayloadConverter, payload_codec=AesGcmCodec(()))
 
 
 def data_converter(codec: PayloadCodec | None) -> DataConverter:

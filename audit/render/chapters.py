@@ -74,7 +74,8 @@ def chapters(family: Sequence[Told], now: datetime) -> list[Chapter]:
 
 
 def _title(story: Story) -> str:
-    return clean(" ".join(filter(None, (story.severity, story.title))) or story.run.workflow_type)
+    told = story.title or story.run.workflow_type
+    return clean(told if told.startswith(story.severity) else f"{story.severity} {told}")
 
 
 def _tone(story: Story) -> str:

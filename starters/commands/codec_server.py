@@ -9,7 +9,7 @@ import uvicorn
 from starters.codec_server import application
 from starters.people import Exit, Stop, command, console
 from starters.session import load_settings
-from workers.codec import decrypting
+from workers.codec import codec
 
 
 @command
@@ -21,14 +21,14 @@ async def codec_server(
         str, typer.Option(envvar="RUNBOOKS_CODEC_TOKEN", help="What callers must show; best in the environment.")
     ] = "",
 ) -> None:
-    """Serve POST /decode for the UI (its *Codec Server* setting), to those who show the token."""
+    """Serve the UI (its *Codec Server* setting) and the `temporal` CLI, to those who show the token."""
     settings = load_settings()
-    decrypt = decrypting(settings.temporal.payload_keys)
-    if decrypt is None:
+    made = codec(settings.temporal.payload_keys)
+    if made is None:
         raise Stop(Exit.USAGE, "payloads are not encrypted: [temporal] payload_keys is empty")
     if not token.strip():
         raise Stop(Exit.USAGE, "RUNBOOKS_CODEC_TOKEN: empty, and who reads payloads must show one")
     ui = urlsplit(settings.temporal.ui_url)
-    app = application(decrypt, token.strip(), f"{ui.scheme}://{ui.netloc}")
-    console.print(f"http://{host}:{port}/decode for {ui.scheme}://{ui.netloc}", markup=False)
+    app = application(made, token.strip(), f"{ui.scheme}://{ui.netloc}")
+    console.print(f"http://{host}:{port} for {ui.scheme}://{ui.netloc}", markup=False)
     await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)).serve()

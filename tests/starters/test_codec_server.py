@@ -29,9 +29,13 @@ def as_json(payload: Payload) -> dict[str, object]:
     }
 
 
+def basic(password: str) -> str:
+    return f"Basic {base64.b64encode(f'ada:{password}'.encode()).decode()}"
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(application(CODEC.decrypt, TOKEN, UI))
+    transport = httpx.ASGITransport(application(CODEC, TOKEN, UI))
     async with httpx.AsyncClient(transport=transport, base_url="http://codec") as client:
         yield client
 
@@ -45,7 +49,28 @@ async def test_payloads_are_shown_in_their_order(http: httpx.AsyncClient) -> Non
     assert answer.headers["access-control-allow-origin"] == UI
 
 
-@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", "Bearer", "Bearer \xff"])
+async def test_what_the_ui_sends_is_encrypted(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/encode", json={"payloads": [as_json(PLAIN)]}, headers=HEADERS)
+
+    assert answer.status_code == 200
+    (sealed,) = answer.json()["payloads"]
+    assert base64.b64decode(sealed["metadata"]["encoding"]) == b"binary/encrypted"
+    back = await http.post("/decode", json={"payloads": [sealed]}, headers=HEADERS)
+    assert back.json() == {"payloads": [as_json(PLAIN)]}
+
+
+async def test_a_browser_asks_for_the_token_as_a_password(http: httpx.AsyncClient) -> None:
+    asked = await http.get("/")
+    assert asked.status_code == 401
+    assert asked.headers["www-authenticate"].startswith("Basic ")
+    assert (await http.get("/", headers={"Authorization": basic(TOKEN)})).status_code == 200
+    sent = {"payloads": [as_json(CODEC.encrypt(PLAIN))]}
+    answer = await http.post("/decode", json=sent, headers={"Origin": UI, "Authorization": basic(TOKEN)})
+    assert answer.json() == {"payloads": [as_json(PLAIN)]}
+    assert answer.headers["access-control-allow-credentials"] == "true"
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", basic("wrong"), "Bearer", "Bearer \xff"])
 async def test_nobody_else_reads_anything(http: httpx.AsyncClient, header: str | None) -> None:
     headers = {"Authorization": header.encode("latin-1")} if header else {}
     answer = await http.post("/decode", json={"payloads": [as_json(CODEC.encrypt(PLAIN))]}, headers=headers)

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -144,9 +145,12 @@ async def test_a_history_says_nothing_without_the_key_and_everything_with_it(tem
     await replayer.replay_workflow(history)
 
 
-async def test_a_worker_without_the_key_leaves_the_run_to_one_that_has_it(temporal_address: str, queue: str) -> None:
+@pytest.mark.parametrize("keys", [(), (new_key(),)], ids=["no key", "another key"])
+async def test_a_worker_without_the_key_leaves_the_run_to_one_that_has_it(
+    temporal_address: str, queue: str, keys: tuple[SecretStr, ...]
+) -> None:
     client = await connect(Temporal(address=temporal_address, payload_keys=(new_key(),)))
-    stranger = await connect(Temporal(address=temporal_address, payload_keys=(new_key(),)))
+    stranger = await connect(Temporal(address=temporal_address, payload_keys=keys))
     handle = await start(client, queue)
     async with worker(stranger, queue):
         await until(handle, lambda attempts: attempts > 1)
@@ -155,7 +159,40 @@ async def test_a_worker_without_the_key_leaves_the_run_to_one_that_has_it(tempor
         await told(handle)
 
 
-async def until(handle: WorkflowHandle[Secretive, str], seen: Callable[[int], bool]) -> None:
+@workflow.defn
+class Alerted:
+    """Ends with the signals it has had."""
+
+    def __init__(self) -> None:
+        self.alerts: list[str] = []
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        await workflow.wait_condition(lambda: bool(self.alerts))
+        return self.alerts
+
+    @workflow.signal
+    async def alert(self, text: str) -> None:
+        self.alerts.append(text)
+
+
+async def test_a_worker_without_the_key_drops_no_signal(temporal_address: str, queue: str) -> None:
+    client = await connect(Temporal(address=temporal_address, payload_keys=(new_key(),)))
+    plain = await connect(Temporal(address=temporal_address))
+    handle = await client.start_workflow(Alerted.run, id=queue, task_queue=queue)
+    options: dict[str, Any] = {
+        "task_queue": queue,
+        "workflows": [Alerted],
+        "workflow_runner": UnsandboxedWorkflowRunner(),
+    }
+    async with Worker(plain, **options):
+        await handle.signal(Alerted.alert, CANARY)
+        await until(handle, lambda attempts: attempts > 1)
+    async with Worker(client, **options):
+        assert await handle.result() == [CANARY]
+
+
+async def until(handle: WorkflowHandle[Any, Any], seen: Callable[[int], bool]) -> None:
     async def attempts() -> int:
         return (await handle.describe()).raw_description.pending_workflow_task.attempt
 
