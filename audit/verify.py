@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,10 +19,12 @@ from audit.signer import SigningError, public_key_from
 
 _FIXED = {MANIFEST, SIGNATURE, SUMS, KEY, README}
 _RECORD = re.compile(
-    r"(records|links)/(\d{8,})/(header\.json|header\.sig|skeleton\.json|bodies\.json|story\.json|story\.html)"
+    r"(?:records/(\d{8,})/(?:skeleton\.json|bodies\.json|story\.json|story\.html)"
+    r"|(?:records|links)/(\d{8,})/header\.(?:json|sig))"
 )
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _LARGEST = 256 * 1024 * 1024
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _BODIES = TypeAdapter(dict[str, Body])
 
 
@@ -66,9 +69,18 @@ def verify(
         try:
             return _checked(archive, keys, heads, told)
         except _Wrong as wrong:
-            return Verdict(records=0, broken=Broken(seq=wrong.seq, what=str(wrong)))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            return Verdict(records=0, broken=_named(archive, wrong))
+        except _DAMAGE as error:
             raise NoBundle(f"{path} is damaged: {error}") from None
+
+
+def _named(archive: zipfile.ZipFile, wrong: _Wrong) -> Broken:
+    """Say whose record it is, as far as its header can be read."""
+    for folder in ("records", "links"):
+        with suppress(KeyError, ValueError, *_DAMAGE):
+            header = header_from(archive.read(f"{folder}/{wrong.seq:08}/header.json"))
+            return Broken(seq=wrong.seq, workflow_id=header.workflow_id, run_id=header.run_id, what=str(wrong))
+    return Broken(seq=wrong.seq, what=str(wrong))
 
 
 def _open(path: Path) -> zipfile.ZipFile:
@@ -92,7 +104,7 @@ def _harmless(archive: zipfile.ZipFile) -> None:
         if info.filename in names:
             raise NoBundle(f"the file {info.filename!r} is in it twice")
         names.add(info.filename)
-        if info.filename not in _FIXED and not _RECORD.fullmatch(info.filename):
+        if info.filename not in _FIXED and f"/{_seq(info.filename):08}/" not in info.filename:
             raise NoBundle(f"the file {info.filename!r} does not belong into a bundle")
         if info.file_size > _LARGEST:
             raise NoBundle(f"the file {info.filename!r} says it has {info.file_size} bytes, {_LARGEST} is the most")
@@ -103,7 +115,7 @@ def _checked(
 ) -> Verdict:
     manifest = _manifest(archive, keys)
     sums = _sums(archive, manifest)
-    seqs = sorted({int(match[2]) for name in sums if (match := _RECORD.fullmatch(name))})
+    seqs = sorted({seq for name in sums if (seq := _seq(name))})
     if not seqs:
         raise _Wrong("there is no record in it")
     if seqs[0] != manifest.first:
@@ -112,11 +124,18 @@ def _checked(
         )
     verifier = Verifier(keys, heads, begin=manifest.first)
     last = ""
-    for number, seq in enumerate(seqs, start=1):
-        hashed = _one(archive, seq, sums, verifier=verifier, manifest=manifest)
-        if seq == manifest.last:
-            last = hashed
-        told(number, len(seqs))
+    try:
+        for number, seq in enumerate(seqs, start=1):
+            hashed = _one(archive, seq, sums, verifier=verifier, manifest=manifest)
+            if seq == manifest.last:
+                last = hashed
+            told(number, len(seqs))
+    except _Wrong as wrong:
+        # The chain may be broken earlier than the first file that is wrong by itself.
+        verdict = verifier.end()
+        if verdict.broken is not None and verdict.broken.seq < wrong.seq:
+            return verdict
+        raise
     verdict = verifier.end()
     if verdict.broken is None and last != manifest.head:
         raise _Wrong(f"its manifest says that record {manifest.last} has the hash {manifest.head[:16]}…", manifest.last)
@@ -197,7 +216,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
             return _limited(file, name)
     except KeyError:
         raise _Wrong(f"{name} is missing", _seq(name)) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except _DAMAGE:
         raise _Wrong(f"{name} is damaged", _seq(name)) from None
 
 
@@ -210,4 +229,4 @@ def _limited(file: IO[bytes], name: str) -> bytes:
 
 def _seq(name: str) -> int:
     match = _RECORD.fullmatch(name)
-    return int(match[2]) if match else 0
+    return int(match[1] or match[2]) if match else 0

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from audit.bundle import Empty, Manifest, write
 from audit.records import Record
+from audit.signatures import canonical
 from audit.signer import FileSigner
 from audit.verify import NoBundle, key_inside, verify
 from tests.audit.stories import chain, new_signer, redaction, without
@@ -156,6 +158,32 @@ def test_swapped_and_inserted_records_are_found_though_all_digests_fit(file: Pat
     assert (accepted, said.startswith("10 ")) == (False, True)
 
 
+def test_the_earliest_break_is_named_with_its_run(file: Path) -> None:
+    content = files(BUNDLE)
+    content["records/00000005/header.sig"] = content["records/00000006/header.sig"]
+    content["records/00000008/story.json"] = content["records/00000007/story.json"]
+    file.write_bytes(resealed(content, SIGNER))
+    broken = verify(file, [SIGNER.public_key]).broken
+    assert broken is not None
+    assert (broken.seq, broken.workflow_id) == (5, "wf-5")
+
+    content["records/00000005/header.sig"] = files(BUNDLE)["records/00000005/header.sig"]
+    file.write_bytes(resealed(content, SIGNER))
+    broken = verify(file, [SIGNER.public_key]).broken
+    assert broken is not None
+    assert (broken.seq, broken.workflow_id, broken.run_id) == (8, "wf-8", "run-8")
+
+
+@pytest.mark.parametrize("method", [1, 9, 12, 14, 99])
+def test_a_method_that_is_none_of_ours_is_refused(file: Path, method: int) -> None:
+    changed = bytearray(BUNDLE)
+    entry = changed.index(b"PK\x01\x02")
+    changed[entry + 10 : entry + 12] = method.to_bytes(2, "little")
+    assert not judged(file, bytes(changed))[0]
+    with suppress(NoBundle):
+        key_inside(file)
+
+
 def test_a_story_that_is_not_the_records_is_found(file: Path) -> None:
     content = files(BUNDLE)
     content["records/00000006/story.json"] = content["records/00000005/story.json"]
@@ -190,6 +218,8 @@ def test_a_later_redaction_explains_what_is_gone(file: Path) -> None:
         ({"/etc/passwd": b""}, "does not belong"),
         ({"records/00000005/../x": b""}, "does not belong"),
         ({"records/00000005/extra.json": b""}, "does not belong"),
+        ({"records/000000005/story.html": b""}, "does not belong"),
+        ({"links/00000005/story.json": b""}, "does not belong"),
     ],
 )
 def test_a_name_that_does_not_belong_is_refused(file: Path, change: dict[str, bytes], why: str) -> None:
@@ -242,20 +272,20 @@ def unpacked(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def documented(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run every command of the README that lies in the bundle, as it stands there."""
-    for program in ("openssl", "sha256sum", "jq", "base64"):
+def documented(folder: Path) -> str:
+    """Paste the commands of the README that lies in the bundle into a shell, as they stand there."""
+    for program in ("openssl", "sha256sum", "jq", "base64", "cmp"):
         assert shutil.which(program), f"{program} is needed for this test: install it"
     lines = (folder / "README.txt").read_text(encoding="utf-8").splitlines()
-    commands = "\n".join(line.removeprefix("   ") for line in lines if line.startswith("   "))
-    return subprocess.run(
-        ["bash", "-eu", "-c", commands], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    pasted = "\n".join(line.removeprefix("   ") for line in lines if line.startswith("   "))
+    answer = subprocess.run(
+        ["bash"], input=pasted, cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
+    return answer.stdout + answer.stderr
 
 
 def test_the_readme_verifies_it_with_standard_tools(unpacked: Path) -> None:
-    answer = documented(unpacked)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert documented(unpacked).splitlines()[-1] == "VERIFIED"
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "SHA256SUMS", "header.json", "skeleton.json", "bodies.json"])
@@ -263,7 +293,33 @@ def test_the_readme_finds_what_was_changed(unpacked: Path, name: str) -> None:
     target = unpacked / name if (unpacked / name).exists() else unpacked / "records/00000006" / name
     content = target.read_text(encoding="utf-8")
     target.write_text(content.replace("0", "1", 1), encoding="utf-8")
-    assert documented(unpacked).returncode != 0
+    assert "VERIFIED" not in documented(unpacked)
+
+
+def sealed_again(folder: Path) -> None:
+    """What somebody with the archive's key could do: make the digests fit again, and sign the manifest."""
+    names = [line.partition("  ")[2] for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    sums = "".join(f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    (folder / "SHA256SUMS").write_text(sums)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    raw = canonical(manifest | {"sums": hashlib.sha256(sums.encode()).hexdigest()})
+    (folder / "manifest.json").write_bytes(raw)
+    (folder / "manifest.sig").write_bytes(SIGNER.sign(raw))
+
+
+@pytest.mark.parametrize("name", ["header.json", "header.sig", "skeleton.json", "bodies.json", "story.json"])
+def test_the_readme_finds_what_was_changed_though_all_digests_fit(unpacked: Path, name: str) -> None:
+    sealed_again(unpacked)
+    assert "VERIFIED" in documented(unpacked)
+    mine, other = unpacked / "records/00000006" / name, unpacked / "records/00000007" / name
+    mine.write_bytes(other.read_bytes())
+    sealed_again(unpacked)
+    assert "VERIFIED" not in documented(unpacked)
+
+
+def test_the_readme_finds_what_was_inserted(unpacked: Path) -> None:
+    (unpacked / "records/00000006/story.html").write_text("<p>forged")
+    assert "VERIFIED" not in documented(unpacked)
 
 
 def test_a_manifest_tells_which_records() -> None:
