@@ -298,7 +298,8 @@ def test_the_readme_finds_what_was_changed(unpacked: Path, name: str) -> None:
 
 def sealed_again(folder: Path) -> None:
     """What somebody with the archive's key could do: make the digests fit again, and sign the manifest."""
-    names = [line.partition("  ")[2] for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    listed = [line.partition("  ")[2] for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    names = [name for name in listed if (folder / name).exists()]
     sums = "".join(f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
     (folder / "SHA256SUMS").write_text(sums)
     manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -315,6 +316,35 @@ def test_the_readme_finds_what_was_changed_though_all_digests_fit(unpacked: Path
     mine.write_bytes(other.read_bytes())
     sealed_again(unpacked)
     assert "VERIFIED" not in documented(unpacked)
+
+
+@pytest.mark.parametrize("gone", [PART.start, PART.start + 2, PART.stop - 1])
+def test_the_readme_finds_a_record_that_was_cut_though_all_digests_fit(unpacked: Path, gone: int) -> None:
+    shutil.rmtree(unpacked / f"records/{gone:08}")
+    sealed_again(unpacked)
+    assert "VERIFIED" not in documented(unpacked)
+
+
+@pytest.mark.parametrize("story", [True, False])
+def test_the_readme_finds_a_body_that_is_gone_without_a_redaction(unpacked: Path, *, story: bool) -> None:
+    folder = unpacked / "records/00000006"
+    bodies = json.loads((folder / "bodies.json").read_bytes())
+    named = json.loads((folder / "header.json").read_bytes())["story"]
+    del bodies[named if story else next(name for name in bodies if name != named)]
+    (folder / "bodies.json").write_bytes(canonical(bodies))
+    (folder / "story.json").unlink()
+    sealed_again(unpacked)
+    assert "VERIFIED" not in documented(unpacked)
+
+
+def test_the_readme_takes_a_redaction_for_what_is_gone(tmp_path: Path) -> None:
+    records = chain(SIGNER, 6)
+    gone = sorted(records[2].bodies)
+    records[2] = without(records[2], gone)
+    records.append(redaction(SIGNER, records[2], gone, records[-1]))
+    with zipfile.ZipFile(io.BytesIO(made(records, 3))) as archive:
+        archive.extractall(tmp_path)
+    assert documented(tmp_path).splitlines()[-1] == "VERIFIED"
 
 
 def test_the_readme_finds_what_was_inserted(unpacked: Path) -> None:
