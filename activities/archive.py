@@ -261,6 +261,9 @@ class _Pass:
                 if self._patient and not isinstance(error, StoreRefused):
                     raise
                 failure = _failure(run, str(error))
+            except (ValueError, TypeError, RecursionError) as error:
+                # Whatever a history holds that no record can be made of, the others are archived.
+                failure = _failure(run, f"no record can be made of its history ({type(error).__name__})")
             else:
                 if run.run_id in self._noted:
                     await _thread(lambda: self._with.progress.archived(self._namespace, [run.run_id]))

@@ -9,6 +9,7 @@ from audit.payloads import Decoder
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX = "EVENT_TYPE_"
+_LONGEST = timedelta(days=36_500)
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,15 @@ def moment(value: Any) -> datetime | None:
     """Read a time, in UTC."""
     try:
         found = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def span(value: Any) -> timedelta:
     """Read a span as protobuf writes it, for example `1799.979s`; zero where it is none."""
     try:
-        return timedelta(seconds=float(value.removesuffix("s")))
+        return min(timedelta(seconds=float(value.removesuffix("s"))), _LONGEST)
     except (AttributeError, ValueError, OverflowError):
         return timedelta(0)
 

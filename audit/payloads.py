@@ -14,6 +14,9 @@ DecodeOne = Callable[[Payload], Payload]
 """Undoes the codec for one payload; gives what isn't encoded as it is, and raises what it likes for what it can't."""
 
 
+_DEEPEST = 100
+
+
 class Decoder:
     """Reads payloads, and counts those it could not read."""
 
@@ -62,10 +65,26 @@ class Decoder:
 def _value(encoding: str, data: bytes) -> Any:
     match encoding:
         case "json/plain" | "json/protobuf":
-            return json.loads(data)
+            return _sound(json.loads(data))
         case "binary/null":
             return None
         case "binary/plain":
             return data.decode(errors="replace")
         case _:
             raise Unreadable(f"encoding {encoding}")
+
+
+def _sound(value: Any) -> Any:
+    """Give JSON back that can be written again: JavaScript's half characters can't, nor can bottomless nesting."""
+    waiting = [(value, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise Unreadable("nested too deeply")
+        if isinstance(item, str):
+            item.encode()
+        elif isinstance(item, dict):
+            waiting += [(part, depth + 1) for pair in item.items() for part in pair]
+        elif isinstance(item, list):
+            waiting += [(part, depth + 1) for part in item]
+    return value

@@ -25,6 +25,7 @@ _ENDS: dict[str, Status] = {
 }
 _CHILD = "CHILD_WORKFLOW_EXECUTION_"
 _SCHEDULED_BY = "TemporalScheduledById"
+_RESET = "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
 
 
 def read(history: Any, *, namespace: str, workflow_id: str, run_id: str, decoder: Decoder) -> Story:
@@ -54,7 +55,7 @@ def read(history: Any, *, namespace: str, workflow_id: str, run_id: str, decoder
         namespace=namespace,
         run=Run(workflow_id=workflow_id, run_id=run_id, workflow_type=workflow_type),
         first_run_id=first_run_id,
-        continued_from=first.text("continuedExecutionRunId"),
+        continued_from=_reset_from(found) or first.text("continuedExecutionRunId"),
         continued_to=ended.text("newExecutionRunId") if ended else "",
         parent=_parent(first),
         section=section,
@@ -69,7 +70,7 @@ def read(history: Any, *, namespace: str, workflow_id: str, run_id: str, decoder
         dry_run=at(request, "dry_run") is True,
         started_at=first.at,
         ended_at=ended.at if ended else None,
-        trigger=_trigger(first, request, attributes),
+        trigger=_trigger(first, request, attributes, _reset_from(found)),
         request=request,
         result=next((decoder.read(payload) for payload in ended.payloads("result")), None) if ended else None,
         phases=phases,
@@ -141,12 +142,18 @@ def _parent(first: Event) -> Run | None:
     return Run(workflow_id=_text(parent.get("workflowId")), run_id=_text(parent.get("runId")))
 
 
-def _trigger(first: Event, request: Any, attributes: dict[str, str]) -> Trigger:
+def _reset_from(found: Iterable[Event]) -> str:
+    """Name the run that somebody has reset, which this one goes on from."""
+    bases = [e.text("baseRunId") for e in found if e.kind == "WORKFLOW_TASK_FAILED" and e.text("cause") == _RESET]
+    return bases[-1] if bases else ""
+
+
+def _trigger(first: Event, request: Any, attributes: dict[str, str], reset_from: str) -> Trigger:
     identity = first.text("identity")
     alert = at(request, "alert")
     if parent := first.text("parentWorkflowExecution", "workflowId"):
         return Trigger(kind="parent", by=parent, identity=identity)
-    if earlier := first.text("continuedExecutionRunId"):
+    if earlier := reset_from or first.text("continuedExecutionRunId"):
         return Trigger(
             kind="earlier run", by=earlier, alert=alert if isinstance(alert, dict) else None, identity=identity
         )

@@ -26,11 +26,11 @@ def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run
             continue
         update = event.text("acceptedRequest", "input", "name")
         payloads = event.payloads("acceptedRequest", "input", "args")
+        unread = decoder.unreadable
         body = decoder.read(payloads[0]) if payloads else None
         word = body if isinstance(body, dict) else {}
-        standing, key = (
-            _standing(update, word, workflow_id, first_run_id, keys) if body is not None else ("unreadable", "")
-        )
+        standing, key = _standing(update, word, workflow_id, first_run_id, keys)
+        end = ends.get(event.text("acceptedRequest", "meta", "updateId"))
         found.append(
             Word(
                 event_id=event.id,
@@ -39,9 +39,10 @@ def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run
                 who=_text(word.get("who")),
                 role=_text(word.get("role")),
                 fields={name: value for name, value in word.items() if name not in {"who", "role", "signature"}},
-                standing=standing,
+                standing="unreadable" if decoder.unreadable > unread else standing,
                 key=key,
-                outcome=_outcome(ends.get(event.text("acceptedRequest", "meta", "updateId")), decoder),
+                outcome=_outcome(end, decoder),
+                failed=bool(end and end.fields("outcome", "failure")),
             )
         )
     return found
@@ -58,12 +59,11 @@ def _standing(
 
 
 def _pinned_keys(events: Iterable[Event], decoder: Decoder) -> Iterable[str]:
-    """Give the gateways' public keys that the run had pinned at its beginning."""
-    for event in events:
-        if event.kind == "MARKER_RECORDED":
-            for payload in event.payloads("details", "result"):
-                keys = at(_again(decoder, payload), "approvals", "public_keys")
-                yield from (key for key in (keys if isinstance(keys, list) else ()) if isinstance(key, str))
+    """Give the gateways' public keys that the run had pinned by the first thing it did."""
+    first = next((event for event in events if event.kind == "MARKER_RECORDED"), None)
+    for payload in first.payloads("details", "result") if first else ():
+        keys = at(_again(decoder, payload), "approvals", "public_keys")
+        yield from (key for key in (keys if isinstance(keys, list) else ()) if isinstance(key, str))
 
 
 def _again(decoder: Decoder, payload: Any) -> Any:
@@ -114,7 +114,7 @@ def _answer(
     question: Question, taken: Sequence[Word], said: Sequence[Said], ended_at: datetime | None
 ) -> dict[str, Any]:
     for word in taken:
-        if word.update == "decide" and word.fields.get("question") == question.id:
+        if word.update == "decide" and not word.failed and word.fields.get("question") == question.id:
             return {
                 "answered_at": word.at,
                 "choice": _text(word.fields.get("choice")),

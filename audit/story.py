@@ -110,6 +110,7 @@ class Word(_Part):
     standing: Standing = Field(description="What its signature is worth against the keys the run had pinned.")
     key: str = Field(default="", description="The gateway's public key that it fits, base64.")
     outcome: str = Field(default="", description="The run's answer, or why it failed.")
+    failed: bool = Field(default=False, description="The run took it, and then could not do what it says.")
 
 
 class Signal(_Part):

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -102,6 +102,26 @@ async def _deleted(client: Client, one: Fetched) -> None:
             while True:
                 await fetch(client, one.workflow_id, one.run_id)
                 await asyncio.sleep(0.1)
+
+
+async def test_a_run_that_was_reset_belongs_to_the_one_it_came_from(client: Client) -> None:
+    name = await ran(client)
+    (*_, last) = [one async for one in family(client, name) if one.workflow_id == name]
+    answer = await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=name, run_id=last.run_id),
+            reason="once more",
+            workflow_task_finish_event_id=3,
+            request_id=str(uuid4()),
+        )
+    )
+    again = (await fetch(client, name, answer.run_id)).story(Decoder())
+
+    assert (again.continued_from, again.trigger.kind) == (last.run_id, "earlier run")
+    found = [one.run_id async for one in family(client, name) if one.workflow_id == name]
+    assert found[-2:] == [last.run_id, answer.run_id]
+    await client.get_workflow_handle(name).terminate(reason="enough")
 
 
 async def test_a_run_that_goes_on_reads_as_running(client: Client) -> None:

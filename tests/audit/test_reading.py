@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.payloads import Decoder
 from audit.reading import read
-from audit.signatures import word_bytes
+from audit.signatures import canonical, word_bytes
 from audit.skeleton import restore, take_apart
 from audit.story import Story
 from workers.registry import PROCEDURES
@@ -217,6 +217,58 @@ def test_a_redacted_history_reads_but_for_what_is_gone() -> None:
     assert (bare.started_at, bare.ended_at, bare.status) == (whole.started_at, whole.ended_at, whole.status)
     assert not re.search(r"\bada\b", bare.model_dump_json())
     assert {word.standing for word in bare.words} == {"unreadable"}
+
+
+@pytest.mark.parametrize("odd", ['{"note": "\\ud800"}', '{"a":' * 300 + "1" + "}" * 300])
+def test_what_can_not_be_written_again_is_not_read(odd: str) -> None:
+    history = load("manual_scale_up-scaled")
+    request = of_type(history, "WORKFLOW_EXECUTION_STARTED")[0]["input"]["payloads"][0]
+    request["data"] = base64.b64encode(odd.encode()).decode()
+    story = story_of(history)
+
+    assert (story.request, story.unreadable) == (None, 1)
+    assert Story.model_validate_json(canonical(story.model_dump(mode="json"))) == story
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("TIMER_STARTED", {"startToFireTimeout": "10000000000000s"}),
+        ("TIMER_STARTED", {"startToFireTimeout": "infs"}),
+        ("TIMER_STARTED", {"startToFireTimeout": "nans"}),
+    ],
+)
+def test_spans_beyond_all_measure_are_read(kind: str, change: dict[str, Any]) -> None:
+    history = load("emergency_scale_up-expired")
+    of_type(history, kind)[0]  # there is one
+    for event in history["events"]:
+        if event["eventType"] == f"EVENT_TYPE_{kind}":
+            event["timerStartedEventAttributes"] |= change
+    assert story_of(history).timers
+
+
+def test_times_beyond_the_calendar_are_read() -> None:
+    history = load("emergency_scale_up-expired")
+    history["events"][3]["eventTime"] = "0001-01-01T00:00:00+05:00"
+    assert story_of(history).status == "completed"
+
+
+def test_an_answer_that_the_run_took_and_then_failed_on_is_none() -> None:
+    history = load("p1_incident-asked")
+    completed = [e for e in history["events"] if e["eventType"].endswith("UPDATE_COMPLETED")]
+    failure = {"message": "no", "applicationFailureInfo": {"type": "Refused"}}
+    completed[0]["workflowExecutionUpdateCompletedEventAttributes"]["outcome"] = {"failure": failure}
+    story = story_of(history)
+
+    assert (story.words[0].failed, story.words[0].outcome) == (True, "Refused: no")
+    assert story.questions[0].choice == ""
+
+
+def test_an_update_without_arguments_is_not_signed() -> None:
+    history = load("p1_incident-asked")
+    (first, *_) = of_type(history, "WORKFLOW_EXECUTION_UPDATE_ACCEPTED")
+    del first["acceptedRequest"]["input"]["args"]
+    assert story_of(history).words[0].standing == "unsigned"
 
 
 def test_nothing_is_read_from_what_is_no_history() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, StartWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -235,3 +236,30 @@ async def test_its_own_runs_are_not_archived(place: Place) -> None:
         await asyncio.sleep(0.05)
     assert (await place.archive()).archived == 0
     assert json.dumps(place.archived()) == "[]"
+
+
+@pytest.mark.parametrize("odd", [b'{"note": "\\ud800"}', b'{"a":' * 300 + b"1" + b"}" * 300])
+async def test_a_run_with_what_can_not_be_written_again_stops_nothing(place: Place, odd: bytes) -> None:
+    await place.runs([{"text": "before"}] * 2)
+    client = place.client
+    started = await client.workflow_service.start_workflow_execution(
+        StartWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_id="odd",
+            workflow_type=WorkflowType(name="Other"),
+            task_queue=TaskQueue(name="nobody"),
+            request_id="odd",
+            input=Payloads(payloads=[Payload(metadata={"encoding": b"json/plain"}, data=odd)]),
+        )
+    )
+    await client.get_workflow_handle("odd", run_id=started.run_id).terminate(reason="enough")
+    async with asyncio.timeout(30):
+        while not (await client.count_workflows("WorkflowId = 'odd' AND ExecutionStatus = 'Terminated'")).count:
+            await asyncio.sleep(0.05)
+    result = await place.archive()
+
+    assert (result.archived, result.failures) == (3, 0)
+    assert place.verify().ok
+    told = place.store.story(client.namespace, started.run_id)
+    assert told is not None
+    assert (told.status, told.unreadable, told.request) == ("terminated", 1, None)
