@@ -57,15 +57,16 @@ class AesGcmCodec(PayloadCodec):
         return Payload(metadata={"encoding": ENCODING, _KEY_ID: self._first.encode()}, data=nonce + data)
 
     def decrypt(self, payload: Payload) -> Payload:
-        """Decrypt one payload; one that isn't encrypted is given as it is.
+        """Decrypt one payload; one that isn't encrypted, or not by us, is given as it is.
 
         Raises:
             Undecipherable: says which key is missing, or that it was changed.
 
         """
-        if payload.metadata.get("encoding") != ENCODING:
+        # Without a key's name it is somebody's bad input, which fails the run at once, and nothing to wait for.
+        if payload.metadata.get("encoding") != ENCODING or not payload.metadata.get(_KEY_ID):
             return payload
-        named = payload.metadata.get(_KEY_ID, b"").decode(errors="replace")
+        named = payload.metadata[_KEY_ID].decode(errors="replace")
         key = self._keys.get(named)
         if key is None:
             message = f"encrypted with key {named!r}, which is not among [temporal] payload_keys: add it there"

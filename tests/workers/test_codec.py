@@ -236,6 +236,12 @@ def test_a_changed_payload_is_refused(place: int) -> None:
         made.decrypt(sealed)
 
 
+def test_what_names_no_key_is_nothing_of_ours() -> None:
+    foreign = Payload(metadata={"encoding": b"binary/encrypted"}, data=b"?")
+    assert AesGcmCodec([]).decrypt(foreign) == foreign
+    assert AesGcmCodec([os.urandom(32)]).decrypt(foreign) == foreign
+
+
 def test_the_same_payload_never_looks_the_same() -> None:
     made = AesGcmCodec([os.urandom(32)])
     assert made.encrypt(payload()).data != made.encrypt(payload()).data
