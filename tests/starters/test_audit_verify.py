@@ -91,7 +91,7 @@ async def test_a_changed_bundle_is_refused_and_the_record_named(store: Store, au
     refused = await audit("verify", "changed.zip", "--public-key", PUBLIC)
 
     assert refused.exit_code == Exit.REFUSED
-    assert "BROKEN: record 1: records/00000001/skeleton.json does not have the digest" in refused.output
+    assert "BROKEN: record 1 (wf-1@run-1): records/00000001/skeleton.json does not have the digest" in refused.output
 
 
 async def test_the_chain_in_the_database_is_verified_and_its_first_break_named(
