@@ -4,9 +4,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from psycopg_pool import ConnectionPool
 from temporalio.client import Client
 
-from tests.starters.support import serving, settings_for
+from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
+from tests.starters.audit_support import Past
+from tests.starters.support import serving, settings_for, working
 from tests.workflows.world import World
 from workers.clients import connect
 from workers.settings import Temporal
@@ -22,3 +25,13 @@ async def webhook(temporal_address: str, tmp_path: Path) -> AsyncIterator[httpx.
     """A webhook on a task queue nobody works on: what it starts just stands there."""
     async with serving(settings_for(temporal_address, f"q-{uuid4()}", tmp_path, World(), max_body=100_000)) as http:
         yield http
+
+
+@pytest.fixture
+async def past(temporal_address: str, records_pool: ConnectionPool) -> AsyncIterator[Past]:  # noqa: F811
+    """Incidents that can be closed, archived and forgotten, for the commands that look back."""
+    queue = f"q-{uuid4()}"
+    world = World()
+    world.bad_release()
+    async with working(temporal_address, queue, world) as client:
+        yield Past(client, queue, records_pool)

@@ -3,15 +3,13 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
 from audit.sealing import Archivable
@@ -19,25 +17,15 @@ from audit.story import Step
 from starters.commands.audit import app
 from tests.audit.stories import BEGAN, history
 from tests.audit.test_report import incident
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
 from tests.starters.audit_support import Past, found
-from tests.starters.support import settings_file, working
+from tests.starters.support import settings_file
 from tests.workflows.world import World
 
 Call = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-async def past(temporal_address: str, records_pool: ConnectionPool) -> AsyncIterator[Past]:  # noqa: F811
-    queue = f"q-{uuid4()}"
-    world = World()
-    world.bad_release()
-    async with working(temporal_address, queue, world) as client:
-        yield Past(client, queue, records_pool)
-
-
-@pytest.fixture
-def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:  # noqa: F811
+def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     config = settings_file(
         tmp_path, temporal_address, past.queue, World(), records={"url": records_url},
         evidence={"directory": "evidence"},

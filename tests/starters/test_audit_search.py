@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -14,31 +14,20 @@ import httpx
 import pypdfium2
 import pytest
 from click.testing import Result
-from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
 from audit.store import Store
 from starters.commands.audit import app
 from tests.audit.stories import archivable
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
 from tests.starters.audit_support import Past, found
-from tests.starters.support import settings_file, working
+from tests.starters.support import settings_file
 from tests.workflows.world import World
 
 Call = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-async def past(temporal_address: str, records_pool: ConnectionPool) -> AsyncIterator[Past]:  # noqa: F811
-    queue = f"q-{uuid4()}"
-    world = World()
-    world.bad_release()
-    async with working(temporal_address, queue, world) as client:
-        yield Past(client, queue, records_pool)
-
-
-@pytest.fixture
-def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:  # noqa: F811
+def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     config = settings_file(
         tmp_path, temporal_address, past.queue, World(), records={"url": records_url},
         evidence={"directory": str(tmp_path / "evidence")},

@@ -2,32 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
 from starters.commands.audit import app
 from starters.people import Exit
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
 from tests.starters.audit_support import Past
-from tests.starters.support import settings_file, working
+from tests.starters.support import settings_file
 from tests.workflows.world import World
 
 Call = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-async def past(temporal_address: str, records_pool: ConnectionPool) -> AsyncIterator[Past]:  # noqa: F811
-    queue = f"q-{uuid4()}"
-    world = World()
-    world.bad_release()
-    async with working(temporal_address, queue, world) as client:
-        yield Past(client, queue, records_pool)
 
 
 def configured(past: Past, url: str, address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
@@ -43,7 +31,7 @@ def configured(past: Past, url: str, address: str, folder: Path, monkeypatch: py
 
 
 @pytest.fixture
-def show(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:  # noqa: F811
+def show(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     return configured(past, records_url, temporal_address, tmp_path, monkeypatch)
 
 

@@ -61,11 +61,12 @@ class Worker:
 def _work(environment: dict[str, str], worker: Worker, instant: Instant | None) -> None:
     os.environ.update(environment)
     if instant is not None:
-        _arm(instant)
+        arm(instant)
     asyncio.run(_serve(worker))
 
 
-def _arm(instant: Instant) -> None:
+def arm(instant: Instant) -> None:
+    """Let this process die there."""
     owner, calls = PARTS[instant.part], itertools.count(1)
     function = getattr(owner, instant.function)
 
