@@ -25,8 +25,7 @@ from bench.production import Production, Service
 from bench.servers import Servers
 from bench.shell import Shell
 from bench.watch import GIVEN_UP_AFTER, Watch
-from sandbox import kubernetes_api, manifests, probes
-from sandbox.ports import LOOPBACK, free_port
+from sandbox import kubernetes_api, manifests
 from sandbox.probes import wait_until
 from workers.converter import DATA_CONVERTER
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest, EmergencyScaleUpResult
@@ -155,14 +154,8 @@ def _rollout_known(history: WorkflowHistory) -> float:
 @asynccontextmanager
 async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
     del rounds
-    port, kubeconfig = free_port(), servers.kubeconfig
-    health = f"http://{LOOPBACK}:{port}/health"
-    manifests.apply_service(kubeconfig, _NAMESPACE)
-    service = servers.python(
-        "scale-service", "sandbox.service", "--kubeconfig", kubeconfig, "--namespace", _NAMESPACE, "--port", port,
-        "--logs", servers.directory / "pod-logs" / _NAMESPACE, "--requests-per-second", 1,
-    )  # fmt: skip
-    service.wait_ready(probes.http(health))
+    kubeconfig = servers.kubeconfig
+    service, health = servers.service("scale-service", _NAMESPACE)
     services = {manifests.SERVICE: Service(_NAMESPACE, health)}
     production = Production(servers, "scale", services, kubeconfig=kubeconfig)
     worker = production.start_worker()

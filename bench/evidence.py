@@ -36,8 +36,7 @@ from bench.harness import Outcome, Result, result
 from bench.production import Production, Service
 from bench.servers import Servers
 from database.pool import connect_pool
-from sandbox import manifests, probes
-from sandbox.ports import LOOPBACK, free_port
+from sandbox import manifests
 from workers.converter import DATA_CONVERTER
 from workflows.scaling.manual_scale_up import ManualScaleUp, ManualScaleUpRequest
 
@@ -96,14 +95,8 @@ def _append(store: Store, one: Fetched) -> None:
 @asynccontextmanager
 async def _closed_runs(servers: Servers, progress: Progress) -> AsyncIterator[tuple[Client, list[str]]]:
     """Give scale-ups in plan mode that have closed, on a real cluster."""
-    port, kubeconfig = free_port(), servers.kubeconfig
-    health = f"http://{LOOPBACK}:{port}/health"
-    manifests.apply_service(kubeconfig, _NAMESPACE)
-    service = servers.python(
-        "evidence-service", "sandbox.service", "--kubeconfig", kubeconfig, "--namespace", _NAMESPACE, "--port", port,
-        "--logs", servers.directory / "pod-logs" / _NAMESPACE, "--requests-per-second", 1,
-    )  # fmt: skip
-    service.wait_ready(probes.http(health))
+    kubeconfig = servers.kubeconfig
+    service, health = servers.service("evidence-service", _NAMESPACE)
     services = {manifests.SERVICE: Service(_NAMESPACE, health)}
     production = Production(servers, "evidence", services, kubeconfig=kubeconfig)
     worker = production.start_worker()

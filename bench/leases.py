@@ -32,8 +32,7 @@ from bench.production import Production, Service
 from bench.scaled_objects import PAUSED, ScaledObjects
 from bench.servers import Servers
 from bench.shell import Shell
-from sandbox import manifests, probes
-from sandbox.ports import LOOPBACK, free_port
+from sandbox import manifests
 from workers.converter import DATA_CONVERTER
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest, EmergencyScaleUpResult
 from workflows.shared.lease import Extend
@@ -100,14 +99,8 @@ class _Leases:
         return [Outcome(memory), Outcome(ended)]
 
     async def _prepare(self) -> None:
-        servers, port = self._servers, free_port()
-        health = f"http://{LOOPBACK}:{port}/health"
-        manifests.apply_service(servers.kubeconfig, _NAMESPACE)
-        service = servers.python(
-            "leases-service", "sandbox.service", "--kubeconfig", servers.kubeconfig, "--namespace", _NAMESPACE,
-            "--port", port, "--logs", servers.directory / "pod-logs" / _NAMESPACE, "--requests-per-second", 1,
-        )  # fmt: skip
-        service.wait_ready(probes.http(health))
+        servers = self._servers
+        _, health = await asyncio.to_thread(servers.service, "leases-service", _NAMESPACE)
         await asyncio.to_thread(self._objects.create, self._names)
         await asyncio.to_thread(self._objects.watch)
         await asyncio.to_thread(self._objects.create, self._by_hand, annotations={PAUSED: "true"})

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import database
-from sandbox import manifests
+from sandbox import manifests, probes
 from sandbox.cluster import Cluster
+from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess
 from sandbox.prometheus import Prometheus
@@ -74,6 +75,20 @@ class Servers:
         server = Prometheus(self.directory / name, targets=targets)
         self._up(server)
         return server
+
+    def service(
+        self, name: str, namespace: str, *, kubeconfig: Path | None = None, port: int | None = None
+    ) -> tuple[ServerProcess, str]:
+        """Install the sandbox's service in a namespace; gives the process that answers for it, and its health's URL."""
+        cluster, at = kubeconfig or self.kubeconfig, port or free_port()
+        health = f"http://{LOOPBACK}:{at}/health"
+        manifests.apply_service(cluster, namespace)
+        process = self.python(
+            name, "sandbox.service", "--kubeconfig", cluster, "--namespace", namespace, "--port", at,
+            "--logs", self.directory / "pod-logs" / namespace, "--requests-per-second", 1,
+        )  # fmt: skip
+        process.wait_ready(probes.http(health))
+        return process, health
 
     def python(self, name: str, module: str, *arguments: object, env: Mapping[str, str] | None = None) -> ServerProcess:
         """Start one of our own processes as production does; it may be stopped before the run ends."""

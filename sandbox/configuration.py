@@ -64,6 +64,11 @@ class Configuration:
         return self.directory / "audit.pem"
 
     @property
+    def audit_public_key(self) -> Path:
+        """What verifies it."""
+        return self.directory / "audit-public.pem"
+
+    @property
     def audit(self) -> Audit:
         """The archive's settings; Temporal's development server lists at once what has closed."""
         return Audit.model_validate({"private_key": f"file:{self.audit_key}", "settle": "PT10S"})
@@ -73,7 +78,10 @@ class Configuration:
         self.directory.mkdir(parents=True, exist_ok=True)
         _write_secret(self.bearer_token, secrets.token_urlsafe(32).encode())
         key = _write_key(self.gateway_key)
-        _write_key(self.audit_key)
+        audit = _write_key(self.audit_key).public_key()
+        self.audit_public_key.write_bytes(
+            audit.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
         public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.routes.write_text(manifests.alert_routes(), encoding="utf-8")
         settings = self._settings(endpoints, base64.b64encode(public).decode())

@@ -26,6 +26,7 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowHandle
 
 from sandbox import binaries, environment, manifests
+from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed, ServerProcess
 from sandbox.supervisor import State, read_state
 from sandbox.toolchain.errors import ToolchainError
@@ -192,7 +193,7 @@ class Demo:
         self._runbooks("audit", "archive")
         self._runbooks("audit", "show", result.incident_id, "--format", "html", "--output", str(page))
         self._runbooks("audit", "export", "--output", str(bundle))
-        self._runbooks("audit", "verify", str(bundle))
+        self._runbooks("audit", "verify", str(bundle), "--public-key", str(Configuration(folder).audit_public_key))
 
     def _runbooks(self, *command: str) -> None:
         shown = " ".join(f'"{part}"' if " " in part else part for part in command)

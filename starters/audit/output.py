@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
 from starters.people import Exit, Stop, complaints
 
 
@@ -31,3 +33,15 @@ def deliver(document: str | bytes, output: Path | None) -> None:
     except OSError as error:
         raise Stop(Exit.USAGE, f"--output: {output} can't be written: {error.strerror}") from None
     complaints.print(f"written: {output}", style="dim", markup=False, soft_wrap=True)
+
+
+def counting() -> Progress:
+    """Give a bar for what goes through many records; it leaves nothing behind."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=complaints,
+        transient=True,
+    )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from activities.archive import OFF
 from audit.bundle import Empty, write
@@ -18,8 +17,9 @@ from audit.store import Store
 from audit.store_connection import StoreError
 from database.pool import connect_pool
 from starters.audit import times
+from starters.audit.output import counting
 from starters.gateway import person
-from starters.people import Exit, Stop, command, complaints, console
+from starters.people import Exit, Stop, command, console
 from starters.session import load_settings
 from workers.archive import signer
 
@@ -67,10 +67,11 @@ def _export(target: Path, since: datetime | None, until: datetime | None, *, pag
                 )
             last = store.redacted_by(part)
             records = itertools.takewhile(lambda record: record.header.seq <= last, store.records(part.start - 1))
-            with beside.open("wb") as file, _bar(last - part.start + 1) as bar:
+            with beside.open("wb") as file, counting() as bar:
+                task = bar.add_task("exporting", total=last - part.start + 1)
                 manifest = write(
                     file, signs, records, part.stop - 1, since=since, until=until,
-                    page=(lambda story: html([story])) if pages else None, told=lambda _: bar.advance(bar.task_ids[0]),
+                    page=(lambda story: html([story])) if pages else None, told=lambda _: bar.advance(task),
                 )  # fmt: skip
             beside.replace(target)
         except (StoreError, SigningError) as error:
@@ -86,19 +87,6 @@ def _export(target: Path, since: datetime | None, until: datetime | None, *, pag
         markup=False,
         soft_wrap=True,
     )
-
-
-def _bar(total: int) -> Progress:
-    progress = Progress(
-        TextColumn("exporting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=complaints,
-        transient=True,
-    )
-    progress.add_task("exporting", total=total)
-    return progress
 
 
 def _last_day(until: datetime | None) -> datetime | None:

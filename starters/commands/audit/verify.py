@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from audit import verify as bundles
 from audit.chain import Verifier
@@ -15,6 +14,7 @@ from audit.signer import SigningError, key_id, public_key_from
 from audit.store import Store
 from audit.store_connection import DamagedRecord, StoreError
 from database.pool import connect_pool
+from starters.audit.output import counting
 from starters.people import Exit, Stop, command, complaints, console
 from starters.session import load_settings
 from workers.archive import public_keys
@@ -65,7 +65,7 @@ def _bundle(path: Path, keys: list[bytes], heads: list[Head]) -> Verdict:
                 style="yellow", markup=False, soft_wrap=True,
             )  # fmt: skip
             keys = [inside]
-        with _bar() as bar:
+        with counting() as bar:
             task = bar.add_task("verifying", total=None)
             return bundles.verify(path, keys, heads, lambda done, of: bar.update(task, completed=done, total=of))
     except bundles.NoBundle as error:
@@ -77,7 +77,7 @@ def _all(keys: list[bytes], heads: list[Head]) -> Verdict:
     keys = keys or public_keys(settings.audit)
     if not keys:
         raise Stop(Exit.USAGE, "give the key with --public-key: neither [audit] private_key nor public_keys has one")
-    with connect_pool(settings.records.url, max_size=2) as pool, _bar() as bar:
+    with connect_pool(settings.records.url, max_size=2) as pool, counting() as bar:
         store = Store(pool)
         try:
             total = store.end().seq
@@ -116,14 +116,3 @@ def _head(path: Path) -> Head:
         raise Stop(Exit.USAGE, f"--head: {path} can't be read: {error.strerror}") from None
     except ValidationError:
         raise Stop(Exit.USAGE, f"--head: {path} is no signed head") from None
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=complaints,
-        transient=True,
-    )
