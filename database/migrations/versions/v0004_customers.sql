@@ -195,47 +195,66 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION runbooks.record_usage IS 'Counts what a tenant did; for the service to call.';
 
+CREATE FUNCTION runbooks.api_key_verdict(key text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+        WHEN k.expires_at <= clock_timestamp() THEN 'expired'
+        WHEN t.status <> 'active' THEN 'tenant ' || t.status
+        ELSE ''
+    END
+    FROM runbooks.api_keys k JOIN runbooks.tenants t USING (tenant_id)
+    WHERE k.key_id = key
+$$;
+COMMENT ON FUNCTION runbooks.api_key_verdict IS
+    'Why a key is refused, to whoever presents it; empty where it is accepted, null where there is none.';
+
+CREATE FUNCTION runbooks.match_api_key(presented text)
+RETURNS TABLE (tenant_id text, key_id text, accepted boolean, reason text)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    found record;
+    -- Both sides are hashed with a nonce first, so that how long comparing takes says nothing about either.
+    nonce bytea := uuid_send(gen_random_uuid());
+    given bytea := sha256(convert_to(coalesce(presented, ''), 'UTF8'));
+BEGIN
+    SELECT k.key_id, k.tenant_id, k.key_hash, runbooks.api_key_verdict(k.key_id) AS verdict
+      INTO found
+      FROM runbooks.api_keys k
+     WHERE k.key_id = split_part(coalesce(presented, ''), '.', 1);
+    IF sha256(coalesce(found.key_hash, sha256(nonce)) || nonce) = sha256(given || nonce) THEN
+        RETURN QUERY SELECT found.tenant_id, found.key_id, found.verdict = '', found.verdict;
+    ELSE
+        RETURN QUERY SELECT NULL::text, NULL::text, false, 'unknown';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION runbooks.match_api_key IS
+    'Whose a presented key, KEY_ID.SECRET, is, whether it is accepted, and why not. Counts nothing.';
+
 CREATE FUNCTION runbooks.check_api_key(presented text)
 RETURNS TABLE (tenant_id text, key_id text, accepted boolean, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    found     record;
-    -- Both sides are hashed with a nonce first, so that how long comparing takes says nothing about either.
-    nonce     bytea := uuid_send(gen_random_uuid());
-    given     bytea := sha256(convert_to(coalesce(presented, ''), 'UTF8'));
-    id        text  := split_part(coalesce(presented, ''), '.', 1);
-    same      boolean;
-    verdict   text;
+    found record;
 BEGIN
-    SELECT k.key_id, k.tenant_id, k.key_hash, k.expires_at, k.revoked_at, t.status
-      INTO found
-      FROM runbooks.api_keys k JOIN runbooks.tenants t USING (tenant_id)
-     WHERE k.key_id = id;
-    same := sha256(coalesce(found.key_hash, sha256(nonce)) || nonce) = sha256(given || nonce);
-    verdict := CASE
-        WHEN found.key_id IS NULL OR NOT same THEN 'unknown'
-        WHEN found.revoked_at IS NOT NULL THEN 'revoked'
-        WHEN found.expires_at <= clock_timestamp() THEN 'expired'
-        WHEN found.status <> 'active' THEN 'tenant ' || found.status
-        ELSE ''
-    END;
-    IF verdict = 'unknown' THEN
-        RETURN QUERY SELECT NULL::text, NULL::text, false, verdict;
-        RETURN;
+    SELECT * INTO found FROM runbooks.match_api_key(presented);
+    IF found.key_id IS NOT NULL THEN
+        PERFORM runbooks.record_usage(
+            found.tenant_id, CASE WHEN found.accepted THEN 'api_call' ELSE 'refused_call' END, 1, 0, found.key_id
+        );
     END IF;
-    PERFORM runbooks.record_usage(
-        found.tenant_id, CASE WHEN verdict = '' THEN 'api_call' ELSE 'refused_call' END, 1, 0, found.key_id
-    );
-    IF verdict = '' THEN
+    IF found.accepted THEN
         -- To the minute: a busy key's row isn't written with every call.
         UPDATE runbooks.api_keys k SET last_used_at = clock_timestamp()
          WHERE k.key_id = found.key_id
            AND (k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute');
     END IF;
-    RETURN QUERY SELECT found.tenant_id, found.key_id, verdict = '', verdict;
+    RETURN QUERY SELECT found.tenant_id, found.key_id, found.accepted, found.reason;
 END
 $$;
 COMMENT ON FUNCTION runbooks.check_api_key IS
-    'The service''s check of a presented key, KEY_ID.SECRET: whose it is, whether it is accepted, and why not. '
-    'Counts the use; a revoked key''s uses are counted as refused_call.';
+    'The service''s check of a presented key: match_api_key, and the use is counted; that of a key which is refused '
+    'as refused_call.';
