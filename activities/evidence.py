@@ -16,12 +16,12 @@ from typing import IO, Any, Protocol
 from zoneinfo import ZoneInfo
 
 import httpx
-import icalendar
 import structlog
 from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
+from activities.calendars import Meeting, calendar_file
 from activities.effects import Effect, effect
 from activities.errors import InvalidInput
 from activities.metrics import Prometheus, QueryError
@@ -81,17 +81,11 @@ class StoreDocument(BaseModel):
     effect: Effect
 
 
-class Invite(BaseModel):
-    """A calendar entry (.ics)."""
+class Invite(Meeting):
+    """A calendar entry (.ics) of an incident."""
 
     incident_id: str
     name: str
-    title: str
-    start: datetime = Field(description="With time zone.")
-    time_zone: str
-    duration: timedelta = timedelta(hours=1)
-    description: str = ""
-    attendees: tuple[str, ...] = ()
     effect: Effect
 
 
@@ -198,7 +192,7 @@ class Evidence:
             raise InvalidInput("start: a time zone is required")
 
         def produce(content: IO[bytes]) -> str:
-            content.write(_calendar(request))
+            content.write(calendar_file(request, request.effect.key))
             return f"{request.start.astimezone(ZoneInfo(request.time_zone)):%Y-%m-%d %H:%M} {request.time_zone}"
 
         return self._keep(request, "text/calendar; charset=utf-8", produce)
@@ -250,24 +244,3 @@ def _safe(field: str, value: str) -> str:
 
 def _rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _calendar(request: Invite) -> bytes:
-    start = request.start.astimezone(ZoneInfo(request.time_zone))
-    entry = icalendar.Event.new(
-        uid=f"{hashlib.sha256(request.effect.key.encode()).hexdigest()[:32]}@durable-runbooks",
-        summary=request.title,
-        description=request.description or None,
-        # By the wall clock: an hour is an hour for those who attend.
-        start=start,
-        end=start + request.duration,
-        stamp=datetime.now(UTC),
-    )
-    for attendee in request.attendees:
-        entry.add("attendee", icalendar.vCalAddress(f"mailto:{attendee}"))
-    calendar = icalendar.Calendar.new(prodid="-//durable runbooks//EN", subcomponents=[entry])
-    # Rules for the years around it are enough, and keep the file readable.
-    year = timedelta(days=366)
-    calendar.add_missing_timezones(first_date=(start - year).date(), last_date=(start + year).date())
-    written: bytes = calendar.to_ical()
-    return written

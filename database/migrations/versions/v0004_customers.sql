@@ -172,16 +172,15 @@ CREATE TABLE runbooks.mails (
     recipient   text        NOT NULL,
     subject     text        NOT NULL,
     template    text        NOT NULL,
-    tried_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    sent_at     timestamptz,
+    sent_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     workflow_id text        NOT NULL,
     run_id      text        NOT NULL,
     effect_key  text        NOT NULL CONSTRAINT mails_have_an_effect_once UNIQUE
 );
 CREATE INDEX mails_of_a_run ON runbooks.mails (workflow_id, id);
 COMMENT ON TABLE runbooks.mails IS
-    'Mail to customers: written before it is given to the mail server, with the Message-ID that every attempt has, and '
-    'marked as sent afterwards. Bodies are not kept.';
+    'Mail to customers that the mail server has taken. Every attempt of one has the same Message-ID. Bodies are not kept: '
+    'some hold a one-time link.';
 
 CREATE FUNCTION runbooks.record_usage(
     tenant text, kind text, count bigint DEFAULT 1, errors bigint DEFAULT 0, key text DEFAULT '',
