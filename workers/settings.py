@@ -7,6 +7,7 @@ environment, or into a file named by it; they are `SecretStr` and never shown.
 
 import os
 from datetime import timedelta
+from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -172,6 +173,45 @@ class StatusPage(_Section):
         return self
 
 
+class Mail(_Section):
+    """`records` only notes that a mail would go out; `smtp` sends it."""
+
+    backend: Literal["records", "smtp"] = "records"
+    host: str = "127.0.0.1"
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    user: str | None = None
+    password: Secret | None = None
+    sender: str = Field(default="Operations <ops@localhost>", description="Who mails come from: Name <address>.")
+
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            message = "user and password: both or neither"
+            raise ValueError(message)
+        return self
+
+    @field_validator("sender")
+    @classmethod
+    def _address(cls, sender: str) -> str:
+        if "@" not in parseaddr(sender)[1]:
+            message = "sender: no mail address in it"
+            raise ValueError(message)
+        return sender
+
+
+class Handover(_Section):
+    """How secrets reach customers: `links` shows each once on our own page, `secrets-manager` is AWS'."""
+
+    backend: Literal["links", "secrets-manager"] = "links"
+    secret: Secret | None = Field(
+        default=None, description="What links are made from: random, the same for all workers."
+    )
+    base_url: str = Field(default="http://127.0.0.1:8082", description="Where customers reach the handover server.")
+    valid_for: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
+    prefix: str = Field(default="runbooks/", description="Of the secrets' names in Secrets Manager.")
+
+
 class Evidence(_Section):
     """Where logs, metrics and documents of incidents are kept."""
 
@@ -263,6 +303,8 @@ class Settings(BaseSettings):
     slack: Slack = Slack()
     paging: Paging = Paging()
     statuspage: StatusPage = StatusPage()
+    mail: Mail = Mail()
+    handover: Handover = Handover()
     evidence: Evidence = Evidence()
     audit: Audit = Audit()
     webhook: Webhook = Webhook()

@@ -6,7 +6,7 @@ A cluster, a database or a Prometheus that doesn't answer is no reason not to st
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import httpx
@@ -14,26 +14,33 @@ from botocore.config import Config
 from kubernetes import client
 from psycopg_pool import ConnectionPool
 
+from activities.api_keys import ApiKeys
 from activities.archive import Archive
 from activities.autoscalers import Autoscalers
 from activities.backends.atlassian_statuspage import AtlassianStatusPage
 from activities.backends.evidence_files import FileStore
 from activities.backends.evidence_s3 import S3Store
 from activities.backends.github_ci import GitHubCi
+from activities.backends.handover_links import HandoverLinks
+from activities.backends.handover_secrets_manager import HandoverSecretsManager
 from activities.backends.pagerduty import PagerDutyPager
 from activities.backends.records_chat import RecordsChat
 from activities.backends.records_ci import RecordsCi
+from activities.backends.records_mail import RecordsMail
 from activities.backends.records_pager import RecordsPager
 from activities.backends.records_status_page import RecordsStatusPage
 from activities.backends.slack_web import SlackChat
+from activities.backends.smtp import SmtpServer
 from activities.catalogue import Catalogue
 from activities.ci import Ci, CiService
 from activities.errors import Misconfigured
 from activities.evidence import Evidence, EvidenceStore
+from activities.handovers import Handovers
 from activities.health import HealthChecks
 from activities.helm import Helm
 from activities.kubernetes import Kubernetes
 from activities.kubernetes_api import connect as connect_kubernetes
+from activities.mail import Mail, MailServer
 from activities.metrics import PrometheusMetrics
 from activities.node_groups import NodeGroups
 from activities.nodes import ClusterNodes
@@ -47,6 +54,7 @@ from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
 from workers.archive import archiver, patient_pool
 from workers.codec import decrypting
+from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
 Activity = Callable[..., Any]
@@ -75,12 +83,13 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             raise SettingsError(str(error)) from None
         stack.callback(cluster.close)
         evidence = _evidence_store(settings)
+        handovers = _handovers(settings)
         systems = [
             Catalogue(settings.services, settings.approvals),
             Kubernetes(cluster),
             Autoscalers(cluster),
             ClusterNodes(cluster),
-            NodeGroups(_eks(settings)),
+            NodeGroups(_aws(settings, "eks")),
             _helm(settings, cluster),
             Ci(_ci(settings, pool, http)),
             Smoke(http, cluster),
@@ -88,6 +97,8 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             HealthChecks(http),
             PrometheusMetrics(http, settings.prometheus.url),
             Records(pool),
+            ApiKeys(pool, handovers),
+            Mail(pool, _mail_server(settings.mail), handovers, settings.mail.sender),
             Slack(_chat(settings, pool)),
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
@@ -103,12 +114,12 @@ def activities_of(system: object) -> list[Activity]:
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
-def _eks(settings: Settings) -> Any:
+def _aws(settings: Settings, service: Literal["eks", "secretsmanager"]) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     # Without a region it can't be made; a service without GPUs needs none.
     region = settings.aws.region or boto3.session.Session().region_name or "us-east-1"
-    return boto3.client("eks", region_name=region, endpoint_url=settings.aws.endpoint_url, config=config)
+    return boto3.client(service, region_name=region, endpoint_url=settings.aws.endpoint_url, config=config)
 
 
 def _helm(settings: Settings, cluster: client.ApiClient) -> Helm:
@@ -125,6 +136,20 @@ def _helm(settings: Settings, cluster: client.ApiClient) -> Helm:
 def _ci(settings: Settings, pool: _Pool, http: httpx.Client) -> CiService:
     ci = settings.ci
     return GitHubCi(http, ci.token, ci.base_url) if ci.token and ci.backend == "github" else RecordsCi(pool)
+
+
+def _handovers(settings: Settings) -> Handovers:
+    handover = settings.handover
+    if handover.backend == "secrets-manager":
+        return HandoverSecretsManager(_aws(settings, "secretsmanager"), handover.prefix)
+    return HandoverLinks(handover.secret, handover.base_url, handover.valid_for)
+
+
+def _mail_server(mail: MailSettings) -> MailServer:
+    if mail.backend == "records":
+        return RecordsMail()
+    login = (mail.user, mail.password) if mail.user and mail.password else None
+    return SmtpServer(mail.host, mail.port, mail.security, login)
 
 
 def _chat(settings: Settings, pool: _Pool) -> Chat:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from activities.backends.ledger import Rows
+from activities.errors import Misconfigured
 from activities.handovers import Contents, NewHandover
 
 _NONCE = bytes(12)
@@ -24,7 +25,7 @@ _NONCE = bytes(12)
 class HandoverLinks:
     """One-time links."""
 
-    def __init__(self, secret: SecretStr, base_url: str, valid_for: timedelta) -> None:
+    def __init__(self, secret: SecretStr | None, base_url: str, valid_for: timedelta) -> None:
         self._secret = secret
         self._base_url = base_url.rstrip("/")
         self._valid_for = valid_for
@@ -54,6 +55,9 @@ class HandoverLinks:
         return _unsealed(rows, self._token(handover_id))
 
     def _token(self, handover_id: str) -> str:
+        if self._secret is None:
+            message = "one-time links need [handover] secret (RUNBOOKS_HANDOVER__SECRET): 32 random bytes or more"
+            raise Misconfigured(message)
         mac = hmac.digest(self._secret.get_secret_value().encode(), f"handover/{handover_id}".encode(), "sha256")
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
