@@ -50,6 +50,7 @@ from activities.release_watch import ReleaseWatch
 from activities.slack import Chat, Slack
 from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
+from activities.tenants import Tenants
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
 from workers.archive import archiver, patient_pool
@@ -97,6 +98,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             HealthChecks(http),
             PrometheusMetrics(http, settings.prometheus.url),
             Records(pool),
+            Tenants(pool, handovers),
             ApiKeys(pool, handovers),
             Mail(pool, _mail_server(settings.mail), handovers, settings.mail.sender),
             Slack(_chat(settings, pool)),
