@@ -50,6 +50,7 @@ from activities.release_watch import ReleaseWatch
 from activities.slack import Chat, Slack
 from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
+from activities.support import Support
 from activities.tenants import Tenants
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
@@ -100,6 +101,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Records(pool),
             Tenants(pool, handovers),
             ApiKeys(pool, handovers),
+            Support(pool),
             Mail(pool, _mail_server(settings.mail), handovers, settings.mail.sender),
             Slack(_chat(settings, pool)),
             Paging(_pager(settings, pool, http)),

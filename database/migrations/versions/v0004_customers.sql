@@ -27,7 +27,7 @@ COMMENT ON COLUMN runbooks.tenants.csm IS 'Customer success manager. se: solutio
 
 CREATE TABLE runbooks.tenant_users (
     user_id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id     text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id     text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     email         text        NOT NULL,
     name          text        NOT NULL DEFAULT '',
     role          text        NOT NULL,
@@ -47,7 +47,7 @@ COMMENT ON COLUMN runbooks.tenant_users.password_hash IS
 
 CREATE TABLE runbooks.api_keys (
     key_id       text        PRIMARY KEY,
-    tenant_id    text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id    text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     key_hash     bytea       NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     replaces     text        REFERENCES runbooks.api_keys CONSTRAINT a_key_is_replaced_once UNIQUE,
@@ -67,7 +67,7 @@ COMMENT ON TABLE runbooks.api_keys IS
     'key_id is the key''s first part and no secret. A key that expires_at names goes on working until then (deprecated).';
 
 CREATE TABLE runbooks.tenant_usage (
-    tenant_id text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     key_id    text        NOT NULL DEFAULT '',
     hour      timestamptz NOT NULL,
     kind      text        NOT NULL,
@@ -85,7 +85,7 @@ COMMENT ON TABLE runbooks.tenant_usage IS
 
 CREATE TABLE runbooks.tenant_errors (
     id        bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     message   text        NOT NULL
 );
@@ -94,7 +94,7 @@ COMMENT ON TABLE runbooks.tenant_errors IS 'tensafe-admin logs search --level er
 
 CREATE TABLE runbooks.support_tickets (
     ticket_id      text        PRIMARY KEY,
-    tenant_id      text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id      text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     priority       text        NOT NULL,
     title          text        NOT NULL,
     description    text        NOT NULL,
@@ -117,7 +117,7 @@ COMMENT ON COLUMN runbooks.support_tickets.update_due_at IS 'Until when the cust
 
 CREATE TABLE runbooks.ticket_comments (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    ticket_id   text        NOT NULL REFERENCES runbooks.support_tickets,
+    ticket_id   text        NOT NULL CONSTRAINT ticket_must_exist REFERENCES runbooks.support_tickets,
     at          timestamptz NOT NULL,
     author      text        NOT NULL,
     text        text        NOT NULL,
@@ -130,7 +130,7 @@ COMMENT ON TABLE runbooks.ticket_comments IS 'tensafe-admin support comment (run
 
 CREATE TABLE runbooks.interventions (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id   text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id   text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     type        text        NOT NULL,
     notes       text        NOT NULL,
     score       integer     NOT NULL,
@@ -150,7 +150,7 @@ COMMENT ON TABLE runbooks.interventions IS 'tensafe-admin customer intervention 
 
 CREATE TABLE runbooks.handovers (
     handover_id text        PRIMARY KEY,
-    tenant_id   text        NOT NULL REFERENCES runbooks.tenants,
+    tenant_id   text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     token_hash  bytea       NOT NULL CONSTRAINT handover_tokens_are_unique UNIQUE,
     sealed      bytea,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
