@@ -62,6 +62,9 @@ class IssueKey(BaseModel):
     key_id: str = Field(pattern=KEY_ID, description="Chosen by the workflow.")
     tenant_id: str
     replaces: str | None = Field(default=None, description="The key that this one is to follow.")
+    revoke_replaced: bool = Field(
+        default=False, description="Compromised: it ends in the moment in which the new one begins."
+    )
     handover_id: str
     effect: Effect
 
@@ -70,7 +73,7 @@ class DeprecateKey(BaseModel):
     """`tensafe-admin apikey deprecate` (8.2 step 3); again with another time moves the end."""
 
     key_id: str
-    until: datetime
+    until: datetime | None = Field(description="None takes the deprecation back.")
     effect: Effect
 
 
@@ -158,10 +161,11 @@ class ApiKeys:
             fresh = {request.key_id: f"{request.key_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"}
             key = self._handovers.keep(rows, handover, fresh)[request.key_id]
             _insert(rows, request, hashlib.sha256(key.encode()).digest())
-            return Change(
-                target=f"api-key/{request.key_id}", after="issued", applied=True,
-                note=f"follows {request.replaces}" if request.replaces else "",
-            )  # fmt: skip
+            note = f"follows {request.replaces}" if request.replaces else ""
+            if request.replaces and request.revoke_replaced:
+                _revoke(rows, request.replaces, "compromised")
+                note += ", which is revoked"
+            return Change(target=f"api-key/{request.key_id}", after="issued", applied=True, note=note)
 
         return self._ledger.once(request.effect, "api_key.issue", work)
 
@@ -185,7 +189,7 @@ class ApiKeys:
                 "UPDATE runbooks.api_keys SET expires_at = %s WHERE key_id = %s", (request.until, key.key_id)
             )  # fmt: skip
             return Change(
-                target=f"api-key/{key.key_id}", before=_shown(key), after=f"deprecated until {request.until:%F %T %Z}",
+                target=f"api-key/{key.key_id}", before=_shown(key.expires_at), after=_shown(request.until),
                 applied=key.expires_at != request.until,
             )  # fmt: skip
 
@@ -203,16 +207,10 @@ class ApiKeys:
 
         def work(rows: Rows) -> Change:
             key = _locked(rows, request.key_id)
-            rows.execute(
-                """
-                UPDATE runbooks.api_keys SET revoked_at = clock_timestamp(), revoked_for = %s
-                WHERE key_id = %s AND revoked_at IS NULL
-                """,
-                (request.reason, key.key_id),
-            )
+            _revoke(rows, key.key_id, request.reason)
+            before = "revoked" if key.revoked_at else _shown(key.expires_at)
             return Change(
-                target=f"api-key/{key.key_id}", before=_shown(key), after="revoked", applied=key.revoked_at is None,
-                note=request.reason,
+                target=f"api-key/{key.key_id}", before=before, after="revoked", applied=key.revoked_at is None, note=request.reason
             )  # fmt: skip
 
         return self._ledger.once(request.effect, "api_key.revoke", work)
@@ -302,8 +300,18 @@ def _locked(rows: Rows, key_id: str) -> ApiKey:
     return ApiKey.model_validate(row)
 
 
-def _shown(key: ApiKey) -> str:
-    return f"deprecated until {key.expires_at:%F %T %Z}" if key.status == "deprecated" else key.status
+def _revoke(rows: Rows, key_id: str, reason: str) -> None:
+    rows.execute(
+        """
+        UPDATE runbooks.api_keys SET revoked_at = clock_timestamp(), revoked_for = %s
+        WHERE key_id = %s AND revoked_at IS NULL
+        """,
+        (reason, key_id),
+    )
+
+
+def _shown(expires_at: datetime | None) -> str:
+    return f"deprecated until {expires_at:%F %T %Z}" if expires_at else "active"
 
 
 def _no_key(key_id: str) -> NotFound:

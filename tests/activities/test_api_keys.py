@@ -217,6 +217,27 @@ def test_a_revoked_key_is_refused_and_its_use_seen(
     assert keys.of_tenant(KeysRequest(tenant_id="acme")).items[0].status == "revoked"
 
 
+def test_a_compromised_key_ends_in_the_moment_in_which_the_new_one_begins(
+    keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers
+) -> None:
+    keys.issue(issue())
+    key = secret(sql, handovers)
+    follow = issue(TWO, replaces=ONE, handover="ho_aaaaaaaa2").model_copy(update={"revoke_replaced": True})
+    assert keys.issue(follow).note == f"follows {ONE}, which is revoked"
+    assert not keys.issue(follow).applied
+    assert check(sql, key) == (False, "revoked")
+    assert check(sql, secret(sql, handovers, TWO, "ho_aaaaaaaa2")) == (True, "")
+
+
+def test_a_deprecation_can_be_taken_back(keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers) -> None:
+    keys.issue(issue())
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    keys.deprecate(DeprecateKey(key_id=ONE, until=soon, effect=effect("grace")))
+    assert keys.deprecate(DeprecateKey(key_id=ONE, until=None, effect=effect("back"))).after == "active"
+    assert check(sql, secret(sql, handovers)) == (True, "")
+    assert keys.of_tenant(KeysRequest(tenant_id="acme")).items[0].status == "active"
+
+
 def test_usage_counts_from_an_hour_on(keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers) -> None:
     keys.issue(issue())
     now = datetime.now(UTC)
