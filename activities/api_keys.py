@@ -55,6 +55,29 @@ class Keys(BaseModel):
     def __str__(self) -> str:
         return ", ".join(f"{key.key_id} ({key.status})" for key in self.items) or "no keys"
 
+    def to_rotate(self, key_id: str | None) -> ApiKey:
+        """Choose the key that is to be replaced: the named one, or the only active one.
+
+        Raises:
+            Refused: there is none, there are several, it has ended, or it has a successor.
+
+        """
+        active = [key for key in self.items if key.status == "active"]
+        chosen = [key for key in self.items if key.key_id == key_id] if key_id else active
+        if len(chosen) != 1:
+            several = ", ".join(key.key_id for key in active)
+            message = f"key_id: name one of the active keys: {several}" if active else "key_id: there is no active key"
+            raise Refused(message)
+        key = chosen[0]
+        successor = next((k for k in self.items if k.replaces == key.key_id and k.status != "revoked"), None)
+        if successor is not None:
+            message = f"key_id: {key.key_id} has been replaced already, by {successor.key_id}: rotate that one"
+            raise Refused(message)
+        if key.status in {"revoked", "expired"}:
+            message = f"key_id: {key.key_id} is {key.status} already"
+            raise Refused(message)
+        return key
+
 
 class IssueKey(BaseModel):
     """`tensafe-admin apikey create|rotate` (5.1, 8.2 step 1)."""
@@ -209,8 +232,9 @@ class ApiKeys:
             key = _locked(rows, request.key_id)
             _revoke(rows, key.key_id, request.reason)
             before = "revoked" if key.revoked_at else _shown(key.expires_at)
+            applied = key.revoked_at is None
             return Change(
-                target=f"api-key/{key.key_id}", before=before, after="revoked", applied=key.revoked_at is None, note=request.reason
+                target=f"api-key/{key.key_id}", before=before, after="revoked", applied=applied, note=request.reason
             )  # fmt: skip
 
         return self._ledger.once(request.effect, "api_key.revoke", work)
@@ -274,7 +298,9 @@ def _issuable(rows: Rows, request: IssueKey) -> None:
     if before.tenant_id != request.tenant_id:
         message = f"{request.replaces} is not a key of {request.tenant_id}"
         raise Refused(message)
-    after = rows.execute("SELECT key_id FROM runbooks.api_keys WHERE replaces = %s", (before.key_id,)).fetchone()
+    after = rows.execute(
+        "SELECT key_id FROM runbooks.api_keys WHERE replaces = %s AND revoked_at IS NULL", (before.key_id,)
+    ).fetchone()
     if after is not None:
         message = f"{before.key_id} has been replaced already, by {after['key_id']}: rotate that one"
         raise Refused(message)

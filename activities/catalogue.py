@@ -157,6 +157,67 @@ class ReleasePolicy(_Settings):
     decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
 
 
+class ChurnWeights(_Settings):
+    """How many of the score's 100 points each sign can give; they are shared out in these proportions (5.3 step 2)."""
+
+    usage: float = Field(default=50, ge=0, description="Usage against the tenant's own trend.")
+    errors: float = Field(default=20, ge=0, description="Failed calls of the last 30 days.")
+    tickets: float = Field(default=15, ge=0, description="Open tickets.")
+    renewal: float = Field(default=15, ge=0, description="The contract ends soon.")
+
+
+class ChurnPolicy(_Settings):
+    """When a tenant is at risk, and how its customer success manager is asked to act (runbook 5.3)."""
+
+    weights: ChurnWeights = ChurnWeights()
+    at_risk_above: int = Field(default=40, ge=0, le=100, description="Score from which a tenant is at risk.")
+    full_error_rate: float = Field(default=0.1, gt=0, le=1, description="From here errors give all their points.")
+    full_tickets: int = Field(default=5, ge=1, description="Open tickets that give all their points.")
+    renewal_within: timedelta = Field(default=timedelta(days=90), gt=timedelta(0))
+    grace_after_creation: timedelta = Field(
+        default=timedelta(days=60), ge=timedelta(0), description="A younger tenant has no trend: it is being onboarded."
+    )
+    remind_after: timedelta = Field(default=timedelta(days=2), gt=timedelta(0), description="CSM without an outcome.")
+    escalate_after: timedelta = Field(default=timedelta(days=5), gt=timedelta(0))
+    give_up_after: timedelta = Field(default=timedelta(days=30), gt=timedelta(0), description="Then: no outcome.")
+    most_at_once: int = Field(default=50, ge=1, le=500, description="Interventions that one scan starts.")
+
+
+class OnboardingPolicy(_Settings):
+    """Clocks of an onboarding (runbook 5.1)."""
+
+    look_every: timedelta = Field(
+        default=timedelta(hours=1),
+        gt=timedelta(0),
+        description="How often the data is asked what the customer has done.",
+    )
+    remind_before: timedelta = Field(default=timedelta(days=1), gt=timedelta(0), description="A phase's due date.")
+    escalate_after: timedelta = Field(default=timedelta(days=1), gt=timedelta(0), description="A phase's due date.")
+    meeting_at: time = Field(default=time(10, 0), description="In the service's time zone.")
+    kickoff_after: timedelta = Field(default=timedelta(days=2), gt=timedelta(0))
+    review_after: timedelta = Field(default=timedelta(days=90), gt=timedelta(0), description="The first QBR.")
+
+
+class CustomerPolicy(_Settings):
+    """What customers are promised, and what is done about them (runbook 5, 8.2)."""
+
+    product: str = Field(default="TenSafe", description="As mails name it.")
+    update_within: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0), description="5.2's ETA.")
+    lead_after: timedelta = Field(
+        default=timedelta(minutes=15), gt=timedelta(0), description="From the engineer's page to the lead's."
+    )
+    key_grace: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+    longest_key_grace: timedelta = Field(
+        default=timedelta(days=14), gt=timedelta(0), description="However often it is extended."
+    )
+    key_reminder: timedelta = Field(
+        default=timedelta(hours=4), gt=timedelta(0), description="Before the end, where the old key is still used."
+    )
+    decision_timeout: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+    onboarding: OnboardingPolicy = OnboardingPolicy()
+    churn: ChurnPolicy = ChurnPolicy()
+
+
 class Service(_Settings):
     """One service of the catalogue."""
 
@@ -178,6 +239,7 @@ class Service(_Settings):
     scaling: ScalingPolicy = ScalingPolicy()
     gpu: GpuPolicy | None = None
     release: ReleasePolicy | None = None
+    customers: CustomerPolicy = CustomerPolicy()
 
 
 class ApprovalPolicy(_Settings):
@@ -191,6 +253,8 @@ class ApprovalPolicy(_Settings):
             "close": ("commander", "on-call", "engineering-lead"),
             "scale": ("commander", "on-call", "engineering-lead"),
             "deploy": ("commander", "engineering-lead"),
+            "revoke": ("security", "commander", "engineering-lead"),
+            "customer": ("csm", "se", "support", "on-call", "engineering-lead"),
         },
         description="Which roles may decide what.",
     )

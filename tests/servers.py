@@ -23,6 +23,7 @@ from sandbox import kubernetes_api, manifests
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster
+from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres, with_database
 from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal, program
@@ -176,6 +177,17 @@ def tensafe(kubeconfig: Path, kube: httpx.Client) -> Iterator[str]:
 def aws(servers_directory: Path) -> Iterator[Aws]:
     """The session's AWS, with the EKS cluster `tensafe-prod`."""
     server = Aws(servers_directory / "aws")
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mail_server(servers_directory: Path) -> Iterator[MailServer]:
+    server = MailServer(servers_directory / "mail")
     server.start()
     try:
         server.wait_ready()

@@ -12,6 +12,7 @@ from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 from workflows.scaling.manual_scale_up import ManualScaleUp, ManualScaleUpRequest
+from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
 from workflows.shared.runbook import Runbook
 
 _BY = {"service": "tensafe-server", "requested_by": "oncall@tensafe.io"}
@@ -92,6 +93,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         workflow=Rollback,
         request=RollbackRequest,
         example={**_BY, "reason": "Error rate spiked to 5%"},
+    ),
+    Procedure(
+        section="8.2",
+        name="api_key_rotation",
+        title="API key rotation",
+        workflow=ApiKeyRotation,
+        request=ApiKeyRotationRequest,
+        example={**_BY, "tenant_id": "acme", "grace": "PT24H"},
     ),
 )
 

@@ -20,6 +20,7 @@ RUNNER = SandboxedWorkflowRunner(
         "workflows.incident_response.mitigation",
         "workflows.incident_response.post_mortem",
         "workflows.incident_response.severity",
+        "workflows.security.key_change",
         "cryptography",
         "annotated_types",
     )

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -48,13 +47,9 @@ def mail(pool: ConnectionPool, port: int, **more: Any) -> Mail:
     return Mail(pool, SmtpServer(LOOPBACK, port, more.get("security", "none"), more.get("login")), LINKS, SENDER)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
-    server = MailServer(tmp_path_factory.mktemp("mail"))
-    server.start()
-    server.wait_ready()
-    yield server
-    server.stop()
+@pytest.fixture
+def server(mail_server: MailServer) -> MailServer:
+    return mail_server
 
 
 @pytest.fixture

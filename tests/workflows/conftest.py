@@ -3,11 +3,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.catalogue import CustomerPolicy
+from sandbox.mail_server import MailServer
+from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.workflows.company import Company
 from workers.settings import Temporal
 from workers.worker import build
 
@@ -31,3 +37,10 @@ def working(time_skipping: WorkflowEnvironment) -> Working:
 @pytest.fixture
 def client(time_skipping: WorkflowEnvironment) -> Client:
     return time_skipping.client
+
+
+@pytest.fixture
+def company(
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], mail_server: MailServer
+) -> Company:
+    return Company(records_pool, records_sql, mail_server, CustomerPolicy())

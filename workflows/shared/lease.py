@@ -76,19 +76,23 @@ class Lease(BaseModel):
     async def hold(self) -> None:
         """Wait until it ends, wherever the end is moved to meanwhile."""
         while not self.ended_by:
-            until = self.until
-            left = until - workflow.now()
-            if left <= timedelta(0):
+            if self.until <= workflow.now():
                 self.end("expiry")
                 return
-            try:
-                await workflow.wait_condition(
-                    lambda until=until: bool(self.ended_by) or self.until != until,  # type: ignore[misc]
-                    timeout=left,
-                    timeout_summary=f"lease: {self.name} until {until:%H:%M:%S %Z}",
-                )
-            except TimeoutError:
-                continue
+            await self.wait_until(self.until)
+
+    async def wait_until(self, at: datetime) -> bool:
+        """Wait for a time in the lease; False as soon as it has ended, or its end is moved."""
+        until = self.until
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self.ended_by) or self.until != until,
+                timeout=max(at - workflow.now(), timedelta(0)),
+                timeout_summary=f"lease: {self.name} until {until:%H:%M:%S %Z}",
+            )
+        except TimeoutError:
+            return True
+        return False
 
 
 async def shielded(work: Coroutine[Any, Any, _T]) -> _T:

@@ -50,7 +50,7 @@ CREATE TABLE runbooks.api_keys (
     tenant_id    text        NOT NULL CONSTRAINT tenant_must_exist REFERENCES runbooks.tenants,
     key_hash     bytea       NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    replaces     text        REFERENCES runbooks.api_keys CONSTRAINT a_key_is_replaced_once UNIQUE,
+    replaces     text        REFERENCES runbooks.api_keys,
     expires_at   timestamptz,
     revoked_at   timestamptz,
     revoked_for  text        NOT NULL DEFAULT '',
@@ -61,6 +61,8 @@ CREATE TABLE runbooks.api_keys (
     CONSTRAINT key_hash_is_sha_256 CHECK (octet_length(key_hash) = 32),
     CONSTRAINT key_does_not_replace_itself CHECK (replaces <> key_id)
 );
+-- A successor that was taken back leaves room for another.
+CREATE UNIQUE INDEX a_key_is_replaced_once ON runbooks.api_keys (replaces) WHERE revoked_at IS NULL;
 CREATE INDEX api_keys_of_a_tenant ON runbooks.api_keys (tenant_id, created_at);
 COMMENT ON TABLE runbooks.api_keys IS
     'tensafe-admin apikey (runbook 5.1, 8.2). Of a key only the SHA-256 is kept: it has 256 random bits, so nothing slower is needed. '

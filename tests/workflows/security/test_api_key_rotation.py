@@ -1,0 +1,266 @@
+"""ApiKeyRotation on real records and a real mail server: one successor, never both keys dead, the end as promised."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import CancelledError
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.company import Company
+from tests.workflows.conftest import Working
+from tests.workflows.steering import Handle, begin, cause, told, until, waiting_for
+from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest, RevokeNow
+from workflows.shared.approval import Decision
+from workflows.shared.lease import Extend
+
+ADA = {"who": "ada", "role": "security"}
+OLD = "tsk_aaaaaaaa1"
+NAME = "api_key_rotation"
+
+
+def request(**fields: Any) -> ApiKeyRotationRequest:
+    return ApiKeyRotationRequest(tenant_id="acme", **fields)
+
+
+async def in_grace(handle: Handle) -> None:
+    await until(handle, lambda status: "Deprecate the old key" in str(status.entries))
+
+
+async def lasted(handle: Handle) -> timedelta:
+    run = await handle.describe()
+    assert run.close_time is not None
+    return run.close_time - run.start_time
+
+
+def keys(company: Company) -> dict[str, tuple[bool, bool]]:
+    """Give each key's ID, and whether it is revoked, and whether it has an end."""
+    rows = company.rows("SELECT key_id, revoked_at IS NOT NULL, expires_at IS NOT NULL FROM runbooks.api_keys")
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def test_the_old_key_ends_after_24_hours_and_the_new_one_works(
+    working: Working, client: Client, company: Company
+) -> None:
+    email = company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        result = await handle.result()
+        took = await lasted(handle)
+    assert result["rotated"]
+    assert result["ended_by"] == "expiry"
+    assert timedelta(hours=24) <= took < timedelta(hours=24, minutes=1)
+    assert not company.accepts(old)
+    mails = company.mails(email)
+    assert [str(mail["Subject"]) for mail in mails] == [
+        "TenSafe: your API key has been rotated",
+        f"TenSafe: {OLD} has been revoked",
+    ]
+    handed_over = company.open_link(mails[0])
+    assert list(handed_over) == [result["new_key"]]
+    assert company.accepts(handed_over[result["new_key"]])
+
+
+async def test_a_key_still_used_is_reminded_of_extended_and_then_revoked(
+    working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
+) -> None:
+    email = company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await in_grace(handle)
+        # The service's calls go on; in the records' time, which the test can't skip: so the key's last use is moved.
+        assert company.accepts(old)
+        company.sql.execute("UPDATE runbooks.api_keys SET last_used_at = clock_timestamp() + interval '19 hours'")
+        await time_skipping.sleep(timedelta(hours=20, seconds=10))
+        status = await waiting_for(handle, "decide still-used-1")
+        assert list(status.questions[0].options) == ["extend", "revoke"]
+        decision = Decision(**ADA, question="still-used-1", choice="extend")
+        await handle.execute_update(ApiKeyRotation.decide, decision)
+        result = await handle.result()
+        took = await lasted(handle)
+    assert result["rotated"]
+    assert result["old_key_calls"] == 1
+    assert timedelta(hours=48) <= took < timedelta(hours=48, minutes=1)
+    assert f"TenSafe: {OLD} is still in use and ends soon" in company.subjects(email)
+    assert not company.accepts(old)
+
+
+async def test_nobody_answers_the_old_key_ends_as_the_customer_was_told(
+    working: Working, client: Client, company: Company
+) -> None:
+    company.tenant("acme")
+    company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(grace=timedelta(hours=2)), NAME)
+        await in_grace(handle)
+        company.sql.execute("UPDATE runbooks.api_keys SET last_used_at = clock_timestamp() + interval '59 minutes'")
+        result = await handle.result()
+        took = await lasted(handle)
+        timeline = await told(handle)
+    assert result["rotated"]
+    assert timedelta(hours=2) <= took < timedelta(hours=2, minutes=1)
+    assert "No answer to still-used-1" in timeline
+    assert company.rows("SELECT level FROM runbooks.pages") == [(1,)]
+
+
+async def test_an_extension_moves_the_end_in_the_records_too(
+    working: Working, client: Client, company: Company
+) -> None:
+    company.tenant("acme")
+    company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await in_grace(handle)
+        before = company.rows(f"SELECT expires_at FROM runbooks.api_keys WHERE key_id = '{OLD}'")[0][0]
+        await handle.execute_update(ApiKeyRotation.extend, Extend(**ADA, by=timedelta(hours=6)))
+        after = company.rows(f"SELECT expires_at FROM runbooks.api_keys WHERE key_id = '{OLD}'")[0][0]
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(ApiKeyRotation.extend, Extend(**ADA, by=timedelta(days=14)))
+        await handle.result()
+        took = await lasted(handle)
+    assert after - before == timedelta(hours=6)
+    assert "may be extended by" in str(refused.value.cause)
+    assert timedelta(hours=30) <= took < timedelta(hours=30, minutes=1)
+
+
+async def test_a_person_ends_the_grace_now(working: Working, client: Client, company: Company) -> None:
+    company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await in_grace(handle)
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(ApiKeyRotation.revoke, RevokeNow(who="bob", role="csm"))
+        answer = await handle.execute_update(ApiKeyRotation.revoke, RevokeNow(**ADA, reason="switched"))
+        result = await handle.result()
+        took = await lasted(handle)
+    assert "may not revoke" in str(refused.value.cause)
+    assert answer == f"{OLD} is revoked"
+    assert result["ended_by"] == "ada (security)"
+    assert took < timedelta(hours=1)
+    assert not company.accepts(old)
+
+
+async def test_a_compromised_key_ends_with_an_approval_in_the_moment_its_successor_begins(
+    working: Working, client: Client, company: Company
+) -> None:
+    email = company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(compromised=True, reason="found in a public repository"), NAME)
+        await waiting_for(handle, "decide revoke")
+        assert list(keys(company)) == [OLD]
+        await handle.execute_update(ApiKeyRotation.decide, Decision(**ADA, question="revoke", choice="revoke"))
+        result = await handle.result()
+    assert result["rotated"]
+    assert result["ended_by"] == "compromised"
+    assert not company.accepts(old)
+    new = company.open_link(company.mails(email)[0])[result["new_key"]]
+    assert company.accepts(new)
+    row = company.rows(
+        "SELECT n.created_at - o.revoked_at FROM runbooks.api_keys o JOIN runbooks.api_keys n ON n.replaces = o.key_id"
+    )
+    assert abs(row[0][0]) < timedelta(seconds=1)
+
+
+async def test_without_an_approval_a_compromised_key_stays(working: Working, client: Client, company: Company) -> None:
+    company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(compromised=True), NAME)
+        result = await handle.result()
+    assert not result["rotated"]
+    assert result["new_key"] == ""
+    assert company.accepts(old)
+    assert list(keys(company)) == [OLD]
+
+
+async def test_a_cancelled_rotation_leaves_both_keys_valid(working: Working, client: Client, company: Company) -> None:
+    company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await in_grace(handle)
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        timeline = await told(handle)
+    assert isinstance(failed.value.cause, CancelledError)
+    assert set(keys(company).values()) == {(False, False)}
+    assert company.accepts(old)
+    assert "both stay valid" in timeline
+
+
+async def test_a_customer_who_cannot_be_told_keeps_the_old_key(
+    working: Working, client: Client, company: Company
+) -> None:
+    company.tenant("acme", email="it..x@acme.test")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        state = keys(company)
+        company.sql.execute("UPDATE runbooks.tenants SET email = 'it@acme.test'")
+        again = await begin(client, queue, request(), NAME)
+        result = await again.result()
+    assert state.pop(OLD) == (False, False)
+    assert set(state.values()) == {(True, False)}
+    assert result["rotated"]
+    assert not company.accepts(old)
+
+
+async def test_plan_mode_changes_nothing(working: Working, client: Client, company: Company) -> None:
+    email = company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        for compromised in (False, True):
+            handle = await begin(client, queue, request(dry_run=True, compromised=compromised), NAME)
+            await handle.result()
+            assert "would" in await told(handle)
+    assert keys(company) == {OLD: (False, False)}
+    assert company.accepts(old)
+    assert company.mails(email) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"key_id": "tsk_unknown11"}, "key_id"),
+        ({"key_id": "tsk_revoked11"}, "revoked already"),
+        ({}, "name one of the active keys: tsk_aaaaaaaa1, tsk_aaaaaaaa2"),
+        ({"grace": timedelta(days=15)}, "longer than settings allow"),
+        ({"tenant_id": "acne"}, "no such tenant"),
+        ({"tenant_id": "closed"}, "is closed"),
+    ],
+)
+async def test_what_cannot_be_rotated_is_refused_before_anything_changes(
+    working: Working, client: Client, company: Company, fields: dict[str, Any], says: str
+) -> None:
+    company.tenant("acme")
+    company.tenant("closed", status="closed")
+    for key in (OLD, "tsk_aaaaaaaa2", "tsk_revoked11"):
+        company.key("acme", key)
+    company.sql.execute("UPDATE runbooks.api_keys SET revoked_at = now() WHERE key_id = 'tsk_revoked11'")
+    before = keys(company)
+    async with working(company.activities()) as queue:
+        asked = ApiKeyRotationRequest.model_validate({"tenant_id": "acme", **fields})
+        handle = await begin(client, queue, asked, NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert says in cause(failed.value).message
+    assert keys(company) == before
+
+
+async def test_two_rotations_of_one_key_make_one_successor(working: Working, client: Client, company: Company) -> None:
+    company.tenant("acme")
+    company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        runs = [await begin(client, queue, request(key_id=OLD, grace=timedelta(hours=1)), NAME) for _ in range(3)]
+        ended = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+    assert sum(isinstance(end, dict) and end["rotated"] for end in ended) == 1
+    assert len(keys(company)) == 2

@@ -1,0 +1,344 @@
+"""API key rotation (runbook 8.2): a new key, a grace period for the old one, its end, and the proof of both."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
+from activities.catalogue import Service
+from activities.errors import InvalidInput, Refused
+from activities.tenants import TENANT_ID
+from workflows.security.key_change import KeyChange
+from workflows.shared import policies
+from workflows.shared.approval import Question
+from workflows.shared.customers import Customer, find_keys, find_tenant, must_be_active, new_id
+from workflows.shared.desk import Desk
+from workflows.shared.lease import Extend, Lease, shielded
+from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.signing import SignedWord
+
+
+class ApiKeyRotationRequest(ServiceRequest):
+    """Replace an API key of a tenant."""
+
+    tenant_id: str = Field(pattern=TENANT_ID, description="Whose key.")
+    key_id: str | None = Field(default=None, pattern=KEY_ID, description="The key's ID; the only active one otherwise.")
+    compromised: bool = Field(default=False, description="Revoke it at once, after an approval; there is no grace.")
+    grace: timedelta | None = Field(
+        default=None, gt=timedelta(0), description="How long the old key goes on working, e.g. PT24H; as settings say."
+    )
+    reason: str = Field(
+        default="scheduled rotation", min_length=1, max_length=200, description="The customer reads it."
+    )
+
+
+class ApiKeyRotationResult(BaseModel):
+    """What became of it."""
+
+    tenant_id: str
+    old_key: str
+    new_key: str
+    rotated: bool = Field(description="The old key is refused, the new one accepted: both were tried.")
+    ended_by: str = Field(default="", description="What ended the grace period: `expiry`, a person, `compromised`.")
+    old_key_calls: int = Field(default=0, description="Calls with the old key since the hour of the rotation.")
+
+
+class RevokeNow(SignedWord):
+    """A person wants the old key to end now."""
+
+    UPDATE = "revoke"
+
+    reason: str = Field(default="", max_length=2000)
+
+
+@workflow.defn
+class ApiKeyRotation(Runbook):
+    """Issue, tell, deprecate, watch, revoke, verify."""
+
+    SECTION = "8.2"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.change: KeyChange | None = None
+        self.lease: Lease | None = None
+        self._moving = asyncio.Lock()
+        self._reminders = 0
+        self._revoked = False
+
+    @workflow.run
+    async def run(self, request: ApiKeyRotationRequest) -> ApiKeyRotationResult:
+        """Follow 8.2.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue; the grace is longer than settings allow.
+            NotFound: there is no such tenant.
+            Refused: there is no key to rotate, or it has been rotated; the tenant isn't active.
+
+        """
+        service = await self.begin(request, title="API key rotation", service=request.service, severity="P3")
+        lasting = request.grace or service.customers.key_grace
+        if lasting > service.customers.longest_key_grace:
+            longest = service.customers.longest_key_grace
+            message = f"grace: longer than settings allow ({longest}, customers.longest_key_grace)"
+            raise InvalidInput(message)
+        self.title = f"API key rotation of {request.tenant_id}"
+        self.phase("Current keys")
+        tenant = await find_tenant(self, "8.2", request.tenant_id)
+        must_be_active(tenant)
+        old = (await find_keys(self, "8.2", request.tenant_id)).to_rotate(request.key_id)
+        self.say("decision", f"{old.key_id} is to be replaced: {request.reason}")
+        desk = Desk(self, service, "P3", self.title, "KEY")
+        customer = Customer(self, service, tenant.contact_name, tenant.email)
+        self.change = KeyChange(
+            self,
+            desk,
+            customer,
+            tenant_id=tenant.tenant_id,
+            old=old.key_id,
+            new=new_id("tsk"),
+            handover_id=new_id("ho"),
+        )
+        try:
+            return await self._rotate(service, self.change, request, lasting)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                self.finish("cancelled")
+            raise
+
+    async def _rotate(
+        self, service: Service, change: KeyChange, request: ApiKeyRotationRequest, lasting: timedelta
+    ) -> ApiKeyRotationResult:
+        if request.compromised:
+            if not await self._approved(service, change):
+                self.finish("not approved")
+                return self._result(change, ended_by="")
+            self.phase("Revoke and replace")
+            await change.issue(request.reason, "has been revoked", revoke_old=True)
+            ended_by = "compromised"
+        else:
+            ended_by = await self._with_grace(service, change, request.reason, lasting)
+        self.phase("Verify")
+        result = await self._verified(change, ended_by)
+        await self.settle()
+        self.finish("planned" if self.dry_run else "rotated" if result.rotated else "rotated, not verified")
+        return result
+
+    # -- a compromised key -------------------------------------------------------------------------------
+
+    async def _approved(self, service: Service, change: KeyChange) -> bool:
+        """Ask whether to revoke at once: whatever still uses the key fails from then on."""
+        if self.dry_run:
+            self.say("decision", f"would ask whether to revoke {change.old} at once")
+            return True
+        await change.desk.open(f":rotating_light: {change.old} of {change.tenant_id} is said to be compromised.")
+        usage = await self._usage(change, workflow.now() - timedelta(hours=24))
+        question = Question(
+            id="revoke",
+            title=f"Revoke {change.old} of {change.tenant_id} at once?",
+            options={
+                "revoke": "it ends now, a new key is issued in the same moment, and the customer is told",
+                "leave": "nothing is changed",
+            },
+            recommended="revoke",
+            default="leave",
+            kind="revoke",
+            evidence=[str(usage)] if usage else [],
+            timeout=min(service.customers.decision_timeout, timedelta(minutes=15)),
+        )
+        self.background(change.desk.ask(question))
+        answer = await self.ask(question, escalate=change.desk.escalate)
+        return answer.choice == "revoke"
+
+    # -- with a grace period -----------------------------------------------------------------------------
+
+    async def _with_grace(self, service: Service, change: KeyChange, reason: str, lasting: timedelta) -> str:
+        self.phase("New key")
+        await change.desk.open(f":key: {self.title}: {reason}.")
+        ends = workflow.now() + lasting
+        await change.issue(reason, f"goes on working until {ends:%Y-%m-%d %H:%M %Z}")
+        self.lease = Lease.of(f"grace of {change.old}", lasting, service.customers.longest_key_grace)
+        try:
+            return await self._grace(service, change, self.lease)
+        except (Exception, asyncio.CancelledError) as error:
+            await shielded(self._leave(change, error))
+            raise
+
+    async def _grace(self, service: Service, change: KeyChange, lease: Lease) -> str:
+        self.phase("Grace period")
+        await self._deprecate(change, lease.until)
+        if self.dry_run:
+            self.say("decision", f"would revoke {change.old} at {lease.until:%Y-%m-%d %H:%M:%S %Z}")
+            return "plan"
+        looked = lease.acquired_at
+        while not lease.ended_by:
+            await self._near_the_end(lease, service.customers.key_reminder)
+            if not lease.ended_by:
+                until = lease.until
+                await self._remind(service, change, lease, looked)
+                looked = workflow.now()
+                await self._end(lease, until)
+        self.phase("Revoke the old key")
+        revoke = RevokeKey(key_id=change.old, reason="rotation", effect=self.effect("revoke"))
+        await self.step("8.2/5", "Revoke the old key", ApiKeys.revoke, revoke, policies.RELEASE)
+        self._revoked = True
+        return lease.ended_by
+
+    async def _near_the_end(self, lease: Lease, before: timedelta) -> None:
+        """Wait until the reminder is due, wherever the end is moved to; half of what is left at the latest."""
+        while not lease.ended_by:
+            until = lease.until
+            at = max(until - before, workflow.now() + (until - workflow.now()) / 2)
+            if await lease.wait_until(at):
+                return
+
+    async def _end(self, lease: Lease, until: datetime) -> None:
+        """Wait for the end, unless it is moved."""
+        if lease.until == until and await lease.wait_until(until):
+            async with self._moving:  # an extension under way comes first
+                if lease.until == until:
+                    lease.end("expiry")
+
+    async def _remind(self, service: Service, change: KeyChange, lease: Lease, since: datetime) -> None:
+        """Where the old key is still used, tell the customer and ask for more time or not."""
+        usage = await self._usage(change, since)
+        if usage is None or usage.last_used_at is None or usage.last_used_at < since + (workflow.now() - since) / 2:
+            self.say(
+                "decision", f"{change.old} is no longer used: it ends at {lease.until:%H:%M:%S %Z}", section="8.2/4"
+            )
+            return
+        self._reminders += 1
+        await change.still_used(usage, lease.until)
+        left, room = lease.until - workflow.now(), min(service.customers.key_grace, lease.latest - lease.until)
+        if room <= timedelta(0):
+            self.say(
+                "problem", f"{change.old} is still used, and its grace can't be extended any more", section="8.2/4"
+            )
+            await change.desk.tell(
+                "still used", f":warning: {usage}. It ends at {lease.until:%H:%M %Z}, and that's the limit."
+            )
+            return
+        question = Question(
+            id=f"still-used-{self._reminders}",
+            title=f"{change.old} of {change.tenant_id} is still in use. Extend its grace?",
+            options={
+                "extend": f"it goes on working for {room} more",
+                "revoke": f"it ends at {lease.until:%Y-%m-%d %H:%M %Z}, as the customer was told",
+            },
+            default="revoke",
+            kind="revoke",
+            evidence=[str(usage)],
+            timeout=min(service.customers.decision_timeout, left / 2),
+        )
+        self.background(change.desk.ask(question))
+        until = lease.until
+        answer = await self.ask(
+            question, escalate=change.desk.escalate, until=lambda: bool(lease.ended_by) or lease.until != until
+        )
+        if answer.choice == "extend":
+            try:
+                await self._extend(change, lease, room)
+            except (ActivityError, InvalidInput) as error:
+                if is_cancelled_exception(error):
+                    raise
+                await change.desk.escalate(f"the grace of {change.old} could not be extended")
+
+    async def _deprecate(self, change: KeyChange, until: datetime) -> None:
+        request = DeprecateKey(key_id=change.old, until=until, effect=self.effect("deprecate"))
+        await self.step("8.2/3", "Deprecate the old key", ApiKeys.deprecate, request, policies.EFFECT)
+
+    async def _extend(self, change: KeyChange, lease: Lease, by: timedelta) -> None:
+        """Move the end: in the records first, by which the check goes, then here."""
+        async with self._moving:
+            lease.check(by)
+            await self._deprecate(change, lease.until + by)
+            lease.extend(by)
+
+    async def _leave(self, change: KeyChange, error: BaseException) -> None:
+        """Let both keys stay valid: the run was cancelled or failed in the grace period."""
+        async with self._moving:
+            request = DeprecateKey(key_id=change.old, until=None, effect=self.effect("deprecate"))
+            taken_back = await self.attempt(
+                "8.2/3", "Take the deprecation back", ApiKeys.deprecate, request, policies.RELEASE
+            )
+        why = "cancelled" if is_cancelled_exception(error) else "failed"
+        stay = f"{change.old} and {change.new} both stay valid: rotate or revoke one of them"
+        text = f"{self.title} {why}: {stay if taken_back else f'{change.new} stays; look at {change.old}'}"
+        self.say("problem", text)
+        await change.desk.tell("left", f":warning: {text}")
+        await self.settle()
+
+    # -- afterwards --------------------------------------------------------------------------------------
+
+    async def _usage(self, change: KeyChange, since: datetime) -> KeyUsage | None:
+        request = UsageRequest(key_id=change.old, since=since)
+        return await self.attempt("8.2/4", "Usage of the old key", ApiKeys.usage, request, policies.READ)
+
+    async def _verified(self, change: KeyChange, ended_by: str) -> ApiKeyRotationResult:
+        if self.dry_run:
+            return self._result(change, ended_by=ended_by)
+        try:
+            rotated = await change.verify()
+        except ActivityError:
+            rotated = False
+        usage = await self._usage(change, workflow.info().workflow_start_time)
+        if not rotated:
+            await change.desk.escalate(f"the check does not say what it should of {change.old} and {change.new}")
+        await change.tell_end()
+        return self._result(change, ended_by=ended_by, rotated=rotated, calls=usage.calls if usage else 0)
+
+    def _result(
+        self, change: KeyChange, *, ended_by: str, rotated: bool = False, calls: int = 0
+    ) -> ApiKeyRotationResult:
+        return ApiKeyRotationResult(
+            tenant_id=change.tenant_id, old_key=change.old, new_key=change.new if change.issued else "",
+            rotated=rotated, ended_by=ended_by, old_key_calls=calls,
+        )  # fmt: skip
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    @workflow.update(name="extend", description="Let the old key go on working for longer.")
+    async def extend(self, word: Extend) -> str:
+        """Move the end of the grace period."""
+        change, lease = self._in_grace()
+        await self._extend(change, lease, word.by)
+        until = f"{lease.until:%Y-%m-%d %H:%M:%S %Z}"
+        self.say("decision", f"Grace extended until {until} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
+        return f"{change.old} works until {until}"
+
+    @extend.validator
+    def _check_extend(self, word: Extend) -> None:
+        self.approvals.authorise(word, "revoke")
+        self._in_grace()[1].check(word.by)
+
+    @workflow.update(name="revoke", description="Revoke the old key now.")
+    async def revoke(self, word: RevokeNow) -> str:
+        """End the grace period early."""
+        change, lease = self._in_grace()
+        who = f"{word.who} ({word.role})"
+        self.say("decision", f"Revoke {change.old} now {word.reason}".rstrip(), who=who)
+        lease.end(who)
+        await workflow.wait_condition(lambda: self._revoked)
+        return f"{change.old} is revoked"
+
+    @revoke.validator
+    def _check_revoke(self, word: RevokeNow) -> None:
+        self.approvals.authorise(word, "revoke")
+        _, lease = self._in_grace()
+        if lease.ended_by:
+            message = f"the grace period has ended already ({lease.ended_by})"
+            raise InvalidInput(message)
+
+    def _in_grace(self) -> tuple[KeyChange, Lease]:
+        """Give the change and its grace period.
+
+        Raises:
+            Refused: there is none.
+
+        """
+        if self.change is None or self.lease is None or self.dry_run:
+            message = "no old key of this run is in its grace period"
+            raise Refused(message)
+        return self.change, self.lease
