@@ -254,7 +254,7 @@ class ApprovalPolicy(_Settings):
             "scale": ("commander", "on-call", "engineering-lead"),
             "deploy": ("commander", "engineering-lead"),
             "revoke": ("security", "commander", "engineering-lead"),
-            "customer": ("csm", "se", "support", "on-call", "engineering-lead"),
+            "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",
     )

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -40,6 +41,8 @@ def render(
     parts += [render_question(question, run=name) for question in status.questions]
     if status.waiting_for == "close":
         parts.append(Text(f"runbooks close {name} --resolution … --root-cause …", style="bold yellow"))
+    if status.board:
+        parts.append(Panel(Markdown(status.board), title="checklist", border_style="dim"))
     parts.append(timeline_table(status, latest=latest))
     return Group(*parts)
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from workflows.audit.archive_runs import ArchiveRuns
+from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 from workflows.deployment.rollback import Rollback, RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
@@ -93,6 +94,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         workflow=Rollback,
         request=RollbackRequest,
         example={**_BY, "reason": "Error rate spiked to 5%"},
+    ),
+    Procedure(
+        section="5.1",
+        name="enterprise_onboarding",
+        title="Enterprise onboarding",
+        workflow=EnterpriseOnboarding,
+        request=EnterpriseOnboardingRequest,
+        example={**_BY, "name": "Acme Corp", "contact_name": "Their administrator", "email": "it@acme.example"},
     ),
     Procedure(
         section="8.2",

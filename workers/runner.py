@@ -9,6 +9,9 @@ RUNNER = SandboxedWorkflowRunner(
         "audit",
         # The platform of the procedures; has no state of its own either.
         "workflows.shared",
+        "workflows.customer_operations.checklist",
+        "workflows.customer_operations.day_0",
+        "workflows.customer_operations.words",
         "workflows.deployment.off_peak",
         "workflows.deployment.predeploy",
         "workflows.deployment.way_back",

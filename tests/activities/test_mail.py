@@ -32,6 +32,7 @@ TEMPLATES = Path(__file__).parents[2] / "activities" / "mails"
 VALUES = {
     "product": "TenSafe", "old_key": "tsk_old", "new_key": "tsk_new", "calls": "12", "last_used": "11:05 UTC",
     "ends": "tomorrow", "old_key_end": "ends tomorrow", "reason": "scheduled", "tenant": "acme", "csm": "Ada & Co",
+    "email": "it@acme.test", "when": "Friday", "title": "check-in",
     "ticket": "TCK-1", "summary": "<b>slow</b>", "eta": "1 hour", "headline": "found", "message": "We found it.",
     "next": "More within an hour.",
 }  # fmt: skip

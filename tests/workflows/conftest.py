@@ -41,6 +41,8 @@ def client(time_skipping: WorkflowEnvironment) -> Client:
 
 @pytest.fixture
 def company(
-    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], mail_server: MailServer
+    records_pool: ConnectionPool[Any],  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
+    mail_server: MailServer,
 ) -> Company:
     return Company(records_pool, records_sql, mail_server, CustomerPolicy())

@@ -56,7 +56,13 @@ class Customer:
         self.email = email
 
     async def mail(
-        self, section: str, template: str, values: dict[str, str], *, handover_id: str | None = None
+        self,
+        section: str,
+        template: str,
+        values: dict[str, str],
+        *,
+        handover_id: str | None = None,
+        meeting: Meeting | None = None,
     ) -> Change:
         """Send a mail that the run can't go on without.
 
@@ -64,7 +70,7 @@ class Customer:
             ActivityError: it was refused, or no mail server took it for minutes.
 
         """
-        request = self._mail(template, values, handover_id=handover_id)
+        request = self._mail(template, values, handover_id=handover_id, meeting=meeting)
         return await self.run.step(section, f"Mail: {template}", Mail.send, request, policies.EFFECT)
 
     async def tell(

@@ -28,17 +28,15 @@ class Desk:
         self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
         self.commander = ""
         self.levels = 0
-        self._thread: Message | None = None
+        self.thread: Message | None = None
 
     async def open(self, text: str) -> None:
         """Open a thread in the service's channel."""
-        self._thread = await self.post("opened", "Open the thread", text)
+        self.thread = await self.post("opened", "Open the thread", text)
 
     async def tell(self, what: str, text: str) -> None:
         """Post into the thread; to the channel where the thread could not be opened."""
-        await self.post(
-            what, f"Tell the channel: {what}", text, thread=self._thread.message_id if self._thread else None
-        )
+        await self.post(what, f"Tell the channel: {what}", text, thread=self.thread.message_id if self.thread else None)
 
     async def page(self, why: str) -> None:
         """Page the on-call; every further page is an escalation, one level up."""

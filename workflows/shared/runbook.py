@@ -69,6 +69,7 @@ class RunStatus(BaseModel):
     clocks: list[Clock]
     questions: list[OpenQuestion]
     entries: list[Entry]
+    board: str = Field(default="", description="Markdown of what the run holds for people, e.g. a checklist.")
 
 
 class Note(SignedWord):
@@ -176,7 +177,11 @@ class Runbook:
     def _heading(self) -> str:
         plan = " — **plan only, nothing is changed**" if self.dry_run else ""
         waiting = f"\n\n**Waiting for: {self.waiting_for}**" if self.waiting_for else ""
-        return f"### {self.title}{plan}{waiting}"
+        return f"### {self.title}{plan}{waiting}\n{self.board()}".rstrip()
+
+    def board(self) -> str:
+        """Show what the run holds for people; procedures that hold something override it."""
+        return ""
 
     # -- doing -------------------------------------------------------------------------------------------
 
@@ -356,6 +361,7 @@ class Runbook:
             clocks=self.clocks.all,
             questions=list(self.approvals.open.values()),
             entries=self.timeline.entries,
+            board=self.board(),
         )
 
     @workflow.update(name="decide", description="Answer an open question of this run.")

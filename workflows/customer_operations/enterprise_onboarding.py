@@ -1,0 +1,452 @@
+"""Enterprise onboarding (runbook 5.1): a run of weeks that holds the checklist and sees it through."""
+
+import asyncio
+import re
+from datetime import date, datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from activities.catalogue import Service
+from activities.errors import InvalidInput, Refused
+from activities.slack import Message
+from activities.tenants import TENANT_ID, AssignPeople, FirstsRequest, SetTenantStatus, Tenants, Tier
+from workflows.customer_operations.checklist import Checklist, Phase, checklist
+from workflows.customer_operations.day_0 import Account, Day0, meeting_day
+from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
+from workflows.shared import policies, search_attributes
+from workflows.shared.desk import Desk
+from workflows.shared.lease import Resume, shielded
+from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.timeline import Entry
+
+_EVENTS = 3000
+_ENTRIES_CARRIED = 60
+_CHECK_IN_AFTER = timedelta(days=30)
+_INVITED_BEFORE = timedelta(days=7)
+
+
+class Carried(BaseModel):
+    """What a run hands to the run that continues it."""
+
+    service: Service
+    account: Account
+    checklist: Checklist
+    signed_at: datetime
+    desk_id: str
+    thread: Message | None
+    paused_at: datetime | None
+    next_look: datetime
+    entries: list[Entry]
+
+
+class EnterpriseOnboardingRequest(ServiceRequest):
+    """Bring a new enterprise customer from the contract to its first review."""
+
+    name: str = Field(min_length=1, max_length=120, description="The customer's.")
+    tenant_id: str | None = Field(default=None, pattern=TENANT_ID, description="Made of the name where none is given.")
+    tier: Tier = "enterprise"
+    contact_name: str = Field(min_length=1, max_length=120, description="Who becomes the tenant's administrator.")
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=320, description="That person's address.")
+    csm: str = Field(default="", max_length=200, description="Customer success manager, if known already.")
+    se: str = Field(default="", max_length=200, description="Solutions engineer, if known already.")
+    renews_on: date | None = None
+    kickoff_at: AwareDatetime | None = Field(default=None, description="As settings say where none is given.")
+    carried: Carried | None = Field(default=None, description="Set by the run itself when it continues as new.")
+
+    @model_validator(mode="after")
+    def _has_an_id(self) -> "EnterpriseOnboardingRequest":
+        if self.tenant_id is None:
+            self.tenant_id = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:63]
+            if re.match(TENANT_ID, self.tenant_id) is None:
+                message = "tenant_id: can't be made of this name: give one"
+                raise ValueError(message)
+        return self
+
+
+class EnterpriseOnboardingResult(BaseModel):
+    """How it ended."""
+
+    tenant_id: str
+    complete: bool = Field(description="Every item is ticked.")
+    open: list[str] = Field(description="Items that are not.")
+    tenant: str = Field(description="What became of the tenant.")
+
+
+@workflow.defn
+class EnterpriseOnboarding(Runbook):
+    """Day 0 by itself; then the checklist, ticked by people and by the data."""
+
+    SECTION = "5.1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list: Checklist | None = None
+        self.account: Account | None = None
+        self.paused_at: datetime | None = None
+        self.stopped: StopOnboarding | None = None
+        self._desk: Desk
+        self._day_0: Day0
+        self._signed_at: datetime
+        self._next_look: datetime
+        self._changes = 0
+
+    @workflow.run
+    async def run(self, request: EnterpriseOnboardingRequest) -> EnterpriseOnboardingResult:
+        """Follow 5.1.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue.
+            Refused: another tenant has the ID or the name.
+
+        """
+        self.epoch = (workflow.info().continued_run_id or "")[:8]
+        service = await self.begin(
+            request, title=f"Onboarding of {request.name}", service=request.service, severity="P4"
+        )
+        account = Account.of(request)
+        self.mark(search_attributes.TENANT.value_set(account.tenant_id))
+        self._take_up(request.carried, service, account)
+        try:
+            if request.carried is None:
+                await self._day_0.begin(request.kickoff_at)
+            if self.dry_run:
+                self.say("decision", "would hold the checklist until every item of it is ticked")
+                self.finish("planned")
+                return self._result("not created")
+            await self._see_through(request)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                await shielded(self._cancelled())
+            raise
+        tenant = await self._end()
+        await self.settle()
+        return self._result(tenant)
+
+    def _take_up(self, carried: Carried | None, service: Service, account: Account) -> None:
+        now = workflow.now()
+        if carried is not None:
+            service, account = carried.service, carried.account
+            self.service = service
+        self._desk = Desk(self, service, "P4", self.title, "ONB")
+        self._signed_at, self._next_look = now, now
+        self.list = checklist(now)
+        if carried is not None:
+            self._desk.id, self._desk.thread = carried.desk_id, carried.thread
+            self._signed_at, self._next_look = carried.signed_at, carried.next_look
+            self.list, self.paused_at = carried.checklist, carried.paused_at
+            self.timeline.entries = carried.entries
+        self.account = account
+        self._day_0 = Day0(self, self._desk, service, account, self.tick)
+
+    def board(self) -> str:
+        """Show the checklist."""
+        return self.list.markdown() if self.list else ""
+
+    # -- the weeks ---------------------------------------------------------------------------------------
+
+    async def _see_through(self, request: EnterpriseOnboardingRequest) -> None:
+        while not self._list().done and self.stopped is None:
+            self._show()
+            if workflow.info().get_current_history_length() > _EVENTS:
+                await self.settle()
+                if not self._list().done and self.stopped is None:
+                    workflow.continue_as_new(request.model_copy(update={"carried": self._carry()}))
+            changes, at = self._changes, self._next()
+            try:
+                await workflow.wait_condition(
+                    lambda changes=changes: self._changes != changes,  # type: ignore[misc]
+                    timeout=max(at - workflow.now(), timedelta(0)) if at else None,
+                    timeout_summary="until the data is looked at, or something is due",
+                )
+            except TimeoutError:
+                await self._look_around()
+
+    def _show(self) -> None:
+        current = self._list().current
+        if current is not None:
+            self.phase(current.title)
+        waiting = "resume" if self.paused_at else str(current or "")
+        if self.waiting_for != waiting:
+            self.wait_for(waiting)
+
+    def _next(self) -> datetime | None:
+        """When the run has to look again, None while it is paused."""
+        if self.paused_at is not None:
+            return None
+        service, onboarding = self._desk.service, self._desk.service.customers.onboarding
+        times = [self._invited_at(service)] if self._to_invite() else []
+        if self._list().awaited:
+            times.append(self._next_look)
+        for phase in self._list().phases:
+            if phase.open and not phase.reminded:
+                times.append(phase.due_at - onboarding.remind_before)
+            elif phase.open and not phase.late:
+                times.append(phase.due_at + onboarding.escalate_after)
+        return min(times, default=None)
+
+    async def _look_around(self) -> None:
+        now, onboarding = workflow.now(), self._desk.service.customers.onboarding
+        if self._next_look <= now:
+            await self._look_at_the_data()
+            self._next_look = now + onboarding.look_every
+        if self._to_invite() and self._invited_at(self._desk.service) <= now:
+            await self._invite()
+        for phase in self._list().phases:
+            if phase.open and not phase.reminded and phase.due_at - onboarding.remind_before <= now:
+                phase.reminded = True
+                await self._remind(phase)
+            if phase.open and not phase.late and phase.due_at + onboarding.escalate_after <= now:
+                phase.late = True
+                await self._late(phase)
+
+    async def _look_at_the_data(self) -> None:
+        awaited = self._list().awaited
+        if not awaited:
+            return
+        request = FirstsRequest(tenant_id=self._account().tenant_id, kinds=tuple(awaited))
+        # No step: it is asked hundreds of times, and what it finds is said.
+        firsts = await workflow.execute_activity_method(
+            Tenants.firsts,
+            request,
+            start_to_close_timeout=policies.READ.start_to_close,
+            heartbeat_timeout=policies.READ.heartbeat,
+            retry_policy=policies.RELEASE.retry,
+            summary="5.1 What the customer has done",
+        )
+        for kind, at in firsts.at.items():
+            item = awaited[kind]
+            if item.done_at is None:
+                self.tick(item.id, by="the data", note=f"since {at:%Y-%m-%d %H:%M %Z}")
+
+    def _to_invite(self) -> bool:
+        return any(self._list().item(item).done_at is None for item in ("check-in", "qbr"))
+
+    def _invited_at(self, service: Service) -> datetime:
+        day = meeting_day(service, self._signed_at + _CHECK_IN_AFTER)
+        return day - _INVITED_BEFORE
+
+    async def _invite(self) -> None:
+        service = self._desk.service
+        for item, title, after in (
+            ("check-in", "30-day check-in", _CHECK_IN_AFTER),
+            ("qbr", "Quarterly business review", service.customers.onboarding.review_after),
+        ):
+            if self._list().item(item).done_at is None:
+                at = meeting_day(service, self._signed_at + after)
+                await self._day_0.invite(title, at)
+                self.tick(item, by="the run", note=f"{at:%Y-%m-%d %H:%M %Z}")
+
+    async def _remind(self, phase: Phase) -> None:
+        csm = self._account().csm or "nobody is assigned"
+        left = ", ".join(item.text for item in phase.open)
+        text = f":alarm_clock: {phase} and due {phase.due_at:%Y-%m-%d} ({csm}): {left}"
+        self.say("deadline", f"{phase}, due {phase.due_at:%Y-%m-%d}: reminded")
+        await self._desk.tell("reminder", text)
+
+    async def _late(self, phase: Phase) -> None:
+        self.say("deadline", f"{phase}, was due {phase.due_at:%Y-%m-%d}: escalated")
+        text = f":rotating_light: {self.title} is late. {phase}: {', '.join(item.text for item in phase.open)}"
+        await asyncio.gather(
+            self._desk.tell("late", text),
+            *(
+                self._desk.post("late", f"Tell {channel}", text, channel=channel)
+                for channel in self._desk.service.stakeholders
+            ),
+        )
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    async def _end(self) -> str:
+        self.wait_for("")
+        tenant = "active"
+        if self.stopped is not None:
+            tenant = await self._stop(self.stopped)
+        text = "complete" if self._list().done else f"stopped; the tenant is {tenant}"
+        self.finish("onboarded" if self._list().done else "stopped")
+        await self._desk.tell("ended", f":checkered_flag: {self.title} is {text}.")
+        return tenant
+
+    async def _stop(self, word: StopOnboarding) -> str:
+        if word.tenant == "keep":
+            return "active"
+        status = SetTenantStatus(
+            tenant_id=self._account().tenant_id, status="closed" if word.tenant == "close" else "suspended",
+            reason=word.reason, effect=self.effect(f"tenant-{word.tenant}"),
+        )  # fmt: skip
+        await self.step("5.1", f"The tenant: {word.tenant}", Tenants.set_status, status, policies.RELEASE)
+        return status.status
+
+    async def _cancelled(self) -> None:
+        tenant_id = self._account().tenant_id
+        text = f"cancelled: the tenant {tenant_id} and its keys stay as they are, if they had been created"
+        self.say("problem", text)
+        self.finish("cancelled")
+        await self._desk.tell("cancelled", f":warning: {self.title}: {text}.")
+        await self.settle()
+
+    def _result(self, tenant: str) -> EnterpriseOnboardingResult:
+        still = [item.id for phase in self._list().phases for item in phase.open]
+        return EnterpriseOnboardingResult(
+            tenant_id=self._account().tenant_id, complete=not still, open=still, tenant=tenant
+        )
+
+    def _carry(self) -> Carried:
+        return Carried(
+            service=self._desk.service, account=self._account(), checklist=self._list(), signed_at=self._signed_at,
+            desk_id=self._desk.id, thread=self._desk.thread, paused_at=self.paused_at, next_look=self._next_look,
+            entries=self.timeline.entries[-_ENTRIES_CARRIED:],
+        )  # fmt: skip
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    def tick(self, item_id: str, *, by: str, note: str = "", evidence: str = "", needed: bool = True) -> None:
+        """Tick an item, and say so."""
+        item = self._list().item(item_id)
+        if item.done_at is not None:
+            return
+        item.done_at, item.done_by, item.note, item.evidence, item.needed = workflow.now(), by, note, evidence, needed
+        self._changes += 1
+        what = f"{'☑' if needed else '☒'} {item.text}{f': {note}' if note else ''}"
+        self.say("decision", what, who=by, section=self.SECTION)
+
+    @workflow.update(name="tick", description="Tick an item of the checklist, or take a tick back.")
+    async def tick_item(self, word: Tick) -> str:
+        """Take a tick."""
+        item, who = self._list().item(word.item), f"{word.who} ({word.role})"
+        if word.undo:
+            item.done_at = None
+            self._changes += 1
+            self.say("decision", f"☐ {item.text} {word.note}".rstrip(), who=who)
+            return f"{item.id} is open again"
+        self.tick(item.id, by=who, note=word.note, evidence=word.evidence, needed=not word.not_needed)
+        return str(self._list().current or "everything is ticked")
+
+    @tick_item.validator
+    def _check_tick(self, word: Tick) -> None:
+        self._allowed(word)
+        done = self._list().item(word.item).done_at is not None
+        if done != word.undo:
+            message = f"item: {word.item} is {'ticked' if done else 'not ticked'} already"
+            raise InvalidInput(message)
+        if word.not_needed and not word.note.strip():
+            message = "note: say why it does not apply to this customer"
+            raise InvalidInput(message)
+
+    @workflow.update(name="assign", description="Assign the customer success manager and the solutions engineer.")
+    async def assign(self, word: Assign) -> str:
+        """Take who looks after the customer."""
+        account, who = self._account(), f"{word.who} ({word.role})"
+        people = AssignPeople(
+            tenant_id=account.tenant_id, csm=word.csm, se=word.se, effect=self.effect("assign")
+        )  # fmt: skip
+        await self.step("5.1", "Assign CSM and SE", Tenants.assign, people, policies.EFFECT)
+        account.csm, account.se = word.csm or account.csm, word.se or account.se
+        item = self._list().item("people-assigned")
+        if account.csm and account.se and item.done_at is None:
+            self.tick(item.id, by=who, note=f"{account.csm}, {account.se}")
+        return f"CSM {account.csm or 'nobody'}, SE {account.se or 'nobody'}"
+
+    @assign.validator
+    def _check_assign(self, word: Assign) -> None:
+        self._allowed(word)
+        if word.csm is None and word.se is None:
+            message = "csm, se: name at least one"
+            raise InvalidInput(message)
+
+    @workflow.update(name="reschedule", description="Move the due date of a phase.")
+    async def reschedule(self, word: Reschedule) -> str:
+        """Take another date."""
+        phase = self._list().phase(word.phase)
+        phase.due_at, phase.reminded, phase.late = word.due, False, False
+        self._changes += 1
+        text = f"{phase.title} is due {word.due:%Y-%m-%d} {word.reason}".rstrip()
+        self.say("decision", text, who=f"{word.who} ({word.role})")
+        return text
+
+    @reschedule.validator
+    def _check_reschedule(self, word: Reschedule) -> None:
+        self._allowed(word)
+        self._list().phase(word.phase)
+        if word.due <= workflow.now():
+            message = "due: is past"
+            raise InvalidInput(message)
+
+    @workflow.update(name="resend", description="Send the welcome mails again, perhaps to another address.")
+    async def resend(self, word: Resend) -> str:
+        """Send them again."""
+        account = self._account()
+        account.email = word.email or account.email
+        self.say("decision", "Send the welcome mails again", who=f"{word.who} ({word.role})")
+        sent = await self._day_0.welcome()
+        return "sent" if sent else "not sent: see the timeline"
+
+    @resend.validator
+    def _check_resend(self, word: Resend) -> None:
+        self._allowed(word)
+
+    @workflow.update(name="pause", description="No reminders; due dates move by as long as the pause lasts.")
+    async def pause(self, word: Pause) -> str:
+        """Begin a pause."""
+        self.paused_at = workflow.now()
+        self._changes += 1
+        self.say("decision", f"Paused: {word.reason}", who=f"{word.who} ({word.role})")
+        return "paused"
+
+    @pause.validator
+    def _check_pause(self, word: Pause) -> None:
+        self._allowed(word)
+        if self.paused_at is not None:
+            message = "it is paused already"
+            raise InvalidInput(message)
+
+    @workflow.update(name="resume", description="End the pause.")
+    async def resume(self, word: Resume) -> str:
+        """End a pause."""
+        lasted = workflow.now() - (self.paused_at or workflow.now())
+        self.paused_at = None
+        self._list().shift(lasted)
+        self._changes += 1
+        text = f"Resumed after {lasted.days} days; what is open is due that much later"
+        self.say("decision", f"{text} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
+        return text
+
+    @resume.validator
+    def _check_resume(self, word: Resume) -> None:
+        self._allowed(word)
+        if self.paused_at is None:
+            message = "it is not paused"
+            raise InvalidInput(message)
+
+    @workflow.update(name="stop", description="End the onboarding, and say what happens to the tenant.")
+    async def stop(self, word: StopOnboarding) -> str:
+        """End it."""
+        self.stopped = word
+        self._changes += 1
+        self.say("decision", f"Stop: {word.reason} (tenant: {word.tenant})", who=f"{word.who} ({word.role})")
+        await workflow.wait_condition(lambda: self.outcome != "")
+        return f"stopped; tenant: {word.tenant}"
+
+    @stop.validator
+    def _check_stop(self, word: StopOnboarding) -> None:
+        self._allowed(word)
+        if word.tenant != "keep":
+            self.approvals.authorise(word, "revoke")  # and so only who may do both
+
+    def _allowed(self, word: Tick | Assign | Reschedule | Resend | Pause | Resume | StopOnboarding) -> None:
+        self.approvals.authorise(word, "customer")
+        if self.list is None or self.account is None or self.dry_run or self.stopped is not None:
+            message = "the onboarding has not begun yet, or ends already"
+            raise Refused(message)
+        if not self._list().item("tenant").done_at:
+            message = "the tenant is only just being created: try again in a moment"
+            raise Refused(message)
+
+    def _list(self) -> Checklist:
+        assert self.list is not None
+        return self.list
+
+    def _account(self) -> Account:
+        assert self.account is not None
+        return self.account
