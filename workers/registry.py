@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from workflows.audit.archive_runs import ArchiveRuns
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
+from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
 from workflows.deployment.rollback import Rollback, RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
@@ -102,6 +103,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         workflow=EnterpriseOnboarding,
         request=EnterpriseOnboardingRequest,
         example={**_BY, "name": "Acme Corp", "contact_name": "Their administrator", "email": "it@acme.example"},
+    ),
+    Procedure(
+        section="5.2",
+        name="issue_escalation",
+        title="Customer issue escalation",
+        workflow=IssueEscalation,
+        request=IssueEscalationRequest,
+        example={**_BY, "tenant_id": "acme", "summary": "Training jobs fail since this morning"},
     ),
     Procedure(
         section="8.2",

@@ -10,6 +10,7 @@ RUNNER = SandboxedWorkflowRunner(
         # The platform of the procedures; has no state of its own either.
         "workflows.shared",
         "workflows.customer_operations.checklist",
+        "workflows.customer_operations.customer_words",
         "workflows.customer_operations.day_0",
         "workflows.customer_operations.words",
         "workflows.deployment.off_peak",

@@ -46,12 +46,12 @@ class EnterpriseOnboardingRequest(ServiceRequest):
 
     name: str = Field(min_length=1, max_length=120, description="The customer's.")
     tenant_id: str | None = Field(default=None, pattern=TENANT_ID, description="Made of the name where none is given.")
-    tier: Tier = "enterprise"
+    tier: Tier = Field(default="enterprise", description="starter, team or enterprise.")
     contact_name: str = Field(min_length=1, max_length=120, description="Who becomes the tenant's administrator.")
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=320, description="That person's address.")
     csm: str = Field(default="", max_length=200, description="Customer success manager, if known already.")
     se: str = Field(default="", max_length=200, description="Solutions engineer, if known already.")
-    renews_on: date | None = None
+    renews_on: date | None = Field(default=None, description="When the contract ends unless it is renewed.")
     kickoff_at: AwareDatetime | None = Field(default=None, description="As settings say where none is given.")
     carried: Carried | None = Field(default=None, description="Set by the run itself when it continues as new.")
 

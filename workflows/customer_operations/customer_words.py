@@ -1,0 +1,37 @@
+"""What people send to an issue's escalation (runbook 5.2)."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from workflows.shared.signing import SignedWord
+
+
+class UpdateCustomer(SignedWord):
+    """Tell the customer where things stand; the promise of the next update begins anew."""
+
+    UPDATE = "update_customer"
+
+    text: str = Field(min_length=1, max_length=10_000, description="The customer reads it.")
+    next_within: timedelta | None = Field(
+        default=None,
+        gt=timedelta(0),
+        le=timedelta(days=7),
+        description="Until the next update, e.g. PT4H; as settings.",
+    )
+
+
+class Reassign(SignedWord):
+    """Somebody else takes the ticket."""
+
+    UPDATE = "reassign"
+
+    to: str = Field(min_length=1, max_length=200)
+
+
+class Resolve(SignedWord):
+    """The customer's issue is solved."""
+
+    UPDATE = "resolve"
+
+    resolution: str = Field(min_length=1, max_length=10_000, description="The customer reads it.")

@@ -1,0 +1,309 @@
+"""Customer issue escalation (runbook 5.2): a ticket with all that is known, and a promise to the customer, kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from activities.catalogue import Service
+from activities.errors import Refused
+from activities.paging import Paging, ResolvePage
+from activities.records import OnCallRequest, Records, Severity
+from activities.support import AssignTicket, CloseTicket, CommentTicket, CreateTicket, Support
+from activities.tenants import TENANT_ID, ActivityRequest, Tenant, TenantActivity, Tenants
+from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
+from workflows.shared import policies
+from workflows.shared.customers import Customer, find_tenant
+from workflows.shared.desk import Desk
+from workflows.shared.lease import shielded
+from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.signing import SignedWord
+
+_LOOK_BACK = timedelta(hours=24)
+_REMIND_AT = 0.75
+_ERRORS = 20
+
+
+class IssueEscalationRequest(ServiceRequest):
+    """A customer reports a critical issue."""
+
+    tenant_id: str = Field(pattern=TENANT_ID, description="Who reports it.")
+    summary: str = Field(min_length=1, max_length=200, description="The customer reads it in the answer.")
+    details: str = Field(default="", max_length=20_000, description="All that they say; for the ticket.")
+    priority: Severity = Field(default="P2", description="P1 to P4.")
+    assignee: str | None = Field(default=None, max_length=200, description="Who is on duty where nobody is named.")
+
+
+class IssueEscalationResult(BaseModel):
+    """How it ended."""
+
+    ticket_id: str
+    assignee: str
+    updates: int = Field(description="How often the customer heard from us.")
+    promises_broken: int
+    resolution: str
+
+
+@workflow.defn
+class IssueEscalation(Runbook):
+    """Collect, open and assign the ticket, tell the customer, and keep the promise of an update."""
+
+    SECTION = "5.2"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.assignee = ""
+        self.resolved: Resolve | None = None
+        self._desk: Desk
+        self._customer: Customer
+        self._due_at: datetime | None = None
+        self._updates = 0
+        self._broken = 0
+
+    @workflow.run
+    async def run(self, request: IssueEscalationRequest) -> IssueEscalationResult:
+        """Follow 5.2.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue.
+            NotFound: there is no such tenant.
+
+        """
+        service = await self.begin(
+            request, title=f"{request.tenant_id}: {request.summary}", service=request.service,
+            severity=request.priority,
+        )  # fmt: skip
+        self._desk = Desk(self, service, request.priority, self.title, "TCK")
+        self.phase("What is known")
+        tenant, activity = await self._collect(request.tenant_id)
+        self._customer = Customer(self, service, tenant.contact_name, tenant.email)
+        try:
+            await self._open(service, request, tenant, activity)
+            if self.dry_run:
+                self.say("decision", f"would keep the customer told every {service.customers.update_within}")
+            else:
+                await self._keep_promises(service)
+                await self._close()
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                await shielded(self._left_open())
+            raise
+        await self.settle()
+        self.finish("planned" if self.dry_run else "resolved")
+        return IssueEscalationResult(
+            ticket_id=self._desk.id, assignee=self.assignee, updates=self._updates, promises_broken=self._broken,
+            resolution=self.resolved.resolution if self.resolved else "",
+        )  # fmt: skip
+
+    # -- the ticket --------------------------------------------------------------------------------------
+
+    async def _collect(self, tenant_id: str) -> tuple[Tenant, TenantActivity | None]:
+        recent = ActivityRequest(tenant_id=tenant_id, since=workflow.now() - _LOOK_BACK, errors=_ERRORS)
+        return await asyncio.gather(
+            find_tenant(self, "5.2/1", tenant_id),
+            self.attempt("5.2/2", "Activity and errors of 24 h", Tenants.recent, recent, policies.READ),
+        )
+
+    async def _open(
+        self, service: Service, request: IssueEscalationRequest, tenant: Tenant, activity: TenantActivity | None
+    ) -> None:
+        self.phase("Ticket")
+        create = CreateTicket(
+            ticket_id=self._desk.id, tenant_id=tenant.tenant_id, priority=request.priority,
+            title=f"Customer-reported issue: {request.summary}", description=_description(request, tenant, activity),
+            opened_at=workflow.now(), effect=self.effect("ticket"),
+        )  # fmt: skip
+        await self.step("5.2/4", "Create the ticket", Support.create, create, policies.RELEASE)
+        self.assignee = request.assignee or await self._on_duty(service)
+        if not self.dry_run:  # in plan mode there is no ticket to work on
+            await self._assign(self.assignee)
+        due = workflow.now() + service.customers.update_within
+        await self._desk.open(
+            f":ticket: {self._desk.id} ({request.priority}) of {tenant}: {request.summary}. {self.assignee} has it; "
+            f"the customer hears from us until {due:%H:%M %Z}."
+        )
+        self.phase("Customer told")
+        eta = _spoken(service.customers.update_within)
+        text = f"We've received your report and are investigating. ETA for update: {eta}"
+        if not self.dry_run:
+            await self._comment("the run", text, due)
+        mail = {"ticket": self._desk.id, "summary": request.summary, "eta": eta}
+        await self._customer.tell("5.2/6", "issue_received", mail)
+        self._due_at = due
+
+    async def _on_duty(self, service: Service) -> str:
+        request = OnCallRequest(rotation=service.on_call, at=workflow.now())
+        found = await self.attempt("5.2/5", "Who is on duty", Records.on_call, request, policies.READ)
+        return found.name if found else service.on_call
+
+    async def _assign(self, to: str) -> None:
+        assign = AssignTicket(ticket_id=self._desk.id, to=to, effect=self.effect("assign"))
+        await self.keep("5.2/5", f"Assign to {to}", Support.assign, assign)
+
+    async def _comment(self, author: str, text: str, due: datetime | None) -> None:
+        comment = CommentTicket(
+            ticket_id=self._desk.id, at=workflow.now(), author=author, text=text, update_due_at=due,
+            effect=self.effect("comment"),
+        )  # fmt: skip
+        await self.keep("5.2/6", "Comment on the ticket", Support.comment, comment)
+
+    # -- the promise -------------------------------------------------------------------------------------
+
+    async def _keep_promises(self, service: Service) -> None:
+        """Until it is resolved: remind before the promised time, then the engineer, then the lead."""
+        while self.resolved is None:
+            due = self._due_at or workflow.now()
+            self.phase("Investigating")
+            self.wait_for("update_customer or resolve")
+            for at, what in self._stages(service, due):
+                if await self._heard_before(at, due):
+                    break
+                await what()
+            else:
+                await workflow.wait_condition(lambda due=due: self._moved(due))  # type: ignore[misc]
+            await self._resolve_pages()
+        self.wait_for("")
+
+    def _stages(self, service: Service, due: datetime) -> tuple[tuple[datetime, Callable[[], Awaitable[None]]], ...]:
+        engineer = f"{self.assignee} promised an update to the customer until {due:%H:%M %Z}, and there was none"
+
+        async def remind() -> None:
+            text = f":alarm_clock: {self.assignee}: the customer was promised an update until {due:%H:%M %Z}."
+            await self._desk.tell("reminder", text)
+
+        async def broken() -> None:
+            self._broken += 1
+            self.say("deadline", f"No update to the customer until {due:%H:%M %Z}: the engineer is paged")
+            await self._desk.escalate(engineer)
+
+        async def lead() -> None:
+            self.say("deadline", "Still no update to the customer: the lead is paged")
+            await self._desk.escalate(f"{engineer}; the engineer has not answered either")
+
+        early = due - (1 - _REMIND_AT) * max(due - workflow.now(), timedelta(0))
+        return ((early, remind), (due, broken), (due + service.customers.lead_after, lead))
+
+    async def _heard_before(self, at: datetime, due: datetime) -> bool:
+        """Wait until a time; True as soon as the customer has been told, or the issue is resolved."""
+        try:
+            await workflow.wait_condition(
+                lambda: self._moved(due),
+                timeout=max(at - workflow.now(), timedelta(0)),
+                timeout_summary=f"promise to the customer: {due:%H:%M:%S %Z}",
+            )
+        except TimeoutError:
+            return False
+        return True
+
+    def _moved(self, due: datetime) -> bool:
+        return self.resolved is not None or self._due_at != due
+
+    async def _resolve_pages(self) -> None:
+        if self._desk.levels:
+            pages = ResolvePage(
+                incident_id=self._desk.id, levels=self._desk.levels, effect=self.effect("resolve-page")
+            )  # fmt: skip
+            self._desk.levels = 0
+            await self.keep("5.2", "Resolve the pages", Paging.resolve, pages)
+
+    async def _close(self) -> None:
+        word = self.resolved
+        assert word is not None
+        self.phase("Close")
+        await workflow.wait_condition(workflow.all_handlers_finished)  # what the customer is being told comes first
+        close = CloseTicket(
+            ticket_id=self._desk.id, at=workflow.now(), resolution=word.resolution, effect=self.effect("close")
+        )  # fmt: skip
+        await self.step("5.2", "Close the ticket", Support.close, close, policies.RELEASE)
+        await self._tell_customer(
+            "solved", word.resolution, "The ticket is closed; answer to this mail to open it again."
+        )
+        await self._desk.tell("resolved", f":white_check_mark: {self._desk.id} is resolved: {word.resolution}")
+
+    async def _tell_customer(self, headline: str, message: str, following: str) -> None:
+        values = {"ticket": self._desk.id, "headline": headline, "message": message, "next": following}
+        await self._customer.tell("5.2/6", "issue_update", values)
+        self._updates += 1
+
+    async def _left_open(self) -> None:
+        await self._resolve_pages()
+        text = f"cancelled: {self._desk.id} stays open, and nobody watches the promise to the customer any more"
+        self.say("problem", text)
+        self.finish("cancelled")
+        await self._desk.tell("cancelled", f":warning: {text}.")
+        await self.settle()
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    @workflow.update(name="update_customer", description="Tell the customer where things stand.")
+    async def update_customer(self, word: UpdateCustomer) -> str:
+        """Write into the ticket and to the customer."""
+        policy = self._desk.service.customers
+        within = word.next_within or policy.update_within
+        due, who = workflow.now() + within, f"{word.who} ({word.role})"
+        self.say("decision", f"Customer told: {word.text}", who=who)
+        # The promise is moved first: it is kept from here on, and the ticket's own date follows.
+        self._due_at = due
+        await self._comment(who, word.text, due)
+        await self._tell_customer("an update", word.text, f"You will hear from us again within {_spoken(within)}.")
+        return f"told; the next update is promised until {due:%Y-%m-%d %H:%M %Z}"
+
+    @update_customer.validator
+    def _check_update(self, word: UpdateCustomer) -> None:
+        self._working(word)
+
+    @workflow.update(name="reassign", description="Give the ticket to somebody else.")
+    async def reassign(self, word: Reassign) -> str:
+        """Assign it."""
+        await self._assign(word.to)
+        self.assignee = word.to
+        self.say("decision", f"Assigned to {word.to}", who=f"{word.who} ({word.role})")
+        return f"{self._desk.id} is {word.to}'s"
+
+    @reassign.validator
+    def _check_reassign(self, word: Reassign) -> None:
+        self._working(word)
+
+    @workflow.update(name="resolve", description="The customer's issue is solved.")
+    async def resolve(self, word: Resolve) -> str:
+        """End it."""
+        self.resolved = word
+        self.say("decision", f"Resolved: {word.resolution}", who=f"{word.who} ({word.role})")
+        return f"{self._desk.id} is being closed"
+
+    @resolve.validator
+    def _check_resolve(self, word: Resolve) -> None:
+        self._working(word)
+
+    def _working(self, word: SignedWord) -> None:
+        self.approvals.authorise(word, "customer")
+        if self.resolved is not None:
+            message = "it is resolved already"
+            raise Refused(message)
+        if self._due_at is None or self.dry_run:
+            message = "the ticket is only just being opened: try again in a moment"
+            raise Refused(message)
+
+
+def _description(request: IssueEscalationRequest, tenant: Tenant, activity: TenantActivity | None) -> str:
+    """Write down all that is known."""
+    errors = [f"{error.at:%Y-%m-%d %H:%M:%S %Z} {error.message}" for error in activity.errors] if activity else []
+    return "\n".join(
+        [
+            request.details or request.summary, "",
+            f"Customer: {tenant}, CSM {tenant.csm or 'nobody'}, SE {tenant.se or 'nobody'}",
+            f"Last 24 h: {activity or 'could not be read'}",
+            *errors,
+        ]
+    )  # fmt: skip
+
+
+def _spoken(within: timedelta) -> str:
+    minutes = round(within.total_seconds() / 60)
+    if minutes % 60:
+        return f"{minutes} minutes"
+    hours = minutes // 60
+    return "1 hour" if hours == 1 else f"{hours} hours"
