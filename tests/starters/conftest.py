@@ -7,7 +7,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 from temporalio.client import Client
 
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
+from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.starters.audit_support import Past
 from tests.starters.support import serving, settings_for, working
 from tests.workflows.world import World

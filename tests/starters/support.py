@@ -16,6 +16,7 @@ from temporalio.client import Client
 from sandbox.ports import free_port
 from sandbox.processes import ServerProcess
 from starters.webhook.__main__ import build
+from tests.workflows.company import Company
 from tests.workflows.world import World
 from workers import worker
 from workers.clients import connect
@@ -47,7 +48,7 @@ async def serving(configured: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def settings_file(folder: Path, address: str, queue: str, world: World, **sections: dict[str, Any]) -> Path:
+def settings_file(folder: Path, address: str, queue: str, world: World | Company, **sections: dict[str, Any]) -> Path:
     """Write what a process of its own reads; the webhook's port is a free one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "routes.toml").write_text(RULES, encoding="utf-8")
@@ -105,7 +106,7 @@ async def outcomes(http: httpx.AsyncClient, *alerts: Any) -> list[str]:
 
 
 @asynccontextmanager
-async def working(address: str, queue: str, world: World) -> AsyncIterator[Client]:
+async def working(address: str, queue: str, world: World | Company) -> AsyncIterator[Client]:
     connected = await connect(Temporal(address=address))
     async with worker.build(connected, Temporal(task_queue=queue), world.activities()):
         yield connected
