@@ -103,6 +103,8 @@ class Production:
         *,
         kubeconfig: Path,
         prometheus_url: str | None = None,
+        sections: Mapping[str, Any] | None = None,
+        policies: Mapping[str, Any] | None = None,
     ) -> None:
         self._servers, self._name = servers, name
         self._port = free_port()
@@ -125,9 +127,10 @@ class Production:
         settings["temporal"]["task_queue"] = self.task_queue
         like = settings["services"][SERVICE]
         settings["services"] = {
-            service: {**like, "namespace": given.namespace, "health_url": given.health_url}
+            service: {**like, "namespace": given.namespace, "health_url": given.health_url, **(policies or {})}
             for service, given in services.items()
         }
+        settings.update(sections or {})
         self._configuration.file.write_text(tomli_w.dumps(settings), encoding="utf-8")
 
     def start_webhook(self) -> Webhook:

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 import database
 from sandbox import manifests, probes
 from sandbox.cluster import Cluster
+from sandbox.mail_server import MailServer
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess
@@ -59,6 +60,13 @@ class Servers:
     def temporal(self) -> Temporal:
         """Temporal with our search attributes."""
         server = Temporal(self.directory / "temporal", SEARCH_ATTRIBUTES)
+        self._up(server)
+        return server
+
+    @cached_property
+    def mail(self) -> MailServer:
+        """A mail server that keeps what it takes in a Maildir."""
+        server = MailServer(self.directory / "mail")
         self._up(server)
         return server
 
