@@ -8,7 +8,7 @@ from datetime import time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from temporalio import activity
 
 from activities.errors import UnknownService
@@ -164,6 +164,13 @@ class ChurnWeights(_Settings):
     errors: float = Field(default=20, ge=0, description="Failed calls of the last 30 days.")
     tickets: float = Field(default=15, ge=0, description="Open tickets.")
     renewal: float = Field(default=15, ge=0, description="The contract ends soon.")
+
+    @model_validator(mode="after")
+    def _some_count(self) -> "ChurnWeights":
+        if not (self.usage or self.errors or self.tickets or self.renewal):
+            message = "at least one weight must be above 0"
+            raise ValueError(message)
+        return self
 
 
 class ChurnPolicy(_Settings):

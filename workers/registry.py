@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from workflows.audit.archive_runs import ArchiveRuns
+from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
 from workflows.deployment.rollback import Rollback, RollbackRequest
@@ -111,6 +112,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         workflow=IssueEscalation,
         request=IssueEscalationRequest,
         example={**_BY, "tenant_id": "acme", "summary": "Training jobs fail since this morning"},
+    ),
+    Procedure(
+        section="5.3",
+        name="churn_prevention",
+        title="Customer churn prevention",
+        workflow=ChurnPrevention,
+        request=ChurnPreventionRequest,
+        example=_BY,
     ),
     Procedure(
         section="8.2",

@@ -33,6 +33,7 @@ from activities.backends.slack_web import SlackChat
 from activities.backends.smtp import SmtpServer
 from activities.catalogue import Catalogue
 from activities.ci import Ci, CiService
+from activities.customer_health import CustomerHealth
 from activities.errors import Misconfigured
 from activities.evidence import Evidence, EvidenceStore
 from activities.handovers import Handovers
@@ -102,6 +103,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Tenants(pool, handovers),
             ApiKeys(pool, handovers),
             Support(pool),
+            CustomerHealth(pool),
             Mail(pool, _mail_server(settings.mail), handovers, settings.mail.sender),
             Slack(_chat(settings, pool)),
             Paging(_pager(settings, pool, http)),

@@ -17,6 +17,7 @@ from activities.backends.records_chat import RecordsChat
 from activities.backends.records_pager import RecordsPager
 from activities.backends.smtp import SmtpServer
 from activities.catalogue import ApprovalPolicy, Catalogue, CustomerPolicy, Service
+from activities.customer_health import CustomerHealth
 from activities.mail import Mail
 from activities.paging import Paging
 from activities.records import Records
@@ -56,7 +57,7 @@ class Company:
         pool, links = self.pool, self.links
         systems = (
             Catalogue({"tensafe-server": self.service}, ApprovalPolicy(allow_unsigned=True)),
-            Tenants(pool, links), ApiKeys(pool, links), Support(pool), Records(pool),
+            Tenants(pool, links), ApiKeys(pool, links), Support(pool), Records(pool), CustomerHealth(pool),
             Mail(pool, self.smtp, links, "TenSafe operations <ops@tensafe.test>"),
             Slack(RecordsChat(pool)), Paging(RecordsPager(pool)),
         )  # fmt: skip

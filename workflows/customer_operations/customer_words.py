@@ -1,6 +1,7 @@
-"""What people send to an issue's escalation (runbook 5.2)."""
+"""What people send to an issue's escalation and to an intervention (runbook 5.2, 5.3)."""
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field
 
@@ -35,3 +36,12 @@ class Resolve(SignedWord):
     UPDATE = "resolve"
 
     resolution: str = Field(min_length=1, max_length=10_000, description="The customer reads it.")
+
+
+class Outreach(SignedWord):
+    """The customer success manager has spoken with the customer, or has tried to."""
+
+    UPDATE = "outreach"
+
+    outcome: Literal["retained", "at_risk", "lost", "no_contact"]
+    note: str = Field(default="", max_length=10_000, description="What was said, and what follows.")

@@ -1,0 +1,240 @@
+"""Customer churn prevention (runbook 5.3): who is at risk, and one intervention a tenant that comes to an outcome."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exception
+
+from activities.catalogue import Service
+from activities.customer_health import (
+    AtRiskRequest,
+    ChurnRisk,
+    CloseIntervention,
+    CustomerHealth,
+    HealthOf,
+    OpenIntervention,
+    TenantAtRisk,
+)
+from activities.errors import Refused
+from activities.tenants import TENANT_ID, Tenant
+from workflows.customer_operations.customer_words import Outreach
+from workflows.shared import policies
+from workflows.shared.customers import find_tenant
+from workflows.shared.desk import Desk
+from workflows.shared.lease import finally_do
+from workflows.shared.runbook import Runbook, ServiceRequest
+
+
+class ChurnPreventionRequest(ServiceRequest):
+    """Look at all tenants, or look after one."""
+
+    tenant_id: str | None = Field(
+        default=None, pattern=TENANT_ID, description="Whom to look after; all are looked at where none is named."
+    )
+
+
+class ChurnPreventionResult(BaseModel):
+    """What was found, or what came of it."""
+
+    at_risk: list[TenantAtRisk] = Field(default_factory=list, description="Of all tenants, where all were looked at.")
+    started: list[str] = Field(default_factory=list, description="Tenants whose intervention this run has started.")
+    score: int | None = None
+    outcome: str = ""
+
+
+@workflow.defn
+class ChurnPrevention(Runbook):
+    """Without a tenant: a scan that starts a run a tenant. With one: the intervention."""
+
+    SECTION = "5.3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: Outreach | None = None
+        self._desk: Desk
+        self._awaiting = False
+        self._ended_as = "failed"
+
+    @workflow.run
+    async def run(self, request: ChurnPreventionRequest) -> ChurnPreventionResult:
+        """Follow 5.3.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue.
+            NotFound: there is no such tenant, or it isn't active.
+            Refused: an intervention is open for it.
+
+        """
+        whom = request.tenant_id or "all tenants"
+        service = await self.begin(
+            request, title=f"Churn prevention: {whom}", service=request.service, severity="P4"
+        )  # fmt: skip
+        self._desk = Desk(self, service, "P4", self.title, "CHURN")
+        if request.tenant_id is None:
+            return await self._scan(service)
+        return await self._look_after(service, request.tenant_id)
+
+    # -- all tenants -------------------------------------------------------------------------------------
+
+    async def _scan(self, service: Service) -> ChurnPreventionResult:
+        self.phase("At-risk customers")
+        policy = service.customers.churn
+        request = AtRiskRequest(policy=policy, as_of=workflow.now())
+        found = await self.step("5.3/1", "At-risk customers", CustomerHealth.at_risk, request, policies.COLLECT)
+        self.phase("Interventions")
+        chosen, started = found.items[: policy.most_at_once], []
+        for tenant in chosen:
+            if self.dry_run:
+                self.say("decision", f"would look after {tenant}")
+            elif await self._start(service, tenant):
+                started.append(tenant.tenant_id)
+        if left := len(found.items) - len(chosen):
+            self.say("problem", f"{left} more are at risk than are looked after at once (customers.churn.most_at_once)")
+        listed = "".join(f"\n• {tenant}" for tenant in chosen)
+        if not self.dry_run and chosen:
+            await self._desk.open(f":chart_with_downwards_trend: {found}; {len(started)} interventions begin.{listed}")
+        await self.settle()
+        self.finish("planned" if self.dry_run else "scanned")
+        return ChurnPreventionResult(at_risk=found.items, started=started)
+
+    async def _start(self, service: Service, tenant: TenantAtRisk) -> bool:
+        """Start the intervention; False where the tenant has a run that goes on."""
+        request = ChurnPreventionRequest(
+            service=service.name, tenant_id=tenant.tenant_id, requested_by=f"the scan {workflow.info().workflow_id}"
+        )
+        try:
+            await workflow.start_child_workflow(
+                ChurnPrevention.run,
+                request,
+                id=f"churn-prevention/{tenant.tenant_id}",
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
+            )
+        except WorkflowAlreadyStartedError:
+            self.say("decision", f"{tenant} is being looked after already")
+            return False
+        self.say("decision", f"{tenant}: its intervention begins", section="5.3/4")
+        return True
+
+    # -- one tenant --------------------------------------------------------------------------------------
+
+    async def _look_after(self, service: Service, tenant_id: str) -> ChurnPreventionResult:
+        self.phase("Churn risk")
+        tenant = await find_tenant(self, "5.3/2", tenant_id)
+        policy = service.customers.churn
+        health = HealthOf(tenant_id=tenant_id, policy=policy, as_of=workflow.now())
+        risk = await self.step("5.3/2", "Churn risk", CustomerHealth.health, health, policies.READ)
+        self.say("step", f"Usage of the last 13 weeks: {', '.join(map(str, risk.weeks))}", section="5.3/3")
+        if risk.score < policy.at_risk_above:
+            self.say(
+                "decision", f"{risk.score} is below {policy.at_risk_above}: looked after since somebody asks for it"
+            )
+        self.phase("Intervention")
+        plan = _plan(risk)
+        open_it = OpenIntervention(
+            tenant_id=tenant_id, notes=plan, score=risk.score, csm=tenant.csm, opened_at=workflow.now(),
+            effect=self.effect("intervention"),
+        )  # fmt: skip
+        if self.dry_run:
+            await self.step(
+                "5.3/4", "Open the intervention", CustomerHealth.open_intervention, open_it, policies.EFFECT
+            )
+            self.say("decision", f"would ask {tenant.csm or 'a CSM'} to speak with {tenant.name}")
+            self.finish("planned")
+            return ChurnPreventionResult(score=risk.score, outcome="planned")
+        await finally_do(self._intervene(service, tenant, risk, open_it), lambda: self._close(tenant_id))
+        await self.settle()
+        self.finish(self._ended_as)
+        return ChurnPreventionResult(score=risk.score, outcome=self._ended_as)
+
+    async def _intervene(self, service: Service, tenant: Tenant, risk: ChurnRisk, request: OpenIntervention) -> None:
+        try:
+            await self.step(
+                "5.3/4", "Open the intervention", CustomerHealth.open_intervention, request, policies.EFFECT
+            )
+            whom, run = tenant.csm or "no CSM is assigned", workflow.info().workflow_id
+            await self._desk.open(
+                f":telephone_receiver: {whom}: please speak with {tenant.contact_name} of {tenant} ({tenant.email}). "
+                f"{request.notes} ({risk.score} of 100).\nThen: `runbooks outreach {run} --outcome …`"
+            )
+            self._ended_as = await self._outreach(service, tenant)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                self._ended_as = "cancelled"
+                self.finish("cancelled")
+            raise
+
+    async def _outreach(self, service: Service, tenant: Tenant) -> str:
+        """Wait for what the CSM says: remind, escalate, and give up in the end."""
+        policy, began = service.customers.churn, workflow.now()
+        self.phase("CSM outreach")
+        self.wait_for("outreach")
+        self._awaiting = True
+        late = f"{tenant.name}: no outreach yet ({tenant.csm or 'nobody'})"
+        if not await self._heard_before(began + policy.remind_after):
+            self.say("deadline", late)
+            await self._desk.tell("reminder", f":alarm_clock: {late}")
+        if not await self._heard_before(began + policy.escalate_after):
+            await self._escalate(service, f":rotating_light: {late}")
+        if not await self._heard_before(began + policy.give_up_after):
+            self.say("deadline", f"No outcome after {policy.give_up_after.days} days: closed without one")
+        self._awaiting = False
+        self.wait_for("")
+        if self.said is None:
+            await self._desk.tell("no outcome", f":warning: {tenant.name}: nobody has reported an outcome.")
+            return "no outcome"
+        await self._desk.tell(
+            "outcome", f":speech_balloon: {tenant.name}: {self.said.outcome}. {self.said.note}".rstrip()
+        )
+        return self.said.outcome
+
+    async def _heard_before(self, at: datetime) -> bool:
+        try:
+            await workflow.wait_condition(
+                lambda: self.said is not None,
+                timeout=max(at - workflow.now(), timedelta(0)),
+                timeout_summary="until the CSM is reminded",
+            )
+        except TimeoutError:
+            return False
+        return True
+
+    async def _escalate(self, service: Service, text: str) -> None:
+        """Tell those above; no page, since nobody is to be woken for this."""
+        self.say("deadline", "Still no outreach: escalated")
+        for channel in service.stakeholders:
+            await self._desk.post("escalated", f"Tell {channel}", text, channel=channel)
+
+    async def _close(self, tenant_id: str) -> None:
+        close = CloseIntervention(
+            tenant_id=tenant_id, opened_by=workflow.info().run_id, outcome=self._ended_as,
+            closed_at=workflow.now(), effect=self.effect("close"),
+        )  # fmt: skip
+        await self.attempt(
+            "5.3/5", "Close the intervention", CustomerHealth.close_intervention, close, policies.RELEASE
+        )  # fmt: skip
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    @workflow.update(name="outreach", description="Say what came of speaking with the customer.")
+    async def outreach(self, word: Outreach) -> str:
+        """Take the outcome."""
+        self.said = word
+        note = f": {word.note}" if word.note else ""
+        self.say("decision", f"Outreach: {word.outcome}{note}", who=f"{word.who} ({word.role})")
+        return f"noted: {word.outcome}"
+
+    @outreach.validator
+    def _check_outreach(self, word: Outreach) -> None:
+        self.approvals.authorise(word, "customer")
+        if not self._awaiting or self.said is not None:
+            message = "no outreach is waited for: see `runbooks status`"
+            raise Refused(message)
+
+
+def _plan(risk: ChurnRisk) -> str:
+    """Write the intervention's notes: what counts most comes first."""
+    signs = sorted((part for part in risk.parts if part.points > 0), key=lambda part: -part.points)
+    what = "; ".join(part.says for part in signs) or "no sign of churn"
+    return f"{what[0].upper()}{what[1:]}. Schedule a check-in"
