@@ -188,6 +188,8 @@ class ChurnPolicy(_Settings):
     escalate_after: timedelta = Field(default=timedelta(days=5), gt=timedelta(0))
     give_up_after: timedelta = Field(default=timedelta(days=30), gt=timedelta(0), description="Then: no outcome.")
     most_at_once: int = Field(default=50, ge=1, le=500, description="Interventions that one scan starts.")
+    scan_on: Weekday | None = Field(default="mon", description="When all tenants are looked at; None: by hand alone.")
+    scan_at: time = Field(default=time(8, 0), description="In the service's time zone.")
 
 
 class OnboardingPolicy(_Settings):

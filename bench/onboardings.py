@@ -46,7 +46,10 @@ class _Onboardings:
         self._task_queue = ""
 
     async def measure(self) -> list[Outcome]:
-        mail = {"host": LOOPBACK, "port": self._servers.mail.port, "security": "none", "sender": "ops@bench.example"}
+        mail = {
+            "backend": "smtp", "host": LOOPBACK, "port": self._servers.mail.port, "security": "none",
+            "sender": "ops@bench.example",
+        }  # fmt: skip
         production = Production(
             self._servers, "onboardings", {_SERVICE: Service("default", f"http://{LOOPBACK}:1/health")},
             kubeconfig=self._servers.kubeconfig,

@@ -12,11 +12,12 @@ from pathlib import Path
 from temporalio.client import Client
 
 import database
-from sandbox import aws, binaries, kubernetes_api, manifests, node_groups, probes
+from sandbox import aws, binaries, customers, kubernetes_api, manifests, node_groups, probes
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster
 from sandbox.configuration import SERVICE, TASK_QUEUE, Configuration, Endpoints
+from sandbox.mail_server import MailServer
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess, end_leftovers
@@ -42,10 +43,11 @@ class Environment:
     def __init__(self, directory: Path, *, workers: int = 2) -> None:
         self.directory = directory.resolve()
         self.configuration = Configuration(self.directory)
-        self._service_port, self.webhook_port = free_port(), free_port()
+        self._service_port, self.webhook_port, self._handover_port = free_port(), free_port(), free_port()
         self.health_url = f"http://{LOOPBACK}:{self._service_port}/health"
         self.service_url = f"http://{LOOPBACK}:{self._service_port}"
         self.webhook_url = f"http://{LOOPBACK}:{self.webhook_port}"
+        self.handover_url = f"http://{LOOPBACK}:{self._handover_port}"
         self.postgres = Postgres(self.directory / "postgresql")
         self.temporal = Temporal(self.directory / "temporal", SEARCH_ATTRIBUTES)
         self.cluster = Cluster(self.directory / "kubernetes")
@@ -61,6 +63,7 @@ class Environment:
             alertmanager=self.alertmanager.address,
         )
         self.aws = Aws(self.directory / "aws")
+        self.mail = MailServer(self.directory / "mail")
         self.node_groups = self._python(
             "node-groups",
             *("sandbox.node_groups", "--kubeconfig", self.cluster.kubeconfig, "--endpoint", self.aws.url),
@@ -71,17 +74,20 @@ class Environment:
             *("--port", self._service_port, "--logs", self.cluster.pods_log_directory),
         )
         self.webhook = self._python("webhook", "starters.webhook")
+        self.handover = self._python("handover", "starters", "handover-server", "--port", self._handover_port)
         self.workers = [self._python(f"worker-{number}", "workers") for number in range(1, workers + 1)]
 
     @property
     def restartable(self) -> list[ServerProcess]:
         """What keeps nothing of its own, and so can simply be started again when it dies."""
-        return [self.service, self.node_groups, self.webhook, *self.workers]
+        return [self.service, self.node_groups, self.webhook, self.handover, *self.workers]
 
     @property
     def processes(self) -> list[ServerProcess]:
         """Every process, in the order of their start."""
-        servers = (self.postgres, self.temporal, self.cluster, self.aws, self.prometheus, self.alertmanager)
+        servers = (
+            self.postgres, self.temporal, self.cluster, self.aws, self.mail, self.prometheus, self.alertmanager,
+        )  # fmt: skip
         return [*(process for server in servers for process in server.processes), *self.restartable]
 
     @property
@@ -95,6 +101,8 @@ class Environment:
             "AWS": f"{self.aws.url}/moto-api/",
             "service": self.health_url,
             "webhook": self.webhook_url,
+            "customers' links": f"{self.handover_url}/handover/…",
+            "mails": self.mail.mails.as_uri(),
         }
 
     def start(self, told: Told = lambda _: None) -> None:
@@ -118,9 +126,9 @@ class Environment:
     def stop(self) -> None:
         """Stop everything, those who use a server before the server."""
         for group in (
-            [self.webhook, *self.workers],
+            [self.webhook, self.handover, *self.workers],
             [*self.alertmanager.processes, *self.prometheus.processes, self.service, self.node_groups],
-            [*self.temporal.processes, *self.aws.processes],
+            [*self.temporal.processes, *self.aws.processes, *self.mail.processes],
         ):
             for process in group:
                 process.ask_to_stop()
@@ -155,20 +163,23 @@ class Environment:
             temporal = stage("Temporal with its Web UI", self._start_temporal)
             cluster = stage("Kubernetes with three nodes", self._start_cluster)
             eks = stage("AWS with an EKS node group", self._start_aws)
+            mail = stage("a mail server", self._start_mail)
             service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster)
             stages = [
                 # Not before the service: that it isn't there yet is no outage.
                 stage("Prometheus and Alertmanager", self._start_monitoring, service),
                 stage("two GPU nodes", self._start_node_groups, cluster, eks),
-                stage("webhook and workers", self._start_ours, records, temporal, cluster),
+                stage("webhook and workers", self._start_ours, records, temporal, cluster, mail),
             ]
-            for done in (records, temporal, cluster, eks, service, *stages):
+            for done in (records, temporal, cluster, eks, mail, service, *stages):
                 done.result()
 
     def _start_postgres(self) -> None:
         self.postgres.start()
         self.postgres.wait_ready()
-        database.migrate(self.postgres.create_database(_DATABASE))
+        records = self.postgres.create_database(_DATABASE)
+        database.migrate(records)
+        customers.enter(records)
 
     def _start_temporal(self) -> None:
         self.temporal.start()
@@ -182,6 +193,10 @@ class Environment:
     def _start_aws(self) -> None:
         self.aws.start()
         self.aws.wait_ready()
+
+    def _start_mail(self) -> None:
+        self.mail.start()
+        self.mail.wait_ready()
 
     def _start_node_groups(self) -> None:
         self.node_groups.start()
@@ -200,9 +215,10 @@ class Environment:
         self.prometheus.wait_ready()
 
     def _start_ours(self) -> None:
-        for process in (self.webhook, *self.workers):
+        for process in (self.webhook, self.handover, *self.workers):
             process.start()
         self.webhook.wait_ready(probes.http(f"{self.webhook_url}/readyz"))
+        self.handover.wait_ready(probes.http(f"{self.handover_url}/healthz"))
         asyncio.run(self._start_schedules())
         for worker in self.workers:
             worker.wait_ready(probes.log_line(worker.log, "worker started"))
@@ -210,7 +226,7 @@ class Environment:
     async def _start_schedules(self) -> None:
         # While the workers are starting: it costs nobody any time.
         client = await Client.connect(self.temporal.address, data_converter=DATA_CONVERTER)
-        await schedules.apply(client, self.configuration.audit, TASK_QUEUE)
+        await schedules.apply(client, self.configuration.audit, self.configuration.services, TASK_QUEUE)
 
     def _python(self, name: str, module: str, *arguments: object) -> ServerProcess:
         return ServerProcess(
@@ -231,4 +247,6 @@ class Environment:
             aws_url=self.aws.url,
             webhook_port=self.webhook_port,
             health_url=self.health_url,
+            mail_port=self.mail.port,
+            handover_url=self.handover_url,
         )

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import tomli_w
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from activities.catalogue import Service
 from sandbox import aws, binaries, manifests
+from sandbox.ports import LOOPBACK
 from workers.settings import Audit
 
 SERVICE = "tensafe-server"
@@ -30,6 +33,8 @@ class Endpoints:
     aws_url: str
     webhook_port: int
     health_url: str
+    mail_port: int = 0
+    handover_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,17 @@ class Configuration:
         return self.directory / "audit-public.pem"
 
     @property
+    def handover_secret(self) -> Path:
+        """What one-time links are made from."""
+        return self.directory / "handover-secret"
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The catalogue."""
+        found = tomllib.loads(self.file.read_text(encoding="utf-8"))["services"]
+        return {name: Service.model_validate(service) for name, service in found.items()}
+
+    @property
     def audit(self) -> Audit:
         """The archive's settings; Temporal's development server lists at once what has closed."""
         return Audit.model_validate({"private_key": f"file:{self.audit_key}", "settle": "PT10S"})
@@ -77,6 +93,7 @@ class Configuration:
         """Write all of them, with new secrets."""
         self.directory.mkdir(parents=True, exist_ok=True)
         _write_secret(self.bearer_token, secrets.token_urlsafe(32).encode())
+        _write_secret(self.handover_secret, secrets.token_urlsafe(32).encode())
         key = _write_key(self.gateway_key)
         audit = _write_key(self.audit_key).public_key()
         self.audit_public_key.write_bytes(
@@ -96,6 +113,8 @@ class Configuration:
             "aws": {"region": aws.REGION, "endpoint_url": at.aws_url},
             "helm": {"program": str(binaries.find("helm"))},
             "evidence": {"directory": "evidence"},
+            "mail": _mail(at.mail_port),
+            "handover": {"secret": f"file:{self.handover_secret}", "base_url": at.handover_url or "http://127.0.0.1"},
             "audit": {"private_key": f"file:{self.audit_key}", "settle": "PT10S"},
             "webhook": {
                 "port": at.webhook_port,
@@ -106,6 +125,13 @@ class Configuration:
             "approvals": {"public_keys": [gateway_public_key], "allow_unsigned": True},
             "services": {SERVICE: _service(at.health_url)},
         }
+
+
+def _mail(port: int) -> dict[str, Any]:
+    if not port:  # without a mail server it is only noted that a mail would go out
+        return {"backend": "records"}
+    sender = "TenSafe operations <ops@tensafe.example>"
+    return {"backend": "smtp", "host": LOOPBACK, "port": port, "security": "none", "sender": sender}
 
 
 def _service(health_url: str) -> dict[str, Any]:
@@ -139,6 +165,7 @@ def _service(health_url: str) -> dict[str, Any]:
             "baseline_over": "PT30S",
             "breach_for": "PT3S",
         },
+        "customers": {"onboarding": {"look_every": "PT10S"}},
         "gpu": {
             "cluster": aws.CLUSTER,
             "nodegroup": aws.NODE_GROUP,

@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from activities.backends.handover_links import is_waiting, open_once
@@ -50,6 +50,7 @@ def application(pool: _Pool) -> Starlette:
 
     return Starlette(
         routes=[
+            Route("/healthz", lambda _: PlainTextResponse("ok")),
             Route("/handover/{token}", page(_waiting), methods=["GET"]),
             Route("/handover/{token}", page(_opened), methods=["POST"]),
         ]

@@ -1,5 +1,6 @@
-"""What runs on the clock: Temporal's schedules, made to be as the settings say."""
+"""Temporal schedules of what runs by the clock: made, changed and taken away as settings say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -9,9 +10,11 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
     ScheduleState,
     ScheduleUpdate,
@@ -19,12 +22,15 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.catalogue import Service, Weekday
 from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
+from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 
 ARCHIVE = "archive-runs"
+CHURN = "churn-prevention"
 _CATCH_UP = timedelta(hours=1)
-"""After an outage one run is enough: it archives everything that has closed since."""
+_DAYS: tuple[Weekday, ...] = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # as Temporal counts them
 
 Done = Literal["made", "changed", "unchanged", "paused", "off"]
 
@@ -38,7 +44,7 @@ class Applied:
     note: str
 
 
-async def apply(client: Client, audit: Audit, task_queue: str) -> list[Applied]:
+async def apply(client: Client, audit: Audit, services: Mapping[str, Service], task_queue: str) -> list[Applied]:
     """Make every schedule as the settings say; done twice it is done once.
 
     A schedule that somebody has paused stays so, with the note they left.
@@ -47,20 +53,13 @@ async def apply(client: Client, audit: Audit, task_queue: str) -> list[Applied]:
         RPCError: Temporal doesn't answer or refuses.
 
     """
-    return [await _archive(client, audit, task_queue)]
+    return [await _archive(client, audit, task_queue), await _churn(client, services, task_queue)]
 
 
 async def _archive(client: Client, audit: Audit, task_queue: str) -> Applied:
-    every = audit.every
-    handle = client.get_schedule_handle(ARCHIVE)
     if not audit.enabled:
         # Without a key each of its runs would fail.
-        try:
-            await handle.delete()
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-        return Applied(ARCHIVE, "off", "the archive has no signing key: set [audit] private_key or kms_key_id")
+        return await _off(client, ARCHIVE, "the archive has no signing key: set [audit] private_key or kms_key_id")
     wanted = Schedule(
         action=ScheduleActionStartWorkflow(
             ArchiveRuns.run,
@@ -69,26 +68,69 @@ async def _archive(client: Client, audit: Audit, task_queue: str) -> Applied:
             task_queue=task_queue,
             static_summary="Closed runs into the archive",
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=max(_CATCH_UP, every)),
-        state=ScheduleState(note=f"closed runs into the archive, every {every}"),
-    )
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=audit.every)]),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=max(_CATCH_UP, audit.every)
+        ),
+        state=ScheduleState(note=f"closed runs into the archive, every {audit.every}"),
+    )  # fmt: skip
+    return await _on(client, ARCHIVE, wanted, f"every {audit.every}")
+
+
+async def _churn(client: Client, services: Mapping[str, Service], task_queue: str) -> Applied:
+    """Look at all tenants once a week, by the first service that says when: tenants are the company's."""
+    for name, service in services.items():
+        churn = service.customers.churn
+        if churn.scan_on is None:
+            continue
+        day = _DAYS.index(churn.scan_on)
+        at = ScheduleCalendarSpec(
+            day_of_week=[ScheduleRange(day)],
+            hour=[ScheduleRange(churn.scan_at.hour)],
+            minute=[ScheduleRange(churn.scan_at.minute)],
+        )
+        when = f"{churn.scan_on} {churn.scan_at:%H:%M} {service.time_zone}, settings of {name}"
+        wanted = Schedule(
+            action=ScheduleActionStartWorkflow(
+                ChurnPrevention.run,
+                ChurnPreventionRequest(service=name, requested_by=f"schedule {CHURN}"),
+                id=CHURN,
+                task_queue=task_queue,
+                static_summary="Customers at risk",
+            ),
+            spec=ScheduleSpec(calendars=[at], time_zone_name=service.time_zone),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+            state=ScheduleState(note=f"customers at risk, {when}"),
+        )
+        return await _on(client, CHURN, wanted, when)
+    return await _off(client, CHURN, "no service has customers.churn.scan_on")
+
+
+async def _off(client: Client, name: str, why: str) -> Applied:
     try:
-        await client.create_schedule(ARCHIVE, wanted)
+        await client.get_schedule_handle(name).delete()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    return Applied(name, "off", why)
+
+
+async def _on(client: Client, name: str, wanted: Schedule, when: str) -> Applied:
+    try:
+        await client.create_schedule(name, wanted)
     except ScheduleAlreadyRunningError:
-        return await _update(client, wanted)
-    return Applied(ARCHIVE, "made", f"every {every}")
+        return await _update(client, name, wanted, when)
+    return Applied(name, "made", when)
 
 
-async def _update(client: Client, wanted: Schedule) -> Applied:
+async def _update(client: Client, name: str, wanted: Schedule, when: str) -> Applied:
     done: list[Applied] = []
-    every = wanted.spec.intervals[0].every
+    told = wanted.state.note  # says when; Temporal gives calendars back in another form
 
     def update(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
         there = found.description.schedule
         wanted.state.paused = there.state.paused
-        if there.state.paused:
-            wanted.state.note = there.state.note
+        wanted.state.note = there.state.note if there.state.paused else told
         same = (
             there.spec.intervals == wanted.spec.intervals
             and there.policy == wanted.policy
@@ -98,8 +140,8 @@ async def _update(client: Client, wanted: Schedule) -> Applied:
             and there.state.note == wanted.state.note
         )
         what: Done = "paused" if there.state.paused else "unchanged" if same else "changed"
-        done[:] = [Applied(ARCHIVE, what, wanted.state.note or "" if there.state.paused else f"every {every}")]
+        done[:] = [Applied(name, what, wanted.state.note or "" if there.state.paused else when)]
         return None if same else ScheduleUpdate(schedule=wanted)
 
-    await client.get_schedule_handle(ARCHIVE).update(update)
+    await client.get_schedule_handle(name).update(update)
     return done[0]

@@ -25,6 +25,7 @@ RUNNER = SandboxedWorkflowRunner(
         "workflows.incident_response.post_mortem",
         "workflows.incident_response.severity",
         "workflows.security.key_change",
+        "workflows.security.words",
         "cryptography",
         "annotated_types",
     )

@@ -17,7 +17,7 @@ async def apply_all() -> None:
     """Make Temporal's schedules as the settings say; as often as you like."""
     session = await open_session()
     settings = session.settings
-    for applied in await apply(session.client, settings.audit, settings.temporal.task_queue):
+    for applied in await apply(session.client, settings.audit, settings.services, settings.temporal.task_queue):
         console.print(f"{applied.name}: {applied.what} ({applied.note})", markup=False, soft_wrap=True)
 
 

@@ -17,8 +17,10 @@ from starters.__main__ import application
 from tests.starters.support import settings_file, working
 from tests.workflows.company import Company
 from tests.workflows.steering import begin, until, waiting_for
+from workflows.customer_operations.churn_prevention import ChurnPreventionRequest
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboardingRequest
 from workflows.customer_operations.issue_escalation import IssueEscalationRequest
+from workflows.security.api_key_rotation import ApiKeyRotationRequest
 
 
 @pytest.fixture
@@ -86,3 +88,25 @@ async def test_a_ticket_is_steered_from_the_command_line(temporal_address: str, 
         result = await handle.result()
     assert result["assignee"] == "bob"
     assert len(company.subjects(email)) == 3
+
+
+async def test_a_rotation_and_an_intervention_are_steered_from_the_command_line(
+    temporal_address: str, queue: str, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.tenant("acme")
+    old = company.key("acme", "tsk_aaaaaaaa1")
+    async with working(temporal_address, queue, company) as client:
+        rotation = await begin(client, queue, ApiKeyRotationRequest(tenant_id="acme"), "api_key_rotation")
+        await until(rotation, lambda status: "Deprecate the old key" in str(status.entries))
+        await runbooks("revoke", rotation.id, fails="may not revoke")
+        monkeypatch.setenv("RUNBOOKS_ROLE", "security")
+        await runbooks("extend", rotation.id, "--by", "PT6H")
+        revoked = await runbooks("revoke", rotation.id, "--reason", "the customer has switched")
+        assert "tsk_aaaaaaaa1 is revoked" in revoked.output
+        assert (await rotation.result())["rotated"]
+        assert not company.accepts(old)
+        churn = await begin(client, queue, ChurnPreventionRequest(tenant_id="acme"), "churn_prevention")
+        await waiting_for(churn, "outreach")
+        await runbooks("outreach", churn.id, "--outcome", "great", fails="outcome:")
+        await runbooks("outreach", churn.id, "--outcome", "retained", "--note", "all is well")
+        assert (await churn.result())["outcome"] == "retained"

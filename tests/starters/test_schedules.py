@@ -1,14 +1,17 @@
 """Schedules are made once, follow the settings, and leave what somebody has paused."""
 
 import asyncio
-from datetime import timedelta
+from datetime import time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import SecretStr
 from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
-from starters.schedules import ARCHIVE, apply
+from activities.catalogue import ChurnPolicy, CustomerPolicy, Service
+from starters.schedules import ARCHIVE, CHURN, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem
 from workers.settings import Audit
@@ -23,8 +26,8 @@ async def namespace(temporal_address: str) -> Client:
 
 
 async def _apply(client: Client, audit: Audit) -> str:
-    (applied,) = await apply(client, audit, "runbooks")
-    return applied.what
+    archive, _ = await apply(client, audit, {}, "runbooks")
+    return archive.what
 
 
 async def test_a_schedule_is_made_once(namespace: Client) -> None:
@@ -75,4 +78,37 @@ async def test_it_starts_the_archiver(namespace: Client) -> None:
     await _apply(namespace, ON)
     await namespace.get_schedule_handle(ARCHIVE).trigger()
     while not [run async for run in namespace.list_workflows("WorkflowType = 'ArchiveRuns'")]:
+        await asyncio.sleep(0.05)
+
+
+def _service(**churn: Any) -> Service:
+    return Service(
+        deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health",
+        time_zone="Europe/Berlin", customers=CustomerPolicy(churn=ChurnPolicy(**churn)),
+    )  # fmt: skip
+
+
+async def _scan(client: Client, **services: Service) -> Applied:
+    _, churn = await apply(client, Audit(), services, "runbooks")
+    return churn
+
+
+async def test_customers_are_looked_at_every_week_in_the_services_time_zone(namespace: Client) -> None:
+    assert (await _scan(namespace, a=_service(scan_on=None), b=_service(), c=_service())).what == "made"
+    assert (await _scan(namespace, a=_service(scan_on=None), b=_service(), c=_service())).what == "unchanged"
+    found = await namespace.get_schedule_handle(CHURN).describe()
+    upcoming = [at.astimezone(ZoneInfo("Europe/Berlin")) for at in found.info.next_action_times[:3]]
+    assert [(at.weekday(), at.hour, at.minute) for at in upcoming] == [(0, 8, 0)] * 3
+    changed = await _scan(namespace, b=_service(scan_on="sun", scan_at=time(9, 30)))
+    assert (changed.what, changed.note) == ("changed", "sun 09:30 Europe/Berlin, settings of b")
+    found = await namespace.get_schedule_handle(CHURN).describe()
+    first = found.info.next_action_times[0].astimezone(ZoneInfo("Europe/Berlin"))
+    assert (first.weekday(), first.hour, first.minute) == (6, 9, 30)
+    assert (await _scan(namespace, b=_service(scan_on=None))).what == "off"
+
+
+async def test_the_scan_starts_the_procedure(namespace: Client) -> None:
+    await _scan(namespace, b=_service())
+    await namespace.get_schedule_handle(CHURN).trigger()
+    while not [run async for run in namespace.list_workflows("WorkflowType = 'ChurnPrevention'")]:
         await asyncio.sleep(0.05)

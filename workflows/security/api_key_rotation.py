@@ -12,13 +12,13 @@ from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
 from activities.tenants import TENANT_ID
 from workflows.security.key_change import KeyChange
+from workflows.security.words import RevokeNow
 from workflows.shared import policies
 from workflows.shared.approval import Question
 from workflows.shared.customers import Customer, find_keys, find_tenant, must_be_active, new_id
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Extend, Lease, shielded
 from workflows.shared.runbook import Runbook, ServiceRequest
-from workflows.shared.signing import SignedWord
 
 
 class ApiKeyRotationRequest(ServiceRequest):
@@ -44,14 +44,6 @@ class ApiKeyRotationResult(BaseModel):
     rotated: bool = Field(description="The old key is refused, the new one accepted: both were tried.")
     ended_by: str = Field(default="", description="What ended the grace period: `expiry`, a person, `compromised`.")
     old_key_calls: int = Field(default=0, description="Calls with the old key since the hour of the rotation.")
-
-
-class RevokeNow(SignedWord):
-    """A person wants the old key to end now."""
-
-    UPDATE = "revoke"
-
-    reason: str = Field(default="", max_length=2000)
 
 
 @workflow.defn

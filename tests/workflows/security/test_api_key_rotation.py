@@ -11,7 +11,8 @@ from temporalio.testing import WorkflowEnvironment
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cause, told, until, waiting_for
-from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest, RevokeNow
+from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
+from workflows.security.words import RevokeNow
 from workflows.shared.approval import Decision
 from workflows.shared.lease import Extend
 

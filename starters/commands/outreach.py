@@ -1,0 +1,23 @@
+"""`runbooks outreach`: what came of speaking with a customer."""
+
+from typing import Annotated
+
+import typer
+
+from starters.options import Reference, Role, Who
+from starters.people import command
+from starters.words import say
+from workflows.customer_operations.customer_words import Outreach
+
+
+@command
+async def outreach(
+    reference: Reference,
+    *,
+    outcome: Annotated[str, typer.Option(help="retained, at_risk, lost or no_contact.")],
+    note: Annotated[str, typer.Option(help="What was said, and what follows.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Say what came of speaking with a customer at risk (runbook 5.3)."""
+    await say(reference, who, role, Outreach, outcome=outcome, note=note)

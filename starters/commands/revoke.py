@@ -1,0 +1,22 @@
+"""`runbooks revoke`: end an old API key's grace now."""
+
+from typing import Annotated
+
+import typer
+
+from starters.options import Reference, Role, Who
+from starters.people import command
+from starters.words import say
+from workflows.security.words import RevokeNow
+
+
+@command
+async def revoke(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Revoke the old API key of a rotation before its grace ends (runbook 8.2)."""
+    await say(reference, who, role, RevokeNow, reason=reason)

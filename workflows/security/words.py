@@ -1,0 +1,13 @@
+"""What people send to an API key's rotation (runbook 8.2)."""
+
+from pydantic import Field
+
+from workflows.shared.signing import SignedWord
+
+
+class RevokeNow(SignedWord):
+    """A person wants the old key to end now."""
+
+    UPDATE = "revoke"
+
+    reason: str = Field(default="", max_length=2000)
