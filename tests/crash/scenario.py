@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
+from sandbox.mail_server import MailServer
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -19,6 +21,7 @@ class Servers:
     kubeconfig: Path
     prometheus: str
     aws: str
+    mail: MailServer
     directory: Path
 
 

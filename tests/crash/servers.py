@@ -10,6 +10,7 @@ import database
 from sandbox import manifests
 from sandbox.aws import ENVIRONMENT, Aws
 from sandbox.cluster import Cluster
+from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess
 from sandbox.prometheus import Prometheus
@@ -27,10 +28,11 @@ def servers(directory: Path) -> Iterator[Servers]:
         cluster = Cluster(directory / "kubernetes")
         prometheus = Prometheus(directory / "prometheus", targets={})
         aws = Aws(directory / "aws")
-        for server in (postgres, temporal, cluster, prometheus, aws):
+        mail = MailServer(directory / "mail")
+        for server in (postgres, temporal, cluster, prometheus, aws, mail):
             server.start()
             stack.callback(server.stop)
-        for server in (postgres, temporal, cluster, prometheus, aws):
+        for server in (postgres, temporal, cluster, prometheus, aws, mail):
             server.wait_ready()
         manifests.apply_nodes(cluster.kubeconfig, keda_definition=keda.definition())
         node_groups = ServerProcess(
@@ -50,5 +52,6 @@ def servers(directory: Path) -> Iterator[Servers]:
             kubeconfig=cluster.kubeconfig,
             prometheus=prometheus.url,
             aws=aws.url,
+            mail=mail,
             directory=directory,
         )

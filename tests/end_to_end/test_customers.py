@@ -18,7 +18,7 @@ from workflows.shared.approval import Decision
 LEAD = {"who": "lea", "role": "engineering-lead"}
 
 
-async def start(stack: Stack, name: str, run: str, **fields: Any) -> Any:
+async def start(stack: Stack, name: str, run: str, /, **fields: Any) -> Any:
     """Start a procedure as the UI does: by its type's name and plain JSON."""
     return await stack.client.start_workflow(procedure(name).workflow_type, fields, id=run, task_queue=TASK_QUEUE)
 
@@ -98,7 +98,9 @@ async def test_a_customer_is_welcomed_rotates_a_key_and_no_secret_is_left_anywhe
 
     texts = await everything(stack, (onboarding, rotation))
     received = await asyncio.to_thread(stack.environment.mail.received, address)
-    texts["mails"] = "".join(mail.as_string() + str(mail.get_body(("plain",))) for mail in received)
+    texts["mails"] = "\n".join(
+        part.get_content() for mail in received for part in mail.walk() if not part.is_multipart()
+    )
     tokens = [url.rpartition("/")[2] for url in links.values()]
     for secret in (key.partition(".")[2], successor.partition(".")[2], password, *tokens):
         found = {name for name, text in texts.items() if secret in text}

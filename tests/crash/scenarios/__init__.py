@@ -2,6 +2,8 @@
 
 from tests.crash.scenario import Scenario
 from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
+from tests.crash.scenarios.api_key_rotation import CompromisedScenario, RotationScenario
+from tests.crash.scenarios.customer_operations import ChurnScenario, IssueScenario, OnboardingScenario
 from tests.crash.scenarios.emergency_scale_up import (
     CancelledScaleUpScenario,
     EmergencyScaleUpScenario,
@@ -19,4 +21,8 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     "add_gpu_node": (AddGpuNodeScenario(), NoNodeScenario()),
     "standard_deployment": (GoodVersionScenario(), BadVersionScenario()),
     "rollback": (RollbackScenario(), UndoScenario()),
+    "enterprise_onboarding": (OnboardingScenario(),),
+    "issue_escalation": (IssueScenario(),),
+    "churn_prevention": (ChurnScenario(),),
+    "api_key_rotation": (RotationScenario(), CompromisedScenario()),
 }
