@@ -10,6 +10,7 @@ from temporalio.client import WorkflowHandle
 
 from activities.catalogue import IncidentPolicy
 from activities.records import Alert
+from tests.workflows.company import Company
 from tests.workflows.platform import BAD, GOOD, Platform, image
 from tests.workflows.steering import until
 from tests.workflows.world import World
@@ -31,7 +32,7 @@ ALERT = Alert(
 )
 
 
-async def nobody(handle: Handle, world: World) -> None:
+async def nobody(handle: Handle, world: World | Company) -> None:
     """Need nobody."""
 
 
@@ -42,7 +43,7 @@ class Case:
     request: BaseModel
     steer: Callable[[Handle, Any], Awaitable[None]] = nobody
     prepare: Callable[[Any], None] = lambda _: None
-    world: Callable[[], World] = field(default=Platform)
+    world: Callable[[], World | Company] = field(default=Platform)
     cancelled: bool = False
 
 

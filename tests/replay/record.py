@@ -11,6 +11,8 @@ from pathlib import Path
 from temporalio.client import WorkflowFailureError
 
 from tests.replay.cases import CASES
+from tests.replay.company import STACK
+from tests.replay.customers import CUSTOMERS
 from tests.servers import start_environment
 from workers.registry import procedure
 from workers.settings import Temporal
@@ -20,8 +22,9 @@ HISTORIES = Path(__file__).parents[1] / "histories"
 
 
 async def record(names: list[str]) -> None:
-    for name in names or list(CASES):
-        case = CASES[name]
+    cases = CASES | CUSTOMERS
+    for name in names or list(cases):
+        case = cases[name]
         async with await start_environment() as environment:
             world = case.world()
             case.prepare(world)
@@ -40,4 +43,5 @@ async def record(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1:]))
+    with STACK:
+        asyncio.run(record(sys.argv[1:]))

@@ -10,6 +10,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.cases import CASES
+from tests.replay.customers import CUSTOMERS
 from tests.replay.record import HISTORIES
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
@@ -34,7 +35,7 @@ def replayer(*workflows: type) -> Replayer:
 def test_every_procedure_has_a_recorded_history() -> None:
     recorded = {file.stem.partition("-")[0] for file in FILES}
     assert recorded == {procedure.name for procedure in PROCEDURES}
-    assert {file.stem for file in FILES} == set(CASES)
+    assert {file.stem for file in FILES} == {*CASES, *CUSTOMERS}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
