@@ -56,6 +56,13 @@ class MailServer:
         parser = BytesParser(policy=default)
         if not self.mails.is_dir():
             return []
-        found = [parser.parsebytes(message.as_bytes()) for message in mailbox.Maildir(self.mails, create=False)]
-        mine = [mail for mail in found if address in str(mail["To"])]
-        return sorted(mine, key=lambda mail: mail["Date"].datetime)
+        kept = mailbox.Maildir(self.mails, create=False)
+        # A mail's own date knows no parts of a second; its file's name has when it came, and a number.
+        arrived = sorted(kept.iterkeys(), key=_arrival)
+        found = [parser.parsebytes(kept.get_bytes(key)) for key in arrived]
+        return [mail for mail in found if address in str(mail["To"])]
+
+
+def _arrival(key: str) -> tuple[int, int]:
+    seconds, unique = key.split(".")[:2]
+    return int(seconds), int(unique.rpartition("Q")[2])

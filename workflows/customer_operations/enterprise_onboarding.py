@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
-from temporalio.exceptions import is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
@@ -207,14 +207,19 @@ class EnterpriseOnboarding(Runbook):
             return
         request = FirstsRequest(tenant_id=self._account().tenant_id, kinds=tuple(awaited))
         # No step: it is asked hundreds of times, and what it finds is said.
-        firsts = await workflow.execute_activity_method(
-            Tenants.firsts,
-            request,
-            start_to_close_timeout=policies.READ.start_to_close,
-            heartbeat_timeout=policies.READ.heartbeat,
-            retry_policy=policies.RELEASE.retry,
-            summary="5.1 What the customer has done",
-        )
+        try:
+            firsts = await workflow.execute_activity_method(
+                Tenants.firsts,
+                request,
+                start_to_close_timeout=policies.READ.start_to_close,
+                heartbeat_timeout=policies.READ.heartbeat,
+                retry_policy=policies.READ.retry,
+                summary="5.1 What the customer has done",
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return  # the next look finds it as well
         for kind, at in firsts.at.items():
             item = awaited[kind]
             if item.done_at is None:

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
@@ -33,6 +33,13 @@ class ApiKeyRotationRequest(ServiceRequest):
     reason: str = Field(
         default="scheduled rotation", min_length=1, max_length=200, description="The customer reads it."
     )
+
+    @model_validator(mode="after")
+    def _no_grace_where_compromised(self) -> "ApiKeyRotationRequest":
+        if self.compromised and self.grace is not None:
+            message = "grace: a compromised key has none"
+            raise ValueError(message)
+        return self
 
 
 class ApiKeyRotationResult(BaseModel):

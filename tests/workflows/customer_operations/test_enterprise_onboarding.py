@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
@@ -243,3 +244,43 @@ async def test_plan_mode_creates_nothing(working: Working, client: Client, compa
     assert result["tenant"] == "not created"
     assert company.rows("SELECT FROM runbooks.tenants") == []
     assert company.mails(f"it@{company.domain}") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"email": "it at acme"}, "email"),
+        ({"email": "it@acme"}, "email"),
+        ({"name": "!!!"}, "tenant_id"),
+        ({"tenant_id": "Acme"}, "tenant_id"),
+        ({"tier": "gold"}, "tier"),
+        ({"kickoff_at": "2026-03-01T10:00:00"}, "kickoff_at"),
+    ],
+)
+async def test_bad_input_ends_the_run_at_once_and_names_the_field(
+    working: Working, client: Client, company: Company, fields: dict[str, Any], names: str
+) -> None:
+    async with working(company.activities()) as queue:
+        asked = {"name": "Acme", "contact_name": "Grace", "email": "it@acme.test", **fields}
+        handle = await client.start_workflow("EnterpriseOnboarding", asked, id=f"bad-{uuid4()}", task_queue=queue)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert names in cause(failed.value).message
+    assert company.rows("SELECT FROM runbooks.tenants") == []
+
+
+async def test_while_the_records_are_away_the_run_goes_on_and_looks_again(
+    working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company), NAME)
+        await day_0(handle)
+        used(company, "training_job")
+        company.sql.execute("ALTER TABLE runbooks.tenant_usage RENAME TO away")
+        await time_skipping.sleep(timedelta(hours=3))
+        status = await until(handle, lambda status: status.waiting_for.startswith("Day 1"))
+        assert "- [ ] First training job run" in status.board
+        company.sql.execute("ALTER TABLE runbooks.away RENAME TO tenant_usage")
+        await time_skipping.sleep(timedelta(hours=2))
+        await until(handle, lambda status: "- [x] First training job run" in status.board)
+        await handle.terminate()

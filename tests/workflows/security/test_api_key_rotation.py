@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
@@ -269,3 +270,8 @@ async def test_two_rotations_of_one_key_make_one_successor(working: Working, cli
                 refused += "replaced already" in cause(error).message
     assert (rotated, refused) == (1, 2)
     assert len(keys(company)) == 2
+
+
+def test_a_compromised_key_has_no_grace() -> None:
+    with pytest.raises(ValidationError, match="a compromised key has none"):
+        request(compromised=True, grace=timedelta(hours=1))
