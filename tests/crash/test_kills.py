@@ -57,6 +57,29 @@ KILLS = {
         "Rollback/rollback:after",
     },
     "rollback-undo": {"Rollback/rollback:before", "Rollback/rollback:after"},
+    "enterprise-onboarding": {
+        "EnterpriseOnboarding/tenant:after",
+        "EnterpriseOnboarding/issue:after",
+        "EnterpriseOnboarding/admin:after",
+        "EnterpriseOnboarding/mail-welcome:after",
+        "EnterpriseOnboarding/tenant-suspend:before",
+    },
+    "issue-escalation": {
+        "IssueEscalation/ticket:after",
+        "IssueEscalation/comment-2:before",
+        "IssueEscalation/mail-issue_update:after",
+        "IssueEscalation/close:after",
+    },
+    "churn-prevention": {"ChurnPrevention/intervention:after", "ChurnPrevention/close:before"},
+    "api-key-rotation": {
+        "ApiKeyRotation/issue:before",
+        "ApiKeyRotation/issue:after",
+        "ApiKeyRotation/mail-api_key_rotated:after",
+        "ApiKeyRotation/deprecate:after",
+        "ApiKeyRotation/revoke:before",
+        "ApiKeyRotation/revoke:after",
+    },
+    "api-key-rotation-compromised": {"ApiKeyRotation/issue:before", "ApiKeyRotation/issue:after"},
 }
 ALL = [scenario for scenarios in SCENARIOS.values() for scenario in scenarios]
 
