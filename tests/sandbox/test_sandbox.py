@@ -57,11 +57,12 @@ def settings(directory: Path) -> Settings:
 def test_everything_runs_and_answers(directory: Path) -> None:
     now = state(directory)
     assert now.status == "ready"
-    assert len(now.processes) == 15
+    assert len(now.processes) == 17
     assert all(process.pid is not None and psutil.pid_exists(process.pid) for process in now.processes)
     for name in ("Temporal UI", "Prometheus", "Alertmanager", "AWS", "service"):
         assert httpx.get(now.links[name], follow_redirects=True).status_code == 200, name
     assert httpx.get(f"{now.links['webhook']}/readyz").status_code == 200
+    assert httpx.get(now.links["customers' links"]).status_code == 410
 
 
 def test_nothing_listens_beyond_this_machine(directory: Path) -> None:

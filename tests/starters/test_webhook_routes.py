@@ -93,7 +93,8 @@ def test_a_rule_fills_in_the_request_from_itself_and_from_labels(tmp_path: Path)
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.command)
 def test_every_procedure_can_be_started_by_an_alert(tmp_path: Path, entry: Procedure) -> None:
-    required = "".join(f'{n} = "v1.2.5"\n' for n, f in entry.request.model_fields.items() if f.is_required())
+    fields = entry.request.model_fields.items()
+    required = "".join(f'{name} = "{entry.example[name]}"\n' for name, field in fields if field.is_required())
     text = f'[[route]]\nmatch = {{ a = "b" }}\nprocedure = "{entry.command}"\n[route.input]\n{required}'
     (tmp_path / "routes.toml").write_text(text, encoding="utf-8")
     alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC))

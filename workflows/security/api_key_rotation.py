@@ -158,7 +158,7 @@ class ApiKeyRotation(Runbook):
         await change.desk.open(f":key: {self.title}: {reason}.")
         ends = workflow.now() + lasting
         await change.issue(reason, f"goes on working until {ends:%Y-%m-%d %H:%M %Z}")
-        self.lease = Lease.of(f"grace of {change.old}", lasting, service.customers.longest_key_grace)
+        self.lease = Lease.of("grace of the old key", lasting, service.customers.longest_key_grace)
         try:
             return await self._grace(service, change, self.lease)
         except (Exception, asyncio.CancelledError) as error:
@@ -171,34 +171,28 @@ class ApiKeyRotation(Runbook):
         if self.dry_run:
             self.say("decision", f"would revoke {change.old} at {lease.until:%Y-%m-%d %H:%M:%S %Z}")
             return "plan"
-        looked = lease.acquired_at
-        while not lease.ended_by:
-            await self._near_the_end(lease, service.customers.key_reminder)
-            if not lease.ended_by:
-                until = lease.until
-                await self._remind(service, change, lease, looked)
-                looked = workflow.now()
-                await self._end(lease, until)
+        self.background(self._remind_near_the_end(service, change, lease))
+        try:
+            await lease.hold()
+        except (Exception, asyncio.CancelledError):
+            lease.end("left")  # so that nobody is reminded any more
+            raise
         self.phase("Revoke the old key")
         revoke = RevokeKey(key_id=change.old, reason="rotation", effect=self.effect("revoke"))
         await self.step("8.2/5", "Revoke the old key", ApiKeys.revoke, revoke, policies.RELEASE)
         self._revoked = True
         return lease.ended_by
 
-    async def _near_the_end(self, lease: Lease, before: timedelta) -> None:
-        """Wait until the reminder is due, wherever the end is moved to; half of what is left at the latest."""
+    async def _remind_near_the_end(self, service: Service, change: KeyChange, lease: Lease) -> None:
+        """Look at the old key before its end, and before every end that it is given."""
+        looked = lease.acquired_at
         while not lease.ended_by:
-            until = lease.until
-            at = max(until - before, workflow.now() + (until - workflow.now()) / 2)
-            if await lease.wait_until(at):
-                return
-
-    async def _end(self, lease: Lease, until: datetime) -> None:
-        """Wait for the end, unless it is moved."""
-        if lease.until == until and await lease.wait_until(until):
-            async with self._moving:  # an extension under way comes first
-                if lease.until == until:
-                    lease.end("expiry")
+            until, now = lease.until, workflow.now()
+            at = max(until - service.customers.key_reminder, now + (until - now) / 2)
+            if await lease.wait_until(at, f"reminder: {lease.name}"):
+                await self._remind(service, change, lease, looked)
+                looked = workflow.now()
+                await workflow.wait_condition(lambda until=until: bool(lease.ended_by) or lease.until != until)  # type: ignore[misc]
 
     async def _remind(self, service: Service, change: KeyChange, lease: Lease, since: datetime) -> None:
         """Where the old key is still used, tell the customer and ask for more time or not."""
@@ -239,7 +233,7 @@ class ApiKeyRotation(Runbook):
         if answer.choice == "extend":
             try:
                 await self._extend(change, lease, room)
-            except (ActivityError, InvalidInput) as error:
+            except (ActivityError, InvalidInput, Refused) as error:
                 if is_cancelled_exception(error):
                     raise
                 await change.desk.escalate(f"the grace of {change.old} could not be extended")
@@ -253,6 +247,9 @@ class ApiKeyRotation(Runbook):
         async with self._moving:
             lease.check(by)
             await self._deprecate(change, lease.until + by)
+            if lease.ended_by:
+                message = f"the grace period has ended meanwhile ({lease.ended_by})"
+                raise Refused(message)
             lease.extend(by)
 
     async def _leave(self, change: KeyChange, error: BaseException) -> None:

@@ -79,16 +79,16 @@ class Lease(BaseModel):
             if self.until <= workflow.now():
                 self.end("expiry")
                 return
-            await self.wait_until(self.until)
+            await self.wait_until(self.until, f"lease: {self.name} until {self.until:%H:%M:%S %Z}")
 
-    async def wait_until(self, at: datetime) -> bool:
+    async def wait_until(self, at: datetime, summary: str) -> bool:
         """Wait for a time in the lease; False as soon as it has ended, or its end is moved."""
         until = self.until
         try:
             await workflow.wait_condition(
                 lambda: bool(self.ended_by) or self.until != until,
                 timeout=max(at - workflow.now(), timedelta(0)),
-                timeout_summary=f"lease: {self.name} until {until:%H:%M:%S %Z}",
+                timeout_summary=summary,
             )
         except TimeoutError:
             return True
