@@ -113,7 +113,11 @@ async def test_without_a_key_each_says_that_it_is_off(shell: Shell) -> None:
 
 async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
     assert "no schedules" in (await shell.run("schedules", "list"))[1]
-    assert (await shell.run("schedules", "apply"))[:2] == (0, f"archive-runs: made (every {timedelta(hours=1)})\n")
+    applied = (
+        f"archive-runs: made (every {timedelta(hours=1)})\n"
+        "churn-prevention: off (no service has customers.churn.scan_on)\n"
+    )
+    assert (await shell.run("schedules", "apply"))[:2] == (0, applied)
     while "archive-runs" not in (listed := await shell.run("schedules", "list"))[1]:
         await asyncio.sleep(0.1)
     assert listed[0] == 0
