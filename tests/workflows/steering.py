@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
@@ -32,6 +33,34 @@ async def until(handle: Handle, reached: Callable[[RunStatus], bool]) -> RunStat
             return status
         await asyncio.sleep(0.02)
     pytest.fail(f"never reached: {status.model_dump_json(indent=1) if status else ''}")
+
+
+_TURN = {EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED}
+"""What a history ends with while a worker thinks about the run."""
+
+
+async def quiet(handle: Handle, *, beside: int = 0) -> None:
+    """Wait until nothing of the run is in flight but ``beside`` activities that it keeps up for long.
+
+    The test server, unlike the real one, fails for good a run that gives up an activity in the moment it ends; and it
+    holds its clock for an activity of a run that was terminated.
+    """
+    seen = -1
+    for _ in range(600):
+        pending = len((await handle.describe()).raw_description.pending_activities)
+        events = (await handle.fetch_history()).events
+        if pending <= beside and events[-1].event_type not in _TURN:
+            if len(events) == seen:
+                return
+            seen = len(events)
+        await asyncio.sleep(0.05)
+    pytest.fail(f"never quiet: {pending} activities in flight")
+
+
+async def cancel(handle: Handle, *, beside: int = 0) -> None:
+    """Cancel a run that waits: see :func:`quiet`."""
+    await quiet(handle, beside=beside)
+    await handle.cancel()
 
 
 async def waiting_for(handle: Handle, what: str) -> RunStatus:

@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cause, told, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.customer_operations.customer_words import Outreach
 
@@ -106,8 +106,7 @@ async def test_a_cancelled_intervention_is_closed(
     async with working(company.activities()) as queue:
         handle = await look_after(client, queue)
         await waiting_for(handle, "outreach")
-        await time_skipping.sleep(timedelta(minutes=1))
-        await handle.cancel()
+        await cancel(handle)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
     assert isinstance(failed.value.cause, CancelledError)

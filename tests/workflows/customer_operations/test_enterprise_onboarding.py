@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cause, told, until
+from tests.workflows.steering import Handle, begin, cancel, cause, told, until
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
 from workflows.shared.lease import Resume
@@ -178,8 +178,7 @@ async def test_cancelled_it_leaves_the_tenant_and_says_so(
     async with working(company.activities()) as queue:
         handle = await begin(client, queue, request(company), NAME)
         await day_0(handle)
-        await time_skipping.sleep(timedelta(minutes=5))
-        await handle.cancel()
+        await cancel(handle)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
         timeline = await told(handle)

@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cause, told, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
 
@@ -146,8 +146,7 @@ async def test_cancelled_the_ticket_stays_open_and_people_know(
     async with working(company.activities()) as queue:
         handle = await begin(client, queue, request(), NAME)
         await waiting_for(handle, WAITING)
-        await time_skipping.sleep(timedelta(minutes=1))
-        await handle.cancel()
+        await cancel(handle)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
         assert "stays open" in await told(handle)

@@ -10,7 +10,7 @@ from activities.catalogue import OffPeak
 from activities.records import OpenIncident
 from tests.workflows.conftest import Working
 from tests.workflows.platform import BAD, GOOD, Platform
-from tests.workflows.steering import begin, cause, until, waiting_for
+from tests.workflows.steering import begin, cancel, cause, until, waiting_for
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.shared.approval import Decision
 
@@ -108,7 +108,7 @@ async def test_a_cancelled_deployment_is_rolled_back(working: Working, client: C
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, REQUEST, NAME)
         await until(handle, lambda status: status.phase.startswith("Watch") and world.watching)
-        await handle.cancel()
+        await cancel(handle, beside=1)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
     assert isinstance(failed.value.cause, CancelledError)

@@ -15,6 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.catalogue import ApprovalPolicy, IncidentPolicy
 from activities.records import Alert
 from tests.workflows.conftest import Working
+from tests.workflows.steering import cancel, quiet
 from tests.workflows.world import World
 from workers.clients import connect
 from workers.settings import Temporal
@@ -50,9 +51,8 @@ async def until(handle: WorkflowHandle[P1Incident, P1Result], waiting_for: str) 
 
 
 async def abandon(handle: WorkflowHandle[P1Incident, P1Result]) -> None:
-    """End a run that nobody closes, once nothing of it is in flight: the test server would hold its clock for that."""
-    while (await handle.describe()).raw_description.pending_activities:
-        await asyncio.sleep(0.02)
+    """End a run that nobody closes."""
+    await quiet(handle)
     await handle.terminate()
 
 
@@ -389,7 +389,7 @@ async def test_cancelling_says_so_everywhere_and_ends_cancelled(working: Working
     async with working(world.activities()) as queue:
         handle = await start(client, queue)
         await until(handle, "close")
-        await handle.cancel()
+        await cancel(handle)
         with pytest.raises(WorkflowFailureError) as failure:
             await handle.result()
     assert isinstance(failure.value.cause, CancelledError)

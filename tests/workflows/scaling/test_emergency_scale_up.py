@@ -11,7 +11,7 @@ from activities.catalogue import ScalingPolicy
 from activities.kubernetes import Autoscaling
 from tests.workflows.conftest import Working
 from tests.workflows.platform import Platform
-from tests.workflows.steering import Handle, begin, cause, told, until
+from tests.workflows.steering import Handle, begin, cancel, cause, told, until
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 from workflows.shared.lease import Extend, Resume
 
@@ -53,7 +53,7 @@ async def test_a_cancelled_run_resumes_the_autoscaler_and_is_cancelled(working: 
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, EmergencyScaleUpRequest(), NAME)
         await paused(handle, world)
-        await handle.cancel()
+        await cancel(handle)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
     assert isinstance(failed.value.cause, CancelledError)

@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cause, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
 from workflows.security.words import RevokeNow
 from workflows.shared.approval import Decision
@@ -186,7 +186,7 @@ async def test_a_cancelled_rotation_leaves_both_keys_valid(working: Working, cli
     async with working(company.activities()) as queue:
         handle = await begin(client, queue, request(), NAME)
         await in_grace(handle)
-        await handle.cancel()
+        await cancel(handle)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
         timeline = await told(handle)
