@@ -173,7 +173,7 @@ class ApiKeyRotation(Runbook):
             return "plan"
         self.background(self._remind_near_the_end(service, change, lease))
         try:
-            await lease.hold()
+            await lease.hold(self._moving)
         except (Exception, asyncio.CancelledError):
             lease.end("left")  # so that nobody is reminded any more
             raise

@@ -73,12 +73,19 @@ class Lease(BaseModel):
         """End it early; the first to say so counts."""
         self.ended_by = self.ended_by or by
 
-    async def hold(self) -> None:
-        """Wait until it ends, wherever the end is moved to meanwhile."""
+    async def hold(self, moving: asyncio.Lock | None = None) -> None:
+        """Wait until it ends, wherever the end is moved to meanwhile.
+
+        Whoever needs time to move the end holds ``moving``: a word that was said before the end comes first, however
+        long it takes to be carried out, for example because all workers were down.
+        """
         while not self.ended_by:
             if self.until <= workflow.now():
-                self.end("expiry")
-                return
+                if moving is None or not moving.locked():
+                    self.end("expiry")
+                    return
+                async with moving:
+                    continue
             await self.wait_until(self.until, f"lease: {self.name} until {self.until:%H:%M:%S %Z}")
 
     async def wait_until(self, at: datetime, summary: str) -> bool:

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio import activity
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
+from activities.api_keys import DeprecateKey
+from activities.effects import Change
+from activities.errors import Unavailable
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
@@ -20,6 +24,7 @@ from workflows.shared.lease import Extend
 ADA = {"who": "ada", "role": "security"}
 OLD = "tsk_aaaaaaaa1"
 NAME = "api_key_rotation"
+LATE_ATTEMPTS = 7  # with the pauses between them longer than the grace period
 
 
 def request(**fields: Any) -> ApiKeyRotationRequest:
@@ -178,6 +183,37 @@ async def test_without_an_approval_a_compromised_key_stays(working: Working, cli
     assert result["new_key"] == ""
     assert company.accepts(old)
     assert list(keys(company)) == [OLD]
+
+
+async def test_an_extension_said_in_time_holds_though_its_worker_is_down_at_the_end(
+    working: Working, client: Client, company: Company
+) -> None:
+    company.tenant("acme")
+    company.key("acme", OLD)
+    real = next(one for one in company.activities() if one.__name__ == "deprecate")
+    calls: list[DeprecateKey] = []
+
+    @activity.defn(name="api_keys.deprecate")
+    def deprecate(wanted: DeprecateKey) -> Change:
+        calls.append(wanted)
+        change: Change = real(wanted)
+        if 1 < len(calls) <= LATE_ATTEMPTS:
+            message = "the worker died before it could say that it is done"
+            raise Unavailable(message)
+        return change
+
+    others = [one for one in company.activities() if one.__name__ != "deprecate"]
+    async with working([*others, deprecate]) as queue:
+        handle = await begin(client, queue, request(grace=timedelta(seconds=20)), NAME)
+        await in_grace(handle)
+        extension = await handle.start_update(
+            ApiKeyRotation.extend, Extend(**ADA, by=timedelta(hours=6)), wait_for_stage=WorkflowUpdateStage.ACCEPTED
+        )
+        await handle.result()
+        took = await lasted(handle)
+        assert "works until" in await extension.result()
+    assert len(calls) > LATE_ATTEMPTS
+    assert took >= timedelta(hours=6)
 
 
 async def test_a_cancelled_rotation_leaves_both_keys_valid(working: Working, client: Client, company: Company) -> None:
