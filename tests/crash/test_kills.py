@@ -79,6 +79,7 @@ KILLS = {
         "ApiKeyRotation/revoke:before",
         "ApiKeyRotation/revoke:after",
     },
+    "api-key-rotation-extended": {"ApiKeyRotation/deprecate-2:before", "ApiKeyRotation/deprecate-2:after"},
     "api-key-rotation-compromised": {"ApiKeyRotation/issue:before", "ApiKeyRotation/issue:after"},
 }
 ALL = [scenario for scenarios in SCENARIOS.values() for scenario in scenarios]

@@ -2,7 +2,7 @@
 
 from tests.crash.scenario import Scenario
 from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
-from tests.crash.scenarios.api_key_rotation import CompromisedScenario, RotationScenario
+from tests.crash.scenarios.api_key_rotation import CompromisedScenario, ExtendedScenario, RotationScenario
 from tests.crash.scenarios.customer_operations import ChurnScenario, IssueScenario, OnboardingScenario
 from tests.crash.scenarios.emergency_scale_up import (
     CancelledScaleUpScenario,
@@ -24,5 +24,5 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     "enterprise_onboarding": (OnboardingScenario(),),
     "issue_escalation": (IssueScenario(),),
     "churn_prevention": (ChurnScenario(),),
-    "api_key_rotation": (RotationScenario(), CompromisedScenario()),
+    "api_key_rotation": (RotationScenario(), ExtendedScenario(), CompromisedScenario()),
 }

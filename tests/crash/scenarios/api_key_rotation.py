@@ -10,6 +10,7 @@ from tests.crash.people import tell, when
 from tests.crash.scenario import Case
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
 from workflows.shared.approval import Decision
+from workflows.shared.lease import Extend
 
 
 class RotationScenario(CustomerScenario):
@@ -25,6 +26,20 @@ class RotationScenario(CustomerScenario):
 
     def request(self, case: Case) -> ApiKeyRotationRequest:
         return ApiKeyRotationRequest(tenant_id=tenant_id(case), key_id=key_id(case), grace=timedelta(seconds=4))
+
+
+class ExtendedScenario(RotationScenario):
+    """A person moves the end, and the worker dies over it: before the records know, or before the run does."""
+
+    name = "api-key-rotation-extended"
+
+    def request(self, case: Case) -> ApiKeyRotationRequest:
+        return ApiKeyRotationRequest(tenant_id=tenant_id(case), key_id=key_id(case), grace=timedelta(seconds=12))
+
+    async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
+        await when(handle, lambda status: "Deprecate the old key" in str(status.entries))
+        extension = Extend(who="lea", role="engineering-lead", by=timedelta(seconds=4))
+        await tell(handle, ApiKeyRotation.extend, extension)
 
 
 class CompromisedScenario(CustomerScenario):
