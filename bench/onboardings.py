@@ -2,9 +2,11 @@
 
 Each is a run of the product: Temporal, a worker process, the records and the mail server are real, and day 0 is done in
 all of its parts. Then every customer makes a first training job in the same moment, and the runs find it when they next
-look, here every minute and not every hour.
+look, here every ten minutes and not every hour.
 
-The floor of the memory is the same worker with a tenth of the runs open; the floor of the ticks is the minute itself.
+The floor of the memory is the same worker with a tenth of the runs open; the floor of the ticks is the ten minutes.
+What one look costs the worker is told beside, since it bounds how many runs one worker can hold open: their looks of
+one hour have to fit into it.
 
     BENCH_ONBOARDINGS=10000 python -m bench onboardings
 """
@@ -28,9 +30,9 @@ from workers.converter import DATA_CONVERTER
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 
 _OPEN = 1_000
-_LOOK_EVERY = timedelta(minutes=1)
+_LOOK_EVERY = timedelta(minutes=10)
 _IN_FLIGHT = 16
-_STUCK_AFTER = 600.0
+_STUCK_AFTER = 1_500.0
 _MIB = 2**20
 _SERVICE = "tensafe-server"
 
@@ -66,7 +68,9 @@ class _Onboardings:
         await self._open(self._size)
         opened = self._size / (time.monotonic() - began)
         memory_all = self._memory()
+        spent = self._spent()
         ticked = await self._tick()
+        look = (self._spent() - spent) / self._size
         after = self._memory()
         memory = Result(
             name=f"a worker's memory with {self._size:,} onboardings open, beside {few:,}",
@@ -77,12 +81,15 @@ class _Onboardings:
                 f"opened at {opened:.1f} a second: tenant, key, administrator and two mails each",
             ],
         )  # fmt: skip
-        minute = _LOOK_EVERY.total_seconds()
+        every = _LOOK_EVERY.total_seconds()
         ticks = Result(
             name=f"a first training job of {self._size:,} customers at once → every checklist ticked",
-            ours=round(ticked * 1000), floor=minute * 1000, ratio=round(ticked / minute, 3), unit="ms",
-            ours_p95=round(ticked * 1000), floor_p95=minute * 1000, n=1,
-            remarks=[f"the last of them; the runs look every {minute:.0f} s"],
+            ours=round(ticked * 1000), floor=every * 1000, ratio=round(ticked / every, 3), unit="ms",
+            ours_p95=round(ticked * 1000), floor_p95=every * 1000, n=1,
+            remarks=[
+                f"the last of them; the runs look every {every:.0f} s",
+                f"a look costs the worker {look * 1000:.0f} ms of processor time, its tick and one query with it",
+            ],
         )  # fmt: skip
         return [Outcome(memory), Outcome(ticks)]
 
@@ -129,6 +136,11 @@ class _Onboardings:
             if time.monotonic() - began > _STUCK_AFTER:
                 raise RuntimeError("the onboardings do not come on: see the worker's log")
             await asyncio.sleep(every)
+
+    def _spent(self) -> float:
+        """Processor time of the worker so far, in seconds."""
+        times = self._worker.cpu_times()
+        return float(times.user + times.system)
 
     def _memory(self) -> float:
         return round(self._worker.memory_info().rss / _MIB, 1)
