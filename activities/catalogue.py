@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from temporalio import activity
 
+from activities.database_policy import DatabasePolicy, RecoveryPolicy
 from activities.errors import UnknownService
 
 
@@ -249,6 +250,8 @@ class Service(_Settings):
     gpu: GpuPolicy | None = None
     release: ReleasePolicy | None = None
     customers: CustomerPolicy = CustomerPolicy()
+    database: DatabasePolicy | None = None
+    recovery: RecoveryPolicy = RecoveryPolicy()
 
 
 class ApprovalPolicy(_Settings):
@@ -263,6 +266,9 @@ class ApprovalPolicy(_Settings):
             "scale": ("commander", "on-call", "engineering-lead"),
             "deploy": ("commander", "engineering-lead"),
             "revoke": ("security", "commander", "engineering-lead"),
+            "database": ("dba", "on-call", "commander", "engineering-lead"),
+            "failover": ("dba", "commander", "engineering-lead"),
+            "restore": ("dba", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",

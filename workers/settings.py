@@ -10,12 +10,9 @@ from datetime import timedelta
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -31,31 +28,15 @@ from pydantic_settings import (
 
 from activities.catalogue import ApprovalPolicy, Service
 from workers.codec import codec
+from workers.database_settings import Database
+from workers.sections import Secret, Section
 
 
 class SettingsError(Exception):
     """Settings are missing or wrong; the message names each field and never its value."""
 
 
-def _secret_from_file(value: object) -> object:
-    """Read `file:/run/secrets/x` where a secret is expected, as container platforms hand them over."""
-    if isinstance(value, str) and value.startswith("file:"):
-        try:
-            return Path(value.removeprefix("file:")).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            message = f"cannot read the secret's file: {error.strerror}"
-            raise ValueError(message) from None
-    return value
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_secret_from_file)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Temporal(_Section):
+class Temporal(Section):
     """Where Temporal is; TLS, API keys and profiles come from Temporal's own `TEMPORAL_*` environment."""
 
     address: str = "127.0.0.1:7233"
@@ -78,40 +59,40 @@ class Temporal(_Section):
         return keys
 
 
-class Records(_Section):
+class Records(Section):
     """The operations records in PostgreSQL."""
 
     url: Secret = SecretStr("postgresql://runbooks@127.0.0.1:5432/runbooks")
     pool_size: int = Field(default=10, ge=1)
 
 
-class Kubernetes(_Section):
+class Kubernetes(Section):
     """Which cluster; in-cluster credentials are used where no kubeconfig is named and one runs inside."""
 
     kubeconfig: Path | None = None
     context: str | None = None
 
 
-class Prometheus(_Section):
+class Prometheus(Section):
     """Where metrics are read."""
 
     url: str = "http://127.0.0.1:9090"
 
 
-class Aws(_Section):
+class Aws(Section):
     """Region and endpoint; credentials come from AWS' own environment, files or roles."""
 
     region: str | None = None
     endpoint_url: str | None = None
 
 
-class Helm(_Section):
+class Helm(Section):
     """The program that releases go out with."""
 
     program: str = Field(default="helm", description="On PATH, or a path.")
 
 
-class Ci(_Section):
+class Ci(Section):
     """Who knows whether the tests of a version passed: our records, or GitHub's checks."""
 
     backend: Literal["records", "github"] = "records"
@@ -126,7 +107,7 @@ class Ci(_Section):
         return self
 
 
-class Slack(_Section):
+class Slack(Section):
     """`records` keeps messages in the database; `slack` posts them."""
 
     backend: Literal["records", "slack"] = "records"
@@ -141,7 +122,7 @@ class Slack(_Section):
         return self
 
 
-class Paging(_Section):
+class Paging(Section):
     """`records` keeps pages in the database; `pagerduty` sends them to the Events API v2."""
 
     backend: Literal["records", "pagerduty"] = "records"
@@ -156,7 +137,7 @@ class Paging(_Section):
         return self
 
 
-class StatusPage(_Section):
+class StatusPage(Section):
     """`records` keeps our own page in the database; `statuspage` is Atlassian's."""
 
     backend: Literal["records", "statuspage"] = "records"
@@ -173,7 +154,7 @@ class StatusPage(_Section):
         return self
 
 
-class Mail(_Section):
+class Mail(Section):
     """`records` only notes that a mail would go out; `smtp` sends it."""
 
     backend: Literal["records", "smtp"] = "records"
@@ -200,7 +181,7 @@ class Mail(_Section):
         return sender
 
 
-class Handover(_Section):
+class Handover(Section):
     """How secrets reach customers: `links` shows each once on our own page, `secrets-manager` is AWS'."""
 
     backend: Literal["links", "secrets-manager"] = "links"
@@ -212,7 +193,7 @@ class Handover(_Section):
     prefix: str = Field(default="runbooks/", description="Of the secrets' names in Secrets Manager.")
 
 
-class Evidence(_Section):
+class Evidence(Section):
     """Where logs, metrics and documents of incidents are kept."""
 
     backend: Literal["files", "s3"] = "files"
@@ -230,7 +211,7 @@ class Evidence(_Section):
         return self
 
 
-class Audit(_Section):
+class Audit(Section):
     """The archive of closed runs: signed with a key of ours, or one in KMS; without either it is off."""
 
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
@@ -263,7 +244,7 @@ class Audit(_Section):
         return self
 
 
-class Webhook(_Section):
+class Webhook(Section):
     """The webhook's listener, and who may post."""
 
     host: str = "127.0.0.1"
@@ -274,13 +255,13 @@ class Webhook(_Section):
     max_body: int = Field(default=1_048_576, ge=1024, description="Bytes.")
 
 
-class Gateway(_Section):
+class Gateway(Section):
     """What signs approvals on behalf of an authenticated person; a worker has none of it (design, rule 6)."""
 
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
 
 
-class Observability(_Section):
+class Observability(Section):
     """Logs and metrics of the workers and the webhook."""
 
     log_format: Literal["json", "console"] = "json"
@@ -312,6 +293,7 @@ class Settings(BaseSettings):
     observability: Observability = Observability()
     approvals: ApprovalPolicy = ApprovalPolicy()
     services: dict[str, Service] = Field(default_factory=dict)
+    databases: dict[str, Database] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

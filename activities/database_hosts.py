@@ -1,0 +1,140 @@
+"""What is done to a database server from outside of it: start, stop, fence, rejoin, discard (runbook 7.1, 7.3).
+
+On one's own machines these are commands of the settings (`activities.backends.command_hosts`), on RDS its API. Each is
+idempotent by what it means: a server that is stopped, fenced or gone already stays so.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.effects import Change, Effect, effect
+
+if TYPE_CHECKING:
+    from activities.databases import Databases, Server
+
+
+class StartServer(BaseModel):
+    """Start a server as it is."""
+
+    database: str
+    server: str
+    effect: Effect
+
+
+class StopServer(BaseModel):
+    """Stop a server; it may be started again."""
+
+    database: str
+    server: str
+    effect: Effect
+
+
+class FenceServer(BaseModel):
+    """Make sure that a server takes no write any more, also where it comes back by itself."""
+
+    database: str
+    server: str
+    effect: Effect
+
+
+class RejoinServer(BaseModel):
+    """Make a fenced server a replica of the new primary."""
+
+    database: str
+    server: str
+    source: str = Field(description="Name of the server to follow.")
+    effect: Effect
+
+
+class DiscardServer(BaseModel):
+    """Stop a server and remove its data."""
+
+    database: str
+    server: str
+    effect: Effect
+
+
+class HostControl(Protocol):
+    """The backends' side. All wait until it is done, and raise typed failures; each may take minutes."""
+
+    def start(self, server: "Server") -> None:
+        """Start it."""
+
+    def stop(self, server: "Server") -> None:
+        """Stop it."""
+
+    def fence(self, server: "Server") -> None:
+        """Stop it for good."""
+
+    def rejoin(self, server: "Server", source: "Server") -> None:
+        """Make it follow `source`, and start it."""
+
+    def discard(self, server: "Server") -> None:
+        """Stop it and remove its data."""
+
+
+class DatabaseHosts:
+    """Acts on the machines of database servers.
+
+    Raises from every method: `Misconfigured` (no such server, no command for it), `Unavailable` (its machine didn't
+    answer, or the command failed).
+    """
+
+    def __init__(self, databases: "Databases") -> None:
+        self._databases = databases
+
+    @activity.defn(name="database_hosts.start")
+    @effect
+    def start(self, request: StartServer) -> Change:
+        """Start a server (7.1, 7.3)."""
+        database = self._databases[request.database]
+        server = database.server(request.server)
+        if not request.effect.dry_run:
+            database.hosts.start(server)
+        return _change(server, "started", request.effect)
+
+    @activity.defn(name="database_hosts.stop")
+    @effect
+    def stop(self, request: StopServer) -> Change:
+        """Stop a server."""
+        database = self._databases[request.database]
+        server = database.server(request.server)
+        if not request.effect.dry_run:
+            database.hosts.stop(server)
+        return _change(server, "stopped", request.effect)
+
+    @activity.defn(name="database_hosts.fence")
+    @effect
+    def fence(self, request: FenceServer) -> Change:
+        """Fence a server (7.1: there can't be two primaries)."""
+        database = self._databases[request.database]
+        server = database.server(request.server)
+        if not request.effect.dry_run:
+            database.hosts.fence(server)
+        return _change(server, "fenced", request.effect)
+
+    @activity.defn(name="database_hosts.rejoin")
+    @effect
+    def rejoin(self, request: RejoinServer) -> Change:
+        """Bring a fenced server back as a replica (7.1)."""
+        database = self._databases[request.database]
+        server, source = database.server(request.server), database.server(request.source)
+        if not request.effect.dry_run:
+            database.hosts.rejoin(server, source)
+        return _change(server, f"a replica of {source.name}", request.effect)
+
+    @activity.defn(name="database_hosts.discard")
+    @effect
+    def discard(self, request: DiscardServer) -> Change:
+        """Remove a server's data (7.3, after the forensics period)."""
+        database = self._databases[request.database]
+        server = database.server(request.server)
+        if not request.effect.dry_run:
+            database.hosts.discard(server)
+        return _change(server, "discarded", request.effect)
+
+
+def _change(server: "Server", after: str, effect: Effect) -> Change:
+    return Change(target=f"server/{server.name}", after=after, applied=not effect.dry_run)

@@ -1,0 +1,67 @@
+"""What settings say of a service's database: its servers, and how far runs go with them (runbook 6.2, 7.1, 7.3).
+
+Everything here is pinned in a run's history, so there are names only: how a server is reached, and by which commands,
+is in the settings' `[databases.NAME]`, which no history sees.
+"""
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerPolicy(_Settings):
+    """One PostgreSQL server that the service may be pointed at."""
+
+    secret: str = Field(description="Kubernetes Secret, in the service's namespace, with the URL for the service.")
+    spare: bool = Field(default=False, description="Free for a restore: whatever is on it may be made anew.")
+
+
+class MaintenancePolicy(_Settings):
+    """When a table or index is worth the work, and whose queries are too long (runbook 6.2)."""
+
+
+class FailoverPolicy(_Settings):
+    """When a primary counts as failed, and what may take its place (runbook 7.1)."""
+
+    decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+
+
+class RestorePolicy(_Settings):
+    """How a database is brought back to an earlier time (runbook 7.3)."""
+
+    decision_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0))
+
+
+class DatabasePolicy(_Settings):
+    """The database of a service."""
+
+    name: str = Field(description="Of the settings' [databases.NAME].")
+    variable: str = Field(default="DATABASE_URL", description="Environment variable of the Deployment.")
+    key: str = Field(default="url", description="Key of the URL in the servers' Secrets.")
+    servers: dict[str, ServerPolicy] = Field(
+        min_length=1, description="By their names in [databases.NAME]. The primary is the one the service points at."
+    )
+    maintenance: MaintenancePolicy = MaintenancePolicy()
+    failover: FailoverPolicy = FailoverPolicy()
+    restore: RestorePolicy = RestorePolicy()
+
+    @model_validator(mode="after")
+    def _own_secrets(self) -> "DatabasePolicy":
+        if len({server.secret for server in self.servers.values()}) < len(self.servers):
+            message = "servers: each needs a secret of its own, or nobody could tell which one the service uses"
+            raise ValueError(message)
+        return self
+
+    def server_of(self, secret: str) -> str | None:
+        """Name the server whose Secret it is."""
+        return next((name for name, server in self.servers.items() if server.secret == secret), None)
+
+
+class RecoveryPolicy(_Settings):
+    """How a whole service is brought back (runbook 7.2)."""
+
+    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))

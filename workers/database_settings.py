@@ -1,0 +1,76 @@
+"""How the services' databases are reached: `[databases.NAME]` (runbook 6.2, 7.1, 7.3)."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from workers.sections import Secret, Section
+
+
+class DatabaseServer(Section):
+    """One PostgreSQL server."""
+
+    url: Secret = Field(description="For its administrator (a superuser), with the database's name.")
+    directory: str | None = Field(default=None, description="Its data directory, where a restore writes.")
+    host: str | None = Field(default=None, description="What commands call its machine, e.g. a name for ssh.")
+    instance: str | None = Field(default=None, description="Identifier of its RDS instance.")
+
+
+class DatabaseCommands(Section):
+    """Programs that act on a server's machine, e.g. `["ssh", "{host}", "sudo", "systemctl", "start", "postgresql"]`.
+
+    No shell is involved. Words may contain {server}, {host} and {directory}, and {source} in `rejoin`: the server to
+    follow. Each must succeed where it was done before.
+    """
+
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    fence: tuple[str, ...] = Field(
+        default=(),
+        description="It must not take writes again, not even after its machine's restart: stop it, "
+        "and leave a standby.signal in its data directory.",
+    )
+    rejoin: tuple[str, ...] = Field(
+        default=(), description="Make it a replica of {source}, e.g. by pg_rewind; start it."
+    )
+    discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory.")
+
+
+class Barman(Section):
+    """Where Barman runs and what it calls our database."""
+
+    program: tuple[str, ...] = Field(default=("barman",), description="E.g. with ssh, or with another account's sudo.")
+    config: Path | None = Field(default=None, description="Its configuration file; its own default where empty.")
+    server: str = Field(description="The database's name in its configuration.")
+    remote: str | None = Field(
+        default=None, description="Its --remote-ssh-command for restores, e.g. `ssh postgres@{host}`."
+    )
+
+
+class Rds(Section):
+    """AWS RDS; `[aws]` says where."""
+
+    security_group: str | None = Field(default=None, description="That lets nobody in: what a fenced instance gets.")
+    cluster: str | None = Field(default=None, description="The Multi-AZ or Aurora cluster, where failover is RDS' own.")
+
+
+class Database(Section):
+    """One database with all its servers."""
+
+    backend: Literal["barman", "rds"] = "barman"
+    servers: dict[str, DatabaseServer] = Field(min_length=1)
+    commands: DatabaseCommands = DatabaseCommands()
+    barman: Barman | None = None
+    rds: Rds | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.backend == "rds":
+            if missing := [name for name, server in self.servers.items() if not server.instance]:
+                message = f"servers: {', '.join(missing)} without `instance`, which the rds backend needs"
+                raise ValueError(message)
+        elif self.barman is None:
+            message = "barman: required for the barman backend"
+            raise ValueError(message)
+        return self
