@@ -16,7 +16,7 @@ class _Settings(BaseModel):
 class ServerPolicy(_Settings):
     """One PostgreSQL server that the service may be pointed at."""
 
-    secret: str = Field(description="Kubernetes Secret, in the service's namespace, with the URL for the service.")
+    secret: str = Field(description="Kubernetes Secret, in the service's namespace, with the server's URL.")
     spare: bool = Field(default=False, description="Free for a restore: whatever is on it may be made anew.")
 
 
@@ -40,10 +40,11 @@ class DatabasePolicy(_Settings):
     """The database of a service."""
 
     name: str = Field(description="Of the settings' [databases.NAME].")
-    variable: str = Field(default="DATABASE_URL", description="Environment variable of the Deployment.")
-    key: str = Field(default="url", description="Key of the URL in the servers' Secrets.")
+    secret: str = Field(description="The Kubernetes Secret that the service's DATABASE_URL comes from.")
+    key: str = Field(default="url", description="Key of the URL in all these Secrets.")
     servers: dict[str, ServerPolicy] = Field(
-        min_length=1, description="By their names in [databases.NAME]. The primary is the one the service points at."
+        min_length=1,
+        description="By their names in [databases.NAME]. The primary is the one the service is pointed at.",
     )
     maintenance: MaintenancePolicy = MaintenancePolicy()
     failover: FailoverPolicy = FailoverPolicy()
@@ -51,14 +52,11 @@ class DatabasePolicy(_Settings):
 
     @model_validator(mode="after")
     def _own_secrets(self) -> "DatabasePolicy":
-        if len({server.secret for server in self.servers.values()}) < len(self.servers):
-            message = "servers: each needs a secret of its own, or nobody could tell which one the service uses"
+        secrets = [self.secret, *(server.secret for server in self.servers.values())]
+        if len(set(secrets)) < len(secrets):
+            message = "secret, servers.*.secret: each must be another Secret"
             raise ValueError(message)
         return self
-
-    def server_of(self, secret: str) -> str | None:
-        """Name the server whose Secret it is."""
-        return next((name for name, server in self.servers.items() if server.secret == secret), None)
 
 
 class RecoveryPolicy(_Settings):
