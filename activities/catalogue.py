@@ -273,6 +273,10 @@ class ApprovalPolicy(_Settings):
         },
         description="Which roles may decide what.",
     )
+    second_person: tuple[str, ...] = Field(
+        default=(),
+        description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one.",
+    )
     signature_valid_for: timedelta = Field(default=timedelta(minutes=15))
 
 

@@ -11,7 +11,9 @@ from audit.payloads import Decoder
 from audit.signatures import Standing, fitting, word_bytes
 from audit.story import Question, Said, Timer, Word
 
-_ASKED = frozenset({"id", "title", "options", "recommended", "default", "kind", "roles", "subject", "asked_at"})
+_ASKED = frozenset(
+    {"id", "title", "options", "recommended", "default", "kind", "roles", "subject", "two_persons", "asked_at"}
+)
 
 
 def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run_id: str) -> list[Word]:
@@ -113,14 +115,18 @@ def _question(
 def _answer(
     question: Question, taken: Sequence[Word], said: Sequence[Said], ended_at: datetime | None
 ) -> dict[str, Any]:
+    first: Word | None = None
     for word in taken:
-        if word.update == "decide" and not word.failed and word.fields.get("question") == question.id:
-            return {
-                "answered_at": word.at,
-                "choice": _text(word.fields.get("choice")),
-                "by": f"{word.who} ({word.role})",
-                "reason": _text(word.fields.get("reason")),
-            }
+        if word.update != "decide" or word.failed or word.fields.get("question") != question.id:
+            continue
+        choice = _text(word.fields.get("choice"))
+        by = f"{word.who} ({word.role})"
+        if question.two_persons and choice != question.default:
+            if first is None or first.fields.get("choice") != choice:
+                first = word
+                continue
+            by = f"{first.who} ({first.role}) and {by}"
+        return {"answered_at": word.at, "choice": choice, "by": by, "reason": _text(word.fields.get("reason"))}
     # Nobody answered: the run said so itself, `mitigation-1: rollback (no answer)`.
     told = f"{question.id}: "
     for line in said:

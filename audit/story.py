@@ -85,6 +85,7 @@ class Question(_Part):
     kind: str = ""
     roles: list[str] = Field(default=[])
     subject: str = Field(default="", description="Digest of what is decided.")
+    two_persons: bool = Field(default=False, description="Another choice than the default took two people.")
     asked_at: datetime
     escalated_at: datetime | None = None
     answered_at: datetime | None = None

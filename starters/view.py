@@ -125,6 +125,9 @@ def render_question(question: OpenQuestion, *, run: str) -> RenderableType:
     due = question.asked_at + question.timeout * (2 if question.escalated else 1)
     then = f"then: {question.default}" if question.escalated else "then: escalation"
     foot = Text(f"{', '.join(question.roles)} may decide until {due.astimezone():%H:%M:%S}, {then}", style="dim")
+    if question.two_persons:
+        said = f"; {question.first.by} has said {question.first.choice}" if question.first else ""
+        foot.append(f"\nanything but {question.default} takes two people{said}")
     how = Text(f"runbooks approve {run} --question {question.id} --choice …", style="bold yellow")
     title = Text(f"{question.id}: {question.title}")
     return Panel(Group(grid, evidence, foot, how), title=title, title_align="left", border_style="yellow")

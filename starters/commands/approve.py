@@ -40,7 +40,8 @@ async def approve(
         who=speaker.who, role=speaker.role, question=one.id, choice=choice, reason=reason, subject=one.subject
     )
     answer = await send(session, run, decision, Answer)
-    console.print(f"{one.id}: {answer.choice}, decided by {answer.by}", markup=False)
+    how = f"said by {answer.by}; it needs {answer.needs}" if answer.needs else f"decided by {answer.by}"
+    console.print(f"{one.id}: {answer.choice}, {how}", markup=False)
 
 
 def _meant(asked: list[OpenQuestion], question: str | None) -> OpenQuestion:

@@ -1,7 +1,8 @@
 """Questions a run asks a person, and the person's signed answer (design, rule 6).
 
 An answer arrives as an update whose validator refuses what doesn't count: a question that isn't open, a choice that
-isn't offered, a role that may not, a signature that doesn't fit, something else than what was shown.
+isn't offered, a role that may not, a signature that doesn't fit, something else than what was shown. Where settings
+want a second person, a choice counts when two people have made it; the question's default takes one.
 """
 
 from datetime import datetime, timedelta
@@ -28,6 +29,15 @@ class Question(BaseModel):
     timeout: timedelta = Field(description="Until escalation, and then again until the default.")
 
 
+class Answer(BaseModel):
+    """How a question ended."""
+
+    choice: str
+    by: str = Field(description="Person, or what decided instead: `no answer`, `events`.")
+    reason: str = ""
+    needs: str = Field(default="", description="What is still to come before it counts; empty where it counts.")
+
+
 class OpenQuestion(Question):
     """A question as the run shows it to people."""
 
@@ -35,6 +45,8 @@ class OpenQuestion(Question):
     roles: list[str]
     subject: str = Field(description="Digest of what is decided; an answer repeats it.")
     escalated: bool = False
+    two_persons: bool = Field(default=False, description="Another choice than the default takes two people.")
+    first: Answer | None = Field(default=None, description="What the first of two people has said.")
 
 
 class Decision(SignedWord):
@@ -48,14 +60,6 @@ class Decision(SignedWord):
     subject: str | None = Field(default=None, description="The question's digest, as shown.")
 
 
-class Answer(BaseModel):
-    """How a question ended."""
-
-    choice: str
-    by: str = Field(description="Person, or what decided instead: `no answer`, `events`.")
-    reason: str = ""
-
-
 class Approvals:
     """The open questions of one run."""
 
@@ -63,12 +67,17 @@ class Approvals:
         self.policy: ApprovalPolicy | None = None
         self.open: dict[str, OpenQuestion] = {}
         self.answers: dict[str, Answer] = {}
+        self._first: dict[str, Decision] = {}
 
     def put(self, question: Question) -> OpenQuestion:
         """Open a question."""
-        roles = list(self._policy().roles.get(question.kind, ()))
+        policy = self._policy()
+        roles = list(policy.roles.get(question.kind, ()))
         subject = digest(question.model_dump(mode="json", exclude={"timeout"}))
-        shown = OpenQuestion(**question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject)
+        shown = OpenQuestion(
+            **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject,
+            two_persons=question.kind in policy.second_person,
+        )  # fmt: skip
         self.open[question.id] = shown
         return shown
 
@@ -95,6 +104,10 @@ class Approvals:
             message = "subject: this decides something else than what is asked now: read the question again"
             raise Refused(message)
         self.authorise(decision, question.kind)
+        first = self._first.get(question.id)
+        if first is not None and (first.who, first.choice) == (decision.who, decision.choice):
+            message = f"who: {decision.choice} takes a second person, and {decision.who} was the first"
+            raise Refused(message)
 
     def authorise(self, word: SignedWord, kind: str) -> None:
         """Refuse a person who may not, or whose word isn't theirs.
@@ -134,8 +147,16 @@ class Approvals:
             raise Refused(message)
 
     def answer(self, decision: Decision) -> Answer:
-        """Take an answer that has passed `check`."""
+        """Take an answer that has passed `check`; it may need a second person's before it counts."""
         answer = Answer(choice=decision.choice, by=f"{decision.who} ({decision.role})", reason=decision.reason)
+        question = self.open[decision.question]
+        if question.two_persons and decision.choice != question.default:
+            first = question.first
+            if first is None or first.choice != decision.choice:
+                self._first[decision.question] = decision
+                question.first = answer
+                return answer.model_copy(update={"needs": "a second person who says the same"})
+            answer.by = f"{first.by} and {answer.by}"
         self.open.pop(decision.question, None)
         self.answers[decision.question] = answer
         return answer

@@ -369,7 +369,8 @@ class Runbook:
         """Take a person's answer."""
         answer = self.approvals.answer(decision)
         because = f": {answer.reason}" if answer.reason else ""
-        self.say("decision", f"{decision.question}: {answer.choice}{because}", who=answer.by)
+        needs = f" (needs {answer.needs})" if answer.needs else ""
+        self.say("decision", f"{decision.question}: {answer.choice}{because}{needs}", who=answer.by)
         return answer
 
     @decide.validator
