@@ -30,10 +30,50 @@ class FailoverPolicy(_Settings):
     decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
 
 
+class SqlCheck(_Settings):
+    """A rule of the service's own that its data must keep."""
+
+    name: str = Field(min_length=1, max_length=100)
+    sql: str = Field(
+        min_length=1,
+        description="Passes where it gives no row, or one that is true. Runs read-only, as the administrator.",
+    )
+
+
 class RestorePolicy(_Settings):
     """How a database is brought back to an earlier time (runbook 7.3)."""
 
     decision_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0))
+    replicas: int | None = Field(
+        default=None, ge=1, le=1000, description="Of the service afterwards; as many as before where not given."
+    )
+    longest_restore: timedelta = Field(
+        default=timedelta(hours=6), gt=timedelta(0), description="Until a restore counts as stuck."
+    )
+    check_within: timedelta = Field(
+        default=timedelta(minutes=30),
+        gt=timedelta(0),
+        description="For one integrity check, and for one count of all rows; what is left then is said.",
+    )
+    all_rows_indexed: bool = Field(default=True, description="Look every row up in every B-tree index as well.")
+    checks: tuple[SqlCheck, ...] = Field(default=(), description="What must hold of the restored data.")
+    roles: tuple[str, ...] = Field(
+        default=(),
+        description="That the service connects as; all but superusers and replication where none is named.",
+    )
+    leave_within: timedelta = Field(
+        default=timedelta(seconds=30), gt=timedelta(0), description="Then sessions of these roles are ended."
+    )
+    forensics: timedelta = Field(
+        default=timedelta(days=14), gt=timedelta(0), description="How long the damaged copy is kept for certain."
+    )
+    longest_forensics: timedelta = Field(
+        default=timedelta(days=90), gt=timedelta(0), description="However often it is extended."
+    )
+    discard_timeout: timedelta = Field(
+        default=timedelta(days=2), gt=timedelta(0), description="To decide on the damaged copy at the period's end."
+    )
+    notify_customers: bool = Field(default=True, description="Write to those who used the service since the target.")
 
 
 class DatabasePolicy(_Settings):
