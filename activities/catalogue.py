@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from temporalio import activity
 
-from activities.database_policy import DatabasePolicy, RecoveryPolicy
+from activities.database_policy import DatabasePolicy
 from activities.errors import UnknownService
+from activities.recovery_policy import RecoveryPolicy
+from activities.smoke_policy import SmokeCheck, SmokeJob
 
 
 def _known_zone(name: str) -> str:
@@ -114,27 +116,6 @@ class OffPeak(_Settings):
     days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     start: time
     end: time
-
-
-class SmokeCheck(_Settings):
-    """One HTTP request whose answer tells that a release works (4.1 step 5)."""
-
-    name: str
-    url: str
-    method: Literal["GET", "HEAD", "POST"] = "GET"
-    expect_status: int = Field(default=200, ge=100, le=599)
-    contains: str | None = Field(default=None, description="Text that the answer's body must have in it.")
-    timeout: timedelta = timedelta(seconds=10)
-
-
-class SmokeJob(_Settings):
-    """A Kubernetes Job that tests a release (4.1 step 5); complete is passed."""
-
-    image: str
-    command: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict, description="No secrets: it stands in history.")
-    service_account: str | None = None
-    timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
 
 
 class ReleasePolicy(_Settings):

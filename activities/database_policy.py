@@ -97,9 +97,3 @@ class DatabasePolicy(_Settings):
             message = "secret, servers.*.secret: each must be another Secret"
             raise ValueError(message)
         return self
-
-
-class RecoveryPolicy(_Settings):
-    """How a whole service is brought back (runbook 7.2)."""
-
-    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))

@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities import smoke_job
-from activities.catalogue import SmokeCheck, SmokeJob
 from activities.effects import Change, Effect, effect
 from activities.heartbeat import pause
 from activities.http_body import read_body
+from activities.smoke_policy import SmokeCheck, SmokeJob
 
 _TRIES = 3
 _PAUSE = 0.5

@@ -17,12 +17,12 @@ from kubernetes import client
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
-from activities.catalogue import SmokeJob
 from activities.effects import Effect
 from activities.errors import ActivityFailure, Conflict, NotFound, RateLimited, Refused, Unavailable
 from activities.heartbeat import Progress, resume, turns
 from activities.kubernetes_api import FIELD_MANAGER, TIMEOUT, Object, ask, failures, optional, pages
 from activities.rollouts import conditions
+from activities.smoke_policy import SmokeJob
 
 EFFECT = "runbooks.dev/effect"
 """The Job's annotation with the effect's key."""

@@ -18,8 +18,8 @@ from starlette.routing import Route
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalogue import SmokeCheck
 from activities.smoke import Smoke, SmokeChecks, SmokeResult
+from activities.smoke_policy import SmokeCheck
 from tests.activities.contracts.serving import Misbehaviour, serving
 
 

@@ -17,12 +17,12 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalogue import SmokeJob
 from activities.effects import Effect, is_effect
 from activities.errors import NotFound, Refused, Unavailable
 from activities.kubernetes_api import connect
 from activities.smoke import RunSmokeJob, Smoke, SmokeJobResult
 from activities.smoke_job import name_of
+from activities.smoke_policy import SmokeJob
 from tests.activities.on_cluster import an_effect, eventually
 
 GOOD, BAD = "registry.example/smoke:v1", "registry.example/smoke:v1-bad"

@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.autoscalers import Hold, HoldAutoscaler, Release, ReleaseAutoscaler, RenewHold
-from activities.catalogue import GpuPolicy, ReleasePolicy, ScalingPolicy, SmokeCheck, SmokeJob
+from activities.catalogue import GpuPolicy, ReleasePolicy, ScalingPolicy
 from activities.ci import CiRequest, CiStatus, Verdict
 from activities.effects import Change
 from activities.helm import (
@@ -42,6 +42,7 @@ from activities.records import (
 )
 from activities.release_watch import BaselineRequest, Figures, Watched, WatchRelease
 from activities.smoke import RunSmokeJob, SmokeChecks, SmokeJobResult, SmokeResult
+from activities.smoke_policy import SmokeCheck, SmokeJob
 from tests.workflows.world import World
 
 NOW = datetime(2026, 2, 4, tzinfo=UTC)
