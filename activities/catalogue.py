@@ -13,6 +13,7 @@ from temporalio import activity
 
 from activities.database_policy import DatabasePolicy
 from activities.errors import UnknownService
+from activities.weekday import Weekday
 from activities.recovery_policy import RecoveryPolicy
 from activities.smoke_policy import SmokeCheck, SmokeJob
 
@@ -102,9 +103,6 @@ class GpuPolicy(_Settings):
     sustained: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
     join_within: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
     decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
-
-
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class OffPeak(_Settings):

@@ -4,9 +4,11 @@ Everything here is pinned in a run's history, so there are names only: how a ser
 is in the settings' `[databases.NAME]`, which no history sees.
 """
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from activities.weekday import Weekday
 
 
 class _Settings(BaseModel):
@@ -21,7 +23,52 @@ class ServerPolicy(_Settings):
 
 
 class MaintenancePolicy(_Settings):
-    """When a table or index is worth the work, and whose queries are too long (runbook 6.2)."""
+    """When a table or index is worth the work, and what is too long, too old or too much (runbook 6.2).
+
+    Where a table or index is under its floor, its shares don't count: what is small is never worth the work.
+    """
+
+    weekly_on: Weekday | None = Field(default="sun", description="When it is looked after; None: by hand alone.")
+    weekly_at: time = Field(default=time(3, 0), description="In the service's time zone.")
+    dead_share: float = Field(default=0.1, gt=0, le=1, description="Dead rows of all from which a table is vacuumed.")
+    dead_rows: int = Field(default=10_000, ge=1, description="Floor of dead rows.")
+    changed_share: float = Field(
+        default=0.1, gt=0, description="Rows changed since the last ANALYZE, of all, that make statistics stale."
+    )
+    changed_rows: int = Field(default=10_000, ge=1, description="Floor of changed rows.")
+    freeze_share: float = Field(
+        default=0.8, gt=0, le=1, description="Of autovacuum_freeze_max_age, from which a table's old rows are frozen."
+    )
+    index_bloat: float = Field(
+        default=0.4, gt=0, lt=1, description="Wasted share of a B-tree index from which it is rebuilt."
+    )
+    index_size: int = Field(default=10 * 2**20, ge=0, description="Floor of an index's size, bytes.")
+    measure_within: timedelta = Field(
+        default=timedelta(minutes=2),
+        gt=timedelta(0),
+        description="For exact measuring by pgstattuple, which reads tables and indexes; the rest is estimated.",
+    )
+    most_tables: int = Field(default=20, ge=1, le=200, description="That one run vacuums, the worst first.")
+    most_indexes: int = Field(default=10, ge=1, le=200, description="That one run rebuilds, the worst first.")
+    longest_vacuum: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0), description="Of one table.")
+    longest_reindex: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0), description="Of one index.")
+    connections_share: float = Field(default=0.8, gt=0, le=1, description="Of max_connections: a problem above it.")
+    lag_bytes: int = Field(default=64 * 2**20, ge=0, description="Of a replica: a problem above it.")
+    lag: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0), description="Of a replica's replay.")
+    cache_hit: float = Field(default=0.95, ge=0, le=1, description="Share of reads from memory: a problem below it.")
+    holds_back: timedelta = Field(
+        default=timedelta(hours=1), gt=timedelta(0), description="A transaction this old keeps vacuum from cleaning."
+    )
+    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0), description="Whom to end.")
+    cancel_within: timedelta = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        le=timedelta(minutes=5),
+        description="For a query to obey; then its session is ended.",
+    )
+    verify_backup: bool = Field(default=True, description="Check the newest backup where nobody has yet.")
+    longest_verify: timedelta = Field(default=timedelta(hours=6), gt=timedelta(0), description="Of one backup.")
+    newest_backup: timedelta = Field(default=timedelta(days=2), gt=timedelta(0), description="Older: a problem.")
 
 
 class FailoverPolicy(_Settings):

@@ -22,7 +22,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.catalogue import Service, Weekday
+from activities.catalogue import Service
+from activities.weekday import Weekday
 from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest

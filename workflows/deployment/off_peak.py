@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from activities.catalogue import OffPeak, Weekday
+from activities.catalogue import OffPeak
+from activities.weekday import Weekday
 
 _DAYS: tuple[str, ...] = get_args(Weekday)
 
