@@ -1,19 +1,19 @@
 """Enterprise onboarding (runbook 5.1): a run of weeks that holds the checklist and sees it through."""
 
-import asyncio
 import re
 from datetime import date, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
 from activities.slack import Message
-from activities.tenants import TENANT_ID, AssignPeople, FirstsRequest, SetTenantStatus, Tenants, Tier
-from workflows.customer_operations.checklist import Checklist, Phase, checklist
-from workflows.customer_operations.day_0 import Account, Day0, meeting_day
+from activities.tenants import TENANT_ID, AssignPeople, SetTenantStatus, Tenants, Tier
+from workflows.customer_operations.checklist import Checklist, checklist
+from workflows.customer_operations.checklist_watch import ChecklistWatch
+from workflows.customer_operations.day_0 import Account, Day0
 from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
 from workflows.shared import policies, search_attributes
 from workflows.shared.desk import Desk
@@ -23,8 +23,6 @@ from workflows.shared.timeline import Entry
 
 _EVENTS = 3000
 _ENTRIES_CARRIED = 60
-_CHECK_IN_AFTER = timedelta(days=30)
-_INVITED_BEFORE = timedelta(days=7)
 
 
 class Carried(BaseModel):
@@ -88,8 +86,7 @@ class EnterpriseOnboarding(Runbook):
         self.stopped: StopOnboarding | None = None
         self._desk: Desk
         self._day_0: Day0
-        self._signed_at: datetime
-        self._next_look: datetime
+        self._watch: ChecklistWatch
         self._changes = 0
 
     @workflow.run
@@ -130,15 +127,16 @@ class EnterpriseOnboarding(Runbook):
             service, account = carried.service, carried.account
             self.service = service
         self._desk = Desk(self, service, "P4", self.title, "ONB")
-        self._signed_at, self._next_look = now, now
         self.list = checklist(now)
+        signed_at, next_look = now, now
         if carried is not None:
             self._desk.id, self._desk.thread = carried.desk_id, carried.thread
-            self._signed_at, self._next_look = carried.signed_at, carried.next_look
+            signed_at, next_look = carried.signed_at, carried.next_look
             self.list, self.paused_at = carried.checklist, carried.paused_at
             self.timeline.entries = carried.entries
         self.account = account
         self._day_0 = Day0(self, self._desk, service, account, self.tick)
+        self._watch = ChecklistWatch(self._day_0, self.list, self.tick, signed_at, next_look)
 
     def board(self) -> str:
         """Show the checklist."""
@@ -153,7 +151,8 @@ class EnterpriseOnboarding(Runbook):
                 await self.settle()
                 if not self._list().done and self.stopped is None:
                     workflow.continue_as_new(request.model_copy(update={"carried": self._carry()}))
-            changes, at = self._changes, self._next()
+            changes = self._changes
+            at = None if self.paused_at else self._watch.next()
             try:
                 await workflow.wait_condition(
                     lambda changes=changes: self._changes != changes,  # type: ignore[misc]
@@ -161,7 +160,7 @@ class EnterpriseOnboarding(Runbook):
                     timeout_summary="until the data is looked at, or something is due",
                 )
             except TimeoutError:
-                await self._look_around()
+                await self._watch.look()
 
     def _show(self) -> None:
         current = self._list().current
@@ -170,96 +169,6 @@ class EnterpriseOnboarding(Runbook):
         waiting = "resume" if self.paused_at else str(current or "")
         if self.waiting_for != waiting:
             self.wait_for(waiting)
-
-    def _next(self) -> datetime | None:
-        """When the run has to look again, None while it is paused."""
-        if self.paused_at is not None:
-            return None
-        service, onboarding = self._desk.service, self._desk.service.customers.onboarding
-        times = [self._invited_at(service)] if self._to_invite() else []
-        if self._list().awaited:
-            times.append(self._next_look)
-        for phase in self._list().phases:
-            if phase.open and not phase.reminded:
-                times.append(phase.due_at - onboarding.remind_before)
-            elif phase.open and not phase.late:
-                times.append(phase.due_at + onboarding.escalate_after)
-        return min(times, default=None)
-
-    async def _look_around(self) -> None:
-        now, onboarding = workflow.now(), self._desk.service.customers.onboarding
-        if self._next_look <= now:
-            await self._look_at_the_data()
-            self._next_look = now + onboarding.look_every
-        if self._to_invite() and self._invited_at(self._desk.service) <= now:
-            await self._invite()
-        for phase in self._list().phases:
-            if phase.open and not phase.reminded and phase.due_at - onboarding.remind_before <= now:
-                phase.reminded = True
-                await self._remind(phase)
-            if phase.open and not phase.late and phase.due_at + onboarding.escalate_after <= now:
-                phase.late = True
-                await self._late(phase)
-
-    async def _look_at_the_data(self) -> None:
-        awaited = self._list().awaited
-        if not awaited:
-            return
-        request = FirstsRequest(tenant_id=self._account().tenant_id, kinds=tuple(awaited))
-        # No step: it is asked hundreds of times, and what it finds is said.
-        try:
-            firsts = await workflow.execute_activity_method(
-                Tenants.firsts,
-                request,
-                start_to_close_timeout=policies.READ.start_to_close,
-                heartbeat_timeout=policies.READ.heartbeat,
-                retry_policy=policies.READ.retry,
-                summary="5.1 What the customer has done",
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return  # the next look finds it as well
-        for kind, at in firsts.at.items():
-            item = awaited[kind]
-            if item.done_at is None:
-                self.tick(item.id, by="the data", note=f"since {at:%Y-%m-%d %H:%M %Z}")
-
-    def _to_invite(self) -> bool:
-        return any(self._list().item(item).done_at is None for item in ("check-in", "qbr"))
-
-    def _invited_at(self, service: Service) -> datetime:
-        day = meeting_day(service, self._signed_at + _CHECK_IN_AFTER)
-        return day - _INVITED_BEFORE
-
-    async def _invite(self) -> None:
-        service = self._desk.service
-        for item, title, after in (
-            ("check-in", "30-day check-in", _CHECK_IN_AFTER),
-            ("qbr", "Quarterly business review", service.customers.onboarding.review_after),
-        ):
-            if self._list().item(item).done_at is None:
-                at = meeting_day(service, self._signed_at + after)
-                await self._day_0.invite(title, at)
-                self.tick(item, by="the run", note=f"{at:%Y-%m-%d %H:%M %Z}")
-
-    async def _remind(self, phase: Phase) -> None:
-        csm = self._account().csm or "nobody is assigned"
-        left = ", ".join(item.text for item in phase.open)
-        text = f":alarm_clock: {phase} and due {phase.due_at:%Y-%m-%d} ({csm}): {left}"
-        self.say("deadline", f"{phase}, due {phase.due_at:%Y-%m-%d}: reminded")
-        await self._desk.tell("reminder", text)
-
-    async def _late(self, phase: Phase) -> None:
-        self.say("deadline", f"{phase}, was due {phase.due_at:%Y-%m-%d}: escalated")
-        text = f":rotating_light: {self.title} is late. {phase}: {', '.join(item.text for item in phase.open)}"
-        await asyncio.gather(
-            self._desk.tell("late", text),
-            *(
-                self._desk.post("late", f"Tell {channel}", text, channel=channel)
-                for channel in self._desk.service.stakeholders
-            ),
-        )
 
     # -- the end -----------------------------------------------------------------------------------------
 
@@ -299,8 +208,9 @@ class EnterpriseOnboarding(Runbook):
 
     def _carry(self) -> Carried:
         return Carried(
-            service=self._desk.service, account=self._account(), checklist=self._list(), signed_at=self._signed_at,
-            desk_id=self._desk.id, thread=self._desk.thread, paused_at=self.paused_at, next_look=self._next_look,
+            service=self._desk.service, account=self._account(), checklist=self._list(),
+            signed_at=self._watch.signed_at, desk_id=self._desk.id, thread=self._desk.thread,
+            paused_at=self.paused_at, next_look=self._watch.next_look,
             entries=self.timeline.entries[-_ENTRIES_CARRIED:],
         )  # fmt: skip
 
