@@ -18,6 +18,7 @@ _PLURALS = {
     "Namespace": "namespaces",
     "Node": "nodes",
     "Deployment": "deployments",
+    "Ingress": "ingresses",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "CustomResourceDefinition": "customresourcedefinitions",
     "ScaledObject": "scaledobjects",

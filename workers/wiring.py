@@ -53,6 +53,8 @@ from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
 from activities.support import Support
 from activities.tenants import Tenants
+from activities.traffic import Traffic
+from activities.workloads import Workloads
 from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
 from workers.archive import archiver, patient_pool
@@ -91,6 +93,8 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Catalogue(settings.services, settings.approvals),
             Kubernetes(cluster),
             Autoscalers(cluster),
+            Workloads(cluster),
+            Traffic(cluster),
             ClusterNodes(cluster),
             NodeGroups(_aws(settings, "eks")),
             _helm(settings, cluster),

@@ -76,7 +76,7 @@ def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: floa
 def _service(namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Give the namespace, and what is in it besides the Helm release."""
     namespaces, others = [], []
-    for name in ("tensafe.yaml", "keda.yaml"):
+    for name in ("tensafe.yaml", "keda.yaml", "ingress.yaml"):
         for document in kubernetes_api.documents((_HERE / name).read_text(encoding="utf-8")):
             if document["kind"] == "Namespace":
                 document["metadata"]["name"] = namespace

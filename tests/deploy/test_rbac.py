@@ -11,6 +11,7 @@ from kubernetes import client
 from temporalio.testing import ActivityEnvironment
 
 from activities.autoscalers import Autoscalers, HoldAutoscaler, Kind, ReleaseAutoscaler, RenewHold
+from activities.database_secrets import DatabaseSecretRequest, DatabaseSecrets, HoldSecret, PointAt, ReleaseSecret
 from activities.kubernetes import (
     AutoscalingRequest,
     AwaitRollout,
@@ -23,6 +24,8 @@ from activities.kubernetes import (
     Workload,
 )
 from activities.kubernetes_api import connect
+from activities.traffic import ShareRequest, ShiftTraffic, Traffic
+from activities.workloads import Workloads, WorkloadsRequest
 from sandbox import binaries, manifests
 from sandbox.cluster import Cluster
 from sandbox.toolchain import keda
@@ -105,6 +108,28 @@ def test_a_hold_of_an_autoscaler(api: client.ApiClient, kind: Kind, name: str):
     assert autoscalers.release(ReleaseAutoscaler(**this, effect=an_effect())).resumed
 
 
+def test_the_service_pointed_at_another_database(worker: Path, api: client.ApiClient):
+    names = {"primary": "tensafe-database-primary", "replica-1": "tensafe-database-replica-1"}
+    for name, server in {"tensafe-database": "primary", **{secret: server for server, secret in names.items()}}.items():
+        literal = f"--from-literal=url=postgresql://{server}/tensafe"
+        _kubectl(worker, "create", "secret", "generic", name, literal)
+    secrets = DatabaseSecrets(api)
+    where = {"namespace": NAMESPACE, "secret": "tensafe-database"}
+    assert secrets.hold(HoldSecret(**where, until=UNTIL, effect=an_effect())).applied
+    assert secrets.point(PointAt(**where, servers=names, server="replica-1", effect=an_effect())).applied
+    assert secrets.pointed_at(DatabaseSecretRequest(**where, servers=names)).server == "replica-1"
+    assert secrets.release(ReleaseSecret(**where, effect=an_effect())).applied
+    assert _may(worker, "patch", "secrets", NAMESPACE, name="tensafe-database")
+    assert not _may(worker, "patch", "secrets", NAMESPACE, name="tensafe-database-primary")
+
+
+def test_the_reads_and_the_traffic_of_a_full_recovery(api: client.ApiClient):
+    assert Workloads(api).deployments(WorkloadsRequest(namespace=NAMESPACE)).names == ["tensafe-server"]
+    traffic, where = Traffic(api), {"namespace": NAMESPACE, "ingress": "tensafe-server"}
+    assert traffic.share(ShareRequest(**where)).percent == 100
+    assert traffic.shift(ShiftTraffic(**where, percent=10, instead_of=[100], effect=an_effect())).applied
+
+
 def test_a_release_by_helm_and_the_way_back(worker: Path):
     wait = ("--wait", "--timeout=30s")
     release = (manifests.RELEASE, str(manifests.CHART), "--set-string=image.tag=v1.2.5")
@@ -114,10 +139,11 @@ def test_a_release_by_helm_and_the_way_back(worker: Path):
     assert "Rollback to 1" in manifests.helm(worker, NAMESPACE, "history", manifests.RELEASE)
 
 
-def _may(worker: Path, verb: str, resource: str, namespace: str) -> bool:
+def _may(worker: Path, verb: str, resource: str, namespace: str, name: str = "") -> bool:
     # `pods/log` would be a pod of that name.
     kind, _, part = resource.partition("/")
-    command = ["auth", "can-i", verb, kind, f"--subresource={part}", f"--namespace={namespace}"]
+    object_ = f"{kind}/{name}" if name else kind
+    command = ["auth", "can-i", verb, object_, f"--subresource={part}", f"--namespace={namespace}"]
     kubectl = [str(binaries.find("kubectl")), f"--kubeconfig={worker}", *command]
     answer = subprocess.run(kubectl, check=False, capture_output=True, text=True).stdout.strip()
     assert answer in {"yes", "no"}
@@ -144,9 +170,12 @@ def test_it_may(worker: Path, verb: str, resource: str):
         ("create", "pods/exec", NAMESPACE),
         ("delete", "pods", NAMESPACE),
         ("delete", "scaledobjects", NAMESPACE),
+        ("create", "ingresses", NAMESPACE),
+        ("delete", "ingresses", NAMESPACE),
         ("delete", "horizontalpodautoscalers", NAMESPACE),
         ("create", "serviceaccounts/token", NAMESPACE),
         ("patch", "roles.rbac.authorization.k8s.io", NAMESPACE),
+        ("patch", "secrets", NAMESPACE),
         ("patch", "nodes", NAMESPACE),
         ("delete", "nodes", NAMESPACE),
         ("delete", "namespaces", NAMESPACE),

@@ -1,0 +1,49 @@
+"""The Deployments of a namespace, on a real cluster."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from activities.kubernetes_api import connect
+from activities.workloads import Workloads, WorkloadsRequest
+from tests.activities.on_cluster import BAD, GOOD, OnCluster, eventually
+
+
+@pytest.fixture(scope="module")
+def workloads(kubeconfig: Path) -> Iterator[Workloads]:
+    with connect(kubeconfig) as api:
+        yield Workloads(api)
+
+
+@pytest.fixture
+def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
+    return OnCluster(kube, kubeconfig, tensafe)
+
+
+def test_all_deployments_are_read_with_what_they_wait_for(workloads: Workloads, server: OnCluster) -> None:
+    server.kubectl("create", "deployment", "gateway", "--image=registry.example/gateway:v1", "--replicas=2")
+    server.kubectl("create", "deployment", "asleep", "--image=registry.example/asleep:v1", "--replicas=0")
+    server.kubectl("rollout", "pause", "deployment/gateway")
+    server.release(BAD)
+    request = WorkloadsRequest(namespace=server.namespace)
+
+    def failing() -> bool:
+        return [w.name for w in workloads.deployments(request).ailing] == ["tensafe-server"]
+
+    eventually(failing)
+    found = workloads.deployments(request)
+    assert found.names == ["asleep", "gateway", "tensafe-server"]
+    asleep, gateway, tensafe = found.items
+    assert (asleep.replicas, asleep.ready, asleep.well, asleep.paused) == (0, 0, True, False)
+    assert (gateway.replicas, gateway.ready, gateway.well, gateway.paused) == (2, 2, True, True)
+    assert (tensafe.replicas, tensafe.images) == (3, [BAD])
+    assert "2 of 3 deployments complete; not: tensafe-server" in str(found)
+    server.release(GOOD)
+    eventually(lambda: not workloads.deployments(request).ailing)
+
+
+def test_a_namespace_without_any_has_none(workloads: Workloads) -> None:
+    found = workloads.deployments(WorkloadsRequest(namespace="default"))
+    assert (found.items, str(found)) == ([], "0 of 0 deployments complete")
