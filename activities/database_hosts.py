@@ -74,6 +74,12 @@ class HostControl(Protocol):
     def discard(self, server: "Server") -> None:
         """Stop it and remove its data."""
 
+    def promote(self, server: "Server") -> bool:
+        """Promote a replica, where that is the host's to do; False where PostgreSQL's own function does it."""
+
+    def follow(self, server: "Server", source: "Server") -> bool:
+        """Have a replica follow another, where that is the host's to do; False where PostgreSQL's settings do it."""
+
 
 class DatabaseHosts:
     """Acts on the machines of database servers.

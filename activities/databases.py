@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from pydantic import BaseModel, Field, SecretStr
 
-from activities.backup import BackupSystem
-from activities.database_hosts import HostControl
 from activities.errors import Conflict, Misconfigured, NotFound, Refused, unavailable
 from database.server import conninfo
+
+if TYPE_CHECKING:
+    from activities.backup import BackupSystem
+    from activities.database_hosts import HostControl
 
 _CONNECT_WITHIN = 3
 Connection = psycopg.Connection[DictRow]
@@ -46,8 +48,8 @@ class Database:
 
     name: str
     servers: Mapping[str, Server]
-    hosts: HostControl
-    backups: BackupSystem
+    hosts: "HostControl"
+    backups: "BackupSystem"
 
     def server(self, name: str) -> Server:
         """Find a server.
@@ -99,13 +101,7 @@ class Databases:
             Refused: the server refuses the statement; names the kind, not the data.
 
         """
-        server = self._databases_server(at)
-        parts: dict[str, Any] = dict(conninfo(server.url))
-        limit = 0 if statement_timeout is None else round(statement_timeout.total_seconds() * 1000)
-        parts["options"] = f"{parts.get('options') or ''} -c statement_timeout={limit} -c timezone=UTC".strip()
-        parts.setdefault("application_name", "runbooks")
-        parts.setdefault("connect_timeout", _CONNECT_WITHIN)
-        parts.setdefault("tcp_user_timeout", 5000)
+        parts = self.parameters(at, statement_timeout=statement_timeout)
         if database is not None:
             parts["dbname"] = database
         with (
@@ -114,8 +110,20 @@ class Databases:
         ):
             yield connection
 
-    def _databases_server(self, at: OnServer) -> Server:
-        return self[at.database].server(at.server)
+    def parameters(self, at: OnServer, *, statement_timeout: timedelta | None) -> dict[str, Any]:
+        """Give libpq's parameters for a connection as the administrator. The password is among them.
+
+        Raises:
+            Misconfigured: settings don't have the server.
+
+        """
+        parts: dict[str, Any] = dict(conninfo(self[at.database].server(at.server).url))
+        limit = 0 if statement_timeout is None else round(statement_timeout.total_seconds() * 1000)
+        parts["options"] = f"{parts.get('options') or ''} -c statement_timeout={limit} -c timezone=UTC".strip()
+        parts.setdefault("application_name", "runbooks")
+        parts.setdefault("connect_timeout", _CONNECT_WITHIN)
+        parts.setdefault("tcp_user_timeout", 5000)
+        return parts
 
 
 @contextmanager

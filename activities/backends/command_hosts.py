@@ -42,6 +42,14 @@ class CommandHosts:
         """Remove it."""
         self._run("discard", server)
 
+    def promote(self, server: "Server") -> bool:  # noqa: ARG002 - PostgreSQL does it
+        """Leave it to PostgreSQL."""
+        return False
+
+    def follow(self, server: "Server", source: "Server") -> bool:  # noqa: ARG002 - PostgreSQL does it
+        """Leave it to PostgreSQL."""
+        return False
+
     def _run(self, verb: str, server: "Server", **more: str) -> None:
         words = self._commands.get(verb, ())
         if not words:

@@ -1,0 +1,88 @@
+"""How far a PostgreSQL server is: its timeline, its log, whom it follows (runbook 7.1 step 1)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow
+from pydantic import BaseModel, Field
+
+Address = tuple[str, int]
+"""Host and port."""
+
+_FACTS = """
+SELECT recovery.on AS in_recovery,
+       (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+       CASE WHEN recovery.on THEN greatest(
+                (SELECT timeline_id FROM pg_control_checkpoint()),
+                (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+                (SELECT received_tli FROM pg_stat_wal_receiver))
+            ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END AS timeline,
+       CASE WHEN recovery.on THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+            ELSE pg_current_wal_flush_lsn() END::text AS received,
+       CASE WHEN recovery.on THEN pg_last_wal_replay_lsn() END::text AS replayed,
+       pg_last_xact_replay_timestamp() AS last_commit_at,
+       CASE WHEN recovery.on THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END AS paused,
+       coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
+       current_setting('primary_conninfo') AS conninfo,
+       current_setting('synchronous_standby_names') AS synchronous
+  FROM (SELECT pg_is_in_recovery() AS on) AS recovery
+"""
+
+
+class ServerStanding(BaseModel):
+    """One server."""
+
+    reachable: bool
+    trouble: str = Field(default="", description="Why it could not be asked.")
+    in_recovery: bool = Field(default=True, description="A standby; a primary takes writes.")
+    system_identifier: str = Field(default="", description="The same for all servers made from the same one.")
+    timeline: int = 0
+    received: str = Field(default="0/0", description="End of the log that it has (LSN); a primary: has flushed.")
+    replayed: str | None = Field(default=None, description="LSN; None for a primary.")
+    last_commit_at: datetime | None = Field(
+        default=None,
+        description="By the primary's clock: of the last transaction that it has replayed.",
+    )
+    paused: bool = Field(default=False, description="Somebody has paused its replay.")
+    streaming: bool = Field(default=False, description="It receives log now.")
+    upstream: str | None = Field(default=None, description="Name of the server it follows; None: none that we know.")
+    synchronous: str = Field(default="", description="Its synchronous_standby_names.")
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """How far it is, to compare by."""
+        return self.timeline, number(self.received)
+
+    def __str__(self) -> str:
+        if not self.reachable:
+            return f"unreachable ({self.trouble})"
+        if not self.in_recovery:
+            return f"a primary on timeline {self.timeline} at {self.received}"
+        follows = f"standby of {self.upstream or 'a server that settings do not know'}"
+        last = f", last commit {self.last_commit_at:%H:%M:%S.%f}"[:-3] if self.last_commit_at else ""
+        state = "streaming" if self.streaming else "not streaming"
+        paused = ", replay PAUSED" if self.paused else ""
+        return f"{follows}, {state}, timeline {self.timeline}, received {self.received}{last}{paused}"
+
+
+def number(lsn: str) -> int:
+    """Give a position in the log (`0/3000180`) as a number of bytes."""
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def read(connection: psycopg.Connection[DictRow], names: Mapping[Address, str]) -> ServerStanding:
+    """Read a server's standing; `names` are the servers by their addresses."""
+    found: dict[str, Any] | None = connection.execute(_FACTS).fetchone()
+    assert found is not None
+    conninfo = found.pop("conninfo")
+    upstream = names.get(address(conninfo_to_dict(conninfo))) if found["in_recovery"] and conninfo else None
+    return ServerStanding(reachable=True, upstream=upstream, **found)
+
+
+def address(parts: Mapping[str, Any]) -> Address:
+    """Give host and port of libpq's parameters."""
+    return str(parts.get("host") or parts.get("hostaddr") or "localhost"), int(parts.get("port") or 5432)
