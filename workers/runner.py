@@ -16,7 +16,6 @@ RUNNER = SandboxedWorkflowRunner(
         "workflows.deployment.off_peak",
         "workflows.deployment.predeploy",
         "workflows.deployment.way_back",
-        "workflows.scaling.autoscaler_pause",
         "workflows.scaling.target",
         "workflows.incident_response.assessment",
         "workflows.incident_response.diagnosis",

@@ -11,8 +11,8 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
 from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
-from workflows.scaling.autoscaler_pause import AutoscalerPause
 from workflows.shared import policies
+from workflows.shared.autoscaler_pause import AutoscalerPause
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Extend, Resume, finally_do
 from workflows.shared.runbook import Runbook, ServiceRequest

@@ -1,9 +1,8 @@
-"""The autoscaler, paused for a lease and resumed on every way out (runbook 3.2, design rule 5)."""
+"""The autoscaler, paused for a lease and resumed on every way out (runbook 3.2, 7.3, design rule 5)."""
 
 import asyncio
 from datetime import timedelta
 
-from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.autoscalers import Autoscalers, Hold, HoldAutoscaler, Kind, Release, ReleaseAutoscaler, RenewHold
@@ -11,18 +10,23 @@ from activities.catalogue import Service
 from workflows.shared import policies
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Lease
+from workflows.shared.letting_go import let_go
 from workflows.shared.runbook import Runbook
-
-_ESCALATE_AFTER = timedelta(minutes=5)
 
 
 class AutoscalerPause:
-    """One autoscaler, as far as one run holds it."""
+    """One autoscaler, as far as one run holds it.
 
-    def __init__(self, run: Runbook, desk: Desk, service: Service, lasting: timedelta) -> None:
+    `pausing` and `resuming` are the runbook's steps that it belongs to.
+    """
+
+    def __init__(self, run: Runbook, desk: Desk, service: Service, lasting: timedelta, *,
+                 pausing: str = "3.2/1", resuming: str = "3.2/6") -> None:  # fmt: skip
         self.run = run
         self.desk = desk
         self.service = service
+        self.pausing = pausing
+        self.resuming = resuming
         self.lease = Lease.of("the autoscaler's pause", lasting, service.scaling.longest_lease)
         self.released: Release | None = None
         self._effect = run.effect("pause-autoscaler")
@@ -47,7 +51,7 @@ class AutoscalerPause:
             lease=self._effect.key, until=self.lease.until, floor=floor, effect=self._effect,
         )  # fmt: skip
         self._acquiring = asyncio.create_task(
-            self.run.step("3.2/1", "Pause the autoscaler", Autoscalers.hold, request, policies.EFFECT)
+            self.run.step(self.pausing, "Pause the autoscaler", Autoscalers.hold, request, policies.EFFECT)
         )
         # Shielded: a cancellation must not leave it open whether the autoscaler is paused.
         return await asyncio.shield(self._acquiring)
@@ -57,7 +61,7 @@ class AutoscalerPause:
         if self.hold is None:
             return
         await self.run.attempt(
-            "3.2/6", "Extend the pause", Autoscalers.renew,
+            self.resuming, "Extend the pause", Autoscalers.renew,
             RenewHold(
                 namespace=self.service.namespace, kind=self.hold.kind, name=self.hold.name, lease=self._effect.key,
                 until=self.lease.until, effect=self.run.effect("extend-pause"),
@@ -99,14 +103,7 @@ class AutoscalerPause:
             namespace=self.service.namespace, kind=kind, name=name, lease=self._effect.key,
             effect=self.run.effect("resume-autoscaler"),
         )  # fmt: skip
-        task = asyncio.create_task(
-            self.run.step("3.2/6", "Resume the autoscaler", Autoscalers.release, request, policies.RELEASE)
-        )
-        try:
-            await workflow.wait_condition(
-                task.done, timeout=_ESCALATE_AFTER, timeout_summary="escalation: the autoscaler is still paused"
-            )
-        except TimeoutError:
-            self.run.say("deadline", f"{kind} {name} is still paused: escalating, and trying on")
-            await self.desk.escalate(f"{kind} {self.service.namespace}/{name} could not be resumed yet; being tried")
-        return await task
+        return await let_go(
+            self.desk, self.resuming, "Resume the autoscaler", Autoscalers.release, request,
+            still=f"{kind} {self.service.namespace}/{name} is still paused",
+        )  # fmt: skip
