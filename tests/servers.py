@@ -26,6 +26,7 @@ from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres, with_database
 from sandbox.prometheus import Prometheus
+from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
 from workers.converter import DATA_CONVERTER
@@ -194,6 +195,21 @@ def mail_server(servers_directory: Path) -> Iterator[MailServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def start_service_database(tmp_path: Path) -> Iterator[Callable[..., ServiceDatabase]]:
+    """Start a service database of the test's own: `start_service_database(synchronous=…, restart_crashed=…)`."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> ServiceDatabase:
+            server = ServiceDatabase(tmp_path / f"database-{secrets.token_hex(2)}", **options)
+            server.start()
+            stack.callback(server.stop)
+            server.wait_ready()
+            return server
+
+        yield start
 
 
 @pytest.fixture
