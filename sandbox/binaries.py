@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from sandbox.toolchain import keda
+from sandbox.toolchain import keda, system
 from sandbox.toolchain.build import build
 from sandbox.toolchain.download import download, reachable
 from sandbox.toolchain.errors import NotPublished, ToolchainError
@@ -99,6 +99,8 @@ def ensure(modules: Sequence[Module] = MODULES, told: Callable[[str], None] = la
                     told(f"building {', '.join(missing)} from source")
                     build(module, missing)
         found += [here for program in module.programs if (here := _look(program))]
+    if modules is MODULES:
+        found.append(Found("rsync", system.ensure("rsync", "Barman restores with", told), "PATH"))
     return found
 
 

@@ -19,6 +19,7 @@ import pytest
 from sandbox import binaries
 from sandbox.toolchain import build as builder
 from sandbox.toolchain import modules
+from sandbox.toolchain import system as system_programs
 from sandbox.toolchain.build import build, go
 from sandbox.toolchain.download import download, reachable
 from sandbox.toolchain.errors import ChecksumMismatch, NotPublished, ToolchainError
@@ -270,3 +271,9 @@ def test_two_runs_get_a_program_once(releases: Path, empty_cache: Path) -> None:
     out, _ = other.communicate(timeout=20)
     assert other.returncode == 0
     assert out == ""  # found it done: neither downloaded nor built
+
+
+def test_a_program_of_the_system_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ToolchainError, match="no rsync, which Barman restores with: install it"):
+        system_programs.ensure("rsync", "Barman restores with")
