@@ -9,8 +9,8 @@ from activities.autoscalers import Autoscalers, Hold, HoldAutoscaler, Kind, Rele
 from activities.catalogue import Service
 from workflows.shared import policies
 from workflows.shared.desk import Desk
+from workflows.shared.insistence import insist
 from workflows.shared.lease import Lease
-from workflows.shared.letting_go import let_go
 from workflows.shared.runbook import Runbook
 
 
@@ -103,7 +103,7 @@ class AutoscalerPause:
             namespace=self.service.namespace, kind=kind, name=name, lease=self._effect.key,
             effect=self.run.effect("resume-autoscaler"),
         )  # fmt: skip
-        return await let_go(
+        return await insist(
             self.desk, self.resuming, "Resume the autoscaler", Autoscalers.release, request,
-            still=f"{kind} {self.service.namespace}/{name} is still paused",
+            undone=f"{kind} {self.service.namespace}/{name} is still paused",
         )  # fmt: skip
