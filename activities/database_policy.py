@@ -74,7 +74,30 @@ class MaintenancePolicy(_Settings):
 class FailoverPolicy(_Settings):
     """When a primary counts as failed, and what may take its place (runbook 7.1)."""
 
+    probes: int = Field(default=5, ge=2, le=100, description="Looks in a row that a failed primary does not answer.")
+    probe_every: timedelta = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        description="With `probes` half a minute or more: so long an idle primary may be silent to its replicas.",
+    )
+    probe_timeout: timedelta = Field(default=timedelta(seconds=3), gt=timedelta(0))
+    up: str | None = Field(
+        default=None, description="PromQL of one number, above 0 where monitoring sees the primary up, e.g. pg_up."
+    )
+    longest_lag: timedelta = Field(
+        default=timedelta(minutes=5),
+        gt=timedelta(0),
+        description="From a replica's last commit to the primary's silence. Where it is longer, the primary was idle "
+        "or the replica behind: promoting it takes a reason then.",
+    )
+    promote_within: timedelta = Field(default=timedelta(minutes=1), gt=timedelta(0))
+    follow_within: timedelta = Field(default=timedelta(minutes=1), gt=timedelta(0))
     decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    return_timeout: timedelta = Field(
+        default=timedelta(hours=12),
+        gt=timedelta(0),
+        description="Until people are reminded that the old primary is fenced, and then again until it stays so.",
+    )
 
 
 class SqlCheck(_Settings):

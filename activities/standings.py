@@ -26,8 +26,9 @@ SELECT recovery.on AS in_recovery,
        pg_last_xact_replay_timestamp() AS last_commit_at,
        CASE WHEN recovery.on THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END AS paused,
        coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
-       current_setting('primary_conninfo') AS conninfo,
-       current_setting('synchronous_standby_names') AS synchronous
+       (SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') AS conninfo,
+       current_setting('synchronous_standby_names') AS synchronous,
+       (SELECT source = 'command line' FROM pg_settings WHERE name = 'synchronous_standby_names') AS synchronous_fixed
   FROM (SELECT pg_is_in_recovery() AS on) AS recovery
 """
 
@@ -48,8 +49,13 @@ class ServerStanding(BaseModel):
     )
     paused: bool = Field(default=False, description="Somebody has paused its replay.")
     streaming: bool = Field(default=False, description="It receives log now.")
-    upstream: str | None = Field(default=None, description="Name of the server it follows; None: none that we know.")
+    upstream: str | None = Field(
+        default=None, description="Name of the server it follows; empty: none that we know; None: we may not read it."
+    )
     synchronous: str = Field(default="", description="Its synchronous_standby_names.")
+    synchronous_fixed: bool = Field(
+        default=False, description="They are of its command line: only a restart ends them."
+    )
 
     @property
     def position(self) -> tuple[int, int]:
@@ -79,7 +85,9 @@ def read(connection: psycopg.Connection[DictRow], names: Mapping[Address, str]) 
     found: dict[str, Any] | None = connection.execute(_FACTS).fetchone()
     assert found is not None
     conninfo = found.pop("conninfo")
-    upstream = names.get(address(conninfo_to_dict(conninfo))) if found["in_recovery"] and conninfo else None
+    upstream = None
+    if found["in_recovery"] and conninfo is not None:
+        upstream = names.get(address(conninfo_to_dict(conninfo)), "") if conninfo else ""
     return ServerStanding(reachable=True, upstream=upstream, **found)
 
 

@@ -54,5 +54,8 @@ COLLECT = Policy(timedelta(minutes=10), _retries(_S, 30 * _S, 5))
 WAIT = Policy(timedelta(minutes=10), _retries(500 * _MS, 10 * _S, 10))
 """Waits for something outside, heartbeating; use `.lasting()` with the wait's own limit."""
 
+FENCE = Policy(timedelta(minutes=1), _retries(500 * _MS, 5 * _S, 3))
+"""A machine is to be told something though it may be dead: people decide soon where that fails."""
+
 RELEASE = Policy(15 * _S, _retries(500 * _MS, 60 * _S, 10_080))
 """What is held must be let go: a week of trying, while people are told."""
