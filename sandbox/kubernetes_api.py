@@ -17,6 +17,7 @@ _WATCH_TIMEOUT = httpx.Timeout(10.0, read=None)
 _PLURALS = {
     "Namespace": "namespaces",
     "Node": "nodes",
+    "Secret": "secrets",
     "Deployment": "deployments",
     "Ingress": "ingresses",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",

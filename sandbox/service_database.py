@@ -20,7 +20,7 @@ from psycopg import sql
 from sandbox import probes
 from sandbox.barman import PROGRAM, Barman
 from sandbox.database_hosts.client import ask
-from sandbox.database_hosts.plan import REPLICATION_USER, USER, Place, Plan
+from sandbox.database_hosts.plan import FENCED, REPLICATION_USER, USER, Place, Plan
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres_programs import PostgresPrograms, temporary_directory
 from sandbox.processes import ServerFailed, ServerProcess, end_leftovers
@@ -104,6 +104,10 @@ class ServiceDatabase:
     def pid(self, server: str) -> int | None:
         """Give the process ID of a server's postmaster; None where it doesn't run."""
         return postmaster(self.data(server))
+
+    def fenced(self, server: str) -> bool:
+        """Tell whether a server's machine won't start it."""
+        return (self.data(server).parent / FENCED).exists()
 
     def settings(self) -> dict[str, Any]:
         """Give the `[databases.tensafe]` of the workers' settings."""

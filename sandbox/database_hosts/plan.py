@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 USER, REPLICATION_USER, MAINTENANCE_DATABASE = "runbooks", "replicator", "postgres"
+FENCED = "fenced"
+"""A file in the folder of a server that its machine won't start."""
 
 
 @dataclass(frozen=True)

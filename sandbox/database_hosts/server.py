@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from sandbox.database_hosts.client import LOOPBACK
-from sandbox.database_hosts.plan import MAINTENANCE_DATABASE, USER, Plan
+from sandbox.database_hosts.plan import FENCED, MAINTENANCE_DATABASE, USER, Plan
 from sandbox.processes import ServerProcess
 
 _START_SECONDS = 540.0
@@ -45,7 +45,7 @@ class DatabaseServer:
         self.place = plan.servers[name]
         self.data = self.place.data
         self.folder = Path(self.place.directory)
-        self.fenced, self.enabled = self.folder / "fenced", self.folder / "enabled"
+        self.fenced, self.enabled = self.folder / FENCED, self.folder / "enabled"
         self.lock = threading.RLock()
         settings = {
             **plan.settings,

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,22 @@ def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: floa
         scale = {"spec": {"replicas": replicas}}
         api.patch(f"{deployment}/scale", json=scale, headers=merge).raise_for_status()
         wait_until(lambda: api.get(deployment).json().get("status", {}).get("readyReplicas") == replicas, timeout)
+
+
+def apply_secrets(kubeconfig: Path, namespace: str, urls: Mapping[str, str], *, key: str = "url") -> None:
+    """Create a namespace with a Secret for each URL in it, before the service that reads them."""
+    namespaces, _ = _service(namespace)
+    secrets = [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "stringData": {key: url},
+        }
+        for name, url in urls.items()
+    ]
+    with kubernetes_api.connect(kubeconfig) as api:
+        kubernetes_api.apply(api, [*namespaces, *secrets])
 
 
 def _service(namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

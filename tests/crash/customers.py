@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import psycopg
 from psycopg import sql
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowHandle
 
 from sandbox.ports import LOOPBACK, free_port
-from tests.crash.scenario import Case, EndState
+from tests.crash.scenario import Case, EndState, Strict
 
 TABLES = (
     "api_keys", "audit_log", "handovers", "interventions", "mails", "messages", "pages", "support_tickets",
@@ -35,12 +35,11 @@ def address(case: Case) -> str:
     return f"it@{short(case)}.example"
 
 
-class CustomerScenario:
+class CustomerScenario(Strict):
     """A scenario about one customer; those that derive from it say what is done."""
 
     name: str
     procedure: str
-    end: WorkflowExecutionStatus = WorkflowExecutionStatus.COMPLETED
     leaves: ClassVar[Mapping[str, int]] = {}
     programs: ClassVar[Collection[str]] = ()
     customers: ClassVar[Mapping[str, Any]] = {}

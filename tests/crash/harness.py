@@ -1,6 +1,7 @@
 """Runs a procedure once undisturbed and once for every kill, and compares what they leave behind."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ async def crash(scenario: Scenario, servers: Servers, *, parallel: int = 4, chos
                 told: Callable[[Verdict], None] = lambda _: None) -> list[Verdict]:  # fmt: skip
     """Kill before and after every effect, and during those that run a program; `told` hears each verdict.
 
+    PostgreSQL's servers are killed where the scenario says so.
+
     Raises:
         AssertionError: the undisturbed run already doesn't leave what it must.
 
@@ -85,6 +88,8 @@ def _kills(scenario: Scenario, effects: Sequence[str]) -> Iterator[str]:
         if effect in scenario.programs:
             yield f"{effect}:during"
         yield f"{effect}:after"
+        for server in scenario.databases.get(effect, ()):
+            yield from (f"{effect}:{when}@{server}" for when in ("before", "during", "after"))
 
 
 async def _judge(scenario: Scenario, client: Client, case: Case, kill: str, expected: EndState) -> Verdict:
@@ -94,11 +99,15 @@ async def _judge(scenario: Scenario, client: Client, case: Case, kill: str, expe
     except Exception as error:  # noqa: BLE001  a verdict on one kill must not end the others
         verdict.error = f"{type(error).__name__}: {error}"
     else:
-        verdict.duplicates = sorted(found.counts - expected.counts)
-        verdict.lost = sorted(expected.counts - found.counts)
+        verdict.duplicates = _that_matter(scenario, kill, found.counts - expected.counts)
+        verdict.lost = _that_matter(scenario, kill, expected.counts - found.counts)
         verdict.paused = found.paused
     verdict.killed = case.mark.exists()
     return verdict
+
+
+def _that_matter(scenario: Scenario, kill: str, counts: Counter[str]) -> list[str]:
+    return sorted(name for name in counts if scenario.matters(kill, name))
 
 
 async def _run(scenario: Scenario, client: Client, case: Case, *, kill: str | None) -> EndState:
@@ -108,7 +117,7 @@ async def _run(scenario: Scenario, client: Client, case: Case, *, kill: str | No
             handle = await start()
             async with asyncio.timeout(RUN_LIMIT.total_seconds()):
                 await scenario.steer(handle)
-                await ended(scenario, handle)
+                await ended(scenario, handle, kill)
             return await scenario.end_state(case)
         finally:
             workers.cancel()
@@ -129,11 +138,11 @@ async def prepared(scenario: Scenario, client: Client, case: Case) -> AsyncItera
         await scenario.clean(case)
 
 
-async def ended(scenario: Scenario, handle: WorkflowHandle[Any, Any]) -> None:
+async def ended(scenario: Scenario, handle: WorkflowHandle[Any, Any], kill: str | None = None) -> None:
     """Wait for the run's end.
 
     Raises:
-        AssertionError: it is not the end that the scenario expects.
+        AssertionError: it is none that the scenario expects of a run that is killed there.
 
     """
     why: BaseException | None = None
@@ -142,7 +151,7 @@ async def ended(scenario: Scenario, handle: WorkflowHandle[Any, Any]) -> None:
     except WorkflowFailureError as failure:
         why = failure.cause
     status = (await handle.describe()).status
-    assert status is scenario.end, f"the run is {status and status.name}: {why}"
+    assert status in scenario.ends(kill), f"the run is {status and status.name}: {why}"
 
 
 async def _keep_worker(case: Case, kill: str | None) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
@@ -56,6 +56,19 @@ class Case:
         return self.directory / "killed"
 
 
+class Strict:
+    """What a scenario says of its kills unless it knows better: everything is as in the undisturbed run."""
+
+    end: WorkflowExecutionStatus = WorkflowExecutionStatus.COMPLETED
+    databases: ClassVar[Mapping[str, Collection[str]]] = {}
+
+    def ends(self, kill: str | None) -> Collection[WorkflowExecutionStatus]:
+        return (self.end,)
+
+    def matters(self, kill: str, name: str) -> bool:
+        return True
+
+
 @dataclass
 class EndState:
     """Everything the run left behind, as counts by name, and what is still paused or open."""
@@ -81,16 +94,22 @@ class Scenario(Protocol):
         """The procedure's name in the registry."""
 
     @property
-    def end(self) -> WorkflowExecutionStatus:
-        """How every run must end."""
-
-    @property
     def leaves(self) -> Mapping[str, int]:
         """What the undisturbed run must leave, among the rest: that others leave the same would prove nothing else."""
 
     @property
     def programs(self) -> Collection[str]:
         """The effects (`Workflow/step`) that run a program; they are killed in the middle of it as well."""
+
+    @property
+    def databases(self) -> Mapping[str, Collection[str]]:
+        """At which effects (`Workflow/step`) PostgreSQL is killed as well, and on which servers of the database."""
+
+    def ends(self, kill: str | None) -> Collection[WorkflowExecutionStatus]:
+        """Tell how a run may end that is killed there."""
+
+    def matters(self, kill: str, name: str) -> bool:
+        """Tell whether a count must be what the undisturbed run leaves."""
 
     async def prepare(self, case: Case) -> dict[str, Any]:
         """Set the world up; give the settings (as for runbooks.toml) of the case's workers."""

@@ -52,4 +52,9 @@ def _work(environment: Mapping[str, str], directory: Path, config: Path, kill: s
     os.environ.update(environment, RUNBOOKS_CONFIG=str(config))
     loaded = settings.load()
     telemetry.configure_logging(loaded.observability)
-    asyncio.run(serve(loaded, interceptors=[Killer(kill, mark)] if kill else []))
+    asyncio.run(serve(loaded, interceptors=[Killer(kill, mark, _data(loaded))] if kill else []))
+
+
+def _data(loaded: settings.Settings) -> dict[str, Path]:
+    servers = (found for database in loaded.databases.values() for found in database.servers.items())
+    return {name: Path(server.directory) for name, server in servers if server.directory}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import httpx
 import psycopg
 from psycopg import sql
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowHandle
 
 from activities import effect_notes
 from activities.holds import HOLD
@@ -16,7 +16,7 @@ from sandbox.aws import REGION
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.probes import http, wait_until
 from sandbox.processes import ServerProcess
-from tests.crash.scenario import Case, EndState, python
+from tests.crash.scenario import Case, EndState, Strict, python
 
 SCALED_OBJECT = "tensafe-scaledobject"
 TABLES = (
@@ -25,12 +25,11 @@ TABLES = (
 )  # fmt: skip
 
 
-class ServiceScenario:
+class ServiceScenario(Strict):
     """A scenario on the healthy service; those that derive from it say what is different."""
 
     name: str
     procedure: str
-    end: WorkflowExecutionStatus = WorkflowExecutionStatus.COMPLETED
     leaves: ClassVar[Mapping[str, int]] = {}
     programs: ClassVar[Collection[str]] = ()
 
