@@ -1,18 +1,24 @@
 """Backups of a service's database, and restores from them (runbook 7.2 step 2, 7.3 steps 3 and 4).
 
-`tensafe-admin backup list|restore`. Two backends: Barman for PostgreSQL that one runs oneself, and AWS RDS.
+`tensafe-admin backup list|restore`. Two backends: Barman for PostgreSQL that one runs oneself, and AWS RDS
+(`activities.backup_system`).
 """
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal
 
+from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
+from temporalio import activity
 
-from activities.effects import Change, Effect
-
-if TYPE_CHECKING:
-    from activities.databases import Server
+from activities.backends.backup_verdicts import Verdict, Verdicts
+from activities.backends.exclusive import exclusive
+from activities.databases import Databases, OnServer
+from activities.effects import Change, Effect, effect
+from activities.errors import InvalidInput, Refused
+from activities.heartbeat import pause
+from activities.restoring import Restoring
+from database.pool import BoundedConnection
 
 
 class BackupsRequest(BaseModel):
@@ -125,6 +131,9 @@ class CreateBackup(BaseModel):
     """Take a backup now."""
 
     database: str
+    server: str | None = Field(
+        default=None, description="The primary. Barman takes it from the server whose log it gets, whatever is said."
+    )
     effect: Effect
 
 
@@ -142,33 +151,181 @@ class FollowPrimary(BaseModel):
     effect: Effect
 
 
-Beat = Callable[[str], None]
-"""Called at least every second with what is going on; heartbeats, and raises where the activity is to end."""
+class Backups:
+    """Lists, checks, takes and restores backups.
+
+    Raises from every method: `Misconfigured` (settings don't have the database or server, or lack something),
+    `NotFound` (no such backup), `Unavailable` (the backup system, a server or the records don't answer), `Conflict`
+    (another is at it), `Refused` (understood, and refused).
+    """
+
+    def __init__(self, databases: Databases, pool: ConnectionPool[BoundedConnection]) -> None:
+        self._databases = databases
+        self._verdicts = Verdicts(pool)
+        self._pool = pool
+
+    @activity.defn(name="backups.list", no_thread_cancel_exception=True)
+    def catalogue(self, request: BackupsRequest) -> BackupCatalogue:
+        """`tensafe-admin backup list` (7.3 step 3)."""
+        system = self._databases[request.database].backups
+        verdicts = self._verdicts.of(request.database)
+        items = [_judged(backup, verdicts.get(backup.backup_id)) for backup in system.backups()]
+        usable = [item.ended_at for item in items if item.status == "done" and item.verified is not False]
+        earliest = min((ended_at for ended_at in usable if ended_at), default=None)
+        return BackupCatalogue(items=items, earliest=earliest, latest=system.latest(beat))
+
+    @activity.defn(name="backups.verify", no_thread_cancel_exception=True)
+    @effect
+    def verify(self, request: VerifyBackup) -> BackupVerdict:
+        """Check a backup and remember the verdict (7.3 step 3). A failed check is a result and no error.
+
+        In plan mode it is checked, and the verdict is not kept.
+        """
+        known = self._verdicts.by(request.effect)
+        if known is None:
+            good, detail = self._databases[request.database].backups.verify(request.backup_id, beat)
+            known = Verdict(backup_id=request.backup_id, good=good, detail=detail)
+        applied = self._verdicts.keep(request.database, known, request.effect)
+        return BackupVerdict(
+            target=f"backup/{request.backup_id}",
+            after="verified" if known.good else "NOT GOOD",
+            note=known.detail,
+            applied=applied,
+            good=known.good,
+            detail=known.detail,
+        )
+
+    @activity.defn(name="backups.seal", no_thread_cancel_exception=True)
+    @effect
+    def seal(self, request: SealLog) -> Sealed:
+        """Commit a transaction of our own, and have the log up to it archived (before 7.3 step 1).
+
+        PostgreSQL ends a recovery by time at the first transaction after it, so there must be one. It changes no table:
+        a message in the log that names the effect. A second attempt commits another one, which harms nobody.
+
+        Raises:
+            Refused: the server is a replica.
+
+        """
+        database = self._databases[request.database]
+        server = database.server(request.server)
+        with self._databases.connect(OnServer(database=request.database, server=server.name)) as primary:
+            row = primary.execute("SELECT pg_is_in_recovery() AS replica, clock_timestamp() AS now").fetchone() or {}
+            if row["replica"]:
+                message = f"{server.name} is a replica: only a primary's log can be sealed"
+                raise Refused(message)
+            at: datetime = row["now"]
+            if not request.effect.dry_run:
+                # Its commit must not wait for a replica that is away.
+                primary.execute("SET synchronous_commit = local")
+                row = primary.execute(
+                    "SELECT clock_timestamp() AS now, pg_logical_emit_message(true, 'runbooks', %s)",
+                    (request.effect.key,),
+                ).fetchone() or {}  # fmt: skip
+                at = row["now"]
+                database.backups.archive(server, primary, at, beat)
+        return Sealed(
+            target=f"log/{server.name}",
+            after=f"archived up to {at:%F %T.%f %Z}",
+            applied=not request.effect.dry_run,
+            at=at,
+        )
+
+    @activity.defn(name="backups.reach", no_thread_cancel_exception=True)
+    def reach(self, request: ReachRequest) -> Reach:
+        """Look whether the archived log leads from a backup to a time (7.3 step 4, before anything is changed)."""
+        _with_offset(request.target)
+        return self._databases[request.database].backups.reach(request.backup_id, request.target, beat)
+
+    @activity.defn(name="backups.restore", no_thread_cancel_exception=True)
+    @effect
+    def restore(self, request: RestoreBackup) -> Restored:
+        """`tensafe-admin backup restore --point-in-time` (7.3 step 4), beside the data that are there.
+
+        Whatever a killed attempt left is discarded and made anew, unless it was through. Cancelled, it leaves the spare
+        server as it is then: discard it. In plan mode it is only looked whether the log reaches the target.
+
+        Raises:
+            Refused: the log doesn't reach the target, or the server ended again and again while it recovered; nothing
+                keeps running then.
+
+        """
+        _with_offset(request.target)
+        lock = f"restore/{request.database}/{request.into}"
+        with exclusive(self._pool, lock, f"another restore into {request.into}") as check:
+
+            def watched(doing: str) -> None:
+                check()
+                beat(doing)
+
+            outcome = Restoring(self._databases, request, watched).run()
+        return Restored(
+            target=f"server/{request.into}",
+            after=f"restored from {request.backup_id} to {request.target:%F %T.%f %Z}",
+            applied=outcome.applied,
+            note=outcome.note,
+            server=request.into,
+            recovered_to=outcome.recovered_to,
+            timeline=outcome.timeline,
+            seconds=outcome.seconds,
+        )
+
+    @activity.defn(name="backups.create", no_thread_cancel_exception=True)
+    @effect
+    def create(self, request: CreateBackup) -> BackupCreated:
+        """Take a backup now; after a restore the old ones lead to another history."""
+        database = self._databases[request.database]
+        if request.effect.dry_run:
+            return BackupCreated(target=f"database/{database.name}", after="backed up", applied=False, backup_id="")
+        server = database.server(request.server) if request.server else None
+        with exclusive(self._pool, f"backup/{request.database}", f"another backup of {request.database}"):
+            backup_id = database.backups.create(server, request.effect.key, beat)
+        return BackupCreated(
+            target=f"database/{database.name}", after=f"backed up as {backup_id}", applied=True, backup_id=backup_id
+        )
+
+    @activity.defn(name="backups.follow", no_thread_cancel_exception=True)
+    @effect
+    def follow(self, request: FollowPrimary) -> Change:
+        """Make another server's log the one that is archived (7.1, 7.3): until then it can't be restored.
+
+        Raises:
+            Refused: the server is a replica.
+
+        """
+        database = self._databases[request.database]
+        server = database.server(request.server)
+        at = OnServer(database=request.database, server=server.name)
+        with self._databases.connect(at) as primary:
+            row = primary.execute("SELECT pg_is_in_recovery() AS replica").fetchone() or {}
+            if row["replica"]:
+                message = f"{server.name} is a replica: the primary's log is what is archived"
+                raise Refused(message)
+            if not request.effect.dry_run:
+                database.backups.follow(server, primary, beat)
+        return Change(
+            target=f"log/{database.name}", after=f"archived from {server.name}", applied=not request.effect.dry_run
+        )
 
 
-class BackupSystem(Protocol):
-    """The backends' side, one for each database. Raises typed failures; `beat` is called while it takes long."""
+def beat(doing: str) -> None:
+    """Be the `Beat` of an activity whose heart beats by itself, as the workers' do.
 
-    def backups(self) -> list[Backup]:
-        """List them, newest first; `verified` is None throughout: verdicts are kept in the records."""
+    Raises:
+        CancelledError: the activity was cancelled.
+        Unavailable: its worker is shutting down; the attempt that follows does it.
 
-    def latest(self) -> datetime | None:
-        """Tell what the archived log is known to reach."""
+    """
+    del doing
+    pause(0)
 
-    def verify(self, backup_id: str, beat: Beat) -> tuple[bool, str]:
-        """Check all files of a backup: good, and what was found."""
 
-    def archive(self, server: "Server", beat: Beat) -> None:
-        """Have all of the server's log until now in the archive."""
+def _judged(backup: Backup, verdict: Verdict | None) -> Backup:
+    if verdict is None:
+        return backup
+    return backup.model_copy(update={"verified": verdict.good, "detail": backup.detail or verdict.detail})
 
-    def reach(self, backup_id: str, target: datetime, beat: Beat) -> Reach:
-        """Look whether the log is complete from the backup to a commit after the target, or to the last seal."""
 
-    def restore(self, backup_id: str, target: datetime, into: "Server", beat: Beat) -> None:
-        """Put data and log on a spare server so that starting it recovers to the target; `discard`ed before."""
-
-    def create(self, beat: Beat) -> str:
-        """Take a backup; gives its ID."""
-
-    def follow(self, server: "Server", beat: Beat) -> None:
-        """Archive this server's log from now on."""
+def _with_offset(target: datetime) -> None:
+    if target.tzinfo is None:
+        raise InvalidInput("target: say its time zone, for example 2026-02-04T12:00:00Z")

@@ -4,7 +4,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -22,3 +23,8 @@ def die_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return in_child
+
+
+def supervised(command: Sequence[str]) -> list[str]:
+    """Give the command for a program whose own children must not outlive us either; it must lead a process group."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("supervised.py")), *command]

@@ -17,7 +17,7 @@ from activities.errors import Conflict, Misconfigured, NotFound, Refused, unavai
 from database.server import conninfo
 
 if TYPE_CHECKING:
-    from activities.backup import BackupSystem
+    from activities.backup_system import BackupSystem
     from activities.database_hosts import HostControl
 
 _CONNECT_WITHIN = 3

@@ -1,11 +1,14 @@
 """Programs that an activity runs: watched, ended with it, and never outliving the worker."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import BinaryIO
 
 from temporalio import activity
 from temporalio.exceptions import CancelledError
@@ -37,6 +40,7 @@ def run(
     environment: Mapping[str, str],
     within: timedelta | None = None,
     hopeless: Callable[[], bool] = lambda: False,
+    into: BinaryIO | None = None,
 ) -> Finished:
     """Run a program to its end. For activities that take no cancellation exception in their thread.
 
@@ -48,6 +52,7 @@ def run(
         environment: All of its environment.
         within: It is killed after that.
         hopeless: Asked now and then; where it says so, the program is asked to end.
+        into: Where its output goes, if it isn't text; `out` is empty then.
 
     Raises:
         CancelledError: the activity was cancelled.
@@ -56,7 +61,7 @@ def run(
 
     """
     deadline = time.monotonic() + within.total_seconds() if within else None
-    with _child(command, environment) as child:
+    with _child(command, environment, into) as child:
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return _finished(child, _NOTICE)
@@ -74,12 +79,14 @@ def run(
 
 
 @contextlib.contextmanager
-def _child(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _child(
+    command: Sequence[str], environment: Mapping[str, str], into: BinaryIO | None
+) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(  # noqa: S603 - no shell; every argument is one argument
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if into is None else into,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
@@ -90,13 +97,14 @@ def _child(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[s
     try:
         yield child
     finally:
-        child.kill()
-        child.communicate()
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)  # its own children too: it leads their group
+            child.communicate()
 
 
 def _finished(child: subprocess.Popen[str], seconds: float) -> Finished:
     out, err = child.communicate(timeout=seconds)
-    return Finished(child.returncode, out, err)
+    return Finished(child.returncode, out or "", err)
 
 
 def _end(child: subprocess.Popen[str]) -> Finished:

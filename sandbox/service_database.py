@@ -118,7 +118,13 @@ class ServiceDatabase:
                 **{verb: [*command, verb, "{server}"] for verb in ("start", "stop", "fence", "discard")},
                 "rejoin": [*command, "rejoin", "{server}", "{source}"],
             },
-            "barman": {"program": list(PROGRAM), "config": str(self.barman.config), "server": NAME},
+            "barman": {
+                "program": list(PROGRAM),
+                "config": str(self.barman.config),
+                "server": NAME,
+                "model": f"{NAME}-{{server}}",
+                "waldump": [str(self._programs.folder / "pg_waldump")],
+            },
         }
 
     def policy(self) -> dict[str, Any]:
@@ -204,6 +210,10 @@ class ServiceDatabase:
     def start_again(self, server: str) -> None:
         """Start a fenced server by hand, as somebody might who doesn't know."""
         self.do("start-despite-fence", server)
+
+    def begin_backup(self) -> None:
+        """Have a first backup taken while everything else goes on."""
+        self.barman.first_backup.start()
 
     def backup(self) -> str:
         """Take a backup that can be restored when this returns; gives its ID."""

@@ -46,6 +46,12 @@ class Barman(Section):
     remote: str | None = Field(
         default=None, description="Its --remote-ssh-command for restores, e.g. `ssh postgres@{host}`."
     )
+    model: str | None = Field(
+        default=None,
+        description="The configuration model that has it follow a server, e.g. `tensafe-{server}`: one for each server. "
+        "Without it, its conninfo must lead to the primary by itself.",
+    )
+    waldump: tuple[str, ...] = Field(default=("pg_waldump",), description="Reads the log; on the workers' own machine.")
 
 
 class Rds(Section):

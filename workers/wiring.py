@@ -31,9 +31,11 @@ from activities.backends.records_pager import RecordsPager
 from activities.backends.records_status_page import RecordsStatusPage
 from activities.backends.slack_web import SlackChat
 from activities.backends.smtp import SmtpServer
+from activities.backup import Backups
 from activities.catalogue import Catalogue
 from activities.ci import Ci, CiService
 from activities.customer_health import CustomerHealth
+from activities.database_hosts import DatabaseHosts
 from activities.errors import Misconfigured
 from activities.evidence import Evidence, EvidenceStore
 from activities.handovers import Handovers
@@ -59,6 +61,7 @@ from database.pool import BoundedConnection, connect_pool
 from database.server import DatabaseError
 from workers.archive import archiver, patient_pool
 from workers.codec import decrypting
+from workers.databases import databases
 from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
@@ -89,6 +92,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
         stack.callback(cluster.close)
         evidence = _evidence_store(settings)
         handovers = _handovers(settings)
+        servers = databases(settings, lambda: _aws(settings, "rds"))
         systems = [
             Catalogue(settings.services, settings.approvals),
             Kubernetes(cluster),
@@ -112,6 +116,8 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Slack(_chat(settings, pool)),
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
+            DatabaseHosts(servers),
+            Backups(servers, pool),
             Evidence(evidence, cluster, http, settings.prometheus.url),
             Archive(archiver(settings.audit, patient, evidence, decrypting(settings.temporal.payload_keys))),
         ]
@@ -124,7 +130,7 @@ def activities_of(system: object) -> list[Activity]:
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
-def _aws(settings: Settings, service: Literal["eks", "secretsmanager"]) -> Any:
+def _aws(settings: Settings, service: Literal["eks", "rds", "secretsmanager"]) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     # Without a region it can't be made; a service without GPUs needs none.
