@@ -48,7 +48,7 @@ class Barman(Section):
     )
     model: str | None = Field(
         default=None,
-        description="The configuration model that has it follow a server, e.g. `tensafe-{server}`: one for each server. "
+        description="Its configuration model for a server that is the primary, e.g. `tensafe-{server}`. "
         "Without it, its conninfo must lead to the primary by itself.",
     )
     waldump: tuple[str, ...] = Field(default=("pg_waldump",), description="Reads the log; on the workers' own machine.")
