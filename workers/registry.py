@@ -11,6 +11,8 @@ from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboar
 from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
 from workflows.deployment.rollback import Rollback, RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
+from workflows.disaster_recovery.database_failover import DatabaseFailover, DatabaseFailoverRequest
+from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore, PointInTimeRestoreRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
@@ -120,6 +122,22 @@ PROCEDURES: tuple[Procedure, ...] = (
         workflow=ChurnPrevention,
         request=ChurnPreventionRequest,
         example=_BY,
+    ),
+    Procedure(
+        section="7.1",
+        name="database_failover",
+        title="Database failover",
+        workflow=DatabaseFailover,
+        request=DatabaseFailoverRequest,
+        example={**_BY, "promote": "replica-1"},
+    ),
+    Procedure(
+        section="7.3",
+        name="point_in_time_restore",
+        title="Point-in-time restore",
+        workflow=PointInTimeRestore,
+        request=PointInTimeRestoreRequest,
+        example={**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
     ),
     Procedure(
         section="8.2",

@@ -36,11 +36,13 @@ from activities.catalogue import Catalogue
 from activities.ci import Ci, CiService
 from activities.customer_health import CustomerHealth
 from activities.database_hosts import DatabaseHosts
+from activities.database_secrets import DatabaseSecrets
 from activities.errors import Misconfigured
 from activities.evidence import Evidence, EvidenceStore
 from activities.handovers import Handovers
 from activities.health import HealthChecks
 from activities.helm import Helm
+from activities.integrity import Integrity
 from activities.kubernetes import Kubernetes
 from activities.kubernetes_api import connect as connect_kubernetes
 from activities.mail import Mail, MailServer
@@ -50,6 +52,8 @@ from activities.nodes import ClusterNodes
 from activities.paging import Pager, Paging
 from activities.records import Records
 from activities.release_watch import ReleaseWatch
+from activities.replication import Replication
+from activities.sessions import Sessions
 from activities.slack import Chat, Slack
 from activities.smoke import Smoke
 from activities.statuspage import StatusPage, StatusPages
@@ -117,7 +121,11 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
             DatabaseHosts(servers),
+            Replication(servers),
+            DatabaseSecrets(cluster),
             Backups(servers, pool),
+            Integrity(servers),
+            Sessions(servers),
             Evidence(evidence, cluster, http, settings.prometheus.url),
             Archive(archiver(settings.audit, patient, evidence, decrypting(settings.temporal.payload_keys))),
         ]
