@@ -42,6 +42,9 @@ class TrafficPolicy(ServicePolicy):
         "hands.",
     )
     ingress: str | None = Field(default=None, description="Name of the canary Ingress, in the service's namespace.")
+    replicas: int | None = Field(
+        default=None, ge=1, le=1000, description="All pods that there are to be; as many as at the run's beginning."
+    )
     steps: tuple[int, ...] = Field(default=(10, 25, 50, 100), description="Per cent, rising; the last is 100.")
     hold: timedelta = Field(
         default=timedelta(minutes=5), gt=timedelta(0), description="How long a step must be well before the next."

@@ -203,12 +203,16 @@ def _judged(request: WatchRelease, now: Figures) -> dict[str, str | None]:
     if request.error_rate is not None:
         usual = request.baseline.error_rate or 0.0
         limit = usual + request.error_rate_rise
-        why = f"error rate {_percent(now.error_rate)}, above {_percent(limit)} ({_percent(usual)} is usual)"
+        why = f"error rate {_percent(now.error_rate)}, above {_percent(limit)}"
+        if request.baseline.error_rate is not None:
+            why += f" ({_percent(usual)} is usual)"
         judged["error rate"] = None if now.error_rate is None else why if now.error_rate > limit else ""
     if request.p95_latency is not None and request.baseline.p95_latency:
         usual = request.baseline.p95_latency
         limit = usual * request.latency_factor
-        why = f"p95 {_duration(now.p95_latency)}, above {_duration(limit)} ({_duration(usual)} is usual)"
+        why = f"p95 {_duration(now.p95_latency)}, above {_duration(limit)}"
+        if limit != usual:
+            why += f" ({_duration(usual)} is usual)"
         judged["p95"] = None if now.p95_latency is None else why if now.p95_latency > limit else ""
     return judged
 

@@ -1,0 +1,433 @@
+"""FullServiceRecovery with the time-skipping server: everything back in order, and traffic only where it is well."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import CancelledError
+
+from activities.recovery_policy import Component, RecoveryPolicy, TrafficPolicy
+from tests.workflows.conftest import Working
+from tests.workflows.outage import DATABASE, INGRESS, REPLICAS, TESTS, Outage
+from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
+from workflows.disaster_recovery.full_service_recovery import FullServiceRecovery, FullServiceRecoveryRequest
+from workflows.disaster_recovery.recovery_words import StopWatching
+from workflows.shared.approval import Decision
+
+ADA = {"who": "ada", "role": "commander"}
+NAME = "full_service_recovery"
+
+
+def policy(**fields: object) -> RecoveryPolicy:
+    return RecoveryPolicy.model_validate({"traffic": INGRESS, "tests": TESTS} | fields)
+
+
+async def decide(handle: Handle, question: str, choice: str, reason: str = "") -> None:
+    await waiting_for(handle, f"decide {question}")
+    await handle.execute_update("decide", Decision(**ADA, question=question, choice=choice, reason=reason))
+
+
+async def ended(handle: Handle) -> dict[str, object]:
+    result: dict[str, object] = await handle.result()
+    return result
+
+
+# -- the way through -----------------------------------------------------------------------------------------
+
+
+async def test_everything_comes_back_and_is_watched_for_a_day(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        result = await ended(handle)
+        run = await handle.describe()
+        history = await handle.fetch_history()
+    assert result["outcome"] == "recovered"
+    assert (result["restarted"], world.restarts[-1]) == (["gateway", "worker", "tensafe-server"], "tensafe-server")
+    assert sorted(world.restarts) == ["gateway", "tensafe-server", "worker"]
+    assert world.shares == [0, 10, 25, 50, 100]
+    assert (result["traffic"], result["looks"], result["watch_ended_by"]) == (100, 24, "the clock")
+    assert run.close_time is not None
+    assert timedelta(hours=24) <= run.close_time - run.start_time < timedelta(hours=25)
+    assert len(history.events) < 1000
+    assert [update.status for update in world.done("statuspage.update")] == [
+        "Investigating", "Identified", "Monitoring", "Resolved",
+    ]  # fmt: skip
+    (closing,) = world.done("records.close_incident")
+    assert (closing.closed_by, closing.incident_id) == ("runbook", result["incident_id"])
+    assert len(world.done("paging.page")) == 1
+
+
+async def test_traffic_stays_with_a_service_that_is_well(working: Working, client: Client) -> None:
+    world = Outage()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await ended(handle)
+        assert "All of the traffic reaches the service already" in await told(handle)
+    assert world.shares == []
+    assert len(world.restarts) == 3
+
+
+@pytest.mark.parametrize(("request_", "broken"), [("always", False), ("never", True)])
+async def test_whether_traffic_is_taken_away_may_be_said(
+    working: Working, client: Client, request_: str, *, broken: bool
+) -> None:
+    world = Outage()
+    world.healthy = not broken
+    async with working(world.activities()) as queue:
+        request = FullServiceRecoveryRequest.model_validate({"take_traffic_away": request_})
+        await ended(await begin(client, queue, request, NAME))
+    assert (world.shares[:1] == [0]) == (request_ == "always")
+
+
+async def test_stages_follow_the_settings_and_each_is_complete_before_the_next(
+    working: Working, client: Client
+) -> None:
+    world = Outage(recovery=policy(order=[["worker"], ["gateway", "tensafe-server"]]))
+    world.stuck["worker"] = 1
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await waiting_for(handle, "decide stage-1")
+        assert world.restarts == ["worker"]
+        assert len(world.done("paging.page")) == 2
+        await decide(handle, "stage-1", "retry")
+        result = await ended(handle)
+    assert world.restarts[:2] == ["worker", "worker"]
+    assert sorted(world.restarts[2:]) == ["gateway", "tensafe-server"]
+    assert result["outcome"] == "recovered"
+
+
+# -- bad input and settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "world", "says"),
+    [
+        ({"service": "nobody"}, Outage(), "not in the catalogue"),
+        ({}, Outage(recovery=policy(order=[["tensafe-server"], ["cache", "db"]])), "no deployment cache, db"),
+        ({}, Outage(recovery=policy(components={"cache": Component(deployment="cache")})), "recovery.components"),
+        ({"restore": "never", "backup_id": "b1"}, Outage(database=DATABASE), "backup_id: there is nothing to restore"),
+        ({"target_time": datetime(2026, 2, 4, tzinfo=UTC)}, Outage(), "target_time: tensafe-server has no database"),
+        ({"target_time": datetime(2226, 2, 4, tzinfo=UTC)}, Outage(database=DATABASE), "lies in the future"),
+    ],
+)
+async def test_what_cannot_be_is_refused_before_anything_changes(
+    working: Working, client: Client, request_: dict[str, object], world: Outage, says: str
+) -> None:
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest.model_validate(request_), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert says in cause(failed.value).message
+    assert world.effects == []
+
+
+async def test_a_paused_deployment_is_left_out_and_refused_where_it_is_named(working: Working, client: Client) -> None:
+    world = Outage()
+    world.paused_deployments = {"worker"}
+    named = Outage(recovery=policy(order=[["worker"]]))
+    named.paused_deployments = {"worker"}
+    async with working(world.activities()) as queue:
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
+    assert result["restarted"] == ["gateway", "tensafe-server"]
+    assert any("Not: worker" in message.text for message in world.done("slack.post"))
+    async with working(named.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert "Resume it first" in cause(failed.value).message
+    assert named.effects == []
+
+
+async def test_an_ingress_that_is_not_there_fails_the_run_before_anything_changes(
+    working: Working, client: Client
+) -> None:
+    world = Outage()
+    world.down.add("traffic.share")
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert world.effects == []
+
+
+# -- what stops it before traffic comes back ----------------------------------------------------------------
+
+
+async def test_failing_tests_keep_traffic_away_until_a_person_decides(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.tests_fail = 2
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await decide(handle, "tests", "retry")
+        assert (await waiting_for(handle, "decide tests-2")).questions[0].recommended is None
+        assert world.shares == [0]
+        await decide(handle, "tests-2", "retry")
+        result = await ended(handle)
+    assert result["outcome"] == "recovered"
+    assert world.shares == [0, 10, 25, 50, 100]
+
+
+async def test_stopped_by_failing_tests_traffic_stays_away_and_people_are_told_how_to_bring_it_back(
+    working: Working, client: Client
+) -> None:
+    world = Outage().broken()
+    world.tests_fail = 9
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await decide(handle, "tests", "stop")
+        result = await ended(handle)
+    assert (result["outcome"], result["traffic"], world.percent) == ("stopped", 0, 0)
+    assert "login: expected HTTP 200" in str(result["reason"])
+    assert "traffic is left at 0 %, where it was 100 % before" in world.done("paging.page")[-1].summary
+    assert not world.done("records.close_incident")
+
+
+async def test_nobody_answers_and_the_recovery_stops(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.tests_fail = 9
+    async with working(world.activities()) as queue:
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
+    assert (result["outcome"], world.percent) == ("stopped", 0)
+    assert len(world.done("paging.page")) == 4  # begun, tests, nobody answers, stopped
+
+
+async def test_a_component_that_is_not_well_can_be_passed_by_with_a_reason(working: Working, client: Client) -> None:
+    parts = {
+        "cache": Component(health_url="http://127.0.0.1:1/cache"),
+        "queue": Component(condition="queue_length < 10"),
+    }
+    world = Outage(recovery=policy(components=parts)).broken()
+    world.unhealthy_urls = {"http://127.0.0.1:1/cache"}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        status = await waiting_for(handle, "decide component")
+        (asked,) = status.questions
+        assert "cache: not steady" in asked.title
+        assert "queue: its condition does not hold" in asked.title
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("decide", Decision(**ADA, question="component", choice="go-on"))
+        await decide(handle, "component", "go-on", "only the old clients use it")
+        result = await ended(handle)
+    assert result["outcome"] == "recovered"
+    assert world.percent == 100
+
+
+# -- traffic -------------------------------------------------------------------------------------------------
+
+
+async def test_a_step_that_is_not_well_goes_back_one_and_is_tried_again(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.unwell_at = {50: 1}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        result = await ended(handle)
+        assert "50 % is too much" in await told(handle)
+    assert world.shares == [0, 10, 25, 50, 25, 50, 100]
+    assert result["outcome"] == "recovered"
+
+
+async def test_where_the_step_below_is_no_longer_well_it_goes_further_down(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.unwell_at = {25: 1}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        # 25 % is too much, and after it 10 % is so too, once.
+        await until(handle, lambda _: world.percent == 25)
+        world.unwell_at[10] = 1
+        result = await ended(handle)
+    assert world.shares == [0, 10, 25, 10, 0, 10, 25, 50, 100]
+    assert result["outcome"] == "recovered"
+
+
+async def test_after_three_failures_people_are_asked_and_traffic_waits_where_it_was_well(
+    working: Working, client: Client
+) -> None:
+    world = Outage().broken()
+    world.unwell_at = {50: 3}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await waiting_for(handle, "decide traffic")
+        assert world.percent == 25
+        assert "3 steps of traffic have failed" in world.done("paging.page")[-1].summary
+        await decide(handle, "traffic", "retry")
+        result = await ended(handle)
+    assert (result["outcome"], world.percent) == ("recovered", 100)
+
+
+async def test_stopped_at_a_step_traffic_is_left_at_the_last_one_that_was_well(
+    working: Working, client: Client
+) -> None:
+    world = Outage().broken()
+    world.unwell_at = {50: 9}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await decide(handle, "traffic", "stop")
+        result = await ended(handle)
+    assert (result["outcome"], result["traffic"], world.percent) == ("stopped", 25, 25)
+
+
+async def test_traffic_that_somebody_else_moves_is_left_to_them_until_a_person_says(
+    working: Working, client: Client
+) -> None:
+    world = Outage().broken()
+    world.unwell_at = {25: 1}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await until(handle, lambda _: world.percent == 25)
+        world.percent = 5
+        status = await waiting_for(handle, "decide traffic")
+        assert "somebody else has set it" in status.questions[0].title
+        assert world.percent == 5
+        await decide(handle, "traffic", "retry")
+        result = await ended(handle)
+    assert result["outcome"] == "recovered"
+    assert world.shares[-4:] == [10, 25, 50, 100]
+
+
+async def test_replicas_come_back_in_shares_and_not_below_the_autoscalers_minimum(
+    working: Working, client: Client
+) -> None:
+    world = Outage(recovery=policy(traffic=REPLICAS)).broken()
+    world.replicas, world.autoscaling.hpa_min = 20, 3
+    async with working(world.activities()) as queue:
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
+    assert world.shares == [3, 5, 10, 20]
+    assert (result["outcome"], result["traffic"]) == ("recovered", 100)
+
+
+async def test_without_a_hand_on_traffic_nothing_is_moved(working: Working, client: Client) -> None:
+    world = Outage(recovery=policy(traffic=TrafficPolicy())).broken()
+    async with working(world.activities()) as queue:
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
+    assert (result["outcome"], result["traffic"], world.shares) == ("recovered", None, [])
+
+
+# -- cancelled, failed ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("healthy", "percent"), [(True, 100), (False, 0)])
+async def test_cancelled_before_any_step_traffic_comes_back_only_to_a_healthy_service(
+    working: Working, client: Client, *, healthy: bool, percent: int
+) -> None:
+    world = Outage(recovery=policy(order=[["worker"]])).broken()
+    world.stuck["worker"] = 9
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await waiting_for(handle, "decide stage-1")
+        world.healthy = healthy
+        await cancel(handle)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        assert f"traffic is left at {percent} %" in await told(handle)
+    assert isinstance(failed.value.cause, CancelledError)
+    assert world.percent == percent
+    assert not world.done("records.close_incident")
+
+
+async def test_cancelled_while_traffic_rises_it_is_left_at_the_last_step_that_was_well(
+    working: Working, client: Client
+) -> None:
+    world = Outage().broken()
+    world.unwell_at = {50: 9}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await waiting_for(handle, "decide traffic")
+        await cancel(handle)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert world.percent == 25
+    assert "traffic is left at 25 %" in world.done("paging.page")[-1].summary
+
+
+async def test_a_recovery_that_fails_says_so_and_leaves_traffic_where_it_was(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.down.add("traffic.shift")
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await until(handle, lambda _: len(world.done("paging.page")) > 1)  # five minutes of trying to put it back
+        world.down.clear()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert world.percent == 100
+    assert world.restarts == []
+    assert "the recovery has failed" in world.done("paging.page")[-1].summary
+
+
+# -- the watch -----------------------------------------------------------------------------------------------
+
+
+async def test_a_problem_in_the_watch_pages_once_and_the_watch_goes_on(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.bad_looks = {3, 4, 9}
+    async with working(world.activities()) as queue:
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
+    assert (result["outcome"], result["looks"]) == ("recovered", 24)
+    assert len(result["problems"]) == 3  # type: ignore[arg-type]
+    assert len(world.done("paging.page")) == 3  # begun, at 3, at 9
+    (closing,) = world.done("records.close_incident")
+    assert "3 of 24 looks found a problem" in closing.resolution
+
+
+async def test_a_watch_that_ends_in_trouble_leaves_the_incident_open(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.bad_looks = {24}
+    async with working(world.activities()) as queue:
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
+    assert result["outcome"] == "recovered, not well"
+    assert not world.done("records.close_incident")
+    assert "in human hands" in world.done("paging.page")[-1].summary
+
+
+async def test_a_person_may_end_the_watch_and_only_the_watch(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.tests_fail = 1
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await waiting_for(handle, "decide tests")
+        with pytest.raises(WorkflowUpdateFailedError) as early:
+            await handle.execute_update(FullServiceRecovery.stop_watching, StopWatching(**ADA))
+        assert "is not being watched" in str(early.value.cause)
+        world.bad_looks = {2}
+        await decide(handle, "tests", "retry")
+        # The test server's clock jumps over a day unless somebody holds it: the second look does.
+        world.hold_look = 2
+        await until(handle, lambda status: world.looks >= 2)
+        with pytest.raises(WorkflowUpdateFailedError) as who:
+            await handle.execute_update(FullServiceRecovery.stop_watching, StopWatching(who="eve", role="intern"))
+        assert "may not close" in str(who.value.cause)
+        answer = await handle.execute_update(FullServiceRecovery.stop_watching, StopWatching(**ADA, reason="enough"))
+        world.hold_look = 0
+        result = await ended(handle)
+    assert "has ended" in answer
+    assert (result["looks"], result["watch_ended_by"]) == (2, "ada (commander)")
+    assert result["outcome"] == "recovered, not well"
+
+
+async def test_a_cancelled_watch_leaves_the_service_as_it_is(working: Working, client: Client) -> None:
+    world = Outage().broken()
+    world.hold_look = 1
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
+        await until(handle, lambda status: world.looks >= 1)
+        world.hold_look = 0
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert world.percent == 100
+
+
+# -- plan mode -----------------------------------------------------------------------------------------------
+
+
+async def test_a_plan_says_what_it_would_do_and_changes_nothing(working: Working, client: Client) -> None:
+    world = Outage(database=DATABASE).broken()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, FullServiceRecoveryRequest(dry_run=True), NAME)
+        result = await ended(handle)
+        text = await told(handle)
+    assert world.effects == []
+    assert (result["outcome"], world.percent, world.restarts) == ("planned", 100, [])
+    for would in ("would ask: Restore", "Restart worker: would", "would look at", "10 % of the traffic: would",
+                  "would watch for"):  # fmt: skip
+        assert would in text

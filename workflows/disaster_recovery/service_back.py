@@ -1,0 +1,32 @@
+"""How a restore tells the recovery that has started it that the service is back; it itself goes on for weeks."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+SIGNAL = "service_back"
+
+
+class ServiceBack(BaseModel):
+    """The service runs on restored data."""
+
+    server: str = Field(description="That it is pointed at now.")
+    backup_id: str
+    recovered_to: datetime | None = Field(description="Time of the last transaction that is in the data.")
+
+    def __str__(self) -> str:
+        to = f"{self.recovered_to:%Y-%m-%d %H:%M:%S %Z}" if self.recovered_to else "an unknown time"
+        return f"{self.server}, with the data of {to} (backup {self.backup_id})"
+
+
+async def tell_parent(back: ServiceBack) -> None:
+    """Tell the run that has started this one, if any; one that is gone needs no telling."""
+    parent = workflow.info().parent
+    if parent is None:
+        return
+    try:
+        await workflow.get_external_workflow_handle(parent.workflow_id, run_id=parent.run_id).signal(SIGNAL, back)
+    except FailureError:
+        workflow.logger.info("the run that started this restore has ended")
