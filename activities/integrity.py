@@ -77,7 +77,7 @@ class Integrity:
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
 
-    @activity.defn(name="integrity.check")
+    @activity.defn(name="integrity.check", no_thread_cancel_exception=True)
     def check(self, request: IntegrityRequest) -> IntegrityReport:
         """Check all heaps, B-tree indexes and the catalogue; on a primary, a standby or a restored server.
 
@@ -118,7 +118,7 @@ class Integrity:
             seconds=time.monotonic() - begun,
         )
 
-    @activity.defn(name="integrity.contents")
+    @activity.defn(name="integrity.contents", no_thread_cancel_exception=True)
     def contents(self, request: ContentsRequest) -> Contents:
         """Count the rows of every table, read from the table itself, and try the settings' own rules."""
         begun, progress = time.monotonic(), resume(_Counted)

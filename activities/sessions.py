@@ -43,7 +43,7 @@ class Sessions:
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
 
-    @activity.defn(name="sessions.end")
+    @activity.defn(name="sessions.end", no_thread_cancel_exception=True)
     @effect
     def end(self, request: EndSessions) -> SessionsEnded:
         """Wait for the sessions' end, and bring it about when the time is up.

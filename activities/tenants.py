@@ -139,6 +139,29 @@ class Firsts(BaseModel):
         return ", ".join(f"{kind} since {at:%F %H:%M %Z}" for kind, at in self.at.items()) or "nothing yet"
 
 
+class UsedSinceRequest(BaseModel):
+    """Who has used the service since a time (7.3 step 7)."""
+
+    since: datetime
+
+
+class AffectedTenant(BaseModel):
+    """A tenant, and whom to write to."""
+
+    tenant_id: str
+    contact_name: str
+    email: str
+
+
+class AffectedTenants(BaseModel):
+    """Those that are not closed, by their ID."""
+
+    items: list[AffectedTenant]
+
+    def __str__(self) -> str:
+        return f"{len(self.items)} tenants"
+
+
 class Tenants:
     """Reads and writes tenants; raises as `activities.records.Records` does."""
 
@@ -234,6 +257,13 @@ class Tenants:
         with self._ledger.read() as rows:
             found = records_tenants.firsts(rows, request.tenant_id, request.kinds)
         return Firsts(at={row["kind"]: row["at"] for row in found})
+
+    @activity.defn(name="tenants.used_since")
+    def used_since(self, request: UsedSinceRequest) -> AffectedTenants:
+        """Find who has used the service since the beginning of an hour: usage is counted by the hour."""
+        with self._ledger.read() as rows:
+            found = records_tenants.used_since(rows, request.since)
+        return AffectedTenants(items=[AffectedTenant.model_validate(row) for row in found])
 
 
 def hashed(password: str) -> str:

@@ -121,5 +121,19 @@ def firsts(rows: Rows, tenant_id: str, kinds: tuple[str, ...]) -> list[dict[str,
     ).fetchall()
 
 
+def used_since(rows: Rows, since: datetime) -> list[dict[str, Any]]:
+    """Find the tenants with usage since the beginning of an hour, and whom to write to."""
+    return rows.execute(
+        """
+        SELECT tenant_id, contact_name, email FROM runbooks.tenants t
+        WHERE status <> 'closed' AND EXISTS (
+            SELECT FROM runbooks.tenant_usage u
+            WHERE u.tenant_id = t.tenant_id AND u.hour >= date_trunc('hour', %s::timestamptz, 'UTC') AND u.count > 0)
+        ORDER BY tenant_id
+        """,
+        (since,),
+    ).fetchall()
+
+
 def _people(csm: str, se: str) -> str:
     return f"CSM {csm or 'nobody'}, SE {se or 'nobody'}"
