@@ -123,6 +123,7 @@ class Databases:
         parts.setdefault("application_name", "runbooks")
         parts.setdefault("connect_timeout", _CONNECT_WITHIN)
         parts.setdefault("tcp_user_timeout", 5000)
+        parts.setdefault("keepalives_idle", 30)  # a statement of hours is silent, and routers forget who is silent
         return parts
 
 
