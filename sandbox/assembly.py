@@ -16,12 +16,13 @@ from sandbox import aws, binaries, customers, kubernetes_api, manifests, node_gr
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster
-from sandbox.configuration import SERVICE, TASK_QUEUE, Configuration, Endpoints
+from sandbox.configuration import NAMESPACE, SERVICE, TASK_QUEUE, Configuration, Endpoints
 from sandbox.mail_server import MailServer
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess, end_leftovers
 from sandbox.prometheus import Prometheus
+from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
 from starters import schedules
@@ -64,6 +65,7 @@ class Environment:
         )
         self.aws = Aws(self.directory / "aws")
         self.mail = MailServer(self.directory / "mail")
+        self.service_database = ServiceDatabase(self.directory / "database")
         self.node_groups = self._python(
             "node-groups",
             *("sandbox.node_groups", "--kubeconfig", self.cluster.kubeconfig, "--endpoint", self.aws.url),
@@ -80,7 +82,9 @@ class Environment:
     @property
     def restartable(self) -> list[ServerProcess]:
         """What keeps nothing of its own, and so can simply be started again when it dies."""
-        return [self.service, self.node_groups, self.webhook, self.handover, *self.workers]
+        ours = [self.service, self.node_groups, self.webhook, self.handover, *self.workers]
+        # The database's machines start its servers again that ran, as machines do.
+        return [*self.service_database.processes, *ours]
 
     @property
     def processes(self) -> list[ServerProcess]:
@@ -135,6 +139,7 @@ class Environment:
             for process in group:
                 process.stop()
         self.cluster.stop()
+        self.service_database.stop()
         self.postgres.stop()
 
     @contextmanager
@@ -164,15 +169,17 @@ class Environment:
             cluster = stage("Kubernetes with three nodes", self._start_cluster)
             eks = stage("AWS with an EKS node group", self._start_aws)
             mail = stage("a mail server", self._start_mail)
-            service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster)
+            data = stage("the service's database with a replica and Barman", self._start_service_database)
+            service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster, data)
             stages = [
                 # Not before the service: that it isn't there yet is no outage.
                 stage("Prometheus and Alertmanager", self._start_monitoring, service),
                 stage("two GPU nodes", self._start_node_groups, cluster, eks),
                 stage("webhook and workers", self._start_ours, records, temporal, cluster, mail),
             ]
-            for done in (records, temporal, cluster, eks, mail, service, *stages):
+            for done in (records, temporal, cluster, eks, mail, data, service, *stages):
                 done.result()
+        self.service_database.begin_backup()
 
     def _start_postgres(self) -> None:
         self.postgres.start()
@@ -198,14 +205,19 @@ class Environment:
         self.mail.start()
         self.mail.wait_ready()
 
+    def _start_service_database(self) -> None:
+        self.service_database.start()
+        self.service_database.wait_ready()
+
     def _start_node_groups(self) -> None:
         self.node_groups.start()
         with kubernetes_api.connect(self.cluster.kubeconfig) as api:
             self.node_groups.wait_ready(lambda: node_groups.ready(api, aws.NODE_GROUP) == aws.DESIRED)
 
     def _start_service(self) -> None:
+        manifests.apply_secrets(self.cluster.kubeconfig, NAMESPACE, self.service_database.secrets())
         self.service.start()
-        manifests.apply_service(self.cluster.kubeconfig)
+        manifests.apply_service(self.cluster.kubeconfig, NAMESPACE)
         self.service.wait_ready(probes.http(self.health_url))
 
     def _start_monitoring(self) -> None:
@@ -249,4 +261,5 @@ class Environment:
             health_url=self.health_url,
             mail_port=self.mail.port,
             handover_url=self.handover_url,
+            database=self.service_database,
         )

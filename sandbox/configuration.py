@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from activities.catalogue import Service
 from sandbox import aws, binaries, manifests
 from sandbox.ports import LOOPBACK
+from sandbox.service_database import ServiceDatabase
 from workers.settings import Audit
 
 SERVICE = "tensafe-server"
+NAMESPACE = "tensafe"
 TASK_QUEUE = "runbooks"
 _WINDOW = "10s"
 
@@ -35,6 +37,7 @@ class Endpoints:
     health_url: str
     mail_port: int = 0
     handover_url: str = ""
+    database: ServiceDatabase | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,13 @@ class Configuration:
             },
             # The Temporal UI can't sign; in the sandbox a word typed there counts.
             "approvals": {"public_keys": [gateway_public_key], "allow_unsigned": True},
-            "services": {SERVICE: _service(at.health_url)},
+            "services": {SERVICE: {**_service(at.health_url), **_policy(at.database)}},
+            "databases": {at.database.name: at.database.settings()} if at.database else {},
         }
+
+
+def _policy(database: ServiceDatabase | None) -> dict[str, Any]:
+    return {"database": database.policy()} if database else {}
 
 
 def _mail(port: int) -> dict[str, Any]:
@@ -137,7 +145,7 @@ def _mail(port: int) -> dict[str, Any]:
 def _service(health_url: str) -> dict[str, Any]:
     requests = f'http_requests_total{{service="{SERVICE}"'
     return {
-        "namespace": "tensafe",
+        "namespace": NAMESPACE,
         "deployment": SERVICE,
         "selector": "app=tensafe",
         "health_url": health_url,

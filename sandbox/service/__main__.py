@@ -15,6 +15,7 @@ from starlette.routing import Route
 from sandbox import kubernetes_api
 from sandbox.ports import LOOPBACK
 from sandbox.service.autoscaler import AutoscalerStatus
+from sandbox.service.database import DatabaseUse
 from sandbox.service.pod_logs import PodLogs
 from sandbox.service.state import ServiceState
 from sandbox.service.traffic import Traffic
@@ -22,12 +23,16 @@ from sandbox.service.traffic import Traffic
 _FULL_PERCENT = 100
 
 
-def application(state: ServiceState, traffic: Traffic, parts: AutoscalerStatus, logs: PodLogs) -> Starlette:
+def application(
+    state: ServiceState, traffic: Traffic, parts: AutoscalerStatus, logs: PodLogs, database: DatabaseUse
+) -> Starlette:
     """Put the endpoints together."""
 
     async def health(_: Request) -> Response:
         now = state.now
         body = {"status": now.status, "version": now.version, "ready": now.ready, "desired": now.desired}
+        if now.database is not None:
+            body["database"] = now.database
         code = HTTPStatus.SERVICE_UNAVAILABLE if now.status == "unhealthy" else HTTPStatus.OK
         return JSONResponse(body, status_code=code)
 
@@ -52,10 +57,10 @@ def application(state: ServiceState, traffic: Traffic, parts: AutoscalerStatus, 
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.on_change(parts.update)
         state.on_change(logs.update)
-        for part in (state, traffic, logs):
+        for part in (state, traffic, logs, database):
             part.start()
         yield
-        for part in (state, traffic, logs):
+        for part in (state, traffic, logs, database):
             part.stop()
 
     return Starlette(
@@ -77,6 +82,7 @@ def main() -> None:
     parser.add_argument("--deployment", default="tensafe-server")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--logs", type=Path, required=True, help="folder for the pods' log files")
+    parser.add_argument("--database-secret", default="tensafe-database", help="with the URL of its database, if any")
     parser.add_argument("--requests-per-second", type=float, default=40.0)
     options = parser.parse_args()
     api = kubernetes_api.connect(options.kubeconfig)
@@ -84,8 +90,9 @@ def main() -> None:
     traffic = Traffic(options.deployment, lambda: state.now, options.requests_per_second)
     parts = AutoscalerStatus(api, options.namespace, options.deployment, traffic.utilisation)
     logs = PodLogs(api, options.namespace, options.logs)
+    database = DatabaseUse(api, options.namespace, options.database_secret, state)
     uvicorn.run(
-        application(state, traffic, parts, logs),
+        application(state, traffic, parts, logs, database),
         host=LOOPBACK,
         port=options.port,
         log_level="warning",

@@ -4,11 +4,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from sandbox import kubernetes_api
+
+DatabaseStatus = Literal["ok", "read-only", "unreachable"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ class Pod:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The service at one moment; `desired` is None until the Deployment has been seen."""
+    """The service at one moment.
+
+    `desired` is None until the Deployment has been seen, `database` where it has none or it has not been tried yet.
+    """
 
     desired: int | None = None
     pods: tuple[Pod, ...] = ()
+    database: DatabaseStatus | None = None
 
     @property
     def ready(self) -> int:
@@ -57,9 +63,9 @@ class Snapshot:
     @property
     def status(self) -> str:
         """healthy, degraded or unhealthy."""
-        if self.desired is None or self.ready == 0:
+        if self.desired is None or self.ready == 0 or self.database == "unreachable":
             return "unhealthy"
-        return "healthy" if self.ready >= self.desired else "degraded"
+        return "healthy" if self.ready >= self.desired and self.database != "read-only" else "degraded"
 
 
 class ServiceState:
@@ -86,6 +92,11 @@ class ServiceState:
     def on_change(self, listener: Callable[[Snapshot], None]) -> None:
         """Call the listener after changes, with the latest snapshot; a slow one does not hold up the watches."""
         self._listeners.append(listener)
+
+    def tell_database(self, status: DatabaseStatus) -> None:
+        """Note how the database is; whoever tries it says so."""
+        if status != self.now.database:
+            self._update(database=status)
 
     def start(self) -> None:
         """Begin to follow, in threads that end with the process."""

@@ -33,6 +33,9 @@ class Traffic:
         self._desired = self._gauge("service_desired_replicas", "Pods that there should be.").labels(service)
         self._saturation = self._gauge("service_saturation", "Load as a share of capacity, 0 to 1.").labels(service)
         self._gpu = self._gauge("service_gpu_utilisation", "Use of its GPUs, 0 to 1.").labels(service)
+        self._database = Gauge(
+            "service_database_up", "1 while its database takes writes.", label, registry=self._registry
+        )
         self._info = Gauge("service_info", "Version that serves.", (*label, "version"), registry=self._registry)
         self._requests = Counter("http_requests_total", "Requests.", (*label, "code"), registry=self._registry)
         self._latency = Histogram(
@@ -70,12 +73,15 @@ class Traffic:
         self._desired.set(snapshot.desired or 0)
         self._saturation.set(min(1.0, self.utilisation(snapshot.ready)))
         self._gpu.set(self.gpu_utilisation)
+        if snapshot.database is not None:
+            self._database.labels(self._service).set(snapshot.database == "ok")
         self._info.clear()
         if snapshot.version is not None:
             self._info.labels(self._service, snapshot.version).set(1)
 
     def _send(self, snapshot: Snapshot) -> None:
-        used = self.utilisation(snapshot.ready)
+        # Without its database it answers nobody.
+        used = math.inf if snapshot.database == "unreachable" else self.utilisation(snapshot.ready)
         served = 0.0 if math.isinf(used) else min(1.0, 1.0 / used) if used else 1.0
         latency = _QUICK_SECONDS / (1.0 - min(used, _FULL))  # a queue's waiting time
         for code, share in (("200", served), ("503", 1.0 - served)):

@@ -57,7 +57,7 @@ def settings(directory: Path) -> Settings:
 def test_everything_runs_and_answers(directory: Path) -> None:
     now = state(directory)
     assert now.status == "ready"
-    assert len(now.processes) == 17
+    assert len(now.processes) == 19
     assert all(process.pid is not None and psutil.pid_exists(process.pid) for process in now.processes)
     for name in ("Temporal UI", "Prometheus", "Alertmanager", "AWS", "service"):
         assert httpx.get(now.links[name], follow_redirects=True).status_code == 200, name
@@ -124,7 +124,7 @@ def test_up_again_leaves_a_running_one_as_it_is(directory: Path) -> None:
     assert state(directory).pid == before.pid
 
 
-@pytest.mark.parametrize("name", ["worker-1", "webhook", "service", "node-groups"])
+@pytest.mark.parametrize("name", ["worker-1", "webhook", "service", "node-groups", "database-hosts"])
 def test_what_keeps_nothing_is_started_again(directory: Path, name: str) -> None:
     before = pid(directory, name)
     os.kill(before, signal.SIGKILL)

@@ -1,10 +1,11 @@
 """The service's HTTP side says what the cluster says."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from sandbox import manifests, probes
@@ -12,7 +13,10 @@ from sandbox.cluster import Cluster
 from sandbox.ports import free_port
 from sandbox.probes import wait_until
 from sandbox.processes import ServerProcess
+from sandbox.service_database import PRIMARY, REPLICA, SECRET, ServiceDatabase
 from tests.sandbox.test_cluster import MERGE, deployment_path, pods, roll_out
+
+Start = Callable[..., ServiceDatabase]
 
 
 @pytest.fixture
@@ -93,3 +97,30 @@ def test_its_gpus_are_as_busy_as_one_says(service: str) -> None:
 def test_it_outlives_an_absent_deployment(service: str, tensafe: str, kube: httpx.Client) -> None:
     kube.delete(deployment_path(tensafe)).raise_for_status()
     wait_until(lambda: health(service) == (503, "unhealthy"), 10)
+
+
+def test_a_pod_uses_the_database_that_its_secret_named_when_it_was_created(
+    service: str, tensafe: str, kube: httpx.Client, kubeconfig: Path, start_service_database: Start
+) -> None:
+    database = start_service_database()
+    manifests.apply_secrets(kubeconfig, tensafe, database.secrets())
+
+    def used() -> str | None:
+        found: str | None = httpx.get(f"{service}/health").json().get("database")
+        return found
+
+    wait_until(lambda: used() == "ok", 5)
+    assert metric(service, "service_database_up") == 1
+    database.kill(PRIMARY)
+    wait_until(lambda: used() == "unreachable", 5)
+    assert health(service) == (503, "unhealthy")
+    assert metric(service, "service_database_up") == 0
+    manifests.apply_secrets(kubeconfig, tensafe, {SECRET: database.service_url(REPLICA)})
+    with pytest.raises(TimeoutError):
+        wait_until(lambda: used() != "unreachable", 2)
+    roll_out(kube, tensafe, manifests.BAD_IMAGE.replace("v1.2.4", "v1.2.5"))
+    wait_until(lambda: used() == "read-only", 10)
+    wait_until(lambda: health(service) == (200, "degraded"), 5)
+    with psycopg.connect(database.url(REPLICA), autocommit=True) as connection:
+        connection.execute("SELECT pg_promote()")
+    wait_until(lambda: health(service) == (200, "healthy"), 5)
