@@ -13,7 +13,9 @@ from workflows.deployment.rollback import Rollback, RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.disaster_recovery.database_failover import DatabaseFailover, DatabaseFailoverRequest
 from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore, PointInTimeRestoreRequest
+from workflows.disaster_recovery.full_service_recovery import FullServiceRecovery, FullServiceRecoveryRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
+from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 from workflows.scaling.manual_scale_up import ManualScaleUp, ManualScaleUpRequest
@@ -124,6 +126,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         example=_BY,
     ),
     Procedure(
+        section="6.2",
+        name="database_maintenance",
+        title="Database maintenance",
+        workflow=DatabaseMaintenance,
+        request=DatabaseMaintenanceRequest,
+        example={**_BY, "min_duration": "PT60S"},
+    ),
+    Procedure(
         section="7.1",
         name="database_failover",
         title="Database failover",
@@ -138,6 +148,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         workflow=PointInTimeRestore,
         request=PointInTimeRestoreRequest,
         example={**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
+    ),
+    Procedure(
+        section="7.2",
+        name="full_service_recovery",
+        title="Full service recovery",
+        workflow=FullServiceRecovery,
+        request=FullServiceRecoveryRequest,
+        example={**_BY, "restore": "ask", "take_traffic_away": "auto"},
     ),
     Procedure(
         section="8.2",

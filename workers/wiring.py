@@ -50,6 +50,7 @@ from activities.metrics import PrometheusMetrics
 from activities.node_groups import NodeGroups
 from activities.nodes import ClusterNodes
 from activities.paging import Pager, Paging
+from activities.postgres import Postgres
 from activities.records import Records
 from activities.release_watch import ReleaseWatch
 from activities.replication import Replication
@@ -121,6 +122,7 @@ def wire(settings: Settings) -> Iterator[list[Activity]]:
             Paging(_pager(settings, pool, http)),
             StatusPages(_status_page(settings, pool, http)),
             DatabaseHosts(servers),
+            Postgres(servers),
             Replication(servers),
             DatabaseSecrets(cluster),
             Backups(servers, pool),

@@ -1,0 +1,102 @@
+"""What a database needs, by its health and the settings' thresholds (runbook 6.2 step 1): no more than that."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from activities.database_policy import MaintenancePolicy
+from activities.postgres_health import DatabaseHealth, size
+from activities.postgres_tables import IndexState, TableState
+
+
+class TableWork(BaseModel):
+    """A table to be vacuumed and analyzed."""
+
+    table: TableState
+    freeze: bool
+    why: str
+
+
+class IndexWork(BaseModel):
+    """An index to be rebuilt."""
+
+    index: IndexState
+    why: str
+
+
+class Needs(BaseModel):
+    """What is to be done, the most urgent first; and what is left for another time."""
+
+    tables: list[TableWork]
+    indexes: list[IndexWork]
+    leftovers: list[IndexState]
+    left_out: list[str]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is well."""
+        return not (self.tables or self.indexes or self.leftovers)
+
+    def told(self) -> Iterator[str]:
+        """Say each, and why."""
+        if self.nothing:
+            yield "nothing needs vacuum or reindex"
+        yield from (f"vacuum {work.table.full_name}: {work.why}" for work in self.tables)
+        yield from (f"reindex {work.index.full_name}: {work.why}" for work in self.indexes)
+        yield from (f"drop {index.full_name}: a crash of REINDEX CONCURRENTLY has left it" for index in self.leftovers)
+        yield from self.left_out
+
+
+def needs(health: DatabaseHealth, policy: MaintenancePolicy) -> Needs:
+    """Decide; what the request names comes first, and is done whatever its state."""
+    tables = [task for table in health.tables if (task := _table(table, health, policy))]
+    tables.sort(key=lambda work: (not work.table.named, not work.freeze, -work.table.dead))
+    indexes = [work for index in health.indexes if (work := _index(index, policy))]
+    indexes.sort(key=lambda work: (not work.index.named, work.index.valid, -work.index.wasted))
+    most_tables = max(policy.most_tables, sum(work.table.named for work in tables))
+    most_indexes = max(policy.most_indexes, sum(work.index.named for work in indexes))
+    by_hand = [
+        f"{index.full_name} is invalid, and can't be rebuilt while writes go on: do it by hand"
+        for index in health.indexes
+        if not (index.valid or index.leftover or index.being_built or index.concurrently)
+    ]
+    more = (
+        (len(tables) - most_tables, "tables", "most_tables"),
+        (len(indexes) - most_indexes, "indexes", "most_indexes"),
+    )
+    return Needs(
+        tables=tables[:most_tables],
+        indexes=indexes[:most_indexes],
+        leftovers=[index for index in health.indexes if index.leftover],
+        left_out=[*by_hand, *(f"{n} more {what} wait for the next run ({limit})" for n, what, limit in more if n > 0)],
+    )
+
+
+def _table(table: TableState, health: DatabaseHealth, policy: MaintenancePolicy) -> TableWork | None:
+    why = []
+    freeze = (
+        table.age >= policy.freeze_share * health.freeze_max_age
+        or table.multixact_age >= policy.freeze_share * health.multixact_freeze_max_age
+    )
+    if table.named:
+        why.append("asked for")
+    if freeze:
+        why.append(f"its oldest row is {table.age:,} transactions old")
+    if table.dead >= policy.dead_rows and table.dead_share >= policy.dead_share:
+        why.append(f"{table.dead:,} dead rows ({table.dead_share:.0%})")
+    if table.changed >= max(policy.changed_rows, policy.changed_share * table.rows):
+        why.append(f"{table.changed:,} rows changed since its statistics were made")
+    return TableWork(table=table, freeze=freeze, why=", ".join(why)) if why else None
+
+
+def _index(index: IndexState, policy: MaintenancePolicy) -> IndexWork | None:
+    if index.leftover or index.being_built or not index.concurrently:
+        return None
+    why = []
+    if index.named:
+        why.append("asked for")
+    if not index.valid:
+        why.append("it is invalid")
+    if index.size >= policy.index_size and (index.bloat or 0) >= policy.index_bloat:
+        why.append(f"{index.bloat:.0%} of {size(index.size)} is waste")
+    return IndexWork(index=index, why=", ".join(why)) if why else None

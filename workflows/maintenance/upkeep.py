@@ -1,0 +1,100 @@
+"""Vacuum and reindex, one after the other; whatever ends a step early leaves nothing at work on the server."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any
+
+from activities.database_policy import MaintenancePolicy
+from activities.databases import OnServer
+from activities.effects import Change
+from activities.postgres import DropLeftover, Postgres, ReindexIndex, StopWork, VacuumTable
+from activities.postgres_tables import IndexState
+from workflows.maintenance.needs import IndexWork, Needs, TableWork
+from workflows.shared import policies
+from workflows.shared.lease import shielded
+from workflows.shared.runbook import Runbook
+
+
+class Upkeep:
+    """The work of one run on a database's primary."""
+
+    def __init__(self, run: Runbook, at: OnServer, policy: MaintenancePolicy) -> None:
+        self.run = run
+        self.at = at.model_dump()
+        self.policy = policy
+        self.vacuumed: list[str] = []
+        self.reindexed: list[str] = []
+        self.dropped: list[str] = []
+        self.failed: list[str] = []
+
+    async def vacuum(self, needs: Needs, since: datetime) -> None:
+        """Vacuum and analyze what needs it (6.2 step 2). One that fails doesn't keep the others from it."""
+        for work in needs.tables:
+            await self._vacuum(work, since)
+
+    async def reindex(self, needs: Needs) -> None:
+        """Rebuild what needs it, after what crashes have left is gone (6.2 step 3)."""
+        for leftover in needs.leftovers:
+            await self._drop(leftover)
+        for work in needs.indexes:
+            await self._reindex(work)
+
+    async def _vacuum(self, work: TableWork, since: datetime) -> None:
+        table = work.table
+        effect = self.run.effect("vacuum")
+        request = VacuumTable(
+            **self.at, table_schema=table.schema_name, table=table.name, since=since, freeze=work.freeze,
+            within=self.policy.longest_vacuum, effect=effect,
+        )  # fmt: skip
+        policy = policies.WAIT.lasting(self.policy.longest_vacuum)
+        doing = self.run.attempt("6.2/2", f"Vacuum {table.full_name}", Postgres.vacuum, request, policy)
+        change = await self._tidily(doing, effect.key)
+        self._done(change, table.full_name, self.vacuumed)
+
+    async def _reindex(self, work: IndexWork) -> None:
+        index = work.index
+        effect = self.run.effect("reindex")
+        request = ReindexIndex(
+            **self.at, index_schema=index.schema_name, index=index.name, oid=index.oid,
+            within=self.policy.longest_reindex, effect=effect,
+        )  # fmt: skip
+        policy = policies.WAIT.lasting(self.policy.longest_reindex)
+        doing = self.run.attempt("6.2/3", f"Reindex {index.full_name}", Postgres.reindex, request, policy)
+        change = await self._tidily(doing, effect.key, index)
+        self._done(change, index.full_name, self.reindexed)
+
+    async def _drop(self, leftover: IndexState) -> None:
+        request = DropLeftover(
+            **self.at, index_schema=leftover.schema_name, index=leftover.name, oid=leftover.oid,
+            effect=self.run.effect("drop-leftover"),
+        )  # fmt: skip
+        title = f"Drop {leftover.full_name}"
+        change = await self.run.attempt("6.2/3", title, Postgres.drop_leftover, request, policies.WAIT)
+        self._done(change, leftover.full_name, self.dropped)
+
+    def _done(self, change: Change | None, name: str, done: list[str]) -> None:
+        if change is None:
+            self.failed.append(name)
+        elif not self.run.dry_run:
+            done.append(name)
+
+    async def _tidily(
+        self, doing: Coroutine[Any, Any, Change | None], work: str, index: IndexState | None = None
+    ) -> Change | None:
+        """Do a step; where it fails or is cancelled, end what may be left of it on the server."""
+        try:
+            change = await doing
+        except (Exception, asyncio.CancelledError):
+            await shielded(self._stop(work, index))
+            raise
+        if change is None:
+            await self._stop(work, index)
+        return change
+
+    async def _stop(self, work: str, index: IndexState | None) -> None:
+        request = StopWork(
+            **self.at, work=work, index_schema=index.schema_name if index else "", index=index.name if index else "",
+            effect=self.run.effect("stop-work"),
+        )  # fmt: skip
+        await self.run.attempt("6.2", "Leave nothing at work", Postgres.stop_work, request, policies.WAIT)
