@@ -111,7 +111,7 @@ class Restoring:
         """Start the server, and again where it ends, until it has recovered and takes writes.
 
         Raises:
-            Refused: it ended again and again; it is discarded then.
+            Refused: the log doesn't reach the target, or the server ended again and again; it is discarded then.
 
         """
         starts = 0
@@ -119,36 +119,38 @@ class Restoring:
         while True:
             self._beat("recovering")
             ping = self._ping()
-            if ping is Ping.NO_RESPONSE:
-                if time.monotonic() - up_at > _DOWN_FOR:
-                    if starts == _STARTS:
-                        self._give_up()
-                    starts += 1
-                    self._start()
-                    up_at = time.monotonic()
-            else:
+            if ping is not Ping.NO_RESPONSE:
                 up_at = time.monotonic()
+            elif time.monotonic() - up_at > _DOWN_FOR:
+                if starts:
+                    self._look_into(starts)
+                starts += 1
+                up_at = time.monotonic() if self._start() else 0.0
             if ping is Ping.OK and self._is_primary():
                 return
             pause(_LOOK_EVERY)
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
         try:
             self._database.hosts.start(self._into)
         except Unavailable as error:
             # Some commands wait for it, and call it a failure that it ended, or that a recovery takes long.
             _log.info("a start of a restored server failed", server=self._into.name, error=str(error))
+            return False
+        return True
 
-    def _give_up(self) -> None:
-        self._database.hosts.discard(self._into)
+    def _look_into(self, starts: int) -> None:
+        """Ask what a server may have ended of: killed, it is started again; without its log, that helps nobody."""
         reach = self._reach()
-        if not reach.reaches:
-            raise Refused(reach.detail)
-        message = (
-            f"{self._into.name} ended {_STARTS} times while it recovered from backup {self._request.backup_id}, though "
+        if reach.reaches and starts < _STARTS:
+            return
+        self._database.hosts.discard(self._into)
+        raise Refused(
+            f"{self._into.name} ended {starts} times while it recovered from backup {self._request.backup_id}, though "
             "its log is complete: verify the backup, and look into the server's own log"
+            if reach.reaches
+            else reach.detail
         )
-        raise Refused(message)
 
     def _is_primary(self) -> bool:
         try:

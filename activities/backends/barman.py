@@ -57,8 +57,8 @@ class BarmanBackups:
 
     def __init__(self, options: BarmanOptions) -> None:
         self._options = options
-        self._barman = BarmanProgram(options.program, options.config, options.server, options.waldump)
-        self._log = BarmanLog(self._barman)
+        self._barman = BarmanProgram(options.program, options.config, options.server)
+        self._log = BarmanLog(self._barman, options.waldump)
 
     def backups(self) -> list[Backup]:
         """List them, newest first."""

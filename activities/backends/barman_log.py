@@ -1,19 +1,19 @@
 """The log that Barman has archived: on which timeline a time lies, and whether a backup leads there without a gap."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from activities.backends import wal
+from activities.backends.barman_archive import Archive, ArchiveByBarman, ArchiveOnDisk, WalDump
 from activities.backends.barman_program import BarmanProgram
 from activities.backends.wal import Ended, Fork, Segment
 from activities.backup import Reach
 from activities.backup_system import Beat
 from activities.errors import Unavailable
-
-_EVERYTHING = "1000000000"
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,32 @@ class _Branch:
     size: int
 
     @property
+    def passages(self) -> list[tuple[Fork, int]]:
+        """Each fork with the timeline that follows it."""
+        after = [fork.timeline for fork in self.forks[1:]] + [self.timeline]
+        return list(zip(self.forks, after, strict=True))
+
+    @property
     def began(self) -> Segment:
         """The last timeline's first segment, which repeats what was before the fork in it."""
         return Segment.at(self.timeline, self.forks[-1].lsn, self.size)
 
 
 class BarmanLog:
-    """Reads the archive through Barman's commands, and transactions' times with pg_waldump."""
+    """Knows timelines and times. Reads the archive as files where it is on this machine."""
 
-    def __init__(self, barman: BarmanProgram) -> None:
+    def __init__(self, barman: BarmanProgram, waldump: Sequence[str]) -> None:
+        self._waldump = WalDump(waldump)
+        self._by_barman = ArchiveByBarman(barman, self._waldump)
         self._barman = barman
+        self._found: Archive | None = None
 
     def timeline(self, backup: BackupInLog, target: datetime, beat: Beat) -> int:
         """Tell on which timeline the database was at a time, among those that the backup leads to.
 
         A restore to a time before an earlier restore means the data that were then, not those that came of it.
         """
-        branch = self._branch(backup, target, self._names(backup.backup_id, beat), beat)
+        branch = self._branch(backup, target, beat)
         return branch.timeline if branch else backup.began.timeline
 
     def reach(self, backup: BackupInLog, target: datetime, beat: Beat) -> Reach:
@@ -83,26 +92,26 @@ class BarmanLog:
         if target < backup.ended_at:
             detail = f"{target:%F %T.%f %Z} is before backup {backup.backup_id} ended ({backup.ended_at:%F %T.%f %Z})"
             return Reach(reaches=False, latest=None, detail=f"{detail}: take an earlier backup, or a later time")
-        names = self._names(backup.backup_id, beat)
-        branch = self._branch(backup, target, names, beat)
+        archive = self._archive(backup, beat)
+        branch = self._branch(backup, target, beat)
         first = backup.began
-        for fork in branch.forks if branch else ():
+        for fork, following in branch.passages if branch else ():
             end = Segment.at(fork.timeline, fork.lsn, first.size)
-            missing = self._missing(Segment(fork.timeline, first.number, first.size), end, beat)
-            if missing is not None:
-                return _gap(missing, backup)
-            first = Segment(end.timeline, end.number, end.size)
-        timeline = branch.timeline if branch else backup.began.timeline
-        there = self._following(Segment(timeline, first.number, first.size), beat)
+            there = archive.following(first, beat)
+            after = there[-1].next if there else first
+            if after.number < end.number:
+                return _gap(after, backup)
+            first = Segment(following, end.number, end.size)
+        there = archive.following(first, beat)
         if not there:
-            return _gap(Segment(timeline, first.number, first.size), backup)
-        last = self._last(there, beat)
+            return _gap(first, backup)
+        last = self._last(archive, there, beat)
         latest = last.at if last else None
         if latest is not None and latest > target:
             detail = f"the log is complete from backup {backup.backup_id} to {latest:%F %T.%f %Z}"
             return Reach(reaches=True, latest=latest, detail=detail)
-        later = max((s for s in self._later(names, beat) if s.timeline == timeline), default=None)
-        if later is not None and later.number > there[-1].number:
+        later = archive.last(backup.backup_id, first.timeline, beat)
+        if later is not None and str(later) > str(there[-1]):
             return _gap(there[-1].next, backup, latest)
         ends = f"ends at {latest:%F %T.%f %Z}" if latest else "has no transaction after the backup"
         detail = f"the archived log {ends}: it doesn't reach {target:%F %T.%f %Z}"
@@ -110,73 +119,53 @@ class BarmanLog:
 
     def archived(self, segment: str, beat: Beat) -> bool:
         """Tell whether a segment is in the archive."""
-        done = self._barman.tried("get-wal", segment, options=("--peek", "1"), beat=beat)
-        return done.code == 0 and done.out.split() == [segment]
+        return bool(self._by_barman.following(Segment.named(segment), beat))
 
-    def _names(self, backup_id: str, beat: Beat) -> list[str]:
-        """List the log files from a backup to the next one on its timeline, and all history files."""
-        listed = self._barman.text("list-files", backup_id, options=("--target", "wal"), beat=beat)
-        return [PurePosixPath(line).name for line in listed.split()]
+    def _archive(self, backup: BackupInLog, beat: Beat) -> Archive:
+        if self._found is None:
+            listed = self._by_barman.paths(backup.backup_id, beat)
+            own = next((path for path in listed if path.name == str(backup.began)), None)
+            here = own is not None and os.access(own, os.R_OK)
+            self._found = (
+                ArchiveOnDisk(Path(own).parent.parent, self._waldump, self._by_barman)
+                if own is not None and here
+                else self._by_barman
+            )
+        return self._found
 
-    def _later(self, names: list[str], beat: Beat) -> Iterator[Segment]:
-        for name in [*names, *self._names("latest", beat)]:
-            if wal.is_segment(name):
-                yield Segment.named(name)
-
-    def _branch(self, backup: BackupInLog, target: datetime, names: list[str], beat: Beat) -> _Branch | None:
+    def _branch(self, backup: BackupInLog, target: datetime, beat: Beat) -> _Branch | None:
         """Find the newest timeline that comes of the backup's and had begun by then; None where it is its own."""
-        newer = sorted({timeline for name in names if (timeline := wal.timeline_of_history(name))}, reverse=True)
-        for timeline in newer:
-            if timeline <= backup.began.timeline:
+        archive = self._archive(backup, beat)
+        own = backup.began.timeline
+        for timeline in sorted(archive.timelines(backup.backup_id, beat), reverse=True):
+            if timeline <= own:
                 break
-            forks = wal.parse_history(self._barman.log_file(f"{timeline:08X}.history", beat))
-            before = [fork for fork in forks if fork.timeline >= backup.began.timeline]
-            if not before or before[0].timeline != backup.began.timeline or before[0].lsn < backup.end_lsn:
+            forks = wal.parse_history(archive.history(timeline, beat))
+            since = [fork for fork in forks if fork.timeline >= own]
+            if not since or since[0].timeline != own or since[0].lsn < backup.end_lsn:
                 continue
-            branch = _Branch(tuple(before), timeline, backup.began.size)
-            first = self._first(branch, beat)
+            branch = _Branch(tuple(since), timeline, backup.began.size)
+            first = self._first(archive, branch, beat)
             if first is not None and first.at <= target:
                 return branch
         return None
 
-    def _first(self, branch: _Branch, beat: Beat) -> Ended | None:
+    @staticmethod
+    def _first(archive: Archive, branch: _Branch, beat: Beat) -> Ended | None:
         """Find the first transaction on a timeline: when it began, as far as anybody wrote."""
-        for segment in self._following(branch.began, beat):
-            for end in self._ends(segment, beat):
+        for segment in archive.following(branch.began, beat):
+            for end in archive.ends(segment, beat):
                 if end.lsn >= branch.forks[-1].lsn:
                     return end
         return None
 
-    def _last(self, segments: list[Segment], beat: Beat) -> Ended | None:
+    @staticmethod
+    def _last(archive: Archive, segments: list[Segment], beat: Beat) -> Ended | None:
         for segment in reversed(segments):
-            ends = self._ends(segment, beat)
+            ends = archive.ends(segment, beat)
             if ends:
                 return max(ends, key=lambda end: end.at)
         return None
-
-    def _ends(self, segment: Segment, beat: Beat) -> list[Ended]:
-        return wal.parse_ends(self._barman.ends(str(segment), beat) or "")
-
-    def _missing(self, first: Segment, end: Segment, beat: Beat) -> Segment | None:
-        """Give the first segment that isn't there, of those before `end`."""
-        if first.number >= end.number:
-            return None
-        there = self._following(first, beat)
-        after = there[-1].next if there else first
-        return after if after.number < end.number else None
-
-    def _following(self, first: Segment, beat: Beat) -> list[Segment]:
-        """List what is archived without a gap from a segment on."""
-        listed = self._barman.text("get-wal", str(first), options=("--peek", _EVERYTHING), beat=beat)
-        segments: list[Segment] = []
-        expected = first
-        for name in listed.split():
-            # Barman doesn't know the segments' size here, and so takes some gaps for the end of a group.
-            if name != str(expected):
-                break
-            segments.append(expected)
-            expected = expected.next
-        return segments
 
 
 def _gap(missing: Segment, backup: BackupInLog, latest: datetime | None = None) -> Reach:

@@ -3,11 +3,10 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from activities.backup_system import Beat
 from activities.children import supervised
@@ -47,10 +46,9 @@ class BarmanProgram:
     `Refused` (a target that can't be), `Conflict` (another Barman is at it), `Unavailable` (whatever else failed).
     """
 
-    def __init__(self, program: Sequence[str], config: Path | None, server: str, waldump: Sequence[str]) -> None:
+    def __init__(self, program: Sequence[str], config: Path | None, server: str) -> None:
         self._command = [*program, *(("-c", str(config)) if config else ())]
         self._server = server
-        self._waldump = waldump
 
     def tried(
         self,
@@ -69,9 +67,7 @@ class BarmanProgram:
             self._server,
             *arguments,
         ]
-        if beat is None:
-            return _run(words, within=_READ_WITHIN)
-        return _run(words, hopeless=heard(beat, f"barman {command}"))
+        return run_program(words, beat, f"barman {command}")
 
     def text(self, command: str, *arguments: str, options: Sequence[str] = (), beat: Beat | None = None) -> str:
         """Run a command and give what it prints."""
@@ -95,36 +91,10 @@ class BarmanProgram:
         """Copy a file of the archived log; False where it isn't archived."""
         with to.open("wb") as file:
             words = [*self._command, "get-wal", self._server, name]
-            done = _run(words, hopeless=heard(beat, f"reading {name}"), into=file)
+            done = run_program(words, beat, f"reading {name}", into=file)
         if done.code and "not found" not in done.err:
             raise failure("get-wal", done)
         return done.code == 0
-
-    def log_file(self, name: str, beat: Beat) -> str:
-        """Give a history file of the archived log.
-
-        Raises:
-            NotFound: it isn't archived.
-
-        """
-        done = self.tried("get-wal", name, beat=beat)
-        if done.code and "not found" in done.err:
-            message = f"{name} is not in the archive"
-            raise NotFound(message)
-        if done.code:
-            raise failure("get-wal", done)
-        return done.out
-
-    def ends(self, name: str, beat: Beat) -> str | None:
-        """Give what pg_waldump prints of a segment's commits and aborts; None where it isn't archived."""
-        with tempfile.TemporaryDirectory(prefix="runbooks-wal-") as folder:
-            file = Path(folder) / name
-            if not self.segment(name, file, beat):
-                return None
-            words = [*self._waldump, "--rmgr=Transaction", str(file)]
-            done = _run(words, hopeless=heard(beat, f"reading {name}"), environment={**os.environ, "TZ": "UTC"})
-        # It fails at the end of every segment that was closed early, and on one that is full of a single record.
-        return done.out
 
 
 def answered(done: Finished) -> dict[str, Any]:
@@ -154,9 +124,25 @@ def failure(command: str, done: Finished) -> ActivityFailure:
     return kind(message)
 
 
-def _run(command: Sequence[str], *, environment: Mapping[str, str] | None = None, **how: Any) -> Finished:
+def run_program(
+    command: Sequence[str],
+    beat: Beat | None,
+    doing: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    into: BinaryIO | None = None,
+) -> Finished:
+    """Run a program, heard of by `beat`, or bounded by two minutes where there is none.
+
+    Raises:
+        Misconfigured: it can't be started.
+
+    """
+    how: dict[str, Any] = {"within": _READ_WITHIN} if beat is None else {"hopeless": heard(beat, doing)}
     try:
-        done = run(supervised(command), environment=os.environ if environment is None else environment, **how)
+        done = run(
+            supervised(command), environment=os.environ if environment is None else environment, into=into, **how
+        )
     except OSError as error:
         message = f"cannot run {command[0]} ({error.strerror})"
         raise Misconfigured(message) from None
