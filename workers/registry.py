@@ -12,8 +12,8 @@ from workflows.customer_operations.issue_escalation import IssueEscalation, Issu
 from workflows.deployment.rollback import Rollback, RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.disaster_recovery.database_failover import DatabaseFailover, DatabaseFailoverRequest
-from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore, PointInTimeRestoreRequest
 from workflows.disaster_recovery.full_service_recovery import FullServiceRecovery, FullServiceRecoveryRequest
+from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore, PointInTimeRestoreRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
@@ -142,20 +142,20 @@ PROCEDURES: tuple[Procedure, ...] = (
         example={**_BY, "promote": "replica-1"},
     ),
     Procedure(
-        section="7.3",
-        name="point_in_time_restore",
-        title="Point-in-time restore",
-        workflow=PointInTimeRestore,
-        request=PointInTimeRestoreRequest,
-        example={**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
-    ),
-    Procedure(
         section="7.2",
         name="full_service_recovery",
         title="Full service recovery",
         workflow=FullServiceRecovery,
         request=FullServiceRecoveryRequest,
         example={**_BY, "restore": "ask", "take_traffic_away": "auto"},
+    ),
+    Procedure(
+        section="7.3",
+        name="point_in_time_restore",
+        title="Point-in-time restore",
+        workflow=PointInTimeRestore,
+        request=PointInTimeRestoreRequest,
+        example={**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
     ),
     Procedure(
         section="8.2",

@@ -160,6 +160,8 @@ class Outage(Platform):
             while world.hold_look and world.looks == world.hold_look:
                 activity.heartbeat()
                 activity.wait_for_cancelled_sync(0.02)
+                if activity.is_cancelled():
+                    raise ApplicationError("cancelled")
             return Watched(breach=breach, samples=10, blind=0, seconds=1, worst=request.baseline)
 
         return [check, steady, snapshot, smoke, watch]

@@ -82,6 +82,7 @@ class FullServiceRecovery(Runbook):
         self.proof: Proof
         self.vigil: Vigil | None = None
         self._ready = False
+        self._pages = asyncio.Lock()
         self._restarted: list[str] = []
         self._back_after: timedelta | None = None
 
@@ -174,7 +175,8 @@ class FullServiceRecovery(Runbook):
         await self.vigil.keep()
 
     async def _status_page(self, status: Literal["Investigating", "Identified", "Monitoring"], message: str) -> None:
-        await self.incident.status_page("7.2", status, message)
+        async with self._pages:  # one after the other, also where the page is slow
+            await self.incident.status_page("7.2", status, message)
 
     # -- the end -----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from workflows.disaster_recovery.data_hold import DataHold
 from workflows.disaster_recovery.restore_beside import RestoreBeside
 from workflows.disaster_recovery.restore_notices import Notices
 from workflows.disaster_recovery.restore_plan import RestorePlan, make_plan, must_be_past
+from workflows.disaster_recovery.service_back import ServiceBack, tell_parent
 from workflows.disaster_recovery.switch_over import SwitchOver
 from workflows.disaster_recovery.write_stop import WriteStop
 from workflows.shared.approval import Question
@@ -241,6 +242,7 @@ class PointInTimeRestore(Runbook):
         await switch.carry_out(writes)
         await self.hold.release()
         self.background(switch.archive())
+        await tell_parent(_back(plan, restoration))
         self.phase("Notify")
         await self.notices.publish("Resolved", f"{request.message} Data of {restoration.span} is not in it.")
         await self.desk.tell(
@@ -342,6 +344,15 @@ class PointInTimeRestore(Runbook):
             message = "this run keeps no damaged copy yet"
             raise Refused(message)
         return self.copy
+
+
+def _back(plan: RestorePlan, restoration: RestoreBeside) -> ServiceBack:
+    restored = restoration.restored
+    return ServiceBack(
+        server=plan.spare,
+        backup_id=restoration.backup.backup_id if restoration.backup else "",
+        recovered_to=restored.recovered_to if restored else None,
+    )
 
 
 def _switch_over(plan: RestorePlan, restoration: RestoreBeside, doubt: str) -> Question:

@@ -56,20 +56,24 @@ class Lever(ABC):
         """
         method, request = self._begin(percent)
         await self.run.step(_SECTION, self._title(percent), method, request, policies.EFFECT)
-        self._may_be = {percent}
+        self._is(percent)
 
     async def insist(self, desk: Desk, percent: int) -> None:
         """Set the share for as long as that takes, while people are told; raises as `set` does."""
         method, request = self._begin(percent)
         still = f"traffic is not at {percent} % yet"
         await insist(desk, _SECTION, self._title(percent), method, request, undone=still)
-        self._may_be = {percent}
+        self._is(percent)
 
     def _begin(self, percent: int) -> tuple[_Method, Any]:
         change = self._change(percent, self.run.effect(f"traffic-{percent}"))
         if not self.run.dry_run:
             self._may_be.add(percent)
         return change
+
+    def _is(self, percent: int) -> None:
+        if not self.run.dry_run:
+            self._may_be = {percent}
 
     async def effective(self) -> str:
         """Wait until the share is in effect; gives what is in its way."""
