@@ -52,8 +52,10 @@ class Contents(BaseModel):
         unread = sum(rows is None for rows in self.tables.values())
         rows = sum(filter(None, self.tables.values()))
         parts = [f"{rows} rows in {len(self.tables)} tables"]
-        parts += [f"{unread} tables not read"] * bool(unread)
-        parts += [f"last transaction at {self.last_transaction:%F %T %Z}"] * bool(self.last_transaction)
+        if unread:
+            parts.append(f"{unread} tables not read")
+        if self.last_transaction:
+            parts.append(f"last transaction at {self.last_transaction:%F %T %Z}")
         parts += [str(check) for check in self.broken]
         return "; ".join(parts)
 

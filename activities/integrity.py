@@ -18,6 +18,7 @@ from activities.integrity_checks import Damage
 from activities.side_by_side import SideBySide
 
 _CONNECTIONS = 3
+_SHOWN = 5
 _KEPT = 200
 """Damages that are named; beyond that they are counted."""
 
@@ -49,10 +50,12 @@ class IntegrityReport(BaseModel):
     def __str__(self) -> str:
         parts = [f"{self.checked} of {self.relations} relations checked"]
         found = len(self.damaged) + self.more
-        names = ", ".join(dict.fromkeys(damage.name for damage in self.damaged[:5]))
-        parts += [f"{found} damaged ({names}{', …' if found > 5 else ''})" if found else "none damaged"]  # noqa: PLR2004
-        parts += [f"{self.checksum_failures} checksum failures"] * bool(self.checksum_failures)
-        parts += ["not complete: its time was up"] * (not self.complete)
+        names = ", ".join(dict.fromkeys(damage.name for damage in self.damaged[:_SHOWN]))
+        parts.append(f"{found} damaged ({names})" if found else "none damaged")
+        if self.checksum_failures:
+            parts.append(f"{self.checksum_failures} checksum failures")
+        if not self.complete:
+            parts.append("not complete: its time was up")
         return f"{', '.join(parts)} ({self.seconds:.1f} s)"
 
 
