@@ -14,7 +14,9 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from workflows.shared.approval import Decision
 from workflows.shared.runbook import Runbook, RunStatus
+from workflows.shared.signing import digest
 
 _AGAIN_SECONDS = 0.2
 _NO_WORKER = (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
@@ -47,12 +49,19 @@ async def tell(handle: WorkflowHandle[Any, Any], update: Callable[..., Any], wor
         AssertionError: it was refused.
 
     """
+    id_ = f"{update.__name__}-{digest(word.model_dump(mode='json'))[:16]}"
     while True:
         try:
-            await handle.execute_update(update, word, id=update.__name__, rpc_timeout=timedelta(seconds=10))
+            await handle.execute_update(update, word, id=id_, rpc_timeout=timedelta(seconds=10))
         except _NO_WORKER:
             await asyncio.sleep(_AGAIN_SECONDS)
         except WorkflowUpdateFailedError as error:
             raise AssertionError(f"refused: {error.cause}") from error
         else:
             return
+
+
+async def decide(handle: WorkflowHandle[Any, Any], question: str, choice: str, *, role: str = "dba") -> None:
+    """Answer a question once it is asked."""
+    await when(handle, lambda status: any(asked.id == question for asked in status.questions))
+    await tell(handle, Runbook.decide, Decision(who="ada", role=role, question=question, choice=choice))

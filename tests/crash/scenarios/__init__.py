@@ -4,10 +4,16 @@ from tests.crash.scenario import Scenario
 from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
 from tests.crash.scenarios.api_key_rotation import CompromisedScenario, ExtendedScenario, RotationScenario
 from tests.crash.scenarios.customer_operations import ChurnScenario, IssueScenario, OnboardingScenario
+from tests.crash.scenarios.database_failover import CancelledFailoverScenario, FailoverScenario
 from tests.crash.scenarios.emergency_scale_up import (
     CancelledScaleUpScenario,
     EmergencyScaleUpScenario,
     RaisedMinimumScenario,
+)
+from tests.crash.scenarios.full_service_recovery import (
+    CancelledRecoveryScenario,
+    RecoveryScenario,
+    RestoredScenario,
 )
 from tests.crash.scenarios.manual_scale_up import ManualScaleUpScenario
 from tests.crash.scenarios.p1_incident import P1Scenario
@@ -24,5 +30,7 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     "enterprise_onboarding": (OnboardingScenario(),),
     "issue_escalation": (IssueScenario(),),
     "churn_prevention": (ChurnScenario(),),
+    "database_failover": (FailoverScenario(), CancelledFailoverScenario()),
+    "full_service_recovery": (RecoveryScenario(), CancelledRecoveryScenario(), RestoredScenario()),
     "api_key_rotation": (RotationScenario(), ExtendedScenario(), CompromisedScenario()),
 }

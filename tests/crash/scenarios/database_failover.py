@@ -1,0 +1,86 @@
+"""A failover: fenced before anybody is promoted, promoted once, and the service writes again, whoever is killed."""
+
+from typing import Any, ClassVar
+
+import httpx
+import psycopg
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+
+from sandbox.probes import wait_until
+from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
+from tests.crash.database_world import DatabaseScenario
+from tests.crash.people import decide, when
+from tests.crash.scenario import Case, EndState
+from workflows.disaster_recovery.database_failover import DatabaseFailoverRequest
+
+_ROWS = 3
+_MOVED = {
+    f"the service is pointed at {REPLICA}": 1,
+    f"{REPLICA} takes writes": 1,
+    "the service can write": 1,
+    "rows of events": 500 + _ROWS,
+    "promotions": 1,
+    "Deployment notes restart": 1,
+    "replicas ready": 3,
+}
+
+
+class FailoverScenario(DatabaseScenario):
+    """The primary is down and stays so; the replica's machine starts a PostgreSQL again that is killed."""
+
+    name = "database-failover"
+    procedure = "database_failover"
+    restart_crashed = True
+    programs = ("DatabaseFailover/fence", "DatabaseFailover/rejoin")
+    databases: ClassVar = {"DatabaseFailover/fence": (REPLICA,), "DatabaseFailover/promote": (REPLICA,)}
+    leaves: ClassVar = {**_MOVED, f"{PRIMARY} is in recovery": 1, f"{PRIMARY} is fenced": 0}
+
+    def database_policy(self, case: Case) -> dict[str, Any]:
+        times = {"probes": 2, "probe_every": "PT0.3S", "probe_timeout": "PT2S", "longest_lag": "PT1H"}
+        return {"failover": {**times, "decision_timeout": "PT10M", "return_timeout": "PT10M"}}
+
+    def begin(self, case: Case, health: str) -> None:
+        database = self.database(case)
+        with psycopg.connect(database.service_url(PRIMARY)) as connection:
+            for _ in range(_ROWS):
+                connection.execute("INSERT INTO events (kind) VALUES ('kept')")
+        wait_until(lambda: _rows(database, REPLICA) == _ROWS)
+        database.do("stop", PRIMARY)
+
+    def request(self, case: Case) -> DatabaseFailoverRequest:
+        return DatabaseFailoverRequest()
+
+    async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
+        await decide(handle, "failover-1", "promote")
+        await decide(handle, "return-1", "rejoin")
+
+    def look(self, case: Case, api: httpx.Client, state: EndState) -> None:
+        super().look(case, api, state)
+        # Each promotion begins a timeline.
+        timeline = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+        state.counts["promotions"] = int(_ask(self.database(case).url(REPLICA), timeline), 16) - 1
+
+
+class CancelledFailoverScenario(FailoverScenario):
+    """The run is cancelled when the old primary is being fenced: it goes on until the service can write."""
+
+    name = "database-failover-cancelled"
+    end = WorkflowExecutionStatus.CANCELED
+    leaves: ClassVar = {**_MOVED, f"{PRIMARY} is fenced": 1}
+    databases: ClassVar = {}
+
+    async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
+        await decide(handle, "failover-1", "promote")
+        await when(handle, lambda status: status.phase != "Candidate")
+        await handle.cancel()
+
+
+def _rows(database: ServiceDatabase, server: str) -> int:
+    return int(_ask(database.url(server), "SELECT count(*) FROM events WHERE kind = 'kept'"))
+
+
+def _ask(url: str, query: str) -> Any:
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
