@@ -71,6 +71,20 @@ KILLS = {
         "IssueEscalation/close:after",
     },
     "churn-prevention": {"ChurnPrevention/intervention:after", "ChurnPrevention/close:before"},
+    "full-service-recovery": {
+        "FullServiceRecovery/traffic-0:after",
+        "FullServiceRecovery/restart-tensafe-server:before",
+        "FullServiceRecovery/restart-tensafe-server:after",
+        "FullServiceRecovery/test-job:after",
+        "FullServiceRecovery/traffic-100:before",
+        "FullServiceRecovery/traffic-100:after",
+    },
+    "full-service-recovery-cancelled": {
+        "FullServiceRecovery/traffic-50:after",
+        "FullServiceRecovery/traffic-100:before",
+        "FullServiceRecovery/traffic-100:after",
+    },
+    "full-service-recovery-restored": {"PointInTimeRestore/release-secret:after"},
     "api-key-rotation": {
         "ApiKeyRotation/issue:before",
         "ApiKeyRotation/issue:after",

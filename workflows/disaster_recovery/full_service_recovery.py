@@ -161,7 +161,9 @@ class FullServiceRecovery(Runbook):
             why = "the request says never" if damage.database else "the service has no database in the settings"
             self.say("decision", f"No restore: {why}", section="7.2/2")
             return ""
-        return await self.restoration.decide(damage.database, request.target_time, request.backup_id)
+        # What a restore brings back is tested as well before traffic gets to it.
+        first = self.traffic.take_away if request.take_traffic_away != "never" else self.traffic.stay
+        return await self.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
 
     async def _watch(self, service: Service) -> None:
         """Watch for a day, an hour at a time (step 7)."""

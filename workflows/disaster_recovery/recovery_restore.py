@@ -5,6 +5,7 @@ keep the damaged data. This run goes on as soon as it hears that the service is 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -39,8 +40,9 @@ class RecoveryRestore:
         """Hear from the restore that the service is back; the first word counts."""
         self.back = self.back or back
 
-    async def decide(self, damage: DatabaseDamage, target: datetime | None, backup_id: str | None) -> str:
-        """Ask, and restore where people say so; gives why the recovery was stopped."""
+    async def decide(self, damage: DatabaseDamage, target: datetime | None, backup_id: str | None, *,
+                     first: Callable[[], Awaitable[None]]) -> str:  # fmt: skip
+        """Ask, and where people say so do what comes `first`, and restore; gives why the recovery was stopped."""
         if damage.backups is not None and not damage.backups.items:
             self.run.say("problem", "No restore: there is no backup", section="7.2/2")
             return ""
@@ -53,6 +55,7 @@ class RecoveryRestore:
         answer = await self.run.ask(asked, escalate=self.desk.escalate)
         if answer.choice != _RESTORE:
             return ""
+        await first()
         while trouble := await self._restore(target, backup_id):
             self.run.say("problem", trouble, section="7.2/2")
             way = await self.ways.choose(

@@ -59,7 +59,9 @@ class Lever(ABC):
         self._is(percent)
 
     async def insist(self, desk: Desk, percent: int) -> None:
-        """Set the share for as long as that takes, while people are told; raises as `set` does."""
+        """See that it is at a share, for as long as that takes, while people are told; raises as `set` does."""
+        if self._may_be == {percent}:
+            return
         method, request = self._begin(percent)
         still = f"traffic is not at {percent} % yet"
         await insist(desk, _SECTION, self._title(percent), method, request, undone=still)

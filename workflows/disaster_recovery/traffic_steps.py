@@ -41,12 +41,15 @@ class TrafficSteps:
             ActivityError: it could not be moved; nothing has been restarted.
 
         """
-        if self.lever is None or self.lever.before <= self.lever.drained:
+        if self.lever is None or self._taken_away or self.lever.before <= self.lever.drained:
             return
         self._taken_away = self._moved = True
         await self.lever.set(self.lever.drained)
         if not self.run.dry_run:
             self.held = self.lever.drained
+
+    async def stay(self) -> None:
+        """Leave it where it is."""
 
     async def restore(self) -> bool:
         """Bring it back; False where people say to stop."""
