@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ARCHIVED_WITHIN = 300.0
 """Seconds until a segment that was closed must be in the archive."""
 
+_RESETS = 5
 _DETAIL_CHARACTERS = 500
 _MARK = sql.SQL("runbooks.restored")
 _RECOVERY_SETTINGS = (
@@ -193,10 +194,15 @@ class BarmanBackups:
         slot = self._barman.tried("receive-wal", options=("--create-slot",), beat=beat)
         if slot.code and "already exists" not in errors(slot):
             raise failure("receive-wal --create-slot", slot)
-        self._barman.tried("receive-wal", options=("--stop",), beat=beat)
-        reset = self._barman.tried("receive-wal", options=("--reset",), beat=beat)
-        if reset.code and "Process is still running" not in errors(reset):
-            raise failure("receive-wal --reset", reset)
+        # It can't be reset while it receives, and `barman cron` may start it again at any moment.
+        for attempt in range(_RESETS, 0, -1):
+            self._barman.tried("receive-wal", options=("--stop",), beat=beat)
+            reset = self._barman.tried("receive-wal", options=("--reset",), beat=beat)
+            if reset.code == 0:
+                break
+            if "still running" not in errors(reset) or attempt == 1:
+                raise failure("receive-wal --reset", reset)
+        self._barman.maintain(beat)
         self.archive(server, primary, datetime.now(UTC), beat)
 
     def _named(self, name: str) -> dict[str, Any] | None:

@@ -119,7 +119,7 @@ class BarmanLog:
 
     def archived(self, segment: str, beat: Beat) -> bool:
         """Tell whether a segment is in the archive."""
-        return bool(self._by_barman.following(Segment.named(segment), beat))
+        return bool((self._found or self._by_barman).following(Segment.named(segment), beat))
 
     def _archive(self, backup: BackupInLog, beat: Beat) -> Archive:
         if self._found is None:

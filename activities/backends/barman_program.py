@@ -69,6 +69,10 @@ class BarmanProgram:
         ]
         return run_program(words, beat, f"barman {command}")
 
+    def maintain(self, beat: Beat) -> None:
+        """Do what Barman does every minute: it starts what is to receive the log, for one."""
+        run_program([*self._command, "cron"], beat, "barman cron")
+
     def text(self, command: str, *arguments: str, options: Sequence[str] = (), beat: Beat | None = None) -> str:
         """Run a command and give what it prints."""
         done = self.tried(command, *arguments, options=options, beat=beat)
