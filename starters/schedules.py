@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Literal
 
 from temporalio.client import (
@@ -27,9 +27,14 @@ from activities.weekday import Weekday
 from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
+from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
+from workflows.shared.runbook import Runbook, ServiceRequest
 
 ARCHIVE = "archive-runs"
 CHURN = "churn-prevention"
+MAINTENANCE = "database-maintenance"
+"""Of each service: its name follows."""
+
 _CATCH_UP = timedelta(hours=1)
 _DAYS: tuple[Weekday, ...] = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # as Temporal counts them
 
@@ -54,7 +59,11 @@ async def apply(client: Client, audit: Audit, services: Mapping[str, Service], t
         RPCError: Temporal doesn't answer or refuses.
 
     """
-    return [await _archive(client, audit, task_queue), await _churn(client, services, task_queue)]
+    return [
+        await _archive(client, audit, task_queue),
+        await _churn(client, services, task_queue),
+        *await _maintenance(client, services, task_queue),
+    ]
 
 
 async def _archive(client: Client, audit: Audit, task_queue: str) -> Applied:
@@ -84,27 +93,65 @@ async def _churn(client: Client, services: Mapping[str, Service], task_queue: st
         churn = service.customers.churn
         if churn.scan_on is None:
             continue
-        day = _DAYS.index(churn.scan_on)
-        at = ScheduleCalendarSpec(
-            day_of_week=[ScheduleRange(day)],
-            hour=[ScheduleRange(churn.scan_at.hour)],
-            minute=[ScheduleRange(churn.scan_at.minute)],
-        )
-        when = f"{churn.scan_on} {churn.scan_at:%H:%M} {service.time_zone}, settings of {name}"
-        wanted = Schedule(
-            action=ScheduleActionStartWorkflow(
-                ChurnPrevention.run,
-                ChurnPreventionRequest(service=name, requested_by=f"schedule {CHURN}"),
-                id=CHURN,
-                task_queue=task_queue,
-                static_summary="Customers at risk",
-            ),
-            spec=ScheduleSpec(calendars=[at], time_zone_name=service.time_zone),
-            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
-            state=ScheduleState(note=f"customers at risk, {when}"),
-        )
-        return await _on(client, CHURN, wanted, when)
+        weekly = _Weekly(churn.scan_on, churn.scan_at, service.time_zone, f", settings of {name}")
+        request = ChurnPreventionRequest(service=name, requested_by=f"schedule {CHURN}")
+        action = _start(ChurnPrevention, request, CHURN, task_queue, "Customers at risk")
+        return await _on(client, CHURN, weekly.schedule(action, "customers at risk"), weekly.when)
     return await _off(client, CHURN, "no service has customers.churn.scan_on")
+
+
+async def _maintenance(client: Client, services: Mapping[str, Service], task_queue: str) -> list[Applied]:
+    """Look after each service's database once a week; no longer after those that settings have forgotten."""
+    done = []
+    for service, database in ((name, of.database) for name, of in services.items() if of.database is not None):
+        name, policy = f"{MAINTENANCE}/{service}", database.maintenance
+        if policy.weekly_on is None:
+            done.append(await _off(client, name, f"services.{service}.database.maintenance.weekly_on is off"))
+            continue
+        weekly = _Weekly(policy.weekly_on, policy.weekly_at, services[service].time_zone)
+        request = DatabaseMaintenanceRequest(service=service, requested_by=f"schedule {name}")
+        action = _start(DatabaseMaintenance, request, name, task_queue, f"Database maintenance of {service}")
+        wanted = weekly.schedule(action, f"database of {service}")
+        done.append(await _on(client, name, wanted, weekly.when))
+    known = {applied.name for applied in done}
+    there = [found.id async for found in await client.list_schedules()]
+    forgotten = [name for name in there if name.startswith(f"{MAINTENANCE}/") and name not in known]
+    return [*done, *[await _off(client, name, "settings have no such database any more") for name in forgotten]]
+
+
+@dataclass(frozen=True)
+class _Weekly:
+    """Once a week, in a time zone."""
+
+    day: Weekday
+    at: time
+    time_zone: str
+    because: str = ""
+
+    @property
+    def when(self) -> str:
+        return f"{self.day} {self.at:%H:%M} {self.time_zone}{self.because}"
+
+    def schedule(self, action: ScheduleActionStartWorkflow, what: str) -> Schedule:
+        calendar = ScheduleCalendarSpec(
+            day_of_week=[ScheduleRange(_DAYS.index(self.day))],
+            hour=[ScheduleRange(self.at.hour)],
+            minute=[ScheduleRange(self.at.minute)],
+        )
+        return Schedule(
+            action=action,
+            spec=ScheduleSpec(calendars=[calendar], time_zone_name=self.time_zone),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+            state=ScheduleState(note=f"{what}, {self.when}"),
+        )
+
+
+def _start(
+    workflow: type[Runbook], request: ServiceRequest, name: str, task_queue: str, summary: str
+) -> ScheduleActionStartWorkflow:
+    return ScheduleActionStartWorkflow(
+        workflow.__name__, request, id=name, task_queue=task_queue, static_summary=summary
+    )  # fmt: skip
 
 
 async def _off(client: Client, name: str, why: str) -> Applied:

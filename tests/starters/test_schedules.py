@@ -11,7 +11,8 @@ from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverl
 from temporalio.service import RPCError
 
 from activities.catalogue import ChurnPolicy, CustomerPolicy, Service
-from starters.schedules import ARCHIVE, CHURN, Applied, apply
+from activities.database_policy import DatabasePolicy, MaintenancePolicy, ServerPolicy
+from starters.schedules import ARCHIVE, CHURN, MAINTENANCE, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem
 from workers.settings import Audit
@@ -111,4 +112,50 @@ async def test_the_scan_starts_the_procedure(namespace: Client) -> None:
     await _scan(namespace, b=_service())
     await namespace.get_schedule_handle(CHURN).trigger()
     while not [run async for run in namespace.list_workflows("WorkflowType = 'ChurnPrevention'")]:
+        await asyncio.sleep(0.05)
+
+
+def _with_database(**maintenance: Any) -> Service:
+    servers = {"primary": ServerPolicy(secret="tensafe-database-primary")}
+    database = DatabasePolicy(
+        name="tensafe", secret="tensafe-database", servers=servers, maintenance=MaintenancePolicy(**maintenance)
+    )
+    return _service(scan_on=None).model_copy(update={"database": database})
+
+
+async def _maintain(client: Client, **services: Service) -> dict[str, str]:
+    _, _, *maintenance = await apply(client, Audit(), services, "runbooks")
+    return {applied.name: f"{applied.what}: {applied.note}" for applied in maintenance}
+
+
+async def test_each_services_database_is_looked_after_every_week(namespace: Client) -> None:
+    other = _with_database(weekly_on="wed", weekly_at=time(22, 15))
+    by_hand = _with_database(weekly_on=None)
+    done = await _maintain(namespace, a=_with_database(), b=other, c=_service(), d=by_hand)
+    assert done == {
+        f"{MAINTENANCE}/a": "made: sun 03:00 Europe/Berlin",
+        f"{MAINTENANCE}/b": "made: wed 22:15 Europe/Berlin",
+        f"{MAINTENANCE}/d": "off: services.d.database.maintenance.weekly_on is off",
+    }
+    found = await namespace.get_schedule_handle(f"{MAINTENANCE}/b").describe()
+    first = found.info.next_action_times[0].astimezone(ZoneInfo("Europe/Berlin"))
+    assert (first.weekday(), first.hour, first.minute) == (2, 22, 15)
+    assert (await _maintain(namespace, a=_with_database(), b=other))[f"{MAINTENANCE}/a"].startswith("unchanged")
+
+
+async def test_what_settings_have_forgotten_is_looked_after_no_longer(namespace: Client) -> None:
+    await _maintain(namespace, a=_with_database(), b=_with_database())
+    name = f"{MAINTENANCE}/b"
+    while name not in [found.id async for found in await namespace.list_schedules()]:
+        await asyncio.sleep(0.05)
+    done = await _maintain(namespace, a=_with_database())
+    assert done[name] == "off: settings have no such database any more"
+    with pytest.raises(RPCError):
+        await namespace.get_schedule_handle(name).describe()
+
+
+async def test_the_week_starts_the_maintenance(namespace: Client) -> None:
+    await _maintain(namespace, a=_with_database())
+    await namespace.get_schedule_handle(f"{MAINTENANCE}/a").trigger()
+    while not [run async for run in namespace.list_workflows("WorkflowType = 'DatabaseMaintenance'")]:
         await asyncio.sleep(0.05)

@@ -152,9 +152,7 @@ class DatabaseMaintenance(Runbook):
             health = await self.step("6.2/1", "Health", Postgres.health, look, self._policy(look))
         except ActivityError as error:
             if not is_cancelled_exception(error):
-                self.say(
-                    "problem", f"{look.server} can't be looked at; `database-failover` (7.1) looks whether it failed"
-                )
+                self.say("problem", f"has {look.server} failed? `runbooks start database-failover` (7.1) looks")
             raise
         if health.in_recovery:
             message = (
