@@ -21,7 +21,7 @@ _MACHINE = timedelta(minutes=10)
 
 
 class DamagedCopy:
-    """The server that the service has left, kept for a while. Its Secret's mark keeps restores away from it."""
+    """The server that the service has left, kept for a while; a mark keeps restores away where it is a spare."""
 
     def __init__(self, run: Runbook, desk: Desk, service: Service, plan: RestorePlan, lasting: timedelta) -> None:
         self.run = run
@@ -34,7 +34,9 @@ class DamagedCopy:
         self._moving = asyncio.Lock()
 
     async def mark(self) -> None:
-        """Keep restores away from it."""
+        """Keep restores away from it; they don't come near a server that is no spare anyway."""
+        if not self._spare:
+            return
         until = max(self.lease.until, workflow.now() + self.plan.database.restore.forensics)
         await self.run.attempt(
             "7.3", f"Keep {self.plan.primary}", DatabaseSecrets.hold,
@@ -84,6 +86,12 @@ class DamagedCopy:
             await self.desk.escalate(f"the damaged data on {server} could not be discarded")
             return
         self.discarded = True
+        if self._spare:
+            await self._free()
+        await self.desk.tell("discarded", f":wastebasket: The damaged data on {server} is discarded.")
+
+    async def _free(self) -> None:
+        server = self.plan.primary
         await self.run.attempt(
             "7.3", f"{server} is free", DatabaseSecrets.release,
             ReleaseSecret(
@@ -91,7 +99,6 @@ class DamagedCopy:
             ),
             policies.EFFECT,
         )  # fmt: skip
-        await self.desk.tell("discarded", f":wastebasket: The damaged data on {server} is discarded.")
 
     async def extend(self, by: timedelta) -> None:
         """Move the end, on the mark as well.
@@ -108,6 +115,10 @@ class DamagedCopy:
             if self.lease.ended_by:
                 message = f"{self.lease.name} has ended meanwhile ({self.lease.ended_by})"
                 raise Refused(message)
+
+    @property
+    def _spare(self) -> bool:
+        return self.plan.database.servers[self.plan.primary].spare
 
     @property
     def _secret(self) -> str:

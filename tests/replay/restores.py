@@ -1,0 +1,51 @@
+"""The restores whose histories are kept (runbook 7.3)."""
+
+from datetime import timedelta
+from typing import Any
+
+from tests.replay.cases import Case, Handle, waiting
+from tests.workflows.damaged import BETWEEN, DamagedWorld
+from tests.workflows.steering import until
+from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestoreRequest
+from workflows.shared.approval import Decision
+from workflows.shared.lease import Extend, Resume
+
+DORA = {"who": "dora", "role": "dba"}
+
+
+async def _decides(handle: Handle, question: str, choice: str) -> None:
+    await waiting(handle, f"decide {question}")
+    await handle.execute_update("decide", Decision(**DORA, question=question, choice=choice))
+
+
+async def switches_and_discards(handle: Handle, world: DamagedWorld) -> None:
+    await _decides(handle, "switch", "switch")
+    await until(handle, lambda status: status.phase == "Damaged copy kept")
+    await handle.execute_update("extend", Extend(**DORA, by=timedelta(days=1)))
+    await handle.execute_update("resume", Resume(**DORA))
+    await _decides(handle, "damaged-copy", "discard")
+
+
+async def takes_it_unverified(handle: Handle, world: DamagedWorld) -> None:
+    await _decides(handle, "unverified", "restore")
+    await _decides(handle, "switch", "switch")
+
+
+async def cancels(handle: Handle, world: DamagedWorld) -> None:
+    await waiting(handle, "decide switch")
+    await handle.cancel()
+
+
+def restore(**fields: Any) -> PointInTimeRestoreRequest:
+    return PointInTimeRestoreRequest.model_validate({"target_time": BETWEEN, **fields})
+
+
+RESTORES: dict[str, Case] = {
+    "point_in_time_restore-restored": Case(restore(), switches_and_discards, world=DamagedWorld),
+    "point_in_time_restore-latest": Case(
+        restore(target_time=None, backup_id="b2", accept_unverified=True), takes_it_unverified, world=DamagedWorld
+    ),
+    "point_in_time_restore-declined": Case(restore(), world=DamagedWorld),
+    "point_in_time_restore-cancelled": Case(restore(), cancels, world=DamagedWorld, cancelled=True),
+    "point_in_time_restore-planned": Case(restore(dry_run=True), world=DamagedWorld),
+}
