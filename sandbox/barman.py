@@ -9,6 +9,7 @@ import os
 import pwd
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sandbox.ports import LOOPBACK
 from sandbox.processes import ServerFailed, ServerProcess
 
 PROGRAM = (sys.executable, str(Path(sys.executable).parent / "barman"))
+_AGAIN_SECONDS = 3.0
 _PATIENCE = {"connect_timeout": 3, "keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2}
 
 
@@ -151,5 +153,18 @@ def end_receivers(streaming: Path) -> None:
             continue
 
 
-if __name__ == "__main__":  # `begin_backup`: it may take longer than anybody waits
-    Barman(Path(sys.argv[1]), name=sys.argv[2]).backup()
+def main() -> None:
+    """Take a first backup, also where the server is away for a while: `python -m sandbox.barman DIRECTORY NAME`."""
+    barman = Barman(Path(sys.argv[1]), name=sys.argv[2])
+    while True:
+        try:
+            barman.backup()
+        except ServerFailed as error:
+            sys.stderr.write(f"{error}\n")
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -132,7 +132,14 @@ class Configuration:
 
 
 def _policy(database: ServiceDatabase | None) -> dict[str, Any]:
-    return {"database": database.policy()} if database else {}
+    if database is None:
+        return {}
+    failover = {
+        "probe_every": "PT1S",
+        "up": f'service_database_up{{service="{SERVICE}"}}',
+        "decision_timeout": "PT2M",
+    }
+    return {"database": {**database.policy(), "failover": failover, "restore": {"decision_timeout": "PT2M"}}}
 
 
 def _mail(port: int) -> dict[str, Any]:
