@@ -225,8 +225,8 @@ class ServiceDatabase:
     def _root(self) -> Path:
         """Where the servers' folders are."""
         if self._programs.reaches(self.directory):
-            return self.directory / "servers"
-        self._temporary = temporary_directory()
+            return self.directory.resolve() / "servers"
+        self._temporary = temporary_directory().resolve()
         return self._temporary / "servers"
 
     def _place(self, server: str) -> Place:

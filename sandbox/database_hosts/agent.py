@@ -25,6 +25,7 @@ from sandbox.processes import ServerFailed
 
 _LOOK_SECONDS = 0.1
 _BACKLOG = 32
+_ENDING = {"stop", "fence", "discard"}
 
 
 class Agent:
@@ -57,6 +58,8 @@ class Agent:
     def _do(self, verb: str, name: str, source: str | None) -> tuple[bool, str]:
         try:
             server = self._named(name)
+            if verb in _ENDING:
+                server.interrupt()
             with server.lock:
                 return True, self._act(verb, server, source)
         except (HostError, ServerFailed) as error:

@@ -119,7 +119,11 @@ class DatabaseServer:
             self.end_all()
             self.put_in_order()
             self._process.start()
-        self._wait()
+        self._wait(while_enabled=not despite_fence)
+
+    def interrupt(self) -> None:
+        """Let a start end that still waits: whoever ends the server doesn't wait for that."""
+        self.enabled.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Stop it: clients are disconnected, everything is written."""
@@ -185,9 +189,12 @@ class DatabaseServer:
         self._process.stop_signal, self._process.stop_timeout = how, seconds
         self._process.stop()
 
-    def _wait(self) -> None:
+    def _wait(self, *, while_enabled: bool) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
+            if while_enabled and not self.enabled.exists():
+                message = f"{self.name} was told to end before it took connections"
+                raise HostError(message)
             if not self.running:
                 message = f"{self.name} ended as soon as it was started. {self._last_words()}"
                 raise HostError(message)

@@ -163,6 +163,21 @@ def test_machines_start_what_crashed_where_they_are_to_and_nothing_that_is_fence
     assert database.pid(PRIMARY) is None
 
 
+def test_a_fence_does_not_wait_for_a_start_that_hangs(start_service_database: Start) -> None:
+    database = start_service_database()
+    database.do("stop", PRIMARY)
+    with (database.data(PRIMARY) / "postgresql.auto.conf").open("a") as settings:
+        # It waits for a log that never comes, and takes no connections before.
+        settings.write("restore_command = 'sleep 60'\nhot_standby = off\n")
+    (database.data(PRIMARY) / "standby.signal").touch()
+    with subprocess.Popen(words(database, "start", PRIMARY), stderr=subprocess.PIPE, text=True) as start:
+        wait_until(lambda: database.pid(PRIMARY) is not None)
+        assert command(database, "fence", PRIMARY).returncode == 0
+        assert start.stderr is not None
+        assert "told to end" in start.stderr.read()
+    assert (start.returncode, database.pid(PRIMARY)) == (1, None)
+
+
 OWNER = """
 import sys, time
 from pathlib import Path
