@@ -180,6 +180,7 @@ def _service(health_url: str) -> dict[str, Any]:
             "baseline_over": "PT30S",
             "breach_for": "PT3S",
         },
+        "recovery": _recovery(health_url),
         "customers": {"onboarding": {"look_every": "PT10S"}},
         "gpu": {
             "cluster": aws.CLUSTER,
@@ -189,6 +190,23 @@ def _service(health_url: str) -> dict[str, Any]:
             "join_within": "PT60S",
             "decision_timeout": "PT2M",
         },
+    }
+
+
+def _recovery(health_url: str) -> dict[str, Any]:
+    return {
+        "components": {"scrape": {"condition": f'up{{job="{SERVICE}"}} == 1'}},
+        "steady_for": "PT2S",
+        "tests": [{"name": "health", "url": health_url}],
+        "rollout_within": "PT30S",
+        "traffic": {"mode": "ingress", "ingress": SERVICE, "hold": "PT3S"},
+        "breach_for": "PT3S",
+        "sample_every": "PT1S",
+        # A day of looks every hour, in four minutes.
+        "watch_for": "PT4M",
+        "watch_every": "PT10S",
+        "look_for": "PT3S",
+        "decision_timeout": "PT2M",
     }
 
 

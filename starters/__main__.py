@@ -11,7 +11,8 @@ from starters.people import EXIT_CODES
 
 _COMMANDS = (
     "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
-    "onboarding", "ticket", "outreach", "revoke", "schedules", "audit", "codec-server", "handover-server", "sandbox",
+    "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit", "codec-server",
+    "handover-server", "sandbox",
 )  # fmt: skip
 
 
