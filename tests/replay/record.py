@@ -13,6 +13,8 @@ from temporalio.client import WorkflowFailureError
 from tests.replay.cases import CASES
 from tests.replay.company import STACK
 from tests.replay.customers import CUSTOMERS
+from tests.replay.recovery import RECOVERY
+from tests.replay.restores import RESTORES
 from tests.servers import start_environment
 from workers.registry import procedure
 from workers.settings import Temporal
@@ -22,7 +24,7 @@ HISTORIES = Path(__file__).parents[1] / "histories"
 
 
 async def record(names: list[str]) -> None:
-    cases = CASES | CUSTOMERS
+    cases = CASES | CUSTOMERS | RECOVERY | RESTORES
     for name in names or list(cases):
         case = cases[name]
         async with await start_environment() as environment:

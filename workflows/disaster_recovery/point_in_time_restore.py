@@ -248,7 +248,8 @@ class PointInTimeRestore(Runbook):
         await self.desk.tell(
             "restored",
             f":white_check_mark: {service.name} is on {plan.spare}, as of {restoration.pinned:%F %T %Z}"
-            f"{'' if switch.healthy else ', *not healthy*'}. The damaged data is kept on {plan.primary}.",
+            f"{'' if switch.healthy else ', *not healthy*'}. The damaged data is kept on {plan.primary}."
+            f"{_followers(plan)}",
         )
         notify = (
             plan.database.restore.notify_customers if request.notify_customers is None else request.notify_customers
@@ -279,8 +280,9 @@ class PointInTimeRestore(Runbook):
     # -- what there is to read ---------------------------------------------------------------------------
 
     def board(self) -> str:
-        """Show what is known so far, since the run stays open for long after the service is back."""
-        return "\n".join(f"- {line}" for line in self.restoration.evidence()) if self.restoration else ""
+        """Show what was restored, since the run stays open for long after the service is back."""
+        done = self.restoration
+        return "\n".join(f"- {line}" for line in done.evidence()) if done and done.restored else ""
 
     def _result(self, service: Service, plan: RestorePlan, outcome: Outcome) -> PointInTimeRestoreResult:
         done, switch, copy = self.restoration, self.switch, self.copy
@@ -344,6 +346,12 @@ class PointInTimeRestore(Runbook):
             message = "this run keeps no damaged copy yet"
             raise Refused(message)
         return self.copy
+
+
+def _followers(plan: RestorePlan) -> str:
+    """Name the servers that still follow the damaged one."""
+    others = [name for name, server in plan.database.servers.items() if name != plan.primary and not server.spare]
+    return f" {', '.join(others)} still follow it: make them replicas of {plan.spare}." if others else ""
 
 
 def _back(plan: RestorePlan, restoration: RestoreBeside) -> ServiceBack:

@@ -1,0 +1,116 @@
+"""The whole restore on real servers: every row of before the mark is back, none of after, whoever could not be read."""
+
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+
+from sandbox.service_database import PRIMARY, SPARES
+from tests.crash import harness, worker
+from tests.crash.scenario import Case, Servers
+from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
+from workers.clients import connect
+from workers.settings import Temporal
+from workflows.shared.runbook import Runbook, RunStatus
+
+TENANT = "restore-proof"
+
+
+class ProofScenario(RestoreScenario):
+    """A customer has used the service since the mark, and is told."""
+
+    name = "restore-proof"
+
+    def database_policy(self, case: Case) -> dict[str, Any]:
+        policy = super().database_policy(case)
+        policy["restore"]["notify_customers"] = True
+        return policy
+
+    def begin(self, case: Case, health: str) -> None:
+        super().begin(case, health)
+        with psycopg.connect(case.servers.records) as records:
+            records.execute(
+                "INSERT INTO runbooks.tenants (tenant_id, name, tier, contact_name, email) "
+                "VALUES (%s, %s, 'team', 'Grace', %s)",
+                (TENANT, TENANT, f"it@{TENANT}.example"),
+            )
+            records.execute("SELECT runbooks.record_usage(%s, 'api_call')", (TENANT,))
+
+
+@pytest.mark.timeout(300)
+def test_every_row_of_before_the_mark_is_back_and_none_of_after(crash_servers: Servers) -> None:
+    case = Case("restore-proof", crash_servers, crash_servers.directory / "restore-proof")
+    asyncio.run(_restore(ProofScenario(), case))
+
+
+async def _restore(scenario: ProofScenario, case: Case) -> None:
+    client = await connect(Temporal(address=case.servers.temporal))
+    async with harness.prepared(scenario, client, case) as start:
+        database = scenario.database(case)
+        with psycopg.connect(database.service_url(PRIMARY)) as damaged:
+            before = {row[0] for row in damaged.execute("SELECT id FROM marks")}
+            assert before != set(range(1, GOOD + 1)), "rows are destroyed, and there are later ones"
+            with pytest.raises(psycopg.errors.DataCorrupted):
+                damaged.execute("SELECT * FROM ledger").fetchall()
+        process = worker.start(case)
+        try:
+            handle = await start()
+            await scenario.steer(handle)
+            result = await asyncio.wait_for(handle.result(), 120)
+            status: RunStatus = await handle.query(Runbook.status)
+        finally:
+            worker.kill(process)
+        with psycopg.connect(database.service_url(SPARES[0])) as restored:
+            rows = [row[0] for row in restored.execute("SELECT id FROM marks ORDER BY id")]
+            ledger = restored.execute("SELECT count(*), min(note), max(note) FROM ledger").fetchone()
+        assert rows == list(range(1, GOOD + 1))
+        assert ledger == (1000, "x" * 100, "x" * 100)
+        assert result["outcome"] == "restored"
+        assert result["healthy"]
+        assert {"table": "public.ledger", "before": None, "after": 1000} in result["changed"]
+        assert "1 damaged (ledger)" in "\n".join(entry.text for entry in status.entries)
+        state = await scenario.end_state(case)
+        assert {name: state.counts[name] for name in scenario.leaves} == dict(scenario.leaves)
+        assert state.paused == []
+        with psycopg.connect(case.servers.records) as records:
+            told = records.execute(
+                "SELECT subject FROM runbooks.mails WHERE recipient = %s", (f"it@{TENANT}.example",)
+            ).fetchall()
+        assert told == [("TenSafe: your data was restored",)]
+
+
+def test_bad_input_changes_nothing_on_real_servers(crash_servers: Servers) -> None:
+    case = Case("restore-refused", crash_servers, crash_servers.directory / "restore-refused")
+    asyncio.run(_refused(RestoreScenario(), case))
+
+
+async def _refused(scenario: RestoreScenario, case: Case) -> None:
+    """Ask for a time before the first backup, and for backups that are none or not verified."""
+    client = await connect(Temporal(address=case.servers.temporal))
+    async with harness.prepared(scenario, client, case):
+        untouched = (await scenario.end_state(case)).counts
+        database = scenario.database(case)
+        backup_id = database.barman.run("list-backups", "--minimal", "tensafe").split()[0]
+        target = scenario.targets[case.namespace]
+        process = worker.start(case)
+        try:
+            for number, (fields, says) in enumerate(
+                [
+                    ({"target_time": "2026-01-01T00:00:00+00:00"}, "before the end of the first backup"),
+                    ({"target_time": "2126-01-01T00:00:00+00:00"}, "lies in the future"),
+                    ({"target_time": "2026-02-04T12:00:00"}, "with its time zone"),
+                    ({"backup_id": "20200101T000000"}, "there is no such backup"),
+                    ({"backup_id": backup_id}, "has not been found good"),
+                ]
+            ):
+                handle = await client.start_workflow(
+                    "PointInTimeRestore", {"target_time": target.isoformat(), **fields},
+                    id=f"{case.workflow_id}-{number}", task_queue=case.task_queue,
+                )  # fmt: skip
+                with pytest.raises(Exception) as failed:  # noqa: PT011
+                    await asyncio.wait_for(handle.result(), 60)
+                assert says in str(failed.value.__cause__)
+        finally:
+            worker.kill(process)
+        assert (await scenario.end_state(case)).counts == untouched
