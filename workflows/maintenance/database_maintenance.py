@@ -111,20 +111,25 @@ class DatabaseMaintenance(Runbook):
         problems = list(health.problems(policy, replicas=replicas))
         for problem in problems:
             self.say("problem", problem, section="6.2/1")
-        backup = await check_newest_backup(self, desk, database.name, policy)
         todo = needs(health, policy)
         needed = list(todo.told())
         for told in needed:
             self.say("decision", told, section="6.2/1")
         upkeep = Upkeep(self, at, policy)
+        if request.end:  # whoever names sessions doesn't want to wait for hours of vacuum
+            self.phase("Long queries")
+            await queries.decide()
         if todo.tables:
             self.phase("Vacuum")
             await upkeep.vacuum(todo, health.at)
         if todo.indexes or todo.leftovers:
             self.phase("Reindex")
             await upkeep.reindex(todo)
-        self.phase("Long queries")
-        await queries.decide()
+        if not request.end:
+            self.phase("Long queries")
+            await queries.decide()
+        self.phase("Newest backup")
+        backup = await check_newest_backup(self, desk, database.name, policy)
         self.phase("Health again")
         after = None
         if not (self.dry_run or (todo.nothing and not queries.ended)):

@@ -58,7 +58,8 @@ class LongQueries:
             candidates = found.to_end[:_MOST_CHOICES] if found else []
             if found is None or not candidates:
                 return found
-            self.run.say("decision", "\n".join(["Running:", *found.tree()]), section="6.2/4")
+            for line in found.tree()[:_MOST_CHOICES]:
+                self.run.say("decision", line, section="6.2/4")
             if self.run.dry_run:
                 self.run.say("decision", f"would ask which of {len(candidates)} are to end")
                 return found

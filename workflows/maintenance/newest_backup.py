@@ -16,7 +16,7 @@ _LISTED_WITHIN = timedelta(minutes=1)
 async def check_newest_backup(run: Runbook, desk: Desk, database: str, policy: MaintenancePolicy) -> str:
     """Say how the newest backup is, in a few words; a bad one, or none, is told to people."""
     found = await run.attempt(
-        "6.2/1", "Backups", Backups.catalogue, BackupsRequest(database=database),
+        "6.2", "Backups", Backups.catalogue, BackupsRequest(database=database),
         policies.READ.lasting(_LISTED_WITHIN),
     )  # fmt: skip
     if found is None:
@@ -34,7 +34,7 @@ async def check_newest_backup(run: Runbook, desk: Desk, database: str, policy: M
             run.say("decision", f"would check backup {newest.backup_id}")
             return str(newest)
         verdict = await run.attempt(
-            "6.2/1", "Check the newest backup", Backups.verify,
+            "6.2", "Check the newest backup", Backups.verify,
             VerifyBackup(database=database, backup_id=newest.backup_id, effect=run.effect("verify-backup")),
             policies.WAIT.lasting(policy.longest_verify),
         )  # fmt: skip

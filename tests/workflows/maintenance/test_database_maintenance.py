@@ -245,16 +245,29 @@ async def test_a_superusers_session_is_offered_where_the_request_names_it(workin
 
 async def test_a_pid_that_is_somebody_elses_by_now_is_not_the_named_one(working: Working, client: Client) -> None:
     world = BusyDatabase()
-    world.sessions = [session(14, superuser=True)]
-    world.tables = [table("slow", dead=20_000)]
-    world.slow = "slow"
+    world.sessions = [session(11), session(14, superuser=True)]
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, request(end=[14]), NAME)
-        await until(handle, lambda status: status.phase == "Vacuum" and world.at_work)
-        world.sessions = [session(14, superuser=True, backend_start=LONG_AGO)]
-        world.at_work = False
+        await waiting_for(handle, "decide end-1")
+        world.sessions = [session(13), session(14, superuser=True, backend_start=LONG_AGO)]
+        await decides(handle, "end-1", "11")
+        status = await waiting_for(handle, "decide end-2")
+        assert list(status.questions[0].options) == ["leave", "13"]
+        await decides(handle, "end-2", "leave")
+        await handle.result()
+
+
+async def test_who_names_sessions_is_asked_before_the_work_and_not_again(working: Working, client: Client) -> None:
+    world = BusyDatabase()
+    world.sessions = [session(11)]
+    world.tables = [table(dead=20_000)]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(end=[11]), NAME)
+        await waiting_for(handle, "decide end-1")
+        assert not world.done("postgres.vacuum")
+        await decides(handle, "end-1", "leave")
         result = await handle.result()
-    assert result["ended"] == []
+    assert result["vacuumed"] == ["public.jobs"]
 
 
 # -- what is refused, before anything changes ----------------------------------------------------------------
