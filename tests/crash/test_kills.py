@@ -85,6 +85,15 @@ KILLS = {
         "FullServiceRecovery/traffic-100:after",
     },
     "full-service-recovery-restored": {"PointInTimeRestore/release-secret:after"},
+    "point-in-time-restore": {
+        "PointInTimeRestore/stop-writes:after",
+        "PointInTimeRestore/restore:during",
+        "PointInTimeRestore/restore:during@spare-1",
+        "PointInTimeRestore/fence:after",
+        "PointInTimeRestore/point:before",
+    },
+    "point-in-time-restore-declined": {"PointInTimeRestore/discard-spare:before"},
+    "point-in-time-restore-cancelled": {"PointInTimeRestore/scale-back:before"},
     "api-key-rotation": {
         "ApiKeyRotation/issue:before",
         "ApiKeyRotation/issue:after",
