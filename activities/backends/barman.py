@@ -131,10 +131,12 @@ class BarmanBackups:
         if not into.directory:
             message = f"settings don't name the data directory of server {into.name}: set its `directory`"
             raise Misconfigured(message)
-        timeline = self._log.timeline(self._in_log(backup_id), target, beat)
+        timeline = "current"
+        if self._log.forked(backup_id, beat):
+            timeline = str(self._log.timeline(self._in_log(backup_id), target, beat))
         options = [
             "--target-time", target.astimezone(UTC).isoformat(sep=" ", timespec="microseconds"),
-            "--target-tli", str(timeline),
+            "--target-tli", timeline,
             "--target-action", "promote",
             "--jobs", str(os.cpu_count() or 1),
         ]  # fmt: skip

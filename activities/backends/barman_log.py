@@ -76,6 +76,10 @@ class BarmanLog:
         self._barman = barman
         self._found: Archive | None = None
 
+    def forked(self, backup_id: str, beat: Beat) -> bool:
+        """Tell whether the log has any timeline that came of another."""
+        return bool(self._archive(backup_id, beat).timelines(backup_id, beat))
+
     def timeline(self, backup: BackupInLog, target: datetime, beat: Beat) -> int:
         """Tell on which timeline the database was at a time, among those that the backup leads to.
 
@@ -92,7 +96,7 @@ class BarmanLog:
         if target < backup.ended_at:
             detail = f"{target:%F %T.%f %Z} is before backup {backup.backup_id} ended ({backup.ended_at:%F %T.%f %Z})"
             return Reach(reaches=False, latest=None, detail=f"{detail}: take an earlier backup, or a later time")
-        archive = self._archive(backup, beat)
+        archive = self._archive(backup.backup_id, beat)
         branch = self._branch(backup, target, beat)
         first = backup.began
         for fork, following in branch.passages if branch else ():
@@ -121,21 +125,18 @@ class BarmanLog:
         """Tell whether a segment is in the archive."""
         return bool((self._found or self._by_barman).following(Segment.named(segment), beat))
 
-    def _archive(self, backup: BackupInLog, beat: Beat) -> Archive:
+    def _archive(self, backup_id: str, beat: Beat) -> Archive:
         if self._found is None:
-            listed = self._by_barman.paths(backup.backup_id, beat)
-            own = next((path for path in listed if path.name == str(backup.began)), None)
-            here = own is not None and os.access(own, os.R_OK)
-            self._found = (
-                ArchiveOnDisk(Path(own).parent.parent, self._waldump, self._by_barman)
-                if own is not None and here
-                else self._by_barman
-            )
+            self._found = self._by_barman
+            segments = (path for path in self._by_barman.paths(backup_id, beat) if wal.is_segment(path.name))
+            path = next(segments, None)
+            if path is not None and os.access(path, os.R_OK):
+                self._found = ArchiveOnDisk(Path(path).parent.parent, self._waldump, self._by_barman)
         return self._found
 
     def _branch(self, backup: BackupInLog, target: datetime, beat: Beat) -> _Branch | None:
         """Find the newest timeline that comes of the backup's and had begun by then; None where it is its own."""
-        archive = self._archive(backup, beat)
+        archive = self._archive(backup.backup_id, beat)
         own = backup.began.timeline
         for timeline in sorted(archive.timelines(backup.backup_id, beat), reverse=True):
             if timeline <= own:

@@ -1,0 +1,97 @@
+"""`[databases.NAME]`: what is missing is named, URLs are never shown, and everything comes out as it is said."""
+
+from pathlib import Path
+
+import pytest
+
+from activities.backends.barman import BarmanBackups
+from activities.backends.command_hosts import CommandHosts
+from activities.backends.rds_backups import RdsBackups
+from activities.errors import Misconfigured
+from workers.databases import databases
+from workers.settings import SettingsError, load
+
+FILE = """
+[databases.tensafe.servers.primary]
+url = "postgresql://admin:hunter2@db-1/tensafe"
+host = "db-1"
+[databases.tensafe.servers.spare-1]
+url = "postgresql://admin:hunter2@db-3/tensafe"
+host = "db-3"
+directory = "/var/lib/postgresql/18/main"
+[databases.tensafe.commands]
+start = ["ssh", "{host}", "sudo systemctl start postgresql"]
+[databases.tensafe.barman]
+server = "tensafe"
+config = "barman.conf"
+model = "tensafe-{server}"
+"""
+ON_RDS = """
+[databases.tensafe]
+backend = "rds"
+[databases.tensafe.servers.primary]
+url = "postgresql://admin:hunter2@db-1/tensafe"
+instance = "tensafe-1"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "runbooks.toml"
+    path.write_text(FILE, encoding="utf-8")
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(path))
+    return path
+
+
+def _no_rds() -> None:
+    message = "nobody needs a client of RDS here"
+    raise AssertionError(message)
+
+
+def test_servers_with_their_backends(file: Path) -> None:
+    found = databases(load(), _no_rds)["tensafe"]
+    assert list(found.servers) == ["primary", "spare-1"]
+    assert found.server("spare-1").directory == "/var/lib/postgresql/18/main"
+    assert isinstance(found.hosts, CommandHosts)
+    assert isinstance(found.backups, BarmanBackups)
+    assert "hunter2" not in repr(found)
+
+
+def test_rds_by_the_same_names(file: Path) -> None:
+    file.write_text(ON_RDS, encoding="utf-8")
+    found = databases(load(), object)["tensafe"]
+    assert found.server("primary").instance == "tensafe-1"
+    assert isinstance(found.backups, RdsBackups)
+
+
+def test_none_at_all(file: Path) -> None:
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(Misconfigured, match=r"settings have no \[databases.tensafe\]; they have: none"):
+        databases(load(), _no_rds)["tensafe"]
+
+
+def test_names_that_settings_do_not_have(file: Path) -> None:
+    with pytest.raises(Misconfigured, match="has no server 'spare-9'; it has: primary, spare-1"):
+        databases(load(), _no_rds)["tensafe"].server("spare-9")
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (
+            FILE[: FILE.index("[databases.tensafe.barman]")],
+            "databases.tensafe: barman: required for the barman backend",
+        ),
+        (ON_RDS.replace('instance = "tensafe-1"', ""), "databases.tensafe: servers: primary without `instance`"),
+        ("[databases.tensafe.barman]\nserver = 'x'", "databases.tensafe.servers: Field required"),
+        (FILE.replace("host =", "hots ="), "databases.tensafe.servers.primary.hots: Extra inputs are not permitted"),
+        (FILE.replace("[databases.tensafe.servers.primary]\nurl", "[databases.tensafe.servers.primary]\nuri"), "url"),
+        (FILE.replace("postgresql://admin:hunter2@db-1/", "db-1:hunter2"), "databases.tensafe.servers.primary.url"),
+    ],
+)
+def test_what_is_wrong_is_named_without_its_value(file: Path, broken: str, says: str) -> None:
+    file.write_text(broken, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        databases(load(), _no_rds)
+    assert says in str(error.value)
+    assert "hunter2" not in str(error.value)
