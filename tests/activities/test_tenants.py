@@ -21,6 +21,7 @@ from activities.tenants import (
     SetTenantStatus,
     TenantRequest,
     Tenants,
+    UsedSinceRequest,
 )
 from tests.database.fixtures import count, effect
 
@@ -165,3 +166,18 @@ def test_firsts_are_the_first_hours_of_what_was_done(tenants: Tenants, records_s
     used(records_sql, "login", 60, 1)
     first = (NOW - timedelta(hours=50)).replace(minute=0, second=0, microsecond=0)
     assert tenants.firsts(request).at == {"api_call": first}
+
+
+def test_who_has_used_the_service_since_is_found_and_who_has_left_is_not(
+    tenants: Tenants, records_sql: psycopg.Connection
+) -> None:
+    for name in ("acme", "globex", "initech"):
+        tenants.create(new(name, name.title()))
+    used(records_sql, "api_call", 0.5, 3)
+    records_sql.execute("SELECT runbooks.record_usage('globex', 'api_call', 1, 0, '', %s)", (NOW - timedelta(hours=9),))
+    records_sql.execute("SELECT runbooks.record_usage('initech', 'api_call')")
+    closing = SetTenantStatus(tenant_id="initech", status="closed", reason="left", effect=effect("close"))
+    tenants.set_status(closing)
+    found = tenants.used_since(UsedSinceRequest(since=NOW - timedelta(hours=2)))
+    assert [(one.tenant_id, one.email) for one in found.items] == [("acme", "ada@acme.test")]
+    assert str(found) == "1 tenants"
