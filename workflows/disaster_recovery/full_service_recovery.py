@@ -145,6 +145,7 @@ class FullServiceRecovery(Runbook):
             return stopped
         if not await self.proof.give(self._restarted, damage.version_of(service.deployment)):
             return self.proof.trouble
+        self.background(self.incident.reached("mitigated"))
         self.phase("Restore traffic")
         if not await self.traffic.restore():
             return "people have stopped it while traffic was coming back"
@@ -214,7 +215,8 @@ class FullServiceRecovery(Runbook):
         assert self.vigil is not None
         found = f"{len(self.vigil.problems)} of {self.vigil.looks} looks found a problem"
         by = "runbook" if self.vigil.ended_by == CLOCK else self.vigil.ended_by
-        await self.incident.close(by, f"Recovered, and watched: {found}", "Not told: see the incident's notes")
+        # The resolution stands on the status page.
+        await self.incident.close(by, "The service is recovered.", f"Not told: see the incident's notes; {found}")
 
     async def _leave(self, error: BaseException) -> None:
         """Leave the service as well as it can be: a restore is taken back, traffic is where it held."""

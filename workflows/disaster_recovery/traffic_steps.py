@@ -146,7 +146,7 @@ class TrafficSteps:
     # -- on the way out ----------------------------------------------------------------------------------------
 
     async def leave(self, *, trusted: bool) -> str:
-        """Leave traffic where the service is known to be well, whatever the run was doing; gives where that is.
+        """Leave traffic where the service is known to be well, whatever the run was doing; gives what people must know.
 
         Where no step has been well yet, the share of before comes back if the service says it is healthy and is
         `trusted`; else it stays away, and people are told how to bring it back.
@@ -161,9 +161,12 @@ class TrafficSteps:
             await self.lever.insist(self.desk, percent)
         except ActivityError as error:
             told = f"traffic could not be brought to {percent} %: {reason(error)}"
-        self.held = percent
-        if percent < self.lever.before:
-            told = f"{told}: bring it back by the policy's steps, or by another full-service-recovery"
+        else:
+            self.held = percent
+            if percent >= self.lever.before:
+                self.run.say("decision", told, section="7.2/6")
+                return ""
+        told = f"{told}: bring it back by the policy's steps, or by another full-service-recovery"
         self.run.say("decision", told, section="7.2/6")
         return told
 

@@ -11,6 +11,7 @@ from temporalio import workflow
 from activities.catalogue import Service
 from activities.release_watch import ReleaseWatch
 from activities.workloads import Workloads, WorkloadsRequest
+from workflows.disaster_recovery.components import rollouts
 from workflows.disaster_recovery.limits import watching
 from workflows.shared import policies
 from workflows.shared.desk import Desk
@@ -77,9 +78,12 @@ class Vigil:
             ),
         )  # fmt: skip
         trouble = [] if watched is None else list(filter(None, (watched.breach, watched.unsettled)))
-        trouble += [f"deployment {state}" for state in found.ailing] if found else []
-        if watched is None and found is None:
-            trouble = ["neither the service nor the cluster could be looked at"]
+        if watched is None:
+            trouble = ["health and figures could not be looked at"]
+        if found is not None and found.ailing:
+            # It may be a release that has just begun: only one that doesn't end is a problem.
+            names = [state.name for state in found.ailing]
+            trouble += (await rollouts(self.run, "7.2/7", service, names)).values()
         await self._judge("; ".join(trouble))
 
     async def _judge(self, trouble: str) -> None:

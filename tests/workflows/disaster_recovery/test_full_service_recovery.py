@@ -382,7 +382,7 @@ async def test_a_problem_in_the_watch_pages_once_and_the_watch_goes_on(working: 
     assert len(result["problems"]) == 3  # type: ignore[arg-type]
     assert len(world.done("paging.page")) == 3  # begun, at 3, at 9
     (closing,) = world.done("records.close_incident")
-    assert "3 of 24 looks found a problem" in closing.resolution
+    assert "3 of 24 looks found a problem" in closing.root_cause
 
 
 async def test_a_watch_that_ends_in_trouble_leaves_the_incident_open(working: Working, client: Client) -> None:
