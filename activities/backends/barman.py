@@ -135,7 +135,7 @@ class BarmanBackups:
         if self._log.forked(backup_id, beat):
             timeline = str(self._log.timeline(self._in_log(backup_id), target, beat))
         options = [
-            "--target-time", target.astimezone(UTC).isoformat(sep=" ", timespec="microseconds"),
+            "--target-time", target.astimezone(UTC).isoformat(timespec="microseconds"),
             "--target-tli", timeline,
             "--target-action", "promote",
             "--jobs", str(os.cpu_count() or 1),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -47,8 +48,11 @@ class BarmanProgram:
     """
 
     def __init__(self, program: Sequence[str], config: Path | None, server: str) -> None:
-        self._command = [*program, *(("-c", str(config)) if config else ())]
+        self._program = list(program)
+        self._config = ("-c", str(config)) if config else ()
         self._server = server
+        # ssh hands its words to a shell, joined.
+        self._word: Callable[[str], str] = shlex.quote if Path(program[0]).name == "ssh" else str
 
     def tried(
         self,
@@ -59,19 +63,13 @@ class BarmanProgram:
         as_json: bool = False,
     ) -> Finished:
         """Run a command on our server to its end, whatever comes of it."""
-        words = [
-            *self._command,
-            *(("--format", "json") if as_json else ()),
-            command,
-            *options,
-            self._server,
-            *arguments,
-        ]
+        as_asked = ("--format", "json") if as_json else ()
+        words = self._words(*as_asked, command, *options, self._server, *arguments)
         return run_program(words, beat, f"barman {command}")
 
     def maintain(self, beat: Beat) -> None:
         """Do what Barman does every minute: it starts what is to receive the log, for one."""
-        run_program([*self._command, "cron"], beat, "barman cron")
+        run_program(self._words("cron"), beat, "barman cron")
 
     def text(self, command: str, *arguments: str, options: Sequence[str] = (), beat: Beat | None = None) -> str:
         """Run a command and give what it prints."""
@@ -94,11 +92,14 @@ class BarmanProgram:
     def segment(self, name: str, to: Path, beat: Beat) -> bool:
         """Copy a file of the archived log; False where it isn't archived."""
         with to.open("wb") as file:
-            words = [*self._command, "get-wal", self._server, name]
+            words = self._words("get-wal", self._server, name)
             done = run_program(words, beat, f"reading {name}", into=file)
         if done.code and "not found" not in done.err:
             raise failure("get-wal", done)
         return done.code == 0
+
+    def _words(self, *arguments: str) -> list[str]:
+        return [*self._program, *(self._word(word) for word in (*self._config, *arguments))]
 
 
 def answered(done: Finished) -> dict[str, Any]:

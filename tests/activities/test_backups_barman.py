@@ -171,14 +171,17 @@ def test_a_target_without_a_time_zone(world: OnBackups) -> None:
 
 
 @pytest.mark.parametrize("remote", [False, True])
-def test_a_missing_segment_is_named(world: OnBackups, *, remote: bool) -> None:
+def test_a_missing_segment_is_named(world: OnBackups, tmp_path: Path, *, remote: bool) -> None:
     world.insert(1)
     world.seal()
     world.insert(1)
     world.seal()
     settings = world.server.settings()
     if remote:  # as where the archive is on a machine of its own: its paths lead nowhere here
-        settings["barman"]["program"] = [sys.executable, "-c", ELSEWHERE, *settings["barman"]["program"]]
+        ssh = tmp_path / "ssh"
+        ssh.write_text(f"#!{sys.executable}\n{ELSEWHERE}", encoding="utf-8")
+        ssh.chmod(0o755)
+        settings["barman"]["program"] = [str(ssh), "backup-1", *settings["barman"]["program"]]
     there = OnBackups(world.server, world.pool, world.backup_id)
     there.databases = databases(Settings(databases={NAME: settings}), lambda: None)
     there.backups = type(world.backups)(there.databases, world.pool)
@@ -195,9 +198,9 @@ def test_a_missing_segment_is_named(world: OnBackups, *, remote: bool) -> None:
 
 ELSEWHERE = """
 import subprocess, sys
-done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)
-listing = "list-files" in sys.argv
-sys.stdout.buffer.write(done.stdout.replace(b"/home/", b"/elsewhere/") if listing else done.stdout)
+line = " ".join(sys.argv[2:])
+done = subprocess.run(["sh", "-c", line], stdout=subprocess.PIPE)
+sys.stdout.buffer.write(done.stdout.replace(b"/home/", b"/elsewhere/") if "list-files" in line else done.stdout)
 sys.exit(done.returncode)
 """
 
