@@ -2,19 +2,23 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.database_policy import MaintenancePolicy
+from activities.errors import Refused
+from activities.postgres import Postgres, VacuumTable
 from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, ReplicaState, SlotState
 from activities.postgres_tables import IndexState, TableState
+from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
 from tests.activities.on_cluster import eventually
 from tests.activities.on_helm import Background
-from tests.activities.on_postgres import AT, WRITER, OnPostgres
+from tests.activities.on_postgres import AT, LONG, WRITER, OnPostgres, an_effect, databases
 from tests.database.own_server import OwnPostgres
 
 POLICY = MaintenancePolicy(dead_rows=100, changed_rows=100, index_size=100_000, holds_back=timedelta(milliseconds=1))
@@ -231,3 +235,26 @@ def test_names_that_there_are_none_or_several_of(on: OnPostgres) -> None:
         "tables: nothing", "tables: items (say which: other.items, public.items)",
         "reindex: items_nam", "reindex: items_name (say which: other.items_name, public.items_name)",
     ]  # fmt: skip
+
+
+# -- a primary with a replica --------------------------------------------------------------------------------
+
+
+def test_a_primary_and_its_replica(start_service_database: Callable[..., ServiceDatabase]) -> None:
+    database = start_service_database()
+    postgres = Postgres(databases(primary=database.url(PRIMARY), replica=database.url(REPLICA)))
+    environment = ActivityEnvironment()
+    primary = environment.run(postgres.health, DatabaseHealthRequest(**AT, policy=POLICY))
+    assert [(one.name, one.state, one.replays) for one in primary.replicas if one.replays] == [
+        (REPLICA, "streaming", True)
+    ]
+    assert not primary.in_recovery
+    assert list(primary.problems(POLICY.model_copy(update={"holds_back": timedelta(hours=1)}), replicas=1)) == []
+    replica = environment.run(postgres.health, DatabaseHealthRequest(database="tensafe", server="replica"))
+    assert replica.in_recovery
+    request = VacuumTable(
+        database="tensafe", server="replica", table_schema="public", table="events", since=replica.at, within=LONG,
+        effect=an_effect(),
+    )  # fmt: skip
+    with pytest.raises(Refused, match="tensafe/replica is a replica: maintenance is done on the primary"):
+        environment.run(postgres.vacuum, request)
