@@ -68,8 +68,8 @@ class HostControl(Protocol):
     def fence(self, server: "Server") -> None:
         """Stop it for good."""
 
-    def rejoin(self, server: "Server", source: "Server") -> None:
-        """Make it follow `source`, and start it."""
+    def rejoin(self, server: "Server", source: "Server") -> str:
+        """Make it follow `source`, and start it; tells how, which people read and history keeps."""
 
     def discard(self, server: "Server") -> None:
         """Stop it and remove its data."""
@@ -127,9 +127,8 @@ class DatabaseHosts:
         """Bring a fenced server back as a replica (7.1)."""
         database = self._databases[request.database]
         server, source = database.server(request.server), database.server(request.source)
-        if not request.effect.dry_run:
-            database.hosts.rejoin(server, source)
-        return _change(server, f"a replica of {source.name}", request.effect)
+        how = "" if request.effect.dry_run else database.hosts.rejoin(server, source)
+        return _change(server, f"a replica of {source.name}", request.effect, note=how)
 
     @activity.defn(name="database_hosts.discard")
     @effect
@@ -142,5 +141,5 @@ class DatabaseHosts:
         return _change(server, "discarded", request.effect)
 
 
-def _change(server: "Server", after: str, effect: Effect) -> Change:
-    return Change(target=f"server/{server.name}", after=after, applied=not effect.dry_run)
+def _change(server: "Server", after: str, effect: Effect, *, note: str = "") -> Change:
+    return Change(target=f"server/{server.name}", after=after, applied=not effect.dry_run, note=note)

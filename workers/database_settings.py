@@ -32,7 +32,8 @@ class DatabaseCommands(Section):
         "and leave a standby.signal in its data directory.",
     )
     rejoin: tuple[str, ...] = Field(
-        default=(), description="Make it a replica of {source}, e.g. by pg_rewind; start it."
+        default=(),
+        description="Make it a replica of {source}, e.g. by pg_rewind; start it. History keeps the last line it prints.",
     )
     discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory.")
 
@@ -40,7 +41,11 @@ class DatabaseCommands(Section):
 class Barman(Section):
     """Where Barman runs and what it calls our database."""
 
-    program: tuple[str, ...] = Field(default=("barman",), description="E.g. with ssh, or with another account's sudo.")
+    program: tuple[str, ...] = Field(
+        default=("barman",),
+        min_length=1,
+        description="E.g. with another account's sudo, or `ssh barman@backup`: there it must end with the connection.",
+    )
     config: Path | None = Field(default=None, description="Its configuration file; its own default where empty.")
     server: str = Field(description="The database's name in its configuration.")
     remote: str | None = Field(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from activities.backends.barman import BarmanBackups, BarmanOptions
 from activities.backends.command_hosts import CommandHosts
 from activities.backends.rds_backups import RdsBackups
+from activities.backends.rds_hosts import RdsHosts
 from activities.databases import Database, Databases, Server
 from database.server import DatabaseError, conninfo
 from workers import database_settings
@@ -32,7 +33,9 @@ def _database(name: str, section: database_settings.Database, settings: Settings
     backups: BackupSystem
     if section.backend == "rds":
         client = rds()
-        hosts, backups = CommandHosts(name, section.commands.model_dump()), RdsBackups(client, servers)
+        rds_settings = section.rds or database_settings.Rds()
+        hosts = RdsHosts(client, closed=rds_settings.security_group, cluster=rds_settings.cluster)
+        backups = RdsBackups(client, servers)
     else:
         hosts = CommandHosts(name, section.commands.model_dump())
         backups = BarmanBackups(_barman(section, settings))

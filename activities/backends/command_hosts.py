@@ -34,9 +34,10 @@ class CommandHosts:
         """Stop it for good."""
         self._run("fence", server)
 
-    def rejoin(self, server: "Server", source: "Server") -> None:
-        """Make it follow `source`."""
-        self._run("rejoin", server, source=source.name)
+    def rejoin(self, server: "Server", source: "Server") -> str:
+        """Make it follow `source`; gives the last line that the command printed."""
+        said = self._run("rejoin", server, source=source.name).strip().splitlines()
+        return said[-1][-_MESSAGE_CHARACTERS:] if said else ""
 
     def discard(self, server: "Server") -> None:
         """Remove it."""
@@ -50,7 +51,7 @@ class CommandHosts:
         """Leave it to PostgreSQL."""
         return False
 
-    def _run(self, verb: str, server: "Server", **more: str) -> None:
+    def _run(self, verb: str, server: "Server", **more: str) -> str:
         words = self._commands.get(verb, ())
         if not words:
             message = (
@@ -68,3 +69,4 @@ class CommandHosts:
             said = (done.err or done.out).strip()[-_MESSAGE_CHARACTERS:]
             message = f"{verb} of {server.name} failed with exit code {done.code}: {said}"
             raise Unavailable(message)
+        return done.out

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowFailureError
 from tests.replay.cases import CASES
 from tests.replay.company import STACK
 from tests.replay.customers import CUSTOMERS
+from tests.replay.failovers import FAILOVERS
 from tests.replay.maintenance import MAINTENANCE
 from tests.replay.recovery import RECOVERY
 from tests.replay.restores import RESTORES
@@ -25,7 +26,7 @@ HISTORIES = Path(__file__).parents[1] / "histories"
 
 
 async def record(names: list[str]) -> None:
-    cases = CASES | CUSTOMERS | MAINTENANCE | RECOVERY | RESTORES
+    cases = CASES | CUSTOMERS | FAILOVERS | MAINTENANCE | RECOVERY | RESTORES
     for name in names or list(cases):
         case = cases[name]
         async with await start_environment() as environment:

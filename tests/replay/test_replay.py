@@ -11,6 +11,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.replay.cases import CASES
 from tests.replay.customers import CUSTOMERS
+from tests.replay.failovers import FAILOVERS
 from tests.replay.maintenance import MAINTENANCE
 from tests.replay.record import HISTORIES
 from tests.replay.recovery import RECOVERY
@@ -38,7 +39,7 @@ def replayer(*workflows: type) -> Replayer:
 def test_every_procedure_has_a_recorded_history() -> None:
     recorded = {file.stem.partition("-")[0] for file in FILES}
     assert recorded == {procedure.name for procedure in PROCEDURES}
-    assert {file.stem for file in FILES} == {*CASES, *CUSTOMERS, *MAINTENANCE, *RECOVERY, *RESTORES}
+    assert {file.stem for file in FILES} == {*CASES, *CUSTOMERS, *FAILOVERS, *MAINTENANCE, *RECOVERY, *RESTORES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

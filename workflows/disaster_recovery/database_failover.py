@@ -70,6 +70,7 @@ class DatabaseFailover(Runbook):
         self.result: DatabaseFailoverResult
         self.incident: Incident | None = None
         self._resolutions = 0
+        self._archiving: asyncio.Task[None] | None = None
         self._returning = False
         self._fired_again: Alert | None = None
 
@@ -150,6 +151,8 @@ class DatabaseFailover(Runbook):
         except asyncio.CancelledError:
             takeover.cancelled = True
             await task
+            if self._archiving is not None:
+                await self._archiving
             raise
 
     async def _hold(self) -> None:
@@ -208,10 +211,9 @@ class DatabaseFailover(Runbook):
         self.result.timeline, self.result.writable_since = promoted.timeline, promoted.at
         self.result.last_commit_at = promoted.last_commit_at or seen.last_commit_at
         self.result.log_up_to = promoted.replayed or seen.received
+        self._archiving = self.background(self._archive(incident, promoted))
         self.phase("Verify")
-        self.result.healthy, _ = await asyncio.gather(
-            self._verified(takeover, promoted), self._archive(incident, promoted)
-        )
+        self.result.healthy = await self._verified(takeover, promoted)
         self.phase("Document")
         await document(incident, takeover, silent_since=self.result.silent_since, healthy=self.result.healthy)
         return "failed over" if self.result.healthy else "failed over, not healthy"
