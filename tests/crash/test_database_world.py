@@ -1,7 +1,6 @@
 """The harness kills PostgreSQL, and sees it where nobody has brought it back."""
 
 import asyncio
-from collections.abc import Collection
 from typing import Any, ClassVar
 
 from sandbox.service_database import PRIMARY
@@ -39,9 +38,5 @@ def test_a_killed_server_that_nobody_brings_back_is_seen(crash_servers: Servers)
     assert verdict.killed, verdict
     assert verdict.paused == ["the service can't write (OperationalError)"], verdict
     assert "primary runs" in verdict.lost, verdict
-    assert _of_the_procedure(verdict.lost + verdict.duplicates) == [], verdict
-
-
-def _of_the_procedure(names: Collection[str]) -> list[str]:
-    of_the_database = ("primary", "replica-1", "the service", "rows")
-    return [name for name in names if not name.startswith(of_the_database)]
+    # That the service is ill then is for the procedure to see, or not: it may have looked before.
+    assert not [name for name in verdict.lost + verdict.duplicates if name.startswith("replica-1")], verdict
