@@ -57,6 +57,12 @@ KILLS = {
         "Rollback/rollback:after",
     },
     "rollback-undo": {"Rollback/rollback:before", "Rollback/rollback:after"},
+    "database-maintenance": {
+        "DatabaseMaintenance/vacuum:after",
+        "DatabaseMaintenance/reindex:after",
+        "DatabaseMaintenance/reindex:during@primary",
+        "DatabaseMaintenance/end-session:after",
+    },
     "enterprise-onboarding": {
         "EnterpriseOnboarding/tenant:after",
         "EnterpriseOnboarding/issue:after",
@@ -85,6 +91,14 @@ KILLS = {
         "FullServiceRecovery/traffic-100:after",
     },
     "full-service-recovery-restored": {"PointInTimeRestore/release-secret:after"},
+    "database-failover": {
+        "DatabaseFailover/fence:during",
+        "DatabaseFailover/promote:after",
+        "DatabaseFailover/promote:during@replica-1",
+        "DatabaseFailover/point:after",
+        "DatabaseFailover/rejoin:during",
+    },
+    "database-failover-cancelled": {"DatabaseFailover/promote:before"},
     "point-in-time-restore": {
         "PointInTimeRestore/stop-writes:after",
         "PointInTimeRestore/restore:during",
