@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import emergency_scale, evidence, leases, onboardings, restore, webhook_rollback, webhook_start
+from bench import emergency_scale, evidence, failover, leases, onboardings, restore, webhook_rollback, webhook_start
 from bench.harness import LATEST, Outcome, Runnable, progress_bar, show, write
 from bench.servers import Servers
 from sandbox import binaries
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Runnable] = {
         evidence.BENCHMARK,
         onboardings.BENCHMARK,
         restore.BENCHMARK,
+        failover.BENCHMARK,
         leases.BENCHMARK,  # the last: what it leaves open would burden the others
     )
 }
