@@ -1,7 +1,8 @@
 """One at a time, whichever worker it is on: a lock in the records that lives as long as the attempt that holds it.
 
 It is a transaction's lock, kept alive by a question now and then. Where its worker dies, the connection goes and the
-lock with it; where the whole machine vanishes, PostgreSQL ends the silent transaction after ten seconds.
+lock with it; where the whole machine vanishes, PostgreSQL ends the silent transaction after a minute. Records that are
+slow for some seconds end nobody's restore of hours.
 """
 
 import contextlib
@@ -19,9 +20,11 @@ from activities.errors import Conflict, Unavailable, unavailable
 from activities.heartbeat import pause
 
 _SYSTEM = "the records (PostgreSQL)"
-_ASK_EVERY = 2.0
-_WAIT = 30.0
-"""Seconds that an attempt waits for the one before it, which notices only then that it is over."""
+_ASK_EVERY = 5.0
+_WAIT = 90.0
+"""Seconds that an attempt waits for the one before it, which may be on a machine that is gone."""
+
+_PATIENCE = "-c statement_timeout=20s -c idle_in_transaction_session_timeout=60s"
 
 
 @contextlib.contextmanager
@@ -29,17 +32,24 @@ def exclusive(pool: ConnectionPool[Any], lock: str, holder: str) -> Iterator[Cal
     """Hold a lock, and give a function that raises `Unavailable` where it was lost.
 
     Raises:
-        Conflict: `holder` has had it for half a minute.
+        Conflict: `holder` has had it for a minute and a half.
         Unavailable: the records don't answer.
 
     """
     try:
-        with pool.connection() as connection, connection.transaction():
+        with _connect(pool) as connection, connection.transaction():
             _take(connection, lock, holder)
             with _kept(connection) as check:
                 yield check
     except psycopg.Error as error:
         unavailable(_SYSTEM, error)
+
+
+def _connect(pool: ConnectionPool[Any]) -> Connection[Any]:
+    """Open a connection beside the pool, whose own give up on an answer after two seconds."""
+    parts: dict[str, Any] = dict(pool.kwargs) if isinstance(pool.kwargs, dict) else {}
+    parts |= {"options": f"{parts.get('options') or ''} {_PATIENCE}".strip(), "tcp_user_timeout": 20_000}
+    return psycopg.connect(**parts)
 
 
 def _take(connection: Connection[Any], lock: str, holder: str) -> None:
