@@ -22,10 +22,10 @@ from activities.postgres_work import end_backend, left_running, work_session
 _log = structlog.get_logger(__name__)
 _EARLIER = "done by an earlier attempt, or by somebody else since it was looked at"
 _VACUUMED = """
-    SELECT c.oid::bigint AS oid, least(s.last_vacuum, s.last_analyze) > %s AS done,
+    SELECT s.last_vacuum > %(since)s AND s.last_analyze > %(since)s AS done,
            coalesce(s.n_dead_tup, 0) AS dead, greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
-    WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'm', 'p')
+    WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'm', 'p')
 """
 
 
@@ -222,7 +222,8 @@ class Postgres:
             NotFound: there is none.
 
         """
-        row = connection.execute(_VACUUMED, (request.since, request.table_schema, request.table)).fetchone()
+        which = {"since": request.since, "schema": request.table_schema, "table": request.table}
+        row = connection.execute(_VACUUMED, which).fetchone()
         if row is None:
             message = f"there is no table {request.table_schema}.{request.table} any more"
             raise NotFound(message)

@@ -68,6 +68,13 @@ def test_a_second_attempt_recognises_it(on: OnPostgres) -> None:
     assert on.vacuums == 1
 
 
+def test_vacuumed_and_not_yet_analyzed_is_half_of_it(on: OnPostgres) -> None:
+    request = on.vacuum()
+    on.sql.execute("SELECT pg_stat_reset()")
+    on.sql.execute("VACUUM items")
+    assert on.run(on.postgres.vacuum, request, attempt=2).applied
+
+
 def test_old_rows_are_frozen(on: OnPostgres) -> None:
     before = on.one("SELECT relfrozenxid::text::bigint FROM pg_class WHERE relname = 'items'")
     on.run(on.postgres.vacuum, on.vacuum(freeze=True))
