@@ -308,7 +308,10 @@ class Replication:
     def _promote(self, at: OnServer, within: timedelta) -> None:
         database = self._databases[at.database]
         if database.hosts.promote(database.server(at.server)):
-            return
+            for _ in turns(resume(Progress), within=within, every=_POLL):
+                if not self._standing(at).in_recovery:
+                    return
+            raise Unavailable(f"{at.server} was told to become the primary, and was not after {within}")
         with self._databases.connect(at, statement_timeout=None) as connection:
             replica_changes.promote(connection, within)
 

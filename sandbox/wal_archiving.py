@@ -18,7 +18,8 @@ from activities.children import die_with_parent
 from sandbox.barman import PROGRAM, end_receivers, is_receiving
 
 _LOOK_SECONDS = 0.1
-_PAUSE_SECONDS = 0.3
+_PAUSE_SECONDS = 2.0
+"""From a receiver's end to the next: who has stopped it, to reset it, needs a moment in which none runs."""
 _WAL_NAME = 24
 """Characters of a complete segment's name; a history or a partial file has others."""
 

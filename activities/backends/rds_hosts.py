@@ -71,13 +71,8 @@ class RdsHosts:
                     DBInstanceIdentifier=server.instance, VpcSecurityGroupIds=[self._closed], ApplyImmediately=True
                 )
         self._wait(lambda: self._groups(server) == {self._closed: "active"}, f"{server.instance} is not closed yet")
-        try:
-            self._rds.reboot_db_instance(DBInstanceIdentifier=server.instance)
-        except ClientError as error:
-            if aws.code(error) != _NOT_NOW and not aws.code(error).startswith(_NOT_NOW):
-                with aws.failures(_SYSTEM):
-                    raise
-            # It isn't available, so nobody is connected; who comes later is not let in.
+        # Where it isn't available nobody is connected, and who comes later is not let in.
+        self._unless_not_now(self._rds.reboot_db_instance, server)
 
     def rejoin(self, server: "Server", source: "Server") -> str:
         """Tell that a cluster has done so by itself.
@@ -111,7 +106,7 @@ class RdsHosts:
         self._wait(lambda: self._gone(server), f"{server.instance} is not deleted yet")
 
     def promote(self, server: "Server") -> bool:
-        """Promote a read replica, or have the cluster fail over to the instance; and wait until that is done."""
+        """Promote a read replica, or have the cluster fail over to it; the server itself tells when it takes writes."""
         if self._cluster is not None:
             if not self._writes(server):
                 with aws.failures(_SYSTEM):
@@ -121,12 +116,7 @@ class RdsHosts:
             self._wait(lambda: self._writes(server), f"{server.instance} doesn't write yet")
             return True
         if self._instance(server).get("ReadReplicaSourceDBInstanceIdentifier"):
-            with aws.failures(_SYSTEM):
-                self._rds.promote_read_replica(DBInstanceIdentifier=server.instance)
-        self._wait(
-            lambda: not self._instance(server).get("ReadReplicaSourceDBInstanceIdentifier"),
-            f"{server.instance} is still a replica",
-        )
+            self._unless_not_now(self._rds.promote_read_replica, server)  # else it is at it already
         self._until(server, "available")
         return True
 
@@ -143,6 +133,15 @@ class RdsHosts:
         return True
 
     # -- how ---------------------------------------------------------------------------------------------
+
+    def _unless_not_now(self, method: Callable[..., Any], server: "Server") -> None:
+        """Ask for something that RDS refuses an instance in the wrong state."""
+        with aws.failures(_SYSTEM):
+            try:
+                method(DBInstanceIdentifier=server.instance)
+            except ClientError as error:
+                if not aws.code(error).startswith(_NOT_NOW):
+                    raise
 
     def _instance(self, server: "Server") -> _Instance:
         with aws.failures(_SYSTEM):
