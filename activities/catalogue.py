@@ -13,9 +13,9 @@ from temporalio import activity
 
 from activities.database_policy import DatabasePolicy
 from activities.errors import UnknownService
-from activities.weekday import Weekday
 from activities.recovery_policy import RecoveryPolicy
 from activities.smoke_policy import SmokeCheck, SmokeJob
+from activities.weekday import Weekday
 
 
 def _known_zone(name: str) -> str:

@@ -33,7 +33,7 @@ class DatabaseCommands(Section):
     )
     rejoin: tuple[str, ...] = Field(
         default=(),
-        description="Make it a replica of {source}, e.g. by pg_rewind; start it. History keeps the last line it prints.",
+        description="Make it a replica of {source}, e.g. by pg_rewind. History keeps the last line it prints.",
     )
     discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory.")
 
