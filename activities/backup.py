@@ -297,14 +297,24 @@ class Backups:
         server = database.server(request.server)
         at = OnServer(database=request.database, server=server.name)
         with self._databases.connect(at) as primary:
-            row = primary.execute("SELECT pg_is_in_recovery() AS replica").fetchone() or {}
+            row = primary.execute(
+                """
+                SELECT pg_is_in_recovery() AS replica,
+                       current_setting('archive_mode') <> 'off' AND current_setting('archive_command') = 'false' AS off
+                """
+            ).fetchone() or {}  # fmt: skip
             if row["replica"]:
                 message = f"{server.name} is a replica: the primary's log is what is archived"
                 raise Refused(message)
             if not request.effect.dry_run:
                 database.backups.follow(server, primary, beat)
         return Change(
-            target=f"log/{database.name}", after=f"archived from {server.name}", applied=not request.effect.dry_run
+            target=f"log/{database.name}",
+            after=f"archived from {server.name}",
+            applied=not request.effect.dry_run,
+            note=f"set archive_command on {server.name}: Barman left it off, and its log fills the disk"
+            if row["off"]
+            else "",
         )
 
 
