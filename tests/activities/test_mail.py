@@ -34,7 +34,7 @@ VALUES = {
     "ends": "tomorrow", "old_key_end": "ends tomorrow", "reason": "scheduled", "tenant": "acme", "csm": "Ada & Co",
     "email": "it@acme.test", "when": "Friday", "title": "check-in",
     "ticket": "TCK-1", "summary": "<b>slow</b>", "eta": "1 hour", "headline": "found", "message": "We found it.",
-    "next": "More within an hour.",
+    "next": "More within an hour.", "since": "12:00 UTC", "until": "12:30 UTC",
 }  # fmt: skip
 
 
