@@ -113,16 +113,28 @@ def of_recorded(recorded: list[Recorded]) -> Report:
     return report(*(one.story() for one in recorded), month=Month.at(recorded[0].time(recorded[0].events[0])))
 
 
+@pytest.fixture(scope="module")
+def p1_incidents(recorded: list[Recorded]) -> list[Recorded]:
+    """Give those that tell their own times in their results; failovers and recoveries are incidents too."""
+    return [one for one in recorded if one.name.startswith("p1_incident")]
+
+
+@pytest.fixture(scope="module")
+def of_p1(p1_incidents: list[Recorded]) -> Report:
+    return report(
+        *(one.story() for one in p1_incidents), month=Month.at(p1_incidents[0].time(p1_incidents[0].events[0]))
+    )
+
+
 def test_times_are_those_that_the_runs_themselves_gave_as_their_results(
-    recorded: list[Recorded], of_recorded: Report
+    p1_incidents: list[Recorded], of_p1: Report
 ) -> None:
     told: dict[str, dict[str, float]] = {}
-    for one in recorded:
-        if one.name.startswith("p1_incident"):
-            ended = next(one.of("WORKFLOW_EXECUTION_COMPLETED"))
-            told[one.name] = decoded(ended["result"]["payloads"][0])
-    assert len(told) == 3
-    for row in of_recorded.incidents:
+    for one in p1_incidents:
+        ended = next(one.of("WORKFLOW_EXECUTION_COMPLETED"))
+        told[one.name] = decoded(ended["result"]["payloads"][0])
+    assert len(told) == len(of_p1.incidents) == 3
+    for row in of_p1.incidents:
         result = told[row.run_id]
         for name in ("acknowledged", "mitigated"):
             assert iso(result[f"{name}_after"]) == pytest.approx(seconds(getattr(row, name)), abs=0.001)
@@ -130,14 +142,28 @@ def test_times_are_those_that_the_runs_themselves_gave_as_their_results(
         assert 0 <= seconds(row.resolved) - iso(result["resolved_after"]) < 1
 
 
-def test_the_spread_of_recorded_times_is_the_textbooks(of_recorded: Report) -> None:
-    (row,) = of_recorded.severities
+def test_the_spread_of_recorded_times_is_the_textbooks(of_p1: Report) -> None:
+    (row,) = of_p1.severities
     assert (row.severity, row.incidents, row.kept, row.missed) == ("P1", 3, 3, 0)
     for spread, name in ((row.acknowledge, "acknowledged"), (row.mitigate, "mitigated"), (row.resolve, "resolved")):
-        times = sorted(seconds(getattr(one, name)) for one in of_recorded.incidents)
+        times = sorted(seconds(getattr(one, name)) for one in of_p1.incidents)
         assert spread is not None
         assert seconds(spread.median) == pytest.approx(times[1], abs=1e-5)
         assert seconds(spread.p90) == seconds(spread.longest) == pytest.approx(times[2], abs=1e-5)
+
+
+def test_failovers_and_recoveries_count_as_incidents(recorded: list[Recorded], of_recorded: Report) -> None:
+    opened = {
+        one.name
+        for one in recorded
+        if any(
+            event["activityType"]["name"] == "records.create_incident" for event in one.of("ACTIVITY_TASK_SCHEDULED")
+        )
+    }
+    assert {row.run_id for row in of_recorded.incidents} == opened
+    assert {name.partition("-")[0] for name in opened} == {
+        "p1_incident", "database_failover", "full_service_recovery",
+    }  # fmt: skip
 
 
 def test_steps_retries_and_failures_are_those_of_the_events(recorded: list[Recorded], of_recorded: Report) -> None:
@@ -193,7 +219,11 @@ def test_deadlines_leases_and_answers_are_those_of_the_events(recorded: list[Rec
         name: (len(lasted), moved[name]) for name, lasted in leases.items()
     }
     ends_of = {row.name: (row.expired, row.by_person, row.by_failure, row.open) for row in of_recorded.leases}
-    assert ends_of == {"the autoscaler's pause": (1, 1, 1, 0), "grace of the old key": (2, 1, 1, 0)}
+    assert ends_of == {
+        "the autoscaler's pause": (1, 1, 1, 0),
+        "grace of the old key": (2, 1, 1, 0),
+        "the damaged copy on primary": (1, 1, 0, 0),
+    }
     for lease in of_recorded.leases:
         assert lease.lasted is not None
         assert seconds(lease.lasted.longest) == pytest.approx(max(leases[lease.name]), abs=1e-5)
