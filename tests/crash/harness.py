@@ -18,7 +18,7 @@ from workers.clients import connect
 from workers.registry import procedure
 from workers.settings import Temporal
 
-RUN_LIMIT = timedelta(minutes=3)
+RUN_LIMIT = timedelta(minutes=8)
 
 
 @dataclass
