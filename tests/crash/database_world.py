@@ -11,7 +11,7 @@ from temporalio.client import WorkflowHandle
 
 from activities.database_secrets import HOLD
 from sandbox import manifests
-from sandbox.service_database import NAME, SECRET, SERVERS, ServiceDatabase
+from sandbox.service_database import SECRET, SERVERS, ServiceDatabase
 from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario
 
@@ -51,7 +51,7 @@ class DatabaseScenario(ServiceScenario):
         return {}
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {"database": {**self.database(case).policy(), **self.database_policy(case)}}
+        return {"database": {**self.database(case).policy(), "name": case.namespace, **self.database_policy(case)}}
 
     # -- before ------------------------------------------------------------------------------------------------
 
@@ -64,7 +64,8 @@ class DatabaseScenario(ServiceScenario):
         if self.backup:
             database.backup()
         manifests.apply_secrets(case.servers.kubeconfig, case.namespace, database.secrets())
-        return {**super()._prepare(case), "databases": {NAME: database.settings()}}
+        # A name of its own: the records, which the cases share, keep the verdicts of backups by it.
+        return {**super()._prepare(case), "databases": {case.namespace: database.settings()}}
 
     # -- after -------------------------------------------------------------------------------------------------
 
