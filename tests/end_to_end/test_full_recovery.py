@@ -1,12 +1,14 @@
 """A full recovery on the whole stack: traffic taken away and brought back in steps, a watch that a person ends."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from activities.traffic import WEIGHT
 from sandbox import kubernetes_api
+from sandbox.service_database import NAME
 from tests.end_to_end.conftest import Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, told, waiting_for
@@ -25,8 +27,16 @@ def read(stack: Stack, path: str) -> dict[str, Any]:
     return found
 
 
+async def backed_up(stack: Stack) -> bool:
+    """Tell whether the first backup, which the sandbox takes beside everything else, is there."""
+    barman = stack.environment.service_database.barman
+    listed = json.loads(await asyncio.to_thread(barman.run, "-f", "json", "list-backups", NAME))
+    return any(backup["status"] == "DONE" for backup in listed[NAME])
+
+
 async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has_seen_enough(stack: Stack) -> None:
     before = read(stack, _DEPLOYMENT)["metadata"]["generation"]
+    await eventually(lambda: backed_up(stack), within=90)
     request = FullServiceRecoveryRequest(take_traffic_away="always")
     handle = await begin(stack.client, "runbooks", request, "full_service_recovery")
     # The sandbox's service has a database, which is well: a restore is not recommended, but asked for.
