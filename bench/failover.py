@@ -121,7 +121,7 @@ class _Trials:
 
 
 def _word(question: str, choice: str) -> Decision:
-    return Decision(who="bench@example.org", role="dba", question=question, choice=choice)
+    return Decision(who="bench@example.org", role="dba", question=question, choice=choice, reason="measured")
 
 
 async def _lasted(handle: WorkflowHandle[Any, Any], activity: str) -> float:
