@@ -21,7 +21,7 @@ from tests.activities.on_cluster import OnCluster, an_effect
 from tests.activities.scaled import HPA, PAUSED, PAUSED_REPLICAS, SCALED_OBJECT, Scaled
 
 EARLIER = "done by an earlier attempt"
-UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
 
 
 @pytest.fixture(scope="module")

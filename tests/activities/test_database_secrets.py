@@ -24,7 +24,7 @@ from activities.kubernetes_api import connect
 from tests.activities.on_cluster import an_effect
 
 SERVERS = {"primary": "db-primary", "replica-1": "db-replica-1"}
-UNTIL = datetime.now(UTC) + timedelta(minutes=30)
+UNTIL = datetime.now(UTC) + timedelta(hours=3)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from activities.kubernetes_api import connect
-from activities.workloads import Workloads, WorkloadsRequest
+from activities.workloads import Workloads, WorkloadsRequest, WorkloadStates
 from tests.activities.on_cluster import BAD, GOOD, OnCluster, eventually
 
 
@@ -29,11 +29,12 @@ def test_all_deployments_are_read_with_what_they_wait_for(workloads: Workloads, 
     server.release(BAD)
     request = WorkloadsRequest(namespace=server.namespace)
 
-    def failing() -> bool:
-        return [w.name for w in workloads.deployments(request).ailing] == ["tensafe-server"]
+    def failing() -> WorkloadStates | None:
+        """One answer: a pod that crashes over and over is ready in between."""
+        found = workloads.deployments(request)
+        return found if [w.name for w in found.ailing] == ["tensafe-server"] else None
 
-    eventually(failing)
-    found = workloads.deployments(request)
+    found = eventually(failing)
     assert found.names == ["asleep", "gateway", "tensafe-server"]
     asleep, gateway, tensafe = found.items
     assert (asleep.replicas, asleep.ready, asleep.well, asleep.paused) == (0, 0, True, False)

@@ -107,9 +107,10 @@ def test_bars_lie_where_the_history_has_them(path: Path) -> None:
     first, last = history["events"][0], history["events"][-1]
     scheduled = {n: e for n, e in events.items() if e["eventType"] == "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED"}
     ended = {
-        int(e["activityTaskCompletedEventAttributes"]["scheduledEventId"]): e
+        int(e[f"activityTask{end}EventAttributes"]["scheduledEventId"]): e
         for e in events.values()
-        if e["eventType"] == "EVENT_TYPE_ACTIVITY_TASK_COMPLETED"
+        for end in ("Completed", "Failed", "TimedOut", "Canceled")
+        if f"activityTask{end}EventAttributes" in e
     }
     seen = set()
     for number, svg in enumerate(chart(story, NOW).parts, start=1):

@@ -34,7 +34,11 @@ from tests.activities.on_cluster import an_effect
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes" / "rbac.yaml"
 NAMESPACE = "tensafe"
 SERVER = {"namespace": NAMESPACE, "deployment": "tensafe-server"}
-UNTIL = datetime.now(UTC) + timedelta(minutes=30)
+
+
+def _soon() -> datetime:
+    """The end of a hold; from now on, since a long run of tests outlives one that was fixed when it began."""
+    return datetime.now(UTC) + timedelta(minutes=30)
 
 
 class Guarded(Cluster):
@@ -102,9 +106,9 @@ def test_a_hold_of_an_autoscaler(api: client.ApiClient, kind: Kind, name: str):
     autoscalers = Autoscalers(api)
     where = {"namespace": NAMESPACE, "lease": "lease"}
     named = {"scaled_object" if kind == "ScaledObject" else "hpa": name}
-    assert autoscalers.hold(HoldAutoscaler(**where, **named, until=UNTIL, floor=5, effect=an_effect())).applied
+    assert autoscalers.hold(HoldAutoscaler(**where, **named, until=_soon(), floor=5, effect=an_effect())).applied
     this = {**where, "kind": kind, "name": name}
-    assert autoscalers.renew(RenewHold(**this, until=UNTIL + timedelta(minutes=5), effect=an_effect())).applied
+    assert autoscalers.renew(RenewHold(**this, until=_soon() + timedelta(minutes=5), effect=an_effect())).applied
     assert autoscalers.release(ReleaseAutoscaler(**this, effect=an_effect())).resumed
 
 
@@ -115,7 +119,7 @@ def test_the_service_pointed_at_another_database(worker: Path, api: client.ApiCl
         _kubectl(worker, "create", "secret", "generic", name, literal)
     secrets = DatabaseSecrets(api)
     where = {"namespace": NAMESPACE, "secret": "tensafe-database"}
-    assert secrets.hold(HoldSecret(**where, until=UNTIL, effect=an_effect())).applied
+    assert secrets.hold(HoldSecret(**where, until=_soon(), effect=an_effect())).applied
     assert secrets.point(PointAt(**where, servers=names, server="replica-1", effect=an_effect())).applied
     assert secrets.pointed_at(DatabaseSecretRequest(**where, servers=names)).server == "replica-1"
     assert secrets.release(ReleaseSecret(**where, effect=an_effect())).applied
