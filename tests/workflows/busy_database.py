@@ -9,16 +9,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from activities.backup import Backup, BackupCatalogue, BackupsRequest, BackupVerdict, VerifyBackup
-from activities.database_policy import DatabasePolicy, MaintenancePolicy, ServerPolicy
-from activities.database_secrets import DatabaseSecretRequest, PointedAt
+from activities.database_policy import MaintenancePolicy
 from activities.effects import Change
 from activities.postgres import DropLeftover, ReindexIndex, StopWork, VacuumTable
 from activities.postgres_end import Ended, EndSession
 from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, Figures, ReplicaState
 from activities.postgres_sessions import QueriesRequest, RunningQueries, RunningSession
 from activities.postgres_tables import IndexState, TableState
-from tests.workflows.platform import _name
-from tests.workflows.world import World
+from tests.workflows.pointed import Pointed, a_database
+from tests.workflows.world import instead
 
 NOON = datetime(2026, 2, 4, 12, tzinfo=UTC)
 
@@ -44,24 +43,13 @@ def session(pid: int, **fields: Any) -> RunningSession:
     return RunningSession.model_validate({**known, "pid": pid, **fields})
 
 
-class BusyDatabase(World):
+class BusyDatabase(Pointed):
     """Healthy, with one replica and a verified backup, unless the test makes it otherwise."""
 
     def __init__(self, **policy: Any) -> None:
         super().__init__()
-        self.database = DatabasePolicy(
-            name="tensafe",
-            secret="tensafe-database",
-            servers={
-                "primary": ServerPolicy(secret="tensafe-database-primary"),
-                "replica-1": ServerPolicy(secret="tensafe-database-replica-1"),
-                "spare-1": ServerPolicy(secret="tensafe-database-spare-1", spare=True),
-            },
-            maintenance=MaintenancePolicy(**policy),
-        )
+        self.database = a_database("primary", "replica-1", "spare-1", maintenance=MaintenancePolicy(**policy))
         self.service = self.service.model_copy(update={"database": self.database})
-        self.pointed: str | None = "primary"
-        self.held_by: str | None = None
         self.tables: list[TableState] = []
         self.indexes: list[IndexState] = []
         self.sessions: list[RunningSession] = []
@@ -76,15 +64,7 @@ class BusyDatabase(World):
         self.at_work = False
 
     def activities(self) -> list[Callable[..., Any]]:
-        mine = {_name(a): a for a in (*self._facts(), *self._changes())}
-        return [*(a for a in super().activities() if _name(a) not in mine), *mine.values()]
-
-    def _done(self, name: str, request: Any) -> bool:
-        """Note an effect; False in plan mode."""
-        self._up(name)
-        if not request.effect.dry_run:
-            self.effects.append((name, request))
-        return not request.effect.dry_run
+        return instead(super().activities(), *self._facts(), *self._changes())
 
     def _health(self, request: DatabaseHealthRequest) -> DatabaseHealth:
         named = {*request.tables}
@@ -109,10 +89,6 @@ class BusyDatabase(World):
     def _facts(self) -> list[Callable[..., Any]]:
         world = self
 
-        @activity.defn(name="database_secrets.pointed_at")
-        def pointed_at(request: DatabaseSecretRequest) -> PointedAt:
-            return PointedAt(server=world.pointed, held_by=world.held_by, held_until=NOON)
-
         @activity.defn(name="postgres.health")
         def health(request: DatabaseHealthRequest) -> DatabaseHealth:
             world._up("postgres.health")
@@ -130,7 +106,7 @@ class BusyDatabase(World):
             world._up("backups.list")
             return BackupCatalogue(items=world.backups, earliest=None, latest=None)
 
-        return [pointed_at, health, queries, backups]
+        return [health, queries, backups]
 
     def _changes(self) -> list[Callable[..., Any]]:
         world = self

@@ -25,8 +25,7 @@ from activities.backup import (
 )
 from activities.contents import CheckResult, Contents, ContentsRequest
 from activities.database_hosts import DiscardServer, FenceServer
-from activities.database_policy import DatabasePolicy, RestorePolicy, ServerPolicy
-from activities.database_secrets import DatabaseSecretRequest, HoldSecret, PointAt, PointedAt, ReleaseSecret
+from activities.database_policy import RestorePolicy
 from activities.effects import Change
 from activities.integrity import IntegrityReport, IntegrityRequest
 from activities.integrity_checks import Damage
@@ -36,23 +35,20 @@ from activities.replication import Standing, StandingRequest
 from activities.sessions import EndSessions, SessionsEnded
 from activities.standings import ServerStanding
 from activities.tenants import AffectedTenant, AffectedTenants, UsedSinceRequest
-from tests.workflows.platform import Platform, _name
+from tests.workflows.platform import Platform
+from tests.workflows.pointed import Pointed, a_database
+from tests.workflows.world import instead
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
 BETWEEN = LONG_AGO + timedelta(hours=36)
-SECRET = "tensafe-database"
 
 
-class DamagedWorld(Platform):
+class DamagedWorld(Pointed, Platform):
     """Two good backups, one that is not checked; `primary` is damaged, `spare-1` and `spare-2` are free."""
 
     def __init__(self, **restore: Any) -> None:
-        servers = {
-            name: ServerPolicy(secret=f"{SECRET}-{name}", spare=name.startswith("spare"))
-            for name in ("primary", "replica-1", "spare-1", "spare-2")
-        }
-        policy = DatabasePolicy(name="tensafe", secret=SECRET, servers=servers, restore=RestorePolicy(**restore))
-        super().__init__(database=policy)
+        servers = ("primary", "replica-1", "spare-1", "spare-2")
+        super().__init__(database=a_database(*servers, restore=RestorePolicy(**restore)))
         self.backups = [
             Backup(backup_id="b2", status="done", ended_at=LONG_AGO + timedelta(days=1), verified=None),
             Backup(backup_id="b1", status="done", ended_at=LONG_AGO, verified=True),
@@ -62,8 +58,6 @@ class DamagedWorld(Platform):
         self.gap = ""
         self.gap_behind_the_seal = ""
         self.answers = True
-        self.pointed: str | None = "primary"
-        self.held: dict[str, str] = {}
         self.restored_damage: list[Damage] = []
         self.broken_rules: list[CheckResult] = []
         self.rows: dict[str, dict[str, int | None]] = {
@@ -79,8 +73,8 @@ class DamagedWorld(Platform):
         """Like `down`, for good: the clock doesn't skip retries while a test waits for a question."""
 
     def activities(self) -> list[Callable[..., Any]]:
-        mine = {_name(a): a for a in (*self._backups(), *self._servers(), *self._looks(), *self._people())}
-        return [*(a for a in super().activities() if _name(a) not in mine), *mine.values()]
+        mine = (*self._backups(), *self._servers(), *self._looks(), *self._people())
+        return instead(super().activities(), *mine)
 
     def _up(self, name: str) -> None:
         super()._up(name)
@@ -150,36 +144,6 @@ class DamagedWorld(Platform):
     def _servers(self) -> list[Callable[..., Any]]:
         world = self
 
-        @activity.defn(name="database_secrets.pointed_at")
-        def pointed_at(request: DatabaseSecretRequest) -> PointedAt:
-            world._up("database_secrets.pointed_at")
-            held = world.held.get(request.secret)
-            until = datetime(2026, 3, 1, tzinfo=UTC) if held else None
-            server = world.pointed if request.secret == SECRET else None
-            return PointedAt(server=server, held_by=held, held_until=until)
-
-        @activity.defn(name="database_secrets.hold")
-        def hold(request: HoldSecret) -> Change:
-            run = request.effect.workflow_id
-            if world.held.get(request.secret, run) != run:
-                raise ApplicationError("held by another run", type="Refused", non_retryable=True)
-            if world._done("database_secrets.hold", request):
-                world.held[request.secret] = run
-            return Change(target=request.secret, after="held", applied=True)
-
-        @activity.defn(name="database_secrets.release")
-        def release(request: ReleaseSecret) -> Change:
-            world._done("database_secrets.release", request)
-            if world.held.get(request.secret) == request.effect.workflow_id:
-                del world.held[request.secret]
-            return Change(target=request.secret, after="free", applied=True)
-
-        @activity.defn(name="database_secrets.point")
-        def point(request: PointAt) -> Change:
-            world._done("database_secrets.point", request)
-            world.pointed = request.server
-            return Change(target=request.secret, after=request.server, applied=True)
-
         @activity.defn(name="database_hosts.fence")
         def fence(request: FenceServer) -> Change:
             world._done("database_hosts.fence", request)
@@ -201,7 +165,7 @@ class DamagedWorld(Platform):
                 raise ApplicationError("its answer was lost, for ever", type="Refused", non_retryable=True)
             return Change(target="deployment", after=f"{request.replicas} replicas", applied=True)
 
-        return [pointed_at, hold, release, point, fence, discard, scale]
+        return [fence, discard, scale]
 
     def _looks(self) -> list[Callable[..., Any]]:
         world = self

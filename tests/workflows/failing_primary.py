@@ -10,8 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.backup import FollowPrimary
 from activities.database_hosts import FenceServer, RejoinServer
-from activities.database_policy import DatabasePolicy, FailoverPolicy, ServerPolicy
-from activities.database_secrets import DatabaseSecretRequest, HoldSecret, PointAt, PointedAt, ReleaseSecret
+from activities.database_policy import FailoverPolicy
 from activities.effects import Change
 from activities.metrics import Metrics, MetricsRequest
 from activities.primary_probe import Place
@@ -27,8 +26,8 @@ from activities.replication import (
     WatchPrimary,
 )
 from activities.standings import ServerStanding
-from tests.workflows.platform import _name
-from tests.workflows.world import World
+from tests.workflows.pointed import Pointed, a_database
+from tests.workflows.world import instead
 
 SILENT = datetime(2026, 2, 4, 12, tzinfo=UTC)
 SERVERS = ("primary", "replica-1", "replica-2")
@@ -43,24 +42,13 @@ def standby(received: str = "0/3000", **fields: Any) -> ServerStanding:
     return ServerStanding.model_validate({**known, **fields})
 
 
-class FailingPrimary(World):
+class FailingPrimary(Pointed):
     """`primary` is silent, `replica-1` has most of its log, `replica-2` a little less."""
 
     def __init__(self, **policy: Any) -> None:
         super().__init__()
-        database = DatabasePolicy(
-            name="tensafe",
-            secret="tensafe-database",
-            servers={
-                **{name: ServerPolicy(secret=f"tensafe-database-{name}") for name in SERVERS},
-                "spare-1": ServerPolicy(secret="tensafe-database-spare-1", spare=True),
-            },
-            failover=FailoverPolicy(**policy),
-        )
+        database = a_database(*SERVERS, "spare-1", failover=FailoverPolicy(**policy))
         self.service = self.service.model_copy(update={"database": database})
-        self.pointed: str | None = "primary"
-        self.held_by: str | None = None
-        self.holds: list[str] = []
         self.answering: list[bool] = []
         """What the next looks find; silence when there are none left."""
         self.up: list[float | None] = []
@@ -73,22 +61,15 @@ class FailingPrimary(World):
         self.unblock = threading.Event()
 
     def activities(self) -> list[Callable[..., Any]]:
-        mine = {_name(a): a for a in (*self._facts(), *self._changes())}
-        return [*(a for a in super().activities() if _name(a) not in mine), *mine.values()]
+        return instead(super().activities(), *self._facts(), *self._changes())
 
     def _done(self, name: str, request: Any) -> bool:
-        self._up(name)
-        if not request.effect.dry_run:
-            self.effects.append((name, request))
+        if done := super()._done(name, request):
             self.during.get(name, lambda: None)()
-        return not request.effect.dry_run
+        return done
 
     def _facts(self) -> list[Callable[..., Any]]:
         world = self
-
-        @activity.defn(name="database_secrets.pointed_at")
-        def pointed_at(request: DatabaseSecretRequest) -> PointedAt:
-            return PointedAt(server=world.pointed, held_by=world.held_by, held_until=SILENT)
 
         @activity.defn(name="replication.watch")
         def watch(request: WatchPrimary) -> Watched:
@@ -113,33 +94,13 @@ class FailingPrimary(World):
         def snapshot(request: MetricsRequest) -> Metrics:
             return Metrics(values={"up": world.up.pop(0) if world.up else None})
 
-        return [pointed_at, watch, standing, await_streaming, snapshot]
+        return [watch, standing, await_streaming, snapshot]
 
     def _changes(self) -> list[Callable[..., Any]]:
         world = self
 
         def change(after: str, *, applied: bool) -> Change:
             return Change(target="server", after=after, applied=applied)
-
-        @activity.defn(name="database_secrets.hold")
-        def hold(request: HoldSecret) -> Change:
-            if applied := world._done("database_secrets.hold", request):
-                world.held_by = request.effect.workflow_id
-            return change("held", applied=applied)
-
-        @activity.defn(name="database_secrets.release")
-        def release(request: ReleaseSecret) -> Change:
-            if applied := world._done("database_secrets.release", request):
-                world.held_by = None
-            return change("free", applied=applied)
-
-        @activity.defn(name="database_secrets.point")
-        def point(request: PointAt) -> Change:
-            if world.pointed != request.instead_of:
-                raise ApplicationError("pointed elsewhere", type="Refused", non_retryable=True)
-            if applied := world._done("database_secrets.point", request):
-                world.pointed = request.server
-            return change(request.server, applied=applied)
 
         @activity.defn(name="database_hosts.fence")
         def fence(request: FenceServer) -> Change:
@@ -175,4 +136,4 @@ class FailingPrimary(World):
         def archive(request: FollowPrimary) -> Change:
             return change("archived", applied=world._done("backups.follow", request))
 
-        return [hold, release, point, fence, promote, follow, rejoin, archive]
+        return [fence, promote, follow, rejoin, archive]

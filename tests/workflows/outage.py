@@ -8,8 +8,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.backup import Backup, BackupCatalogue, BackupsRequest
-from activities.database_policy import DatabasePolicy, ServerPolicy
-from activities.database_secrets import DatabaseSecretRequest, PointedAt
 from activities.effects import Change
 from activities.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.kubernetes import AwaitRollout, RestartRollout, Rollout, ScaleDeployment
@@ -23,23 +21,18 @@ from activities.smoke_policy import SmokeCheck
 from activities.standings import ServerStanding
 from activities.traffic import Share, ShareRequest, ShiftTraffic
 from activities.workloads import WorkloadsRequest, WorkloadState, WorkloadStates
-from tests.workflows.platform import Platform, _name, image
+from tests.workflows.platform import Platform, image
+from tests.workflows.pointed import Pointed, a_database
+from tests.workflows.world import instead
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 INGRESS = TrafficPolicy(mode="ingress", ingress="tensafe-server")
 REPLICAS = TrafficPolicy(mode="replicas")
 TESTS = (SmokeCheck(name="login", url="http://127.0.0.1:1/login"),)
-DATABASE = DatabasePolicy(
-    name="tensafe",
-    secret="tensafe-database",
-    servers={
-        "primary": ServerPolicy(secret="tensafe-database-primary"),
-        "replica-1": ServerPolicy(secret="tensafe-database-replica-1"),
-    },
-)
+DATABASE = a_database("primary", "replica-1")
 
 
-class Outage(Platform):
+class Outage(Pointed, Platform):
     """`gateway` and `worker` beside `tensafe-server`; traffic wherever the recovery brings it."""
 
     def __init__(self, **policies: Any) -> None:
@@ -62,7 +55,6 @@ class Outage(Platform):
         """A look that lasts until the test says otherwise, so that the test server's clock stands still."""
         self.tests_fail = 0
         self.restarts: list[str] = []
-        self.primary: str | None = "primary"
         self.up = {"primary", "replica-1"}
         self.checksum_failures: int | None = 0
         self.backups = [Backup(backup_id="b1", status="done", ended_at=NOW, verified=True)]
@@ -72,8 +64,7 @@ class Outage(Platform):
         return self
 
     def activities(self) -> list[Callable[..., Any]]:
-        mine = {_name(a): a for a in (*self._cluster(), *self._service(), *self._database())}
-        return [*(a for a in super().activities() if _name(a) not in mine), *mine.values()]
+        return instead(super().activities(), *self._cluster(), *self._service(), *self._database())
 
     def _cluster(self) -> list[Callable[..., Any]]:
         world = self
@@ -177,18 +168,13 @@ class Outage(Platform):
     def _database(self) -> list[Callable[..., Any]]:
         world = self
 
-        @activity.defn(name="database_secrets.pointed_at")
-        def pointed_at(request: DatabaseSecretRequest) -> PointedAt:
-            world._up("database_secrets.pointed_at")
-            return PointedAt(server=world.primary)
-
         @activity.defn(name="replication.standing")
         def standing(request: StandingRequest) -> Standing:
             world._up("replication.standing")
             return Standing(servers={
                 name: ServerStanding(
                     reachable=name in world.up, trouble="" if name in world.up else "connection refused",
-                    in_recovery=name != world.primary,
+                    in_recovery=name != world.pointed,
                 )
                 for name in request.servers
             })  # fmt: skip
@@ -209,4 +195,4 @@ class Outage(Platform):
                 freeze_max_age=200, multixact_freeze_max_age=400, autovacuum=True, figures=figures,
             )  # fmt: skip
 
-        return [pointed_at, standing, backups, health]
+        return [standing, backups, health]

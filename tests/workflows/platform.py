@@ -43,7 +43,7 @@ from activities.records import (
 from activities.release_watch import BaselineRequest, Figures, Watched, WatchRelease
 from activities.smoke import RunSmokeJob, SmokeChecks, SmokeJobResult, SmokeResult
 from activities.smoke_policy import SmokeCheck, SmokeJob
-from tests.workflows.world import World
+from tests.workflows.world import World, instead
 
 NOW = datetime(2026, 2, 4, tzinfo=UTC)
 GOOD, BAD = "v1.2.3", "v1.2.4"
@@ -51,10 +51,6 @@ GOOD, BAD = "v1.2.3", "v1.2.4"
 
 def image(tag: str) -> str:
     return f"registry.example/tensafe-server:{tag}"
-
-
-def _name(method: Callable[..., Any]) -> str | None:
-    return activity._Definition.must_from_callable(method).name
 
 
 class Platform(World):
@@ -99,15 +95,7 @@ class Platform(World):
         return bool(self.paused_by)
 
     def activities(self) -> list[Callable[..., Any]]:
-        mine = {_name(a): a for a in (*self._scaling(), *self._releasing())}
-        return [*(a for a in super().activities() if _name(a) not in mine), *mine.values()]
-
-    def _done(self, name: str, request: Any) -> bool:
-        """Note an effect; False in plan mode."""
-        self._up(name)
-        if not request.effect.dry_run:
-            self.effects.append((name, request))
-        return not request.effect.dry_run
+        return instead(super().activities(), *self._scaling(), *self._releasing())
 
     def _scaling(self) -> list[Callable[..., Any]]:
         world = self

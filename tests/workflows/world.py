@@ -47,6 +47,12 @@ from activities.slack import Message, PostMessage, ScheduleMessage
 from activities.statuspage import UpdateStatusPage
 
 
+def instead(known: list[Callable[..., Any]], *mine: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """Give `known` with `mine` in place of those of the same name."""
+    named = {activity._Definition.must_from_callable(one).name: one for one in (*known, *mine)}
+    return list(named.values())
+
+
 class World:
     """State of the outside, and every effect done to it in order."""
 
@@ -96,6 +102,13 @@ class World:
     def _up(self, name: str) -> None:
         if name.split(".", maxsplit=1)[0] in self.down or name in self.down:
             raise ApplicationError(f"{name} did not answer", type="Unavailable")
+
+    def _done(self, name: str, request: Any) -> bool:
+        """Note an effect; False in plan mode."""
+        self._up(name)
+        if not request.effect.dry_run:
+            self.effects.append((name, request))
+        return not request.effect.dry_run
 
     def _reads(self) -> list[Callable[..., Any]]:
         world = self
@@ -188,20 +201,16 @@ class World:
 
         def changing(name: str, model: type[Any], after: Callable[[Any], None] = lambda _: None) -> Callable[..., Any]:
             def change(request: Any) -> Change:
-                world._up(name)
-                if not request.effect.dry_run:
-                    world.effects.append((name, request))
+                if applied := world._done(name, request):
                     after(request)
-                return Change(target=name, before="before", after="after", applied=not request.effect.dry_run)
+                return Change(target=name, before="before", after="after", applied=applied)
 
             change.__annotations__["request"] = model
             return activity.defn(name=name)(change)
 
         def storing(name: str, model: type[Any]) -> Callable[..., Any]:
             def store(request: Any) -> StoredEvidence:
-                world._up(name)
-                if not request.effect.dry_run:
-                    world.effects.append((name, request))
+                world._done(name, request)
                 return StoredEvidence(uri=f"file:///{request.incident_id}/{request.name}", sha256="0" * 64, size=1)
 
             store.__annotations__["request"] = model
@@ -209,10 +218,7 @@ class World:
 
         def messaging(name: str, model: type[Any]) -> Callable[..., Any]:
             def send(request: Any) -> Message:
-                world._up(name)
-                if not request.effect.dry_run:
-                    world.effects.append((name, request))
-                return Message(channel=request.channel, message_id="1.0", applied=not request.effect.dry_run)
+                return Message(channel=request.channel, message_id="1.0", applied=world._done(name, request))
 
             send.__annotations__["request"] = model
             return activity.defn(name=name)(send)

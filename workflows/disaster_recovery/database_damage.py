@@ -12,8 +12,8 @@ from activities.database_secrets import DatabaseSecrets, PointedAt
 from activities.postgres import Postgres
 from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest
 from activities.replication import Replication, Standing, StandingRequest
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.shared import policies
+from workflows.shared.data_hold import DataHold
 from workflows.shared.runbook import Runbook
 
 _CATALOGUE = timedelta(seconds=30)

@@ -13,7 +13,6 @@ from activities.errors import InvalidInput, Refused
 from activities.records import Alert
 from activities.replication import Promoted, Replication, Standing, StandingRequest, Watched
 from workflows.disaster_recovery.candidate import Candidate, choose, question
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.disaster_recovery.detection import Detection
 from workflows.disaster_recovery.failover_record import document
 from workflows.disaster_recovery.old_primary import OldPrimary
@@ -21,6 +20,7 @@ from workflows.disaster_recovery.takeover import Takeover
 from workflows.incident_response.incident import Incident
 from workflows.shared import policies
 from workflows.shared.clocks import Clock
+from workflows.shared.data_hold import DataHold
 from workflows.shared.lease import finally_do
 from workflows.shared.runbook import Runbook, ServiceRequest
 from workflows.shared.verification import verify

@@ -7,9 +7,9 @@ from activities.database_hosts import DatabaseHosts, RejoinServer
 from activities.database_policy import DatabasePolicy
 from activities.database_secrets import DatabaseSecrets
 from activities.replication import AwaitStreaming, Promoted, Replication
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.shared import policies
 from workflows.shared.approval import Question
+from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.runbook import Runbook
 

@@ -11,7 +11,6 @@ from activities.catalogue import Service
 from activities.contents import TableChange
 from activities.errors import InvalidInput, Refused
 from workflows.disaster_recovery.damaged_copy import DamagedCopy
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.disaster_recovery.restore_beside import RestoreBeside
 from workflows.disaster_recovery.restore_notices import Notices
 from workflows.disaster_recovery.restore_plan import RestorePlan, make_plan, must_be_past
@@ -19,6 +18,7 @@ from workflows.disaster_recovery.service_back import ServiceBack, tell_parent
 from workflows.disaster_recovery.switch_over import SwitchOver
 from workflows.disaster_recovery.write_stop import WriteStop
 from workflows.shared.approval import Question
+from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Extend, Resume, finally_do, shielded
 from workflows.shared.runbook import Runbook, ServiceRequest

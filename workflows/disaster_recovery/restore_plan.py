@@ -13,8 +13,8 @@ from activities.database_secrets import DatabaseSecretRequest, DatabaseSecrets
 from activities.errors import InvalidInput, Refused
 from activities.kubernetes import Kubernetes, Workload
 from activities.replication import Replication, StandingRequest
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.shared import policies
+from workflows.shared.data_hold import DataHold
 from workflows.shared.runbook import Runbook
 
 _REPLICAS = 5

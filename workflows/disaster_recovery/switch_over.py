@@ -14,10 +14,10 @@ from activities.backup import Backups, CreateBackup, FollowPrimary
 from activities.catalogue import Service
 from activities.database_hosts import DatabaseHosts, FenceServer
 from activities.database_secrets import DatabaseSecrets, PointAt
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.disaster_recovery.restore_plan import RestorePlan
 from workflows.disaster_recovery.write_stop import WriteStop
 from workflows.shared import policies
+from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.insistence import insist
 from workflows.shared.runbook import Runbook

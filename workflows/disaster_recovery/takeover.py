@@ -18,9 +18,9 @@ from activities.database_secrets import DatabaseSecrets, PointAt
 from activities.kubernetes import Kubernetes, RestartRollout
 from activities.replication import FollowServer, Promoted, PromoteReplica, Replication, WatchPrimary
 from workflows.disaster_recovery.candidate import Candidate
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.shared import policies
 from workflows.shared.approval import Answer, Question
+from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.insistence import insist
 from workflows.shared.runbook import Runbook, reason

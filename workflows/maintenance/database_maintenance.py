@@ -12,12 +12,12 @@ from activities.databases import OnServer
 from activities.errors import InvalidInput, Refused
 from activities.postgres import Postgres
 from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, Figures
-from workflows.disaster_recovery.data_hold import DataHold
 from workflows.maintenance.long_queries import LongQueries
 from workflows.maintenance.needs import needs
 from workflows.maintenance.newest_backup import check_newest_backup
 from workflows.maintenance.upkeep import Upkeep
 from workflows.shared import policies
+from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.runbook import Runbook, ServiceRequest
 

@@ -12,6 +12,7 @@ from temporalio.exceptions import CancelledError
 from activities.records import Alert
 from tests.workflows.conftest import Working
 from tests.workflows.failing_primary import SILENT, FailingPrimary, standby
+from tests.workflows.pointed import SECRET
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
 from workers.clients import connect
 from workers.settings import Temporal
@@ -71,7 +72,7 @@ async def test_the_replica_with_most_of_the_log_takes_over(working: Working, cli
     assert [r.milestone for r in world.done("records.mark_incident")][-2:] == ["mitigated", "stable"]
     assert len(world.done("records.create_incident")) == len(world.done("records.close_incident")) == 1
     assert [r.status for r in world.done("statuspage.update")] == ["Monitoring", "Resolved"]
-    assert world.held_by is None
+    assert not world.held
 
 
 async def test_a_primary_that_answers_is_left_alone(working: Working, client: Client) -> None:
@@ -114,7 +115,7 @@ async def test_nobody_is_promoted_without_a_word(working: Working, client: Clien
     assert changed(world) == []
     assert status["outcome"] == "not approved"
     assert [p.level for p in world.done("paging.page")] == ([1, 2, 3] if by == "no answer" else [1, 2])
-    assert world.held_by is None
+    assert not world.held
 
 
 async def test_a_role_that_may_not_fail_over_is_refused(working: Working, client: Client) -> None:
@@ -208,7 +209,7 @@ async def test_people_are_paged_where_no_replica_can_take_over(working: Working,
     assert why in cause(failed.value).message
     assert changed(world) == []
     assert [p.level for p in world.done("paging.page")] == [1, 2]
-    assert world.held_by is None
+    assert not world.held
 
 
 async def test_replicas_of_another_timeline_or_database_are_refused(working: Working, client: Client) -> None:
@@ -250,7 +251,7 @@ async def test_what_cannot_be_failed_over_is_refused_at_once(working: Working, c
     if what == "no database":
         world.service = world.service.model_copy(update={"database": None})
     elif what == "held":
-        world.held_by = "restore-1"
+        world.held[SECRET] = "restore-1"
     else:
         world.pointed = None
     async with working(world.activities()) as queue:
@@ -334,7 +335,7 @@ async def test_without_a_fence_nothing_is_changed(working: Working, client: Clie
         timeline = await told(handle)
     assert changed(world) == []
     assert "nobody is promoted" in timeline
-    assert world.held_by is None
+    assert not world.held
 
 
 async def test_a_promotion_that_fails_is_tried_on(working: Working, client: Client) -> None:
@@ -377,7 +378,7 @@ async def test_cancelled_from_the_fence_on_it_is_finished(working: Working, clie
     assert isinstance(failed.value.cause, CancelledError)
     assert status["outcome"] == "cancelled, after the failover"
     assert sorted(changed(world)) == sorted(CHANGES)
-    assert (world.primary, world.pointed, world.held_by) == ("replica-1", "replica-1", None)
+    assert (world.primary, world.pointed, world.held) == ("replica-1", "replica-1", {})
     assert world.done("records.close_incident")
 
 
@@ -394,7 +395,7 @@ async def test_cancelled_before_the_fence_nothing_is_changed(working: Working, c
     assert status["outcome"] == "cancelled"
     assert changed(world) == []
     assert [r.milestone for r in world.done("records.mark_incident")][-1] == "cancelled"
-    assert world.held_by is None
+    assert not world.held
 
 
 async def test_a_service_that_somebody_else_has_pointed_is_left_and_said(working: Working, client: Client) -> None:

@@ -13,7 +13,7 @@ from temporalio.exceptions import CancelledError
 from activities.recovery_policy import Component, RecoveryPolicy, TrafficPolicy
 from tests.workflows.conftest import Working
 from tests.workflows.outage import DATABASE, INGRESS, REPLICAS, TESTS, Outage
-from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, cause, quiet, told, until, waiting_for
 from workflows.disaster_recovery.full_service_recovery import FullServiceRecovery, FullServiceRecoveryRequest
 from workflows.disaster_recovery.recovery_words import StopWatching
 from workflows.shared.approval import Decision
@@ -102,6 +102,7 @@ async def test_stages_follow_the_settings_and_each_is_complete_before_the_next(
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         await waiting_for(handle, "decide stage-1")
+        await quiet(handle)
         assert world.restarts == ["worker"]
         assert len(world.done("paging.page")) == 2
         await decide(handle, "stage-1", "retry")

@@ -11,7 +11,8 @@ from activities.backup import Backup
 from activities.contents import CheckResult
 from activities.integrity_checks import Damage
 from tests.workflows.conftest import Working
-from tests.workflows.damaged import BETWEEN, LONG_AGO, SECRET, DamagedWorld
+from tests.workflows.damaged import BETWEEN, LONG_AGO, DamagedWorld
+from tests.workflows.pointed import SECRET
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
 from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore, PointInTimeRestoreRequest
 from workflows.shared.approval import Decision

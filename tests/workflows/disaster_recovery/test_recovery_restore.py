@@ -54,7 +54,7 @@ def primary_down(outage: Outage) -> None:
 
 
 def pointed_elsewhere(outage: Outage) -> None:
-    outage.primary = None
+    outage.pointed = None
 
 
 def unknown(outage: Outage) -> None:

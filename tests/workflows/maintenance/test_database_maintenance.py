@@ -11,6 +11,7 @@ from activities.backup import Backup
 from activities.catalogue import ApprovalPolicy
 from tests.workflows.busy_database import LONG_AGO, BusyDatabase, index, session, table
 from tests.workflows.conftest import Working
+from tests.workflows.pointed import SECRET
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
 from workflows.maintenance.database_maintenance import DatabaseMaintenanceRequest
 from workflows.shared.approval import Decision
@@ -308,7 +309,7 @@ async def test_a_service_without_a_database(working: Working, client: Client) ->
     [
         ({"facts": {"in_recovery": True}}, "Refused: the service is pointed at primary, which is a replica"),
         ({"pointed": None}, "Refused: the service's Secret tensafe-database has none of the servers' URLs"),
-        ({"held_by": "point-in-time-restore/x"}, "Refused: point-in-time-restore/x changes where the data"),
+        ({"held": {SECRET: "point-in-time-restore/x"}}, "Refused: point-in-time-restore/x changes where the data"),
         ({"down": {"postgres.health"}}, "Unavailable: postgres.health did not answer"),
     ],
 )
