@@ -4,7 +4,6 @@ The restore is a run of its own (7.3) with an approval of its own, and goes on f
 keep the damaged data. This run goes on as soon as it hears that the service is back.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -117,7 +116,7 @@ class RecoveryRestore:
             return
         self.run.say("decision", "The restore is cancelled as well: it brings the service back on the data it had")
         self._child.cancel()
-        await asyncio.wait([self._child])
+        await workflow.wait([self._child])
 
 
 async def _ending(child: "workflow.ChildWorkflowHandle[Any, Any]") -> str:
