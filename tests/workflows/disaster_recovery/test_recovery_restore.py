@@ -7,14 +7,12 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 
 from tests.workflows.conftest import Working
 from tests.workflows.disaster_recovery.fake_restore import TIDY, FakeRestore
+from tests.workflows.disaster_recovery.recoveries import NAME, decide
 from tests.workflows.outage import DATABASE, Outage
 from tests.workflows.steering import Handle, begin, cancel, told, waiting_for
 from workers.registry import PROCEDURES
 from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
 from workflows.shared.approval import Decision
-
-ADA = {"who": "ada", "role": "commander"}
-NAME = "full_service_recovery"
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +25,6 @@ def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def world() -> Outage:
     return Outage(database=DATABASE).broken()
-
-
-async def decide(handle: Handle, question: str, choice: str, reason: str = "") -> None:
-    await waiting_for(handle, f"decide {question}")
-    await handle.execute_update("decide", Decision(**ADA, question=question, choice=choice, reason=reason))
 
 
 def restore_of(client: Client, handle: Handle, suffix: str = "restore") -> Handle:
