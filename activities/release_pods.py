@@ -9,8 +9,9 @@ from kubernetes import client
 
 from activities import rollouts
 from activities.errors import ActivityFailure
-from activities.kubernetes import Kubernetes, Pod, PodsRequest
+from activities.kubernetes import Kubernetes, PodsRequest
 from activities.kubernetes_api import Object, ask
+from activities.kubernetes_states import Pod
 
 _RELEASE = "meta.helm.sh/release-name"
 _LOOK = timedelta(seconds=2)

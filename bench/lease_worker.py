@@ -14,7 +14,8 @@ import structlog
 from temporalio import activity
 
 from activities.catalogue import Catalogue, Resolved, ResolveService
-from activities.kubernetes import DeploymentState, Kubernetes, Workload
+from activities.kubernetes import Kubernetes, Workload
+from activities.kubernetes_states import DeploymentState
 from workers import settings, telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings

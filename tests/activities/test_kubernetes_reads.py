@@ -10,7 +10,6 @@ import pytest
 
 from activities.errors import NotFound
 from activities.kubernetes import (
-    Autoscaling,
     AutoscalingRequest,
     EventsRequest,
     Kubernetes,
@@ -19,6 +18,7 @@ from activities.kubernetes import (
     Workload,
 )
 from activities.kubernetes_api import connect
+from activities.kubernetes_states import Autoscaling
 from tests.activities.on_cluster import BAD, GOOD, OnCluster, an_effect, eventually
 
 

@@ -10,7 +10,8 @@ from temporalio.exceptions import ApplicationError
 from activities.backup import Backup, BackupCatalogue, BackupsRequest
 from activities.effects import Change
 from activities.health import Health, HealthRequest, Steadiness, SteadyRequest
-from activities.kubernetes import AwaitRollout, RestartRollout, Rollout, ScaleDeployment
+from activities.kubernetes import AwaitRollout, RestartRollout, ScaleDeployment
+from activities.kubernetes_states import Rollout
 from activities.metrics import Metrics, MetricsRequest
 from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, Figures
 from activities.recovery_policy import RecoveryPolicy, TrafficPolicy

@@ -19,18 +19,8 @@ from activities.helm import (
     RollbackRelease,
     UpgradeRelease,
 )
-from activities.kubernetes import (
-    Autoscaling,
-    AwaitRollout,
-    DeploymentState,
-    Pod,
-    Pods,
-    PodsRequest,
-    Revision,
-    Rollout,
-    ScaleDeployment,
-    Workload,
-)
+from activities.kubernetes import AwaitRollout, PodsRequest, ScaleDeployment, Workload
+from activities.kubernetes_states import Autoscaling, DeploymentState, Pod, Pods, Revision, Rollout
 from activities.metrics import Metrics, MetricsRequest
 from activities.node_groups import NodeGroup, NodeGroupRequest, ResizeNodeGroup
 from activities.nodes import AwaitNode, Node, NodeJoined, Nodes, NodesRequest

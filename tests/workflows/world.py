@@ -12,22 +12,16 @@ from activities.effects import Change
 from activities.evidence import CollectLogs, ExportMetrics, Invite, StoredEvidence, StoreDocument
 from activities.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.kubernetes import (
-    Autoscaling,
     AutoscalingRequest,
     AwaitRollout,
-    DeploymentState,
-    Events,
     EventsRequest,
-    Pod,
-    Pods,
     PodsRequest,
     RestartRollout,
-    Revision,
-    Rollout,
     ScaleDeployment,
     UndoRollout,
     Workload,
 )
+from activities.kubernetes_states import Autoscaling, DeploymentState, Events, Pod, Pods, Revision, Rollout
 from activities.metrics import Metrics, MetricsRequest
 from activities.paging import PageOnCall, ResolvePage
 from activities.records import (

@@ -10,7 +10,8 @@ from activities.catalogue import Service
 from activities.evidence import CollectLogs, Evidence
 from activities.health import HealthChecks, HealthRequest
 from activities.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
-from activities.kubernetes import DeploymentState, Kubernetes, PodsRequest, UndoRollout, Workload
+from activities.kubernetes import Kubernetes, PodsRequest, UndoRollout, Workload
+from activities.kubernetes_states import DeploymentState
 from activities.records import RecentDeploymentsRequest, RecordDeployment, Records
 from workflows.deployment.way_back import Target, pin
 from workflows.shared import policies

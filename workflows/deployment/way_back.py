@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from activities.errors import NotFound, Refused
 from activities.helm import HelmRelease
-from activities.kubernetes import DeploymentState
+from activities.kubernetes_states import DeploymentState
 from activities.records import Deployments
 from workflows.shared.releases import image_tag, last_good
 

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from activities.catalogue import Service
 from activities.health import Health, HealthChecks, HealthRequest
-from activities.kubernetes import Events, EventsRequest, Kubernetes, Pods, PodsRequest
+from activities.kubernetes import EventsRequest, Kubernetes, PodsRequest
+from activities.kubernetes_states import Events, Pods
 from activities.workloads import WorkloadStates
 from workflows.disaster_recovery.database_damage import DatabaseDamage, look_at_database
 from workflows.shared import policies

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from activities.catalogue import IncidentPolicy, Mitigation
 from activities.health import Health
-from activities.kubernetes import Autoscaling, DeploymentState, Events, Pod, Pods
+from activities.kubernetes_states import Autoscaling, DeploymentState, Events, Pod, Pods
 from activities.metrics import Metrics
 from activities.records import Deployments
 from workflows.shared.releases import image_tag, last_good

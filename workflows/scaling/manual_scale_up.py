@@ -7,14 +7,8 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.catalogue import Service
-from activities.kubernetes import (
-    Autoscaling,
-    AutoscalingRequest,
-    Kubernetes,
-    PodsRequest,
-    ScaleDeployment,
-    Workload,
-)
+from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
+from activities.kubernetes_states import Autoscaling
 from workflows.scaling.target import PATTERN, pinned
 from workflows.shared import policies
 from workflows.shared.desk import Desk

@@ -1,6 +1,6 @@
 """Releases of a service: how they are named, and which one was good."""
 
-from activities.kubernetes import DeploymentState, Revision
+from activities.kubernetes_states import DeploymentState, Revision
 from activities.records import Deployments
 
 

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from activities.catalogue import Service
 from activities.health import HealthChecks, Steadiness, SteadyRequest
-from activities.kubernetes import AwaitRollout, Kubernetes, Rollout
+from activities.kubernetes import AwaitRollout, Kubernetes
+from activities.kubernetes_states import Rollout
 from workflows.shared import policies
 from workflows.shared.runbook import Runbook
 

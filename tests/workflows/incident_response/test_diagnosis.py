@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from activities.catalogue import IncidentPolicy
 from activities.health import Health
-from activities.kubernetes import Autoscaling, DeploymentState, Pod, Pods, Revision
+from activities.kubernetes_states import Autoscaling, DeploymentState, Pod, Pods, Revision
 from activities.metrics import Metrics
 from activities.records import Deployment, Deployments
 from workflows.incident_response.diagnosis import Facts, diagnose, last_good

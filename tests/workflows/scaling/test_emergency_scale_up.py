@@ -8,7 +8,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import CancelledError
 
 from activities.catalogue import ScalingPolicy
-from activities.kubernetes import Autoscaling
+from activities.kubernetes_states import Autoscaling
 from tests.workflows.conftest import Working
 from tests.workflows.platform import Platform
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until

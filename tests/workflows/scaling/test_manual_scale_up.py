@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.errors import InvalidInput, Refused
-from activities.kubernetes import Autoscaling
+from activities.kubernetes_states import Autoscaling
 from tests.workflows.conftest import Working
 from tests.workflows.platform import Platform
 from tests.workflows.steering import begin, cause, told

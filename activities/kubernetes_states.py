@@ -1,0 +1,139 @@
+"""What a cluster says of a service: its pods, events, revisions, autoscaling and rollouts (runbook 2.2, 3, 4)."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from activities import pod_status
+
+
+class Pod(BaseModel):
+    """One pod, as far as a diagnosis needs it."""
+
+    name: str
+    phase: str
+    ready: bool
+    restarts: int
+    reason: str = Field(default="", description="Waiting or terminated reason of its worst container.")
+    image: str
+    revision_hash: str = Field(default="", description="Label pod-template-hash.")
+    node: str = ""
+    created_at: datetime
+    terminating: bool = False
+
+    @property
+    def failing(self) -> bool:
+        """Crash-looping, erroring, or unable to pull its image or to start."""
+        return self.reason in pod_status.FAILING
+
+
+class Pods(BaseModel):
+    """The pods of a selector."""
+
+    items: list[Pod]
+
+    def __str__(self) -> str:
+        live = [pod for pod in self.items if not pod.terminating]
+        failing = sum(pod.failing for pod in live)
+        pending = sum(pod.phase == "Pending" and not pod.failing for pod in live)
+        return f"{sum(pod.ready for pod in live)} of {len(live)} ready, {failing} failing, {pending} pending"
+
+
+class Event(BaseModel):
+    """One event, newest last."""
+
+    at: datetime | None
+    type: str
+    reason: str
+    object: str
+    message: str
+    count: int
+
+
+class Events(BaseModel):
+    """`kubectl get events --sort-by=.lastTimestamp | tail`."""
+
+    items: list[Event]
+
+    def __str__(self) -> str:
+        warnings = [e for e in self.items if e.type == "Warning"]
+        if not warnings:
+            return f"{len(self.items)} events, no warnings"
+        return f"{len(warnings)} warnings of {len(self.items)}, last: {warnings[-1].reason} {warnings[-1].object}"
+
+
+class Revision(BaseModel):
+    """One revision of a Deployment (its ReplicaSet)."""
+
+    number: int
+    images: list[str]
+    change_cause: str = ""
+    created_at: datetime
+    pod_template_hash: str
+    ready_replicas: int = 0
+
+
+class DeploymentState(BaseModel):
+    """A Deployment and its rollout history, newest revision last (`kubectl rollout history`)."""
+
+    name: str
+    namespace: str
+    replicas: int = Field(description="Desired, of the spec.")
+    updated: int
+    ready: int
+    available: int
+    paused: bool
+    current_revision: int
+    revisions: list[Revision]
+    rolled_out_at: datetime = Field(
+        description="When the current revision became current. Exact for a release; for a revision that was rolled "
+        "back to, the earlier of its rollout's last progress and the last change by whoever changed the template."
+    )
+
+    @property
+    def current(self) -> Revision | None:
+        """The revision that the spec asks for."""
+        return next((r for r in self.revisions if r.number == self.current_revision), None)
+
+    def __str__(self) -> str:
+        image = self.current.images[0] if self.current and self.current.images else "?"
+        since = f"since {self.rolled_out_at:%H:%M:%S}"
+        return f"revision {self.current_revision} ({image}) {since}, {self.ready}/{self.replicas} ready"
+
+
+class Autoscaling(BaseModel):
+    """State of the HPA and of KEDA's ScaledObject; fields are None where there is none."""
+
+    hpa_min: int | None = None
+    hpa_max: int | None = None
+    hpa_current: int | None = None
+    hpa_desired: int | None = None
+    scaled_object_paused: bool | None = None
+    held_by: str | None = Field(default=None, description="Workflow ID of the run that holds one of them still.")
+    held_until: datetime | None = None
+
+    @property
+    def at_maximum(self) -> bool:
+        """The HPA wants all it may have."""
+        return self.hpa_max is not None and (self.hpa_desired or 0) >= self.hpa_max
+
+    def __str__(self) -> str:
+        wants = f"HPA {self.hpa_current} of {self.hpa_min}–{self.hpa_max}, wants {self.hpa_desired}"
+        paused = ", KEDA paused" if self.scaled_object_paused else ""
+        held = f", held by {self.held_by} until {self.held_until:%H:%M:%S %Z}" if self.held_by else ""
+        return f"{'no HPA' if self.hpa_max is None else wants}{paused}{held}"
+
+
+class Rollout(BaseModel):
+    """How a rollout ended."""
+
+    complete: bool
+    ready: int
+    replicas: int
+    revision: int
+    seconds: float
+    reason: str = Field(default="", description="Why it is not complete.")
+
+    def __str__(self) -> str:
+        state = "complete" if self.complete else f"not complete: {self.reason}"
+        return f"{state}, {self.ready}/{self.replicas} ready on revision {self.revision} after {self.seconds:.1f} s"
