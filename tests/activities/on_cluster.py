@@ -92,7 +92,14 @@ class OnCluster:
         template = {"spec": {"containers": containers}}
         note = {"kubernetes.io/change-cause": cause or f"release {image.rpartition(':')[2]}"}
         self.patch({"metadata": {"annotations": note}, "spec": {"template": template}})
-        return int(eventually(lambda: max(self.revisions) > before and max(self.revisions)))
+
+        def begun() -> int | None:
+            """The controller numbers the ReplicaSet first, and the Deployment after it."""
+            number = max(self.revisions)
+            known = self.annotations["deployment.kubernetes.io/revision"] == str(number)
+            return number if known and number > before else None
+
+        return int(eventually(begun))
 
     def settled(self) -> None:
         """Wait for a finished rollout."""
