@@ -1,7 +1,7 @@
-"""What is done to a database server from outside of it: start, stop, fence, rejoin, discard (runbook 7.1, 7.3).
+"""What is done to a database server from outside of it: start, fence, rejoin, discard (runbook 7.1, 7.3).
 
 On one's own machines these are commands of the settings (`activities.backends.command_hosts`), on RDS its API. Each is
-idempotent by what it means: a server that is stopped, fenced or gone already stays so.
+idempotent by what it means: a server that is fenced or gone already stays so.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -13,22 +13,6 @@ from activities.effects import Change, Effect, effect
 
 if TYPE_CHECKING:
     from activities.databases import Databases, Server
-
-
-class StartServer(BaseModel):
-    """Start a server as it is."""
-
-    database: str
-    server: str
-    effect: Effect
-
-
-class StopServer(BaseModel):
-    """Stop a server; it may be started again."""
-
-    database: str
-    server: str
-    effect: Effect
 
 
 class FenceServer(BaseModel):
@@ -62,9 +46,6 @@ class HostControl(Protocol):
     def start(self, server: "Server") -> None:
         """Start it."""
 
-    def stop(self, server: "Server") -> None:
-        """Stop it."""
-
     def fence(self, server: "Server") -> None:
         """Stop it for good."""
 
@@ -90,26 +71,6 @@ class DatabaseHosts:
 
     def __init__(self, databases: "Databases") -> None:
         self._databases = databases
-
-    @activity.defn(name="database_hosts.start")
-    @effect
-    def start(self, request: StartServer) -> Change:
-        """Start a server (7.1, 7.3)."""
-        database = self._databases[request.database]
-        server = database.server(request.server)
-        if not request.effect.dry_run:
-            database.hosts.start(server)
-        return _change(server, "started", request.effect)
-
-    @activity.defn(name="database_hosts.stop")
-    @effect
-    def stop(self, request: StopServer) -> Change:
-        """Stop a server."""
-        database = self._databases[request.database]
-        server = database.server(request.server)
-        if not request.effect.dry_run:
-            database.hosts.stop(server)
-        return _change(server, "stopped", request.effect)
 
     @activity.defn(name="database_hosts.fence")
     @effect

@@ -115,7 +115,7 @@ class ServiceDatabase:
         return {
             "servers": {server: {"url": self.url(server), "directory": str(self.data(server))} for server in SERVERS},
             "commands": {
-                **{verb: [*command, verb, "{server}"] for verb in ("start", "stop", "fence", "discard")},
+                **{verb: [*command, verb, "{server}"] for verb in ("start", "fence", "discard")},
                 "rejoin": [*command, "rejoin", "{server}", "{source}"],
             },
             "barman": {

@@ -25,7 +25,6 @@ class DatabaseCommands(Section):
     """
 
     start: tuple[str, ...] = ()
-    stop: tuple[str, ...] = ()
     fence: tuple[str, ...] = Field(
         default=(),
         description="It must not take writes again, not even after its machine's restart: stop it, "

@@ -26,10 +26,6 @@ class CommandHosts:
         """Start it."""
         self._run("start", server)
 
-    def stop(self, server: "Server") -> None:
-        """Stop it."""
-        self._run("stop", server)
-
     def fence(self, server: "Server") -> None:
         """Stop it for good."""
         self._run("fence", server)

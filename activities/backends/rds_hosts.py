@@ -26,7 +26,7 @@ _Instance = dict[str, Any]
 class RdsHosts:
     """Acts on the instances of one database; `rds` is boto3's client.
 
-    Needs rds:Describe*, rds:StartDBInstance, rds:StopDBInstance, rds:RebootDBInstance, rds:ModifyDBInstance,
+    Needs rds:Describe*, rds:StartDBInstance, rds:RebootDBInstance, rds:ModifyDBInstance,
     rds:PromoteReadReplica, rds:FailoverDBCluster, rds:DeleteDBInstance and rds:CreateDBSnapshot. Raises from every
     method as `activities.aws.failures` says, and `Unavailable` where RDS takes longer than half an hour.
     """
@@ -45,13 +45,6 @@ class RdsHosts:
                 with aws.failures(_SYSTEM):
                     self._rds.start_db_instance(DBInstanceIdentifier=server.instance)
         self._until(server, "available")
-
-    def stop(self, server: "Server") -> None:
-        """Stop an instance; RDS starts it again after a week."""
-        if self._instance(server)["DBInstanceStatus"] not in {"stopped", "stopping"}:
-            with aws.failures(_SYSTEM):
-                self._rds.stop_db_instance(DBInstanceIdentifier=server.instance)
-        self._until(server, "stopped")
 
     def fence(self, server: "Server") -> None:
         """Let nobody in any more, and end what is connected; in a cluster the failover itself does that.

@@ -95,3 +95,21 @@ def test_what_is_wrong_is_named_without_its_value(file: Path, broken: str, says:
         databases(load(), _no_rds)
     assert says in str(error.value)
     assert "hunter2" not in str(error.value)
+
+
+def test_what_the_documentation_shows_can_be_loaded(file: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "databases.md").read_text(encoding="utf-8")
+    shown = page.partition("```toml\n")[2].partition("```")[0]
+    for name in ("primary", "replica_1", "spare_1"):
+        secret = tmp_path / f"tensafe_{name}_url"
+        secret.write_text(f"postgresql://admin:hunter2@{name}/tensafe", encoding="utf-8")
+        shown = shown.replace(f"/run/secrets/{secret.name}", str(secret))
+    service = '[services.tensafe-server]\ndeployment = "tensafe-server"\nselector = "app=tensafe"\nhealth_url = "http://127.0.0.1:1/health"\n'
+    file.write_text(f"{service}{shown}", encoding="utf-8")
+    settings = load()
+    found = databases(settings, _no_rds)["tensafe"]
+    policy = settings.services["tensafe-server"].database
+    assert policy is not None
+    assert set(policy.servers) == set(found.servers)
+    assert [name for name, server in policy.servers.items() if server.spare] == ["spare-1"]
+    assert "hunter2" not in repr(found)
