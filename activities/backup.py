@@ -54,10 +54,11 @@ class BackupCatalogue(BaseModel):
 
     def __str__(self) -> str:
         good = sum(backup.verified is True for backup in self.items)
-        span = (
-            f"{self.earliest:%Y-%m-%d %H:%M:%S} to {self.latest:%H:%M:%S %Z}" if self.earliest and self.latest else "-"
-        )
-        return f"{len(self.items)} backups, {good} verified, recoverable: {span}"
+        count = f"{len(self.items)} backup{'' if len(self.items) == 1 else 's'}, {good} verified"
+        if self.earliest is None:
+            return f"{count}, nothing can be recovered"
+        until = f"to {self.latest:%Y-%m-%d %H:%M:%S %Z}" if self.latest else "on"
+        return f"{count}, recoverable from {self.earliest:%Y-%m-%d %H:%M:%S %Z} {until}"
 
 
 class VerifyBackup(BaseModel):

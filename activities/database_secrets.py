@@ -12,26 +12,25 @@ import base64
 import binascii
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 from kubernetes import client
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 from temporalio import activity
 
-from activities import effect_notes
+from activities import effect_notes, run_marks
 from activities.effect_notes import EFFECTS, Done
 from activities.effects import Change, Effect, effect
 from activities.errors import Conflict, Misconfigured, Refused
 from activities.kubernetes_api import Object, ask
 from activities.patches import PAUSES, patch
+from activities.run_marks import RunMark
 
 _log = structlog.get_logger(__name__)
 
 HOLD = "runbooks.dev/hold"
-_GRACE = timedelta(minutes=10)
-"""How long a run may take to release what it held, before another takes the hold over."""
 _EARLIER = "done by an earlier attempt"
 _PLANNED = "plan only: the API server would accept it"
 
@@ -49,12 +48,15 @@ class PointedAt(BaseModel):
     """Which server the service is pointed at."""
 
     server: str | None = Field(description="None where it is none of them.")
+    compared: bool = Field(default=True, description="False where only who holds the Secret was asked.")
     held_by: str | None = Field(default=None, description="Workflow ID of the run that holds the Secret now.")
     held_until: datetime | None = None
 
     def __str__(self) -> str:
-        held = f", held by {self.held_by} until {self.held_until:%H:%M:%S %Z}" if self.held_by else ""
-        return f"{self.server or 'none of the servers that settings know'}{held}"
+        held = f"held by {self.held_by} until {self.held_until:%H:%M:%S %Z}" if self.held_by else ""
+        if not self.compared:
+            return held or "nobody holds it"
+        return f"{self.server or 'none of the servers that settings know'}{', ' if held else ''}{held}"
 
 
 class PointAt(DatabaseSecretRequest):
@@ -82,15 +84,6 @@ class ReleaseSecret(BaseModel):
     effect: Effect
 
 
-class _Mark(BaseModel):
-    """The annotation of a hold."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run: str = Field(description="Workflow ID: a run that continues as new, or is reset, goes on holding it.")
-    until: AwareDatetime
-
-
 class _Found:
     """The service's Secret as the API has it."""
 
@@ -99,13 +92,9 @@ class _Found:
         self.annotations: dict[str, str] = raw["metadata"].get("annotations") or {}
 
     @property
-    def mark(self) -> _Mark | None:
+    def mark(self) -> RunMark | None:
         """Who holds it; None where nobody does, or the hold has expired."""
-        try:
-            mark = _Mark.model_validate_json(self.annotations.get(HOLD, ""))
-        except ValidationError:
-            return None  # there is none, or somebody edited it by hand
-        return mark if mark.until + _GRACE > datetime.now(UTC) else None
+        return run_marks.read(self.annotations, HOLD)
 
     def free_for(self, effect: Effect) -> None:
         """Refuse it where another run holds it.
@@ -116,8 +105,8 @@ class _Found:
         """
         if self.mark and self.mark.run != effect.workflow_id:
             raise Refused(
-                f"{self.target} is held by {self.mark.run} until {self.mark.until:%Y-%m-%d %H:%M:%S %Z}: it changes "
-                "where the service's data is. Wait for that run, or cancel it"
+                f"{self.target} is held by {self.mark}: it changes where the service's data is. Wait for that run, or "
+                "cancel it"
             )
 
     def patch(self, done: Done, *, annotations: dict[str, str | None], data: dict[str, str]) -> Object:
@@ -156,6 +145,7 @@ class DatabaseSecrets:
         mark = found.mark
         return PointedAt(
             server=self._pointed_at(found, request),
+            compared=bool(request.servers),
             held_by=mark.run if mark else None,
             held_until=mark.until if mark else None,
         )
@@ -198,7 +188,7 @@ class DatabaseSecrets:
             Refused: another run holds it; names that run, and until when.
 
         """
-        mark = _Mark(run=request.effect.workflow_id, until=request.until)
+        mark = RunMark(run=request.effect.workflow_id, until=request.until)
 
         def plan(found: _Found) -> _Plan:
             found.free_for(request.effect)

@@ -13,7 +13,8 @@ from activities.effects import Change, Effect
 from activities.errors import Conflict, NotFound, Refused
 from activities.kubernetes_api import Object, ask
 from activities.patches import PAUSES, patch
-from activities.rollouts import RESTARTED_AT, ReplicaSet, Rollouts, controller, selector
+from activities.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
+from activities.run_marks import RunMark
 
 _log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ class Deployments:
     """The Deployments of one cluster.
 
     Every change is an absolute value. A second attempt finds the first one's note and reports what that one did.
+    Raises from every change `Refused` where another run keeps it without replicas: names that run, and until when.
     """
 
     def __init__(self, apps: client.AppsV1Api) -> None:
@@ -83,29 +85,38 @@ class Deployments:
             Refused: the Deployment is paused.
 
         """
-        at = restarted_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = _second(restarted_at)
 
         def plan(found: Rollouts) -> _Plan:
             _require_not_paused(found, name)
             annotations = found.raw["spec"]["template"]["metadata"].get("annotations") or {}
             if annotations.get(RESTARTED_AT) == at:
                 return _Plan(_current(found), f"already restarted at {at}")
-            spec = {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}}
             after = f"all pods restarting, as revision {found.next_revision}"
-            return _Plan(_current(found), after, lambda done: found.merge_patch(spec, done))
+            return _Plan(_current(found), after, lambda done: found.merge_patch({"template": _restarted(at)}, done))
 
         return self._change(namespace, name, effect, plan)
 
-    def scale(self, namespace: str, name: str, replicas: int, effect: Effect, *, at_least: bool = False) -> Change:
-        """Set the number of replicas; `at_least` never takes any away."""
+    def scale(self, namespace: str, name: str, replicas: int, effect: Effect, *, at_least: bool = False,
+              stopped_until: datetime | None = None, replaced_at: datetime | None = None) -> Change:  # fmt: skip
+        """Set the number of replicas; `at_least` never takes any away.
+
+        With `stopped_until` no other run changes it until then or until this run scales it up. With `replaced_at` the
+        pods that it has already are replaced, as by `restart`.
+        """
+        mark = RunMark(run=effect.workflow_id, until=stopped_until).model_dump_json() if stopped_until else None
 
         def plan(found: Rollouts) -> _Plan:
             before, after = f"{found.replicas} replicas", f"{replicas} replicas"
-            if found.replicas == replicas:
-                return _Plan(before, f"already {after}")
             if at_least and found.replicas > replicas:
                 return _Plan(before, f"already more than {after}")
-            return _Plan(before, after, lambda done: found.merge_patch({"replicas": replicas}, done))
+            spec: Object = {"replicas": replicas}
+            if replaced_at is not None and found.replicas and replicas:
+                spec["template"] = _restarted(_second(replaced_at))
+                after += ", those that were there replaced"
+            if found.replicas == replicas and mark is None and "template" not in spec:
+                return _Plan(before, f"already {after}")
+            return _Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
 
         return self._change(namespace, name, effect, plan)
 
@@ -127,6 +138,11 @@ class Deployments:
             first = first or found
             if found.generation != first.generation:
                 raise Conflict(f"{target} was changed by somebody else at the same time")
+            if found.stopped and found.stopped.run != effect.workflow_id:
+                raise Refused(
+                    f"{target} is kept without replicas by {found.stopped}: that run brings it back. Wait for it, or "
+                    "cancel it"
+                )
             planned = plan(found)
             if planned.patch is None:
                 return Change(target=target, before=planned.before, after=planned.after, applied=False)
@@ -144,6 +160,14 @@ class Deployments:
 
     def _patch(self, namespace: str, name: str, body: list[Object] | Object, *, dry_run: bool) -> None:
         patch(self._apps.patch_namespaced_deployment, name, namespace, body=body, dry_run=dry_run)
+
+
+def _second(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _restarted(at: str) -> Object:
+    return {"metadata": {"annotations": {RESTARTED_AT: at}}}
 
 
 def _current(found: Rollouts) -> str:

@@ -75,6 +75,12 @@ class ScaleDeployment(Workload):
 
     replicas: int = Field(ge=0, le=1000)
     at_least: bool = Field(default=False, description="Leave it alone where it has that many or more already.")
+    stopped_until: datetime | None = Field(
+        default=None, description="With 0 replicas: no other run changes it until then, or until this one scales it up."
+    )
+    replaced_at: datetime | None = Field(
+        default=None, description="Where it has pods already, they are replaced; pinned by the workflow."
+    )
     effect: Effect
 
 
@@ -141,6 +147,8 @@ class Kubernetes:
                 if rs.revision
             ],
             rolled_out_at=found.rolled_out_at(),
+            stopped_by=found.stopped.run if found.stopped else None,
+            stopped_until=found.stopped.until if found.stopped else None,
         )
 
     @activity.defn(name="kubernetes.autoscaling")
@@ -198,7 +206,13 @@ class Kubernetes:
     def scale(self, request: ScaleDeployment) -> Change:
         """Set the replicas (2.2 option C)."""
         return self._deployments.scale(
-            request.namespace, request.deployment, request.replicas, request.effect, at_least=request.at_least
+            request.namespace,
+            request.deployment,
+            request.replicas,
+            request.effect,
+            at_least=request.at_least,
+            stopped_until=request.stopped_until,
+            replaced_at=request.replaced_at,
         )
 
     @activity.defn(name="kubernetes.await_rollout")

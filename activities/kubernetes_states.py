@@ -90,6 +90,14 @@ class DeploymentState(BaseModel):
         "back to, the earlier of its rollout's last progress and the last change by whoever changed the template."
     )
 
+    stopped_by: str | None = Field(default=None, description="Workflow ID of the run that keeps it without replicas.")
+    stopped_until: datetime | None = None
+
+    @property
+    def stopped(self) -> str:
+        """Who keeps it without replicas, in words; empty where nobody does."""
+        return f"{self.stopped_by} until {self.stopped_until:%Y-%m-%d %H:%M:%S %Z}" if self.stopped_by else ""
+
     @property
     def current(self) -> Revision | None:
         """The revision that the spec asks for."""
@@ -98,7 +106,8 @@ class DeploymentState(BaseModel):
     def __str__(self) -> str:
         image = self.current.images[0] if self.current and self.current.images else "?"
         since = f"since {self.rolled_out_at:%H:%M:%S}"
-        return f"revision {self.current_revision} ({image}) {since}, {self.ready}/{self.replicas} ready"
+        kept = f", kept without replicas by {self.stopped}" if self.stopped else ""
+        return f"revision {self.current_revision} ({image}) {since}, {self.ready}/{self.replicas} ready{kept}"
 
 
 class Autoscaling(BaseModel):

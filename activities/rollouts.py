@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from activities import effect_notes
+from activities import effect_notes, run_marks
 from activities.effect_notes import EFFECTS, Done
 from activities.effects import Effect
 from activities.kubernetes_api import Object, moment
+from activities.run_marks import RunMark
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
+STOPPED = "runbooks.dev/stopped"
+"""The mark of a run that keeps a Deployment without replicas."""
 _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _TEMPLATE_HASH = "pod-template-hash"
@@ -31,6 +34,7 @@ _OWN_ANNOTATIONS = frozenset({
     "deployment.kubernetes.io/desired-replicas",
     "deployment.kubernetes.io/max-replicas",
     "deprecated.deployment.rollback.to",
+    STOPPED,
 })  # fmt: skip
 
 
@@ -119,6 +123,11 @@ class Rollouts:
         return revision(self.raw)
 
     @property
+    def stopped(self) -> RunMark | None:
+        """Which run keeps it without replicas; one that was scaled up by hand is no longer stopped."""
+        return run_marks.read(self.annotations, STOPPED) if self.replicas == 0 else None
+
+    @property
     def current(self) -> ReplicaSet | None:
         """The current revision."""
         return self.find(self.revision)
@@ -184,10 +193,10 @@ class Rollouts:
             {"op": "add", "path": "/metadata/annotations", "value": annotations},
         ]
 
-    def merge_patch(self, spec: Object, done: Done) -> Object:
+    def merge_patch(self, spec: Object, done: Done, **annotations: str | None) -> Object:
         """Give the merge patch of a part of the spec, refused (409) where anything has changed meanwhile."""
-        annotations = {EFFECTS: effect_notes.noted(self.annotations, done)}
-        return {"metadata": {"resourceVersion": self.resource_version, "annotations": annotations}, "spec": spec}
+        noted = {**annotations, EFFECTS: effect_notes.noted(self.annotations, done)}
+        return {"metadata": {"resourceVersion": self.resource_version, "annotations": noted}, "spec": spec}
 
 
 def unfinished(deployment: Object) -> tuple[str, bool]:

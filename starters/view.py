@@ -42,7 +42,7 @@ def render(
     if status.waiting_for == "close":
         parts.append(Text(f"runbooks close {name} --resolution … --root-cause …", style="bold yellow"))
     if status.board:
-        parts.append(Panel(Markdown(status.board), title="checklist", border_style="dim"))
+        parts.append(Panel(Markdown(status.board), title="at a glance", border_style="dim"))
     parts.append(timeline_table(status, latest=latest))
     return Group(*parts)
 

@@ -100,7 +100,7 @@ class Platform(World):
                     Revision(number=n, images=[i], created_at=NOW, pod_template_hash=str(n))
                     for n, i in world.images.items()
                 ],
-                rolled_out_at=NOW,
+                rolled_out_at=NOW, **world._stop(),
             )  # fmt: skip
 
         @activity.defn(name="kubernetes.pods")

@@ -63,6 +63,8 @@ class World:
         self.healthy = True
         self.ready = 3
         self.crashing = False
+        self.stopped_by: str | None = None
+        """The run that keeps the service without replicas."""
         self.revision = 1
         self.images = {1: "registry.example/tensafe-server:v1.2.3"}
         self.rolled_out_ago = timedelta(days=3)
@@ -104,6 +106,10 @@ class World:
             self.effects.append((name, request))
         return not request.effect.dry_run
 
+    def _stop(self) -> dict[str, Any]:
+        until = datetime(2026, 2, 5, tzinfo=UTC) if self.stopped_by else None
+        return {"stopped_by": self.stopped_by, "stopped_until": until}
+
     def _reads(self) -> list[Callable[..., Any]]:
         world = self
 
@@ -137,7 +143,7 @@ class World:
                     Revision(number=n, images=[image], created_at=now, pod_template_hash=str(n))
                     for n, image in world.images.items()
                 ],
-                rolled_out_at=now - world.rolled_out_ago,
+                rolled_out_at=now - world.rolled_out_ago, **world._stop(),
             )  # fmt: skip
 
         @activity.defn(name="kubernetes.autoscaling")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.catalogue import Service
+from activities.errors import Refused
 from activities.evidence import CollectLogs, Evidence
 from activities.health import HealthChecks, HealthRequest
 from activities.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
@@ -106,6 +107,9 @@ class Rollback(Runbook):
             ),
             self.attempt("4.2/1", "Pods", Kubernetes.pods, pods, policies.READ),
         )  # fmt: skip
+        if state.stopped:
+            message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
+            raise Refused(message)
         target = pin(
             state, release, deployments, revision=request.to_revision, helm_revision=request.helm_revision
         )  # fmt: skip

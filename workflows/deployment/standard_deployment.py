@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.catalogue import ReleasePolicy, Service
 from activities.errors import Misconfigured, Refused
 from activities.helm import DescribeRelease, Helm, HelmRelease, UpgradeRelease
+from activities.kubernetes import Kubernetes, Workload
 from activities.records import RecordDeployment, Records
 from activities.release_watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
 from activities.smoke import RunSmokeJob, Smoke, SmokeChecks
@@ -68,7 +69,8 @@ class StandardDeployment(Runbook):
         Raises:
             InvalidInput: the service is not in the catalogue.
             Misconfigured: settings don't say how releases of the service go out.
-            Refused: the version runs already, or somebody else releases at the same time.
+            Refused: the version runs already, somebody else releases at the same time, or a run keeps the service
+                stopped: a release would start it.
 
         """
         service = await self.begin(request, title=f"Deployment of {request.version}", service=request.service)
@@ -86,6 +88,8 @@ class StandardDeployment(Runbook):
         if before.current is not None and before.current.status == "deployed" and before.tag == request.version:
             message = f"version: {request.version} runs already (Helm revision {before.current.number})"
             raise Refused(message)
+        if before.current is not None and workflow.patched("kept-stopped"):
+            await self._must_not_be_stopped(service)
         if stopped := await self._objected(request, found):
             await self.settle()
             self.finish("stopped")
@@ -109,6 +113,13 @@ class StandardDeployment(Runbook):
             namespace=service.namespace, release=self.policy.release, tag_value=self.policy.tag_value
         )  # fmt: skip
         return await self.step("4.1/1", "Helm release", Helm.release, asked, policies.READ)
+
+    async def _must_not_be_stopped(self, service: Service) -> None:
+        where = Workload(namespace=service.namespace, deployment=service.deployment)
+        state = await self.attempt("4.1/1", "Is it kept stopped", Kubernetes.deployment, where, policies.READ)
+        if state is not None and state.stopped:
+            message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
+            raise Refused(message)
 
     async def _objected(self, request: StandardDeploymentRequest, found: predeploy.Predeploy) -> str:
         """Ask where something speaks against it; gives why it is stopped, empty where it goes on."""

@@ -215,6 +215,7 @@ class PointInTimeRestore(Runbook):
         self.phase("Restore")
         await restoration.restore()
         self.phase("Verify")
+        await writes.look_again()
         await restoration.compare()
         self.phase("Decide")
         question = _switch_over(plan, restoration, writes.doubt)

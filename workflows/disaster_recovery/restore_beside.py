@@ -102,8 +102,11 @@ class RestoreBeside:
         """
         run, database, target = self.run, self.plan.database.name, self.pinned
         for backup in self.plan.backups:
-            if backup.verified or self.plan.named or await self._is_good(backup):
+            if backup.verified or self.plan.named:
                 self.backup = backup
+                break
+            if await self._is_good(backup):
+                self.backup = backup.model_copy(update={"verified": True})
                 break
         else:
             message = "none of the backups before the target is good"

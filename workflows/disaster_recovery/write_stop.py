@@ -4,11 +4,12 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
+from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.catalogue import Service
 from activities.database_policy import RestorePolicy
-from activities.kubernetes import AwaitRollout, Kubernetes, ScaleDeployment
+from activities.kubernetes import AwaitRollout, Kubernetes, ScaleDeployment, Workload
 from activities.sessions import EndSessions, Sessions
 from workflows.disaster_recovery.restore_plan import RestorePlan
 from workflows.shared import policies
@@ -42,7 +43,9 @@ class WriteStop:
         """
         await self._hold_the_autoscaler()
         self.stopped = not self.run.dry_run
-        await self._scale("Stop writes", 0, "stop-writes")
+        stop = self._scaling(0, "stop-writes")
+        stop.stopped_until = workflow.now() + self.plan.longest
+        await self.run.step("7.3/1", "Stop writes", Kubernetes.scale, stop, policies.EFFECT)
         if self.run.dry_run:
             return
         where = {"namespace": self.service.namespace, "deployment": self.service.deployment}
@@ -77,12 +80,25 @@ class WriteStop:
             "7.3/1", "Sessions have left", Sessions.end, request, policies.COLLECT.lasting(limit)
         )
 
+    async def look_again(self) -> None:
+        """See that nobody has started the service meanwhile, before what was restored is compared with it."""
+        where = Workload(namespace=self.service.namespace, deployment=self.service.deployment)
+        state = await self.run.attempt("7.3/5", "Does still nobody write", Kubernetes.deployment, where, policies.READ)
+        if state is not None and state.replicas:
+            self.doubt = (
+                f"somebody has scaled {state.name} to {state.replicas} replicas: what they write is lost as well"
+            )
+            self.run.say("problem", self.doubt, section="7.3/5")
+
     async def let_write(self, replicas: int) -> None:
         """Bring the service back with so many replicas, and let the autoscaler go; each though the other fails."""
         if self.stopped:
+            back = self._scaling(replicas, "scale-back")
+            # Pods that somebody has started meanwhile know only where the service was pointed then.
+            back.replaced_at = workflow.now()
             await self._or_tell(
                 insist(
-                    self.desk, "7.3/6", "Restore the service", Kubernetes.scale, self._scaling(replicas, "scale-back"),
+                    self.desk, "7.3/6", "Restore the service", Kubernetes.scale, back,
                     undone=f"{self.service.name} still has no replicas: writes are stopped",
                 ),
                 f"{self.service.name} can't be scaled to {replicas} replicas: do it by hand, writes are stopped",
@@ -95,9 +111,6 @@ class WriteStop:
             await work
         except ActivityError:
             await self.desk.escalate(trouble)
-
-    async def _scale(self, title: str, replicas: int, step: str) -> None:
-        await self.run.step("7.3/1", title, Kubernetes.scale, self._scaling(replicas, step), policies.EFFECT)
 
     def _scaling(self, replicas: int, step: str) -> ScaleDeployment:
         return ScaleDeployment(

@@ -42,6 +42,7 @@ class Diagnosis(BaseModel):
     clear: bool
     proposals: list[Proposal]
     evidence: list[str] = Field(description="For the person who is asked.")
+    left_to: str = Field(default="", description="The run that keeps the service stopped for now, and until when.")
 
     @property
     def first(self) -> Proposal | None:
@@ -59,7 +60,11 @@ def diagnose(facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetim
     A is clear when pods fail, the service is not healthy, and the current revision is younger than
     `recent_rollout`; B when pods crash without a recent rollout; C when all pods are well but saturated. Whatever was
     tried is not proposed again. What speaks for none is offered, so that a person can still choose it, but isn't clear.
+    Where a run keeps the service stopped (a restore does, 7.3), that run brings it back: there is nothing to propose.
     """
+    if facts.deployment is not None and facts.deployment.stopped:
+        left_to = facts.deployment.stopped
+        return Diagnosis(healthy=False, clear=True, proposals=[], evidence=_evidence(facts, None), left_to=left_to)
     likely: list[Proposal] = []
     possible: list[Proposal] = []
     failing = [pod for pod in facts.pods.items if pod.failing and not pod.terminating] if facts.pods else []

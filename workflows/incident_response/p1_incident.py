@@ -74,6 +74,7 @@ class P1Incident(Runbook):
         self.incident: Incident
         self._tried: list[Mitigation] = []
         self._rounds = 0
+        self._left_to = ""
         self._ready = False
         self._resolutions = 0
         self._fired_again = False
@@ -165,6 +166,9 @@ class P1Incident(Runbook):
     async def _mitigate(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> None:
         """Choose between A, B and C, and do it."""
         self.phase("5–15 min: initial mitigation")
+        if diagnosis.left_to:
+            await self._leave(diagnosis.left_to)
+            return
         chosen = await self._choose(diagnosis, service, auto=auto)
         if chosen is None:
             self.say("decision", "Left to people: watching for health")
@@ -174,6 +178,14 @@ class P1Incident(Runbook):
         name = f"logs-before-{chosen.mitigation}.txt"
         self.background(self.incident.collect_logs(name, service.incident.logs_since, failing_only=True))
         await mitigate(self, service, chosen)
+
+    async def _leave(self, to: str) -> None:
+        """Mitigate nothing: another run keeps the service stopped on purpose, and brings it back."""
+        if to == self._left_to:
+            return
+        self._left_to = to
+        self.say("decision", f"The service is kept stopped by {to}, which brings it back: watching for health")
+        await self.incident.tell("left", f":hourglass: nothing is mitigated: the service is kept stopped by {to}")
 
     async def _choose(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> Proposal | None:
         """Decide by the facts where they are clear and policy allows it, else ask; None is left to people."""

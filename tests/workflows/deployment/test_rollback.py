@@ -64,6 +64,17 @@ async def test_a_revision_that_is_not_there_is_refused(
     assert world.effects == []
 
 
+async def test_a_service_that_a_run_keeps_stopped_is_not_rolled_back(working: Working, client: Client) -> None:
+    world = released_by_helm(Platform())
+    world.stopped_by = "point-in-time-restore/x"
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, RollbackRequest(), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert "is kept without replicas by point-in-time-restore/x until 2026-02-05" in cause(failed.value).message
+    assert world.effects == []
+
+
 async def test_without_an_earlier_release_there_is_nothing_to_go_back_to(working: Working, client: Client) -> None:
     world = Platform()
     async with working(world.activities()) as queue:

@@ -142,6 +142,17 @@ async def test_the_version_that_runs_is_refused(working: Working, client: Client
     assert world.effects == []
 
 
+async def test_a_service_that_a_run_keeps_stopped_is_not_released(working: Working, client: Client) -> None:
+    world = Platform()
+    world.stopped_by = "point-in-time-restore/x"
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert "is kept without replicas by point-in-time-restore/x until 2026-02-05" in cause(failed.value).message
+    assert not world.done("helm.upgrade")
+
+
 async def test_a_release_that_nobody_could_watch_is_asked_about(working: Working, client: Client) -> None:
     world = Platform()
     world.blind = 9

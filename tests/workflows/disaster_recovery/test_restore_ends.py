@@ -1,6 +1,7 @@
 """How a restore (7.3) ends: back on the data as it was, or forward; and what becomes of the damaged copy."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
@@ -68,6 +69,36 @@ async def test_a_cancelled_run_brings_the_service_back(working: Working, client:
             await handle.result()
     assert isinstance(failed.value.cause, CancelledError)
     assert world.as_before()
+
+
+class Meddled(DamagedWorld):
+    """Somebody starts the service while its data are restored."""
+
+    def _done(self, name: str, request: Any) -> bool:
+        if name == "backups.restore":
+            self.replicas = 10
+        return super()._done(name, request)
+
+
+async def test_a_service_that_was_started_meanwhile_is_shown_and_its_pods_are_replaced(
+    working: Working, client: Client
+) -> None:
+    world = Meddled()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        status = await waiting_for(handle, "decide switch")
+        assert status.questions[0].recommended is None
+        assert "scaled tensafe-server to 10 replicas" in "\n".join(status.questions[0].evidence)
+        await decides(handle, "switch", "switch", "what they write is of no use")
+        await kept(handle)
+        await cancel(handle)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    stop, back = world.done("kubernetes.scale")
+    assert (stop.replicas, stop.replaced_at) == (0, None)
+    assert stop.stopped_until is not None
+    assert (back.replicas, back.stopped_until) == (3, None)
+    assert back.replaced_at is not None
 
 
 async def test_a_damaged_restore_is_not_recommended_and_takes_a_reason(working: Working, client: Client) -> None:

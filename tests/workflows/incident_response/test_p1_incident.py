@@ -103,6 +103,24 @@ async def test_the_post_mortem_is_tomorrow_at_ten_in_the_services_zone(working: 
     assert "Bad release v1.2.4" in draft.content
 
 
+async def test_a_service_that_a_run_keeps_stopped_is_left_to_it(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    world.saturation, world.stopped_by = 1.0, "point-in-time-restore/x"
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        for _ in range(500):
+            if [message for message in world.done("slack.post") if "point-in-time-restore/x" in message.text]:
+                break
+            await asyncio.sleep(0.02)
+        world.stopped_by, world.healthy, world.crashing, world.ready = None, True, False, 3
+        result = await close(handle)
+        timeline = texts(await handle.query(P1Incident.status))
+    assert result.mitigations == []
+    assert not [name for name, _ in world.effects if name.startswith("kubernetes.")]
+    assert timeline.count("is kept stopped by point-in-time-restore/x until 2026-02-05 00:00:00 UTC") == 1
+
+
 async def test_crash_loops_without_a_rollout_are_restarted(working: Working, client: Client) -> None:
     world = World()
     world.break_down()

@@ -1,0 +1,34 @@
+"""Marks of runs on objects of a cluster: which run keeps an object as it is, and until when.
+
+A mark is an annotation. That of a run which was terminated expires: then nobody is kept away any more.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+_GRACE = timedelta(minutes=10)
+"""How long a run may take to remove its mark, before another takes the object over."""
+
+
+class RunMark(BaseModel):
+    """What the annotation holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    """Workflow ID: a run that continues as new, or is reset, goes on keeping what it keeps."""
+    until: AwareDatetime
+
+    def __str__(self) -> str:
+        return f"{self.run} until {self.until:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def read(annotations: Mapping[str, str], name: str) -> RunMark | None:
+    """Give the mark of that name; None where there is none, or it has expired."""
+    try:
+        mark = RunMark.model_validate_json(annotations.get(name, ""))
+    except ValidationError:
+        return None  # there is none, or somebody edited it by hand
+    return mark if mark.until + _GRACE > datetime.now(UTC) else None
