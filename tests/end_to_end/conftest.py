@@ -17,9 +17,10 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from sandbox import manifests
+from sandbox import kubernetes_api, manifests
 from sandbox.assembly import Environment
 from sandbox.probes import wait_until
+from sandbox.service_database import NAME
 from tests.crash.scenarios.p1_incident import CLOSING
 from workers.clients import connect
 from workers.settings import Temporal
@@ -27,6 +28,7 @@ from workflows.incident_response.p1_incident import P1Incident, P1Result
 from workflows.shared.runbook import RunStatus
 
 Handle = WorkflowHandle[P1Incident, P1Result]
+DEPLOYMENT = "/apis/apps/v1/namespaces/tensafe/deployments/tensafe-server"
 ONCE = ("incidents", "pages", "post_mortems")
 """Tables in which a closed incident has one row."""
 
@@ -57,6 +59,18 @@ class Stack:
     def health(self) -> dict[str, Any]:
         answer: dict[str, Any] = httpx.get(self.environment.health_url).json()
         return answer
+
+    def read(self, path: str) -> dict[str, Any]:
+        """Ask the API server."""
+        with kubernetes_api.connect(self.environment.cluster.kubeconfig) as api:
+            found: dict[str, Any] = api.get(path).raise_for_status().json()
+        return found
+
+    async def backed_up(self) -> bool:
+        """Tell whether the first backup, which the sandbox takes beside everything else, is there."""
+        barman = self.environment.service_database.barman
+        listed = json.loads(await asyncio.to_thread(barman.run, "-f", "json", "list-backups", NAME))
+        return any(backup["status"] == "DONE" for backup in listed[NAME])
 
     def heal(self) -> None:
         """Bring the service back to v1.2.3, as a person would."""

@@ -1,15 +1,11 @@
 """A full recovery on the whole stack: traffic taken away and brought back in steps, a watch that a person ends."""
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from activities.traffic import WEIGHT
-from sandbox import kubernetes_api
-from sandbox.service_database import NAME
-from tests.end_to_end.conftest import Stack, eventually
+from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, told, waiting_for
 from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
@@ -17,26 +13,12 @@ from workflows.shared.runbook import RunStatus
 
 pytestmark = pytest.mark.timeout(240)
 
-_DEPLOYMENT = "/apis/apps/v1/namespaces/tensafe/deployments/tensafe-server"
 _INGRESS = "/apis/networking.k8s.io/v1/namespaces/tensafe/ingresses/tensafe-server"
 
 
-def read(stack: Stack, path: str) -> dict[str, Any]:
-    with kubernetes_api.connect(stack.environment.cluster.kubeconfig) as api:
-        found: dict[str, Any] = api.get(path).raise_for_status().json()
-    return found
-
-
-async def backed_up(stack: Stack) -> bool:
-    """Tell whether the first backup, which the sandbox takes beside everything else, is there."""
-    barman = stack.environment.service_database.barman
-    listed = json.loads(await asyncio.to_thread(barman.run, "-f", "json", "list-backups", NAME))
-    return any(backup["status"] == "DONE" for backup in listed[NAME])
-
-
 async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has_seen_enough(stack: Stack) -> None:
-    before = read(stack, _DEPLOYMENT)["metadata"]["generation"]
-    await eventually(lambda: backed_up(stack), within=90)
+    before = stack.read(DEPLOYMENT)["metadata"]["generation"]
+    await eventually(stack.backed_up, within=90)
     request = FullServiceRecoveryRequest(take_traffic_away="always")
     handle = await begin(stack.client, "runbooks", request, "full_service_recovery")
     # The sandbox's service has a database, which is well: a restore is not recommended, but asked for.
@@ -50,8 +32,8 @@ async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has
         return status if status.phase.startswith("Watch") else None
 
     status: RunStatus = await eventually(watched, within=120)
-    assert read(stack, _INGRESS)["metadata"]["annotations"][WEIGHT] == "100"
-    assert read(stack, _DEPLOYMENT)["metadata"]["generation"] == before + 1
+    assert stack.read(_INGRESS)["metadata"]["annotations"][WEIGHT] == "100"
+    assert stack.read(DEPLOYMENT)["metadata"]["generation"] == before + 1
     text = "\n".join(entry.text for entry in status.entries)
     for share in (0, 10, 25, 50, 100):
         assert f"{share} % of the traffic: ingress/tensafe-server" in text

@@ -1,0 +1,70 @@
+"""A restore on the whole stack, with the alert that it causes: nobody starts the service but the restore itself."""
+
+import asyncio
+from datetime import datetime
+
+import psycopg
+import pytest
+
+from sandbox.service_database import PRIMARY
+from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
+from tests.end_to_end.test_scaling_and_deployment import runbooks
+from tests.workflows.steering import begin, texts, told
+from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestoreRequest
+from workflows.shared.runbook import RunStatus
+
+pytestmark = pytest.mark.timeout(300)
+
+_TABLE = """
+    CREATE TABLE IF NOT EXISTS restore_test (id int PRIMARY KEY);
+    INSERT INTO restore_test SELECT generate_series(1, 500);
+"""
+
+
+def damaged(url: str) -> datetime:
+    """Delete what was there; gives the time before."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_TABLE)
+        (before,) = connection.execute("SELECT clock_timestamp() FROM pg_sleep(0.2)").fetchone() or (None,)
+        connection.execute("SELECT pg_sleep(0.2)")
+        connection.execute("DELETE FROM restore_test WHERE id % 3 = 0")
+    assert isinstance(before, datetime)
+    return before
+
+
+async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack) -> None:
+    database = stack.environment.service_database
+    await eventually(stack.backed_up, within=90)
+    target = await asyncio.to_thread(damaged, database.url(PRIMARY))
+    request = PointInTimeRestoreRequest(target_time=target, notify_customers=False)
+    handle = await begin(stack.client, "runbooks", request, "point_in_time_restore")
+
+    async def asked() -> RunStatus | None:
+        status = await handle.query("status", result_type=RunStatus)
+        return status if status.waiting_for == "decide switch" else None
+
+    async def left() -> bool:
+        for run in await stack.runs("Running"):
+            status = await run.query("status", result_type=RunStatus)
+            if f"is kept stopped by {handle.id} until" in texts(status):
+                return True
+        return False
+
+    status: RunStatus = await eventually(asked, within=120)
+    assert "restore_test: 334 → 500 rows" in "\n".join(status.questions[0].evidence)
+    await eventually(left, within=60)
+    assert stack.read(DEPLOYMENT)["spec"]["replicas"] == 0
+    word = ("--role", "dba", "--choice", "switch")
+    answer = await asyncio.to_thread(runbooks, stack, "approve", handle.id, *word)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+    async def kept() -> bool:
+        return (await handle.query("status", result_type=RunStatus)).phase == "Damaged copy kept"
+
+    await eventually(kept, within=120)
+    assert stack.health()["status"] == "healthy", await told(handle)
+    with psycopg.connect(database.url("spare-1")) as connection:
+        assert connection.execute("SELECT count(*) FROM restore_test").fetchone() == (500,)
+    (run,) = await stack.runs("Running")
+    assert (await stack.close(run)).mitigations == []
+    await handle.cancel()
