@@ -31,7 +31,7 @@ sandbox: setup ## Start the embedded environment alone and leave it running
 test: setup ## All tests, on real servers
 	@$(RUN) python -m sandbox.binaries
 	@$(RUN) python -m sandbox.browser
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest --durations=15 $(ARGS)
 
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)

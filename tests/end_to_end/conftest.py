@@ -9,16 +9,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
 import pytest
+from playwright.async_api import Error, Page, async_playwright
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from sandbox import kubernetes_api, manifests
 from sandbox.assembly import Environment
+from sandbox.browser import OPTIONS, ensure
 from sandbox.probes import wait_until
 from sandbox.service_database import NAME
 from tests.crash.scenarios.p1_incident import CLOSING
@@ -181,3 +185,38 @@ def payloads(history: str) -> str:
                 yield from texts(value)
 
     return "\n".join(texts(json.loads(history)))
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A browser's page; how it looked in the end is in the test's folder."""
+    async with async_playwright() as playwright:
+        program = await asyncio.to_thread(ensure)
+        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+        # Pictures of 1400 × 900 with the whole of a run's page on them.
+        opened = await browser.new_page(viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
+        yield opened
+        await opened.screenshot(path=tmp_path / "page.png")
+        await browser.close()
+
+
+async def shown(
+    page: Page, stack: Stack, handle: "WorkflowHandle[Any, Any]", status: str, tab: str = "timeline"
+) -> None:
+    """Open a run's page, and wait until it shows a status."""
+    run_id = handle.run_id or (await handle.describe()).run_id
+    run = f"{quote(handle.id, safe='')}/{run_id}"
+    await page.goto(f"{stack.environment.temporal.ui_url}/namespaces/default/workflows/{run}/{tab}")
+    await page.get_by_test_id("execution-status").filter(has_text=status).first.wait_for()
+
+
+async def reads(page: Page, text: str) -> None:
+    """Wait until the page shows a text; the UI puts what is Markdown into frames."""
+
+    async def found() -> bool:
+        try:
+            return any([await frame.get_by_text(text).count() for frame in page.frames])
+        except Error:  # a frame is being drawn anew
+            return False
+
+    await eventually(found)

@@ -1,18 +1,23 @@
 """A restore on the whole stack, with the alert that it causes: nobody starts the service but the restore itself."""
 
 import asyncio
+import os
 from datetime import datetime
+from pathlib import Path
 
 import psycopg
 import pytest
+from playwright.async_api import Page
 
 from sandbox.service_database import PRIMARY
-from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
+from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually, reads, shown
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, texts, told
 from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestoreRequest
 from workflows.shared.runbook import RunStatus
 
+PICTURE = Path(__file__).parents[2] / "docs/images/restore.png"
+"""Written anew where `RUNBOOKS_SCREENSHOTS` is set."""
 pytestmark = pytest.mark.timeout(300)
 
 _TABLE = """
@@ -32,7 +37,7 @@ def damaged(url: str) -> datetime:
     return before
 
 
-async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack) -> None:
+async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack, page: Page) -> None:
     database = stack.environment.service_database
     await eventually(stack.backed_up, within=90)
     target = await asyncio.to_thread(damaged, database.url(PRIMARY))
@@ -52,6 +57,10 @@ async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack
 
     status: RunStatus = await eventually(asked, within=120)
     assert "restore_test: 334 → 500 rows" in "\n".join(status.questions[0].evidence)
+    await shown(page, stack, handle, "Running", "user-metadata")
+    await reads(page, "restore_test: 334 → 500 rows")
+    if os.environ.get("RUNBOOKS_SCREENSHOTS"):
+        await page.screenshot(path=PICTURE)
     await eventually(left, within=60)
     assert stack.read(DEPLOYMENT)["spec"]["replicas"] == 0
     word = ("--role", "dba", "--choice", "switch")

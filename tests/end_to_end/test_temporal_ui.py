@@ -7,23 +7,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.async_api import Error, Locator, Page, async_playwright
+from playwright.async_api import Locator, Page
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from sandbox.assembly import Environment
-from sandbox.browser import OPTIONS, ensure
 from sandbox.ports import LOOPBACK
 from tests.crash.scenarios.p1_incident import CLOSING
-from tests.end_to_end.conftest import Handle, Stack, eventually
+from tests.end_to_end.conftest import Handle, Stack, reads, shown
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -47,19 +44,6 @@ def start_url(environment: Environment) -> str:
     return str(entry["start_url"])
 
 
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    """A browser's page; how it looked in the end is in the test's folder."""
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-        # Pictures of 1400 × 900 with the whole of a run's page on them.
-        opened = await browser.new_page(viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
-        yield opened
-        await opened.screenshot(path=tmp_path / "page.png")
-        await browser.close()
-
-
 async def type_into(editor: Locator, text: str) -> None:
     await editor.click()
     await editor.press("Control+A")
@@ -78,26 +62,6 @@ async def start_in_browser(page: Page, start_url: str, text: str) -> str:
     await page.get_by_role("button", name="Start Workflow", exact=True).last.click()
     await page.get_by_text("Workflow started successfully").first.wait_for()
     return workflow_id
-
-
-async def shown(page: Page, stack: Stack, handle: Handle, status: str, tab: str = "timeline") -> None:
-    """Open a run's page, and wait until it shows a status."""
-    run_id = handle.run_id or (await handle.describe()).run_id
-    run = f"{quote(handle.id, safe='')}/{run_id}"
-    await page.goto(f"{stack.environment.temporal.ui_url}/namespaces/default/workflows/{run}/{tab}")
-    await page.get_by_test_id("execution-status").filter(has_text=status).first.wait_for()
-
-
-async def reads(page: Page, text: str) -> None:
-    """Wait until the page shows a text; the UI puts what is Markdown into frames."""
-
-    async def found() -> bool:
-        try:
-            return any([await frame.get_by_text(text).count() for frame in page.frames])
-        except Error:  # a frame is being drawn anew
-            return False
-
-    await eventually(found)
 
 
 async def failed(handle: Handle) -> ApplicationError:

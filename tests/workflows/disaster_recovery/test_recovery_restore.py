@@ -57,7 +57,7 @@ def unknown(outage: Outage) -> None:
 @pytest.mark.parametrize(
     ("facts", "recommended", "says"),
     [
-        (lambda _: None, "no-restore", "primary: answers, takes writes; replicas: replica-1; 1 backups, 1 verified"),
+        (lambda _: None, "no-restore", "primary: answers, takes writes; replicas: replica-1; 1 backup, 1 verified"),
         (damaged, "restore", "3 checksum failures: data is damaged"),
         (down, "restore", "primary is unreachable (connection refused)"),
         (primary_down, None, "replica-1 could be promoted: a failover"),
