@@ -114,7 +114,8 @@ class Deployments:
             if replaced_at is not None and found.replicas and replicas:
                 spec["template"] = _restarted(_second(replaced_at))
                 after += ", those that were there replaced"
-            if found.replicas == replicas and mark is None and "template" not in spec:
+            # What we have stopped is let go by the same patch, though it had no replicas before and gets none now.
+            if found.replicas == replicas and mark is None and not found.stopped and "template" not in spec:
                 return _Plan(before, f"already {after}")
             return _Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
 

@@ -89,7 +89,6 @@ class DeploymentState(BaseModel):
         description="When the current revision became current. Exact for a release; for a revision that was rolled "
         "back to, the earlier of its rollout's last progress and the last change by whoever changed the template."
     )
-
     stopped_by: str | None = Field(default=None, description="Workflow ID of the run that keeps it without replicas.")
     stopped_until: datetime | None = None
 

@@ -77,6 +77,9 @@ def test_one_without_replicas_is_kept_as_well(kubernetes: Kubernetes, server: On
     assert kubernetes.deployment(server.workload).stopped_by == "restore"
     with pytest.raises(Refused, match="kept without replicas by restore"):
         kubernetes.scale(_stop(server, "another-restore"))
+    assert kubernetes.scale(_scale(server, "restore", 0, replaced_at=AT)).applied, "back as it was, and let go"
+    assert STOPPED not in server.annotations
+    assert kubernetes.scale(_scale(server, "p1", 3)).applied
 
 
 def test_what_somebody_has_started_meanwhile_is_replaced(kubernetes: Kubernetes, server: OnCluster) -> None:
