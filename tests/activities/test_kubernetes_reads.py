@@ -50,8 +50,8 @@ def test_healthy_pods(kubernetes: Kubernetes, server: OnCluster):
 
 def test_crashing_pods_are_failing(kubernetes: Kubernetes, server: OnCluster):
     server.release(BAD)
-    pods = eventually(lambda: (p := kubernetes.pods(_pods(server))) and len(p.items) == 3 and str(p)[0] == "0" and p)
-    assert str(pods) == "0 of 3 ready, 3 failing, 0 pending"
+    all_failing = "0 of 3 ready, 3 failing, 0 pending"
+    pods = eventually(lambda: (p := kubernetes.pods(_pods(server))) and str(p) == all_failing and p)
     assert {(pod.reason, pod.image, pod.ready) for pod in pods.items} == {("CrashLoopBackOff", BAD, False)}
     assert all(pod.restarts >= 1 for pod in pods.items)
 
@@ -77,8 +77,10 @@ def test_events_newest_last(kubernetes: Kubernetes, server: OnCluster):
     assert events[-1].object.startswith("pod/tensafe-server-")
     scaled = next(event for event in events if event.reason == "ScalingReplicaSet")
     assert (scaled.object, scaled.type) == ("deployment/tensafe-server", "Normal")
-    last_two = kubernetes.events(EventsRequest(namespace=server.namespace, limit=2))
-    assert [event.at for event in last_two.items] == times[-2:]
+    # More may have happened since.
+    last_two = [event.at for event in kubernetes.events(EventsRequest(namespace=server.namespace, limit=2)).items]
+    assert len(last_two) == 2
+    assert times[-2] <= last_two[0] <= last_two[1]
 
 
 def test_events_of_the_newer_kind_have_their_time_and_count(kubernetes: Kubernetes, server: OnCluster):
