@@ -1,24 +1,15 @@
 """Fixtures of a Helm release on the session's cluster."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from kubernetes import client
 
 from activities.helm import Helm
-from activities.kubernetes_api import connect
 from sandbox import binaries, manifests
 from tests.activities.on_cluster import OnCluster
 from tests.activities.on_helm import OnHelm
-
-
-@pytest.fixture(scope="module")
-def cluster_api(kubeconfig: Path) -> Iterator[client.ApiClient]:
-    with connect(kubeconfig) as api:
-        yield api
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +29,6 @@ def helm_charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def released(
-    kube: httpx.Client, kubeconfig: Path, tensafe: str, cluster_api: client.ApiClient, helm_charts: Path
-) -> OnHelm:
+def released(server: OnCluster, kubeconfig: Path, cluster_api: client.ApiClient, helm_charts: Path) -> OnHelm:
     helm = Helm(str(binaries.find("helm")), cluster_api, kubeconfig=kubeconfig, context=None, directory=helm_charts)
-    return OnHelm(helm, OnCluster(kube, kubeconfig, tensafe), helm_charts / "tensafe")
+    return OnHelm(helm, server, helm_charts / "tensafe")

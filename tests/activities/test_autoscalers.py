@@ -2,13 +2,13 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from kubernetes import client
 
 from activities.autoscalers import Autoscalers, Hold, HoldAutoscaler, Release
 from activities.effect_notes import EFFECTS
@@ -16,7 +16,6 @@ from activities.effects import is_effect
 from activities.errors import Conflict, NotFound, Refused, Unavailable
 from activities.holds import HOLD, Marker
 from activities.kubernetes import AutoscalingRequest, Kubernetes
-from activities.kubernetes_api import connect
 from tests.activities.on_cluster import OnCluster, an_effect
 from tests.activities.scaled import HPA, PAUSED, PAUSED_REPLICAS, SCALED_OBJECT, Scaled
 
@@ -25,14 +24,8 @@ UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
 
 
 @pytest.fixture(scope="module")
-def autoscalers(kubeconfig: Path) -> Iterator[Autoscalers]:
-    with connect(kubeconfig) as api:
-        yield Autoscalers(api)
-
-
-@pytest.fixture
-def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
-    return OnCluster(kube, kubeconfig, tensafe)
+def autoscalers(cluster_api: client.ApiClient) -> Autoscalers:
+    return Autoscalers(cluster_api)
 
 
 @pytest.fixture
@@ -610,17 +603,15 @@ def test_a_hold_whose_patch_arrives_after_the_release_holds_nothing(
 # -- what others see --------------------------------------------------------------------------------------
 
 
-def test_the_read_tells_who_holds_it(autoscalers: Autoscalers, scaled: Scaled, kubeconfig: Path):
-    with connect(kubeconfig) as api:
-        where = AutoscalingRequest(namespace=scaled.server.namespace, hpa=HPA, scaled_object=SCALED_OBJECT)
-        read = Kubernetes(api).autoscaling
-        assert read(where).held_by is None
-        autoscalers.hold(_hold(scaled))
-        state = read(where)
-        assert (state.held_by, state.held_until) == ("p1", UNTIL)
-        assert str(state).endswith(f", held by p1 until {UNTIL:%H:%M:%S} UTC")
-        autoscalers.release(_release(scaled))
-        assert read(where).held_by is None
+def test_the_read_tells_who_holds_it(autoscalers: Autoscalers, scaled: Scaled, kubernetes: Kubernetes):
+    where = AutoscalingRequest(namespace=scaled.server.namespace, hpa=HPA, scaled_object=SCALED_OBJECT)
+    assert kubernetes.autoscaling(where).held_by is None
+    autoscalers.hold(_hold(scaled))
+    state = kubernetes.autoscaling(where)
+    assert (state.held_by, state.held_until) == ("p1", UNTIL)
+    assert str(state).endswith(f", held by p1 until {UNTIL:%H:%M:%S} UTC")
+    autoscalers.release(_release(scaled))
+    assert kubernetes.autoscaling(where).held_by is None
 
 
 def test_the_mark_is_plain_to_read(autoscalers: Autoscalers, keda: Scaled):

@@ -2,13 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from kubernetes import client
 
 from activities.database_secrets import (
     HOLD,
@@ -20,7 +19,6 @@ from activities.database_secrets import (
 )
 from activities.effects import Effect, is_effect
 from activities.errors import Misconfigured, NotFound, Refused
-from activities.kubernetes_api import connect
 from tests.activities.on_cluster import an_effect
 
 SERVERS = {"primary": "db-primary", "replica-1": "db-replica-1"}
@@ -28,9 +26,8 @@ UNTIL = datetime.now(UTC) + timedelta(hours=3)
 
 
 @pytest.fixture(scope="module")
-def secrets(kubeconfig: Path) -> Iterator[DatabaseSecrets]:
-    with connect(kubeconfig) as api:
-        yield DatabaseSecrets(api)
+def secrets(cluster_api: client.ApiClient) -> DatabaseSecrets:
+    return DatabaseSecrets(cluster_api)
 
 
 class Kept:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,23 +19,11 @@ from activities.effect_notes import EFFECTS
 from activities.effects import is_effect
 from activities.errors import Conflict, NotFound, Refused, Unavailable
 from activities.kubernetes import AwaitRollout, Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
-from activities.kubernetes_api import connect
 from activities.rollouts import RESTARTED_AT
 from sandbox import manifests
 from tests.activities.on_cluster import BAD, GOOD, OnCluster, an_effect, eventually
 
 AT = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def kubernetes(kubeconfig: Path) -> Iterator[Kubernetes]:
-    with connect(kubeconfig) as api:
-        yield Kubernetes(api)
-
-
-@pytest.fixture
-def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
-    return OnCluster(kube, kubeconfig, tensafe)
 
 
 def _numbered(server: OnCluster, revision: int) -> bool:

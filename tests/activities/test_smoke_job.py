@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +18,6 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.effects import Effect, is_effect
 from activities.errors import NotFound, Refused, Unavailable
-from activities.kubernetes_api import connect
 from activities.smoke import RunSmokeJob, Smoke, SmokeJobResult
 from activities.smoke_job import name_of
 from activities.smoke_policy import SmokeJob
@@ -29,9 +27,9 @@ GOOD, BAD = "registry.example/smoke:v1", "registry.example/smoke:v1-bad"
 
 
 @pytest.fixture(scope="module")
-def smoke(kubeconfig: Path) -> Iterator[Smoke]:
-    with connect(kubeconfig) as api, httpx.Client(trust_env=False) as http:
-        yield Smoke(http, api)
+def smoke(cluster_api: client.ApiClient) -> Iterator[Smoke]:
+    with httpx.Client(trust_env=False) as http:
+        yield Smoke(http, cluster_api)
 
 
 def request_of(namespace: str, image: str = GOOD, *, timeout: float = 60, effect: Effect | None = None) -> RunSmokeJob:

@@ -1,32 +1,17 @@
 """A Deployment that a run keeps without replicas, on a real cluster: nobody else starts it, and it comes back new."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from activities.effects import Effect
 from activities.errors import Refused
 from activities.kubernetes import Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
-from activities.kubernetes_api import connect
 from activities.rollouts import RESTARTED_AT, STOPPED
 from tests.activities.on_cluster import BAD, OnCluster, an_effect
 
 AT = datetime(2026, 11, 23, 10, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def kubernetes(kubeconfig: Path) -> Iterator[Kubernetes]:
-    with connect(kubeconfig) as api:
-        yield Kubernetes(api)
-
-
-@pytest.fixture
-def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
-    return OnCluster(kube, kubeconfig, tensafe)
 
 
 def _of(run: str) -> Effect:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from kubernetes import client
 
 from activities.effect_notes import EFFECTS
 from activities.effects import Effect, is_effect
@@ -17,9 +18,8 @@ from tests.activities.on_cluster import an_effect
 
 
 @pytest.fixture(scope="module")
-def traffic(kubeconfig: Path) -> Iterator[Traffic]:
-    with connect(kubeconfig) as api:
-        yield Traffic(api)
+def traffic(cluster_api: client.ApiClient) -> Traffic:
+    return Traffic(cluster_api)
 
 
 class Canary:

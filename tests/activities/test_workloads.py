@@ -1,25 +1,15 @@
 """The Deployments of a namespace, on a real cluster."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import httpx
 import pytest
+from kubernetes import client
 
-from activities.kubernetes_api import connect
 from activities.workloads import Workloads, WorkloadsRequest, WorkloadStates
 from tests.activities.on_cluster import BAD, GOOD, OnCluster, eventually
 
 
 @pytest.fixture(scope="module")
-def workloads(kubeconfig: Path) -> Iterator[Workloads]:
-    with connect(kubeconfig) as api:
-        yield Workloads(api)
-
-
-@pytest.fixture
-def server(kube: httpx.Client, kubeconfig: Path, tensafe: str) -> OnCluster:
-    return OnCluster(kube, kubeconfig, tensafe)
+def workloads(cluster_api: client.ApiClient) -> Workloads:
+    return Workloads(cluster_api)
 
 
 def test_all_deployments_are_read_with_what_they_wait_for(workloads: Workloads, server: OnCluster) -> None:

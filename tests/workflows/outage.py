@@ -60,6 +60,11 @@ class Outage(Pointed, Platform):
         self.checksum_failures: int | None = 0
         self.backups = [Backup(backup_id="b1", status="done", ended_at=NOW, verified=True)]
 
+    @property
+    def pages(self) -> str:
+        """What people were paged for; a page is not waited for, so the last may come before the one that it follows."""
+        return "\n".join(page.summary for page in self.done("paging.page"))
+
     def broken(self) -> "Outage":
         self.healthy = False
         return self

@@ -161,7 +161,7 @@ async def test_stopped_by_failing_tests_traffic_stays_away_and_people_are_told_h
         result = await ended(handle)
     assert (result["outcome"], result["traffic"], world.percent) == ("stopped", 0, 0)
     assert "login: expected HTTP 200" in str(result["reason"])
-    assert "traffic is left at 0 %, where it was 100 % before" in world.done("paging.page")[-1].summary
+    assert "traffic is left at 0 %, where it was 100 % before" in world.pages
     assert not world.done("records.close_incident")
 
 

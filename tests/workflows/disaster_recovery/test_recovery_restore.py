@@ -155,7 +155,7 @@ async def test_stopped_over_a_failed_restore_nothing_was_restarted(working: Work
     assert result["outcome"] == "stopped"
     assert outage.restarts == []
     assert (outage.shares, outage.percent) == ([0], 0)
-    assert "traffic is left at 0 %" in outage.done("paging.page")[-1].summary
+    assert "traffic is left at 0 %" in outage.pages
 
 
 async def test_a_cancelled_recovery_cancels_the_restore_and_waits_for_it(working: Working, client: Client) -> None:

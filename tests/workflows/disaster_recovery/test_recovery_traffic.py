@@ -50,9 +50,9 @@ async def test_after_three_failures_people_are_asked_and_traffic_waits_where_it_
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         await waiting_for(handle, "decide traffic")
         assert world.percent == 25
-        assert "3 steps of traffic have failed" in world.done("paging.page")[-1].summary
         await decide(handle, "traffic", "retry")
         result = await ended(handle)
+    assert "3 steps of traffic have failed" in world.pages
     assert (result["outcome"], world.percent) == ("recovered", 100)
 
 
@@ -138,7 +138,7 @@ async def test_cancelled_while_traffic_rises_it_is_left_at_the_last_step_that_wa
         with pytest.raises(WorkflowFailureError):
             await handle.result()
     assert world.percent == 25
-    assert "traffic is left at 25 %" in world.done("paging.page")[-1].summary
+    assert "traffic is left at 25 %" in world.pages
 
 
 async def test_a_recovery_that_fails_says_so_and_leaves_traffic_where_it_was(working: Working, client: Client) -> None:
@@ -154,7 +154,7 @@ async def test_a_recovery_that_fails_says_so_and_leaves_traffic_where_it_was(wor
                 await result
     assert world.percent == 100
     assert world.restarts == []
-    assert "the recovery has failed" in world.done("paging.page")[-1].summary
+    assert "the recovery has failed" in world.pages
 
 
 # -- the watch -----------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ async def test_a_watch_that_ends_in_trouble_leaves_the_incident_open(working: Wo
         result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
     assert result["outcome"] == "recovered, not well"
     assert not world.done("records.close_incident")
-    assert "in human hands" in world.done("paging.page")[-1].summary
+    assert "in human hands" in world.pages
 
 
 async def test_a_person_may_end_the_watch_and_only_the_watch(working: Working, client: Client) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
+from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue import ScalingPolicy
 from activities.kubernetes_states import Autoscaling
@@ -160,13 +161,16 @@ async def test_what_somebody_else_resumed_is_left_as_they_want_it(working: Worki
     assert world.paused_by == "somebody"
 
 
-async def test_a_second_run_is_refused_and_nothing_is_doubled_again(working: Working, client: Client) -> None:
+async def test_a_second_run_is_refused_and_nothing_is_doubled_again(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
     world = Platform()
     async with working(world.activities()) as queue:
         first = await begin(client, queue, EmergencyScaleUpRequest(), NAME)
         await paused(first, world)
         second = await begin(client, queue, EmergencyScaleUpRequest(), NAME)
-        with pytest.raises(WorkflowFailureError) as failed:
+        # Waiting for the second must not let the first's half hour pass.
+        with time_skipping.auto_time_skipping_disabled(), pytest.raises(WorkflowFailureError) as failed:
             await second.result()
         assert cause(failed.value).type == "Refused"
         assert world.paused
