@@ -34,7 +34,7 @@ from starters.view import render, timeline_table
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.incident_response.p1_incident import P1Incident, P1Result
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 DIRECTORY = Path("var/demo")
 GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartition(":")[2]

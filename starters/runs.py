@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starters.people import Exit, Stop
 from starters.session import Session
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 from workflows.shared.search_attributes import INCIDENT
 
 _RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")

@@ -28,7 +28,8 @@ from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 
 ARCHIVE = "archive-runs"
 CHURN = "churn-prevention"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from workflows.shared.approval import OpenQuestion
 from workflows.shared.clocks import Clock
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 from workflows.shared.timeline import Entry, Kind
 
 _STYLES: dict[Kind, tuple[str, str]] = {

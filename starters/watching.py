@@ -12,7 +12,7 @@ from starters.people import Stop
 from starters.runs import Run
 from starters.session import Session
 from starters.view import render
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 _EVERY_SECONDS = 1.0
 _LINES_AROUND = 24

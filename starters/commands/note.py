@@ -7,7 +7,7 @@ import typer
 from starters.options import Reference, Role, Who
 from starters.people import command
 from starters.words import say
-from workflows.shared.runbook import Note
+from workflows.shared.run_status import Note
 
 
 @command

@@ -15,7 +15,8 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from workflows.shared.approval import Decision
-from workflows.shared.runbook import Runbook, RunStatus
+from workflows.shared.run_status import RunStatus
+from workflows.shared.runbook import Runbook
 from workflows.shared.signing import digest
 
 _AGAIN_SECONDS = 0.2

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.deploy.docker_compose import make_secrets
 from workers.settings import Settings
-from workflows.shared.runbook import Note
+from workflows.shared.run_status import Note
 from workflows.shared.signing import objection, sign
 
 

@@ -9,7 +9,7 @@ from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, told, waiting_for
 from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -14,7 +14,7 @@ from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually, reads, show
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, texts, told
 from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestoreRequest
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 PICTURE = Path(__file__).parents[2] / "docs/images/restore.png"
 """Written anew where `RUNBOOKS_SCREENSHOTS` is set."""

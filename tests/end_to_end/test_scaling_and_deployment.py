@@ -23,7 +23,7 @@ from sandbox import aws, kubernetes_api, manifests
 from tests.end_to_end.conftest import Stack, eventually
 from tests.workflows.steering import begin, until
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 pytestmark = pytest.mark.timeout(240)
 

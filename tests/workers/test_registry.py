@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from temporalio import workflow
 
 from workers.registry import PROCEDURES, SYSTEM, Procedure, procedure
-from workflows.shared.runbook import Runbook, RunbookRequest
+from workflows.shared.requests import RunbookRequest
+from workflows.shared.runbook import Runbook
 
 ROOT = Path(__file__).parents[2]
 each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)

@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from workers.registry import procedure
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 

@@ -23,7 +23,8 @@ from workflows.shared import policies
 from workflows.shared.customers import find_tenant
 from workflows.shared.desk import Desk
 from workflows.shared.lease import finally_do
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 
 
 class ChurnPreventionRequest(ServiceRequest):

@@ -18,7 +18,8 @@ from workflows.customer_operations.words import Assign, Pause, Reschedule, Resen
 from workflows.shared import policies, search_attributes
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Resume, shielded
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.timeline import Entry
 
 _EVENTS = 3000

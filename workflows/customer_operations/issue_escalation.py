@@ -19,7 +19,8 @@ from workflows.shared import policies
 from workflows.shared.customers import Customer, find_tenant
 from workflows.shared.desk import Desk
 from workflows.shared.lease import shielded
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.signing import SignedWord
 
 _LOOK_BACK = timedelta(hours=24)

@@ -18,7 +18,8 @@ from workflows.deployment.way_back import Target, pin
 from workflows.shared import policies
 from workflows.shared.desk import Desk
 from workflows.shared.releases import image_tag
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.verification import Verification, verify
 
 _LOGS_SINCE = timedelta(hours=1)

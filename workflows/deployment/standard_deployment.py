@@ -20,7 +20,8 @@ from workflows.shared import policies
 from workflows.shared.approval import Question
 from workflows.shared.desk import Desk
 from workflows.shared.lease import shielded
-from workflows.shared.runbook import Runbook, ServiceRequest, reason
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook, reason
 from workflows.shared.verification import verify
 
 VERSION = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"

@@ -22,7 +22,8 @@ from workflows.shared import policies
 from workflows.shared.clocks import Clock
 from workflows.shared.data_hold import DataHold
 from workflows.shared.lease import finally_do
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.verification import verify
 
 _HOLD = timedelta(hours=1)

@@ -27,7 +27,9 @@ from workflows.incident_response.incident import Incident
 from workflows.shared import policies
 from workflows.shared.clocks import Clock
 from workflows.shared.lease import shielded
-from workflows.shared.runbook import Note, Runbook, ServiceRequest, reason
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.run_status import Note
+from workflows.shared.runbook import Runbook, reason
 
 Outcome = Literal["recovered", "recovered, not well", "stopped", "planned"]
 

@@ -21,7 +21,8 @@ from workflows.shared.approval import Question
 from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Extend, Resume, finally_do, shielded
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.verification import verify
 
 

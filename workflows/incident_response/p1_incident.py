@@ -22,7 +22,9 @@ from workflows.incident_response.incident import Incident
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.shared import policies
 from workflows.shared.clocks import Clock
-from workflows.shared.runbook import Note, Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.run_status import Note
+from workflows.shared.runbook import Runbook
 from workflows.shared.signing import SignedWord
 
 _TITLE = 200

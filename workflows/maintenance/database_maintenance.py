@@ -19,7 +19,8 @@ from workflows.maintenance.upkeep import Upkeep
 from workflows.shared import policies
 from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 
 _LOOKED_WITHIN = timedelta(minutes=1)
 """For a look at a database's health, beside the exact measuring that settings allow."""

@@ -14,7 +14,8 @@ from activities.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
 from workflows.shared import policies
 from workflows.shared.approval import Question
 from workflows.shared.desk import Desk
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 
 _KEEP, _PUT_BACK = "keep", "put-back"
 

@@ -15,7 +15,8 @@ from workflows.shared import policies
 from workflows.shared.autoscaler_pause import AutoscalerPause
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Extend, Resume, finally_do
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.verification import Verification, verify
 
 

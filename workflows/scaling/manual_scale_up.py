@@ -12,7 +12,8 @@ from activities.kubernetes_states import Autoscaling
 from workflows.scaling.target import PATTERN, pinned
 from workflows.shared import policies
 from workflows.shared.desk import Desk
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 from workflows.shared.verification import verify
 
 

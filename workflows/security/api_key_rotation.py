@@ -18,7 +18,8 @@ from workflows.shared.approval import Question
 from workflows.shared.customers import Customer, find_keys, find_tenant, must_be_active, new_id
 from workflows.shared.desk import Desk
 from workflows.shared.lease import Extend, Lease, shielded
-from workflows.shared.runbook import Runbook, ServiceRequest
+from workflows.shared.requests import ServiceRequest
+from workflows.shared.runbook import Runbook
 
 
 class ApiKeyRotationRequest(ServiceRequest):

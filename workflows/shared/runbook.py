@@ -6,10 +6,10 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
@@ -20,10 +20,11 @@ from activities.errors import InvalidInput
 from activities.records import Alert
 from workflows.shared import policies, search_attributes
 from workflows.shared.approval import Answer, Approvals, Decision, OpenQuestion, Question
-from workflows.shared.clocks import Clock, Clocks
+from workflows.shared.clocks import Clocks
 from workflows.shared.policies import Policy
-from workflows.shared.signing import SignedWord
-from workflows.shared.timeline import Entry, Kind, Timeline
+from workflows.shared.requests import RunbookRequest, ServiceRequest
+from workflows.shared.run_status import Note, RunStatus
+from workflows.shared.timeline import Kind, Timeline
 
 _EPISODES_KEPT = 50
 _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem"})
@@ -31,53 +32,6 @@ _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
-
-
-class RunbookRequest(BaseModel):
-    """What every procedure accepts."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    requested_by: str = Field(
-        default="", max_length=200, description="Who starts it, and why it is theirs to; for the record."
-    )
-    dry_run: bool = Field(default=False, description="Plan mode: do everything but the effects.")
-
-
-class ServiceRequest(RunbookRequest):
-    """What every procedure on one service accepts."""
-
-    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
-    alert: Alert | None = Field(default=None, description="What started it; set by the webhook.")
-
-
-class RunStatus(BaseModel):
-    """The run at a glance, as the `status` query answers it."""
-
-    section: str
-    procedure: str
-    title: str
-    phase: str
-    started_at: datetime
-    now: datetime
-    dry_run: bool
-    service: str = ""
-    severity: str = ""
-    incident_id: str = ""
-    outcome: str = ""
-    waiting_for: str = Field(default="", description="What only a person can do now, e.g. `close`.")
-    clocks: list[Clock]
-    questions: list[OpenQuestion]
-    entries: list[Entry]
-    board: str = Field(default="", description="Markdown of what the run holds for people, e.g. a checklist.")
-
-
-class Note(SignedWord):
-    """A person's remark for the timeline and the records."""
-
-    UPDATE = "note"
-
-    text: str = Field(min_length=1, max_length=10_000)
 
 
 class Runbook:

@@ -9,7 +9,7 @@ from tests.crash.people import when
 from tests.crash.scenario import Case
 from tests.crash.world import ServiceScenario
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 _LEFT = {
     "replicas": 6,

@@ -22,7 +22,7 @@ from workers.settings import Temporal
 from workers.worker import build
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request, P1Result
 from workflows.shared.approval import Decision
-from workflows.shared.runbook import Note, RunStatus
+from workflows.shared.run_status import Note, RunStatus
 from workflows.shared.signing import sign
 
 CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")

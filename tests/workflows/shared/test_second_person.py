@@ -14,7 +14,7 @@ from tests.workflows.platform import Platform
 from tests.workflows.steering import Handle, begin, waiting_for
 from workflows.scaling.add_gpu_node import AddGpuNodeRequest
 from workflows.shared.approval import Answer, Decision
-from workflows.shared.runbook import RunStatus
+from workflows.shared.run_status import RunStatus
 
 
 def world() -> Platform:
