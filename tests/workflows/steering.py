@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
 from workers.registry import procedure
 from workflows.shared.run_status import RunStatus
@@ -27,12 +29,19 @@ async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Ha
 async def until(handle: Handle, reached: Callable[[RunStatus], bool]) -> RunStatus:
     """Wait until the run's status is as wanted."""
     status = None
-    for _ in range(1500):
+    for _ in range(3000):
         status = await handle.query("status", result_type=RunStatus)
         if reached(status):
             return status
         await asyncio.sleep(0.02)
     pytest.fail(f"never reached: {status.model_dump_json(indent=1) if status else ''}")
+
+
+async def days_pass(clock: WorkflowEnvironment, days: float) -> None:
+    """Let the test server's clock pass days, one at a time: a call to it has a limit, however much happens in it."""
+    while days > 0:
+        await clock.sleep(timedelta(days=min(days, 1)))
+        days -= 1
 
 
 _TURN = {EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED}

@@ -1,6 +1,5 @@
 """ChurnPrevention on real records: found by the data, looked after once at a time, with an outcome on every way out."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, cause, days_pass, told, waiting_for
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.customer_operations.customer_words import Outreach
 
@@ -71,7 +70,7 @@ async def test_the_manager_is_reminded_then_those_above_then_it_ends_without_an_
         await waiting_for(handle, "outreach")
         seen = []
         for days in (1, 1.5, 3):
-            await time_skipping.sleep(timedelta(days=days))
+            await days_pass(time_skipping, days)
             texts = str(company.rows("SELECT channel, text FROM runbooks.messages"))
             seen.append(("no outreach yet" in texts, "#stakeholders" in texts))
         result = await handle.result()

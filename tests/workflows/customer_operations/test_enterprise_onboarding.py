@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.company import Company
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, cause, told, until
+from tests.workflows.steering import Handle, begin, cancel, cause, days_pass, told, until
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
 from workflows.shared.lease import Resume
@@ -65,16 +65,16 @@ async def test_thirty_days_from_the_contract_to_the_review(
         (key,) = company.open_link(issued).values()
         assert company.accepts(key)  # the first API call
 
-        await time_skipping.sleep(timedelta(days=2))
+        await days_pass(time_skipping, 2)
         await handle.execute_update(EnterpriseOnboarding.assign, Assign(**ADA, se=se))
         await tick(handle, *BY_HAND[:4])
         status = await until(handle, lambda status: "- [x] First API call made" in status.board)
         assert "the data" in status.board
         assert "people-assigned" not in status.waiting_for
         used(company, "training_job")
-        await time_skipping.sleep(timedelta(days=8))
+        await days_pass(time_skipping, 8)
         await tick(handle, *BY_HAND[4:7], evidence="https://tests.example/42")
-        await time_skipping.sleep(timedelta(days=15))
+        await days_pass(time_skipping, 15)
         used(company, "monitoring")
         await tick(handle, *BY_HAND[7:])
         result = await handle.result()
@@ -98,9 +98,7 @@ async def test_the_run_continues_as_new_and_loses_nothing(
         first = (await handle.describe()).run_id
         await tick(handle, "kickoff-call", note="went well")
         # Asked every hour what the customer has done, the history is full after some weeks.
-        # Day by day: one call may only take so long, however slow the machine.
-        for _ in range(28):
-            await time_skipping.sleep(timedelta(days=1))
+        await days_pass(time_skipping, 28)
         run = await handle.describe()
         assert run.run_id != first
         status = await until(handle, lambda status: "[x] Kickoff call completed" in status.board)
@@ -124,7 +122,7 @@ async def test_a_pause_moves_the_due_dates_and_nobody_is_reminded_in_it(
         handle = await begin(client, queue, request(company), NAME)
         await day_0(handle)
         await handle.execute_update(EnterpriseOnboarding.pause, Pause(**ADA, reason="the customer moves house"))
-        await time_skipping.sleep(timedelta(days=10))
+        await days_pass(time_skipping, 10)
         status = await until(handle, lambda status: status.waiting_for == "resume")
         assert "reminded" not in str(status.entries)
         answer = await handle.execute_update(EnterpriseOnboarding.resume, Resume(**ADA))
@@ -132,7 +130,7 @@ async def test_a_pause_moves_the_due_dates_and_nobody_is_reminded_in_it(
         await time_skipping.sleep(timedelta(days=1, hours=1))
         status = await until(handle, lambda status: status.waiting_for.startswith("Day 1–3"))
         assert "reminded" not in str(status.entries)
-        await time_skipping.sleep(timedelta(days=1))
+        await days_pass(time_skipping, 1)
         await until(handle, lambda status: "reminded" in str(status.entries))
         await handle.terminate()
 
@@ -145,7 +143,7 @@ async def test_a_phase_gets_another_date(
         await day_0(handle)
         due = await time_skipping.get_current_time() + timedelta(days=20)
         await handle.execute_update(EnterpriseOnboarding.reschedule, Reschedule(**ADA, phase="kickoff", due=due))
-        await time_skipping.sleep(timedelta(days=10))
+        await days_pass(time_skipping, 10)
         status = await until(handle, lambda status: True)
         assert "Technical kickoff: 5 of 5 open, due" not in str(status.entries)
         assert f"Technical kickoff** — due {due:%Y-%m-%d}" in status.board
