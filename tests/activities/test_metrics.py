@@ -39,12 +39,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def metrics(http: httpx.Client, url: str) -> PrometheusMetrics:
     return PrometheusMetrics(http, url)
 
