@@ -24,7 +24,7 @@ from sandbox import kubernetes_api, manifests
 from sandbox.assembly import Environment
 from sandbox.browser import OPTIONS, ensure
 from sandbox.probes import wait_until
-from sandbox.service_database import NAME
+from sandbox.service_database import NAME, SECRET
 from tests.crash.scenarios.p1_incident import CLOSING
 from workers.clients import connect
 from workers.settings import Temporal
@@ -69,6 +69,17 @@ class Stack:
         with kubernetes_api.connect(self.environment.cluster.kubeconfig) as api:
             found: dict[str, Any] = api.get(path).raise_for_status().json()
         return found
+
+    @property
+    def primary(self) -> str:
+        """The server at which the service's Secret points, whatever tests before this one have done to its database."""
+        secrets = {
+            secret["metadata"]["name"]: secret["data"]
+            for secret in self.read("/api/v1/namespaces/tensafe/secrets")["items"]
+        }
+        servers = self.environment.service_database.policy()["servers"]
+        (name,) = (name for name, server in servers.items() if secrets[server["secret"]] == secrets[SECRET])
+        return name
 
     async def backed_up(self) -> bool:
         """Tell whether the first backup, which the sandbox takes beside everything else, is there."""

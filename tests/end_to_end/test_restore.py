@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from playwright.async_api import Page
 
-from sandbox.service_database import PRIMARY
 from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually, reads, shown
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, texts, told
@@ -40,7 +39,7 @@ def damaged(url: str) -> datetime:
 async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack, page: Page) -> None:
     database = stack.environment.service_database
     await eventually(stack.backed_up, within=90)
-    target = await asyncio.to_thread(damaged, database.url(PRIMARY))
+    target = await asyncio.to_thread(damaged, database.url(stack.primary))
     request = PointInTimeRestoreRequest(target_time=target, notify_customers=False)
     handle = await begin(stack.client, "runbooks", request, "point_in_time_restore")
 
