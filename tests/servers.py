@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import psycopg
@@ -33,6 +33,17 @@ from workers.converter import DATA_CONVERTER
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 POSTGRES_IMAGE = "postgres:18"
+
+
+class _Startable(Protocol):
+    def start(self) -> None: ...
+
+    def wait_ready(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+_Server = TypeVar("_Server", bound=_Startable)
 
 CreateDatabase = Callable[[], str]
 """Creates an empty database and gives its URL; it is dropped when the session ends."""
@@ -197,46 +208,33 @@ def mail_server(servers_directory: Path) -> Iterator[MailServer]:
         server.stop()
 
 
-@pytest.fixture
-def start_service_database(tmp_path: Path) -> Iterator[Callable[..., ServiceDatabase]]:
-    """Start a service database of the test's own: `start_service_database(synchronous=…, restart_crashed=…)`."""
+def _starter(kind: Callable[..., _Server], directory: Path) -> Iterator[Callable[..., _Server]]:
+    """Give what starts servers of a kind, each in a folder of its own; all are stopped in the end."""
     with ExitStack() as stack:
 
-        def start(**options: Any) -> ServiceDatabase:
-            server = ServiceDatabase(tmp_path / f"database-{secrets.token_hex(2)}", **options)
+        def start(**options: Any) -> _Server:
+            server = kind(directory / secrets.token_hex(3), **options)
             server.start()
             stack.callback(server.stop)
             server.wait_ready()
             return server
 
         yield start
+
+
+@pytest.fixture
+def start_service_database(tmp_path: Path) -> Iterator[Callable[..., ServiceDatabase]]:
+    """Start a service database of the test's own: `start_service_database(synchronous=…, restart_crashed=…)`."""
+    yield from _starter(ServiceDatabase, tmp_path)
 
 
 @pytest.fixture
 def start_prometheus(tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
     """Start a Prometheus: `start_prometheus(targets={job: host:port}, rules=[…], alertmanager=host:port)`."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Prometheus:
-            server = Prometheus(tmp_path / f"prometheus-{secrets.token_hex(2)}", **options)
-            server.start()
-            stack.callback(server.stop)
-            server.wait_ready()
-            return server
-
-        yield start
+    yield from _starter(Prometheus, tmp_path)
 
 
 @pytest.fixture
 def start_alertmanager(tmp_path: Path) -> Iterator[Callable[..., Alertmanager]]:
     """Start an Alertmanager: `start_alertmanager(webhook_url=…, bearer_file=…)`."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Alertmanager:
-            server = Alertmanager(tmp_path / f"alertmanager-{secrets.token_hex(2)}", **options)
-            server.start()
-            stack.callback(server.stop)
-            server.wait_ready()
-            return server
-
-        yield start
+    yield from _starter(Alertmanager, tmp_path)
