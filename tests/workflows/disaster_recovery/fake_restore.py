@@ -1,6 +1,7 @@
 """Stands in for the restore (7.3) where a test is about the run that starts it; what it does is its backup's name."""
 
 import asyncio
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -28,15 +29,21 @@ class FakeRestore:
                 return PointInTimeRestoreResult(service="s", outcome="declined", target_time=None, server="primary")
             case "slow":
                 try:
-                    await workflow.wait_condition(lambda: False)
+                    await _hours()
                 except asyncio.CancelledError:
                     self.done = TIDY
                     raise
         await tell_parent(ServiceBack(server="spare-1", backup_id="b1", recovered_to=None))
-        await workflow.wait_condition(lambda: bool(self.done))
+        await _hours()
         raise AssertionError
 
     @workflow.query
     def what(self) -> str:
         """Tell what was done."""
         return self.done
+
+
+async def _hours() -> None:
+    """Stay open; without a timer the test server's clock may jump to where all runs time out, years from now."""
+    while True:
+        await workflow.sleep(timedelta(hours=1))
