@@ -31,7 +31,7 @@ def build(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[*(procedure.workflow for procedure in PROCEDURES), *SYSTEM],
+        workflows=[each.workflow for each in (*PROCEDURES, *SYSTEM)],
         activities=list(activities),
         activity_executor=ThreadPoolExecutor(settings.max_concurrent_activities, thread_name_prefix="activity"),
         max_concurrent_activities=settings.max_concurrent_activities,
