@@ -10,8 +10,12 @@ import dataclasses
 from functools import cache
 from typing import Any
 
+from temporalio.converter import StorageDriverStoreContext
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import Info
+
+_NOWHERE = StorageDriverStoreContext()
 
 
 class _AllBut(set[str]):
@@ -23,6 +27,35 @@ class _AllBut(set[str]):
 
     def __contains__(self, name: object) -> bool:
         return not self._path.startswith(f"{name}.")
+
+
+class _WithoutContexts(WorkflowInstance):
+    """A run of which the payload codec learns nothing but the payloads, because ours looks at nothing else.
+
+    The SDK asks three times a payload, and enters the sandbox each time to find the answer: a fifth of what a run costs.
+    """
+
+    def __init__(self, instance: WorkflowInstance) -> None:
+        self._instance = instance
+
+    def activate(self, act: Any) -> Any:
+        """Pass on."""
+        return self._instance.activate(act)
+
+    def get_info(self) -> Info:
+        """Pass on."""
+        return self._instance.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """Pass on."""
+        return self._instance.get_thread_id()
+
+    def get_serialization_context(self, command_info: object) -> None:
+        """Give none: the run's own converter has been told its context already."""
+
+    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
+        """Give an empty one: nothing is stored outside of histories."""
+        return _NOWHERE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +74,15 @@ class _Sandboxed(SandboxedWorkflowRunner):
         """Give a run a sandbox of its own."""
         passed = _AllBut(det.defn.cls.__module__)
         restrictions = dataclasses.replace(self.restrictions, passthrough_modules=passed)
-        return SandboxedWorkflowRunner(restrictions, self.runner_class).create_instance(det)
+        return _WithoutContexts(SandboxedWorkflowRunner(restrictions, self.runner_class).create_instance(det))
+
+
+class _Plain(UnsandboxedWorkflowRunner):
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _WithoutContexts(super().create_instance(det))
 
 
 @cache
 def runner(*, sandbox: bool) -> WorkflowRunner:
     """Give the process' runner of procedures."""
-    return _Sandboxed() if sandbox else UnsandboxedWorkflowRunner()
+    return _Sandboxed() if sandbox else _Plain()
