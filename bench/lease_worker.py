@@ -57,7 +57,7 @@ async def _serve(loaded: Settings) -> None:
     with wire(loaded) as activities:
         client = await connect(loaded.temporal, runtime=telemetry.runtime(loaded.observability))
         await register_search_attributes(client)
-        async with build(client, loaded.temporal, _stand_ins(activities)):
+        async with build(client, loaded.temporal, _stand_ins(activities), how=loaded.worker):
             structlog.get_logger("bench").info("worker started")
             await stop.wait()
 

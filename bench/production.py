@@ -125,6 +125,7 @@ class Production:
         )
         settings: dict[str, Any] = tomllib.loads(self._configuration.file.read_text(encoding="utf-8"))
         settings["temporal"]["task_queue"] = self.task_queue
+        del settings["worker"]  # as production works by default, not as the sandbox does
         like = settings["services"][SERVICE]
         settings["services"] = {
             service: {**like, "namespace": given.namespace, "health_url": given.health_url, **(policies or {})}

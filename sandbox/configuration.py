@@ -110,6 +110,8 @@ class Configuration:
     def _settings(self, at: Endpoints, gateway_public_key: str) -> dict[str, Any]:
         return {
             "temporal": {"address": at.temporal_address, "ui_url": at.temporal_ui, "task_queue": TASK_QUEUE},
+            # As CI does: whoever changes a procedure here learns at once where it is not deterministic.
+            "worker": {"workflow_sandbox": True},
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},

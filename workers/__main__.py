@@ -29,7 +29,7 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
         client = await _connect(settings, log)
         if added := await register_search_attributes(client):
             log.info("search attributes registered", added=added)
-        async with build(client, settings.temporal, activities, interceptors=interceptors):
+        async with build(client, settings.temporal, activities, how=settings.worker, interceptors=interceptors):
             log.info(
                 "worker started",
                 address=settings.temporal.address,

@@ -5,22 +5,21 @@ alive and does nothing. This converter turns such input into a failed run with a
 results go on being retried, because there the code is wrong and not the person. Starters use it too.
 """
 
-import copy
 import dataclasses
 import types
 import typing
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
 from temporalio.converter import (
+    CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
     PayloadCodec,
     SerializationContext,
-    WithSerializationContext,
     WorkflowSerializationContext,
 )
 
@@ -35,18 +34,34 @@ def _accepts_none(hint: type[Any]) -> bool:
     return hint in {Any, type(None), object}
 
 
-class RunbookPayloadConverter(PydanticPayloadConverter, WithSerializationContext):
+class _Json(PydanticJSONPlainPayloadConverter):
+    """Pydantic's; a model decodes itself, so that nothing is built, nor kept, for a class that only one run has."""
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """Decode one payload."""
+        if isinstance(type_hint, type) and issubclass(type_hint, BaseModel):
+            return type_hint.model_validate_json(payload.data)
+        return super().from_payload(payload, type_hint)
+
+
+# One for the process: what it has learnt of a type serves all runs, where each run would build its own anew.
+_JSON = _Json()
+_ENCODINGS = tuple(
+    _JSON if isinstance(encoding, PydanticJSONPlainPayloadConverter) else encoding
+    for encoding in PydanticPayloadConverter().converters.values()
+)
+
+
+class RunbookPayloadConverter(CompositePayloadConverter):
     """Pydantic's converter, which in a workflow's context raises `InvalidInput` for what does not decode."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._in_workflow = False
+    def __init__(self, *, in_workflow: bool = False) -> None:
+        super().__init__(*_ENCODINGS)
+        self._in_workflow = in_workflow
 
     def with_context(self, context: SerializationContext) -> "RunbookPayloadConverter":
         """Know whether payloads are a workflow's own input."""
-        bound = copy.copy(self)
-        bound._in_workflow = isinstance(context, WorkflowSerializationContext)  # noqa: SLF001
-        return bound
+        return _IN_WORKFLOW if isinstance(context, WorkflowSerializationContext) else _ELSEWHERE
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None) -> list[Any]:
         """Decode payloads.
@@ -70,6 +85,9 @@ class RunbookPayloadConverter(PydanticPayloadConverter, WithSerializationContext
                 raise InvalidInput(message)
         return values
 
+
+# A context is asked for with every step of a run: both answers are made once.
+_IN_WORKFLOW, _ELSEWHERE = RunbookPayloadConverter(in_workflow=True), RunbookPayloadConverter()
 
 # Its codec has no keys: it encrypts nothing, and what is encrypted it refuses before a run sees it. So the task is
 # retried until a worker with the key takes it; here, input would end the run for good, and a signal would be dropped.

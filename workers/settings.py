@@ -59,6 +59,16 @@ class Temporal(Section):
         return keys
 
 
+class Worker(Section):
+    """How a worker runs procedures."""
+
+    workflow_sandbox: bool = Field(
+        default=False,
+        description="Check every run's determinism while it runs. It costs more CPU than the run itself: tests, CI and "
+        "the sandbox do it, and production runs the same code.",
+    )
+
+
 class Records(Section):
     """The operations records in PostgreSQL."""
 
@@ -275,6 +285,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RUNBOOKS_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     temporal: Temporal = Temporal()
+    worker: Worker = Worker()
     records: Records = Records()
     kubernetes: Kubernetes = Kubernetes()
     prometheus: Prometheus = Prometheus()

@@ -10,8 +10,9 @@ from temporalio.worker import Interceptor, Worker
 
 from workers.interceptors import RunbookInterceptor
 from workers.registry import PROCEDURES, SYSTEM
-from workers.runner import RUNNER
+from workers.runner import runner
 from workers.settings import Temporal
+from workers.settings import Worker as HowToWork
 
 _EAGER_STEPS_PER_TASK = 12
 """An assessment starts this many reads at once; started with the task's answer, they skip the server's queue."""
@@ -19,19 +20,29 @@ _EAGER_STEPS_PER_TASK = 12
 _DEAD_WORKER_KEEPS_RUNS = timedelta(seconds=3)
 """How long a run waits for the worker that had it in its cache, before any other takes it."""
 
+_ALL: tuple[type, ...] = (*(procedure.workflow for procedure in PROCEDURES), *(system.workflow for system in SYSTEM))
+
+CHECKED = HowToWork(workflow_sandbox=True)
+"""How tests work; a process says what its settings say."""
+
 
 def build(
     client: Client,
     settings: Temporal,
     activities: Sequence[Callable[..., Any]],
     *,
+    how: HowToWork = CHECKED,
+    workflows: Sequence[type] = _ALL,
     interceptors: Sequence[Interceptor] = (),
 ) -> Worker:
-    """Build a worker on the settings' task queue; use it as an async context manager or `run` it."""
+    """Build a worker on the settings' task queue; use it as an async context manager or `run` it.
+
+    `workflows` are the types that it takes: a test may name those that it needs.
+    """
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[each.workflow for each in (*PROCEDURES, *SYSTEM)],
+        workflows=list(workflows),
         activities=list(activities),
         activity_executor=ThreadPoolExecutor(settings.max_concurrent_activities, thread_name_prefix="activity"),
         max_concurrent_activities=settings.max_concurrent_activities,
@@ -40,5 +51,5 @@ def build(
         graceful_shutdown_timeout=settings.graceful_shutdown,
         sticky_queue_schedule_to_start_timeout=_DEAD_WORKER_KEEPS_RUNS,
         interceptors=[RunbookInterceptor(), *interceptors],
-        workflow_runner=RUNNER,
+        workflow_runner=runner(sandbox=how.workflow_sandbox),
     )

@@ -19,6 +19,8 @@ from database.pool import connect_pool
 from tests.database.fixtures import effect
 from tests.database.own_server import OwnPostgres
 
+pytestmark = pytest.mark.servers
+
 LIMIT = 3.0
 
 

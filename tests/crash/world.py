@@ -74,6 +74,7 @@ class ServiceScenario(Strict):
         self.begin(case, health)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
+            "worker": {"workflow_sandbox": True},
             "records": {"url": case.servers.records, "pool_size": 4},
             "kubernetes": {"kubeconfig": str(kubeconfig)},
             "prometheus": {"url": case.servers.prometheus},

@@ -19,7 +19,7 @@ from tests.replay.restores import RESTORES
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
 from workers.registry import PROCEDURES
-from workers.runner import RUNNER
+from workers.runner import runner
 from workflows.incident_response.p1_incident import P1Request, P1Result
 
 FILES = sorted(HISTORIES.glob("*.json"))
@@ -32,7 +32,7 @@ def history(file: Path) -> WorkflowHistory:
 def replayer(*workflows: type) -> Replayer:
     return Replayer(
         workflows=list(workflows), data_converter=DATA_CONVERTER, interceptors=[RunbookInterceptor()],
-        workflow_runner=RUNNER,
+        workflow_runner=runner(sandbox=True),
     )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ class EnterpriseOnboarding(Runbook):
             self._desk.id, self._desk.thread = carried.desk_id, carried.thread
             signed_at, next_look = carried.signed_at, carried.next_look
             self.list, self.paused_at = carried.checklist, carried.paused_at
-            self.timeline.entries = carried.entries
+            self.timeline.take_up(carried.entries)
         self.account = account
         self._day_0 = Day0(self, self._desk, service, account, self.tick)
         self._watch = ChecklistWatch(self._day_0, self.list, self.tick, signed_at, next_look)

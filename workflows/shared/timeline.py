@@ -38,6 +38,7 @@ class Timeline:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.phase = ""
+        self._lines: list[str] = []
 
     def add(self, at: datetime, kind: Kind, text: str, *, section: str = "", who: str = "",
             seconds: float | None = None) -> Entry:  # fmt: skip
@@ -46,14 +47,17 @@ class Timeline:
         self.entries.append(entry)
         return entry
 
+    def take_up(self, entries: list[Entry]) -> None:
+        """Go on with the entries of the run that this one continues."""
+        self.entries, self._lines = entries, []
+
     def markdown(self, *, shown: int | None = None) -> str:
         """Render as Markdown, the latest `shown` entries or all."""
-        entries = self.entries if shown is None else self.entries[-shown:]
-        lines = []
-        if len(entries) < len(self.entries):
-            lines.append(f"_{len(self.entries) - len(entries)} earlier entries are in the history._\n")
-        lines.extend(_line(entry) for entry in entries)
-        return "\n".join(lines)
+        # Rendered with every word of the run, so each line is made once.
+        self._lines.extend(_line(entry) for entry in self.entries[len(self._lines) :])
+        earlier = 0 if shown is None else max(0, len(self._lines) - shown)
+        told = [f"_{earlier} earlier entries are in the history._\n"] if earlier else []
+        return "\n".join([*told, *self._lines[earlier:]])
 
     def details(self, heading: str) -> str:
         """Render for the run's current details in the UI, which are bounded in size."""

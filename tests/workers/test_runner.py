@@ -1,0 +1,135 @@
+"""The workflow sandbox: a procedure is checked, everything else is passed through though nobody lists it."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from workers.registry import PROCEDURES, SYSTEM
+from workers.runner import runner
+from workers.settings import Temporal
+from workers.settings import Worker as HowToWork
+from workers.worker import build
+
+HELPER = """
+HERE = object()
+"""
+
+PROCEDURE = """
+from datetime import datetime
+
+from temporalio import workflow
+
+from {package} import child, helper
+
+HERE = object()
+
+
+@workflow.defn(failure_exception_types=[Exception])
+class Procedure:
+    @workflow.run
+    async def run(self) -> dict[str, int]:
+        return {{"own": id(HERE), "helper": id(helper.HERE), "child": id(child.HERE)}}
+
+
+@workflow.defn(failure_exception_types=[Exception])
+class Clock:
+    @workflow.run
+    async def run(self) -> str:
+        return str(datetime.now())
+
+
+@workflow.defn(failure_exception_types=[Exception])
+class Files:
+    @workflow.run
+    async def run(self) -> str:
+        return helper.read()
+"""
+
+CHILD = """
+from temporalio import workflow
+
+HERE = object()
+
+
+@workflow.defn
+class Child:
+    @workflow.run
+    async def run(self) -> None:
+        pass
+"""
+
+READ = """
+
+def read() -> str:
+    return open("/dev/null").read()
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Modules that nobody has heard of before: a procedure, one of a child run, and what they share."""
+    name = f"package_{uuid4().hex}"
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "helper.py").write_text(HELPER + READ)
+    (folder / "child.py").write_text(CHILD)
+    (folder / "procedure.py").write_text(PROCEDURE.format(package=name))
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+async def _run(time_skipping: WorkflowEnvironment, workflow: type, *, sandbox: bool = True) -> Any:
+    queue = f"q-{uuid4()}"
+    how = HowToWork(workflow_sandbox=sandbox)
+    async with build(time_skipping.client, Temporal(task_queue=queue), [], how=how, workflows=[workflow]):
+        return await time_skipping.client.execute_workflow(workflow.__name__, id=queue, task_queue=queue)
+
+
+async def test_all_but_the_runs_own_procedure_is_passed_through(
+    package: str, time_skipping: WorkflowEnvironment
+) -> None:
+    procedure = import_module(f"{package}.procedure")
+    seen = await _run(time_skipping, procedure.Procedure)
+    outside = {name: id(sys.modules[f"{package}.{name}"].HERE) for name in ("helper", "child")}
+    assert {"helper": seen["helper"], "child": seen["child"]} == outside
+    assert seen["own"] != id(procedure.HERE)
+    assert await _run(time_skipping, procedure.Procedure, sandbox=False) == {**outside, "own": id(procedure.HERE)}
+
+
+@pytest.mark.parametrize(("name", "says"), [("Clock", "datetime.datetime.now"), ("Files", "__builtins__.open")])
+async def test_what_is_not_deterministic_is_refused_in_the_sandbox_only(
+    package: str, time_skipping: WorkflowEnvironment, name: str, says: str
+) -> None:
+    workflow = getattr(import_module(f"{package}.procedure"), name)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await _run(time_skipping, workflow)
+    assert says in cast("ApplicationError", failed.value.cause).message
+    await _run(time_skipping, workflow, sandbox=False)
+
+
+async def test_a_procedure_is_prepared_once_a_process(
+    time_skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[str] = []
+    prepare = SandboxedWorkflowRunner.prepare_workflow
+
+    def counted(self: Any, defn: Any) -> None:
+        prepared.append(defn.name)
+        prepare(self, defn)
+
+    monkeypatch.setattr(SandboxedWorkflowRunner, "prepare_workflow", counted)
+    runner.cache_clear()
+    build(time_skipping.client, Temporal(task_queue="one"), [], workflows=[PROCEDURES[0].workflow])
+    assert prepared == [PROCEDURES[0].workflow_type]
+    for queue in ("all", "all again"):
+        build(time_skipping.client, Temporal(task_queue=queue), [])
+    assert sorted(prepared) == sorted(one.__name__ for one in (one.workflow for one in (*PROCEDURES, *SYSTEM)))
