@@ -23,9 +23,15 @@ _HISTORIES = Path(__file__).parents[1] / "tests" / "histories"
 
 def records(number: int) -> tuple[bytes, Iterator[Record]]:
     """Give a chain, made as it is asked for, and the public key that it is signed with."""
+    signer, chain = signed(number)
+    return signer.public_key, chain
+
+
+def signed(number: int) -> tuple[FileSigner, Iterator[Record]]:
+    """Give a chain, made as it is asked for, and what signs it."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     signer = FileSigner(pem.decode())
-    return signer.public_key, _sealed(signer, number)
+    return signer, _sealed(signer, number)
 
 
 def _sealed(signer: FileSigner, number: int) -> Iterator[Record]:

@@ -23,6 +23,11 @@ class Later(Generic[_Made]):
         self._lock = threading.Lock()
         self._made: list[_Made] = []
 
+    @property
+    def made(self) -> bool:
+        """Whether it has been made."""
+        return bool(self._made)
+
     def __call__(self) -> _Made:
         """Give it."""
         if not self._made:

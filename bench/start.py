@@ -1,0 +1,220 @@
+"""How long it takes to begin: a command to its end or to its first connection, a worker until it polls.
+
+The floor of a command is `python -c pass`, that of a worker the SDK's own with one activity; all on the same machine,
+in turns. A command is timed as its user sees it, from its start by another process: those that speak to Temporal until
+they connect, against a port that accepts and says nothing; the others until they have ended. Memory is the process'
+peak, as the kernel counts it. A worker is ready when Temporal lists its pollers of workflow and activity tasks.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli_w
+from rich.progress import Progress
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+
+from audit.bundle import write
+from bench.evidence_records import signed
+from bench.harness import Outcome, result
+from bench.servers import Servers
+from sandbox.configuration import Configuration, Endpoints
+from sandbox.ports import LOOPBACK, free_port
+from sandbox.processes import ServerProcess
+
+_ROUNDS = 10
+_RECORDS = 20
+_MIB = 1024
+_READY_WITHIN = 60.0
+_LOOK_EVERY = 0.01
+_TIMED = Path(__file__).with_name("timed.py")
+_RUNBOOKS = (sys.executable, "-m", "starters")
+
+
+@dataclass(frozen=True)
+class _Command:
+    """One command, and how far it is timed."""
+
+    arguments: Sequence[str]
+    connects: bool = False
+
+    @property
+    def name(self) -> str:
+        shown = " ".join(Path(one).name if "/" in one else one for one in self.arguments)
+        return f"runbooks {shown}{' → its first connection' if self.connects else ''}"
+
+
+def _commands(bundle: Path, key: str) -> list[_Command]:
+    by = ("--as", "bench")
+    return [
+        _Command(("--help",)),
+        _Command(("catalogue",)),
+        _Command(("catalogue", "--format", "json")),
+        _Command(("status", "--help")),
+        _Command(("audit", "verify", "--help")),
+        _Command(("audit", "verify", str(bundle), "--public-key", key)),
+        _Command(("routes", "check")),
+        _Command(("start", "p1-incident", "--set", "title=API", "--set", "commander=bench", *by), connects=True),
+        _Command(("start", "rollback", "--set", "reason=bench", *by), connects=True),
+        _Command(("status", "a-run"), connects=True),
+        _Command(("approve", "a-run"), connects=True),
+        _Command(("note", "a-run", "a note", *by), connects=True),
+        _Command(("close", "a-run", "--resolution", "r", "--root-cause", "c", *by), connects=True),
+        _Command(("schedules", "apply"), connects=True),
+    ]
+
+
+class _Benchmark:
+    key = "start"
+
+    async def run(self, servers: Servers, *, rounds: int | None, progress: Progress) -> list[Outcome]:
+        """Measure commands first, when nothing else of ours runs yet; then the worker."""
+        counted = rounds or _ROUNDS
+        commands = await asyncio.to_thread(_measure_commands, servers.directory / "start", counted, progress)
+        return [*commands, await _measure_worker(servers, counted, progress)]
+
+
+# -- commands --------------------------------------------------------------------------------------------
+
+
+def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[Outcome]:
+    directory.mkdir(parents=True)
+    bundle, key = directory / "evidence.bundle.zip", directory / "key.pem"
+    _make_bundle(bundle, key)
+    environment = _environment(directory)
+    commands = _commands(bundle, str(key))
+    bar = progress.add_task("starting commands", total=(rounds + 1) * len(commands))
+    outcomes = []
+    for command in commands:
+        ours, floor, peaks = [], [], []
+        for _ in range(rounds + 1):
+            floor.append(_timed([sys.executable, "-c", "pass"], environment)["seconds"])
+            taken = _timed([*_RUNBOOKS, *command.arguments], environment, connects=command.connects)
+            ours.append(taken["seconds"])
+            peaks.append(taken["kib"] / _MIB)
+            progress.advance(bar)
+        # The first round reads from disk what the others have in memory.
+        told = f"{statistics.median(peaks[1:]):.0f} MiB"
+        outcomes.append(Outcome(result(command.name, ours[1:], floor[1:], told)))
+    return outcomes
+
+
+def _timed(command: Sequence[str], environment: Mapping[str, str], *, connects: bool = False) -> dict[str, float]:
+    options = ["--until-connected"] if connects else []
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", _TIMED, *options, "--", *command],
+        env=dict(environment), cwd=environment["HOME"], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if answer.returncode:
+        raise RuntimeError(answer.stderr)
+    figures: dict[str, float] = json.loads(answer.stdout)
+    return figures
+
+
+def _make_bundle(bundle: Path, key: Path) -> None:
+    signer, records = signed(_RECORDS)
+    with bundle.open("wb") as file:
+        write(file, signer, records, _RECORDS)
+    key.write_text(base64.b64encode(signer.public_key).decode(), encoding="ascii")
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """Give an environment with the sandbox's settings, but Temporal at `timed.py`'s port."""
+    configuration = _configured(
+        directory, temporal=f"{LOOPBACK}:1", records=f"postgresql://nobody@{LOOPBACK}:1/nothing"
+    )
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(directory),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "RUNBOOKS_CONFIG": str(configuration.file),
+        "RUNBOOKS_TEMPORAL__ADDRESS": LOOPBACK + ":{port}",
+    }
+
+
+def _configured(directory: Path, *, temporal: str, records: str) -> Configuration:
+    """Write settings; of the cluster and the rest nothing is asked before a first step."""
+    nowhere = f"http://{LOOPBACK}:1"
+    configuration = Configuration(directory)
+    kubeconfig = directory / "kubeconfig"
+    configuration.write(
+        Endpoints(
+            temporal_address=temporal, temporal_ui=nowhere, records_url=records, kubeconfig=kubeconfig,
+            prometheus_url=nowhere, aws_url=nowhere, webhook_port=free_port(), health_url=nowhere,
+        )
+    )  # fmt: skip
+    kubeconfig.write_text(json.dumps(_KUBECONFIG), encoding="utf-8")
+    settings = tomllib.loads(configuration.file.read_text(encoding="utf-8"))
+    del settings["worker"]  # as production works by default, not as the sandbox does
+    configuration.file.write_text(tomli_w.dumps(settings), encoding="utf-8")
+    return configuration
+
+
+_KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "bench",
+    "clusters": [{"name": "bench", "cluster": {"server": f"https://{LOOPBACK}:1"}}],
+    "users": [{"name": "bench", "user": {"token": "none"}}],
+    "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+}
+
+
+# -- the worker ------------------------------------------------------------------------------------------
+
+
+async def _measure_worker(servers: Servers, rounds: int, progress: Progress) -> Outcome:
+    temporal = servers.temporal
+    configuration = _configured(servers.directory / "start-worker", temporal=temporal.address, records=servers.records)
+    client = await Client.connect(temporal.address)
+    bar = progress.add_task("starting workers", total=rounds + 1)
+    ours: list[float] = []
+    floor: list[float] = []
+    for _ in range(rounds + 1):
+        queue = f"bench-start-{secrets.token_hex(4)}"
+        env = {"RUNBOOKS_CONFIG": str(configuration.file), "RUNBOOKS_TEMPORAL__TASK_QUEUE": queue}
+        ours.append(await _ready(client, queue, lambda env=env: servers.python("start-worker", "workers", env=env)))
+        queue = f"bench-start-{secrets.token_hex(4)}"
+        arguments = (temporal.address, queue)
+        floor.append(
+            await _ready(
+                client, queue, lambda arguments=arguments: servers.python("bare", "bench.bare_worker", *arguments)
+            )
+        )
+        progress.advance(bar)
+    return Outcome(result("a worker's start → Temporal sees it poll", ours[1:], floor[1:]))
+
+
+async def _ready(client: Client, queue: str, start: Callable[[], ServerProcess]) -> float:
+    """Start a worker, and give the seconds until both its pollers are listed."""
+    began = time.perf_counter()
+    worker = start()
+    try:
+        for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+            request = DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+            )
+            while not (await client.workflow_service.describe_task_queue(request)).pollers:
+                if time.perf_counter() - began > _READY_WITHIN:
+                    raise RuntimeError(f"no worker on {queue}: {worker.log.read_text(encoding='utf-8')}")
+                await asyncio.sleep(_LOOK_EVERY)
+        return time.perf_counter() - began
+    finally:
+        worker.stop()
+
+
+BENCHMARK = _Benchmark()
