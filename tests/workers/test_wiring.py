@@ -1,4 +1,4 @@
-"""A worker knows all activities before it has loaded a client, and refuses settings that can't be meant all the same."""
+"""A worker knows all activities before it has loaded a client, and refuses wrong settings all the same."""
 
 import json
 import subprocess
@@ -59,13 +59,9 @@ def test_wiring_loads_no_client(kubeconfig_file: Path) -> None:
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=kubeconfig_file.parent,
-        env=variables,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], cwd=kubeconfig_file.parent, env=variables, capture_output=True, text=True,
         check=True,
-    )
+    )  # fmt: skip
     assert done.stdout.strip() == "[]", f"a worker's start now waits for {done.stdout}: take it from `libraries`"
 
 
