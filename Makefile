@@ -9,7 +9,7 @@ BOOTSTRAP := .bootstrap
 UV := $(shell command -v uv || echo $(CURDIR)/$(BOOTSTRAP)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo sandbox test lint format bench crash compose-secrets clean
+.PHONY: help setup check demo sandbox test lint format bench crash compose-secrets clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,10 +28,13 @@ demo: setup ## A bad release goes out: watch the runbook bring the service back
 sandbox: setup ## Start the embedded environment alone and leave it running
 	@$(RUN) python -m sandbox up
 
-test: setup ## All tests, on real servers
+check: lint ## What to run while you work: lint, types, contracts, and all tests that need no server (ARGS="-k lease")
+	@$(RUN) pytest --no-servers --numprocesses=auto --quiet $(ARGS)
+
+test: setup ## All tests, on real servers, in several processes; says at the end where the time went
 	@$(RUN) python -m sandbox.binaries
 	@$(RUN) python -m sandbox.browser
-	@$(RUN) pytest --durations=15 $(ARGS)
+	@$(RUN) pytest --numprocesses=auto --durations=15 $(ARGS)
 
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)

@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.plugins.marks", "tests.plugins.costs", "tests.plugins.header", "tests.servers"]

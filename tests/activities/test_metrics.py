@@ -20,6 +20,8 @@ from activities.metrics import Metrics, MetricsRequest, Prometheus, PrometheusMe
 from sandbox.prometheus import Prometheus as PrometheusServer
 from tests.activities.contracts.serving import Misbehaviour, serving
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -18,6 +18,8 @@ from activities.records import CreateIncident, OnCallRequest, Records, connect_p
 from tests.database.fixtures import effect
 from tests.database.own_server import OwnPostgres
 
+pytestmark = pytest.mark.servers
+
 LIMIT = 3.0
 
 

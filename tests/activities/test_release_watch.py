@@ -23,6 +23,8 @@ from sandbox.prometheus import Prometheus
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.on_cluster import eventually
 
+pytestmark = pytest.mark.servers
+
 USUAL = Figures(error_rate=0.001, p95_latency=0.2)
 WELL = {"status": "healthy"}
 

@@ -14,6 +14,8 @@ from sandbox.postgres import Postgres
 from tests.activities.damaged_database import NAME, SERVER, DamagedDatabase, postgres  # noqa: F401
 from tests.activities.on_cluster import an_effect
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture
 def database(postgres: Postgres) -> DamagedDatabase:  # noqa: F811

@@ -6,7 +6,6 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-import database
 from activities.effects import Effect
 from activities.records import connect_pool
 from tests.database.own_server import OwnPostgres
@@ -29,9 +28,8 @@ def empty_database_url(create_database: CreateDatabase) -> str:
 
 
 @pytest.fixture
-def records_url(empty_database_url: str) -> str:
-    database.migrate(empty_database_url)
-    return empty_database_url
+def records_url(create_database: CreateDatabase, records_template: str) -> str:
+    return create_database(records_template)
 
 
 @pytest.fixture

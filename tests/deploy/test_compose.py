@@ -15,7 +15,7 @@ from workers.settings import Temporal
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 # The first of these tests may have to build `docker compose`.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 _LONG_RUNNING = {"temporal-db", "temporal", "temporal-ui", "records-db", "worker", "webhook"}
 _JOBS = {"temporal-schema", "temporal-namespace", "records-migrate", "schedules"}

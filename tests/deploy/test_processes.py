@@ -19,7 +19,7 @@ from tests.deploy.docker_compose import ROOT
 from tests.deploy.processes import Places, Service
 
 # The first of these tests may have to build `docker compose`.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

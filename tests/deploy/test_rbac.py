@@ -31,6 +31,8 @@ from sandbox.cluster import Cluster
 from sandbox.toolchain import keda
 from tests.activities.on_cluster import an_effect
 
+pytestmark = pytest.mark.servers
+
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes" / "rbac.yaml"
 NAMESPACE = "tensafe"
 SERVER = {"namespace": NAMESPACE, "deployment": "tensafe-server"}

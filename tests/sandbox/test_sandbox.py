@@ -18,7 +18,7 @@ from sandbox.probes import wait_until
 from sandbox.supervisor import State
 from workers.settings import Settings, load
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
 
 def sandbox(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,8 @@ from sandbox.postgres import Postgres
 from sandbox.temporal import Temporal
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
+pytestmark = pytest.mark.servers
+
 
 def test_postgres_survives_a_kill(tmp_path: Path) -> None:
     server = Postgres(tmp_path)

@@ -22,7 +22,7 @@ from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from tests.database.fixtures import effect
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 KEY_ID, HANDOVER_ID = "tsk_aaaaaaaa1", "ho_aaaaaaaa1"
 

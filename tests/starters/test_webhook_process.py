@@ -34,6 +34,8 @@ from tests.starters.support import (
 from tests.workflows.world import World
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
+pytestmark = pytest.mark.servers
+
 
 class Running:
     """A webhook process and its address."""

@@ -1,0 +1,134 @@
+"""Marks every test with what it uses, seen from its fixtures, and orders the tests so that all processes are busy.
+
+`-m "not postgres and not kubernetes"` is therefore true by construction: nobody has to remember a mark. A test that
+starts servers without a fixture of `USES` says so itself (`pytest.mark.servers`), and `--no-servers` finds who forgot.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox.processes import ServerProcess
+
+USES: dict[str, tuple[str, ...]] = {
+    "clock": ("time_skipping",),
+    "postgres": ("create_database", "own_postgres"),
+    "temporal": ("temporal_server", "temporal_address"),
+    "kubernetes": ("cluster", "kubeconfig"),
+    "helm": ("helm_charts",),
+    "aws": ("aws",),
+    "mail": ("mail_server",),
+    "database": ("start_service_database", "unharmed", "damaged"),
+    "prometheus": ("start_prometheus", "start_alertmanager"),
+    "stack": ("environment", "crash_servers"),
+    "browser": ("page", "browser"),
+}
+"""Mark → the fixtures by which a test uses it; a fixture that asks for one of these counts as well."""
+
+SERVERS = tuple(mark for mark in USES if mark != "clock")
+"""All but Temporal's test server, which is up in a tenth of a second."""
+
+_TESTS = Path(__file__).parent.parent
+_KINDS: dict[str, str] = {
+    "crash/test_kills.py": "kills",
+    "crash/test_failover_proof.py": "proofs",
+    "crash/test_restore_proof.py": "proofs",
+    "end_to_end": "end to end",
+    "replay": "replay",
+}
+KINDS = ("kills", "end to end", "proofs", "servers", "workflows", "replay", "unit")
+"""Slowest first: what begins last should be short, so that all processes end together."""
+
+
+def kind(item: pytest.Item) -> str:
+    """Give the kind under which a test's cost is counted, one of `KINDS`."""
+    path = _place_of(item)
+    for place, named in _KINDS.items():
+        if path.startswith(place):
+            return named
+    if item.get_closest_marker("servers"):
+        return "servers"
+    return "workflows" if item.get_closest_marker("clock") else "unit"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-servers", action="store_true", help="only tests that need no server but Temporal's test server"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark, fixtures in USES.items():
+        config.addinivalue_line("markers", f"{mark}: uses the fixture {' or '.join(fixtures)} (added by itself)")
+    config.addinivalue_line("markers", "servers: starts or uses a real server other than Temporal's test server")
+
+
+@pytest.hookimpl(trylast=True)  # after the random order
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--no-servers"):
+        away = [item for item in items if item.get_closest_marker("servers")]
+        config.hook.pytest_deselected(items=away)
+        items[:] = [item for item in items if not item.get_closest_marker("servers")]
+    _order(items)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    for mark, names in USES.items():
+        if fixtures.intersection(names):
+            item.add_marker(mark)
+    if any(item.get_closest_marker(mark) for mark in SERVERS):
+        item.add_marker("servers")
+    # One file, one process: what its module's fixtures start is started once.
+    group = {"kills": "kills", "end to end": "end to end"}.get(kind(item), _place_of(item))
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _order(items: list[pytest.Item]) -> None:
+    """Sort by kind; the whole stack's tests as they are written, since each begins with what the last one left."""
+    written = {item: number for number, item in enumerate(sorted(items, key=_place))}
+    items.sort(key=lambda item: (KINDS.index(kind(item)), written[item] if kind(item) == "end to end" else 0))
+
+
+def _place_of(item: pytest.Item) -> str:
+    return Path(os.path.relpath(item.path, _TESTS)).as_posix()
+
+
+def _place(item: pytest.Item) -> tuple[str, int]:
+    return str(item.path), item.reportinfo()[1] or 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Give one process more than there are cores: the kills mostly wait."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(psutil.Process().cpu_affinity() or ()) or os.cpu_count() or 1
+    return cores if config.getoption("--no-servers") else cores + 1
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_servers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--no-servers`, a test that starts one all the same fails: its mark is missing."""
+    if not request.config.getoption("--no-servers"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ServerProcess, "start", _refuse_servers(ServerProcess.start))
+        yield
+
+
+def _refuse_servers(start: Callable[[ServerProcess], None]) -> Callable[[ServerProcess], None]:
+    def refuse(process: ServerProcess) -> None:
+        program, *arguments = process.argv
+        # Tests of processes start a line of Python that sleeps, or what isn't there: neither is a server.
+        if arguments[:1] == ["-c"] or shutil.which(program) is None:
+            start(process)
+        else:
+            pytest.fail(f"this test starts {process.name}, but has no mark that says so: `@pytest.mark.servers`")
+
+    return refuse

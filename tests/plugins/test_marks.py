@@ -1,0 +1,63 @@
+"""What a test uses is seen from its fixtures, and nothing else decides which tests need servers."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+    import pytest
+    from sandbox.processes import ServerProcess
+
+    @pytest.fixture
+    def create_database(): return "postgresql://"
+
+    @pytest.fixture
+    def records(create_database): return create_database
+
+    @pytest.fixture
+    def time_skipping(): return "clock"
+
+    def test_records(records): ...
+
+    def test_workflow(time_skipping): ...
+
+    def test_plain(): ...
+
+    @pytest.mark.servers
+    def test_that_says_so(): ...
+
+    def test_that_forgot(tmp_path):
+        ServerProcess("sleeper", tmp_path, ["sleep", "60"]).start()
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest('pytest_plugins = ["tests.plugins.marks", "tests.plugins.costs"]')
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+def test_a_fixtures_fixture_marks_as_well(suite: pytest.Pytester) -> None:
+    suite.runpytest_inprocess("-m", "postgres", "-v").stdout.fnmatch_lines(
+        ["*test_records PASSED*", "*1 passed, 4 des*"]
+    )
+
+
+def test_without_servers_only_tests_that_need_none_are_run(suite: pytest.Pytester) -> None:
+    result = suite.runpytest_inprocess("--no-servers", "-v", "-k", "not forgot")
+    result.assert_outcomes(passed=2, deselected=3)
+    result.stdout.fnmatch_lines_random(["*test_workflow PASSED*", "*test_plain PASSED*"])
+
+
+def test_whoever_starts_a_server_without_a_mark_fails(suite: pytest.Pytester) -> None:
+    result = suite.runpytest_inprocess("--no-servers", "-k", "forgot")
+    result.assert_outcomes(failed=1, deselected=4)
+    result.stdout.fnmatch_lines(["*this test starts sleeper, but has no mark that says so*"])
+
+
+def test_the_table_counts_every_test_by_its_kind(suite: pytest.Pytester) -> None:
+    result = suite.runpytest_inprocess("-k", "not forgot")
+    result.stdout.fnmatch_lines(
+        ["*where the time went*", "servers * 2 *", "workflows * 1 *", "unit * 1 *", "together * 4 *"]
+    )
