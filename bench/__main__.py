@@ -8,7 +8,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import emergency_scale, evidence, failover, leases, onboardings, restore, webhook_rollback, webhook_start
+from bench import (
+    cost,
+    emergency_scale,
+    evidence,
+    failover,
+    leases,
+    onboardings,
+    restore,
+    webhook_rollback,
+    webhook_start,
+)
 from bench.harness import LATEST, Outcome, Runnable, progress_bar, show, write
 from bench.servers import Servers
 from sandbox import binaries
@@ -16,6 +26,7 @@ from sandbox import binaries
 BENCHMARKS: dict[str, Runnable] = {
     benchmark.key: benchmark
     for benchmark in (
+        cost.BENCHMARK,
         webhook_start.BENCHMARK,
         webhook_rollback.BENCHMARK,
         emergency_scale.BENCHMARK,
@@ -45,8 +56,9 @@ def main(arguments: list[str]) -> int:
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}. Known: {', '.join(BENCHMARKS)}")
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    binaries.ensure(told=console.print)
     chosen = [BENCHMARKS[name] for name in dict.fromkeys(options.names or BENCHMARKS)]
+    if any(one is not cost.BENCHMARK for one in chosen):  # that one needs no server
+        binaries.ensure(told=console.print)
     with tempfile.TemporaryDirectory(prefix="runbooks-bench-") as temporary:
         outcomes = asyncio.run(_measure_all(chosen, options.keep or Path(temporary), options.rounds))
     show(console, outcomes, breakdown=options.breakdown)
