@@ -24,7 +24,7 @@ Working = Callable[[list[Callable[..., Any]]], AbstractAsyncContextManager[str]]
 @pytest.fixture
 def workflow_types() -> Sequence[type]:
     """What the worker runs; a module may put a stand-in for a child run in its place."""
-    return [*(procedure.workflow for procedure in PROCEDURES), *SYSTEM]
+    return [*(known.workflow for known in (*PROCEDURES, *SYSTEM))]
 
 
 @pytest.fixture
