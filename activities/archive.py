@@ -29,17 +29,13 @@ from audit.object_lock import ObjectLock, OtherCopy
 from audit.payloads import DecodeOne, Decoder
 from audit.records import Head
 from audit.sealing import Archivable
-from audit.signer import SigningError
+from audit.signer import OFF, SigningError
 from audit.store import Store
 from audit.store_connection import StoreError, StoreRefused
 from audit.store_progress import Failure, Progress
 from libraries import logger
 
 WORKFLOW_TYPE = "ArchiveRuns"
-OFF = (
-    "the archive is off: there is no signing key. Set [audit] private_key or kms_key_id; "
-    "`openssl genpkey -algorithm ed25519` makes a key"
-)
 _WINDOW_RUNS = 500
 _RETRIES = 500
 _AHEAD = 8

@@ -9,10 +9,8 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from temporalio import activity
 
 from activities.database_policy import DatabasePolicy
-from activities.errors import UnknownService
 from activities.recovery_policy import RecoveryPolicy
 from activities.smoke_policy import SmokeCheck, SmokeJob
 from activities.weekday import Weekday
@@ -257,43 +255,3 @@ class ApprovalPolicy(_Settings):
         description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one.",
     )
     signature_valid_for: timedelta = Field(default=timedelta(minutes=15))
-
-
-class ResolveService(BaseModel):
-    """Which service a run is about."""
-
-    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
-
-
-class Resolved(BaseModel):
-    """What settings said when the run began."""
-
-    service: Service
-    approvals: ApprovalPolicy
-
-
-class Catalogue:
-    """Reads the settings' service catalogue; runs as a local activity, so the answer is pinned in history."""
-
-    def __init__(self, services: dict[str, Service], approvals: ApprovalPolicy) -> None:
-        self._services = {name: s.model_copy(update={"name": name}) for name, s in services.items()}
-        self._approvals = approvals
-
-    @activity.defn(name="catalogue.resolve")
-    def resolve(self, request: ResolveService) -> Resolved:
-        """Look a service up.
-
-        Raises:
-            UnknownService: no such service, or none named where there are several; lists the known ones.
-
-        """
-        known = ", ".join(sorted(self._services)) or "none: add [services.NAME] to runbooks.toml"
-        if request.service is None:
-            if len(self._services) == 1:
-                return Resolved(service=next(iter(self._services.values())), approvals=self._approvals)
-            message = f"service: required, since there are several. Known services: {known}"
-            raise UnknownService(message)
-        if request.service not in self._services:
-            message = f"service: {request.service!r} is not in the catalogue. Known services: {known}"
-            raise UnknownService(message)
-        return Resolved(service=self._services[request.service], approvals=self._approvals)

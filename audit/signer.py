@@ -11,6 +11,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from libraries import aws_errors
 
 _KEY_DIGITS = 16
+OFF = (
+    "the archive is off: there is no signing key. Set [audit] private_key or kms_key_id; "
+    "`openssl genpkey -algorithm ed25519` makes a key"
+)
 
 
 class SigningError(Exception):

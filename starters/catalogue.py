@@ -23,7 +23,7 @@ class Item(TypedDict):
 
 
 def catalogue(settings: Temporal) -> list[Item]:
-    """List them in the runbook's order; links lead to the Temporal UI's start form, filled in."""
+    """List them in the runbook's order; imports every procedure, for the schema of its request."""
     return [
         Item(
             section=procedure.section,
@@ -33,7 +33,7 @@ def catalogue(settings: Temporal) -> list[Item]:
             title=procedure.title,
             example_input=procedure.example,
             schema=procedure.request.model_json_schema(),
-            start_url=_start_url(procedure, settings),
+            start_url=start_url(procedure, settings),
         )
         for procedure in PROCEDURES
     ]
@@ -44,7 +44,8 @@ def new_workflow_id(procedure: Procedure) -> str:
     return f"{procedure.command}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def _start_url(procedure: Procedure, settings: Temporal) -> str:
+def start_url(procedure: Procedure, settings: Temporal) -> str:
+    """Give the address of the Temporal UI's start form, filled in for a procedure."""
     query = urlencode(
         {
             "workflowType": procedure.workflow_type,

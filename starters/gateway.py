@@ -5,8 +5,6 @@ may read that key may speak for anyone, so it belongs to a shared host's own acc
 key words are sent unsigned, which a run refuses unless `[approvals] allow_unsigned` is set.
 """
 
-import getpass
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -18,22 +16,7 @@ from workers.settings import Gateway as GatewaySettings
 from workers.settings import SettingsError
 from workflows.shared.signing import SignedWord, sign
 
-DEFAULT_ROLE = "on-call"
-
 _Word = TypeVar("_Word", bound=SignedWord)
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who speaks, and as what."""
-
-    who: str
-    role: str
-
-
-def person(who: str | None, role: str | None) -> Person:
-    """Fill in the user of the operating system, and the role of whoever runs commands at 03:00."""
-    return Person(who or getpass.getuser(), role or DEFAULT_ROLE)
 
 
 class Gateway:

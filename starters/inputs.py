@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from activities.catalogue import Catalogue, ResolveService
 from activities.errors import UnknownService
+from activities.service_lookup import Catalogue, ResolveService
 from starters.people import Exit, Stop
 from workers.registry import Procedure
 from workers.settings import Settings, explain

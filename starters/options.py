@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.gateway import DEFAULT_ROLE
+from starters.speaker import DEFAULT_ROLE
 
 Reference = Annotated[
     str, typer.Argument(metavar="RUN", help="Workflow ID (its latest run), WORKFLOW_ID@RUN_ID, or incident ID.")

@@ -8,10 +8,6 @@ from typing import Any, NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
-from temporalio.service import RPCError, RPCStatusCode
-
-from workers.codec import Undecipherable
-from workers.settings import SettingsError
 
 _P = ParamSpec("_P")
 
@@ -53,12 +49,11 @@ def command(body: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]
             asyncio.run(body(*args, **kwargs))
         except Stop as stop:
             end(stop.code, str(stop))
-        except SettingsError as error:
-            end(Exit.USAGE, str(error))
-        except Undecipherable as error:
-            end(Exit.USAGE, str(error))
-        except RPCError as error:
-            end(*_explained(error))
+        except Exception as error:
+            known = _explained(error)
+            if known is None:
+                raise
+            end(*known)
         except KeyboardInterrupt:
             end(Exit.INTERRUPTED, "interrupted; what has been started goes on")
 
@@ -71,7 +66,21 @@ def end(code: Exit, sentence: str) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _explained(error: RPCError) -> tuple[Exit, str]:
+def _explained(error: Exception) -> tuple[Exit, str] | None:
+    """Say what a known error means; asked for after the fact, since whatever raised it has imported what it takes."""
+    from workers.settings import SettingsError  # noqa: PLC0415
+
+    if isinstance(error, SettingsError):
+        return Exit.USAGE, str(error)
+
+    from temporalio.service import RPCError, RPCStatusCode  # noqa: PLC0415
+
+    from workers.codec import Undecipherable  # noqa: PLC0415
+
+    if isinstance(error, Undecipherable):
+        return Exit.USAGE, str(error)
+    if not isinstance(error, RPCError):
+        return None
     if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
         return Exit.UNREACHABLE, "Temporal has stopped answering: is it still running?"
     return Exit.REFUSED, f"Temporal refused: {error.message}"

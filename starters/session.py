@@ -1,25 +1,21 @@
-"""The command line's settings and its connection to Temporal."""
+"""The command line's connection to Temporal."""
 
 import asyncio
 import functools
-import os
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime, TelemetryConfig
 
+from starters.configured import load_settings
 from starters.people import Exit, Stop
-from workers import settings as settings_module
 from workers.clients import connect
 from workers.settings import Settings
 
 _CONNECTED_WITHIN = timedelta(seconds=5)
-_SANDBOX = Path("var/sandbox")
 
 
 @dataclass(frozen=True)
@@ -35,21 +31,6 @@ class Session:
             f"{self.settings.temporal.ui_url}/namespaces/{quote(self.client.namespace, safe='')}"
             f"/workflows/{quote(workflow_id, safe='')}/{run_id}/history"
         )
-
-
-def load_settings() -> Settings:
-    """Read the settings; those of this tree's sandbox where nothing else is configured, and says so.
-
-    Raises:
-        SettingsError: settings are missing or wrong.
-
-    """
-    sandbox = _SANDBOX / "runbooks.toml"
-    if "RUNBOOKS_CONFIG" not in os.environ and not settings_module.config_file().is_file() and sandbox.is_file():
-        sys.stderr.write(f"using the sandbox's settings: {sandbox}\n")
-        os.environ["RUNBOOKS_CONFIG"] = str(sandbox)
-        os.environ.setdefault("RUNBOOKS_GATEWAY__PRIVATE_KEY", f"file:{_SANDBOX / 'gateway.pem'}")
-    return settings_module.load()
 
 
 async def open_session() -> Session:

@@ -9,10 +9,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from starters import runs
-from starters.gateway import Gateway, person
+from starters.gateway import Gateway
 from starters.people import Exit, Stop, console
 from starters.runs import Run
 from starters.session import Session, open_session
+from starters.speaker import person
 from workers.settings import explain
 from workflows.shared.signing import SignedWord
 

@@ -7,8 +7,6 @@ encrypted passes through: histories from before the codec go on being read, and 
 Not a payload, so still plain: IDs, types, search attributes, times.
 """
 
-import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -19,9 +17,11 @@ from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
+from workers.payload_keys import key_bytes
+
 ENCODING = b"binary/encrypted"
 _KEY_ID = "encryption-key-id"
-_KEY_BYTES, _NONCE_BYTES, _ID_DIGITS = 32, 12, 16
+_NONCE_BYTES, _ID_DIGITS = 12, 16
 
 
 class Undecipherable(Exception):  # noqa: N818  reads as the sentence it is
@@ -93,21 +93,10 @@ def codec(keys: Sequence[SecretStr]) -> AesGcmCodec | None:
     """
     if not keys:
         return None
-    return AesGcmCodec([_bytes_of(key, place) for place, key in enumerate(keys)])
+    return AesGcmCodec(key_bytes(keys))
 
 
 def decrypting(keys: Sequence[SecretStr]) -> Callable[[Payload], Payload] | None:
     """Give what reads single payloads of a history; None where there is no key."""
     made = codec(keys)
     return made.decrypt if made else None
-
-
-def _bytes_of(key: SecretStr, place: int) -> bytes:
-    try:
-        raw = base64.b64decode(key.get_secret_value(), validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != _KEY_BYTES:
-        message = f"payload_keys.{place}: not {_KEY_BYTES} bytes in base64; `openssl rand -base64 32` makes one"
-        raise ValueError(message)
-    return raw

@@ -27,8 +27,8 @@ from pydantic_settings import (
 )
 
 from activities.catalogue import ApprovalPolicy, Service
-from workers.codec import codec
 from workers.database_settings import Database
+from workers.payload_keys import key_bytes
 from workers.sections import Secret, Section
 
 
@@ -55,7 +55,7 @@ class Temporal(Section):
     @field_validator("payload_keys")
     @classmethod
     def _keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        codec(keys)
+        key_bytes(keys)
         return keys
 
 

@@ -32,7 +32,6 @@ from activities.backends.records_status_page import RecordsStatusPage
 from activities.backends.slack_web import SlackChat
 from activities.backends.smtp import SmtpServer
 from activities.backup import Backups
-from activities.catalogue import Catalogue
 from activities.ci import Ci, CiService
 from activities.customer_health import CustomerHealth
 from activities.database_hosts import DatabaseHosts
@@ -54,6 +53,7 @@ from activities.postgres import Postgres
 from activities.records import Records
 from activities.release_watch import ReleaseWatch
 from activities.replication import Replication
+from activities.service_lookup import Catalogue
 from activities.sessions import Sessions
 from activities.slack import Chat, Slack
 from activities.smoke import Smoke

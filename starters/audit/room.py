@@ -13,9 +13,10 @@ from audit.store_connection import StoreError
 from database.pool import connect_pool
 from database.server import DatabaseError
 from starters.audit.searching import Search
-from starters.gateway import person
+from starters.configured import load_settings
 from starters.people import Exit, Stop, complaints
-from starters.session import load_settings, open_session
+from starters.session import open_session
+from starters.speaker import person
 from workers.codec import decrypting
 from workers.settings import Settings
 

@@ -3,6 +3,7 @@
 from datetime import UTC
 
 from audit.store_filter import Filter
+from starters.audit.statuses import IN_VISIBILITY
 from workflows.shared import search_attributes
 
 _ATTRIBUTES = {
@@ -14,15 +15,6 @@ _ATTRIBUTES = {
     "outcome": search_attributes.OUTCOME.name,
     "workflow_id": "WorkflowId",
     "run_id": "RunId",
-}
-_STATUS = {
-    "running": "Running",
-    "completed": "Completed",
-    "failed": "Failed",
-    "canceled": "Canceled",
-    "terminated": "Terminated",
-    "timed out": "TimedOut",
-    "continued as new": "ContinuedAsNew",
 }
 _OURS = ("ArchiveRuns",)
 """What looks after the archive itself is no procedure."""
@@ -37,12 +29,9 @@ def query_of(wanted: Filter) -> str:
         if value and not set(value) & set("\"'`\\"):
             parts.append(f'{attribute} = "{value}"')
     if wanted.status:
-        parts.append(f'ExecutionStatus = "{_STATUS.get(wanted.status, wanted.status)}"')
+        parts.append(f'ExecutionStatus = "{IN_VISIBILITY.get(wanted.status, wanted.status)}"')
     if wanted.since is not None:
         parts.append(f'StartTime >= "{wanted.since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"')
     if wanted.until is not None:
         parts.append(f'StartTime < "{wanted.until.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"')
     return " AND ".join(parts)
-
-
-STATUSES = tuple(_STATUS)

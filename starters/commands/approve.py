@@ -1,17 +1,15 @@
 """`runbooks approve`: answer what a run asks."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starters import runs
-from starters.gateway import person
 from starters.options import Reference, Role, Who
 from starters.people import Exit, Stop, command, console
-from starters.session import open_session
-from starters.view import render_question
-from starters.words import send
-from workflows.shared.approval import Answer, Decision, OpenQuestion
+from starters.speaker import person
+
+if TYPE_CHECKING:
+    from workflows.shared.approval import OpenQuestion
 
 
 @command
@@ -25,6 +23,12 @@ async def approve(
     role: Role = None,
 ) -> None:
     """Answer an open question, or show what is asked."""
+    from starters import runs
+    from starters.session import open_session
+    from starters.view import render_question
+    from starters.words import send
+    from workflows.shared.approval import Answer, Decision
+
     session = await open_session()
     run = await runs.find(session, reference)
     asked = (await runs.status_of(run)).questions if run.running else []
@@ -44,7 +48,7 @@ async def approve(
     console.print(f"{one.id}: {answer.choice}, {how}", markup=False)
 
 
-def _meant(asked: list[OpenQuestion], question: str | None) -> OpenQuestion:
+def _meant(asked: "list[OpenQuestion]", question: str | None) -> "OpenQuestion":
     fitting = [one for one in asked if question in {None, one.id}]
     if len(fitting) == 1:
         return fitting[0]

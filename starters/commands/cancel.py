@@ -4,11 +4,9 @@ from typing import Annotated
 
 import typer
 
-from starters import runs
-from starters.gateway import person
 from starters.options import Reference, Role, Who
 from starters.people import Exit, Stop, command, console
-from starters.session import open_session
+from starters.speaker import person
 
 
 @command
@@ -19,6 +17,9 @@ async def cancel(
     role: Role = None,
 ) -> None:
     """Ask a run to stop: it puts back what it has paused, and ends as cancelled."""
+    from starters import runs
+    from starters.session import open_session
+
     session = await open_session()
     run = await runs.find(session, reference)
     if not run.running:

@@ -5,14 +5,9 @@ from typing import Annotated
 
 import typer
 
-from activities.catalogue import Catalogue, ResolveService
-from activities.errors import UnknownService
-from database.ci_results import report
-from database.server import DatabaseError
-from starters.gateway import person
 from starters.options import Who
 from starters.people import Exit, Stop, command, console
-from starters.session import load_settings
+from starters.speaker import person
 
 
 class Verdict(StrEnum):
@@ -34,6 +29,12 @@ async def ci(
     who: Who = None,
 ) -> None:
     """Report the tests of a version, as a step of CI; a deployment asks for them before it begins."""
+    from activities.errors import UnknownService
+    from activities.service_lookup import Catalogue, ResolveService
+    from database.ci_results import report
+    from database.server import DatabaseError
+    from starters.configured import load_settings
+
     settings = load_settings()
     if settings.ci.backend != "records":
         raise Stop(Exit.USAGE, f"ci.backend is {settings.ci.backend}: deployments ask there, and not the records")

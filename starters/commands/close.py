@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.incident_response.p1_incident import Closing
 
 
 @command
@@ -21,5 +19,8 @@ async def close(
     role: Role = None,
 ) -> None:
     """Close an incident: resolution and root cause (runbook 2.2 step 12)."""
+    from starters.words import say
+    from workflows.incident_response.p1_incident import Closing
+
     closing = {"resolution": resolution, "root_cause": root_cause, "force": force}
     await say(reference, who, role, Closing, **closing)

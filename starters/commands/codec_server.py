@@ -1,15 +1,10 @@
 """`runbooks codec-server`: lets the Temporal UI show encrypted payloads."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
-import uvicorn
 
-from starters.codec_server import application
 from starters.people import Exit, Stop, command, console
-from starters.session import load_settings
-from workers.codec import codec
 
 
 @command
@@ -22,6 +17,14 @@ async def codec_server(
     ] = "",
 ) -> None:
     """Serve the UI (its *Codec Server* setting) and the `temporal` CLI, to those who show the token."""
+    from urllib.parse import urlsplit
+
+    import uvicorn
+
+    from starters.codec_server import application
+    from starters.configured import load_settings
+    from workers.codec import codec
+
     settings = load_settings()
     made = codec(settings.temporal.payload_keys)
     if made is None:

@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.shared.lease import Extend
 
 
 @command
@@ -20,4 +18,7 @@ async def extend(
     role: Role = None,
 ) -> None:
     """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
+    from starters.words import say
+    from workflows.shared.lease import Extend
+
     await say(reference, who, role, Extend, by=by, reason=reason)

@@ -3,12 +3,8 @@
 from typing import Annotated
 
 import typer
-import uvicorn
 
-from database.pool import connect_pool
-from starters.handover import application
 from starters.people import command, console
-from starters.session import load_settings
 
 
 @command
@@ -18,6 +14,12 @@ async def handover_server(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve one-time links (settings `[handover]`); customers reach it over HTTPS, through your ingress."""
+    import uvicorn
+
+    from database.pool import connect_pool
+    from starters.configured import load_settings
+    from starters.handover import application
+
     settings = load_settings()
     with connect_pool(settings.records.url, max_size=4) as pool:
         console.print(f"http://{host}:{port}, known to customers as {settings.handover.base_url}", markup=False)

@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.shared.run_status import Note
 
 
 @command
@@ -18,4 +16,7 @@ async def note(
     role: Role = None,
 ) -> None:
     """Add a remark to a run's timeline and records."""
+    from starters.words import say
+    from workflows.shared.run_status import Note
+
     await say(reference, who, role, Note, text=text)

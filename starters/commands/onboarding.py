@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
 
 app = typer.Typer(help="Steer a customer's onboarding (5.1).", no_args_is_help=True)
 Note = Annotated[str, typer.Option(help="What there is to know about it.")]
@@ -29,6 +27,9 @@ async def tick(
     role: Role = None,
 ) -> None:
     """Tick an item of the checklist."""
+    from starters.words import say
+    from workflows.customer_operations.words import Tick
+
     fields = {"item": item, "note": note, "evidence": evidence, "not_needed": not_needed, "undo": undo}
     await say(reference, who, role, Tick, **fields)
 
@@ -44,6 +45,9 @@ async def assign(
     role: Role = None,
 ) -> None:
     """Say who looks after the customer."""
+    from starters.words import say
+    from workflows.customer_operations.words import Assign
+
     await say(reference, who, role, Assign, csm=csm, se=se)
 
 
@@ -59,6 +63,9 @@ async def reschedule(
     role: Role = None,
 ) -> None:
     """Move the due date of a phase."""
+    from starters.words import say
+    from workflows.customer_operations.words import Reschedule
+
     await say(reference, who, role, Reschedule, phase=phase, due=due, reason=reason)
 
 
@@ -72,6 +79,9 @@ async def resend(
     role: Role = None,
 ) -> None:
     """Send the welcome mails again."""
+    from starters.words import say
+    from workflows.customer_operations.words import Resend
+
     await say(reference, who, role, Resend, email=email)
 
 
@@ -85,6 +95,9 @@ async def pause(
     role: Role = None,
 ) -> None:
     """Stop reminders and move what is due, until `runbooks resume`."""
+    from starters.words import say
+    from workflows.customer_operations.words import Pause
+
     await say(reference, who, role, Pause, reason=reason)
 
 
@@ -99,4 +112,7 @@ async def stop(
     role: Role = None,
 ) -> None:
     """End the onboarding before everything is ticked."""
+    from starters.words import say
+    from workflows.customer_operations.words import StopOnboarding
+
     await say(reference, who, role, StopOnboarding, tenant=tenant, reason=reason)

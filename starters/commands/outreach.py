@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.customer_operations.customer_words import Outreach
 
 
 @command
@@ -20,4 +18,7 @@ async def outreach(
     role: Role = None,
 ) -> None:
     """Say what came of speaking with a customer at risk (runbook 5.3)."""
+    from starters.words import say
+    from workflows.customer_operations.customer_words import Outreach
+
     await say(reference, who, role, Outreach, outcome=outcome, note=note)

@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.shared.lease import Resume
 
 
 @command
@@ -19,4 +17,7 @@ async def resume(
     role: Role = None,
 ) -> None:
     """Resume now what a run has paused, e.g. the autoscaler (runbook 3.2)."""
+    from starters.words import say
+    from workflows.shared.lease import Resume
+
     await say(reference, who, role, Resume, reason=reason)

@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.security.words import RevokeNow
 
 
 @command
@@ -19,4 +17,7 @@ async def revoke(
     role: Role = None,
 ) -> None:
     """Revoke the old API key of a rotation before its grace ends (runbook 8.2)."""
+    from starters.words import say
+    from workflows.security.words import RevokeNow
+
     await say(reference, who, role, RevokeNow, reason=reason)

@@ -1,12 +1,8 @@
 """`runbooks schedules`: what runs on the clock."""
 
 import typer
-from rich import box
-from rich.table import Table
 
 from starters.people import command, console
-from starters.schedules import apply
-from starters.session import open_session
 
 app = typer.Typer(help="What runs on the clock.", no_args_is_help=True)
 
@@ -15,6 +11,9 @@ app = typer.Typer(help="What runs on the clock.", no_args_is_help=True)
 @command
 async def apply_all() -> None:
     """Make Temporal's schedules as the settings say; as often as you like."""
+    from starters.schedules import apply
+    from starters.session import open_session
+
     session = await open_session()
     settings = session.settings
     for applied in await apply(session.client, settings.audit, settings.services, settings.temporal.task_queue):
@@ -25,6 +24,11 @@ async def apply_all() -> None:
 @command
 async def list_all() -> None:
     """Show every schedule of the namespace, when it ran last and when it runs next."""
+    from rich import box
+    from rich.table import Table
+
+    from starters.session import open_session
+
     session = await open_session()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("schedule", "state", "last", "next", "note"):

@@ -4,11 +4,8 @@ from typing import Annotated
 
 import typer
 
-from starters import runs
 from starters.options import Reference
 from starters.people import Exit, Stop, command, console
-from starters.session import open_session
-from starters.watching import picture, watch
 
 
 @command
@@ -18,6 +15,10 @@ async def status(
     follow: Annotated[bool, typer.Option("--watch", help="Keep showing it until it ends.")] = False,
 ) -> None:
     """Show a run: clocks, timeline, open questions; also one that has ended."""
+    from starters import runs
+    from starters.session import open_session
+    from starters.watching import picture, watch
+
     session = await open_session()
     run = await runs.find(session, reference)
     if follow:

@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.disaster_recovery.recovery_words import StopWatching
 
 
 @command
@@ -19,4 +17,7 @@ async def stop_watching(
     role: Role = None,
 ) -> None:
     """End the watch after a full recovery (runbook 7.2); where all is well, the incident is closed."""
+    from starters.words import say
+    from workflows.disaster_recovery.recovery_words import StopWatching
+
     await say(reference, who, role, StopWatching, reason=reason)

@@ -6,8 +6,6 @@ import typer
 
 from starters.options import Reference, Role, Who
 from starters.people import command
-from starters.words import say
-from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 
 app = typer.Typer(help="Steer a customer issue (5.2).", no_args_is_help=True)
 
@@ -23,6 +21,9 @@ async def update(
     role: Role = None,
 ) -> None:
     """Tell the customer where things stand; the promise of the next update begins anew."""
+    from starters.words import say
+    from workflows.customer_operations.customer_words import UpdateCustomer
+
     await say(reference, who, role, UpdateCustomer, text=text, next_within=next_within)
 
 
@@ -36,6 +37,9 @@ async def reassign(
     role: Role = None,
 ) -> None:
     """Give the ticket to somebody else."""
+    from starters.words import say
+    from workflows.customer_operations.customer_words import Reassign
+
     await say(reference, who, role, Reassign, to=to)
 
 
@@ -49,4 +53,7 @@ async def resolve(
     role: Role = None,
 ) -> None:
     """Close the ticket, and tell the customer."""
+    from starters.words import say
+    from workflows.customer_operations.customer_words import Resolve
+
     await say(reference, who, role, Resolve, resolution=resolution)

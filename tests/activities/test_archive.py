@@ -14,11 +14,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 import database
-from activities.archive import OFF, Archive, ArchivedWindow, ArchiveWindow
+from activities.archive import Archive, ArchivedWindow, ArchiveWindow
 from activities.errors import Misconfigured, Refused, Unavailable
 from audit.object_lock import ObjectLock
 from audit.records import Record
 from audit.sealing import Archivable
+from audit.signer import OFF
 from audit.store import Store
 from database.pool import connect_pool
 from sandbox.aws import ENVIRONMENT, Aws

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from activities.catalogue import ApprovalPolicy, Catalogue
+from activities.catalogue import ApprovalPolicy
+from activities.service_lookup import Catalogue
 from tests.starters.support import alert, fresh, outcomes, run_of, send, serving, settings_for, waiting_for, working
 from tests.workflows.world import World
 from workers import worker

@@ -16,11 +16,12 @@ from activities.backends.handover_links import HandoverLinks, open_once
 from activities.backends.records_chat import RecordsChat
 from activities.backends.records_pager import RecordsPager
 from activities.backends.smtp import SmtpServer
-from activities.catalogue import ApprovalPolicy, Catalogue, CustomerPolicy, Service
+from activities.catalogue import ApprovalPolicy, CustomerPolicy, Service
 from activities.customer_health import CustomerHealth
 from activities.mail import Mail
 from activities.paging import Paging
 from activities.records import Records
+from activities.service_lookup import Catalogue
 from activities.slack import Slack
 from activities.support import Support
 from activities.tenants import Tenants

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.catalogue import ApprovalPolicy, Catalogue, IncidentPolicy, Service, ServiceMetrics
+from activities.catalogue import ApprovalPolicy, IncidentPolicy, Service, ServiceMetrics
 from activities.effects import Change
 from activities.evidence import CollectLogs, ExportMetrics, Invite, StoredEvidence, StoreDocument
 from activities.health import Health, HealthRequest, Steadiness, SteadyRequest
@@ -37,6 +37,7 @@ from activities.records import (
     ResolveAlert,
     SchedulePostMortem,
 )
+from activities.service_lookup import Catalogue
 from activities.slack import Message, PostMessage, ScheduleMessage
 from activities.statuspage import UpdateStatusPage
 

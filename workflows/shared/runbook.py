@@ -14,10 +14,11 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
 
-from activities.catalogue import Catalogue, Resolved, ResolveService, Service
+from activities.catalogue import Service
 from activities.effects import Effect, is_effect
 from activities.errors import InvalidInput
 from activities.records import Alert
+from activities.service_lookup import Catalogue, Resolved, ResolveService
 from workflows.shared import policies, search_attributes
 from workflows.shared.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.shared.clocks import Clocks

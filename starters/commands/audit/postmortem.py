@@ -1,19 +1,11 @@
 """`runbooks audit postmortem`: the draft that people go on writing."""
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.postmortem import sections
-from audit.postmortem_document import NotOurs, Section, compose, merge
-from audit.story import Story
-from starters.audit.incident import material_of
-from starters.audit.output import deliver
-from starters.audit.room import reading
-from starters.people import Exit, Stop, command, complaints
+from starters.people import command
 
 
 @command
@@ -25,37 +17,6 @@ async def postmortem(
     ] = None,
 ) -> None:
     """Write the draft of a post-mortem, or bring one up to date without touching what people wrote."""
-    async with reading("postmortem", incident) as room:
-        material = await material_of(room, incident)
-    written = sections(material)
-    if output is None or not output.exists():
-        deliver(compose(incident, written), output)
-        return
-    deliver(_merged(_there(output), incident, written, material.stories, output), output)
+    from starters.audit import drafting
 
-
-def _there(output: Path) -> str:
-    try:
-        # Byte for byte: line ends are people's too.
-        return output.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        raise Stop(Exit.USAGE, f"--output: {output} can't be read: {why}") from None
-
-
-def _merged(there: str, incident: str, written: list[Section], stories: Sequence[Story], output: Path) -> str:
-    """Bring what is there up to date, and say what was left alone.
-
-    The draft that the run itself wrote at closing is taken for ours as long as nobody has changed a byte of it.
-    """
-    digest = hashlib.sha256(there.encode()).hexdigest()
-    if any(digest in step.result for story in stories for step in story.steps):
-        return compose(incident, written)
-    try:
-        merged = merge(there, incident, written)
-    except NotOurs as error:
-        raise Stop(Exit.REFUSED, f"{output} is left as it is: {error}. Name another file with --output") from None
-    for how, names in (("edited by somebody", merged.edited), ("not there any more", merged.removed)):
-        if names:
-            complaints.print(f"left as people want them, {how}: {', '.join(names)}", style="yellow", markup=False)
-    return merged.text
+    await drafting.postmortem(incident, output=output)
