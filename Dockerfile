@@ -21,6 +21,7 @@ RUN uv sync --frozen --no-dev --no-default-groups --no-install-project --no-buil
 COPY activities activities
 COPY audit audit
 COPY database database
+COPY libraries libraries
 COPY sandbox sandbox
 COPY starters starters
 COPY workers workers

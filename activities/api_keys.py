@@ -7,9 +7,8 @@ the effect that issues the key, and goes from there to its handover only.
 import hashlib
 import secrets
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -17,7 +16,11 @@ from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect, effect
 from activities.errors import NotFound, Refused
 from activities.handovers import Handovers, NewHandover
-from database.pool import BoundedConnection
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from database.pool import BoundedConnection
 
 KEY_ID = r"^tsk_[a-z0-9]{8,40}$"
 _SECRET_BYTES = 32
@@ -151,7 +154,7 @@ class Verdict(BaseModel):
 class ApiKeys:
     """Issues, deprecates, revokes and checks keys; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[BoundedConnection], handovers: Handovers) -> None:
+    def __init__(self, pool: "ConnectionPool[BoundedConnection]", handovers: Handovers) -> None:
         self._ledger = Ledger(pool)
         self._handovers = handovers
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import structlog
 from pydantic import BaseModel, Field
 from temporalio import activity
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -34,6 +33,7 @@ from audit.signer import SigningError
 from audit.store import Store
 from audit.store_connection import StoreError, StoreRefused
 from audit.store_progress import Failure, Progress
+from libraries import logger
 
 WORKFLOW_TYPE = "ArchiveRuns"
 OFF = (
@@ -51,7 +51,7 @@ _NAMED = 20
 _FINEST = timedelta(seconds=1)
 _ITS_OWN = {RPCStatusCode.INTERNAL, RPCStatusCode.DATA_LOSS}
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _Answer = TypeVar("_Answer")
 
 

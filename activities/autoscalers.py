@@ -9,8 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
-import structlog
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -21,8 +19,9 @@ from activities.hold_plans import Plan
 from activities.holds import KEDA, SCALED_OBJECTS, Autoscaler, HorizontalPodAutoscaler, ScaledObject
 from activities.kubernetes_api import Object, ask, optional
 from activities.patches import PAUSES, patch
+from libraries import kubernetes, logger
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 Kind = Literal["ScaledObject", "HorizontalPodAutoscaler"]
 
@@ -77,9 +76,9 @@ class Release(Change):
 class Autoscalers:
     """Holds and releases autoscalers of one cluster; raises what `Kubernetes` raises."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._autoscaling = client.AutoscalingV2Api(api)
-        self._custom = client.CustomObjectsApi(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._autoscaling = kubernetes.AutoscalingV2Api(api)
+        self._custom = kubernetes.CustomObjectsApi(api)
 
     @activity.defn(name="autoscalers.hold")
     @effect

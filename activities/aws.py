@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
-from typing import NoReturn
-
-from botocore import exceptions
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING, NoReturn
 
 from activities.errors import Conflict, Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
+from libraries import aws_errors
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 _THROTTLED = {
     "RequestLimitExceeded",
@@ -23,19 +24,6 @@ _THROTTLED = {
     "TooManyRequestsException",
 }
 _PASSING = {"RequestTimeout", "RequestTimeoutException"}
-_NO_CREDENTIALS = (
-    exceptions.NoAuthTokenError,
-    exceptions.NoCredentialsError,
-    exceptions.PartialCredentialsError,
-    exceptions.ProfileNotFound,
-    exceptions.SSOError,
-)
-_WRONG_SETTINGS = (
-    exceptions.EndpointProviderError,
-    exceptions.InvalidRegionError,
-    exceptions.NoRegionError,
-    exceptions.ParamValidationError,
-)
 _MESSAGE_CHARACTERS = 300
 
 
@@ -54,27 +42,38 @@ def failures(system: str) -> Iterator[None]:
     """
     try:
         yield
-    except ClientError as error:
+    except aws_errors.ClientError as error:
         _refuse(system, error)
-    except _NO_CREDENTIALS as error:
+    except (
+        aws_errors.NoAuthTokenError,
+        aws_errors.NoCredentialsError,
+        aws_errors.PartialCredentialsError,
+        aws_errors.ProfileNotFound,
+        aws_errors.SSOError,
+    ) as error:
         raise Misconfigured(f"{system}: no credentials ({type(error).__name__})") from None
-    except _WRONG_SETTINGS as error:
+    except (
+        aws_errors.EndpointProviderError,
+        aws_errors.InvalidRegionError,
+        aws_errors.NoRegionError,
+        aws_errors.ParamValidationError,
+    ) as error:
         raise Misconfigured(f"{system}: region or names are wrong in settings ({type(error).__name__})") from None
-    except BotoCoreError as error:
+    except aws_errors.BotoCoreError as error:
         unavailable(system, error)
 
 
-def code(error: ClientError) -> str:
+def code(error: "ClientError") -> str:
     """Give AWS' name of an error."""
     return error.response.get("Error", {}).get("Code", "")
 
 
-def status(error: ClientError) -> int:
+def status(error: "ClientError") -> int:
     """Give an answer's HTTP status."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
-def _refuse(system: str, error: ClientError) -> NoReturn:
+def _refuse(system: str, error: "ClientError") -> NoReturn:
     answered = status(error)
     message = f"{system} answered {answered}"
     if not code(error).isdecimal():  # else it isn't AWS' own error, and its message a body that may not be shown
@@ -91,6 +90,6 @@ def _refuse(system: str, error: ClientError) -> NoReturn:
     raise Refused(message) from None
 
 
-def _retry_after(error: ClientError) -> timedelta | None:
+def _retry_after(error: "ClientError") -> timedelta | None:
     value = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
     return timedelta(seconds=int(value)) if value.isdecimal() else None

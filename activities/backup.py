@@ -5,9 +5,8 @@
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -18,7 +17,11 @@ from activities.effects import Change, Effect, effect
 from activities.errors import InvalidInput, Refused
 from activities.heartbeat import pause
 from activities.restoring import Restoring
-from database.pool import BoundedConnection
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from database.pool import BoundedConnection
 
 
 class BackupsRequest(BaseModel):
@@ -160,7 +163,7 @@ class Backups:
     (another is at it), `Refused` (understood, and refused).
     """
 
-    def __init__(self, databases: Databases, pool: ConnectionPool[BoundedConnection]) -> None:
+    def __init__(self, databases: Databases, pool: "ConnectionPool[BoundedConnection]") -> None:
         self._databases = databases
         self._verdicts = Verdicts(pool)
         self._pool = pool

@@ -4,8 +4,9 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import icalendar
 from pydantic import BaseModel, Field
+
+from libraries import icalendar
 
 
 class Meeting(BaseModel):

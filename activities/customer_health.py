@@ -11,8 +11,8 @@ The score is 0 to 100, the sum of four parts. Each has as many points as its sha
 """
 
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -21,7 +21,11 @@ from activities.backends.ledger import Ledger, Rows
 from activities.catalogue import ChurnPolicy
 from activities.effects import Change, Effect, effect
 from activities.errors import NotFound, Refused
-from database.pool import BoundedConnection
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from database.pool import BoundedConnection
 
 RECENT = timedelta(days=30)
 PERIOD = timedelta(days=90)
@@ -125,7 +129,7 @@ class Facts(BaseModel):
 class CustomerHealth:
     """Scores tenants, and keeps interventions; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[BoundedConnection]) -> None:
+    def __init__(self, pool: "ConnectionPool[BoundedConnection]") -> None:
         self._ledger = Ledger(pool)
 
     @activity.defn(name="customer_health.health")

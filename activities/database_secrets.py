@@ -15,8 +15,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import structlog
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -27,8 +25,9 @@ from activities.errors import Conflict, Misconfigured, Refused
 from activities.kubernetes_api import Object, ask
 from activities.patches import PAUSES, patch
 from activities.run_marks import RunMark
+from libraries import kubernetes, logger
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 HOLD = "runbooks.dev/hold"
 _EARLIER = "done by an earlier attempt"
@@ -130,8 +129,8 @@ class DatabaseSecrets:
     Raises from every method what `Kubernetes` raises, and `NotFound` where one of the Secrets is not there.
     """
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._core = client.CoreV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._core = kubernetes.CoreV1Api(api)
 
     @activity.defn(name="database_secrets.pointed_at")
     def pointed_at(self, request: DatabaseSecretRequest) -> PointedAt:

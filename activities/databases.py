@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.rows import DictRow, dict_row
 from pydantic import BaseModel, Field, SecretStr
 
 from activities.errors import Conflict, Misconfigured, NotFound, Refused, unavailable
 from database.server import conninfo
+from libraries import psycopg
 
 if TYPE_CHECKING:
+    from psycopg.rows import DictRow
+
     from activities.backup_system import BackupSystem
     from activities.database_hosts import HostControl
 
+    Connection = psycopg.Connection[DictRow]
+else:
+    Connection = Any  # for annotations alone: nobody needs psycopg for them
+
 _CONNECT_WITHIN = 3
-Connection = psycopg.Connection[DictRow]
 
 
 class OnServer(BaseModel):
@@ -106,7 +110,7 @@ class Databases:
             parts["dbname"] = database
         with (
             failures(f"{at.database}/{at.server}"),
-            psycopg.Connection[DictRow].connect(**parts, autocommit=True, row_factory=dict_row) as connection,
+            psycopg.connect(**parts, autocommit=True, row_factory=psycopg.rows.dict_row) as connection,
         ):
             yield connection
 

@@ -4,9 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import structlog
-from kubernetes import client
+from typing import TYPE_CHECKING
 
 from activities.effect_notes import Done
 from activities.effects import Change, Effect
@@ -15,8 +13,12 @@ from activities.kubernetes_api import Object, ask
 from activities.patches import PAUSES, patch
 from activities.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
 from activities.run_marks import RunMark
+from libraries import logger
 
-_log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from libraries import kubernetes
+
+_log = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Deployments:
     Raises from every change `Refused` where another run keeps it without replicas: names that run, and until when.
     """
 
-    def __init__(self, apps: client.AppsV1Api) -> None:
+    def __init__(self, apps: "kubernetes.AppsV1Api") -> None:
         self._apps = apps
 
     def read(self, namespace: str, name: str) -> Rollouts:

@@ -12,12 +12,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
-import httpx
-import structlog
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -26,13 +23,17 @@ from activities.effects import Effect, effect
 from activities.errors import InvalidInput
 from activities.metrics import Prometheus, QueryError
 from activities.pod_logs import PodLogs
+from libraries import kubernetes, logger
+
+if TYPE_CHECKING:
+    from libraries import httpx
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _IN_MEMORY_BYTES = 1024 * 1024
 _POINTS = 1000
 _FINEST_STEP = timedelta(seconds=15)
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 class StoredEvidence(BaseModel):
@@ -122,9 +123,11 @@ class Evidence:
     comes from, doesn't answer), `Refused` and `Misconfigured` (the store doesn't let us).
     """
 
-    def __init__(self, store: EvidenceStore, kubernetes: client.ApiClient, http: httpx.Client, prometheus: str) -> None:
+    def __init__(
+        self, store: EvidenceStore, cluster: "kubernetes.ApiClient", http: "httpx.Client", prometheus: str
+    ) -> None:
         self._store = store
-        self._pod_logs = PodLogs(client.CoreV1Api(kubernetes))
+        self._pod_logs = PodLogs(kubernetes.CoreV1Api(cluster))
         self._prometheus = Prometheus(http, prometheus)
 
     @activity.defn(name="evidence.collect_logs")

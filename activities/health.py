@@ -5,12 +5,12 @@ import time
 from datetime import timedelta
 from typing import Any, Literal
 
-import httpx
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.heartbeat import Progress, resume, turns
 from activities.http_body import read_body
+from libraries import httpx
 
 Status = Literal["healthy", "degraded", "unhealthy", "unreachable"]
 
@@ -82,7 +82,7 @@ class _Watched(Progress):
 class HealthChecks:
     """Asks health endpoints over HTTP; never fails for an unhealthy or unreachable service."""
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, http: "httpx.Client") -> None:
         self._http = http
 
     @activity.defn(name="health.check")
@@ -149,7 +149,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _judge(answer: httpx.Response, said: dict[str, Any]) -> Status:
+def _judge(answer: "httpx.Response", said: dict[str, Any]) -> Status:
     if not answer.is_success:
         return "unhealthy"
     if not isinstance(said.get("status"), str):
@@ -157,7 +157,7 @@ def _judge(answer: httpx.Response, said: dict[str, Any]) -> Status:
     return _WORDS.get(said["status"].strip().lower(), "unhealthy")
 
 
-def _detail(answer: httpx.Response, said: dict[str, Any]) -> str:
+def _detail(answer: "httpx.Response", said: dict[str, Any]) -> str:
     if answer.is_redirect:
         return "answers with a redirect: the health URL should be where it leads"
     if isinstance(said.get("status"), str):

@@ -9,8 +9,8 @@ import hashlib
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -21,6 +21,9 @@ from activities.helm_cli import HelmCli, HelmRevision
 from activities.helm_records import MARK, HelmRecords
 from activities.helm_step import Own, Step, Systems
 from activities.release_pods import ReleasePods
+
+if TYPE_CHECKING:
+    from libraries import kubernetes
 
 _MARK_CHARACTERS = 16
 
@@ -100,7 +103,13 @@ class Helm:
     """
 
     def __init__(
-        self, program: str, api: client.ApiClient, *, kubeconfig: Path | None, context: str | None, directory: Path
+        self,
+        program: str,
+        api: "kubernetes.ApiClient",
+        *,
+        kubeconfig: Path | None,
+        context: str | None,
+        directory: Path,
     ) -> None:
         """Take `api` for the same cluster; `directory` is what relative chart paths are relative to."""
         self._cli = HelmCli(program, kubeconfig, context)

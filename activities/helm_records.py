@@ -9,24 +9,22 @@ import gzip
 import json
 from typing import Any
 
-import structlog
-from kubernetes import client
-
 from activities.errors import Conflict, NotFound
 from activities.kubernetes_api import FIELD_MANAGER, Object, ask
+from libraries import kubernetes, logger
 
 MARK = "runbooks.dev/effect"
 _PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
 _UNFINISHED = _PENDING | {"failed"}
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 class HelmRecords:
     """The releases of one cluster."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._core = client.CoreV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._core = kubernetes.CoreV1Api(api)
 
     def marked(self, namespace: str, release: str, mark: str) -> int | None:
         """Find the revision that an effect made.
@@ -48,8 +46,8 @@ class HelmRecords:
         if _status(secret) not in _UNFINISHED:
             raise Conflict(f"release {release}: revision {revision} has become {_status(secret)} meanwhile")
         metadata = secret["metadata"]
-        precondition = client.V1Preconditions(uid=metadata["uid"], resource_version=metadata["resourceVersion"])
-        body = client.V1DeleteOptions(preconditions=precondition)
+        precondition = kubernetes.V1Preconditions(uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+        body = kubernetes.V1DeleteOptions(preconditions=precondition)
         ask(self._core.delete_namespaced_secret, metadata["name"], namespace, body=body)
         _log.info("unfinished helm revision removed", release=release, revision=revision)
 

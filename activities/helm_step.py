@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
@@ -15,6 +14,7 @@ from activities.helm_cli import HelmCli, HelmRevision
 from activities.helm_records import HelmRecords
 from activities.programs import Finished
 from activities.release_pods import ReleasePods
+from libraries import logger
 
 Own = Callable[[list[HelmRevision], bool], HelmRevision | None]
 """Finds the revision that this very effect has made; is told whether it has begun before."""
@@ -25,7 +25,7 @@ _RESUMED = "an earlier attempt was interrupted; this one went on"
 _GIVEN_UP = "waiting was given up, since the pods go on failing"
 _PLAN = "plan only: Helm would accept it"
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import time
 
-import httpx
+from libraries import httpx
 
 
-def read_body(answer: httpx.Response, *, most: int, deadline: float) -> bytes:
+def read_body(answer: "httpx.Response", *, most: int, deadline: float) -> bytes:
     """Read at most `most` bytes of a streamed answer, until `time.monotonic()` reaches `deadline`.
 
     Raises:

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal, LiteralString
 
-import psycopg
-from psycopg import sql
 from pydantic import BaseModel, Field
 
 from activities.databases import Connection
 from activities.errors import Misconfigured
+from libraries import psycopg, sql
 
 _SHOWN = 3
 _CHARACTERS = 200
 _DAMAGE = ("XX", "58")
 """Classes of SQLSTATE: internal errors, among them data_corrupted, and what the system says of files."""
 
-_GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject)
 
 Kind = Literal["table", "toast", "index", "catalogue"]
 
@@ -117,7 +115,7 @@ def check(connection: Connection, schema: str, relation: Relation, *, all_rows_i
             return []
         query = sql.SQL("SELECT blkno, msg FROM {}(%s::oid::regclass)").format(sql.Identifier(schema, "verify_heapam"))
         found = connection.execute(query, (relation.oid,)).fetchall()
-    except _GONE:
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject):
         return []
     except psycopg.Error as error:
         return [Damage(name=relation.name, kind=relation.kind, what=damage(error))]
@@ -130,7 +128,7 @@ def check(connection: Connection, schema: str, relation: Relation, *, all_rows_i
     return shown
 
 
-def damage(error: psycopg.Error) -> str:
+def damage(error: "psycopg.Error") -> str:
     """Say what is damaged.
 
     Raises:

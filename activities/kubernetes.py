@@ -8,7 +8,6 @@ import heapq
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -20,6 +19,7 @@ from activities.heartbeat import Progress, resume, turns
 from activities.holds import KEDA, SCALED_OBJECTS, Autoscaler, HorizontalPodAutoscaler, ScaledObject
 from activities.kubernetes_api import Object, ask, moment, optional, pages
 from activities.kubernetes_states import Autoscaling, DeploymentState, Event, Events, Pod, Pods, Revision, Rollout
+from libraries import kubernetes
 
 _POLL = timedelta(milliseconds=500)
 
@@ -97,12 +97,12 @@ class Kubernetes:
     `Refused` (401, 403, 422 and other 4xx), `Conflict` (409).
     """
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._apps = client.AppsV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._apps = kubernetes.AppsV1Api(api)
         self._deployments = Deployments(self._apps)
-        self._core = client.CoreV1Api(api)
-        self._autoscaling = client.AutoscalingV2Api(api)
-        self._custom = client.CustomObjectsApi(api)
+        self._core = kubernetes.CoreV1Api(api)
+        self._autoscaling = kubernetes.AutoscalingV2Api(api)
+        self._custom = kubernetes.CustomObjectsApi(api)
 
     @activity.defn(name="kubernetes.pods")
     def pods(self, request: PodsRequest) -> Pods:

@@ -12,10 +12,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
-import urllib3
-from kubernetes import client, config
-
 from activities.errors import Conflict, Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
+from libraries import kubernetes, kubernetes_config, urllib3
 
 FIELD_MANAGER = "durable-runbooks"
 """Who the cluster's managedFields say changed an object."""
@@ -30,7 +28,9 @@ _MESSAGE_CHARACTERS = 500
 Object = dict[str, Any]
 
 
-def connect(kubeconfig: Path | None = None, context: str | None = None, *, connections: int = 32) -> client.ApiClient:
+def connect(
+    kubeconfig: Path | None = None, context: str | None = None, *, connections: int = 32
+) -> "kubernetes.ApiClient":
     """Give a client for a kubeconfig's context, or for the cluster we run in where no kubeconfig is named.
 
     Does not talk to the API server. `connections` are kept open; there should be one for each thread that asks.
@@ -40,7 +40,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None, *, conne
         Misconfigured: the kubeconfig cannot be read, has no such context, or there is neither it nor a cluster.
 
     """
-    settings = client.Configuration()
+    settings = kubernetes.Configuration()
     settings.retries = False
     settings.connection_pool_maxsize = connections
     settings.keep_alive = True
@@ -49,20 +49,20 @@ def connect(kubeconfig: Path | None = None, context: str | None = None, *, conne
             _load_default(settings)
         else:
             file = str(kubeconfig) if kubeconfig else None
-            config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError) as error:
+            kubernetes_config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
+    except (kubernetes_config.ConfigException, OSError) as error:
         message = f"no access to Kubernetes: {error}"
         raise Misconfigured(message) from None
-    api = client.ApiClient(settings)
+    api = kubernetes.ApiClient(settings)
     api.user_agent = FIELD_MANAGER
     return api
 
 
-def _load_default(settings: client.Configuration) -> None:
+def _load_default(settings: "kubernetes.Configuration") -> None:
     try:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        kubernetes_config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    except kubernetes_config.ConfigException:
+        kubernetes_config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
 
 
 def ask(method: Callable[..., Any], *args: Any, **options: Any) -> Object:
@@ -111,13 +111,13 @@ def failures() -> Iterator[None]:
     """
     try:
         yield
-    except client.ApiException as error:
+    except kubernetes.ApiException as error:
         _refuse(error)
     except (urllib3.exceptions.HTTPError, OSError, json.JSONDecodeError) as error:
         unavailable(_SYSTEM, error)
 
 
-def said(error: client.ApiException) -> str:
+def said(error: "kubernetes.ApiException") -> str:
     """Give the message of the API server's Status object; nothing else of an answer may be shown."""
     try:
         message = str(json.loads(error.body or "")["message"])
@@ -126,7 +126,7 @@ def said(error: client.ApiException) -> str:
     return message[:_MESSAGE_CHARACTERS]
 
 
-def _refuse(error: client.ApiException) -> NoReturn:
+def _refuse(error: "kubernetes.ApiException") -> NoReturn:
     status = error.status or 0
     message = f"{_SYSTEM} answered {status}: {said(error)}" if status else f"{_SYSTEM}: TLS failed"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -141,7 +141,7 @@ def _refuse(error: client.ApiException) -> NoReturn:
     raise Refused(message) from None
 
 
-def _retry_after(error: client.ApiException) -> timedelta | None:
+def _retry_after(error: "kubernetes.ApiException") -> timedelta | None:
     value = (error.headers or {}).get("Retry-After", "")
     return timedelta(seconds=int(value)) if value.isdecimal() else None
 

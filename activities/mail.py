@@ -10,10 +10,8 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, parseaddr
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import jinja2
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -22,7 +20,12 @@ from activities.calendars import Meeting, calendar_file
 from activities.effects import Change, Effect, effect
 from activities.errors import InvalidInput, Misconfigured
 from activities.handovers import Handovers
-from database.pool import BoundedConnection
+from libraries import jinja2
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from database.pool import BoundedConnection
 
 
 class SendMail(BaseModel):
@@ -56,7 +59,7 @@ class Mail:
     """
 
     def __init__(
-        self, pool: ConnectionPool[BoundedConnection], server: MailServer, handovers: Handovers, sender: str
+        self, pool: "ConnectionPool[BoundedConnection]", server: MailServer, handovers: Handovers, sender: str
     ) -> None:
         self._ledger = Ledger(pool)
         self._server = server
@@ -132,7 +135,7 @@ def _rendered(template: str, kind: str, values: dict[str, str]) -> str:
 
 
 @cache
-def _templates() -> jinja2.Environment:
+def _templates() -> "jinja2.Environment":
     return jinja2.Environment(
         loader=jinja2.PackageLoader("activities", "mails"),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),

@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.errors import RateLimited, Refused, Unavailable, unavailable
+from libraries import httpx
 
 _SYSTEM = "Prometheus"
-_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
+_TIMEOUT = (2.0, 5.0, 5.0, 5.0)
+"""Seconds to connect, read, write, and to wait for a free connection."""
+
 _ERROR_CHARACTERS = 300
 
 
@@ -45,7 +47,7 @@ class Prometheus:
     4xx).
     """
 
-    def __init__(self, http: httpx.Client, url: str) -> None:
+    def __init__(self, http: "httpx.Client", url: str) -> None:
         self._http = http
         self._url = url.rstrip("/")
 
@@ -106,7 +108,7 @@ class Prometheus:
 class PrometheusMetrics:
     """Reads Prometheus; raises `Unavailable` when it doesn't answer."""
 
-    def __init__(self, http: httpx.Client, url: str) -> None:
+    def __init__(self, http: "httpx.Client", url: str) -> None:
         self._prometheus = Prometheus(http, url)
 
     @activity.defn(name="metrics.snapshot")

@@ -3,17 +3,17 @@
 import hashlib
 from typing import Any
 
-import structlog
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities import aws
 from activities.effects import Change, Effect, effect
 from activities.errors import Refused, Unavailable
+from libraries import logger
 
 _SYSTEM = "EKS"
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 class NodeGroupRequest(BaseModel):

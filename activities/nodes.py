@@ -2,14 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from kubernetes import client
-from kubernetes.utils.quantity import parse_quantity
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.errors import RateLimited, Unavailable
 from activities.heartbeat import Progress, resume, turns
 from activities.kubernetes_api import Object, moment, pages
+from libraries import kubernetes, kubernetes_quantity
 
 _POLL = timedelta(milliseconds=500)
 
@@ -75,8 +74,8 @@ class NodeJoined(BaseModel):
 class ClusterNodes:
     """Reads nodes; raises what `Kubernetes` raises."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._core = client.CoreV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._core = kubernetes.CoreV1Api(api)
 
     @activity.defn(name="nodes.list")
     def nodes(self, request: NodesRequest) -> Nodes:
@@ -114,6 +113,6 @@ def _node(raw: Object, resource: str) -> Node:
         name=raw["metadata"]["name"],
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
         schedulable=not raw["spec"].get("unschedulable", False),
-        allocatable=int(parse_quantity(status.get("allocatable", {}).get(resource, "0"))),  # type: ignore[no-untyped-call]
+        allocatable=int(kubernetes_quantity.parse_quantity(status.get("allocatable", {}).get(resource, "0"))),  # type: ignore[no-untyped-call]
         created_at=moment(raw["metadata"]["creationTimestamp"]),
     )

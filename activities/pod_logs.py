@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import IO, Any
 
-import urllib3
-from kubernetes import client
 from temporalio import activity
 
 from activities import pod_status
 from activities.heartbeat import pause
 from activities.kubernetes_api import Object, ask, failures, said
+from libraries import kubernetes, urllib3
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one collection; each container gets an equal share of what is left."""
@@ -54,7 +53,7 @@ class _Text:
 class PodLogs:
     """Reads logs through the API server, with a time stamp on every line."""
 
-    def __init__(self, core: client.CoreV1Api, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, core: "kubernetes.CoreV1Api", *, most_bytes: int = MOST_BYTES) -> None:
         self._core = core
         self._most_bytes = most_bytes
 
@@ -139,7 +138,7 @@ class PodLogs:
                 _preload_content=False,
                 _request_timeout=_TIMEOUT,
             )
-        except client.ApiException as error:
+        except kubernetes.ApiException as error:
             # The pod has gone, its node doesn't answer, or it has not begun: that is worth knowing, not worth failing.
             raise _NotReadable(said(error) or error.status) from None
 

@@ -5,8 +5,6 @@
 
 from datetime import datetime, timedelta
 
-import structlog
-from psycopg import sql
 from pydantic import Field
 from temporalio import activity
 
@@ -18,8 +16,9 @@ from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, me
 from activities.postgres_indexes import drop_leftovers, find_index
 from activities.postgres_sessions import QueriesRequest, RunningQueries, running
 from activities.postgres_work import end_backend, left_running, work_session
+from libraries import logger, sql
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _EARLIER = "done by an earlier attempt, or by somebody else since it was looked at"
 _VACUUMED = """
     SELECT s.last_vacuum > %(since)s AND s.last_analyze > %(since)s AS done,

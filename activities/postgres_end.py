@@ -7,8 +7,6 @@ own start. All of it is compared by the statement that sends the signal.
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import structlog
-from psycopg import sql
 from pydantic import Field
 
 from activities.databases import Connection, OnServer
@@ -16,8 +14,9 @@ from activities.effects import Change, Effect
 from activities.errors import Refused, Unavailable
 from activities.heartbeat import Progress, turns
 from activities.postgres_sessions import protection
+from libraries import logger, sql
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _LOOK_EVERY = timedelta(milliseconds=100)
 _GONE_WITHIN = timedelta(seconds=15)
 _IS_IT = """

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from activities.databases import Connection
 from activities.errors import Conflict, NotFound, Refused
 from activities.postgres_tables import LEFTOVER, is_leftover
 from activities.postgres_work import WorkSession
+from libraries import sql
 
 _NAME = 63
 _INDEX = """

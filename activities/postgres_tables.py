@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
-from psycopg import sql
 from pydantic import BaseModel, Field
 
 from activities.database_policy import MaintenancePolicy
 from activities.databases import Connection
+from libraries import psycopg, sql
 
 LEFTOVER = r"_cc(new|old)\d*$"
 """How REINDEX CONCURRENTLY names what it builds, and what it takes away; an invalid one is left by a crash."""

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-import psycopg
-from psycopg import pq, sql
 from pydantic import Field
 from temporalio import activity
 from temporalio.exceptions import CancelledError
@@ -23,10 +21,10 @@ from activities.effects import Effect
 from activities.errors import Refused, Unavailable
 from activities.heartbeat import Progress, beat, pause, resume
 from activities.postgres_sessions import OURS
+from libraries import pq, psycopg, sql
 
 _LOOK_EVERY = 0.5
 _END_WITHIN = 10.0
-_FAILED = {pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.NONFATAL_ERROR}
 _PROGRESS = """
     SELECT coalesce(
         (SELECT format('vacuum: %%s, %%s of %%s blocks', phase, heap_blks_scanned, heap_blks_total)
@@ -68,7 +66,7 @@ class WorkSession:
         self._within = within
         self._progress = progress
 
-    def execute(self, statement: sql.Composed) -> None:
+    def execute(self, statement: "sql.Composed") -> None:
         """Run a statement to its end, heartbeating what it says of itself.
 
         Raises:
@@ -92,7 +90,7 @@ class WorkSession:
             message = "somebody cancelled it on the server, so it is not begun again"
             raise Refused(message) from None
 
-    def _send(self, statement: sql.Composed) -> None:
+    def _send(self, statement: "sql.Composed") -> None:
         line = self._connection.pgconn
         line.send_query(statement.as_bytes(self._connection))
         poll = select.poll()
@@ -103,9 +101,10 @@ class WorkSession:
             if not line.is_busy():
                 break
             self._look()
+        failed = {pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.NONFATAL_ERROR}
         error: psycopg.Error | None = None
         while (result := line.get_result()) is not None:
-            if result.status in _FAILED:  # the first says why; one that follows only that the server has hung up
+            if result.status in failed:  # the first says why; one that follows only that the server has hung up
                 error = error or psycopg.errors.error_from_result(result)
         if error is not None:
             raise error if error.sqlstate else psycopg.OperationalError("the server has hung up")

@@ -7,11 +7,10 @@ replicas are asked as well when they have last heard from it. They hear from an 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import psycopg
-from psycopg.rows import DictRow, dict_row
 from pydantic import BaseModel, Field
 
 from database.server import reason
+from libraries import psycopg
 
 _NOT_SERVING = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")
 _UNANSWERED = "takes connections, but did not answer a query in time"
@@ -60,7 +59,7 @@ def ask_replica(name: str, parameters: Parameters, *, silent_for: float, others:
 
     """
     try:
-        with psycopg.Connection[DictRow].connect(**parameters, autocommit=True, row_factory=dict_row) as connection:
+        with psycopg.connect(**parameters, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
             found = connection.execute(
                 "SELECT status, sender_host, sender_port, extract(epoch FROM clock_timestamp() - last_msg_receipt_time)"
                 " AS age FROM pg_stat_wal_receiver"

@@ -6,9 +6,8 @@ audit log. Times without a zone count as UTC.
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -18,7 +17,9 @@ from activities.backends.ledger import Ledger
 from activities.backends.records_on_call import on_duty
 from activities.effects import Change, Effect, effect
 from activities.incidents import Incident, IncidentRequest
-from database.pool import connect_pool as connect_pool  # noqa: PLC0414 # for those who make a `Records`
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 Severity = Literal["P1", "P2", "P3", "P4"]
 
@@ -220,7 +221,7 @@ class Records:
     database; `Misconfigured` when the schema or the role's privileges don't fit.
     """
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._ledger = Ledger(pool)
 
     @activity.defn(name="records.acknowledge_alert")

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from kubernetes import client
-
 from activities import rollouts
 from activities.errors import ActivityFailure
 from activities.kubernetes import Kubernetes, PodsRequest
 from activities.kubernetes_api import Object, ask
 from activities.kubernetes_states import Pod
+from libraries import kubernetes
 
 _RELEASE = "meta.helm.sh/release-name"
 _LOOK = timedelta(seconds=2)
@@ -22,8 +21,8 @@ HOPELESS_AFTER = timedelta(minutes=1)
 class ReleasePods:
     """The pods of releases' Deployments, StatefulSets and DaemonSets."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._apps = client.AppsV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._apps = kubernetes.AppsV1Api(api)
         self._kubernetes = Kubernetes(api)
 
     def trouble(self, namespace: str, release: str) -> str:

@@ -3,8 +3,8 @@
 import math
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
+from typing import TYPE_CHECKING
 
-import httpx
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -12,6 +12,9 @@ from activities.errors import ActivityFailure, Misconfigured
 from activities.health import HealthChecks, HealthRequest
 from activities.heartbeat import Progress, resume, turns
 from activities.metrics import Prometheus, QueryError
+
+if TYPE_CHECKING:
+    from libraries import httpx
 
 _SAMPLES = 60
 _STEPS = (timedelta(seconds=1), timedelta(minutes=1))
@@ -83,7 +86,7 @@ class _Watching(Progress):
 class ReleaseWatch:
     """Watches through Prometheus' HTTP API and the service's health endpoint."""
 
-    def __init__(self, http: httpx.Client, prometheus_url: str) -> None:
+    def __init__(self, http: "httpx.Client", prometheus_url: str) -> None:
         self._prometheus = Prometheus(http, prometheus_url)
         self._health = HealthChecks(http)
 

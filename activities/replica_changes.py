@@ -1,18 +1,21 @@
 """What makes a standby a primary, and another follow it, in PostgreSQL's own terms (runbook 7.1 step 2)."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import DictRow
 from pydantic import BaseModel
 
 from activities.errors import Unavailable
 from activities.standings import Address, address
+from libraries import psycopg, sql
 
-Connection = psycopg.Connection[DictRow]
+if TYPE_CHECKING:
+    from psycopg.rows import DictRow
+
+    Connection = psycopg.Connection[DictRow]
+else:
+    Connection = Any  # for annotations alone: nobody needs psycopg for them
+
 _SILENT = ("log_statement = 'none'", "log_min_duration_statement = -1", "log_min_error_statement = 'panic'")
 """So that the server's log doesn't get a conninfo with its password."""
 
@@ -75,11 +78,11 @@ def make_slot(source: Connection, replica: Connection) -> None:
 
 def follow(connection: Connection, source: Address) -> bool:
     """Have a standby follow another server, as the same user; False where it does already."""
-    parts: dict[str, Any] = dict(conninfo_to_dict(_setting(connection, "primary_conninfo")))
+    parts: dict[str, Any] = dict(psycopg.conninfo.conninfo_to_dict(_setting(connection, "primary_conninfo")))
     if parts and address(parts) == source:
         return False
     parts.pop("hostaddr", None)
-    conninfo = make_conninfo(**{**parts, "host": source[0], "port": source[1]})
+    conninfo = psycopg.conninfo.make_conninfo(**{**parts, "host": source[0], "port": source[1]})
     for setting in _SILENT:
         connection.execute(sql.SQL("SET {}").format(sql.SQL(setting)))
     connection.execute(sql.SQL("ALTER SYSTEM SET primary_conninfo = {}").format(sql.Literal(conninfo)))

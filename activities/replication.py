@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -20,11 +19,12 @@ from activities.heartbeat import Progress, resume, turns
 from activities.primary_probe import Parameters, Place, ask_primary, ask_replica
 from activities.standings import ServerStanding
 from database.server import conninfo
+from libraries import logger
 
 if TYPE_CHECKING:
     from activities.standings import Address
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _EARLIER = "done by an earlier attempt"
 _POLL = timedelta(milliseconds=200)
 _T = TypeVar("_T")

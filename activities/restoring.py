@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import structlog
-from psycopg.conninfo import make_conninfo
-from psycopg.pq import PGconn, Ping
-
 from activities.backup_system import Beat
 from activities.databases import Databases, OnServer
 from activities.errors import ActivityFailure, Refused, Unavailable
 from activities.heartbeat import pause
+from libraries import logger, pq, psycopg
 
 if TYPE_CHECKING:
     from activities.backup import Reach, RestoreBackup
@@ -29,7 +26,7 @@ _DOWN_FOR = 3.0
 _STARTS = 4
 """Where a server has ended this often while it recovered, starting it once more helps no better."""
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ class Restoring:
 
     def _through(self) -> Outcome | None:
         """Look for the mark that an earlier attempt of this very effect left."""
-        if self._ping() is not Ping.OK:
+        if self._ping() is not pq.Ping.OK:
             return None
         try:
             with self._databases.connect(self._at) as connection:
@@ -119,14 +116,14 @@ class Restoring:
         while True:
             self._beat("recovering")
             ping = self._ping()
-            if ping is not Ping.NO_RESPONSE:
+            if ping is not pq.Ping.NO_RESPONSE:
                 up_at = time.monotonic()
             elif time.monotonic() - up_at > _DOWN_FOR:
                 if starts:
                     self._look_into(starts)
                 starts += 1
                 up_at = time.monotonic() if self._start() else 0.0
-            if ping is Ping.OK and self._is_primary():
+            if ping is pq.Ping.OK and self._is_primary():
                 return
             pause(_LOOK_EVERY)
 
@@ -174,6 +171,6 @@ class Restoring:
             self._database.backups.finish(self._into, connection, outcome.mark(self._effect))
         return outcome
 
-    def _ping(self) -> Ping:
+    def _ping(self) -> "pq.Ping":
         parameters = self._databases.parameters(self._at, statement_timeout=None)
-        return Ping(PGconn.ping(make_conninfo(**parameters).encode()))
+        return pq.Ping(pq.PGconn.ping(psycopg.conninfo.make_conninfo(**parameters).encode()))

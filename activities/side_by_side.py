@@ -13,10 +13,9 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
-import psycopg
-
 from activities.databases import Connection, Databases, OnServer
 from activities.heartbeat import Progress, beat, pause
+from libraries import psycopg
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

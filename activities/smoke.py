@@ -1,9 +1,8 @@
 """Smoke tests of a release: HTTP checks, and a Kubernetes Job (runbook 4.1 step 5)."""
 
 import time
+from typing import TYPE_CHECKING
 
-import httpx
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -12,6 +11,10 @@ from activities.effects import Change, Effect, effect
 from activities.heartbeat import pause
 from activities.http_body import read_body
 from activities.smoke_policy import SmokeCheck, SmokeJob
+from libraries import httpx
+
+if TYPE_CHECKING:
+    from libraries import kubernetes
 
 _TRIES = 3
 _PAUSE = 0.5
@@ -59,7 +62,7 @@ class SmokeJobResult(Change):
 class Smoke:
     """Runs smoke tests."""
 
-    def __init__(self, http: httpx.Client, api: client.ApiClient) -> None:
+    def __init__(self, http: "httpx.Client", api: "kubernetes.ApiClient") -> None:
         self._http = http
         self._jobs = smoke_job.Jobs(api)
 

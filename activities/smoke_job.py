@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import structlog
-from kubernetes import client
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
@@ -23,11 +21,12 @@ from activities.heartbeat import Progress, resume, turns
 from activities.kubernetes_api import FIELD_MANAGER, TIMEOUT, Object, ask, failures, optional, pages
 from activities.rollouts import conditions
 from activities.smoke_policy import SmokeJob
+from libraries import kubernetes, logger
 
 EFFECT = "runbooks.dev/effect"
 """The Job's annotation with the effect's key."""
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _KEPT_SECONDS = 3600
 _POLL = timedelta(seconds=1)
 _GRACE = timedelta(seconds=15)
@@ -51,9 +50,9 @@ class End:
 class Jobs:
     """Creates, watches and removes Jobs."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._batch = client.BatchV1Api(api)
-        self._core = client.CoreV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._batch = kubernetes.BatchV1Api(api)
+        self._core = kubernetes.CoreV1Api(api)
 
     def create(self, namespace: str, manifest: Object, effect: Effect) -> bool:
         """Create the Job; False where an earlier attempt has.

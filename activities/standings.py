@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import DictRow
 from pydantic import BaseModel, Field
+
+from libraries import psycopg
+
+if TYPE_CHECKING:
+    from psycopg.rows import DictRow
 
 Address = tuple[str, int]
 """Host and port."""
@@ -80,14 +82,14 @@ def number(lsn: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def read(connection: psycopg.Connection[DictRow], names: Mapping[Address, str]) -> ServerStanding:
+def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]) -> ServerStanding:
     """Read a server's standing; `names` are the servers by their addresses."""
     found: dict[str, Any] | None = connection.execute(_FACTS).fetchone()
     assert found is not None
     conninfo = found.pop("conninfo")
     upstream = None
     if found["in_recovery"] and conninfo is not None:
-        upstream = names.get(address(conninfo_to_dict(conninfo)), "") if conninfo else ""
+        upstream = names.get(address(psycopg.conninfo.conninfo_to_dict(conninfo)), "") if conninfo else ""
     return ServerStanding(reachable=True, upstream=upstream, **found)
 
 

@@ -1,9 +1,8 @@
 """Support tickets of tenants (runbook 1.1 step 5, 1.3 step 3, 5.2 steps 4 to 6)."""
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -11,7 +10,11 @@ from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect, effect
 from activities.errors import Refused, Unavailable
 from activities.records import Severity
-from database.pool import BoundedConnection
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from database.pool import BoundedConnection
 
 
 class CreateTicket(BaseModel):
@@ -91,7 +94,7 @@ class Tickets(BaseModel):
 class Support:
     """Reads and writes tickets; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[BoundedConnection]) -> None:
+    def __init__(self, pool: "ConnectionPool[BoundedConnection]") -> None:
         self._ledger = Ledger(pool)
 
     @activity.defn(name="support.create")

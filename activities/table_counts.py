@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import psycopg
-from psycopg import sql
-
 from activities.contents import CheckResult
 from activities.database_policy import SqlCheck
 from activities.databases import Connection
 from activities.integrity_checks import damage
+from libraries import psycopg, sql
 
 _TABLES = """
 SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS table, format('%I.%I', n.nspname, c.relname) AS name

@@ -4,9 +4,8 @@ import hashlib
 import secrets
 from datetime import date, datetime
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -14,7 +13,11 @@ from activities.backends import records_tenants
 from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect, effect
 from activities.handovers import Handovers, NewHandover
-from database.pool import BoundedConnection
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from database.pool import BoundedConnection
 
 Tier = Literal["starter", "team", "enterprise"]
 TENANT_ID = r"^[a-z0-9][a-z0-9-]{1,62}$"
@@ -165,7 +168,7 @@ class AffectedTenants(BaseModel):
 class Tenants:
     """Reads and writes tenants; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[BoundedConnection], handovers: Handovers) -> None:
+    def __init__(self, pool: "ConnectionPool[BoundedConnection]", handovers: Handovers) -> None:
         self._ledger = Ledger(pool)
         self._handovers = handovers
 

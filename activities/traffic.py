@@ -6,8 +6,6 @@ an absolute number, set under the resourceVersion that was read, and leaves the 
 
 import time
 
-import structlog
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
@@ -17,12 +15,13 @@ from activities.effects import Change, Effect, effect
 from activities.errors import Conflict, Misconfigured, Refused
 from activities.kubernetes_api import Object, ask
 from activities.patches import PAUSES, patch
+from libraries import kubernetes, logger
 
 CANARY = "nginx.ingress.kubernetes.io/canary"
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 WEIGHT_TOTAL = "nginx.ingress.kubernetes.io/canary-weight-total"
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _ALL = 100
 
 
@@ -54,8 +53,8 @@ class ShiftTraffic(ShareRequest):
 class Traffic:
     """Reads and sets shares of traffic on one cluster; raises what `Kubernetes` raises, `NotFound` without Ingress."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._networking = client.NetworkingV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._networking = kubernetes.NetworkingV1Api(api)
 
     @activity.defn(name="traffic.share")
     def share(self, request: ShareRequest) -> Share:

@@ -1,11 +1,11 @@
 """What runs in a service's namespace, and how ready it is (runbook 7.2 step 1): `kubectl get all`."""
 
-from kubernetes import client
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities import rollouts
 from activities.kubernetes_api import Object, pages
+from libraries import kubernetes
 
 
 class WorkloadsRequest(BaseModel):
@@ -57,8 +57,8 @@ class WorkloadStates(BaseModel):
 class Workloads:
     """Reads the workloads of one cluster; raises what `Kubernetes` raises."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._apps = client.AppsV1Api(api)
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._apps = kubernetes.AppsV1Api(api)
 
     @activity.defn(name="workloads.deployments")
     def deployments(self, request: WorkloadsRequest) -> WorkloadStates:

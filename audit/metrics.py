@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
-import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from audit.report import Report, Spread
+from libraries import logger
 
 Label = tuple[str, ...]
 Row = tuple[Label, float]
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 class ReportCollector(Collector):

@@ -11,10 +11,9 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from audit.chain import hash_of
 from audit.records import Head, Record
+from libraries import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -75,7 +74,7 @@ class ObjectLock:
                 ObjectLockRetainUntilDate=at + self._retention,
                 IfNoneMatch="*",
             )
-        except ClientError as error:
+        except aws_errors.ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _TAKEN:
                 raise
             there = self._s3.head_object(Bucket=self._bucket, Key=key)["Metadata"].get("hash", "")

@@ -4,10 +4,11 @@ import base64
 import hashlib
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key, load_pem_public_key
+
+from libraries import aws_errors
 
 _KEY_DIGITS = 16
 
@@ -138,10 +139,10 @@ class KmsSigner:
     def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(self._kms, operation)(**parameters)
-        except ClientError as error:
+        except aws_errors.ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             passing = code in {"KMSInternalException", "DependencyTimeoutException", "ThrottlingException"}
             raise SigningError(f"KMS refused to {operation.replace('_', ' ')}: {code}", passing=passing) from None
-        except BotoCoreError as error:
+        except aws_errors.BotoCoreError as error:
             raise SigningError(f"KMS did not answer ({type(error).__name__})", passing=True) from None
         return answer

@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-import structlog
 from pydantic import BaseModel, ValidationError
 
 from audit.chain import header_bytes, header_from
@@ -25,8 +24,9 @@ from audit.skeleton import fits
 from audit.store_connection import DamagedRecord, Pool, Rows, StoreError, rows
 from audit.store_filter import Filter, keys_of
 from audit.story import Story
+from libraries import logger
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 _LOCK = 0x61726368697665  # "archive" in ASCII: who adds to the chain holds it until the transaction ends
 _PAGE_RECORDS = 200
 _PAGE_BYTES = 8_000_000

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg import Cursor
-from psycopg.rows import DictRow, dict_row
-from psycopg_pool import ConnectionPool, PoolTimeout
+from libraries import psycopg
 
-Rows = Cursor[DictRow]
-Pool = ConnectionPool[Any]
+if TYPE_CHECKING:
+    from psycopg.rows import DictRow
+    from psycopg_pool import ConnectionPool
+
+    Rows = psycopg.Cursor[DictRow]
+    Pool = ConnectionPool[Any]
+else:
+    Rows = Pool = Any  # for annotations alone: nobody needs psycopg for them
 
 
 class StoreError(Exception):
@@ -42,7 +45,10 @@ def rows(pool: Pool, *, transaction: bool = False) -> Iterator[Rows]:
 
     """
     try:
-        with pool.connection() as connection, connection.cursor(row_factory=dict_row, binary=True) as cursor:
+        with (
+            pool.connection() as connection,
+            connection.cursor(row_factory=psycopg.rows.dict_row, binary=True) as cursor,
+        ):
             if transaction:
                 with connection.transaction():
                     yield cursor
@@ -56,7 +62,7 @@ def rows(pool: Pool, *, transaction: bool = False) -> Iterator[Rows]:
         raise StoreError(f"the archive refuses: {error.diag.message_primary}") from None
     except psycopg.DataError as error:
         raise StoreRefused(f"the archive can't hold this data: {error.diag.message_primary or error}") from None
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except psycopg.OperationalError as error:
         raise StoreError(f"the archive (PostgreSQL) did not answer ({type(error).__name__})", passing=True) from None
     except psycopg.Error as error:
         said = error.diag.message_primary or type(error).__name__

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-import psycopg
 from pydantic import SecretStr
 
 from database.server import DatabaseError, connect
+from libraries import psycopg
 
 _DETAIL_CHARACTERS = 500
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 from pydantic import SecretStr
 
 from database.server import DatabaseError, connect, reason
+from libraries import psycopg
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -87,7 +87,7 @@ def status(url: SecretStr | str, *, wait: float = 5.0) -> SchemaStatus:
             raise DatabaseError(message) from None
 
 
-def _status(connection: psycopg.Connection) -> SchemaStatus:
+def _status(connection: "psycopg.Connection") -> SchemaStatus:
     from alembic.script import ScriptDirectory  # noqa: PLC0415 # as above
 
     scripts = ScriptDirectory.from_config(_config())

@@ -7,9 +7,9 @@ import re
 import time
 from typing import Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
+
+from libraries import psycopg
 
 _HOPELESS = (
     "password authentication failed",
@@ -52,13 +52,13 @@ def conninfo(url: SecretStr | str) -> dict[str, Any]:
     """
     text = url.get_secret_value() if isinstance(url, SecretStr) else url
     try:
-        return conninfo_to_dict(text)
+        return psycopg.conninfo.conninfo_to_dict(text)
     except psycopg.Error:
         message = "the records' URL is not a PostgreSQL URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         raise DatabaseError(message) from None
 
 
-def connect(url: SecretStr | str, *, wait: float) -> psycopg.Connection:
+def connect(url: SecretStr | str, *, wait: float) -> "psycopg.Connection":
     """Connect in autocommit mode, waiting up to `wait` seconds for the server to accept connections.
 
     Raises:
@@ -89,7 +89,7 @@ def where(parts: dict[str, Any]) -> str:
     return f"{host}:{port}/{name}"
 
 
-def reason(error: psycopg.Error) -> str:
+def reason(error: "psycopg.Error") -> str:
     """Say why a connection failed, in PostgreSQL's words where they are known to be harmless."""
     text = str(error)
     return next((phrase for phrase in _KNOWN if phrase in text), type(error).__name__)

@@ -20,7 +20,7 @@ from workers.settings import Worker as HowToWork
 _EAGER_STEPS_PER_TASK = 12
 """An assessment starts this many reads at once; started with the task's answer, they skip the server's queue."""
 
-_ALL: tuple[type, ...] = (*(procedure.workflow for procedure in PROCEDURES), *SYSTEM)
+_ALL: tuple[type, ...] = (*(procedure.workflow for procedure in PROCEDURES), *(system.workflow for system in SYSTEM))
 
 CHECKED = HowToWork(workflow_sandbox=True, dead_worker_keeps_runs=timedelta(seconds=3))
 """How tests work, some of which kill workers; a process works as its settings say."""

@@ -5,18 +5,20 @@ update finds it, and the keys of the effects it has taken, written by the very r
 retry after a lost answer sees that the update is out. Two requests an update; Statuspage allows one a second.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
-import structlog
 from pydantic import SecretStr
 
 from activities.backends.http import TIMEOUT, send
 from activities.effects import Change
 from activities.errors import Misconfigured, Unavailable
 from activities.statuspage import IncidentState, UpdateStatusPage
+from libraries import logger
 
-_log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from libraries import httpx
+
+_log = logger(__name__)
 _SYSTEM = "Statuspage"
 _OURS = "durable_runbooks"  # in metadata, where every top-level value must be an object
 _PAGE_SIZE = 100
@@ -39,7 +41,7 @@ class AtlassianStatusPage:
 
     def __init__(
         self,
-        http: httpx.Client,
+        http: "httpx.Client",
         api_key: SecretStr,
         page_id: str,
         components: dict[str, str],
@@ -126,6 +128,6 @@ class AtlassianStatusPage:
             raise Unavailable(f"{_SYSTEM} answered something that is not JSON") from None
 
 
-def _sentence(response: httpx.Response) -> str:
+def _sentence(response: "httpx.Response") -> str:
     said = response.json()["error"]
     return "; ".join(said) if isinstance(said, list) else str(said)

@@ -1,12 +1,14 @@
 """The verdicts of backups in the records: rows are added, and a backup's newest one counts."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psycopg_pool import ConnectionPool
 from pydantic import BaseModel
 
 from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 
 class Verdict(BaseModel):
@@ -20,7 +22,7 @@ class Verdict(BaseModel):
 class Verdicts:
     """Keeps them; raises as `Ledger` does."""
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._ledger = Ledger(pool)
 
     def of(self, database: str) -> dict[str, Verdict]:

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from psycopg import sql
-
 from activities.backends.barman_log import BackupInLog, BarmanLog
 from activities.backends.barman_program import BarmanProgram, errors, failure
 from activities.backup import Backup, Reach
 from activities.backup_system import Beat
 from activities.errors import Misconfigured, Unavailable
 from activities.heartbeat import pause
+from libraries import sql
 
 if TYPE_CHECKING:
     from activities.databases import Connection, Server
@@ -25,7 +24,7 @@ _ARCHIVED_WITHIN = 300.0
 
 _RESETS = 5
 _DETAIL_CHARACTERS = 500
-_MARK = sql.SQL("runbooks.restored")
+_MARK = "runbooks.restored"
 _RECOVERY_SETTINGS = (
     "restore_command",
     "recovery_end_command",
@@ -160,12 +159,12 @@ class BarmanBackups:
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
         connection.execute("SELECT pg_reload_conf()")
         database = sql.Identifier(connection.info.dbname)
-        connection.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(database, _MARK, sql.Literal(mark)))
+        connection.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(database, sql.SQL(_MARK), sql.Literal(mark)))
 
     def mark(self, into: "Server", connection: "Connection") -> str:
         """Give the mark that `finish` has left; it lies in the database, so it goes with its data."""
         del into
-        row = connection.execute("SELECT current_setting(%s, true) AS mark", (_MARK.as_string(),)).fetchone() or {}
+        row = connection.execute("SELECT current_setting(%s, true) AS mark", (_MARK,)).fetchone() or {}
         return str(row.get("mark") or "")
 
     def create(self, server: "Server | None", effect_key: str, beat: Beat) -> str:

@@ -5,12 +5,9 @@ from http import HTTPStatus
 from typing import IO
 from urllib.parse import quote, unquote
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
 from activities import aws
 from activities.evidence import Kept
+from libraries import aws_config, aws_errors, boto3
 
 _SYSTEM = "S3"
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
@@ -34,7 +31,7 @@ class S3Store:
         region: str | None = None,
     ) -> None:
         # Temporal retries, visibly.
-        config = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+        config = aws_config.Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
         # A session of its own: the shared one isn't safe to use from several threads while it is being set up.
         session = boto3.Session(region_name=region)
         self._s3 = session.client("s3", endpoint_url=endpoint_url, config=config)
@@ -50,7 +47,7 @@ class S3Store:
         with aws.failures(_SYSTEM):
             try:
                 head = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + key)
-            except ClientError as error:
+            except aws_errors.ClientError as error:
                 # A missing bucket says the same here; writing will tell them apart.
                 if aws.status(error) == HTTPStatus.NOT_FOUND:
                     return None
@@ -77,7 +74,7 @@ class S3Store:
                     Metadata={"effect": kept.effect, "sha256": kept.sha256, "detail": quote(kept.detail)},
                     IfNoneMatch="*",
                 )
-            except ClientError as error:
+            except aws_errors.ClientError as error:
                 if aws.code(error) in _TAKEN:
                     return False
                 raise

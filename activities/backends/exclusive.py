@@ -10,14 +10,15 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import psycopg
-from psycopg import Connection
-from psycopg_pool import ConnectionPool
+from typing import TYPE_CHECKING, Any
 
 from activities.errors import Conflict, Unavailable, unavailable
 from activities.heartbeat import pause
+from libraries import psycopg
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg_pool import ConnectionPool
 
 _SYSTEM = "the records (PostgreSQL)"
 _ASK_EVERY = 5.0
@@ -28,7 +29,7 @@ _PATIENCE = "-c statement_timeout=20s -c idle_in_transaction_session_timeout=60s
 
 
 @contextlib.contextmanager
-def exclusive(pool: ConnectionPool[Any], lock: str, holder: str) -> Iterator[Callable[[], None]]:
+def exclusive(pool: "ConnectionPool[Any]", lock: str, holder: str) -> Iterator[Callable[[], None]]:
     """Hold a lock, and give a function that raises `Unavailable` where it was lost.
 
     Raises:
@@ -45,14 +46,14 @@ def exclusive(pool: ConnectionPool[Any], lock: str, holder: str) -> Iterator[Cal
         unavailable(_SYSTEM, error)
 
 
-def _connect(pool: ConnectionPool[Any]) -> Connection[Any]:
+def _connect(pool: "ConnectionPool[Any]") -> "Connection[Any]":
     """Open a connection beside the pool, whose own give up on an answer after two seconds."""
     parts: dict[str, Any] = dict(pool.kwargs) if isinstance(pool.kwargs, dict) else {}
     parts |= {"options": f"{parts.get('options') or ''} {_PATIENCE}".strip(), "tcp_user_timeout": 20_000}
     return psycopg.connect(**parts)
 
 
-def _take(connection: Connection[Any], lock: str, holder: str) -> None:
+def _take(connection: "Connection[Any]", lock: str, holder: str) -> None:
     deadline = time.monotonic() + _WAIT
     while True:
         row = connection.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (lock,)).fetchone()
@@ -65,7 +66,7 @@ def _take(connection: Connection[Any], lock: str, holder: str) -> None:
 
 
 @contextlib.contextmanager
-def _kept(connection: Connection[Any]) -> Iterator[Callable[[], None]]:
+def _kept(connection: "Connection[Any]") -> Iterator[Callable[[], None]]:
     over, lost = threading.Event(), threading.Event()
 
     def keep() -> None:

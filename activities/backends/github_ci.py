@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from activities.backends.http import TIMEOUT, send, wait_asked
 from activities.ci import CiRequest, CiStatus
 from activities.errors import InvalidInput, Misconfigured, RateLimited, Refused, Unavailable
+from libraries import httpx
 
 _SYSTEM = "GitHub"
 _REPOSITORY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]*[A-Za-z0-9_-]")
@@ -72,7 +72,7 @@ class GitHubCi:
     The token needs to read checks and commit statuses of the repository.
     """
 
-    def __init__(self, http: httpx.Client, token: SecretStr, base_url: str) -> None:
+    def __init__(self, http: "httpx.Client", token: SecretStr, base_url: str) -> None:
         self._http = http
         self._token = token
         self._base_url = base_url.rstrip("/")
@@ -128,7 +128,7 @@ class GitHubCi:
                 return
         raise Refused(f"{_SYSTEM} has more than {_PAGES * _PAGE} checks of the version: too many to sum up")
 
-    def _get(self, url: str, page: int) -> httpx.Response:
+    def _get(self, url: str, page: int) -> "httpx.Response":
         headers = {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {self._token.get_secret_value()}",
@@ -144,7 +144,7 @@ class GitHubCi:
         return answer
 
 
-def _slow_down(answer: httpx.Response) -> None:
+def _slow_down(answer: "httpx.Response") -> None:
     """Tell GitHub's limits from its refusals: both may be 403."""
     if answer.status_code not in {httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS}:
         return
@@ -179,5 +179,5 @@ def _named(checks: list[_Check]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _sentence(response: httpx.Response) -> str:
+def _sentence(response: "httpx.Response") -> str:
     return str(response.json()["message"])

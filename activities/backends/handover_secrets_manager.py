@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from activities.aws import failures
 from activities.backends.ledger import Rows
 from activities.handovers import Contents, NewHandover
+from libraries import aws_errors
 
 _SYSTEM = "AWS Secrets Manager"
 
@@ -31,7 +30,7 @@ class HandoverSecretsManager:
                     Name=name, SecretString=json.dumps(contents),
                     Tags=[{"Key": "tenant", "Value": handover.tenant_id}],
                 )  # fmt: skip
-            except ClientError as error:
+            except aws_errors.ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceExistsException":
                     raise
                 return self._read(name)
@@ -47,7 +46,7 @@ class HandoverSecretsManager:
         with failures(_SYSTEM):
             try:
                 return self._read(self._prefix + handover_id)
-            except ClientError as error:
+            except aws_errors.ClientError as error:
                 if error.response["Error"]["Code"] not in {"ResourceNotFoundException", "InvalidRequestException"}:
                     raise
                 return None

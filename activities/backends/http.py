@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import httpx
 from pydantic import SecretStr
 
 from activities.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
+from libraries import httpx
 
-TIMEOUT = httpx.Timeout(5.0, connect=3.0)
-"""Seconds; an attempt's requests must fit into its start-to-close timeout."""
+TIMEOUT = (3.0, 5.0, 5.0, 5.0)
+"""Seconds to connect, read, write, and to wait for a free connection.
+
+An attempt's requests must fit into its start-to-close timeout.
+"""
 
 _SLOW_DOWN = {420, 429}  # 420 is Statuspage's
 _LONGEST_WAIT = timedelta(minutes=10)
@@ -22,11 +25,11 @@ _LONGEST_SENTENCE = 300
 
 def send(
     system: str,
-    request: Callable[[], httpx.Response],
+    request: "Callable[[], httpx.Response]",
     *,
     secret: SecretStr,
-    sentence: Callable[[httpx.Response], str],
-) -> httpx.Response:
+    sentence: "Callable[[httpx.Response], str]",
+) -> "httpx.Response":
     """Send a request, and give the answer if it is a success.
 
     `sentence` finds what the service says of a failure; should that repeat `secret`, it is cut out.
@@ -73,7 +76,7 @@ def wait_asked(headers: Mapping[str, str]) -> timedelta | None:
     return min(max(until - datetime.now(UTC), timedelta(0)), _LONGEST_WAIT)
 
 
-def _safe(sentence: Callable[[httpx.Response], str], response: httpx.Response, secret: SecretStr) -> str:
+def _safe(sentence: "Callable[[httpx.Response], str]", response: "httpx.Response", secret: SecretStr) -> str:
     try:
         said = sentence(response)
     except (ValueError, KeyError, TypeError, AttributeError):

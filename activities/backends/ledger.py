@@ -6,27 +6,28 @@ was lost, finds what was done and answers the same. An advisory lock on the key 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import psycopg
-import structlog
-from psycopg import Cursor
-from psycopg.rows import DictRow, dict_row
-from psycopg_pool import ConnectionPool
+from typing import TYPE_CHECKING, Any
 
 from activities.effects import Change, Effect
 from activities.errors import Misconfigured, Refused, unavailable
+from libraries import logger, psycopg
 
-_log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from psycopg.rows import DictRow
+    from psycopg_pool import ConnectionPool
+
+    Rows = psycopg.Cursor[DictRow]
+else:
+    Rows = Any  # for annotations alone: nobody needs psycopg for them
+
+_log = logger(__name__)
 _SYSTEM = "the records (PostgreSQL)"
-
-Rows = Cursor[DictRow]
 
 
 class Ledger:
     """Runs effects and reads on the records' database."""
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._pool = pool
 
     def once(self, effect: Effect, action: str, work: Callable[[Rows], Change]) -> Change:
@@ -76,7 +77,7 @@ class Ledger:
             _typed_failures(),
             self._pool.connection() as connection,
             connection.transaction(force_rollback=roll_back),
-            connection.cursor(row_factory=dict_row) as rows,
+            connection.cursor(row_factory=psycopg.rows.dict_row) as rows,
         ):
             yield rows
 

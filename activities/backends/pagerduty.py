@@ -4,18 +4,20 @@ Its `dedup_key` is the incident and the level, so that an event sent twice is on
 before a retry. An event is queued, and 202 says so; what a routing key is routed to is PagerDuty's matter.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
-import structlog
 from pydantic import SecretStr
 
 from activities.backends.http import TIMEOUT, send
 from activities.effects import Change
 from activities.errors import InvalidInput
 from activities.paging import AcknowledgePage, PageOnCall, ResolvePage
+from libraries import logger
 
-_log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from libraries import httpx
+
+_log = logger(__name__)
 _SEVERITIES = {"P1": "critical", "P2": "error", "P3": "warning", "P4": "info"}
 _LONGEST_SUMMARY = 1024
 _LONGEST_KEY = 255
@@ -25,7 +27,7 @@ class PagerDutyPager:
     """Sends events with one integration's routing key (32 characters, of an "Events API v2" integration)."""
 
     def __init__(
-        self, http: httpx.Client, routing_key: SecretStr, base_url: str = "https://events.pagerduty.com"
+        self, http: "httpx.Client", routing_key: SecretStr, base_url: str = "https://events.pagerduty.com"
     ) -> None:
         self._http = http
         self._routing_key = routing_key
@@ -109,6 +111,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_SUMMARY else f"{text[: _LONGEST_SUMMARY - 1]}…"
 
 
-def _sentence(response: httpx.Response) -> str:
+def _sentence(response: "httpx.Response") -> str:
     said = response.json()
     return "; ".join([said["message"], *said.get("errors", [])])

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from activities import aws
 from activities.errors import Misconfigured, NotFound, Refused, Unavailable
 from activities.heartbeat import pause
+from libraries import aws_errors
 
 if TYPE_CHECKING:
     from activities.databases import Server
@@ -132,7 +131,7 @@ class RdsHosts:
         with aws.failures(_SYSTEM):
             try:
                 method(DBInstanceIdentifier=server.instance)
-            except ClientError as error:
+            except aws_errors.ClientError as error:
                 if not aws.code(error).startswith(_NOT_NOW):
                     raise
 

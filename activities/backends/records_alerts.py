@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from psycopg.types.json import Jsonb
-
 from activities.backends.ledger import Rows
 from activities.effects import Change
 from activities.errors import Unavailable
+from libraries import psycopg
 
 if TYPE_CHECKING:
     from activities.records import AcknowledgeAlert, ResolveAlert
@@ -70,7 +69,7 @@ def resolve(rows: Rows, request: "ResolveAlert") -> Change:
 
 
 def _insert(rows: Rows, request: "AcknowledgeAlert") -> bool:
-    alert, effect = request.alert, request.effect
+    alert, effect, as_json = request.alert, request.effect, psycopg.types.json.Jsonb
     rows.execute(
         """
         INSERT INTO runbooks.alerts
@@ -83,7 +82,7 @@ def _insert(rows: Rows, request: "AcknowledgeAlert") -> bool:
         ON CONFLICT (source, fingerprint, starts_at) DO NOTHING
         """,
         (alert.source, alert.fingerprint, alert.starts_at, alert.name, alert.status, alert.ends_at,
-         Jsonb(alert.labels), Jsonb(alert.annotations), alert.generator_url, alert.group_key,
+         as_json(alert.labels), as_json(alert.annotations), alert.generator_url, alert.group_key,
          request.service, request.severity, request.incident_id, effect.actor,
          alert.ends_at if alert.status == "resolved" else None,
          effect.workflow_id, effect.run_id, effect.key),

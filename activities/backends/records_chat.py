@@ -1,20 +1,21 @@
 """Chat as rows of the records, for where no chat service is configured; message IDs are the rows' numbers."""
 
 from datetime import datetime
-from typing import Any
-
-from psycopg_pool import ConnectionPool
+from typing import TYPE_CHECKING, Any
 
 from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect
 from activities.errors import InvalidInput
 from activities.slack import Message, PostMessage, ScheduleMessage
 
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
 
 class RecordsChat:
     """Keeps messages in the records; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._ledger = Ledger(pool)
 
     def post(self, request: PostMessage) -> Message:

@@ -1,17 +1,18 @@
 """CI status from our records, where CI itself writes it (`runbooks ci`)."""
 
-from typing import Any
-
-from psycopg_pool import ConnectionPool
+from typing import TYPE_CHECKING, Any
 
 from activities.backends.ledger import Ledger
 from activities.ci import CiRequest, CiStatus
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 
 class RecordsCi:
     """The table `ci_results`; the newest result of a version counts."""
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._ledger = Ledger(pool)
 
     def status(self, request: CiRequest) -> CiStatus:

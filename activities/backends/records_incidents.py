@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
-
 from activities.backends.ledger import Rows
 from activities.effects import Change, Effect
 from activities.errors import Unavailable
+from libraries import sql
 
 if TYPE_CHECKING:
     from activities.records import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem

@@ -1,20 +1,21 @@
 """Pages as rows of the records: who was on duty, when paged, acknowledged and resolved."""
 
 from functools import partial
-from typing import Any
-
-from psycopg_pool import ConnectionPool
+from typing import TYPE_CHECKING, Any
 
 from activities.backends.ledger import Ledger, Rows
 from activities.backends.records_on_call import on_duty
 from activities.effects import Change
 from activities.paging import AcknowledgePage, PageOnCall, ResolvePage
 
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
 
 class RecordsPager:
     """Keeps pages in the records; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._ledger = Ledger(pool)
 
     def page(self, request: PageOnCall) -> Change:

@@ -1,19 +1,20 @@
 """Our own status page: updates as rows of the records, the latest of a component is its state."""
 
 from functools import partial
-from typing import Any
-
-from psycopg_pool import ConnectionPool
+from typing import TYPE_CHECKING, Any
 
 from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change
 from activities.statuspage import UpdateStatusPage
 
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
 
 class RecordsStatusPage:
     """Keeps status updates in the records; raises as `activities.records.Records` does."""
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]") -> None:
         self._ledger = Ledger(pool)
 
     def update(self, request: UpdateStatusPage) -> Change:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
 from pydantic import SecretStr
 
 from activities.backends.slack_calls import SlackCalls
@@ -22,8 +21,9 @@ from activities.backends.slack_channels import SlackChannels
 from activities.effects import Effect
 from activities.errors import ActivityFailure
 from activities.slack import Message, PostMessage, ScheduleMessage
+from libraries import logger
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 EVENT_TYPE = "runbook_effect"
 """Of the metadata of all our messages."""
 

@@ -9,7 +9,7 @@ import sys
 from temporalio.testing import ActivityEnvironment
 
 from activities.backup import Backups, RestoreBackup
-from activities.records import connect_pool
+from database.pool import connect_pool
 from sandbox.service_database import NAME
 from workers.databases import databases
 from workers.settings import Settings

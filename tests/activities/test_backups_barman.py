@@ -21,7 +21,7 @@ import database
 from activities.backup import BackupCatalogue, BackupsRequest, CreateBackup, SealLog, VerifyBackup
 from activities.database_hosts import DiscardServer
 from activities.errors import InvalidInput, Misconfigured, NotFound, Refused
-from activities.records import connect_pool
+from database.pool import connect_pool
 from sandbox.service_database import NAME, PRIMARY, REPLICA, ServiceDatabase
 from tests.activities.on_backups import OnBackups, an_effect
 from tests.activities.on_cluster import eventually

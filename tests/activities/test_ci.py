@@ -19,8 +19,8 @@ from activities.backends.github_ci import GitHubCi
 from activities.backends.records_ci import RecordsCi
 from activities.ci import Ci, CiRequest, CiService, CiStatus
 from activities.errors import ActivityFailure, InvalidInput, Misconfigured, RateLimited, Refused, Unavailable
-from activities.records import connect_pool
 from database.ci_results import report
+from database.pool import connect_pool
 from database.server import DatabaseError
 from tests.activities.contracts.github import GitHubContract
 from tests.activities.contracts.serving import Misbehaviour, serving

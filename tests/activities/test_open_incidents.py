@@ -15,8 +15,8 @@ from activities.records import (
     OpenIncidents,
     OpenIncidentsRequest,
     Records,
-    connect_pool,
 )
+from database.pool import connect_pool
 from tests.database.fixtures import effect
 from tests.database.own_server import OwnPostgres
 

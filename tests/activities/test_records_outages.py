@@ -14,7 +14,8 @@ from psycopg_pool import ConnectionPool
 import database
 from activities.effects import Change
 from activities.errors import Misconfigured, Unavailable
-from activities.records import CreateIncident, OnCallRequest, Records, connect_pool
+from activities.records import CreateIncident, OnCallRequest, Records
+from database.pool import connect_pool
 from tests.database.fixtures import effect
 from tests.database.own_server import OwnPostgres
 

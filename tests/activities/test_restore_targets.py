@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import database
 from activities.database_hosts import DiscardServer
-from activities.records import connect_pool
+from database.pool import connect_pool
 from sandbox.service_database import NAME, PRIMARY, ServiceDatabase
 from tests.activities.on_backups import OnBackups, an_effect
 from tests.servers import CreateDatabase

@@ -7,7 +7,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from activities.effects import Effect
-from activities.records import connect_pool
+from database.pool import connect_pool
 from tests.database.own_server import OwnPostgres
 from tests.servers import CreateDatabase
 

@@ -11,7 +11,7 @@ import psycopg
 
 import database
 from activities.catalogue import CustomerPolicy
-from activities.records import connect_pool
+from database.pool import connect_pool
 from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres
 from tests.workflows.company import Company

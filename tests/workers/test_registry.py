@@ -22,15 +22,21 @@ def test_every_procedure_file_is_registered() -> None:
         for file in (ROOT / "workflows").glob("*/*.py")
         if "@workflow.defn" in file.read_text(encoding="utf-8")
     }
-    system = {workflow.__module__.rpartition(".")[2] for workflow in SYSTEM}
-    assert files == {entry.name for entry in PROCEDURES} | system
+    assert files == {entry.name for entry in (*PROCEDURES, *SYSTEM)}
 
 
 @each
-def test_the_workflow_type_is_the_files_name(entry: Procedure) -> None:
+def test_an_entry_names_its_workflow_without_importing_it(entry: Procedure) -> None:
     assert entry.workflow.__module__.rpartition(".")[2] == entry.name
-    assert entry.workflow.__name__.lower() == entry.name.replace("_", "")
+    assert entry.workflow.__name__ == entry.workflow_type
+    assert workflow._Definition.must_from_class(entry.workflow).name == entry.workflow_type
     assert entry.section == entry.workflow.SECTION
+
+
+def test_procedures_stand_in_the_runbooks_order() -> None:
+    sections = [[int(number) for number in entry.section.split(".")] for entry in PROCEDURES]
+    assert sections == sorted(sections)
+    assert len({entry.name for entry in PROCEDURES}) == len(PROCEDURES)
 
 
 @each
@@ -38,6 +44,7 @@ def test_run_takes_one_described_request(entry: Procedure) -> None:
     run = entry.workflow.run  # type: ignore[attr-defined]
     (parameter,) = [p for p in inspect.signature(run).parameters if p != "self"]
     assert typing.get_type_hints(run)[parameter] is entry.request
+    assert entry.request.__module__ == entry.workflow.__module__
     assert issubclass(entry.request, RunbookRequest)
     assert entry.request.model_config.get("extra") == "forbid"
     undescribed = [name for name, field in entry.request.model_fields.items() if not field.description]

@@ -1,0 +1,92 @@
+"""The client libraries of outside systems, each imported when something first asks it for something.
+
+A command, a webhook and a worker's start import the procedures and activities for what they say: names, requests,
+results. The clients beneath cost more than all the rest together (Kubernetes' half a second, AWS' a third), and nothing
+of them is needed before a step acts. So no module of ours imports them at its top; it takes them from here:
+
+    from libraries import psycopg
+
+    psycopg.connect(…)   # imported now, unless somebody was earlier
+
+Annotations that name them stand in quotes, since Python would look them up. Any thread may be the first: Python's own
+lock sees to it that a module is imported once, and whoever comes second waits for it.
+"""
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import boto3
+    import httpx
+    import icalendar
+    import jinja2
+    import psycopg.conninfo
+    import psycopg.rows
+    import psycopg.types.json
+    import structlog
+    import urllib3
+    from botocore import config as aws_config
+    from botocore import exceptions as aws_errors
+    from kubernetes import client as kubernetes
+    from kubernetes import config as kubernetes_config
+    from kubernetes.utils import quantity as kubernetes_quantity
+    from psycopg import pq, sql
+
+__all__ = [
+    "aws_config",
+    "aws_errors",
+    "boto3",
+    "httpx",
+    "icalendar",
+    "jinja2",
+    "kubernetes",
+    "kubernetes_config",
+    "kubernetes_quantity",
+    "logger",
+    "pq",
+    "psycopg",
+    "sql",
+    "structlog",
+    "urllib3",
+]
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is asked for, and goes on passing that on."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+if not TYPE_CHECKING:
+    aws_config = _Later("botocore.config")
+    aws_errors = _Later("botocore.exceptions")
+    boto3 = _Later("boto3")
+    httpx = _Later("httpx")
+    icalendar = _Later("icalendar")
+    jinja2 = _Later("jinja2")
+    kubernetes = _Later("kubernetes.client")
+    kubernetes_config = _Later("kubernetes.config")
+    kubernetes_quantity = _Later("kubernetes.utils.quantity")
+    pq = _Later("psycopg.pq")
+    psycopg = _Later("psycopg")
+    sql = _Later("psycopg.sql")
+    structlog = _Later("structlog")
+    urllib3 = _Later("urllib3")
+
+
+class _Logger:
+    """A module's logger, made when it first logs."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, level: str) -> Any:
+        return getattr(structlog.get_logger(self._name), level)
+
+
+def logger(name: str) -> "structlog.stdlib.BoundLogger":
+    """Give a module's logger."""
+    made: Any = _Logger(name)
+    return made  # type: ignore[no-any-return]
