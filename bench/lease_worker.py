@@ -54,10 +54,10 @@ def _name(one: Activity) -> str:
 async def _serve(loaded: Settings) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    with wire(loaded) as activities:
+    with wire(loaded) as wired:
         client = await connect(loaded.temporal, runtime=telemetry.runtime(loaded.observability))
         await register_search_attributes(client)
-        async with build(client, loaded.temporal, _stand_ins(activities), how=loaded.worker):
+        async with build(client, loaded.temporal, _stand_ins(wired.activities), how=loaded.worker):
             structlog.get_logger("bench").info("worker started")
             await stop.wait()
 

@@ -13,7 +13,7 @@ from workers import settings as settings_module
 from workers import telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
-from workers.wiring import wire
+from workers.wiring import Wired, wire
 from workers.worker import build
 
 _CONNECT_ATTEMPTS = 30
@@ -25,20 +25,29 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with wire(settings) as activities:
+    with wire(settings) as wired:
         client = await _connect(settings, log)
         if added := await register_search_attributes(client):
             log.info("search attributes registered", added=added)
-        async with build(client, settings.temporal, activities, how=settings.worker, interceptors=interceptors):
+        async with build(client, settings.temporal, wired.activities, how=settings.worker, interceptors=interceptors):
             log.info(
                 "worker started",
                 address=settings.temporal.address,
                 namespace=settings.temporal.namespace,
                 task_queue=settings.temporal.task_queue,
             )
-            await stop.wait()
+            await _until(stop, wired)
             log.info("worker stopping", grace=str(settings.temporal.graceful_shutdown))
     log.info("worker stopped")
+
+
+async def _until(stop: asyncio.Event, wired: Wired) -> None:
+    """Wait for the end; meanwhile, and beside the first steps, make what those have not asked for yet."""
+    warming = asyncio.create_task(asyncio.to_thread(wired.warm_up))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({warming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    await warming
+    await stopped
 
 
 async def _connect(settings: Settings, log: structlog.stdlib.BoundLogger) -> Client:

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from activities.database_hosts import HostControl
 
 
+def check(settings: Settings) -> None:
+    """Refuse wrong URLs before anything is made of them.
+
+    Raises:
+        SettingsError: a server's URL is none.
+
+    """
+    for database, section in settings.databases.items():
+        for name, values in section.servers.items():
+            _server(database, name, values)
+
+
 def databases(settings: Settings, rds: Callable[[], Any]) -> Databases:
     """Build all databases; `rds` makes the client of RDS where one of them needs it.
 

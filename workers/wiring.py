@@ -3,16 +3,10 @@
 A cluster, a database or a Prometheus that doesn't answer is no reason not to start: its steps fail and are retried.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
-
-import boto3
-import httpx
-from botocore.config import Config
-from kubernetes import client
-from psycopg_pool import ConnectionPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from activities.api_keys import ApiKeys
 from activities.archive import Archive
@@ -29,7 +23,6 @@ from activities.backends.records_ci import RecordsCi
 from activities.backends.records_mail import RecordsMail
 from activities.backends.records_pager import RecordsPager
 from activities.backends.records_status_page import RecordsStatusPage
-from activities.backends.slack_web import SlackChat
 from activities.backends.smtp import SmtpServer
 from activities.backup import Backups
 from activities.ci import Ci, CiService
@@ -42,6 +35,7 @@ from activities.handovers import Handovers
 from activities.health import HealthChecks
 from activities.helm import Helm
 from activities.integrity import Integrity
+from activities.kubeconfig import check as check_kubeconfig
 from activities.kubernetes import Kubernetes
 from activities.kubernetes_api import connect as connect_kubernetes
 from activities.mail import Mail, MailServer
@@ -62,106 +56,177 @@ from activities.support import Support
 from activities.tenants import Tenants
 from activities.traffic import Traffic
 from activities.workloads import Workloads
-from database.pool import BoundedConnection, connect_pool
-from database.server import DatabaseError
+from database.pool import connect_pool
+from database.server import DatabaseError, conninfo
+from libraries import aws_config, boto3, httpx, kubernetes
 from workers.archive import archiver, patient_pool
+from workers.audit_keys import signer
 from workers.codec import decrypting
+from workers.databases import check as check_databases
 from workers.databases import databases
+from workers.later import Activity, Later, activities_of
 from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
-Activity = Callable[..., Any]
-_Pool = ConnectionPool[BoundedConnection]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg_pool import ConnectionPool
+
+    from audit.store_connection import Pool
+    from database.pool import BoundedConnection
+
+    _Pool = ConnectionPool[BoundedConnection]
+else:
+    _Pool = Any  # for annotations alone
+
+
+@dataclass(frozen=True)
+class Wired:
+    """All activities, and what they are made of."""
+
+    activities: list[Activity]
+    systems: list[Later[Any]]
+
+    def warm_up(self) -> None:
+        """Make every system now, so that no step waits for it; what settings say wrong shows here at the latest.
+
+        Raises:
+            SettingsError: settings name what can't be used.
+
+        """
+        try:
+            for system in self.systems:
+                system()
+        except (Misconfigured, ValueError) as error:
+            raise SettingsError(str(error)) from None
 
 
 @contextmanager
-def wire(settings: Settings) -> Iterator[list[Activity]]:
+def wire(settings: Settings) -> Iterator[Wired]:
     """Give every activity, on the settings' backends, until the context ends.
+
+    The systems behind them are made when they are first used, or by `Wired.warm_up`.
 
     Raises:
         SettingsError: settings name what can't be used (a kubeconfig that isn't there, a URL that isn't one).
 
     """
     with ExitStack() as stack:
-        http = stack.enter_context(httpx.Client())
-        try:
-            pool = stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
-            patient = stack.enter_context(patient_pool(settings.records.url))
-            cluster = connect_kubernetes(
-                settings.kubernetes.kubeconfig and settings.path(settings.kubernetes.kubeconfig),
-                settings.kubernetes.context,
-                connections=settings.temporal.max_concurrent_activities,
-            )
-        except (DatabaseError, Misconfigured) as error:
-            raise SettingsError(str(error)) from None
-        stack.callback(cluster.close)
-        evidence = _evidence_store(settings)
-        handovers = _handovers(settings)
-        servers = databases(settings, lambda: _aws(settings, "rds"))
-        systems = [
-            Catalogue(settings.services, settings.approvals),
-            Kubernetes(cluster),
-            Autoscalers(cluster),
-            Workloads(cluster),
-            Traffic(cluster),
-            ClusterNodes(cluster),
-            NodeGroups(_aws(settings, "eks")),
-            _helm(settings, cluster),
-            Ci(_ci(settings, pool, http)),
-            Smoke(http, cluster),
-            ReleaseWatch(http, settings.prometheus.url),
-            HealthChecks(http),
-            PrometheusMetrics(http, settings.prometheus.url),
-            Records(pool),
-            Tenants(pool, handovers),
-            ApiKeys(pool, handovers),
-            Support(pool),
-            CustomerHealth(pool),
-            Mail(pool, _mail_server(settings.mail), handovers, settings.mail.sender),
-            Slack(_chat(settings, pool)),
-            Paging(_pager(settings, pool, http)),
-            StatusPages(_status_page(settings, pool, http)),
-            DatabaseHosts(servers),
-            Postgres(servers),
-            Replication(servers),
-            DatabaseSecrets(cluster),
-            Backups(servers, pool),
-            Integrity(servers),
-            Sessions(servers),
-            Evidence(evidence, cluster, http, settings.prometheus.url),
-            Archive(archiver(settings.audit, patient, evidence, decrypting(settings.temporal.payload_keys))),
-        ]
-        yield [activity for system in systems for activity in activities_of(system)]
+        _check(settings)
+        clients = _Clients(settings, stack)
+        systems = _systems(settings, clients)
+        kinds = [(kind, Later(make)) for kind, make in systems.items()]
+        yield Wired(
+            [activity for kind, system in kinds for activity in activities_of(kind, system)],
+            [system for _, system in kinds],
+        )
 
 
-def activities_of(system: object) -> list[Activity]:
-    """Find the activity methods of a system."""
-    methods = (method for _, method in inspect.getmembers(system, inspect.ismethod))
-    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+def _check(settings: Settings) -> None:
+    """Refuse at once what no library is needed for to see that it is wrong."""
+    try:
+        conninfo(settings.records.url)
+        check_kubeconfig(_kubeconfig(settings), settings.kubernetes.context)
+    except (DatabaseError, Misconfigured) as error:
+        raise SettingsError(str(error)) from None
+    check_databases(settings)
+    if settings.audit.kms_key_id is None:
+        signer(settings.audit)
+
+
+class _Clients:
+    """The connections that several systems share."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        self.pool: Later[_Pool] = Later(
+            lambda: stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
+        )
+        self.patient: Later[Pool] = Later(lambda: stack.enter_context(patient_pool(settings.records.url)))
+        self.http: Later[httpx.Client] = Later(lambda: stack.enter_context(httpx.Client()))
+        self.cluster: Later[kubernetes.ApiClient] = Later(lambda: _cluster(settings, stack))
+        self.handovers = Later(lambda: _handovers(settings))
+        self.evidence = Later(lambda: _evidence_store(settings))
+        self.databases = Later(lambda: databases(settings, lambda: _aws(settings, "rds")))
+
+
+def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], Any]]:
+    pool, http, cluster, servers = clients.pool, clients.http, clients.cluster, clients.databases
+    handovers, prometheus = clients.handovers, settings.prometheus.url
+    return {
+        Catalogue: lambda: Catalogue(settings.services, settings.approvals),
+        Records: lambda: Records(pool()),
+        Kubernetes: lambda: Kubernetes(cluster()),
+        HealthChecks: lambda: HealthChecks(http()),
+        PrometheusMetrics: lambda: PrometheusMetrics(http(), prometheus),
+        Slack: lambda: Slack(_chat(settings, pool())),
+        Paging: lambda: Paging(_pager(settings, clients)),
+        StatusPages: lambda: StatusPages(_status_page(settings, clients)),
+        Autoscalers: lambda: Autoscalers(cluster()),
+        Workloads: lambda: Workloads(cluster()),
+        Traffic: lambda: Traffic(cluster()),
+        ClusterNodes: lambda: ClusterNodes(cluster()),
+        Evidence: lambda: Evidence(clients.evidence(), cluster(), http(), prometheus),
+        Helm: lambda: _helm(settings, cluster()),
+        Ci: lambda: Ci(_ci(settings, clients)),
+        Smoke: lambda: Smoke(http(), cluster()),
+        ReleaseWatch: lambda: ReleaseWatch(http(), prometheus),
+        Tenants: lambda: Tenants(pool(), handovers()),
+        ApiKeys: lambda: ApiKeys(pool(), handovers()),
+        Support: lambda: Support(pool()),
+        CustomerHealth: lambda: CustomerHealth(pool()),
+        Mail: lambda: Mail(pool(), _mail_server(settings.mail), handovers(), settings.mail.sender),
+        DatabaseHosts: lambda: DatabaseHosts(servers()),
+        Postgres: lambda: Postgres(servers()),
+        Replication: lambda: Replication(servers()),
+        DatabaseSecrets: lambda: DatabaseSecrets(cluster()),
+        Backups: lambda: Backups(servers(), pool()),
+        Integrity: lambda: Integrity(servers()),
+        Sessions: lambda: Sessions(servers()),
+        Archive: lambda: Archive(
+            archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
+        ),
+        NodeGroups: lambda: NodeGroups(_aws(settings, "eks")),
+    }
+
+
+def _kubeconfig(settings: Settings) -> "Path | None":
+    return settings.kubernetes.kubeconfig and settings.path(settings.kubernetes.kubeconfig)
+
+
+def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":
+    made = connect_kubernetes(
+        _kubeconfig(settings),
+        settings.kubernetes.context,
+        connections=settings.temporal.max_concurrent_activities,
+    )
+    stack.callback(made.close)
+    return made
 
 
 def _aws(settings: Settings, service: Literal["eks", "rds", "secretsmanager"]) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+    config = aws_config.Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     # Without a region it can't be made; a service without GPUs needs none.
     region = settings.aws.region or boto3.session.Session().region_name or "us-east-1"
     return boto3.client(service, region_name=region, endpoint_url=settings.aws.endpoint_url, config=config)
 
 
-def _helm(settings: Settings, cluster: client.ApiClient) -> Helm:
-    kubeconfig = settings.kubernetes.kubeconfig
+def _helm(settings: Settings, cluster: "kubernetes.ApiClient") -> Helm:
     return Helm(
         settings.helm.program,
         cluster,
-        kubeconfig=kubeconfig and settings.path(kubeconfig),
+        kubeconfig=_kubeconfig(settings),
         context=settings.kubernetes.context,
         directory=settings.directory,
     )
 
 
-def _ci(settings: Settings, pool: _Pool, http: httpx.Client) -> CiService:
+def _ci(settings: Settings, clients: _Clients) -> CiService:
     ci = settings.ci
-    return GitHubCi(http, ci.token, ci.base_url) if ci.token and ci.backend == "github" else RecordsCi(pool)
+    if ci.token and ci.backend == "github":
+        return GitHubCi(clients.http(), ci.token, ci.base_url)
+    return RecordsCi(clients.pool())
 
 
 def _handovers(settings: Settings) -> Handovers:
@@ -180,21 +245,25 @@ def _mail_server(mail: MailSettings) -> MailServer:
 
 def _chat(settings: Settings, pool: _Pool) -> Chat:
     slack = settings.slack
-    return SlackChat(slack.token, slack.base_url) if slack.token and slack.backend == "slack" else RecordsChat(pool)
+    if slack.token and slack.backend == "slack":
+        from activities.backends.slack_web import SlackChat  # noqa: PLC0415  its library subclasses at import
+
+        return SlackChat(slack.token, slack.base_url)
+    return RecordsChat(pool)
 
 
-def _pager(settings: Settings, pool: _Pool, http: httpx.Client) -> Pager:
+def _pager(settings: Settings, clients: _Clients) -> Pager:
     paging = settings.paging
-    if paging.backend == "pagerduty" and paging.routing_key:
-        return PagerDutyPager(http, paging.routing_key, paging.base_url)
-    return RecordsPager(pool)
+    if paging.routing_key and paging.backend == "pagerduty":
+        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url)
+    return RecordsPager(clients.pool())
 
 
-def _status_page(settings: Settings, pool: _Pool, http: httpx.Client) -> StatusPage:
+def _status_page(settings: Settings, clients: _Clients) -> StatusPage:
     page = settings.statuspage
     if page.backend == "statuspage" and page.api_key and page.page_id:
-        return AtlassianStatusPage(http, page.api_key, page.page_id, page.components, page.base_url)
-    return RecordsStatusPage(pool)
+        return AtlassianStatusPage(clients.http(), page.api_key, page.page_id, page.components, page.base_url)
+    return RecordsStatusPage(clients.pool())
 
 
 def _evidence_store(settings: Settings) -> EvidenceStore:

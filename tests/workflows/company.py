@@ -26,7 +26,7 @@ from activities.slack import Slack
 from activities.support import Support
 from activities.tenants import Tenants
 from sandbox.mail_server import MailServer
-from workers.wiring import activities_of
+from workers.later import activities_of
 
 SECRET = SecretStr("a secret of the settings")
 
@@ -62,7 +62,9 @@ class Company:
             Mail(pool, self.smtp, links, "TenSafe operations <ops@tensafe.test>"),
             Slack(RecordsChat(pool)), Paging(RecordsPager(pool)),
         )  # fmt: skip
-        return [activity for system in systems for activity in activities_of(system)]
+        return [
+            activity for system in systems for activity in activities_of(type(system), lambda system=system: system)
+        ]
 
     def tenant(self, tenant_id: str, **columns: Any) -> str:
         """Enter a tenant; gives its mail address."""
