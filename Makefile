@@ -9,6 +9,9 @@ BOOTSTRAP := .bootstrap
 UV := $(shell command -v uv || echo $(CURDIR)/$(BOOTSTRAP)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
+# Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup check demo sandbox test lint format bench crash compose-secrets clean
 
 help: ## Show this list

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import (
+    cost,
     emergency_scale,
     evidence,
     failover,
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Runnable] = {
     benchmark.key: benchmark
     for benchmark in (
         start.BENCHMARK,  # the first, while nothing else runs
+        cost.BENCHMARK,
         webhook_start.BENCHMARK,
         webhook_rollback.BENCHMARK,
         emergency_scale.BENCHMARK,
@@ -56,8 +58,9 @@ def main(arguments: list[str]) -> int:
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}. Known: {', '.join(BENCHMARKS)}")
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    binaries.ensure(told=console.print)
     chosen = [BENCHMARKS[name] for name in dict.fromkeys(options.names or BENCHMARKS)]
+    if any(one is not cost.BENCHMARK for one in chosen):  # that one needs no server
+        binaries.ensure(told=console.print)
     with tempfile.TemporaryDirectory(prefix="runbooks-bench-") as temporary:
         outcomes = asyncio.run(_measure_all(chosen, options.keep or Path(temporary), options.rounds))
     show(console, outcomes, breakdown=options.breakdown)

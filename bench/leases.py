@@ -1,4 +1,4 @@
-"""Many open leases on one worker that caches 500 runs; then many of them end within the same second.
+"""Many open leases on one worker, or several; then many of them end within the same second.
 
 Each is a run of the emergency scale-up that holds a ScaledObject of its own, as the product does it: Temporal, a worker
 process, the Kubernetes API and the records are real. They share one Deployment (see `lease_worker`).
@@ -7,14 +7,18 @@ Measured are the worker's memory, beside what it was with few leases open, and h
 ScaledObject was seen to be resumed. The floor of that is the runbook's last command for as many other ScaledObjects,
 with the real kubectl, as many at once as there are cores.
 
-Opening one takes a third of a second of a core, most of it Temporal's development server and the worker's replays, so
-the default is small. The full measurement, for an hour in which nothing else runs:
+Opening one takes a fifth of a second of a core, half of it Temporal's development server, so the default is small. The
+full measurement, for half an hour in which nothing else runs, and with more than one worker:
 
     BENCH_LEASES=10000 BENCH_ENDING=1000 python -m bench leases
+    BENCH_LEASES=10000 BENCH_ENDING=1000 BENCH_WORKERS=4 python -m bench leases
+
+The workers' settings can be tried by their environment, such as RUNBOOKS_WORKER__DEAD_WORKER_KEEPS_RUNS=PT3S.
 """
 
 import asyncio
 import os
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -52,7 +56,7 @@ _Handle = WorkflowHandle[Any, EmergencyScaleUpResult]
 
 
 class _Leases:
-    def __init__(self, servers: Servers, progress: Progress, size: int, ending: int) -> None:
+    def __init__(self, servers: Servers, progress: Progress, size: int, ending: int, workers: int) -> None:
         self._few = min(_FEW, size // 2, size - ending)
         self._names = [f"lease-{number:05}" for number in range(size)]
         self._ending = self._names[-ending:]
@@ -61,8 +65,10 @@ class _Leases:
         self._objects = ScaledObjects(servers.kubeconfig, _NAMESPACE)
         self._handles: dict[str, _Handle] = {}
         self._client: Client
-        self._worker: psutil.Process
+        self._many_workers = workers
+        self._workers: list[psutil.Process] = []
         self._task_queue = ""
+        self._busy = 0.0
 
     async def measure(self) -> list[Outcome]:
         kubeconfig = self._servers.kubeconfig
@@ -79,11 +85,14 @@ class _Leases:
         memory_all = self._memory()
         late = await self._end()
         memory_after = self._memory()
-        by_hand = await self._resume_by_hand(Shell(kubeconfig, self._servers.directory / "leases-shell"))
+        shell, busy = Shell(kubeconfig, self._servers.directory / "leases-shell"), _busy()
+        by_hand = await self._resume_by_hand(shell)
+        busy_by_hand = _busy() - busy
         size, few, ending = (f"{len(many):,}" for many in (self._names, self._names[: self._few], self._ending))
         shared = f"all runs share one Deployment, and each finds it at {REPLICAS} replicas; all else is real"
+        by = f" by {self._many_workers} workers" if self._many_workers > 1 else ""
         memory = Result(
-            name=f"a worker's memory with {size} leases open, beside {few}",
+            name=f"a worker's memory with {size} leases open{by}, beside {few}",
             ours=memory_all, floor=memory_few, ratio=round(memory_all / memory_few, 3), unit="MiB",
             ours_p95=memory_all, floor_p95=memory_few, n=1,
             remarks=[
@@ -92,9 +101,11 @@ class _Leases:
             ],
         )  # fmt: skip
         ended = result(
-            f"end of {ending} leases in the same second, {size} open → resumed", late, by_hand,
+            f"end of {ending} leases in the same second, {size} open{by} → resumed", late, by_hand,
             f"all {len(late):,} resumed and complete; p99 {_p99(late):.2f} s after the lease's end, kubectl "
-            f"{_p99(by_hand):.2f} s; {shared}",
+            f"{_p99(by_hand):.2f} s: {_p99(late) / _p99(by_hand):.2f}; {shared}",
+            f"CPU of all processes, servers included, until the last run was complete: {self._busy:.0f} s, by hand "
+            f"{busy_by_hand:.0f} s; a worker's memory {memory_after:.0f} MiB",
         )  # fmt: skip
         return [Outcome(memory), Outcome(ended)]
 
@@ -106,7 +117,9 @@ class _Leases:
         await asyncio.to_thread(self._objects.create, self._by_hand, annotations={PAUSED: "true"})
         services = {manifests.SERVICE: Service(_NAMESPACE, health)}
         production = Production(servers, "leases", services, kubeconfig=servers.kubeconfig)
-        self._worker = psutil.Process(production.start_worker("bench.lease_worker").pid)
+        for number in range(1, self._many_workers + 1):
+            started = production.start_worker("bench.lease_worker", name=f"worker-{number}")
+            self._workers.append(psutil.Process(started.pid))
         self._task_queue = production.task_queue
         self._client = await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER)
 
@@ -148,12 +161,14 @@ class _Leases:
         if max(ends) - min(ends) >= timedelta(seconds=1):
             raise RuntimeError(f"the leases don't end in the same second, but between {min(ends)} and {max(ends)}")
         await asyncio.sleep((until - datetime.now(UTC)).total_seconds())
+        busy = _busy()
         bar = self._progress.add_task("waiting for their release", total=len(self._ending))
         await self._wait(lambda: self._paused(self._ending), bar=bar, every=0.1)
         async with asyncio.timeout(_STUCK_AFTER * 5):
             results = await asyncio.gather(*(self._handles[name].result() for name in self._ending))
         if wrong := [one for one in results if one.ended_by != "expiry" or not one.complete]:
             raise RuntimeError(f"{len(wrong)} runs did not end as they should: {wrong[0]}")
+        self._busy = _busy() - busy
         if more := len(self._objects.resumed) - len(self._ending):
             raise RuntimeError(f"{more} leases were released that had not ended")
         return [self._objects.resumed[name] - self._objects.until[name].timestamp() for name in self._ending]
@@ -185,7 +200,15 @@ class _Leases:
         return sum(name not in self._objects.resumed for name in names)
 
     def _memory(self) -> float:
-        return round(self._worker.memory_info().rss / _MIB, 1)
+        """Give the workers' memory, in MiB each."""
+        return round(statistics.mean(worker.memory_info().rss for worker in self._workers) / _MIB, 1)
+
+
+def _busy() -> float:
+    """Give the CPU seconds of this process' family until now: what busy neighbours don't change much."""
+    living = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(times.user + times.system for times in living) + ended.ru_utime + ended.ru_stime
 
 
 def _told(records: "psycopg.Connection[Any]") -> int:
@@ -206,8 +229,9 @@ class _Benchmark:
 
     async def run(self, servers: Servers, *, rounds: int | None, progress: Progress) -> list[Outcome]:
         del rounds
-        size, ending = (int(os.environ.get(*given)) for given in (("BENCH_LEASES", _LEASES), ("BENCH_ENDING", _ENDING)))
-        return await _Leases(servers, progress, size, ending).measure()
+        given = (("BENCH_LEASES", _LEASES), ("BENCH_ENDING", _ENDING), ("BENCH_WORKERS", 1))
+        size, ending, workers = (int(os.environ.get(name, default)) for name, default in given)
+        return await _Leases(servers, progress, size, ending, workers).measure()
 
 
 BENCHMARK = _Benchmark()

@@ -140,9 +140,9 @@ class Production:
         process.wait_ready(probes.http(f"http://{LOOPBACK}:{self._port}/readyz"))
         return Webhook(self._port, self._configuration.bearer_token.read_text(encoding="utf-8"))
 
-    def start_worker(self, module: str = "workers") -> ServerProcess:
+    def start_worker(self, module: str = "workers", name: str = "worker") -> ServerProcess:
         """Start one worker."""
-        worker = self._process("worker", module)
+        worker = self._process(name, module)
         worker.wait_ready(probes.log_line(worker.log, "worker started"))
         return worker
 

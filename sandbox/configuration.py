@@ -110,8 +110,9 @@ class Configuration:
     def _settings(self, at: Endpoints, gateway_public_key: str) -> dict[str, Any]:
         return {
             "temporal": {"address": at.temporal_address, "ui_url": at.temporal_ui, "task_queue": TASK_QUEUE},
-            # As CI does: whoever changes a procedure here learns at once where it is not deterministic.
-            "worker": {"workflow_sandbox": True},
+            # As CI does: whoever changes a procedure here learns at once where it is not deterministic. Workers are
+            # killed here, and few runs are open.
+            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S"},
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},

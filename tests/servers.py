@@ -4,10 +4,12 @@ Each server starts once a test session, on ports of its own, when a test first a
 side do not meet. A server that cannot be had fails the test that needs it and never skips it.
 """
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +20,8 @@ import pytest
 from psycopg import sql
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import ListOpenWorkflowExecutionsRequest
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 import database
@@ -153,14 +157,43 @@ async def start_environment() -> WorkflowEnvironment:
     return environment
 
 
-@pytest.fixture
-async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """Temporal's test server, whose clock jumps over timers.
+@pytest.fixture(scope="session")
+async def clocks() -> AsyncIterator[list[WorkflowEnvironment]]:
+    """Test servers that earlier tests have left as good as new: one at most."""
+    left: list[WorkflowEnvironment] = []
+    yield left
+    for environment in left:
+        await environment.shutdown()
 
-    One a test: now and then a run of an earlier one keeps its clock from jumping.
-    """
-    async with await start_environment() as environment:
-        yield environment
+
+@pytest.fixture
+async def time_skipping(clocks: list[WorkflowEnvironment]) -> AsyncIterator[WorkflowEnvironment]:
+    """Temporal's test server, whose clock jumps over timers; what it says it is may be days ahead."""
+    environment = clocks.pop() if clocks else await start_environment()
+    yield environment
+    if await _jumps(environment):
+        clocks.append(environment)
+    else:
+        await environment.shutdown()
+
+
+_JUMP = timedelta(minutes=1)
+_JUMPS_WITHIN = 0.3
+"""Seconds; a clock that is free takes a few milliseconds."""
+
+
+async def _jumps(environment: WorkflowEnvironment) -> bool:
+    """Tell whether the clock is free: now and then something of a run that has ended holds it for good."""
+    service = environment.client.workflow_service
+    still_open = await service.list_open_workflow_executions(ListOpenWorkflowExecutionsRequest(namespace="default"))
+    for run in still_open.executions:
+        with suppress(RPCError):  # it has ended since
+            await environment.client.get_workflow_handle(run.execution.workflow_id).terminate("the test is over")
+    try:
+        await asyncio.wait_for(environment.sleep(_JUMP), _JUMPS_WITHIN)
+    except TimeoutError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,6 @@ class Temporal(Section):
     task_queue: str = "runbooks"
     ui_url: str = Field(default="http://127.0.0.1:8233", description="For links to runs.")
     max_concurrent_activities: int = Field(default=40, ge=1)
-    max_cached_workflows: int = Field(default=500, ge=0)
     graceful_shutdown: timedelta = timedelta(seconds=10)
     payload_keys: tuple[Secret, ...] = Field(
         default=(),
@@ -59,6 +58,10 @@ class Temporal(Section):
         return keys
 
 
+_KIB_A_RUN = 256
+"""What an open run takes of a worker's memory: 200 KiB was measured for a lease that is held (`bench/leases.py`)."""
+
+
 class Worker(Section):
     """How a worker runs procedures."""
 
@@ -67,6 +70,23 @@ class Worker(Section):
         description="Check every run's determinism while it runs. It costs more CPU than the run itself: tests, CI and "
         "the sandbox do it, and production runs the same code.",
     )
+    cache_mib: int = Field(
+        default=512,
+        ge=0,
+        description="Memory for open runs, in MiB, 4 runs each. A run that isn't kept is replayed when it goes on.",
+    )
+    dead_worker_keeps_runs: timedelta = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        description="How long a run waits for the worker that has it in memory before any other takes it. A killed "
+        "worker lets a word to its runs wait so long; but where many runs go on at once, each that waits longer goes "
+        "to the end of the queue and is replayed.",
+    )
+
+    @property
+    def cached_runs(self) -> int:
+        """How many open runs the memory is for."""
+        return self.cache_mib * 1024 // _KIB_A_RUN
 
 
 class Records(Section):

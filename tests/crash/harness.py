@@ -159,9 +159,9 @@ async def _keep_worker(case: Case, kill: str | None) -> None:
     while True:
         process = worker.start(case, kill)
         try:
-            await worker.ended(process)
+            await process.ended()
         finally:
-            worker.kill(process)
+            process.kill()
 
 
 async def _effects(client: Client, handle: WorkflowHandle[Any, Any]) -> AsyncIterator[str]:

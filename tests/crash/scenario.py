@@ -1,6 +1,5 @@
 """What a procedure brings to the crash harness: its world, its input, how people steer it, and its end state."""
 
-import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from sandbox.mail_server import MailServer
+from tests.crash.forks import Forks
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Servers:
     prometheus: str
     aws: str
     mail: MailServer
+    forks: Forks
     directory: Path
 
 
@@ -75,11 +76,6 @@ class EndState:
 
     counts: Counter[str] = field(default_factory=Counter)
     paused: list[str] = field(default_factory=list)
-
-
-def python(module: str) -> list[str]:
-    """Give the command that runs a module of ours."""
-    return [sys.executable, "-m", module]
 
 
 class Scenario(Protocol):

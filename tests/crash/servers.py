@@ -1,6 +1,7 @@
 """The real servers of the crash harness, started once and shared by all its cases."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from sandbox.processes import ServerProcess
 from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
-from tests.crash.scenario import Servers, python
+from tests.crash.forks import Forks
+from tests.crash.scenario import Servers
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 
@@ -29,16 +31,21 @@ def servers(directory: Path) -> Iterator[Servers]:
         prometheus = Prometheus(directory / "prometheus", targets={})
         aws = Aws(directory / "aws")
         mail = MailServer(directory / "mail")
-        for server in (postgres, temporal, cluster, prometheus, aws, mail):
+        forks = Forks(directory / "forks")
+        everything = (forks, postgres, temporal, cluster, prometheus, aws, mail)
+        for server in everything:
             server.start()
             stack.callback(server.stop)
-        for server in (postgres, temporal, cluster, prometheus, aws, mail):
+        for server in everything:
             server.wait_ready()
         manifests.apply_nodes(cluster.kubeconfig, keda_definition=keda.definition())
         node_groups = ServerProcess(
             name="node-groups",
             directory=directory / "node-groups",
-            argv=[*python("sandbox.node_groups"), "--kubeconfig", cluster.kubeconfig, "--endpoint", aws.url],
+            argv=[
+                *(sys.executable, "-m", "sandbox.node_groups"),
+                *("--kubeconfig", cluster.kubeconfig, "--endpoint", aws.url),
+            ],
         )
         node_groups.start()
         stack.callback(node_groups.stop)
@@ -53,5 +60,6 @@ def servers(directory: Path) -> Iterator[Servers]:
             prometheus=prometheus.url,
             aws=aws.url,
             mail=mail,
+            forks=forks,
             directory=directory,
         )

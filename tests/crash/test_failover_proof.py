@@ -75,7 +75,7 @@ async def _prove(servers: Servers, scenario: Loaded) -> None:
             await decide(handle, "return-1", "rejoin")
             result: dict[str, Any] = await handle.result()
         finally:
-            worker.kill(process)
+            process.kill()
         passwords = {urlsplit(url).password or "" for url in (database.url(PRIMARY), database.service_url(PRIMARY))}
         history = payloads((await handle.fetch_history()).to_json())
         streams(database)

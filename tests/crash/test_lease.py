@@ -43,7 +43,7 @@ async def _come_back(scenario: AwayScenario, case: Case) -> float:
         first = worker.start(case)
         handle = await start()
         await when(handle, inside_the_lease)
-        worker.kill(first)
+        first.kill()
         marker = held(case)
         assert marker is not None
         assert datetime.now(UTC) < marker.until
@@ -58,7 +58,7 @@ async def _come_back(scenario: AwayScenario, case: Case) -> float:
             await ended(scenario, handle)
             state = await scenario.end_state(case)
         finally:
-            worker.kill(second)
+            second.kill()
     assert state.paused == []
     assert {name: state.counts[name] for name in scenario.leaves} == dict(scenario.leaves)
     return resumed

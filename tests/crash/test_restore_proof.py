@@ -61,7 +61,7 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
             result = await asyncio.wait_for(handle.result(), 120)
             status: RunStatus = await handle.query(Runbook.status)
         finally:
-            worker.kill(process)
+            process.kill()
         with psycopg.connect(database.service_url(SPARES[0])) as restored:
             rows = [row[0] for row in restored.execute("SELECT id FROM marks ORDER BY id")]
             ledger = restored.execute("SELECT count(*), min(note), max(note) FROM ledger").fetchone()
@@ -113,5 +113,5 @@ async def _refused(scenario: RestoreScenario, case: Case) -> None:
                     await asyncio.wait_for(handle.result(), 60)
                 assert says in str(failed.value.__cause__)
         finally:
-            worker.kill(process)
+            process.kill()
         assert (await scenario.end_state(case)).counts == untouched

@@ -15,8 +15,8 @@ from sandbox import binaries, kubernetes_api, manifests
 from sandbox.aws import REGION
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.probes import http, wait_until
-from sandbox.processes import ServerProcess
-from tests.crash.scenario import Case, EndState, Strict, python
+from tests.crash.forks import Fork
+from tests.crash.scenario import Case, EndState, Strict
 
 SCALED_OBJECT = "tensafe-scaledobject"
 TABLES = (
@@ -34,7 +34,7 @@ class ServiceScenario(Strict):
     programs: ClassVar[Collection[str]] = ()
 
     def __init__(self) -> None:
-        self._services: dict[str, ServerProcess] = {}
+        self._services: dict[str, Fork] = {}
 
     # -- what differs ------------------------------------------------------------------------------------------
 
@@ -60,21 +60,16 @@ class ServiceScenario(Strict):
         kubeconfig = case.servers.kubeconfig
         manifests.apply_service(kubeconfig, case.namespace)
         port = free_port()
-        service = self._services[case.name] = ServerProcess(
-            name="service",
-            directory=case.directory,
-            argv=[
-                *python("sandbox.service"), "--kubeconfig", kubeconfig, "--namespace", case.namespace,
-                "--port", str(port), "--logs", case.directory / "pod-logs", "--requests-per-second", "1",
-            ],
+        self._services[case.name] = case.servers.forks.python(
+            "sandbox.service.__main__", "--kubeconfig", kubeconfig, "--namespace", case.namespace, "--port", port,
+            "--logs", case.directory / "pod-logs", "--requests-per-second", "1", log=case.directory / "service.log",
         )  # fmt: skip
-        service.start()
         health = f"http://{LOOPBACK}:{port}/health"
-        service.wait_ready(http(health))
+        wait_until(http(health))
         self.begin(case, health)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
-            "worker": {"workflow_sandbox": True},
+            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S"},
             "records": {"url": case.servers.records, "pool_size": 4},
             "kubernetes": {"kubeconfig": str(kubeconfig)},
             "prometheus": {"url": case.servers.prometheus},

@@ -10,8 +10,10 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker import _workflow_instance
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, _runner
 
+import workers.runner
 from workers.registry import PROCEDURES, SYSTEM
 from workers.runner import runner
 from workers.settings import Temporal
@@ -114,6 +116,30 @@ async def test_what_is_not_deterministic_is_refused_in_the_sandbox_only(
         await _run(time_skipping, workflow)
     assert says in cast("ApplicationError", failed.value.cause).message
     await _run(time_skipping, workflow, sandbox=False)
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+async def test_the_codec_is_told_no_context_and_the_run_not_asked_for_one(
+    package: str, time_skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, *, sandbox: bool
+) -> None:
+    """The SDK asks its instance for each payload; where that ends, ours is no longer what it asks, and costs again."""
+    asked: dict[type, int] = {}
+    owners = (workers.runner._WithoutContexts, _workflow_instance._WorkflowInstanceImpl, _runner._Instance)
+    for owner in owners:
+        for method in ("get_serialization_context", "get_external_store_context"):
+            _count(owner, method, asked, monkeypatch)
+    await _run(time_skipping, import_module(f"{package}.procedure").Procedure, sandbox=sandbox)
+    assert list(asked) == [workers.runner._WithoutContexts]
+
+
+def _count(owner: Any, method: str, asked: dict[type, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = getattr(owner, method)
+
+    def counted(self: Any, command_info: Any) -> Any:
+        asked[owner] = asked.get(owner, 0) + 1
+        return answer(self, command_info)
+
+    monkeypatch.setattr(owner, method, counted)
 
 
 async def test_a_procedure_is_prepared_once_a_process(

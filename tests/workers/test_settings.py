@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.settings import SettingsError, load
+from workers.settings import SettingsError, Worker, load
+from workers.worker import CHECKED
 
 FILE = """
 [records]
@@ -76,6 +77,19 @@ def test_wrong_settings_name_the_field(file: Path, broken: str, says: str) -> No
         load()
     assert says in str(error.value)
     assert "hunter2" not in str(error.value)
+
+
+def test_memory_for_open_runs_is_a_number_of_them() -> None:
+    assert [Worker(cache_mib=mib).cached_runs for mib in (0, 1, 512)] == [0, 4, 2048]
+
+
+def test_the_workflow_sandbox_is_on_in_tests_and_off_unless_settings_say_so(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CHECKED.workflow_sandbox
+    assert not load().worker.workflow_sandbox
+    monkeypatch.setenv("RUNBOOKS_WORKER__WORKFLOW_SANDBOX", "true")
+    assert load().worker.workflow_sandbox
 
 
 def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ from activities.catalogue import CustomerPolicy
 from sandbox.mail_server import MailServer
 from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.workflows.company import Company
+from workers.registry import PROCEDURES, SYSTEM
 from workers.settings import Temporal
 from workers.worker import build
 
@@ -21,13 +22,19 @@ Working = Callable[[list[Callable[..., Any]]], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
-def working(time_skipping: WorkflowEnvironment) -> Working:
+def workflow_types() -> Sequence[type]:
+    """What the worker runs; a module may put a stand-in for a child run in its place."""
+    return [*(known.workflow for known in (*PROCEDURES, *SYSTEM))]
+
+
+@pytest.fixture
+def working(time_skipping: WorkflowEnvironment, workflow_types: Sequence[type]) -> Working:
     """Run the real worker with the given activities; gives the task queue."""
 
     @asynccontextmanager
     async def run(activities: list[Callable[..., Any]]) -> AsyncIterator[str]:
         queue = f"q-{uuid4()}"
-        worker: Worker = build(time_skipping.client, Temporal(task_queue=queue), activities)
+        worker: Worker = build(time_skipping.client, Temporal(task_queue=queue), activities, workflows=workflow_types)
         async with worker:
             yield queue
 

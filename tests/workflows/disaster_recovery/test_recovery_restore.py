@@ -1,6 +1,6 @@
 """The database's part in a full recovery: what is recommended by which facts, and what the restore's run says."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
@@ -10,17 +10,14 @@ from tests.workflows.disaster_recovery.fake_restore import TIDY, FakeRestore
 from tests.workflows.disaster_recovery.recoveries import NAME, decide
 from tests.workflows.outage import DATABASE, Outage
 from tests.workflows.steering import Handle, begin, cancel, told, waiting_for
-from workers.registry import PROCEDURES
 from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
+from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore
 from workflows.shared.approval import Decision
 
 
-@pytest.fixture(autouse=True)
-def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    procedures = tuple(
-        replace(entry, workflow=FakeRestore) if entry.name == "point_in_time_restore" else entry for entry in PROCEDURES
-    )
-    monkeypatch.setattr("workers.worker.PROCEDURES", procedures)
+@pytest.fixture
+def workflow_types(workflow_types: Sequence[type]) -> Sequence[type]:
+    return [FakeRestore if known is PointInTimeRestore else known for known in workflow_types]
 
 
 def world() -> Outage:
