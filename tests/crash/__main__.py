@@ -43,7 +43,7 @@ def progress(console: Console) -> Iterator[Callable[[case_queue.Progress], None]
             bar.update(task, description=str(now), completed=now.done, total=now.of)
             if not console.is_terminal and time.monotonic() > said_at + _LINE_SECONDS:
                 said_at = time.monotonic()
-                console.print(now)
+                console.print(str(now))
 
         yield moved
 
