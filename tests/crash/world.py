@@ -60,6 +60,7 @@ class ServiceScenario(Strict):
         kubeconfig = case.servers.kubeconfig
         manifests.apply_service(kubeconfig, case.namespace)
         port = free_port()
+        (case.directory / "pod-logs").mkdir()
         self._services[case.name] = case.servers.forks.python(
             "sandbox.service.__main__", "--kubeconfig", kubeconfig, "--namespace", case.namespace, "--port", port,
             "--logs", case.directory / "pod-logs", "--requests-per-second", "1", log=case.directory / "service.log",
