@@ -43,8 +43,8 @@ def crash_looping(kube: httpx.Client, namespace: str) -> int:
 
 
 def test_nodes_are_ready(cluster: Cluster, kube: httpx.Client) -> None:
-    nodes = kube.get("/api/v1/nodes").json()["items"]
-    assert [node["metadata"]["name"] for node in nodes] == ["node-a", "node-b", "node-c"]
+    found = {node["metadata"]["name"]: node for node in kube.get("/api/v1/nodes").json()["items"]}
+    nodes = [found[name] for name in ("node-a", "node-b", "node-c")]  # other tests add GPU nodes
     for node in nodes:
         assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
         assert node["status"]["allocatable"]["cpu"] == "8"
@@ -125,7 +125,7 @@ def test_the_official_client_verifies_the_certificate(cluster: Cluster) -> None:
 
     with config.new_client_from_config(str(cluster.kubeconfig)) as api:
         assert api.configuration.verify_ssl
-        assert len(client.CoreV1Api(api).list_node().items) == 3
+        assert len(client.CoreV1Api(api).list_node().items) >= 3
 
 
 def test_a_wrong_token_is_refused(cluster: Cluster, kube: httpx.Client) -> None:
