@@ -76,6 +76,8 @@ def _commands(bundle: Path, key: str) -> list[_Command]:
         _Command(("note", "a-run", "a note", *by), connects=True),
         _Command(("close", "a-run", "--resolution", "r", "--root-cause", "c", *by), connects=True),
         _Command(("schedules", "apply"), connects=True),
+        _Command(("audit", "search"), connects=True),
+        _Command(("audit", "show", "a-run"), connects=True),
     ]
 
 
@@ -138,7 +140,7 @@ def _make_bundle(bundle: Path, key: Path) -> None:
 
 
 def _environment(directory: Path) -> dict[str, str]:
-    """Give an environment with the sandbox's settings, but Temporal at `timed.py`'s port."""
+    """Give an environment with the sandbox's settings, but Temporal and the records at `timed.py`'s port."""
     configuration = _configured(
         directory, temporal=f"{LOOPBACK}:1", records=f"postgresql://nobody@{LOOPBACK}:1/nothing"
     )
@@ -149,6 +151,7 @@ def _environment(directory: Path) -> dict[str, str]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "RUNBOOKS_CONFIG": str(configuration.file),
         "RUNBOOKS_TEMPORAL__ADDRESS": LOOPBACK + ":{port}",
+        "RUNBOOKS_RECORDS__URL": f"postgresql://nobody@{LOOPBACK}:{{port}}/nothing",
     }
 
 
