@@ -51,7 +51,7 @@ def apply_nodes(kubeconfig: Path, *, keda_definition: Path) -> None:
         _apply_definition(api, keda_definition, "/apis/keda.sh/v1alpha1/scaledobjects")
 
 
-def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 30.0) -> None:
+def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:
     """Create a namespace with the service of the runbook in it, and wait until all its pods are ready.
 
     Its Deployment is the first revision of the Helm release `tensafe`.
@@ -69,7 +69,7 @@ def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: floa
         _scale(api, namespace, others, timeout)
 
 
-def apply_service_plainly(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 30.0) -> None:
+def apply_service_plainly(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:
     """Do the same without Helm: its Deployment is nobody's release.
 
     Raises:
