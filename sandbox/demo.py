@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,10 +25,11 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowHandle
 
-from sandbox import binaries, environment, manifests
+from sandbox import environment, manifests
+from sandbox.assembly import Environment
 from sandbox.configuration import Configuration
-from sandbox.processes import ServerFailed, ServerProcess
-from sandbox.supervisor import State, read_state
+from sandbox.processes import ServerFailed
+from sandbox.supervisor import State, describe
 from sandbox.toolchain.errors import ToolchainError
 from starters.view import render, timeline_table
 from workers.clients import connect
@@ -73,48 +74,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State]:
-    """Start a clean sandbox; unless it is to be kept it dies with us, even by kill -9."""
+    """Start what the demo takes, or if it is to be kept a whole sandbox.
+
+    Unless it is kept it dies with us, even by kill -9.
+    """
     environment.down(directory)
-    binaries.ensure(told=console.print)
-    console.rule("Starting the real servers")
 
     def told(what: str) -> None:
         console.print(f"[green]✓[/] {what}")
 
+    console.rule("Starting the real servers")
     if keep:
         yield environment.up(directory, told=told)
         return
-    supervisor = ServerProcess(
-        name="supervisor",
-        # Beside the sandbox: what lies in it is ended when a sandbox starts there.
-        directory=directory.with_name(f"{directory.name}-supervisor"),
-        argv=[sys.executable, "-m", "sandbox", "supervise", "--dir", str(directory)],
-        stop_timeout=45.0,
-    )
-    (directory / "state.json").unlink(missing_ok=True)
-    supervisor.start()
+    ours = Environment(directory, whole=False)
+    ours.start(told)
     try:
-        yield _wait_ready(directory, supervisor, told)
+        yield describe(ours, "ready")
     finally:
         console.print("[dim]stopping the servers …[/]")
-        supervisor.stop()
-
-
-def _wait_ready(directory: Path, supervisor: ServerProcess, told: Callable[[str], None]) -> State:
-    heard = 0
-    while True:
-        state = read_state(directory)
-        for what in state.ready[heard:] if state else []:
-            told(what)
-            heard += 1
-        if state is not None and state.status == "ready":
-            return state
-        if state is not None and state.status == "failed":
-            raise ServerFailed(state.message)
-        if supervisor.exit_code is not None:
-            message = f"the sandbox ended while starting; its log is {supervisor.log}"
-            raise ServerFailed(message)
-        time.sleep(_REFRESH / 5)
+        ours.stop()
 
 
 class Demo:

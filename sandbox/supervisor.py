@@ -73,6 +73,20 @@ def read_state(directory: Path) -> State | None:
         return None
 
 
+def describe(environment: Environment, status: Literal["starting", "ready"]) -> State:
+    """Say of an environment that this process owns how it is and where everything is."""
+    return State(
+        status=status,
+        pid=os.getpid(),
+        created=psutil.Process().create_time(),
+        links=environment.links,
+        config=environment.configuration.file,
+        gateway_key=environment.configuration.gateway_key,
+        kubeconfig=environment.cluster.kubeconfig,
+        temporal_address=environment.temporal.address,
+    )
+
+
 @dataclass
 class _Patience:
     """When a process that keeps dying is started again: later each time, soon again once it has lived a while."""
@@ -95,16 +109,7 @@ class Supervisor:
         self._ready: list[str] = []
         self._patience: dict[str, _Patience] = {}
         self._reported: set[str] = set()
-        self._state = State(
-            status="starting",
-            pid=os.getpid(),
-            created=psutil.Process().create_time(),
-            links=self._environment.links,
-            config=self._environment.configuration.file,
-            gateway_key=self._environment.configuration.gateway_key,
-            kubeconfig=self._environment.cluster.kubeconfig,
-            temporal_address=self._environment.temporal.address,
-        )
+        self._state = describe(self._environment, "starting")
 
     def run(self) -> int:
         """Start, watch and stop; gives the exit code."""
