@@ -18,8 +18,10 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import psutil
 import tomli_w
 from rich.progress import Progress
 from temporalio.api.enums.v1 import TaskQueueType
@@ -74,6 +76,8 @@ def _commands(bundle: Path, key: str) -> list[_Command]:
         _Command(("note", "a-run", "a note", *by), connects=True),
         _Command(("close", "a-run", "--resolution", "r", "--root-cause", "c", *by), connects=True),
         _Command(("schedules", "apply"), connects=True),
+        _Command(("audit", "search"), connects=True),
+        _Command(("audit", "show", "a-run"), connects=True),
     ]
 
 
@@ -99,15 +103,19 @@ def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[
     bar = progress.add_task("starting commands", total=(rounds + 1) * len(commands))
     outcomes = []
     for command in commands:
-        ours, floor, peaks = [], [], []
+        ours: list[float] = []
+        floor: list[float] = []
+        peaks: list[float] = []
+        cpu: list[float] = []
         for _ in range(rounds + 1):
             floor.append(_timed([sys.executable, "-c", "pass"], environment)["seconds"])
             taken = _timed([*_RUNBOOKS, *command.arguments], environment, connects=command.connects)
             ours.append(taken["seconds"])
             peaks.append(taken["kib"] / _MIB)
+            cpu.append(taken["cpu"])
             progress.advance(bar)
         # The first round reads from disk what the others have in memory.
-        told = f"{statistics.median(peaks[1:]):.0f} MiB"
+        told = f"{statistics.median(cpu[1:]):.2f} s of CPU, {max(peaks):.0f} MiB at most"
         outcomes.append(Outcome(result(command.name, ours[1:], floor[1:], told)))
     return outcomes
 
@@ -132,7 +140,7 @@ def _make_bundle(bundle: Path, key: Path) -> None:
 
 
 def _environment(directory: Path) -> dict[str, str]:
-    """Give an environment with the sandbox's settings, but Temporal at `timed.py`'s port."""
+    """Give an environment with the sandbox's settings, but Temporal and the records at `timed.py`'s port."""
     configuration = _configured(
         directory, temporal=f"{LOOPBACK}:1", records=f"postgresql://nobody@{LOOPBACK}:1/nothing"
     )
@@ -143,6 +151,7 @@ def _environment(directory: Path) -> dict[str, str]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "RUNBOOKS_CONFIG": str(configuration.file),
         "RUNBOOKS_TEMPORAL__ADDRESS": LOOPBACK + ":{port}",
+        "RUNBOOKS_RECORDS__URL": f"postgresql://nobody@{LOOPBACK}:{{port}}/nothing",
     }
 
 
@@ -184,23 +193,21 @@ async def _measure_worker(servers: Servers, rounds: int, progress: Progress) -> 
     bar = progress.add_task("starting workers", total=rounds + 1)
     ours: list[float] = []
     floor: list[float] = []
+    used: list[float] = []
     for _ in range(rounds + 1):
-        queue = f"bench-start-{secrets.token_hex(4)}"
-        env = {"RUNBOOKS_CONFIG": str(configuration.file), "RUNBOOKS_TEMPORAL__TASK_QUEUE": queue}
-        ours.append(await _ready(client, queue, lambda env=env: servers.python("start-worker", "workers", env=env)))
-        queue = f"bench-start-{secrets.token_hex(4)}"
-        arguments = (temporal.address, queue)
-        floor.append(
-            await _ready(
-                client, queue, lambda arguments=arguments: servers.python("bare", "bench.bare_worker", *arguments)
-            )
-        )
+        queues = [f"bench-start-{secrets.token_hex(4)}" for _ in range(2)]
+        env = {"RUNBOOKS_CONFIG": str(configuration.file), "RUNBOOKS_TEMPORAL__TASK_QUEUE": queues[0]}
+        started = partial(servers.python, "start-worker", "workers", env=env)
+        ours.append(await _ready(client, queues[0], started, used))
+        bare = partial(servers.python, "bare-worker", "bench.bare_worker", temporal.address, queues[1])
+        floor.append(await _ready(client, queues[1], bare, []))
         progress.advance(bar)
-    return Outcome(result("a worker's start → Temporal sees it poll", ours[1:], floor[1:]))
+    told = f"{statistics.median(used[1:]):.2f} s of CPU until then"
+    return Outcome(result("a worker's start → Temporal sees it poll", ours[1:], floor[1:], told))
 
 
-async def _ready(client: Client, queue: str, start: Callable[[], ServerProcess]) -> float:
-    """Start a worker, and give the seconds until both its pollers are listed."""
+async def _ready(client: Client, queue: str, start: Callable[[], ServerProcess], used: list[float]) -> float:
+    """Start a worker, and give the seconds until both its pollers are listed; `used` gets what it took of the CPU."""
     began = time.perf_counter()
     worker = start()
     try:
@@ -212,7 +219,10 @@ async def _ready(client: Client, queue: str, start: Callable[[], ServerProcess])
                 if time.perf_counter() - began > _READY_WITHIN:
                     raise RuntimeError(f"no worker on {queue}: {worker.log.read_text(encoding='utf-8')}")
                 await asyncio.sleep(_LOOK_EVERY)
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        times = psutil.Process(worker.pid).cpu_times()
+        used.append(times.user + times.system)
+        return seconds
     finally:
         worker.stop()
 

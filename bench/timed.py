@@ -1,4 +1,4 @@
-"""Times one command whole: `python -I -S timed.py [--until-connected] -- COMMAND …`; prints seconds and KiB as JSON.
+"""Times one command whole: `python -I -S timed.py [--until-connected] -- COMMAND …`; prints what it took.
 
 A process of its own, with nothing imported: what the kernel tells of a child's peak memory is never less than what its
 parent had. With `--until-connected` the time ends when the command first connects to the port that it finds in
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
             process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode > 0:
         raise SystemExit(f"{command}: exit code {process.returncode}\n{output.decode(errors='replace')}")
-    sys.stdout.write(json.dumps({"seconds": seconds, "kib": usage.ru_maxrss}))
+    sys.stdout.write(json.dumps({"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "kib": usage.ru_maxrss}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import json
 from importlib import resources
 
-import jinja2
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +12,7 @@ from audit.render.report_blocks import blocks, heading, preface
 from audit.render.report_charts import charts
 from audit.report import Report
 from audit.text import counted, plain, table
+from libraries import jinja2
 
 _NUMBER = set("0123456789.—")
 

@@ -8,12 +8,11 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import jinja2
-
 from audit.render.chapters import Chapter, Told, chapters, generated
 from audit.render.chart import BAND, INK, LINE, chart
 from audit.render.parts import Part
 from audit.text import plain, table
+from libraries import jinja2
 
 _DARK = ((INK, "var(--ink)"), (LINE, "var(--line)"), (BAND, "var(--band)"))
 

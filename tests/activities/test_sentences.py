@@ -68,7 +68,10 @@ def checked(relations: int, failures: int) -> IntegrityReport:
         (TableChange(table="t", before=1, after=0), "t: 1 → 0 rows"),
         (AtRisk(items=[], looked_at=0), "0 of 0 tenants are at risk"),
         (AtRisk(items=[TenantAtRisk(tenant_id="a", name="A", score=50)], looked_at=1), "1 of 1 tenant is at risk"),
-        (AtRisk(items=[TenantAtRisk(tenant_id="a", name="A", score=50)] * 2, looked_at=2), "2 of 2 tenants are at risk"),
+        (
+            AtRisk(items=[TenantAtRisk(tenant_id="a", name="A", score=50)] * 2, looked_at=2),
+            "2 of 2 tenants are at risk",
+        ),
         (steady(1), "healthy for 5 s in 1 check"),
         (steady(2), "healthy for 5 s in 2 checks"),
         (checked(0, 0), "0 of 0 relations checked, none damaged (1.0 s)"),

@@ -1,6 +1,7 @@
 """Runs procedures once undisturbed and once for every kill, and compares what they leave behind."""
 
 import asyncio
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -159,12 +161,19 @@ async def _judge(scenario: Scenario, client: Client, case: Case, verdict: Verdic
     try:
         found = await _run(scenario, client, case, kill=verdict.kill)
     except Exception as error:  # noqa: BLE001  a verdict on one kill must not end the others
-        verdict.error = f"{type(error).__name__}: {error}"
+        verdict.error = _told(error)
     else:
         verdict.duplicates = _that_matter(scenario, verdict.kill, found.counts - expected.counts)
         verdict.lost = _that_matter(scenario, verdict.kill, expected.counts - found.counts)
         verdict.paused = found.paused
     verdict.killed = case.mark.exists()
+
+
+def _told(error: Exception) -> str:
+    """Say what went wrong and where of ours: some errors have no words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames if "site-packages" not in frame.filename]
+    return f"{type(error).__name__}: {error} ({' '.join(ours[-4:])})"
 
 
 def _that_matter(scenario: Scenario, kill: str, counts: Counter[str]) -> list[str]:

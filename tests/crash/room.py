@@ -5,7 +5,7 @@ import time
 import psutil
 
 CORES = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
-FLOOR, CEILING = 4 * CORES, 16 * CORES
+FLOOR, CEILING = 3 * CORES, 16 * CORES
 """So many run however busy the machine is, and never more than so many."""
 
 _BUSY = 0.85

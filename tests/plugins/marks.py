@@ -43,6 +43,23 @@ _KINDS: dict[str, str] = {
 KINDS = ("kills", "end to end", "proofs", "servers", "workflows", "replay", "unit")
 """Slowest first: what begins last should be short, so that all processes end together."""
 
+_WRITTEN = {"kills", "end to end", "proofs", "servers"}
+"""Kinds whose tests run in the order in which they are written; all others' in random order."""
+_SLOW = (
+    "sandbox/test_sandbox.py",
+    "activities/test_restore_targets.py",
+    "deploy/test_processes.py",
+    "deploy/test_compose.py",
+    "activities/test_helm_interruptions.py",
+    "activities/test_helm.py",
+    "activities/test_postgres_work.py",
+    "activities/test_backups_barman.py",
+    "workflows/audit/test_crashes.py",
+    "starters/test_audit_search.py",
+    "sandbox/test_service_database.py",
+)
+"""The slowest files of their kind, as the table of costs says: what begins late should be short."""
+
 
 def kind(item: pytest.Item) -> str:
     """Give the kind under which a test's cost is counted, one of `KINDS`."""
@@ -89,9 +106,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def _order(items: list[pytest.Item]) -> None:
-    """Sort by kind; the whole stack's tests as they are written, since each begins with what the last one left."""
+    """Sort by kind, the slowest files first; files of servers' tests keep their order within.
+
+    Those go on from what the test before has left on its server, as a person trying a server out would.
+    """
     written = {item: number for number, item in enumerate(sorted(items, key=_place))}
-    items.sort(key=lambda item: (KINDS.index(kind(item)), written[item] if kind(item) == "end to end" else 0))
+    files = {path: number for number, path in enumerate(dict.fromkeys(_place_of(item) for item in items))}
+    slow = {path: number for number, path in enumerate(_SLOW)}
+
+    def key(item: pytest.Item) -> tuple[int, int, int, int]:
+        place, named = _place_of(item), kind(item)
+        at = files[place] if named != "end to end" else 0
+        return KINDS.index(named), slow.get(place, len(slow)), at, written[item] if named in _WRITTEN else 0
+
+    items.sort(key=key)
 
 
 def _place_of(item: pytest.Item) -> str:

@@ -133,12 +133,12 @@ def test_what_keeps_nothing_is_started_again(directory: Path, name: str) -> None
         (found,) = (process for process in state(directory).processes if process.name == name)
         return found.pid not in {None, before} and found.restarts == 1
 
-    wait_until(again, 10)
+    wait_until(again, 60)
 
 
 def test_a_server_that_dies_is_reported(directory: Path) -> None:
     os.kill(pid(directory, "alertmanager"), signal.SIGKILL)
-    wait_until(lambda: "alertmanager ended with exit code -9" in state(directory).message, 10)
+    wait_until(lambda: "alertmanager ended with exit code -9" in state(directory).message, 60)
     assert "alertmanager ended" in sandbox("status", "--dir", str(directory)).stdout
 
 
@@ -154,7 +154,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_is_clean(tmp_path
     assert sandbox("up", "--dir", str(tmp_path), "--workers", "1").returncode == 0
     before = state(tmp_path)
     os.kill(before.pid, signal.SIGKILL)
-    wait_until(lambda: not [p.name for p in before.processes if p.pid is not None and psutil.pid_exists(p.pid)], 10)
+    wait_until(lambda: not [p.name for p in before.processes if p.pid is not None and psutil.pid_exists(p.pid)], 60)
     assert state(tmp_path).status == "stopped"
     try:
         assert sandbox("up", "--dir", str(tmp_path), "--workers", "1").returncode == 0
