@@ -1,6 +1,7 @@
 """`python -m sandbox up|down|status`: the embedded environment from the command line."""
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ def show_links(state: State, console: Console = _console) -> None:
     for name, value in (("settings", state.config), ("kubeconfig", state.kubeconfig)):
         table.add_row(f"[bold]{name}[/bold]", str(value))
     console.print(table)
-    console.print(f"\nexport RUNBOOKS_CONFIG={state.config} KUBECONFIG={state.kubeconfig}", soft_wrap=True)
+    settings, kubeconfig = shlex.quote(str(state.config)), shlex.quote(str(state.kubeconfig))
+    console.print(f"\nexport RUNBOOKS_CONFIG={settings} KUBECONFIG={kubeconfig}", soft_wrap=True)
 
 
 def show_status(state: State | None, console: Console = _console) -> int:

@@ -7,6 +7,7 @@ the service back. The only hands in it are those of the commander who closes the
 import argparse
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -63,7 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
             asyncio.run(Demo(state, console).run())
             console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
             if options.keep:
-                console.print(f"It goes on running. Stop it with: python -m sandbox down --dir {options.dir}")
+                console.print(
+                    f"It goes on running. Stop it with: python -m sandbox down --dir {shlex.quote(str(options.dir))}"
+                )
     except (DemoFailed, ServerFailed, ToolchainError) as error:
         console.print(f"[red]{error}[/]")
         return 1
