@@ -150,7 +150,6 @@ def _say_past_the_capture(config: pytest.Config) -> Callable[[str], None]:
 
 
 @pytest.mark.timeout(3600)  # the first of these tests waits for all of the queue
-@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize("name", list(ALL))
 def test_a_killed_worker_leaves_what_an_undisturbed_run_leaves(outcomes: dict[str, Outcome], name: str) -> None:
     chosen = KILLS.get(name)

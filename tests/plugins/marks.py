@@ -8,9 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.processes import ServerProcess
 
@@ -43,6 +45,8 @@ _KINDS: dict[str, str] = {
 KINDS = ("kills", "end to end", "proofs", "servers", "workflows", "replay", "unit")
 """Slowest first: what begins last should be short, so that all processes end together."""
 
+_TOGETHER = ("tests/crash/", "tests/end_to_end/")
+"""Folders whose files share servers that take long to start."""
 _WRITTEN = {"kills", "end to end", "proofs", "servers"}
 """Kinds whose tests run in the order in which they are written; all others' in random order."""
 _SLOW = (
@@ -100,9 +104,27 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(mark)
     if any(item.get_closest_marker(mark) for mark in SERVERS):
         item.add_marker("servers")
-    # One file, one process: what its module's fixtures start is started once.
-    group = {"kills": "kills", "end to end": "end to end"}.get(kind(item), _place_of(item))
-    item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give what hands out files, or folders of `_TOGETHER`: what their fixtures start is started once."""
+    return Files(config, log)
+
+
+class Files(LoadScopeScheduling):
+    """Hands out files, or what is together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.group(nodeid)
+
+    @staticmethod
+    def group(nodeid: str) -> str:
+        """Give what stays in one process with a test."""
+        file = nodeid.partition("::")[0]
+        if file.endswith("/test_kills.py"):
+            return file
+        return next((folder for folder in _TOGETHER if folder in file), file)
 
 
 def _order(items: list[pytest.Item]) -> None:
