@@ -99,7 +99,7 @@ class Forks:
     def start(self) -> None:
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 180.0) -> None:
         self._process.wait_ready(self._socket.exists, timeout)
 
     def stop(self) -> None:
