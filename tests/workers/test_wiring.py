@@ -1,5 +1,6 @@
 """A worker knows all activities before it has loaded a client, and refuses wrong settings all the same."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import pytest
 from pydantic import SecretStr
 from temporalio import activity
 
+from activities.errors import Misconfigured
+from workers.__main__ import _until
+from workers.later import Later
 from workers.settings import Audit, Aws, Evidence, Kubernetes, Records, Settings, SettingsError, Slack
-from workers.wiring import wire
+from workers.wiring import Wired, wire
 
 ROOT = Path(__file__).parents[2]
 KUBECONFIG: dict[str, Any] = {
@@ -131,3 +135,34 @@ def test_a_backend_that_settings_choose_is_loaded(kubeconfig_file: Path) -> None
     with wire(chosen) as wired:
         wired.warm_up()
     assert "slack_sdk" in sys.modules
+
+
+def _nothing_there() -> None:
+    raise Misconfigured("no access to Kubernetes: nothing there")
+
+
+async def test_what_only_a_client_sees_ends_a_worker_that_has_begun() -> None:
+    async with asyncio.timeout(10):
+        with pytest.raises(SettingsError, match="nothing there"):
+            await _until(asyncio.Event(), Wired([], [Later(_nothing_there)]))
+
+
+async def test_a_worker_that_has_warmed_up_works_until_it_is_told_to_stop() -> None:
+    stop, made = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    working = asyncio.create_task(_until(stop, Wired([], [Later(lambda: loop.call_soon_threadsafe(made.set))])))
+    async with asyncio.timeout(10):
+        await made.wait()
+        await asyncio.sleep(0.05)
+        assert not working.done()
+        stop.set()
+        await working
+
+
+def test_a_worker_with_wrong_settings_says_so_and_ends_with_2(tmp_path: Path) -> None:
+    variables = {"RUNBOOKS_KUBERNETES__KUBECONFIG": str(tmp_path / "none"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "workers"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "no access to Kubernetes: there is no kubeconfig" in done.stderr
