@@ -48,7 +48,7 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 	@$(RUN) python -m sandbox.browser
 	@$(RUN) pytest --numprocesses=auto --durations=15 $(ARGS)
 
-crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident
+crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
 
 lint: setup ## Style, types, import contracts

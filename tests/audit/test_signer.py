@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from audit.chain import Verifier
 from audit.signer import FileSigner, KmsSigner, SigningError, key_id, public_key_from
 from tests.audit.stories import chain, new_pem, new_signer
-from workers.archive import public_keys, signer
+from workers.audit_keys import public_keys, signer
 from workers.settings import Audit, SettingsError
 
 RAW = (Encoding.Raw, PublicFormat.Raw)

@@ -6,21 +6,18 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.crash import case_queue
+from tests.crash.case_queue import Moved, now_and_then
 from tests.crash.harness import Verdict, crash_all
 from tests.crash.scenario import Scenario
 from tests.crash.scenarios import SCENARIOS
 from tests.crash.servers import servers
-
-_LINE_SECONDS = 30
-"""Between two lines that say how far it is, where there is no terminal for a bar."""
 
 
 def summary(verdicts: list[Verdict]) -> str:
@@ -32,20 +29,14 @@ def summary(verdicts: list[Verdict]) -> str:
 
 
 @contextlib.contextmanager
-def progress(console: Console) -> Iterator[Callable[[case_queue.Progress], None]]:
-    """Give what shows how far the queue is: a bar below what is printed, or lines now and then."""
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task, said_at = bar.add_task("", total=None), time.monotonic()
-
-        def moved(now: case_queue.Progress) -> None:
-            nonlocal said_at
-            bar.update(task, description=str(now), completed=now.done, total=now.of)
-            if not console.is_terminal and time.monotonic() > said_at + _LINE_SECONDS:
-                said_at = time.monotonic()
-                console.print(str(now))
-
-        yield moved
+def progress(console: Console) -> Iterator[Moved]:
+    """Give what shows how far the queue is: a bar below what is printed, or lines where there is no terminal."""
+    if not console.is_terminal:
+        yield now_and_then(console.print)
+        return
+    with Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda now: bar.update(task, description=str(now), completed=now.done, total=now.of)
 
 
 def main(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ from tests.crash.room import Room
 from tests.crash.scenario import Scenario
 
 _PAUSE_SECONDS = 0.25
+_LINE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,22 @@ class Progress:
     def __str__(self) -> str:
         left = timedelta(seconds=round(self.seconds_left))
         return f"{self.done} of {self.of} cases, {self.running} running, about {left} left"
+
+
+Moved = Callable[[Progress], None]
+
+
+def now_and_then(say: Callable[[str], None]) -> Moved:
+    """Give what says twice a minute how far it is."""
+    said_at = time.monotonic()
+
+    def moved(now: Progress) -> None:
+        nonlocal said_at
+        if time.monotonic() > said_at + _LINE_SECONDS:
+            said_at = time.monotonic()
+            say(str(now))
+
+    return moved
 
 
 @dataclass
@@ -51,7 +68,7 @@ class _Job:
 class Queue:
     """Jobs may add jobs. `moved` hears a few times a second how far it is."""
 
-    def __init__(self, durations: Durations, moved: Callable[[Progress], None]) -> None:
+    def __init__(self, durations: Durations, moved: Moved) -> None:
         self._durations, self._moved = durations, moved
         self._waiting: list[_Job] = []
         self._running: dict[asyncio.Task[None], _Job] = {}

@@ -17,7 +17,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from tests.crash import worker
-from tests.crash.case_queue import Progress, Queue
+from tests.crash.case_queue import Moved, Queue
 from tests.crash.durations import UNDISTURBED, Durations
 from tests.crash.room import CEILING
 from tests.crash.scenario import Case, EndState, Scenario, Servers
@@ -80,7 +80,7 @@ async def crash_all(
     *,
     chosen: Chosen = lambda _scenario, _kill: True,
     told: Callable[[Verdict], None] = lambda _: None,
-    moved: Callable[[Progress], None] = lambda _: None,
+    moved: Moved = lambda _: None,
 ) -> dict[str, Outcome]:
     """Kill before and after every effect of every scenario, and during those that run a program.
 

@@ -4,10 +4,12 @@
 """
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from tests.crash.__main__ import summary
+from tests.crash.case_queue import now_and_then
 from tests.crash.harness import Outcome, crash_all
 from tests.crash.scenario import Scenario, Servers
 from tests.crash.scenarios import SCENARIOS
@@ -130,7 +132,21 @@ def outcomes(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str
     def chosen(scenario: Scenario, kill: str) -> bool:
         return scenario.name not in KILLS or kill in KILLS[scenario.name]
 
-    return asyncio.run(crash_all([ALL[name] for name in dict.fromkeys(asked)], crash_servers, chosen=chosen))
+    scenarios = [ALL[name] for name in dict.fromkeys(asked)]
+    moved = now_and_then(_say_past_the_capture(request.config))
+    return asyncio.run(crash_all(scenarios, crash_servers, chosen=chosen, moved=moved))
+
+
+def _say_past_the_capture(config: pytest.Config) -> Callable[[str], None]:
+    """Give what writes a line to the terminal at once; where another process has the terminal, there is none."""
+    terminal, capture = (config.pluginmanager.getplugin(name) for name in ("terminalreporter", "capturemanager"))
+
+    def say(line: str) -> None:
+        if terminal is not None:
+            with capture.global_and_fixture_disabled():
+                terminal.write_line(f"kills: {line}")
+
+    return say
 
 
 @pytest.mark.timeout(3600)  # the first of these tests waits for all of the queue
