@@ -13,6 +13,7 @@ from sandbox import binaries, manifests
 from sandbox.assembly import Environment
 
 
+@pytest.mark.servers
 @pytest.mark.timeout(240)
 def test_the_demo_brings_the_service_back_and_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "ein Pfad" / "für alle"
@@ -54,6 +55,7 @@ def test_the_demo_starts_only_what_it_uses(tmp_path: Path) -> None:
     assert whole.links.keys() - alone.links.keys() == {"AWS", "customers' links", "mails"}
 
 
+@pytest.mark.servers  # none, but one of their programs
 def test_what_is_deployed_without_helm_is_what_helm_makes_of_the_chart() -> None:
     rendered = subprocess.run(
         [binaries.find("helm"), "template", manifests.RELEASE, manifests.CHART, "--namespace=tensafe"],

@@ -73,6 +73,7 @@ def test_tasks_reach_their_commands(checkout: Path, notes: Path, command: list[s
         assert words in lines
 
 
+@pytest.mark.servers  # none, but their programs
 def test_the_demo_gets_its_programs_and_begins(checkout: Path, notes: Path) -> None:
     run(checkout, "make", "demo", "ARGS=--keep")
     first, last = notes.read_text(encoding="utf-8").splitlines()
