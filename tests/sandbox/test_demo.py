@@ -36,6 +36,9 @@ def test_the_demo_brings_the_service_back_and_leaves_nothing_running(tmp_path: P
         "Done in",
     ):
         assert told in done.stdout
+    file = done.stdout.split("the incident's file  ")[1].splitlines()[0]
+    assert Path(file).is_relative_to(folder / "demo")
+    assert Path(file).is_file()
     (page,) = (folder / "demo").glob("INC-*.html")
     assert "P1 P1" not in page.read_text(encoding="utf-8")
     assert list((folder / "demo").glob("evidence-INC-*.bundle.zip"))
