@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import psycopg
@@ -211,7 +212,7 @@ class Demo:
             times.add_row(name, "not reached" if took is None else f"[bold]{took / timedelta(seconds=1):.1f} s[/]")
         self.console.print(Panel(times, title=f"{result.incident_id}: {result.resolution}", expand=False))
         file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
-        self.console.print(f"the incident's file  [bold]{file.removeprefix('file://')}[/]", soft_wrap=True)
+        self.console.print(f"the incident's file  [bold]{unquote(file.removeprefix('file://'))}[/]", soft_wrap=True)
 
     def _check(self, result: P1Result) -> None:
         health = httpx.get(self.state.links["service"]).json()

@@ -216,6 +216,11 @@ class ServiceDatabase:
         """Have a first backup taken while everything else goes on."""
         self.barman.first_backup.start()
 
+    @property
+    def backed_up(self) -> bool:
+        """Whether that is done."""
+        return self.barman.first_backup.exit_code == 0
+
     def backup(self) -> str:
         """Take a backup that can be restored when this returns; gives its ID."""
         return self.barman.backup()

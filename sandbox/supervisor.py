@@ -25,6 +25,7 @@ _LOOK_SECONDS = 0.2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _LIVED_LONG_SECONDS = 30.0
 _SAME_START_SECONDS = 2.0
+FIRST_BACKUP = "Barman's first backup"
 
 
 class ProcessState(BaseModel):
@@ -139,6 +140,8 @@ class Supervisor:
         self._publish(ready=list(self._ready))
 
     def _look(self) -> None:
+        if FIRST_BACKUP not in self._ready and self._environment.service_database.backed_up:
+            self._became_ready(FIRST_BACKUP)
         for process in self._environment.restartable:
             self._keep_alive(process)
         for process in self._environment.processes:

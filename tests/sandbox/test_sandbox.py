@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from sandbox import environment, kubernetes_api
 from sandbox.probes import wait_until
-from sandbox.supervisor import State
+from sandbox.supervisor import FIRST_BACKUP, State
 from workers.settings import Settings, load
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
@@ -29,7 +29,8 @@ def sandbox(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("sandbox")
+    # With a space and an umlaut, as people's folders have them: every server gets such paths.
+    folder = tmp_path_factory.mktemp("sandbox für alle")
     answer = sandbox("up", "--dir", str(folder))
     assert answer.returncode == 0, answer.stdout + answer.stderr
     yield folder
@@ -116,6 +117,11 @@ def test_secrets_are_their_owners(directory: Path) -> None:
         "kubernetes/tokens.csv",
     ):
         assert (directory / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_it_says_when_a_first_backup_can_be_restored(directory: Path) -> None:
+    wait_until(lambda: FIRST_BACKUP in state(directory).ready, 60)
+    assert "is being taken" not in sandbox("status", "--dir", str(directory)).stdout
 
 
 def test_up_again_leaves_a_running_one_as_it_is(directory: Path) -> None:
