@@ -5,9 +5,14 @@ SHELL := bash
 
 UV_VERSION := 0.13.9
 BOOTSTRAP := .bootstrap
-# uv is taken from PATH, else installed beside the tree with nothing but Python.
-UV := $(shell command -v uv || echo $(CURDIR)/$(BOOTSTRAP)/bin/uv)
-RUN := $(UV) run --frozen --no-sync
+# uv is taken from PATH, else installed beside the tree with nothing but Python. Quoted wherever it is used: a path may
+# have a space in it. Ours is relative, because Make itself splits the names of targets at spaces.
+UV := $(or $(shell command -v uv),$(BOOTSTRAP)/bin/uv)
+RUN := "$(UV)" run --frozen --no-sync
+# Its own installation only where it is needed.
+HAVE_UV := $(if $(shell command -v uv),,$(BOOTSTRAP)/bin/uv)
+# When all packages were last compiled; to look through thousands of compiled files at every call takes seconds.
+COMPILED := .venv/compiled
 
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,15 +25,19 @@ help: ## Show this list
 $(BOOTSTRAP)/bin/uv:
 	@echo "uv is not on PATH: installing uv $(UV_VERSION) into $(BOOTSTRAP)/"
 	@python3 -m venv $(BOOTSTRAP)
-	@$(BOOTSTRAP)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-setup: $(if $(shell command -v uv),,$(BOOTSTRAP)/bin/uv) ## Install the locked dependencies
-	@$(UV) sync --frozen --compile-bytecode
+setup: $(HAVE_UV) ## Install the locked dependencies
+	@if [ $(COMPILED) -nt uv.lock ]; then "$(UV)" sync --frozen --quiet; \
+	else "$(UV)" sync --frozen --compile-bytecode && touch $(COMPILED); fi
 
-demo: setup ## A bad release goes out: watch the runbook bring the service back
+# What these two need is got side by side: packages, and the servers' programs.
+demo: $(HAVE_UV) ## A bad release goes out: watch the runbook bring the service back
+	@python3 -m sandbox.prepare --uv "$(UV)" demo
 	@$(RUN) python -m sandbox.demo $(ARGS)
 
-sandbox: setup ## Start the embedded environment alone and leave it running
+sandbox: $(HAVE_UV) ## Start the embedded environment alone and leave it running
+	@python3 -m sandbox.prepare --uv "$(UV)" sandbox
 	@$(RUN) python -m sandbox up
 
 check: lint ## What to run while you work: lint, types, contracts, and all tests that need no server (ARGS="-k lease")
@@ -39,7 +48,7 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 	@$(RUN) python -m sandbox.browser
 	@$(RUN) pytest --numprocesses=auto --durations=15 $(ARGS)
 
-crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident
+crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
 
 lint: setup ## Style, types, import contracts

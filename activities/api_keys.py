@@ -16,6 +16,7 @@ from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect, effect
 from activities.errors import NotFound, Refused
 from activities.handovers import Handovers, NewHandover
+from audit.text import counted
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -128,7 +129,9 @@ class KeyUsage(BaseModel):
 
     def __str__(self) -> str:
         last = f", last {self.last_used_at:%Y-%m-%d %H:%M %Z}" if self.last_used_at else ""
-        return f"{self.key_id}: {self.calls} calls{last}{f', {self.refused} refused' if self.refused else ''}"
+        return (
+            f"{self.key_id}: {counted(self.calls, 'call')}{last}{f', {self.refused} refused' if self.refused else ''}"
+        )
 
 
 class VerifyRequest(BaseModel):

@@ -17,6 +17,7 @@ from activities.effects import Change, Effect, effect
 from activities.errors import InvalidInput, Refused
 from activities.heartbeat import pause
 from activities.restoring import Restoring
+from audit.text import counted
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -57,7 +58,7 @@ class BackupCatalogue(BaseModel):
 
     def __str__(self) -> str:
         good = sum(backup.verified is True for backup in self.items)
-        count = f"{len(self.items)} backup{'' if len(self.items) == 1 else 's'}, {good} verified"
+        count = f"{counted(len(self.items), 'backup')}, {good} verified"
         if self.earliest is None:
             return f"{count}, nothing can be recovered"
         until = f"to {self.latest:%Y-%m-%d %H:%M:%S %Z}" if self.latest else "on"

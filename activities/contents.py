@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from activities.database_policy import SqlCheck
 from activities.databases import OnServer
+from audit.text import counted, noun
 
 _SHOWN = 20
 
@@ -51,9 +52,9 @@ class Contents(BaseModel):
     def __str__(self) -> str:
         unread = sum(rows is None for rows in self.tables.values())
         rows = sum(filter(None, self.tables.values()))
-        parts = [f"{rows} rows in {len(self.tables)} tables"]
+        parts = [f"{counted(rows, 'row')} in {counted(len(self.tables), 'table')}"]
         if unread:
-            parts.append(f"{unread} tables not read")
+            parts.append(f"{counted(unread, 'table')} not read")
         if self.last_transaction:
             parts.append(f"last transaction at {self.last_transaction:%F %T %Z}")
         parts += [str(check) for check in self.broken]
@@ -69,7 +70,7 @@ class TableChange(BaseModel):
 
     def __str__(self) -> str:
         before, after = ("?" if rows is None else str(rows) for rows in (self.before, self.after))
-        return f"{self.table}: {before} → {after} rows"
+        return f"{self.table}: {before} → {after} {noun(self.after or 0, 'row')}"
 
 
 class Difference(BaseModel):
@@ -82,10 +83,12 @@ class Difference(BaseModel):
         """Say it for a person, one line a table, the first of them."""
         shown = [str(change) for change in self.changed[:_SHOWN]]
         more = len(self.changed) - len(shown)
-        return [*shown, *([f"{more} more tables differ"] if more else []), f"{self.same} tables have as many rows"]
+        rest = [counted(more, "more table differs", "more tables differ")] if more else []
+        return [*shown, *rest, counted(self.same, "table has as many rows", "tables have as many rows")]
 
     def __str__(self) -> str:
-        return f"{len(self.changed)} tables differ in rows, {self.same} do not"
+        differ = counted(len(self.changed), "table differs", "tables differ")
+        return f"{differ} in rows, {self.same} {noun(self.same, 'does', 'do')} not"
 
 
 def difference(before: Contents | None, after: Contents) -> Difference:

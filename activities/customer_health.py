@@ -21,6 +21,7 @@ from activities.backends.ledger import Ledger, Rows
 from activities.catalogue import ChurnPolicy
 from activities.effects import Change, Effect, effect
 from activities.errors import NotFound, Refused
+from audit.text import counted, noun
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -88,7 +89,7 @@ class AtRisk(BaseModel):
     looked_at: int
 
     def __str__(self) -> str:
-        return f"{len(self.items)} of {self.looked_at} tenants are at risk"
+        return f"{len(self.items)} of {counted(self.looked_at, 'tenant')} {noun(len(self.items), 'is', 'are')} at risk"
 
 
 class OpenIntervention(BaseModel):
@@ -202,7 +203,12 @@ def score(facts: Facts, policy: ChurnPolicy, as_of: datetime) -> ChurnRisk:
     parts = [
         _part("usage", weights.usage / total, *_usage(facts, policy, as_of)),
         _part("errors", weights.errors / total, *_errors(facts, policy)),
-        _part("tickets", weights.tickets / total, facts.tickets / policy.full_tickets, f"{facts.tickets} open tickets"),
+        _part(
+            "tickets",
+            weights.tickets / total,
+            facts.tickets / policy.full_tickets,
+            counted(facts.tickets, "open ticket"),
+        ),
         _part("renewal", weights.renewal / total, *_renewal(facts, policy, as_of)),
     ]
     return ChurnRisk(tenant_id=facts.tenant_id, score=round(sum(part.points for part in parts)), parts=parts)
@@ -216,7 +222,7 @@ def _part(name: str, weight: float, share: float, says: str) -> Part:
 def _usage(facts: Facts, policy: ChurnPolicy, as_of: datetime) -> tuple[float, str]:
     age = as_of - facts.created_at
     if age < max(policy.grace_after_creation, RECENT + timedelta(days=1)):
-        return 0, f"no trend yet after {max(age.days, 0)} days"
+        return 0, f"no trend yet after {counted(max(age.days, 0), 'day')}"
     recent = facts.recent / RECENT.days
     before = facts.before / min((PERIOD - RECENT).days, (age - RECENT).days)
     if not facts.before:
@@ -235,5 +241,5 @@ def _renewal(facts: Facts, policy: ChurnPolicy, as_of: datetime) -> tuple[float,
     if facts.renews_on is None:
         return 0, "no renewal date"
     left = (facts.renews_on - as_of.date()).days
-    says = f"renewal in {left} days" if left >= 0 else f"renewal {-left} days overdue"
+    says = f"renewal in {counted(left, 'day')}" if left >= 0 else f"renewal {counted(-left, 'day')} overdue"
     return 1 - left / (policy.renewal_within / timedelta(days=1)), says

@@ -13,6 +13,7 @@ from activities.kubernetes_api import Object, ask
 from activities.patches import PAUSES, patch
 from activities.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
 from activities.run_marks import RunMark
+from audit.text import counted
 from libraries import logger
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Deployments:
         mark = RunMark(run=effect.workflow_id, until=stopped_until).model_dump_json() if stopped_until else None
 
         def plan(found: Rollouts) -> _Plan:
-            before, after = f"{found.replicas} replicas", f"{replicas} replicas"
+            before, after = counted(found.replicas, "replica"), counted(replicas, "replica")
             if at_least and found.replicas > replicas:
                 return _Plan(before, f"already more than {after}")
             spec: Object = {"replicas": replicas}

@@ -23,6 +23,7 @@ from activities.effects import Effect, effect
 from activities.errors import InvalidInput
 from activities.metrics import Prometheus, QueryError
 from activities.pod_logs import PodLogs
+from audit.text import counted
 from libraries import kubernetes, logger
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class StoredEvidence(BaseModel):
     applied: bool = True
 
     def __str__(self) -> str:
-        return f"{self.uri} ({self.size} bytes{', ' + self.detail if self.detail else ''})"
+        return f"{self.uri} ({counted(self.size, 'byte')}{', ' + self.detail if self.detail else ''})"
 
 
 class CollectLogs(BaseModel):
@@ -166,7 +167,7 @@ class Evidence:
             }
             content.write(json.dumps(document, indent=1).encode())
             refused = sum("error" in answer for answer in answers.values())
-            return f"{len(answers)} queries" + (f", {refused} refused" if refused else "")
+            return counted(len(answers), "query", "queries") + (f", {refused} refused" if refused else "")
 
         return self._keep(request, "application/json", produce)
 

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.heartbeat import Progress, resume, turns
 from activities.http_body import read_body
+from audit.text import counted
 from libraries import httpx
 
 Status = Literal["healthy", "degraded", "unhealthy", "unreachable"]
@@ -68,8 +69,8 @@ class Steadiness(BaseModel):
 
     def __str__(self) -> str:
         if self.steady:
-            return f"healthy for {self.longest:.0f} s in {self.checks} checks"
-        return f"not steady after {self.seconds:.0f} s ({self.checks} checks), last: {self.last}"
+            return f"healthy for {self.longest:.0f} s in {counted(self.checks, 'check')}"
+        return f"not steady after {self.seconds:.0f} s ({counted(self.checks, 'check')}), last: {self.last}"
 
 
 class _Watched(Progress):

@@ -16,6 +16,7 @@ from activities import effect_notes
 from activities.effect_notes import Done
 from activities.errors import Refused
 from activities.kubernetes_api import FIELD_MANAGER, Object
+from audit.text import counted
 
 KEDA = ("keda.sh", "v1alpha1")
 SCALED_OBJECTS = "scaledobjects"
@@ -165,7 +166,8 @@ class ScaledObject(Autoscaler):
     def as_with(self, value: str | None) -> str:
         """Say whether KEDA pauses it."""
         if self.pinned:
-            return f"paused at {self.annotations[_PAUSED_REPLICAS]} replicas"
+            number = self.annotations[_PAUSED_REPLICAS]
+            return f"paused at {number} {'replica' if number == '1' else 'replicas'}"
         return "active" if value is None or value in _FALSE else "paused"
 
     def holding(self, floor: int) -> str:  # noqa: ARG002 - paused, it takes nothing away
@@ -201,7 +203,8 @@ class HorizontalPodAutoscaler(Autoscaler):
         maximum = self.raw["spec"]["maxReplicas"]
         if floor > maximum:
             raise Refused(
-                f"{self.target} may have {maximum} replicas at most, not {floor}: raise its maxReplicas first"
+                f"{self.target} may have {counted(maximum, 'replica')} at most, not {floor}: "
+                "raise its maxReplicas first"
             )
         return str(max(floor, int(self.value)))
 

@@ -16,6 +16,7 @@ from activities.databases import Databases, OnServer
 from activities.heartbeat import Progress, resume
 from activities.integrity_checks import Damage
 from activities.side_by_side import SideBySide
+from audit.text import counted
 
 _CONNECTIONS = 3
 _SHOWN = 5
@@ -48,12 +49,12 @@ class IntegrityReport(BaseModel):
         return self.complete and not self.damaged
 
     def __str__(self) -> str:
-        parts = [f"{self.checked} of {self.relations} relations checked"]
+        parts = [f"{self.checked} of {counted(self.relations, 'relation')} checked"]
         found = len(self.damaged) + self.more
         names = ", ".join(dict.fromkeys(damage.name for damage in self.damaged[:_SHOWN]))
         parts.append(f"{found} damaged ({names})" if found else "none damaged")
         if self.checksum_failures:
-            parts.append(f"{self.checksum_failures} checksum failures")
+            parts.append(counted(self.checksum_failures, "checksum failure"))
         if not self.complete:
             parts.append("not complete: its time was up")
         return f"{', '.join(parts)} ({self.seconds:.1f} s)"

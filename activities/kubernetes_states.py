@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from activities import pod_status
+from audit.text import counted
 
 
 class Pod(BaseModel):
@@ -58,8 +59,9 @@ class Events(BaseModel):
     def __str__(self) -> str:
         warnings = [e for e in self.items if e.type == "Warning"]
         if not warnings:
-            return f"{len(self.items)} events, no warnings"
-        return f"{len(warnings)} warnings of {len(self.items)}, last: {warnings[-1].reason} {warnings[-1].object}"
+            return f"{counted(len(self.items), 'event')}, no warnings"
+        last = f"{warnings[-1].reason} {warnings[-1].object}"
+        return f"{counted(len(warnings), 'warning')} of {len(self.items)}, last: {last}"
 
 
 class Revision(BaseModel):

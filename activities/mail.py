@@ -20,6 +20,7 @@ from activities.calendars import Meeting, calendar_file
 from activities.effects import Change, Effect, effect
 from activities.errors import InvalidInput, Misconfigured
 from activities.handovers import Handovers
+from audit.text import counted
 from libraries import jinja2
 
 if TYPE_CHECKING:
@@ -136,10 +137,12 @@ def _rendered(template: str, kind: str, values: dict[str, str]) -> str:
 
 @cache
 def _templates() -> "jinja2.Environment":
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("activities", "mails"),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = counted
+    return environment

@@ -9,6 +9,7 @@ from temporalio import activity
 from activities import aws
 from activities.effects import Change, Effect, effect
 from activities.errors import Refused, Unavailable
+from audit.text import counted
 from libraries import logger
 
 _SYSTEM = "EKS"
@@ -120,4 +121,4 @@ class NodeGroups:
 
 
 def _nodes(number: int) -> str:
-    return "1 node" if number == 1 else f"{number} nodes"
+    return counted(number, "node")

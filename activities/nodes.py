@@ -8,6 +8,7 @@ from temporalio import activity
 from activities.errors import RateLimited, Unavailable
 from activities.heartbeat import Progress, resume, turns
 from activities.kubernetes_api import Object, moment, pages
+from audit.text import counted
 from libraries import kubernetes, kubernetes_quantity
 
 _POLL = timedelta(milliseconds=500)
@@ -46,8 +47,8 @@ class Nodes(BaseModel):
     def __str__(self) -> str:
         """For example `3 nodes, 3 ready, 12 units`."""
         units = sum(node.allocatable for node in self.items)
-        nodes = "1 node" if len(self.items) == 1 else f"{len(self.items)} nodes"
-        return f"{nodes}, {sum(node.ready for node in self.items)} ready, {units} units"
+        nodes = counted(len(self.items), "node")
+        return f"{nodes}, {sum(node.ready for node in self.items)} ready, {counted(units, 'unit')}"
 
 
 class AwaitNode(NodesRequest):

@@ -14,6 +14,7 @@ from temporalio import activity
 from activities import pod_status
 from activities.heartbeat import pause
 from activities.kubernetes_api import Object, ask, failures, said
+from audit.text import counted
 from libraries import kubernetes, urllib3
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -83,8 +84,8 @@ class PodLogs:
                 unreadable += text.unreadable
         if not sections:
             out.write(f"No {'failing ' if failing_only else ''}pods of {selector} in {namespace}.\n".encode())
-        told = f"{lines} lines of {len(pods)} {'failing ' if failing_only else ''}pods"
-        return f"{told}, {unreadable} logs not readable" if unreadable else told
+        told = f"{counted(lines, 'line')} of {counted(len(pods), 'failing pod' if failing_only else 'pod')}"
+        return f"{told}, {counted(unreadable, 'log')} not readable" if unreadable else told
 
     def _pods(self, namespace: str, selector: str, *, failing_only: bool) -> list[Object]:
         found: list[Object] = ask(self._core.list_namespaced_pod, namespace, label_selector=selector)["items"]
@@ -155,7 +156,7 @@ def _copy(answer: Any, text: _Text, share: int, stop: Event) -> None:
         text.lines += kept.count(b"\n")
         ended = kept.endswith(b"\n")
         if len(kept) < len(chunk):
-            text.content.write(f"\n(cut here: more than {share} bytes)\n".encode())
+            text.content.write(f"\n(cut here: more than {counted(share, 'byte')})\n".encode())
             return
         if stop.is_set():
             return
@@ -172,6 +173,6 @@ def _sections(pod: Object) -> Iterator[_Section]:
     for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]):
         state = states.get(container["name"], {})
         restarts = state.get("restartCount", 0)
-        about = f"{container['image']}, {node}, {reason}, {restarts} restarts"
+        about = f"{container['image']}, {node}, {reason}, {counted(restarts, 'restart')}"
         for previous in (True, False) if "terminated" in state.get("lastState", {}) else (False,):
             yield _Section(namespace, name, container["name"], previous, about)

@@ -16,6 +16,7 @@ from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, me
 from activities.postgres_indexes import drop_leftovers, find_index
 from activities.postgres_sessions import QueriesRequest, RunningQueries, running
 from activities.postgres_work import end_backend, left_running, work_session
+from audit.text import counted
 from libraries import logger, sql
 
 _log = logger(__name__)
@@ -187,7 +188,7 @@ class Postgres:
                     end_backend(watch, pid)
                 if request.index:
                     dropped = self._drop_half(request, watch)
-        did = [*([f"{ended} sessions ended"] if ended else []), *(f"dropped {name}" for name in dropped)]
+        did = [*([f"{counted(ended, 'session')} ended"] if ended else []), *(f"dropped {name}" for name in dropped)]
         applied = bool(did) and not request.effect.dry_run
         return Change(
             target=f"database/{request.database}", after="; ".join(did) or "nothing was left", applied=applied
@@ -227,7 +228,7 @@ class Postgres:
             message = f"there is no table {request.table_schema}.{request.table} any more"
             raise NotFound(message)
         last = f"{row['vacuumed_at']:%Y-%m-%d %H:%M:%S %Z}" if row["vacuumed_at"] else "never"
-        return bool(row["done"]), f"{row['dead']} dead rows, last vacuumed {last}"
+        return bool(row["done"]), f"{counted(row['dead'], 'dead row')}, last vacuumed {last}"
 
 
 def _writable(connection: Connection, at: OnServer) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from activities.database_policy import MaintenancePolicy
 from activities.databases import Connection, OnServer
 from activities.postgres_tables import IndexState, TableState, indexes, tables, unknown
+from audit.text import counted, noun
 
 _MOST = 100
 _READS_THAT_COUNT = 100_000
@@ -125,8 +126,10 @@ class Figures(BaseModel):
 
     def __str__(self) -> str:
         return (
-            f"{size(self.size)}, {self.dead_rows:,} dead rows, {size(self.index_waste)} wasted in indexes, "
-            f"oldest row {self.oldest_age:,} transactions old, {self.invalid_indexes} invalid indexes"
+            f"{size(self.size)}, {self.dead_rows:,} dead {noun(self.dead_rows, 'row')}, "
+            f"{size(self.index_waste)} wasted in indexes, "
+            f"oldest row {self.oldest_age:,} {noun(self.oldest_age, 'transaction')} old, "
+            f"{counted(self.invalid_indexes, 'invalid index', 'invalid indexes')}"
         )
 
 
@@ -159,7 +162,8 @@ class DatabaseHealth(BaseModel):
         cache = f", {self.cache_hit:.1%} from memory" if self.cache_hit is not None else ""
         replicas = f", {', '.join(map(str, self.replicas))}" if self.replicas else ""
         age = f", age {self.xid_age:,} of {self.freeze_max_age:,}"
-        return f"{self.figures}; {self.connections} of {self.connections_limit} connections{cache}{age}{replicas}"
+        connections = f"{self.connections} of {counted(self.connections_limit, 'connection')}"
+        return f"{self.figures}; {connections}{cache}{age}{replicas}"
 
     def problems(self, policy: MaintenancePolicy, *, replicas: int = 0) -> Iterator[str]:
         """Say what is wrong beyond what vacuum and reindex mend; `replicas` are expected to stream."""
@@ -170,20 +174,23 @@ class DatabaseHealth(BaseModel):
 
     def _server_problems(self, policy: MaintenancePolicy) -> Iterator[str]:
         if self.connections > policy.connections_share * self.connections_limit:
-            yield f"{self.connections} of {self.connections_limit} connections are taken"
+            limit = counted(self.connections_limit, "connection")
+            yield f"{self.connections} of {limit} {noun(self.connections, 'is', 'are')} taken"
         if self.checksum_failures:
-            yield f"{self.checksum_failures} checksum failures: data is damaged, see point-in-time-restore (7.3)"
+            failures = counted(self.checksum_failures, "checksum failure")
+            yield f"{failures}: data is damaged, see point-in-time-restore (7.3)"
         if not self.autovacuum:
             yield "autovacuum is off"
         if self.cache_hit is not None and self.reads > _READS_THAT_COUNT and self.cache_hit < policy.cache_hit:
             yield f"only {self.cache_hit:.1%} of reads come from memory"
         if self.xid_age > self.freeze_max_age or self.multixact_age > self.multixact_freeze_max_age:
-            yield f"autovacuum doesn't keep up: {self.xid_age:,} transactions since the oldest row that isn't frozen"
+            since = f"{self.xid_age:,} {noun(self.xid_age, 'transaction')} since the oldest row that isn't frozen"
+            yield f"autovacuum doesn't keep up: {since}"
 
     def _replica_problems(self, policy: MaintenancePolicy, expected: int) -> Iterator[str]:
         streaming = sum(replica.replays and replica.state == "streaming" for replica in self.replicas)
         if streaming < expected:
-            yield f"{streaming} of {expected} replicas stream"
+            yield f"{streaming} of {counted(expected, 'replica')} {noun(streaming, 'streams', 'stream')}"
         for replica in self.replicas:
             late = timedelta(seconds=replica.lag_seconds or 0)
             if replica.lag_bytes > policy.lag_bytes or late > policy.lag:

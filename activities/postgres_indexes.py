@@ -6,6 +6,7 @@ from activities.databases import Connection
 from activities.errors import Conflict, NotFound, Refused
 from activities.postgres_tables import LEFTOVER, is_leftover
 from activities.postgres_work import WorkSession
+from audit.text import noun
 from libraries import sql
 
 _NAME = 63
@@ -36,7 +37,7 @@ class FoundIndex:
     @property
     def shown(self) -> str:
         """Its size, and whether queries use it."""
-        return f"{self.size:,} bytes{'' if self.valid else ', invalid'}"
+        return f"{self.size:,} {noun(self.size, 'byte')}{'' if self.valid else ', invalid'}"
 
     def check_leftover(self, oid: int) -> None:
         """Refuse to drop what isn't an invalid leftover, or is another than was seen.

@@ -12,6 +12,7 @@ from activities.errors import ActivityFailure, Misconfigured
 from activities.health import HealthChecks, HealthRequest
 from activities.heartbeat import Progress, resume, turns
 from activities.metrics import Prometheus, QueryError
+from audit.text import counted
 
 if TYPE_CHECKING:
     from libraries import httpx
@@ -71,7 +72,7 @@ class Watched(BaseModel):
         """One line for the timeline."""
         told = self.breach or (f"no breach, but at the end {self.unsettled}" if self.unsettled else "no breach")
         blind = f", {self.blind} of them blind" if self.blind else ""
-        return f"{told}; {self.samples} samples in {self.seconds:.0f} s{blind}; worst: {self.worst}"
+        return f"{told}; {counted(self.samples, 'sample')} in {self.seconds:.0f} s{blind}; worst: {self.worst}"
 
 
 class _Watching(Progress):

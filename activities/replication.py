@@ -18,6 +18,7 @@ from activities.errors import Misconfigured, Refused, Unavailable
 from activities.heartbeat import Progress, resume, turns
 from activities.primary_probe import Parameters, Place, ask_primary, ask_replica
 from activities.standings import ServerStanding
+from audit.text import counted
 from database.server import conninfo
 from libraries import logger
 
@@ -55,7 +56,7 @@ class Watched(BaseModel):
 
     def __str__(self) -> str:
         said = "; ".join(str(place) for place in self.places)
-        verdict = "answers" if self.answers else f"does NOT answer, {self.failed} looks in a row"
+        verdict = "answers" if self.answers else f"does NOT answer, {counted(self.failed, 'look')} in a row"
         return f"{self.primary} {verdict} ({said})"
 
 

@@ -14,6 +14,7 @@ from activities.backup_system import Beat
 from activities.databases import Databases, OnServer
 from activities.errors import ActivityFailure, Refused, Unavailable
 from activities.heartbeat import pause
+from audit.text import counted
 from libraries import logger, pq, psycopg
 
 if TYPE_CHECKING:
@@ -143,8 +144,9 @@ class Restoring:
             return
         self._database.hosts.discard(self._into)
         raise Refused(
-            f"{self._into.name} ended {starts} times while it recovered from backup {self._request.backup_id}, though "
-            "its log is complete: verify the backup, and look into the server's own log"
+            f"{self._into.name} ended {counted(starts, 'time')} while it recovered from backup "
+            f"{self._request.backup_id}, though its log is complete: verify the backup, and look into the server's "
+            "own log"
             if reach.reaches
             else reach.detail
         )

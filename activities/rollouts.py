@@ -15,6 +15,7 @@ from activities.effect_notes import EFFECTS, Done
 from activities.effects import Effect
 from activities.kubernetes_api import Object, moment
 from activities.run_marks import RunMark
+from audit.text import counted
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -211,11 +212,11 @@ def unfinished(deployment: Object) -> tuple[str, bool]:
         return "the rollout exceeded its progress deadline", True
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     if updated < replicas:
-        return f"{updated} of {replicas} pods updated", False
+        return f"{updated} of {counted(replicas, 'pod')} updated", False
     if status.get("replicas", 0) > updated:
-        return f"{status['replicas'] - updated} old pods still to end", False
+        return f"{counted(status['replicas'] - updated, 'old pod')} still to end", False
     if available < updated:
-        return f"{available} of {updated} updated pods available", False
+        return f"{available} of {counted(updated, 'updated pod')} available", False
     return "", False
 
 

@@ -9,6 +9,7 @@ from activities.databases import Connection, Databases, OnServer
 from activities.effects import Change, Effect, effect
 from activities.errors import Unavailable
 from activities.heartbeat import Progress, resume, turns
+from audit.text import counted, noun
 
 _LOOK_EVERY = timedelta(milliseconds=250)
 _ENDED_WITHIN = timedelta(seconds=10)
@@ -58,13 +59,15 @@ class Sessions:
             with self._databases.connect(request) as connection:
                 left = _count(connection, request.roles)
                 if request.effect.dry_run:
-                    return SessionsEnded(target=target, after=f"{left} sessions to leave", applied=False, ended=0)
+                    to_leave = f"{counted(left, 'session')} to leave"
+                    return SessionsEnded(target=target, after=to_leave, applied=False, ended=0)
                 if not left:
                     break
                 if elapsed >= request.leave_within.total_seconds():
                     ended |= _end(connection, request.roles)
         if left:
-            message = f"{left} sessions of the service are still at {request.database}/{request.server}: end them"
+            still = counted(left, "session of the service is", "sessions of the service are")
+            message = f"{still} still at {request.database}/{request.server}: end {noun(left, 'it', 'them')}"
             raise Unavailable(message)
         return SessionsEnded(
             target=target, after="no sessions of the service", applied=bool(ended), ended=len(ended),

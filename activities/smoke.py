@@ -11,6 +11,7 @@ from activities.effects import Change, Effect, effect
 from activities.heartbeat import pause
 from activities.http_body import read_body
 from activities.smoke_policy import SmokeCheck, SmokeJob
+from audit.text import counted
 from libraries import httpx
 
 if TYPE_CHECKING:
@@ -130,5 +131,5 @@ class Smoke:
         if answer.status_code != check.expect_status:
             return f"expected HTTP {check.expect_status}, got HTTP {answer.status_code}"
         if check.contains is not None and check.contains not in text:
-            return f"expected {check.contains!r} in the body, got {len(text)} characters without it"
+            return f"expected {check.contains!r} in the body, got {counted(len(text), 'character')} without it"
         return ""

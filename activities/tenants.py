@@ -13,6 +13,7 @@ from activities.backends import records_tenants
 from activities.backends.ledger import Ledger, Rows
 from activities.effects import Change, Effect, effect
 from activities.handovers import Handovers, NewHandover
+from audit.text import counted
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -123,7 +124,7 @@ class TenantActivity(BaseModel):
     def __str__(self) -> str:
         done = ", ".join(f"{count.count} × {count.kind}" for count in self.counts) or "nothing"
         failed = sum(count.errors for count in self.counts)
-        return f"{done}; {failed} failed, {len(self.errors)} error messages"
+        return f"{done}; {failed} failed, {counted(len(self.errors), 'error message')}"
 
 
 class FirstsRequest(BaseModel):
@@ -162,7 +163,7 @@ class AffectedTenants(BaseModel):
     items: list[AffectedTenant]
 
     def __str__(self) -> str:
-        return f"{len(self.items)} tenants"
+        return counted(len(self.items), "tenant")
 
 
 class Tenants:

@@ -5,6 +5,7 @@ from temporalio import activity
 
 from activities import rollouts
 from activities.kubernetes_api import Object, pages
+from audit.text import counted
 from libraries import kubernetes
 
 
@@ -50,7 +51,7 @@ class WorkloadStates(BaseModel):
 
     def __str__(self) -> str:
         well = len(self.items) - len(self.ailing)
-        told = f"{well} of {len(self.items)} deployments complete"
+        told = f"{well} of {counted(len(self.items), 'deployment')} complete"
         return f"{told}; not: {', '.join(map(str, self.ailing))}" if self.ailing else told
 
 

@@ -16,6 +16,7 @@ from audit.records import GENESIS, Broken, Head, Header, Record, Statement, Verd
 from audit.signatures import canonical
 from audit.signer import key_id
 from audit.skeleton import commitments, fits, strict
+from audit.text import counted
 
 
 def header_bytes(header: Header) -> bytes:
@@ -231,9 +232,8 @@ class Verifier:
                 verdict.broken = Broken(seq=seq, workflow_id=missing.workflow_id, run_id=missing.run_id, what=what)
         head = self._latest
         if verdict.broken is None and head is not None and head.seq >= self._next:
-            what = (
-                f"the chain ends here, but the head signed at {head.at:%Y-%m-%d %H:%M:%S} UTC knows {head.seq} records"
-            )
+            known = f"the head signed at {head.at:%Y-%m-%d %H:%M:%S} UTC knows {counted(head.seq, 'record')}"
+            what = f"the chain ends here, but {known}"
             verdict.broken = Broken(seq=self._next, what=f"{what}: the end was cut off")
         return verdict
 

@@ -11,7 +11,7 @@ from audit.postmortem_releases import Release
 from audit.postmortem_timeline import lines
 from audit.report_reading import deadlines, reached, resolved_at
 from audit.story import Story
-from audit.text import lasted, moment, plain, table
+from audit.text import counted, lasted, moment, noun, plain, table
 
 _RELEASES = 10
 _TO_FILL = """## For the review
@@ -233,7 +233,8 @@ def _doubts(story: Story) -> Iterator[str]:
         if step.outcome in {"failed", "timed out"}:
             yield f"{step.section} {step.title} {step.outcome}: {step.failure}".lstrip()
     if story.unreadable:
-        yield f"{story.unreadable} parts of {story.run.workflow_id} are encrypted or redacted and could not be read."
+        parts = f"{counted(story.unreadable, 'part')} of {story.run.workflow_id} {noun(story.unreadable, 'is', 'are')}"
+        yield f"{parts} encrypted or redacted and could not be read."
 
 
 def _evidence(stories: Iterable[Story]) -> str:
@@ -244,7 +245,7 @@ def _evidence(stories: Iterable[Story]) -> str:
         if step.activity.startswith("evidence.") and step.result
     ]
     runs = [
-        f"- run {plain(story.run.workflow_id)}@{story.run.run_id}, {story.events} events"
+        f"- run {plain(story.run.workflow_id)}@{story.run.run_id}, {counted(story.events, 'event')}"
         + (f", took {lasted(took)}" if (took := story.took) else "")
         for story in stories
     ]

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from audit.text import counted
+
 _SERIES_SHOWN = 20
 
 
@@ -53,7 +55,10 @@ def _query(name: str, answer: Any, began: datetime) -> Iterator[Series]:
     for one in series[:_SERIES_SHOWN]:
         yield _sum_up(name, one, began)
     if len(series) > _SERIES_SHOWN:
-        yield Series(name=name, trouble=f"{len(series) - _SERIES_SHOWN} more series are in the evidence")
+        yield Series(
+            name=name,
+            trouble=f"{counted(len(series) - _SERIES_SHOWN, 'more series is', 'more series are')} in the evidence",
+        )
 
 
 def _sum_up(name: str, one: dict[str, Any], began: datetime) -> Series:

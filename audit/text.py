@@ -1,4 +1,4 @@
-"""Text of a run as Markdown: harmless, whatever somebody wrote into an alert or a note."""
+"""Text for people: numbers with their nouns, times, and a run's own words as Markdown that can do no harm."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,26 @@ def plain(text: str) -> str:
     """Give text in one line, in which nothing is markup, HTML, a picture or a link."""
     line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", line)
+
+
+def noun(number: int, one: str, many: str = "") -> str:
+    """Give the word that goes with a number: `row` with 1, else `many` or `rows`."""
+    return one if number == 1 else many or f"{one}s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Give a number with its noun: `0 runs`, `1 run`, `2 runs`; `many` where an s at the end doesn't do."""
+    return f"{number} {noun(number, one, many)}"
+
+
+def span(first: int, last: int, one: str) -> str:
+    """Give a range of numbered things: `record 1`, `records 1 to 2`."""
+    return f"{one} {first}" if first == last else f"{one}s {first} to {last}"
+
+
+def titled(severity: str, title: str) -> str:
+    """Give a title with its severity, once: `P1 incident response` has it already."""
+    return title if not severity or title.startswith(severity) else f"{severity} {title}".rstrip()
 
 
 def moment(at: datetime) -> str:

@@ -1,6 +1,7 @@
 """`python -m sandbox up|down|status`: the embedded environment from the command line."""
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from sandbox import environment
 from sandbox.processes import ServerFailed
-from sandbox.supervisor import State, Supervisor
+from sandbox.supervisor import FIRST_BACKUP, State, Supervisor
 from sandbox.toolchain.errors import ToolchainError
 
 _console = Console(highlight=False)
@@ -25,7 +26,10 @@ def show_links(state: State, console: Console = _console) -> None:
     for name, value in (("settings", state.config), ("kubeconfig", state.kubeconfig)):
         table.add_row(f"[bold]{name}[/bold]", str(value))
     console.print(table)
-    console.print(f"\nexport RUNBOOKS_CONFIG={state.config} KUBECONFIG={state.kubeconfig}", soft_wrap=True)
+    if FIRST_BACKUP not in state.ready:
+        console.print(f"\n{FIRST_BACKUP} is being taken: nothing can be restored before it is there (`status` says)")
+    settings, kubeconfig = shlex.quote(str(state.config)), shlex.quote(str(state.kubeconfig))
+    console.print(f"\nexport RUNBOOKS_CONFIG={settings} KUBECONFIG={kubeconfig}", soft_wrap=True)
 
 
 def show_status(state: State | None, console: Console = _console) -> int:

@@ -1,4 +1,4 @@
-"""The whole embedded environment: real servers, the service, the webhook and two workers, started side by side."""
+"""The embedded environment: real servers, the service, the webhook and two workers, started side by side."""
 
 import asyncio
 import shutil
@@ -9,10 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from temporalio.client import Client
-
-import database
-from sandbox import aws, binaries, customers, kubernetes_api, manifests, node_groups, probes
+from sandbox import aws, binaries, kubernetes_api, manifests, probes
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster
@@ -25,8 +22,6 @@ from sandbox.prometheus import Prometheus
 from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
-from starters import schedules
-from workers.converter import DATA_CONVERTER
 from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
 
 Told = Callable[[str], None]
@@ -39,10 +34,18 @@ class Environment:
     """All parts of one sandbox in one directory; several may run side by side in directories of their own.
 
     `start` begins with empty servers. The servers' own objects are there to be stopped, killed and restarted.
+
+    Args:
+        directory: For everything.
+        workers: How many.
+        whole: Else only what an alert, its P1 incident and the archive take: no AWS, no mail, no page behind links, no
+            database of the service's own, and no Helm, which is not needed to have something that can be rolled back.
+
     """
 
-    def __init__(self, directory: Path, *, workers: int = 2) -> None:
+    def __init__(self, directory: Path, *, workers: int = 2, whole: bool = True) -> None:
         self.directory = directory.resolve()
+        self.whole = whole
         self.configuration = Configuration(self.directory)
         self._service_port, self.webhook_port, self._handover_port = free_port(), free_port(), free_port()
         self.health_url = f"http://{LOOPBACK}:{self._service_port}/health"
@@ -82,6 +85,8 @@ class Environment:
     @property
     def restartable(self) -> list[ServerProcess]:
         """What keeps nothing of its own, and so can simply be started again when it dies."""
+        if not self.whole:
+            return [self.service, self.webhook, *self.workers]
         ours = [self.service, self.node_groups, self.webhook, self.handover, *self.workers]
         # The database's machines start its servers again that ran, as machines do.
         return [*self.service_database.processes, *ours]
@@ -89,25 +94,28 @@ class Environment:
     @property
     def processes(self) -> list[ServerProcess]:
         """Every process, in the order of their start."""
-        servers = (
-            self.postgres, self.temporal, self.cluster, self.aws, self.mail, self.prometheus, self.alertmanager,
-        )  # fmt: skip
+        others = (self.aws, self.mail) if self.whole else ()
+        servers = (self.postgres, self.temporal, self.cluster, *others, self.prometheus, self.alertmanager)
         return [*(process for server in servers for process in server.processes), *self.restartable]
 
     @property
     def links(self) -> dict[str, str]:
         """What a person may want to open."""
-        return {
+        links = {
             "Temporal UI": self.temporal.ui_url,
             # Built from source, Prometheus has no web pages; its API is there in any case.
             "Prometheus": f"{self.prometheus.url}/api/v1/alerts",
             "Alertmanager": f"{self.alertmanager.url}/api/v2/alerts",
-            "AWS": f"{self.aws.url}/moto-api/",
             "service": self.health_url,
             "webhook": self.webhook_url,
-            "customers' links": f"{self.handover_url}/handover/…",
-            "mails": self.mail.mails.as_uri(),
         }
+        if self.whole:
+            links |= {
+                "AWS": f"{self.aws.url}/moto-api/",
+                "customers' links": f"{self.handover_url}/handover/…",
+                "mails": self.mail.mails.as_uri(),
+            }
+        return links
 
     def start(self, told: Told = lambda _: None) -> None:
         """Start everything with empty servers and wait until all of it is ready.
@@ -119,7 +127,7 @@ class Environment:
         end_leftovers(self.directory)
         for name in ("evidence", *(process.name for process in self.restartable)):
             shutil.rmtree(self.directory / name, ignore_errors=True)
-        binaries.ensure(told=told)
+        binaries.ensure(binaries.SANDBOX if self.whole else binaries.DEMO, told)
         self.configuration.write(self._endpoints())
         try:
             self._start_all(told)
@@ -128,19 +136,20 @@ class Environment:
             raise
 
     def stop(self) -> None:
-        """Stop everything, those who use a server before the server."""
-        for group in (
-            [self.webhook, self.handover, *self.workers],
-            [*self.alertmanager.processes, *self.prometheus.processes, self.service, self.node_groups],
-            [*self.temporal.processes, *self.aws.processes, *self.mail.processes],
-        ):
-            for process in group:
-                process.ask_to_stop()
-            for process in group:
-                process.stop()
-        self.cluster.stop()
-        self.service_database.stop()
-        self.postgres.stop()
+        """Stop everything, those who use a server before the server; side by side what may end so."""
+        users = [self.webhook, self.handover, *self.workers, self.service, self.node_groups]
+        for process in users:
+            process.ask_to_stop()
+        for process in users:
+            process.stop()
+        servers = (
+            self.temporal, self.cluster, self.alertmanager, self.prometheus, self.aws, self.mail, self.postgres,
+            self.service_database,
+        )  # fmt: skip
+        with ThreadPoolExecutor(max_workers=len(servers)) as pool:
+            ends = [pool.submit(server.stop) for server in servers]
+        for end in ends:
+            end.result()
 
     @contextmanager
     def running(self, told: Told = lambda _: None) -> Iterator["Environment"]:
@@ -162,26 +171,33 @@ class Environment:
 
             return pool.submit(run)
 
-        # Submitted after what they need, so a waiting stage never takes the thread of one it waits for.
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            records = stage("PostgreSQL with the records' schema", self._start_postgres)
-            temporal = stage("Temporal with its Web UI", self._start_temporal)
+        # Submitted after what they need, so a waiting stage never takes the thread of one it waits for. What others
+        # wait for longest comes first: two cores are busy from here on.
+        with ThreadPoolExecutor(max_workers=10) as pool:
             cluster = stage("Kubernetes with three nodes", self._start_cluster)
-            eks = stage("AWS with an EKS node group", self._start_aws)
-            mail = stage("a mail server", self._start_mail)
-            data = stage("the service's database with a replica and Barman", self._start_service_database)
-            service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster, data)
-            stages = [
-                # Not before the service: that it isn't there yet is no outage.
-                stage("Prometheus and Alertmanager", self._start_monitoring, service),
-                stage("two GPU nodes", self._start_node_groups, cluster, eks),
-                stage("webhook and workers", self._start_ours, records, temporal, cluster, mail),
-            ]
-            for done in (records, temporal, cluster, eks, mail, data, service, *stages):
+            temporal = stage("Temporal with its Web UI", self._start_temporal)
+            records = stage("PostgreSQL with the records' schema", self._start_postgres)
+            others = []
+            if self.whole:
+                data = stage("the service's database with a replica and Barman", self._start_service_database)
+                service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster, data)
+                mail = stage("a mail server", self._start_mail)
+                eks = stage("AWS with an EKS node group", self._start_aws)
+                others = [data, mail, eks, stage("two GPU nodes", self._start_node_groups, cluster, eks)]
+            else:
+                service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service_alone, cluster)
+            ours = stage("webhook and workers", self._start_ours, temporal)
+            # Not before the service: that it isn't there yet is no outage.
+            monitoring = stage("Prometheus and Alertmanager", self._start_monitoring, service)
+            for done in (cluster, temporal, records, service, *others, ours, monitoring):
                 done.result()
-        self.service_database.begin_backup()
+        if self.whole:
+            self.service_database.begin_backup()
 
     def _start_postgres(self) -> None:
+        import database  # noqa: PLC0415 - with Alembic; other parts are starting meanwhile
+        from sandbox import customers  # noqa: PLC0415
+
         self.postgres.start()
         self.postgres.wait_ready()
         records = self.postgres.create_database(_DATABASE)
@@ -210,6 +226,8 @@ class Environment:
         self.service_database.wait_ready()
 
     def _start_node_groups(self) -> None:
+        from sandbox import node_groups  # noqa: PLC0415 - with boto3; other parts are starting meanwhile
+
         self.node_groups.start()
         with kubernetes_api.connect(self.cluster.kubeconfig) as api:
             self.node_groups.wait_ready(lambda: node_groups.ready(api, aws.NODE_GROUP) == aws.DESIRED)
@@ -220,6 +238,11 @@ class Environment:
         manifests.apply_service(self.cluster.kubeconfig, NAMESPACE)
         self.service.wait_ready(probes.http(self.health_url))
 
+    def _start_service_alone(self) -> None:
+        self.service.start()
+        manifests.apply_service_plainly(self.cluster.kubeconfig, NAMESPACE)
+        self.service.wait_ready(probes.http(self.health_url))
+
     def _start_monitoring(self) -> None:
         self.alertmanager.start()
         self.prometheus.start()
@@ -227,16 +250,23 @@ class Environment:
         self.prometheus.wait_ready()
 
     def _start_ours(self) -> None:
-        for process in (self.webhook, self.handover, *self.workers):
+        handover = [self.handover] if self.whole else []
+        for process in (self.webhook, *handover, *self.workers):
             process.start()
         self.webhook.wait_ready(probes.http(f"{self.webhook_url}/readyz"))
-        self.handover.wait_ready(probes.http(f"{self.handover_url}/healthz"))
-        asyncio.run(self._start_schedules())
+        if self.whole:
+            self.handover.wait_ready(probes.http(f"{self.handover_url}/healthz"))
+            asyncio.run(self._start_schedules())
         for worker in self.workers:
             worker.wait_ready(probes.log_line(worker.log, "worker started"))
 
     async def _start_schedules(self) -> None:
         # While the workers are starting: it costs nobody any time.
+        from temporalio.client import Client  # noqa: PLC0415
+
+        from starters import schedules  # noqa: PLC0415
+        from workers.converter import DATA_CONVERTER  # noqa: PLC0415
+
         client = await Client.connect(self.temporal.address, data_converter=DATA_CONVERTER)
         await schedules.apply(client, self.configuration.audit, self.configuration.services, TASK_QUEUE)
 
@@ -259,7 +289,7 @@ class Environment:
             aws_url=self.aws.url,
             webhook_port=self.webhook_port,
             health_url=self.health_url,
-            mail_port=self.mail.port,
-            handover_url=self.handover_url,
-            database=self.service_database,
+            mail_port=self.mail.port if self.whole else 0,
+            handover_url=self.handover_url if self.whole else "",
+            database=self.service_database if self.whole else None,
         )

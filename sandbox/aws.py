@@ -56,7 +56,7 @@ class Aws:
         """Start it empty."""
         self._process.start()
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until it answers, and create what the sandbox's service stands on.
 
         Raises:

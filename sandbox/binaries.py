@@ -1,8 +1,9 @@
 """Finds the program of each server that no wheel carries, and gets those that are missing.
 
 The order: a folder that `RUNBOOKS_TOOLCHAIN` names; `KUBEBUILDER_ASSETS`; PATH, where the version fits; our cache;
-a download, where there is a network; a build with Go. `python -m sandbox.binaries` does it ahead of time and says
-which was chosen.
+a download, where there is a network; Debian's own package, unpacked; a build with Go.
+`python -m sandbox.binaries [PROGRAM …]` does it ahead of time and says which was chosen. It needs nothing but the
+standard library, so that it can begin before any package is there.
 """
 
 import fcntl
@@ -13,22 +14,34 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-from rich.console import Console
-
-from sandbox.toolchain import keda, system
+from sandbox.toolchain import debian, keda, progress, system
 from sandbox.toolchain.build import build
 from sandbox.toolchain.download import download, reachable
-from sandbox.toolchain.errors import NotPublished, ToolchainError
-from sandbox.toolchain.modules import KUBERNETES, MODULES, Module, module_of
+from sandbox.toolchain.errors import NotPublished, NotReached, ToolchainError
+from sandbox.toolchain.modules import MODULES, Module, module_of
 from sandbox.toolchain.releases import release
 
+CLUSTER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+DEMO = (*CLUSTER, "prometheus", "alertmanager")
+"""What the demo runs."""
+SANDBOX = (*DEMO, "helm", "rsync")
+"""What somebody may ask of a sandbox: releases by Helm, restores by Barman."""
+EVERYTHING = (*SANDBOX, "kubectl")
+"""And what tests and benchmarks compare with."""
+
 _FOLDERS = ("RUNBOOKS_TOOLCHAIN", "KUBEBUILDER_ASSETS")
+_SYSTEMS = {"rsync": "Barman restores with"}
+"""Programs that come with the system alone, and what for."""
 _VERSION_SECONDS = 10.0
+_AT_ONCE = 8
+"""Downloads side by side; each is bounded by its publisher."""
+
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,14 @@ def _look(program: str) -> Found | None:
     if on_path and _fits(Path(on_path), program):
         return Found(program, Path(on_path), "PATH")
     cached = module.bin / program
-    return Found(program, cached, "cache") if cached.exists() else None
+    if cached.exists():
+        return Found(program, cached, "cache")
+    return next((Found(program, path, "Debian") for path in _unpacked(module, program) if _fits(path, program)), None)
+
+
+def _unpacked(module: Module, program: str) -> Iterator[Path]:
+    if program in module.debian:
+        yield from debian.unpacked(debian.Package(*module.debian[program]))
 
 
 @functools.cache
@@ -81,43 +101,78 @@ def find(program: str) -> Path:
     return found.path
 
 
-def ensure(modules: Sequence[Module] = MODULES, told: Callable[[str], None] = lambda _: None) -> list[Found]:
-    """Get every program that is missing, and give all of them. Quick when nothing is.
+def expected(program: str) -> Path:
+    """Give where a program is, or will be once it has been got."""
+    found = _look(program)
+    return found.path if found else module_of(program).bin / program
+
+
+def ensure(programs: Sequence[str] = EVERYTHING, told: Told = lambda _: None) -> list[Found]:
+    """Get every program that is missing, side by side, and give all of them. Quick when nothing is.
 
     Raises:
         ToolchainError: one cannot be had; says what to do.
 
     """
-    if KUBERNETES in modules:
-        keda.definition()
-    found: list[Found] = []
-    for module in modules:
-        if _missing(module):
-            with _lock(module, told):  # whoever waited finds it done
-                missing = [program for program in _missing(module) if not _downloaded(module, program, told)]
-                if missing:
-                    told(f"building {', '.join(missing)} from source")
-                    build(module, missing)
-        found += [here for program in module.programs if (here := _look(program))]
-    if modules is MODULES:
-        found.append(Found("rsync", system.ensure("rsync", "Barman restores with", told), "PATH"))
-    return found
+    told = progress.above(told)
+    wanted = [(module, [program for program in module.programs if program in programs]) for module in MODULES]
+    with ThreadPoolExecutor() as pool:
+        jobs = [pool.submit(_get, module, of_it, told) for module, of_it in wanted if _missing(of_it)]
+        if set(CLUSTER) <= set(programs):
+            jobs.append(pool.submit(_keda))
+        from_system = [
+            pool.submit(system.ensure, program, why, told) for program, why in _SYSTEMS.items() if program in programs
+        ]
+        for job in jobs:
+            job.result()
+        of_system = [job.result() for job in from_system]
+    found = [here for _, of_it in wanted for program in of_it if (here := _look(program))]
+    return [*found, *(Found(path.name, path, "PATH") for path in of_system)]
 
 
-def _missing(module: Module) -> list[str]:
-    return [program for program in module.programs if _look(program) is None]
+def _keda() -> None:
+    keda.definition()
 
 
-def _downloaded(module: Module, program: str, told: Callable[[str], None]) -> bool:
+def _get(module: Module, programs: Sequence[str], told: Told) -> None:
+    with _lock(module, told):  # whoever waited finds it done
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            missing = _missing(programs)
+            had = list(pool.map(lambda program: _downloaded(module, program, told), missing))
+        missing = [program for program, done in zip(missing, had, strict=True) if not done]
+        missing = [program for program in missing if not _from_debian(module, program, told)]
+        if missing:
+            build(module, missing, told)
+
+
+def _missing(programs: Sequence[str]) -> list[str]:
+    return [program for program in programs if _look(program) is None]
+
+
+def _downloaded(module: Module, program: str, told: Told) -> bool:
     published = release(program, module.pinned(program))
     if published is None or not _reachable(published.url):
         return False
     try:
         download(published, module.bin / program)
-    except (NotPublished, httpx.HTTPError) as error:
+    except (NotPublished, NotReached) as error:
         told(f"{program} cannot be downloaded ({error})")
         return False
     told(f"downloaded {program}, checksum verified")
+    return True
+
+
+def _from_debian(module: Module, program: str, told: Told) -> bool:
+    if program not in module.debian:
+        return False
+    try:
+        path = debian.unpack(debian.Package(*module.debian[program]))
+    except NotPublished:
+        return False  # not on such a system
+    if not _fits(path, program):
+        told(f"Debian's {program} does not run here, or its version does not fit ({path.parent.name})")
+        return False
+    told(f"unpacked Debian's {program} ({path.parent.name})")
     return True
 
 
@@ -132,7 +187,7 @@ def _reachable(url: str) -> bool:
 
 
 @contextmanager
-def _lock(module: Module, told: Callable[[str], None]) -> Iterator[None]:
+def _lock(module: Module, told: Told) -> Iterator[None]:
     module.cache.mkdir(parents=True, exist_ok=True)
     with (module.cache / "lock").open("w") as handle:
         try:
@@ -143,19 +198,21 @@ def _lock(module: Module, told: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def main() -> int:
-    """Get everything and show where each program comes from; 1 when one cannot be had."""
-    console = Console(stderr=True)
+def main(programs: Sequence[str] = ()) -> int:
+    """Get programs, all where none is named, and show where each comes from; 1 when one cannot be had."""
+    if unknown := set(programs) - set(EVERYTHING):
+        progress.say(f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(EVERYTHING)}")
+        return 1
     try:
-        found = ensure(told=lambda text: console.print(text, highlight=False))
+        found = ensure(programs or EVERYTHING, progress.say)
     except ToolchainError as error:
-        console.print(f"[red]{error}[/red]", highlight=False)
+        progress.say(str(error))
         return 1
     for here in found:
         pinned = module_of(here.program).pinned(here.program) if here.source == "cache" else ""
-        console.print(f"{here.program:<24} {pinned:<9} {here.source:<18} {here.path}", soft_wrap=True, highlight=False)
+        progress.say(f"{here.program:<24} {pinned:<9} {here.source:<18} {here.path}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -117,7 +117,7 @@ class Configuration:
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},
             "aws": {"region": aws.REGION, "endpoint_url": at.aws_url},
-            "helm": {"program": str(binaries.find("helm"))},
+            "helm": {"program": str(binaries.expected("helm"))},
             "evidence": {"directory": "evidence"},
             "mail": _mail(at.mail_port),
             "handover": {"secret": f"file:{self.handover_secret}", "base_url": at.handover_url or "http://127.0.0.1"},

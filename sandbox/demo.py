@@ -7,14 +7,16 @@ the service back. The only hands in it are those of the commander who closes the
 import argparse
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import psycopg
@@ -25,10 +27,11 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowHandle
 
-from sandbox import binaries, environment, manifests
+from sandbox import environment, manifests
+from sandbox.assembly import Environment
 from sandbox.configuration import Configuration
-from sandbox.processes import ServerFailed, ServerProcess
-from sandbox.supervisor import State, read_state
+from sandbox.processes import ServerFailed
+from sandbox.supervisor import State, describe
 from sandbox.toolchain.errors import ToolchainError
 from starters.view import render, timeline_table
 from workers.clients import connect
@@ -62,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
             asyncio.run(Demo(state, console).run())
             console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
             if options.keep:
-                console.print(f"It goes on running. Stop it with: python -m sandbox down --dir {options.dir}")
+                console.print(
+                    f"It goes on running. Stop it with: python -m sandbox down --dir {shlex.quote(str(options.dir))}"
+                )
     except (DemoFailed, ServerFailed, ToolchainError) as error:
         console.print(f"[red]{error}[/]")
         return 1
@@ -73,48 +78,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State]:
-    """Start a clean sandbox; unless it is to be kept it dies with us, even by kill -9."""
+    """Start what the demo takes, or if it is to be kept a whole sandbox.
+
+    Unless it is kept it dies with us, even by kill -9.
+    """
     environment.down(directory)
-    binaries.ensure(told=console.print)
-    console.rule("Starting the real servers")
 
     def told(what: str) -> None:
         console.print(f"[green]✓[/] {what}")
 
+    console.rule("Starting the real servers")
     if keep:
         yield environment.up(directory, told=told)
         return
-    supervisor = ServerProcess(
-        name="supervisor",
-        # Beside the sandbox: what lies in it is ended when a sandbox starts there.
-        directory=directory.with_name(f"{directory.name}-supervisor"),
-        argv=[sys.executable, "-m", "sandbox", "supervise", "--dir", str(directory)],
-        stop_timeout=45.0,
-    )
-    (directory / "state.json").unlink(missing_ok=True)
-    supervisor.start()
+    ours = Environment(directory, whole=False)
+    ours.start(told)
     try:
-        yield _wait_ready(directory, supervisor, told)
+        yield describe(ours, "ready")
     finally:
         console.print("[dim]stopping the servers …[/]")
-        supervisor.stop()
-
-
-def _wait_ready(directory: Path, supervisor: ServerProcess, told: Callable[[str], None]) -> State:
-    heard = 0
-    while True:
-        state = read_state(directory)
-        for what in state.ready[heard:] if state else []:
-            told(what)
-            heard += 1
-        if state is not None and state.status == "ready":
-            return state
-        if state is not None and state.status == "failed":
-            raise ServerFailed(state.message)
-        if supervisor.exit_code is not None:
-            message = f"the sandbox ended while starting; its log is {supervisor.log}"
-            raise ServerFailed(message)
-        time.sleep(_REFRESH / 5)
+        ours.stop()
 
 
 class Demo:
@@ -229,7 +212,7 @@ class Demo:
             times.add_row(name, "not reached" if took is None else f"[bold]{took / timedelta(seconds=1):.1f} s[/]")
         self.console.print(Panel(times, title=f"{result.incident_id}: {result.resolution}", expand=False))
         file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
-        self.console.print(f"the incident's file  [bold]{file.removeprefix('file://')}[/]", soft_wrap=True)
+        self.console.print(f"the incident's file  [bold]{unquote(file.removeprefix('file://'))}[/]", soft_wrap=True)
 
     def _check(self, result: P1Result) -> None:
         health = httpx.get(self.state.links["service"]).json()

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 
 from sandbox import binaries
-from sandbox.processes import ServerFailed, end_leftovers, tail
+from sandbox.log_files import tail
+from sandbox.processes import ServerFailed, end_leftovers
 from sandbox.supervisor import State, Supervisor, read_state
 
 DIRECTORY = Path("var/sandbox")

@@ -62,7 +62,7 @@ def log_line(log: Path, text: str) -> Probe:
     return probe
 
 
-def wait_until(probe: Probe, timeout: float = 30.0) -> None:
+def wait_until(probe: Probe, timeout: float = 60.0) -> None:
     """Poll, quickly at first, until the probe says yes.
 
     Raises:

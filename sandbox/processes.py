@@ -20,10 +20,10 @@ from pathlib import Path
 import psutil
 
 from activities.children import die_with_parent
+from sandbox.log_files import tail
 from sandbox.ports import LOOPBACK
 from sandbox.probes import Probe
 
-_TAIL_BYTES = 4_000
 _FOREIGN = ("RUNBOOKS_", "TEMPORAL_", "KUBE", "PG", "AWS_")
 _SAME_START_SECONDS = 2.0
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
@@ -39,17 +39,6 @@ def _environment() -> dict[str, str]:
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join(filter(None, (kept.get(name), LOOPBACK, "localhost")))
     return kept
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    """Give the last lines of a log."""
-    try:
-        with log.open("rb") as handle:
-            handle.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-            text = handle.read().decode("utf-8", errors="replace")
-    except OSError:
-        return "(no log)"
-    return "\n".join(text.splitlines()[-lines:]) or "(empty log)"
 
 
 @dataclass
@@ -134,7 +123,7 @@ class ServerProcess:
             record = {"pid": self._process.pid, "created": started, "program": Path(self.argv[0]).name}
             self._record.write_text(json.dumps(record), encoding="utf-8")
 
-    def wait_ready(self, probe: Probe, timeout: float = 30.0) -> None:
+    def wait_ready(self, probe: Probe, timeout: float = 60.0) -> None:
         """Wait until the probe says yes.
 
         Raises:

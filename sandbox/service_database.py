@@ -62,7 +62,8 @@ class ServiceDatabase:
     """The servers `primary`, `replica-1` (streaming), and `spare-1`, `spare-2`, where nothing is yet.
 
     Args:
-        directory: For everything; where PostgreSQL's account cannot reach it, the data is in a temporary folder.
+        directory: For everything. The data is in a temporary one where PostgreSQL's account cannot reach this, or
+            Barman would stumble over a space in its path.
         synchronous: The primary acknowledges a commit when the replica has it.
         restart_crashed: The machines start a server again that ended unasked, as systemd can.
 
@@ -215,6 +216,11 @@ class ServiceDatabase:
         """Have a first backup taken while everything else goes on."""
         self.barman.first_backup.start()
 
+    @property
+    def backed_up(self) -> bool:
+        """Whether that is done."""
+        return self.barman.first_backup.exit_code == 0
+
     def backup(self) -> str:
         """Take a backup that can be restored when this returns; gives its ID."""
         return self.barman.backup()
@@ -224,7 +230,8 @@ class ServiceDatabase:
     @cached_property
     def _root(self) -> Path:
         """Where the servers' folders are."""
-        if self._programs.reaches(self.directory):
+        # Barman takes connection strings apart at every space, and one names the file with the passwords.
+        if self._programs.reaches(self.directory) and not any(map(str.isspace, str(self.directory.resolve()))):
             return self.directory.resolve() / "servers"
         self._temporary = temporary_directory().resolve()
         return self._temporary / "servers"

@@ -25,6 +25,7 @@ _LOOK_SECONDS = 0.2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _LIVED_LONG_SECONDS = 30.0
 _SAME_START_SECONDS = 2.0
+FIRST_BACKUP = "Barman's first backup"
 
 
 class ProcessState(BaseModel):
@@ -73,6 +74,20 @@ def read_state(directory: Path) -> State | None:
         return None
 
 
+def describe(environment: Environment, status: Literal["starting", "ready"]) -> State:
+    """Say of an environment that this process owns how it is and where everything is."""
+    return State(
+        status=status,
+        pid=os.getpid(),
+        created=psutil.Process().create_time(),
+        links=environment.links,
+        config=environment.configuration.file,
+        gateway_key=environment.configuration.gateway_key,
+        kubeconfig=environment.cluster.kubeconfig,
+        temporal_address=environment.temporal.address,
+    )
+
+
 @dataclass
 class _Patience:
     """When a process that keeps dying is started again: later each time, soon again once it has lived a while."""
@@ -95,16 +110,7 @@ class Supervisor:
         self._ready: list[str] = []
         self._patience: dict[str, _Patience] = {}
         self._reported: set[str] = set()
-        self._state = State(
-            status="starting",
-            pid=os.getpid(),
-            created=psutil.Process().create_time(),
-            links=self._environment.links,
-            config=self._environment.configuration.file,
-            gateway_key=self._environment.configuration.gateway_key,
-            kubeconfig=self._environment.cluster.kubeconfig,
-            temporal_address=self._environment.temporal.address,
-        )
+        self._state = describe(self._environment, "starting")
 
     def run(self) -> int:
         """Start, watch and stop; gives the exit code."""
@@ -134,6 +140,8 @@ class Supervisor:
         self._publish(ready=list(self._ready))
 
     def _look(self) -> None:
+        if FIRST_BACKUP not in self._ready and self._environment.service_database.backed_up:
+            self._became_ready(FIRST_BACKUP)
         for process in self._environment.restartable:
             self._keep_alive(process)
         for process in self._environment.processes:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from rich.table import Table
 
+from audit.text import counted
 from starters.configured import load_settings
 from starters.people import Exit, Stop, console
 from starters.webhook.routes import Route, load
@@ -24,7 +25,7 @@ def check(labels: Sequence[str]) -> None:
     for number, rule in enumerate(rules.route):
         table.add_row(str(number), _matchers(rule), rule.procedure, rule.service or f"label {rule.service_label}")
     console.print(table)
-    console.print(f"{file}: {len(rules.route)} rule(s), fine", markup=False, soft_wrap=True)
+    console.print(f"{file}: {counted(len(rules.route), 'rule')}, fine", markup=False, soft_wrap=True)
     if labels:
         _explain(_labels(labels), rules.route, settings.services)
 

@@ -1,11 +1,15 @@
 """Finds the run a person means, and reads what it says about itself."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import (
+    Client,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
@@ -23,6 +27,8 @@ from workflows.shared.search_attributes import INCIDENT
 _RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _INCIDENT_ID = re.compile(r"[\w.-]+")
 _QUERY_WITHIN = timedelta(seconds=5)
+_QUERY_SOON = timedelta(seconds=2)
+"""After that, the worker that has the run in memory counts as dead."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Run:
     handle: WorkflowHandle[Any, Any]
     description: WorkflowExecutionDescription
     link: str
+    client: Client
 
     @property
     def workflow_id(self) -> str:
@@ -53,6 +60,17 @@ class Run:
         """Temporal's word for it, for example `running` or `completed`."""
         status = self.description.status
         return "unknown" if status is None else status.name.lower().replace("_", " ")
+
+    async def free(self) -> None:
+        """Let any worker take the run up next, and not first the one that has it in memory.
+
+        That one may have been killed a moment ago, and a word would wait for it for as long as
+        `[worker] dead_worker_keeps_runs` says. It costs one replay.
+        """
+        execution = WorkflowExecution(workflow_id=self.workflow_id, run_id=self.description.run_id)
+        request = ResetStickyTaskQueueRequest(namespace=self.client.namespace, execution=execution)
+        with suppress(RPCError):  # whoever may not do this waits
+            await self.client.workflow_service.reset_sticky_task_queue(request)
 
 
 async def find(session: Session, reference: str) -> Run:
@@ -87,7 +105,7 @@ async def _describe(session: Session, workflow_id: str, run_id: str | None) -> R
             return None
         raise
     handle = session.client.get_workflow_handle(workflow_id, run_id=description.run_id)
-    return Run(handle, description, session.link(workflow_id, description.run_id))
+    return Run(handle, description, session.link(workflow_id, description.run_id), session.client)
 
 
 async def status_of(run: Run) -> RunStatus:
@@ -98,7 +116,7 @@ async def status_of(run: Run) -> RunStatus:
 
     """
     try:
-        told: RunStatus = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
+        return await _ask(run)
     except WorkflowQueryFailedError:
         raise Stop(Exit.REFUSED, f"{run.workflow_id} ({run.state}) has no status to show") from None
     except RPCError as error:
@@ -106,6 +124,16 @@ async def status_of(run: Run) -> RunStatus:
             raise Stop(Exit.NOT_FOUND, f"{run.workflow_id} is no longer kept by Temporal") from None
         sentence = "no worker answers for this run: is one running? (`python -m workers`)"
         raise Stop(Exit.UNREACHABLE, sentence) from None
+
+
+async def _ask(run: Run) -> RunStatus:
+    try:
+        told: RunStatus = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_SOON)
+    except RPCError as error:
+        if error.status not in {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
+            raise
+        await run.free()
+        told = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
     return told
 
 

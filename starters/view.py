@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from audit.text import titled
 from workflows.shared.approval import OpenQuestion
 from workflows.shared.clocks import Clock
 from workflows.shared.run_status import RunStatus
@@ -87,7 +88,7 @@ def _header(status: RunStatus, link: str) -> RenderableType:
     for name, value in rows:
         if str(value):
             grid.add_row(Text(name, style="dim"), value)
-    title = " ".join(filter(None, (status.section, status.severity, status.title)))
+    title = " ".join(filter(None, (status.section, titled(status.severity, status.title))))
     plan = " — plan only, nothing is changed" if status.dry_run else ""
     return Panel(
         grid, title=Text(f"{title}{plan}"), title_align="left", border_style="red" if not status.outcome else "green"

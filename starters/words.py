@@ -49,6 +49,7 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
     signed = Gateway(session.settings.gateway).signed(word, workflow_id=run.workflow_id, first_run_id=run.first_run_id)
     if not run.running:
         raise Stop(Exit.REFUSED, f"{run.workflow_id} is {run.state}: nothing was sent")
+    await run.free()
     try:
         answered: _Answer = await run.handle.execute_update(
             signed.UPDATE, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN

@@ -1,1 +1,7 @@
-pytest_plugins = ["tests.plugins.marks", "tests.plugins.costs", "tests.plugins.header", "tests.servers"]
+pytest_plugins = [
+    "tests.plugins.marks",
+    "tests.plugins.costs",
+    "tests.plugins.header",
+    "tests.plugins.patience",
+    "tests.servers",
+]

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -167,14 +167,28 @@ async def clocks() -> AsyncIterator[list[WorkflowEnvironment]]:
 
 
 @pytest.fixture
-async def time_skipping(clocks: list[WorkflowEnvironment]) -> AsyncIterator[WorkflowEnvironment]:
-    """Temporal's test server, whose clock jumps over timers; what it says it is may be days ahead."""
-    environment = clocks.pop() if clocks else await start_environment()
+async def time_skipping(
+    request: pytest.FixtureRequest, clocks: list[WorkflowEnvironment]
+) -> AsyncIterator[WorkflowEnvironment]:
+    """Temporal's test server, whose clock jumps over timers; what it says it is may be months ahead.
+
+    Tests that have the records as well get one whose clock begins at the records' own.
+    """
+    fresh = "create_database" in request.fixturenames
+    environment = clocks.pop() if clocks and not fresh else await start_environment()
     yield environment
-    if await _jumps(environment):
+    if not fresh and await _jumps(environment) and await _ahead(environment) < _AHEAD:
         clocks.append(environment)
     else:
         await environment.shutdown()
+
+
+_AHEAD = timedelta(days=365)
+"""How far a clock may be ahead of the machine's: tests name times in years to come that are in the future."""
+
+
+async def _ahead(environment: WorkflowEnvironment) -> timedelta:
+    return await environment.get_current_time() - datetime.now(UTC)
 
 
 _JUMP = timedelta(minutes=1)

@@ -51,10 +51,18 @@ def _waiting(method: Activity, system: Callable[[], Any]) -> Activity:
         async def run_async(*args: Any) -> Any:
             return await getattr(await asyncio.to_thread(system), name)(*args)
 
-        return run_async
+        return _bound(run_async, method)
 
     @functools.wraps(method)
     def run(*args: Any) -> Any:
         return getattr(system(), name)(*args)
 
-    return run
+    return _bound(run, method)
+
+
+def _bound(wrapper: Activity, method: Activity) -> Activity:
+    """Show the method's parameters but its `self`, of which the SDK would warn that nobody gives it."""
+    signature = inspect.signature(method)
+    _, *parameters = signature.parameters.values()
+    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return wrapper

@@ -4,6 +4,9 @@ In the sandbox, the module of the run's own procedure is loaded anew for the run
 of randomness and of the machine is refused. Everything else is passed through by that very rule, imported once a
 process: models and activity classes with their clients, the platform, helpers, the procedures of child runs. They keep
 no state, and loading them would cost a run seconds.
+
+Where recorded runs are replayed in tests, all of `workflows` is loaded anew, so that what procedures share is checked
+by the same rules.
 """
 
 import dataclasses
@@ -12,21 +15,29 @@ from typing import Any
 
 from temporalio.converter import StorageDriverStoreContext
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
 _NOWHERE = StorageDriverStoreContext()
 
 
+# Time zones are data, the same for every worker.
+_RESTRICTIONS = dataclasses.replace(
+    SandboxRestrictions.default,
+    invalid_module_members=SandboxRestrictions.invalid_module_members_default.with_child_unrestricted("zoneinfo"),
+)
+
+
 class _AllBut(set[str]):
-    """The names of all modules but one and the packages it is in; the SDK asks only whether a name is among them."""
+    """The names of all modules but one, the packages it is in, and what is in it; the SDK asks only for names."""
 
     def __init__(self, module: str) -> None:
         super().__init__()
         self._path = f"{module}."
 
     def __contains__(self, name: object) -> bool:
-        return not self._path.startswith(f"{name}.")
+        path = f"{name}."
+        return not (self._path.startswith(path) or path.startswith(self._path))
 
 
 class _WithoutContexts(WorkflowInstance):
@@ -64,6 +75,9 @@ class _WithoutContexts(WorkflowInstance):
 class _Sandboxed(SandboxedWorkflowRunner):
     """The SDK's runner, by the rule above; a procedure is checked when a worker of this process first brings it."""
 
+    loaded: str | None = None
+    """What is loaded anew for each run instead of its procedure: a package."""
+
     _prepared: set[type] = dataclasses.field(default_factory=set, init=False)
 
     def prepare_workflow(self, defn: Any) -> None:
@@ -74,7 +88,7 @@ class _Sandboxed(SandboxedWorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """Give a run a sandbox of its own."""
-        passed = _AllBut(det.defn.cls.__module__)
+        passed = _AllBut(self.loaded or det.defn.cls.__module__)
         restrictions = dataclasses.replace(self.restrictions, passthrough_modules=passed)
         return _WithoutContexts(SandboxedWorkflowRunner(restrictions, self.runner_class).create_instance(det))
 
@@ -87,4 +101,9 @@ class _Plain(UnsandboxedWorkflowRunner):
 @cache
 def runner(*, sandbox: bool) -> WorkflowRunner:
     """Give the process' runner of procedures."""
-    return _Sandboxed() if sandbox else _Plain()
+    return _Sandboxed(_RESTRICTIONS) if sandbox else _Plain()
+
+
+def strict() -> _Sandboxed:
+    """Give a runner that checks all of `workflows`, for replays in tests."""
+    return _Sandboxed(_RESTRICTIONS, loaded="workflows")

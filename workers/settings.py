@@ -76,11 +76,11 @@ class Worker(Section):
         description="Memory for open runs, in MiB, 4 runs each. A run that isn't kept is replayed when it goes on.",
     )
     dead_worker_keeps_runs: timedelta = Field(
-        default=timedelta(seconds=10),
+        default=timedelta(seconds=30),
         ge=timedelta(seconds=1),
-        description="How long a run waits for the worker that has it in memory before any other takes it. A killed "
-        "worker lets a word to its runs wait so long; but where many runs go on at once, each that waits longer goes "
-        "to the end of the queue and is replayed.",
+        description="How long a run waits for the worker that has it in memory before any other takes it: after that "
+        "one was killed, and also while it is alive and busy, when each run that waits longer goes to the end of the "
+        "queue and is replayed.",
     )
 
     @property

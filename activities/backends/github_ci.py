@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from activities.backends.http import TIMEOUT, send, wait_asked
 from activities.ci import CiRequest, CiStatus
 from activities.errors import InvalidInput, Misconfigured, RateLimited, Refused, Unavailable
+from audit.text import counted
 from libraries import httpx
 
 _SYSTEM = "GitHub"
@@ -169,7 +170,7 @@ def _summed_up(checks: list[_Check]) -> CiStatus:
     if running:
         return CiStatus(verdict="running", detail=_named(running), url=running[0].url)
     if succeeded:
-        return CiStatus(verdict="passed", detail=f"{len(succeeded)} checks", url=succeeded[0].url)
+        return CiStatus(verdict="passed", detail=counted(len(succeeded), "check"), url=succeeded[0].url)
     return CiStatus(verdict="unknown", detail="every check was skipped" if checks else "no checks")
 
 

@@ -10,7 +10,7 @@ from audit.render import chapter_people, chapter_steps
 from audit.render.clean import clean, flattened, iso
 from audit.render.parts import Fact, Part
 from audit.story import Story, Timer
-from audit.text import lasted
+from audit.text import lasted, titled
 
 _BAD = {"failed", "terminated", "timed out", "canceled"}
 
@@ -75,7 +75,7 @@ def chapters(family: Sequence[Told], now: datetime) -> list[Chapter]:
 
 def _title(story: Story) -> str:
     told = story.title or story.run.workflow_type
-    return clean(told if told.startswith(story.severity) else f"{story.severity} {told}")
+    return clean(titled(story.severity, told))
 
 
 def _tone(story: Story) -> str:

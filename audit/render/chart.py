@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from audit.render.chart_rows import Row, rows
 from audit.render.clean import iso, shortened
 from audit.story import Story
-from audit.text import lasted
+from audit.text import counted, lasted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,14 +56,14 @@ def chart(story: Story, now: datetime, prefix: str = "") -> Chart:
 
 
 def _says(story: Story, now: datetime) -> str:
-    counted = [
-        f"{len(story.phases)} phases",
-        f"{len(story.steps)} steps",
+    parts = [
+        counted(len(story.phases), "phase"),
+        counted(len(story.steps), "step"),
         f"{sum(step.attempts > 1 for step in story.steps)} of them tried again",
-        f"{len(story.questions)} questions to people",
+        counted(len(story.questions), "question to people", "questions to people"),
     ]
     took = lasted((story.ended_at or now) - story.started_at)
-    return f"Timeline of {took}: {', '.join(counted)}. The tables say the same in numbers."
+    return f"Timeline of {took}: {', '.join(parts)}. The tables say the same in numbers."
 
 
 def _draw(story: Story, page: list[Row], now: datetime, prefix: str) -> str:

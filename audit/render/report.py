@@ -11,7 +11,7 @@ from rich.text import Text
 from audit.render.report_blocks import blocks, heading, preface
 from audit.render.report_charts import charts
 from audit.report import Report
-from audit.text import plain, table
+from audit.text import counted, plain, table
 from libraries import jinja2
 
 _NUMBER = set("0123456789.—")
@@ -38,7 +38,7 @@ def html(report: Report) -> str:
     page = environment.get_template("report.html.j2")
     return page.render(
         title=heading(report), sentences=preface(report), blocks=blocks(report), charts=charts(report),
-        left_out=report.left_out, is_number=is_number,
+        left_out=counted(report.left_out, "more is", "more are") if report.left_out else "", is_number=is_number,
     )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def pdf(report: Report) -> bytes:
     data = {
         "title": heading(report),
         "sentences": preface(report),
-        "left_out": report.left_out,
+        "left_out": counted(report.left_out, "more is", "more are") if report.left_out else "",
         "charts": charts(report),
         "blocks": [
             {"title": block.title, "heads": block.heads, "rows": block.rows, "empty": block.empty, "note": block.note,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from audit.report import Report, Spread
-from audit.text import lasted, moment
+from audit.text import counted, lasted, moment, noun
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ def preface(report: Report) -> list[str]:
     incidents = sum(row.incidents for row in report.severities)
     missed = sum(row.missed for row in report.deadlines)
     automation = report.automation
-    span = f"{moment(report.month.since)} and {moment(report.month.until)} ({report.month.zone})"
-    counted = moment(report.as_of)
+    between = f"{moment(report.month.since)} and {moment(report.month.until)} ({report.month.zone})"
+    began = f"{counted(report.runs, 'run')} and {counted(incidents, 'incident')}"
     told = [
-        f"{_many(report.runs, 'run')} and {_many(incidents, 'incident')} began between {span}; counted at {counted}.",
+        f"{began} began between {between}; counted at {moment(report.as_of)}.",
         f"{automation:.0%} of the mitigated incidents were mitigated without a human."
         if automation is not None
         else "No incident was mitigated, so there is no automation rate.",
-        f"{_many(missed, 'deadline')} missed.",
+        f"{counted(missed, 'deadline')} missed.",
     ]
     if planned:
-        told.append(f"{_many(planned, 'run')} in plan mode: in the last table, and in no other number.")
+        told.append(f"{counted(planned, 'run')} in plan mode: in the last table, and in no other number.")
     if report.unreadable:
         told.append(
-            f"{_many(report.unreadable, 'run')} could not be read completely (encrypted or redacted): "
-            "what they hide is missing from the numbers."
+            f"{counted(report.unreadable, 'run')} could not be read completely (encrypted or redacted): "
+            f"what {noun(report.unreadable, 'it hides', 'they hide')} is missing from the numbers."
         )
     return told
 
@@ -147,7 +147,3 @@ def _spread(spread: Spread | None) -> tuple[str, ...]:
     if spread is None:
         return ("0", "—", "—", "—")
     return (str(spread.count), *(lasted(took) for took in (spread.median, spread.p90, spread.longest)))
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -22,6 +22,8 @@ GOOD_IMAGE = f"registry.example/tensafe-server:{VERSION}"
 BAD_IMAGE = "registry.example/tensafe-server:v1.2.4"
 BAD_IMAGES = (r":v1[.]2[.]4$", r"-bad$")
 """Patterns of images whose pods crash-loop."""
+FALLS_OVER_AFTER = "falls-over-after"
+"""The annotation of such a pod that says when its first crash is, where that isn't after two seconds."""
 
 
 def kwok_configuration(bad_images: Sequence[str], pods_log_directory: Path) -> str:
@@ -49,7 +51,7 @@ def apply_nodes(kubeconfig: Path, *, keda_definition: Path) -> None:
         _apply_definition(api, keda_definition, "/apis/keda.sh/v1alpha1/scaledobjects")
 
 
-def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 30.0) -> None:
+def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:
     """Create a namespace with the service of the runbook in it, and wait until all its pods are ready.
 
     Its Deployment is the first revision of the Helm release `tensafe`.
@@ -60,17 +62,35 @@ def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: floa
 
     """
     namespaces, others = _service(namespace)
-    replicas = next(d["spec"]["minReplicas"] for d in others if d["kind"] == "HorizontalPodAutoscaler")
     with kubernetes_api.connect(kubeconfig) as api:
         kubernetes_api.apply(api, namespaces)
         helm(kubeconfig, namespace, "upgrade", "--install", RELEASE, str(CHART), "--set-string", f"image.tag={VERSION}")
         kubernetes_api.apply(api, others)
-        deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE}"
-        # As the autoscaler would: the chart leaves the number to it.
-        merge = {"Content-Type": "application/merge-patch+json"}
-        scale = {"spec": {"replicas": replicas}}
-        api.patch(f"{deployment}/scale", json=scale, headers=merge).raise_for_status()
-        wait_until(lambda: api.get(deployment).json().get("status", {}).get("readyReplicas") == replicas, timeout)
+        _scale(api, namespace, others, timeout)
+
+
+def apply_service_plainly(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:
+    """Do the same without Helm: its Deployment is nobody's release.
+
+    Raises:
+        TimeoutError: its pods were not ready in time.
+
+    """
+    namespaces, others = _service(namespace)
+    (deployment,) = kubernetes_api.documents((_HERE / "deployment.yaml").read_text(encoding="utf-8"))
+    deployment["metadata"]["namespace"] = namespace
+    with kubernetes_api.connect(kubeconfig) as api:
+        kubernetes_api.apply(api, [*namespaces, deployment, *others])
+        _scale(api, namespace, others, timeout)
+
+
+def _scale(api: httpx.Client, namespace: str, others: Sequence[Mapping[str, Any]], timeout: float) -> None:
+    """Do what the autoscaler would, to which the chart leaves the number, and wait."""
+    replicas = next(d["spec"]["minReplicas"] for d in others if d["kind"] == "HorizontalPodAutoscaler")
+    deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE}"
+    merge = {"Content-Type": "application/merge-patch+json"}
+    api.patch(f"{deployment}/scale", json={"spec": {"replicas": replicas}}, headers=merge).raise_for_status()
+    wait_until(lambda: api.get(deployment).json().get("status", {}).get("readyReplicas") == replicas, timeout)
 
 
 def apply_secrets(kubeconfig: Path, namespace: str, urls: Mapping[str, str], *, key: str = "url") -> None:
@@ -127,11 +147,12 @@ def alert_routes() -> str:
     return (_HERE / "routes.toml").read_text(encoding="utf-8")
 
 
-def release(kubeconfig: Path, namespace: str, image: str) -> None:
-    """Roll a release of the service out, as a deployment pipeline would."""
+def release(kubeconfig: Path, namespace: str, image: str, *, annotations: Mapping[str, str] | None = None) -> None:
+    """Roll a release of the service out, as a deployment pipeline would; `annotations` are its pods'."""
+    pods = {"metadata": {"annotations": annotations or {}}, "spec": {"containers": [{"name": SERVICE, "image": image}]}}
     patch = {
         "metadata": {"annotations": {"kubernetes.io/change-cause": f"release {image.rpartition(':')[2]}"}},
-        "spec": {"template": {"spec": {"containers": [{"name": SERVICE, "image": image}]}}},
+        "spec": {"template": pods},
     }
     with kubernetes_api.connect(kubeconfig) as api:
         api.patch(

@@ -1,22 +1,25 @@
 """Published programs, downloaded and kept only if their publisher's checksum fits."""
 
 import hashlib
+import http.client
+import json
 import shutil
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
 import zipfile
-from http import HTTPStatus
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
-from sandbox.toolchain.errors import ChecksumMismatch, NotPublished
+from sandbox.toolchain.errors import ChecksumMismatch, NotPublished, NotReached
 from sandbox.toolchain.progress import Bar
 from sandbox.toolchain.releases import Release
 
 _PROBE_SECONDS = 3.0
-_TIMEOUT = httpx.Timeout(10.0, read=60.0)
+_TIMEOUT_SECONDS = 60.0
+_CHUNK = 1 << 20
 _SHA256_LENGTH = 64
 
 
@@ -24,8 +27,10 @@ def reachable(url: str) -> bool:
     """Whether the URL's host answers at all, within three seconds: machines without a network should not hang."""
     root = urlsplit(url)._replace(path="/", query="").geturl()
     try:
-        httpx.head(root, timeout=_PROBE_SECONDS)
-    except httpx.HTTPError:
+        urllib.request.urlopen(urllib.request.Request(root, method="HEAD"), timeout=_PROBE_SECONDS).close()  # noqa: S310 - the settings' own
+    except urllib.error.HTTPError:
+        return True  # an answer, if not a kind one
+    except (OSError, http.client.HTTPException):
         return False
     return True
 
@@ -36,7 +41,7 @@ def download(release: Release, target: Path) -> None:
     Raises:
         ChecksumMismatch: the file is not the published one.
         NotPublished: there is no such file or checksum.
-        httpx.HTTPError: the publisher cannot be reached.
+        NotReached: the publisher cannot be reached, or breaks off.
 
     """
     expected = _published_checksum(release)
@@ -55,16 +60,29 @@ def download(release: Release, target: Path) -> None:
         program.rename(target)
 
 
+def read(url: str, timeout: float = _TIMEOUT_SECONDS) -> bytes:
+    """Give what is published there.
+
+    Raises:
+        NotPublished: there is nothing.
+        NotReached: the publisher cannot be reached, or breaks off.
+
+    """
+    try:
+        with closing(_open(url, timeout)) as answer:
+            return answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        message = f"{url}: {error}"
+        raise NotReached(message) from error
+
+
 def _published_checksum(release: Release) -> str:
-    answer = httpx.get(release.checksums, timeout=_TIMEOUT, follow_redirects=True)
-    if answer.is_error:
-        message = f"{release.checksums}: HTTP {answer.status_code}"
-        raise NotPublished(message)
-    if answer.text.startswith("{"):
-        assets = {asset["name"]: asset.get("digest") or "" for asset in answer.json().get("assets", ())}
+    text = read(release.checksums).decode("utf-8", errors="replace")
+    if text.startswith("{"):
+        assets = {asset["name"]: asset.get("digest") or "" for asset in json.loads(text).get("assets", ())}
         lines = [f"{digest.removeprefix('sha256:')}  {name}" for name, digest in assets.items()]
     else:
-        lines = answer.text.splitlines()
+        lines = text.splitlines()
     for line in lines:
         words = line.split()
         if words and len(words[0]) == _SHA256_LENGTH and (len(words) == 1 or words[1].lstrip("*") == release.file):
@@ -75,17 +93,31 @@ def _published_checksum(release: Release) -> str:
 
 def _fetch(url: str, file: Path) -> str:
     digest = hashlib.sha256()
-    with httpx.stream("GET", url, timeout=_TIMEOUT, follow_redirects=True) as answer:
-        if answer.status_code != HTTPStatus.OK:
-            message = f"{url}: HTTP {answer.status_code}"
-            raise NotPublished(message)
-        size = float(answer.headers.get("content-length", 0))
-        with Bar(f"downloading {file.name}", size) as bar, file.open("wb") as output:
-            for chunk in answer.iter_bytes(1 << 20):
-                digest.update(chunk)
-                output.write(chunk)
-                bar.advance(len(chunk))
+    try:
+        with closing(_open(url, _TIMEOUT_SECONDS)) as answer, file.open("wb") as output:
+            size = int(answer.headers.get("content-length") or 0)
+            with Bar(f"downloading {file.name}", size) as bar:
+                while chunk := answer.read(_CHUNK):
+                    digest.update(chunk)
+                    output.write(chunk)
+                    bar.advance(len(chunk))
+            output.flush()
+            if file.stat().st_size < size:
+                message = f"{url} broke off"
+                raise NotReached(message)
+    except (OSError, http.client.HTTPException) as error:
+        message = f"{url}: {error}"
+        raise NotReached(message) from error
     return digest.hexdigest()
+
+
+def _open(url: str, timeout: float) -> http.client.HTTPResponse:
+    try:
+        answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=timeout)  # noqa: S310 - the settings' own
+    except urllib.error.HTTPError as error:
+        message = f"{url}: HTTP {error.code}"
+        raise NotPublished(message) from error
+    return answer
 
 
 def _extract(archive: Path, member: str, folder: Path) -> Path:

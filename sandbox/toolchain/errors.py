@@ -11,3 +11,7 @@ class ChecksumMismatch(ToolchainError):  # noqa: N818 - reads as the sentence it
 
 class NotPublished(ToolchainError):  # noqa: N818
     """The publisher has no such file, or no checksum for it."""
+
+
+class NotReached(ToolchainError):  # noqa: N818
+    """The publisher does not answer, or breaks off."""

@@ -8,10 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import httpx
-
 from sandbox.toolchain.build import go
-from sandbox.toolchain.errors import ChecksumMismatch, ToolchainError
+from sandbox.toolchain.download import read
+from sandbox.toolchain.errors import ChecksumMismatch, NotPublished, NotReached, ToolchainError
 from sandbox.toolchain.modules import cache_directory
 
 _MODULE = "github.com/kedacore/keda/v2"
@@ -57,9 +56,8 @@ def _from_go() -> bytes | None:
 def _from_repository() -> bytes:
     base = os.environ.get("RUNBOOKS_GITHUB_RAW", "https://raw.githubusercontent.com")
     try:
-        answer = httpx.get(f"{base}/kedacore/keda/{_VERSION}/{_FILE}", timeout=10.0, follow_redirects=True)
-        return answer.raise_for_status().content
-    except httpx.HTTPError as error:
+        return read(f"{base}/kedacore/keda/{_VERSION}/{_FILE}")
+    except (NotPublished, NotReached) as error:
         message = (
             f"KEDA's {Path(_FILE).name} is needed once: install Go 1.26 or newer, or connect this machine to a "
             f"network ({error})"

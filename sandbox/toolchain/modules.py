@@ -23,6 +23,10 @@ class Module:
     """Program → pattern of the version that a copy from elsewhere must show."""
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Program → the arguments that make it show its version, where that isn't `--version`."""
+    debian: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Program → the Debian package that has it too, and its place in there."""
+    work: dict[str, float] = field(default_factory=dict)
+    """Program → seconds of a core that building it takes, after those before it: for estimates."""
 
     @property
     def directory(self) -> Path:
@@ -84,17 +88,29 @@ KUBERNETES = Module(
         "kwok": r"v0\.(?:[7-9]|\d\d)\.",
     },
     asked={"kubectl": ("version", "--client")},
+    work={
+        "kube-apiserver": 340,
+        "kube-controller-manager": 130,
+        "kube-scheduler": 10,
+        "kubectl": 55,
+        "etcd": 75,
+        "kwok": 22,
+    },
 )
 PROMETHEUS = Module(
     name="prometheus",
     programs={"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
     tags="remove_all_sd",
     fits={"prometheus": r"version (?:2\.[3-9]\d|[3-9]\.\d+)\."},
+    debian={"prometheus": ("prometheus", "usr/bin/prometheus")},
+    work={"prometheus": 195},
 )
 ALERTMANAGER = Module(
     name="alertmanager",
     programs={"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
     fits={"alertmanager": r"version 0\.(?:2[4-9]|[3-9]\d)\."},
+    debian={"alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager")},
+    work={"alertmanager": 55},
 )
 HELM = Module(
     name="helm",
@@ -104,6 +120,7 @@ HELM = Module(
     # Helm 4 waits, and tells of it, in other ways than the activities know.
     fits={"helm": r"v3\.(?:1[7-9]|[2-9]\d)\."},
     asked={"helm": ("version", "--short")},
+    work={"helm": 105},
 )
 MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM)
 

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from sandbox.toolchain.errors import ToolchainError
 
-_APT = (("apt-get", "install", "-y", "-qq"), ("apt-get", "update", "-qq"))
+_APT = (
+    # Somebody else may be installing something: that ends.
+    ("apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "-qq"),
+    ("apt-get", "update", "-qq"),
+)
 
 
 def ensure(program: str, why: str, told: Callable[[str], None] = lambda _: None) -> Path:

@@ -7,6 +7,7 @@ from audit.signer import OFF
 from audit.store import Store
 from audit.store_connection import StoreError
 from audit.store_progress import Progress
+from audit.text import counted
 from database.pool import connect_pool
 from starters.configured import load_settings
 from starters.people import Exit, Stop, console
@@ -29,7 +30,7 @@ async def archive(*, status: bool, reindex: bool) -> None:
         with connect_pool(settings.records.url) as pool:
             try:
                 store = Store(pool, codec=decrypting(settings.temporal.payload_keys))
-                console.print(f"{store.reindex()} runs indexed anew")
+                console.print(f"{counted(store.reindex(), 'run')} indexed anew")
             except StoreError as error:
                 raise Stop(Exit.UNREACHABLE, str(error)) from None
         return
@@ -53,14 +54,17 @@ async def archive(*, status: bool, reindex: bool) -> None:
         raise Stop(Exit.REFUSED, f"nothing more could be archived: {why}") from None
     _told(result)
     if result.failures:
-        raise Stop(Exit.REFUSED, f"{result.failures} runs could not be archived; they are tried again")
+        raise Stop(Exit.REFUSED, f"{counted(result.failures, 'run')} could not be archived: tried again next time")
 
 
 def _told(result: ArchiveResult) -> None:
     until = f", everything that closed before {result.until:%Y-%m-%d %H:%M:%S} UTC" if result.until else ""
-    console.print(f"{result.archived} runs archived{until}; the chain has {result.head} records", soft_wrap=True)
+    console.print(
+        f"{counted(result.archived, 'run')} archived{until}; the chain has {counted(result.head, 'record')}",
+        soft_wrap=True,
+    )
     if result.copied:
-        console.print(f"{result.copied} records copied to the bucket")
+        console.print(f"{counted(result.copied, 'record')} copied to the bucket")
     if result.warning:
         console.print(result.warning, style="yellow", markup=False, soft_wrap=True)
     for failed in result.failed:
@@ -78,8 +82,8 @@ def _status(session: Session) -> None:
     if not session.settings.audit.enabled:
         console.print(OFF, style="yellow", markup=False, soft_wrap=True)
     told = f"archived: everything that closed before {until:%Y-%m-%d %H:%M:%S} UTC" if until else "nothing archived yet"
-    console.print(f"{told}; the chain has {end.seq} records", soft_wrap=True)
+    console.print(f"{told}; the chain has {counted(end.seq, 'record')}", soft_wrap=True)
     for failure in failures:
-        again = "given up" if failure.gone else f"tried {failure.attempts} times"
+        again = "given up" if failure.gone else f"tried {counted(failure.attempts, 'time')}"
         line = f"{failure.workflow_id} {failure.run_id}: {failure.problem} ({again})"
         console.print(line, style="red", markup=False, soft_wrap=True)

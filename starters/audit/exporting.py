@@ -11,6 +11,7 @@ from audit.render.story import html
 from audit.signer import OFF, SigningError
 from audit.store import Store
 from audit.store_connection import StoreError
+from audit.text import span
 from database.pool import connect_pool
 from starters.audit import times
 from starters.audit.output import counting
@@ -71,7 +72,7 @@ def _export(target: Path, since: datetime | None, until: datetime | None, *, pag
         finally:
             beside.unlink(missing_ok=True)
     console.print(
-        f"{target}: records {manifest.first} to {manifest.last}, signed with key {manifest.key}",
+        f"{target}: {span(manifest.first, manifest.last, 'record')}, signed with key {manifest.key}",
         markup=False,
         soft_wrap=True,
     )

@@ -8,6 +8,7 @@ from audit.signer import OFF, SigningError
 from audit.store import Store
 from audit.store_connection import StoreError
 from audit.store_filter import Filter
+from audit.text import counted, noun
 from database.pool import connect_pool
 from starters.configured import load_settings
 from starters.people import Exit, Stop, complaints, console
@@ -73,9 +74,13 @@ def _announce(meant: list[tuple[Record, Found]]) -> None:
     for record, found in meant:
         name = f"{record.header.workflow_id}@{record.header.run_id}"
         if found.commitments:
-            console.print(f"{name}: {len(found.commitments)} payloads, and the story", markup=False, soft_wrap=True)
+            console.print(
+                f"{name}: {counted(len(found.commitments), 'payload')}, and the story", markup=False, soft_wrap=True
+            )
         if found.unreadable:
-            told = f"{name}: {found.unreadable} payloads are encrypted and were not looked into: give the codec's key"
+            encrypted = counted(found.unreadable, "payload is", "payloads are")
+            were = noun(found.unreadable, "was", "were")
+            told = f"{name}: {encrypted} encrypted and {were} not looked into: give the codec's key"
             complaints.print(told, style="yellow", markup=False, soft_wrap=True)
         if found.in_skeleton:
             told = f"{name}: it is also in an ID or a failure's message, which the digest covers and nothing can erase"

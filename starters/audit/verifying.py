@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from audit import verify as bundles
 from audit.records import Head, Verdict
 from audit.signer import SigningError, key_id, public_key_from
+from audit.text import counted, span
 from starters.audit.output import counting
 from starters.people import Exit, Stop, complaints, console
 
@@ -46,9 +47,9 @@ def tell(verdict: Verdict) -> None:
         run = f" ({broken.workflow_id}@{broken.run_id})" if broken.run_id else ""
         where = f"record {broken.seq}{run}: " if broken.seq else ""
         raise Stop(Exit.REFUSED, f"BROKEN: {where}{broken.what}")
-    erased = f", {verdict.redacted} bodies erased by redactions in it" if verdict.redacted else ""
+    erased = f", {counted(verdict.redacted, 'body', 'bodies')} erased by redactions in it" if verdict.redacted else ""
     console.print(
-        f"whole: records {verdict.first} to {verdict.last}{erased}; "
+        f"whole: {span(verdict.first, verdict.last, 'record')}{erased}; "
         f"hash {verdict.head}; signed with {', '.join(verdict.keys) or 'nothing'}",
         markup=False, soft_wrap=True,
     )  # fmt: skip

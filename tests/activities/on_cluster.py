@@ -24,7 +24,7 @@ def an_effect(*, dry_run: bool = False) -> Effect:
     return Effect(key=f"p1/{uuid4()}/step", workflow_id="p1", run_id="r", actor="a@b.c", dry_run=dry_run)
 
 
-def eventually(probe: Callable[[], Any], seconds: float = 15) -> Any:
+def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait for something true."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):

@@ -114,7 +114,7 @@ def test_a_log_that_cannot_be_read_is_said_and_no_failure(filed: Evidence, serve
     stored, text = _collect(filed, server)
     about = text[text.index(f"===== {lost}, tensafe-server (") :].splitlines()
     assert about[1].startswith("(not readable: ")
-    assert stored.detail == "2 lines of 3 pods, 1 logs not readable"
+    assert stored.detail == "2 lines of 3 pods, 1 log not readable"
 
 
 def test_logs_of_failing_pods_where_none_fails(filed: Evidence, server: WithLogs):

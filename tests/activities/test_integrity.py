@@ -210,7 +210,7 @@ def test_the_difference_names_the_tables_that_change(damaged: DamagedDatabase) -
         "public.documents: 20 → ? rows",
         "public.new: ? → 0 rows",
         f"public.orders: {ROWS} → 10 rows",
-        "1 tables have as many rows",
+        "1 table has as many rows",
     ]
     assert len(difference(None, before).changed) == 3
 

@@ -329,7 +329,7 @@ def test_a_step_that_is_given_up_leaves_nothing(on: OnPostgres) -> None:
         stopping = Background(lambda: on.run(on.postgres.stop_work, stop))
         eventually(lambda: not on.at_work(request.effect))
     change = stopping.end()
-    assert (change.applied, change.after) == (True, "1 sessions ended; dropped items_name_ccnew")
+    assert (change.applied, change.after) == (True, "1 session ended; dropped items_name_ccnew")
     assert on.indexes == {"items_name": True, "items_pkey": True}
     again = on.run(on.postgres.stop_work, stop, attempt=2)
     assert (again.applied, again.after) == (False, "nothing was left")

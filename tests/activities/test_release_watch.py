@@ -205,7 +205,7 @@ def test_what_has_no_query_is_not_watched(watching: Watching) -> None:
     watching.say(errors=0.5, p95=50)
     found = watched(watching, error_rate=None, p95_latency=None, breach_for=timedelta(0), lasting=timedelta(0))
     assert (found.breach, found.blind, found.worst) == ("", 0, Figures())
-    assert str(found) == "no breach; 1 samples in 0 s; worst: error rate no data, p95 no data"
+    assert str(found) == "no breach; 1 sample in 0 s; worst: error rate no data, p95 no data"
 
 
 # -- what is not seen -----------------------------------------------------------------------------------------------

@@ -77,6 +77,6 @@ def test_only_the_named_roles_sessions_are_ended(database: DamagedDatabase) -> N
 def test_a_plan_only_counts(database: DamagedDatabase) -> None:
     with session(database, "service") as one:
         planned = end(database, dry_run=True)
-        assert planned.after == "1 sessions to leave"
+        assert planned.after == "1 session to leave"
         assert not planned.applied
         assert alive(one)

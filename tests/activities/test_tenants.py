@@ -180,4 +180,4 @@ def test_who_has_used_the_service_since_is_found_and_who_has_left_is_not(
     tenants.set_status(closing)
     found = tenants.used_since(UsedSinceRequest(since=NOW - timedelta(hours=2)))
     assert [(one.tenant_id, one.email) for one in found.items] == [("acme", "ada@acme.test")]
-    assert str(found) == "1 tenants"
+    assert str(found) == "1 tenant"

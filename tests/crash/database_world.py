@@ -25,6 +25,7 @@ class DatabaseScenario(ServiceScenario):
     `{"DatabaseFailover/promote": ("primary", "replica-1")}`.
     """
 
+    weight = 2.0  # five servers of its own, Barman, and the programs of both
     synchronous = False
     restart_crashed = False
     backup = False

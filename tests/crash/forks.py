@@ -10,6 +10,7 @@ A connection to the server is a process: it asks for one, and is closed when tha
 """
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
@@ -98,7 +99,7 @@ class Forks:
     def start(self) -> None:
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 180.0) -> None:
         self._process.wait_ready(self._socket.exists, timeout)
 
     def stop(self) -> None:
@@ -126,7 +127,7 @@ def main() -> NoReturn:
     tasks = Path("/proc/self/task")
     assert not tasks.exists() or len(list(tasks.iterdir())) == 1, "something that was imported has started a thread"
     in_child = die_with_parent()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever asks for a process sees its end by its connection
+    signal.signal(signal.SIGCHLD, _reap)
     with socket.socket(socket.AF_UNIX) as listener:
         being_made = f"{path}.new"
         listener.bind(being_made)
@@ -140,6 +141,13 @@ def main() -> NoReturn:
                     in_child()
                 _become(connection)
             connection.close()
+
+
+def _reap(*_: object) -> None:
+    """Leave no zombies; whoever asked for a process sees its end by its connection."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become(connection: socket.socket) -> NoReturn:

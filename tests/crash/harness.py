@@ -1,11 +1,15 @@
-"""Runs a procedure once undisturbed and once for every kill, and compares what they leave behind."""
+"""Runs procedures once undisturbed and once for every kill, and compares what they leave behind."""
 
 import asyncio
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -13,6 +17,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from tests.crash import worker
+from tests.crash.case_queue import Moved, Queue
+from tests.crash.durations import UNDISTURBED, Durations
+from tests.crash.room import CEILING
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from workers.clients import connect
 from workers.registry import procedure
@@ -44,37 +51,95 @@ class Verdict:
         return "; ".join(told)
 
 
-Chosen = Callable[[str], bool]
+Chosen = Callable[[Scenario, str], bool]
 """Whether to make a kill, for example `StandardDeployment/helm-upgrade:before`."""
 
 
-async def crash(scenario: Scenario, servers: Servers, *, parallel: int = 4, chosen: Chosen = lambda _: True,
-                told: Callable[[Verdict], None] = lambda _: None) -> list[Verdict]:  # fmt: skip
-    """Kill before and after every effect, and during those that run a program; `told` hears each verdict.
+@dataclass
+class Outcome:
+    """What became of a scenario: its verdicts, or why its undisturbed run is no measure for any."""
 
-    PostgreSQL's servers are killed where the scenario says so.
+    verdicts: list[Verdict] = field(default_factory=list)
+    error: Exception | None = None
+
+    def checked(self) -> list[Verdict]:
+        """Give the verdicts.
+
+        Raises:
+            Exception: what was wrong with the undisturbed run.
+
+        """
+        if self.error is not None:
+            raise self.error
+        return self.verdicts
+
+
+async def crash_all(
+    scenarios: Sequence[Scenario],
+    servers: Servers,
+    *,
+    chosen: Chosen = lambda _scenario, _kill: True,
+    told: Callable[[Verdict], None] = lambda _: None,
+    moved: Moved = lambda _: None,
+) -> dict[str, Outcome]:
+    """Kill before and after every effect of every scenario, and during those that run a program.
+
+    PostgreSQL's servers are killed where the scenario says so. All cases stand in one queue; the kills of a scenario
+    come into it when its undisturbed run has ended, in whose history the effects are found. `told` hears each verdict.
+    """
+    client = await connect(Temporal(address=servers.temporal))
+    # Setting a world up waits in a thread, and there are more of them at a time than asyncio would give.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CEILING * 2, thread_name_prefix="world"))
+    durations = Durations.load()
+    queue = Queue(durations, moved)
+    outcomes = {scenario.name: Outcome() for scenario in scenarios}
+
+    async def undisturbed(scenario: Scenario) -> None:
+        try:
+            expected, effects = await _measure(scenario, client, _case(scenario, servers, UNDISTURBED))
+        except Exception as error:  # noqa: BLE001  the other scenarios go on
+            outcomes[scenario.name].error = error
+            return
+        kills = [kill for kill in _kills(scenario, effects) if chosen(scenario, kill)]
+        verdicts = outcomes[scenario.name].verdicts = [Verdict(scenario.name, kill, killed=False) for kill in kills]
+        for number, verdict in enumerate(verdicts):
+            case = _case(scenario, servers, str(number))
+            queue.add(scenario, verdict.kill, partial(one, scenario, case, verdict, expected))
+
+    async def one(scenario: Scenario, case: Case, verdict: Verdict, expected: EndState) -> None:
+        await _judge(scenario, client, case, verdict, expected)
+        told(verdict)
+
+    for scenario in scenarios:
+        foreseen = [kill for kill in durations.kills(scenario) if chosen(scenario, kill)]
+        queue.add(scenario, UNDISTURBED, partial(undisturbed, scenario), foreseen=foreseen)
+    try:
+        await queue.work()
+    finally:
+        durations.save()
+    return outcomes
+
+
+async def crash(
+    scenario: Scenario, servers: Servers, *, chosen: Chosen = lambda _scenario, _kill: True
+) -> list[Verdict]:
+    """Kill at the effects of one scenario.
 
     Raises:
         AssertionError: the undisturbed run already doesn't leave what it must.
 
     """
-    client = await connect(Temporal(address=servers.temporal))
-    undisturbed = _case(scenario, servers, "undisturbed")
-    expected = await _run(scenario, client, undisturbed, kill=None)
+    return (await crash_all([scenario], servers, chosen=chosen))[scenario.name].checked()
+
+
+async def _measure(scenario: Scenario, client: Client, case: Case) -> tuple[EndState, list[str]]:
+    """Run undisturbed; gives what that leaves, and the effects in the order in which they were begun."""
+    expected = await _run(scenario, client, case, kill=None)
     missed = {name: count for name, count in scenario.leaves.items() if expected.counts[name] != count}
     assert not missed, f"{scenario.name}, undisturbed, does not leave {missed} but {dict(expected.counts)}"
     assert not expected.paused, f"{scenario.name}, undisturbed, leaves {expected.paused}"
-    effects = [effect async for effect in _effects(client, client.get_workflow_handle(undisturbed.workflow_id))]
-    kills = [kill for kill in _kills(scenario, list(dict.fromkeys(effects))) if chosen(kill)]
-    room = asyncio.Semaphore(parallel)
-
-    async def one(number: int, kill: str) -> Verdict:
-        async with room:
-            verdict = await _judge(scenario, client, _case(scenario, servers, str(number)), kill, expected)
-        told(verdict)
-        return verdict
-
-    return list(await asyncio.gather(*(one(number, kill) for number, kill in enumerate(kills))))
+    effects = [effect async for effect in _effects(client, client.get_workflow_handle(case.workflow_id))]
+    return expected, list(dict.fromkeys(effects))
 
 
 def _case(scenario: Scenario, servers: Servers, name: str) -> Case:
@@ -92,18 +157,23 @@ def _kills(scenario: Scenario, effects: Sequence[str]) -> Iterator[str]:
             yield from (f"{effect}:{when}@{server}" for when in ("before", "during", "after"))
 
 
-async def _judge(scenario: Scenario, client: Client, case: Case, kill: str, expected: EndState) -> Verdict:
-    verdict = Verdict(scenario.name, kill, killed=False)
+async def _judge(scenario: Scenario, client: Client, case: Case, verdict: Verdict, expected: EndState) -> None:
     try:
-        found = await _run(scenario, client, case, kill=kill)
+        found = await _run(scenario, client, case, kill=verdict.kill)
     except Exception as error:  # noqa: BLE001  a verdict on one kill must not end the others
-        verdict.error = f"{type(error).__name__}: {error}"
+        verdict.error = _told(error)
     else:
-        verdict.duplicates = _that_matter(scenario, kill, found.counts - expected.counts)
-        verdict.lost = _that_matter(scenario, kill, expected.counts - found.counts)
+        verdict.duplicates = _that_matter(scenario, verdict.kill, found.counts - expected.counts)
+        verdict.lost = _that_matter(scenario, verdict.kill, expected.counts - found.counts)
         verdict.paused = found.paused
     verdict.killed = case.mark.exists()
-    return verdict
+
+
+def _told(error: Exception) -> str:
+    """Say what went wrong and where of ours: some errors have no words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames if "site-packages" not in frame.filename]
+    return f"{type(error).__name__}: {error} ({' '.join(ours[-4:])})"
 
 
 def _that_matter(scenario: Scenario, kill: str, counts: Counter[str]) -> list[str]:

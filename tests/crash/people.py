@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from temporalio.client import (
-    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -24,23 +23,31 @@ _NO_WORKER = (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
 
 
 async def when(handle: WorkflowHandle[Any, Any], seen: Callable[[RunStatus], bool]) -> RunStatus:
-    """Wait until the run's status is as wanted.
+    """Wait until the run's status is as wanted: it is looked at whenever the history has something new.
 
     Raises:
         AssertionError: the run has ended without.
 
     """
+    history = handle.fetch_history_events(wait_new_event=True)
+    while True:
+        await history.fetch_next_page()
+        status = await _status(handle)
+        if seen(status):
+            return status
+        assert history.next_page_token, f"ended: {status.entries[-3:]}"
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _status(handle: WorkflowHandle[Any, Any]) -> RunStatus:
+    """Ask a worker; there may be none for a while."""
     while True:
         try:
-            running = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
             status: RunStatus = await handle.query(Runbook.status, rpc_timeout=timedelta(seconds=3))
         except _NO_WORKER:
-            pass
+            await asyncio.sleep(_AGAIN_SECONDS)
         else:
-            if seen(status):
-                return status
-            assert running, f"ended: {status.entries[-3:]}"
-        await asyncio.sleep(_AGAIN_SECONDS)
+            return status
 
 
 async def tell(handle: WorkflowHandle[Any, Any], update: Callable[..., Any], word: BaseModel) -> None:

@@ -61,6 +61,7 @@ class Strict:
     """What a scenario says of its kills unless it knows better: everything is as in the undisturbed run."""
 
     end: WorkflowExecutionStatus = WorkflowExecutionStatus.COMPLETED
+    weight = 1.0
     databases: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def ends(self, kill: str | None) -> Collection[WorkflowExecutionStatus]:
@@ -88,6 +89,10 @@ class Scenario(Protocol):
     @property
     def procedure(self) -> str:
         """The procedure's name in the registry."""
+
+    @property
+    def weight(self) -> float:
+        """How much its cases ask of the machine, where one with the service and a worker is 1."""
 
     @property
     def leaves(self) -> Mapping[str, int]:

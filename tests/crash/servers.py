@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import database
-from sandbox import manifests
+from sandbox import kubernetes_api, manifests
 from sandbox.aws import ENVIRONMENT, Aws
 from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
@@ -39,6 +39,7 @@ def servers(directory: Path) -> Iterator[Servers]:
         for server in everything:
             server.wait_ready()
         manifests.apply_nodes(cluster.kubeconfig, keda_definition=keda.definition())
+        _enlarge_nodes(cluster.kubeconfig)
         node_groups = ServerProcess(
             name="node-groups",
             directory=directory / "node-groups",
@@ -63,3 +64,16 @@ def servers(directory: Path) -> Iterator[Servers]:
             forks=forks,
             directory=directory,
         )
+
+
+def _enlarge_nodes(kubeconfig: Path) -> None:
+    """Make the nodes carry the pods of many cases at a time."""
+    resources = {"cpu": "1000", "memory": "1000Gi", "pods": "1000"}
+    patch = {"status": {"allocatable": resources, "capacity": resources}}
+    with kubernetes_api.connect(kubeconfig) as api:
+        for node in api.get("/api/v1/nodes").raise_for_status().json()["items"]:
+            api.patch(
+                f"/api/v1/nodes/{node['metadata']['name']}/status",
+                json=patch,
+                headers={"Content-Type": "application/merge-patch+json"},
+            ).raise_for_status()

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sandbox.service_database import PRIMARY
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.harness import crash
-from tests.crash.scenario import Case, Servers
+from tests.crash.scenario import Case, Scenario, Servers
 from tests.crash.scenarios.manual_scale_up import ManualScaleUpScenario
 
 SCALE = "ManualScaleUp/scale"
@@ -31,7 +31,7 @@ class OnItsDatabaseScenario(DatabaseScenario):
 
 
 def test_a_killed_server_that_nobody_brings_back_is_seen(crash_servers: Servers) -> None:
-    def wanted(kill: str) -> bool:
+    def wanted(_: Scenario, kill: str) -> bool:
         return kill == f"{SCALE}:during@{PRIMARY}"
 
     (verdict,) = asyncio.run(crash(OnItsDatabaseScenario(), crash_servers, chosen=wanted))

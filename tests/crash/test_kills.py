@@ -4,12 +4,14 @@
 """
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from tests.crash.__main__ import summary
-from tests.crash.harness import crash
-from tests.crash.scenario import Servers
+from tests.crash.case_queue import now_and_then
+from tests.crash.harness import Outcome, crash_all
+from tests.crash.scenario import Scenario, Servers
 from tests.crash.scenarios import SCENARIOS
 
 ALL_OF_P1 = 40
@@ -119,16 +121,40 @@ KILLS = {
     "api-key-rotation-extended": {"ApiKeyRotation/deprecate-2:before", "ApiKeyRotation/deprecate-2:after"},
     "api-key-rotation-compromised": {"ApiKeyRotation/issue:before", "ApiKeyRotation/issue:after"},
 }
-ALL = [scenario for scenarios in SCENARIOS.values() for scenario in scenarios]
+ALL = {scenario.name: scenario for scenarios in SCENARIOS.values() for scenario in scenarios}
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", [scenario.name for scenario in ALL])
-def test_a_killed_worker_leaves_what_an_undisturbed_run_leaves(crash_servers: Servers, name: str) -> None:
-    scenario = next(scenario for scenario in ALL if scenario.name == name)
+@pytest.fixture(scope="session")
+def outcomes(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, Outcome]:
+    """What became of all scenarios whose tests are run: their kills stand in one queue."""
+    asked = [item.callspec.params["name"] for item in request.session.items if "outcomes" in item.fixturenames]
+
+    def chosen(scenario: Scenario, kill: str) -> bool:
+        return scenario.name not in KILLS or kill in KILLS[scenario.name]
+
+    scenarios = [ALL[name] for name in dict.fromkeys(asked)]
+    moved = now_and_then(_say_past_the_capture(request.config))
+    return asyncio.run(crash_all(scenarios, crash_servers, chosen=chosen, moved=moved))
+
+
+def _say_past_the_capture(config: pytest.Config) -> Callable[[str], None]:
+    """Give what writes a line to the terminal at once; where another process has the terminal, there is none."""
+    terminal, capture = (config.pluginmanager.getplugin(name) for name in ("terminalreporter", "capturemanager"))
+
+    def say(line: str) -> None:
+        if terminal is not None:
+            with capture.global_and_fixture_disabled():
+                terminal.write_line(f"kills: {line}")
+
+    return say
+
+
+@pytest.mark.timeout(3600)  # the first of these tests waits for all of the queue
+@pytest.mark.parametrize("name", list(ALL))
+def test_a_killed_worker_leaves_what_an_undisturbed_run_leaves(outcomes: dict[str, Outcome], name: str) -> None:
     chosen = KILLS.get(name)
-    verdicts = asyncio.run(crash(scenario, crash_servers, chosen=lambda k: chosen is None or k in chosen, told=print))
-    print(f"{name}: {summary(verdicts)}")
+    verdicts = outcomes[name].checked()
+    print(*verdicts, f"{name}: {summary(verdicts)}", sep="\n")
     assert [str(verdict) for verdict in verdicts if not verdict.clean] == []
     made = {verdict.kill for verdict in verdicts}
     assert made == chosen if chosen else len(made) > ALL_OF_P1

@@ -60,6 +60,7 @@ class ServiceScenario(Strict):
         kubeconfig = case.servers.kubeconfig
         manifests.apply_service(kubeconfig, case.namespace)
         port = free_port()
+        (case.directory / "pod-logs").mkdir()
         self._services[case.name] = case.servers.forks.python(
             "sandbox.service.__main__", "--kubeconfig", kubeconfig, "--namespace", case.namespace, "--port", port,
             "--logs", case.directory / "pod-logs", "--requests-per-second", "1", log=case.directory / "service.log",
@@ -120,9 +121,14 @@ class ServiceScenario(Strict):
             api.delete(f"/api/v1/namespaces/{case.namespace}")
 
 
+LATE = {manifests.FALLS_OVER_AFTER: "6s"}
+"""For a bad release that is to replace every good pod before it falls over, also on a busy machine."""
+
+
 def no_longer_healthy(health: str) -> None:
     """Wait until nobody answers requests."""
-    wait_until(lambda: httpx.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
+    with httpx.Client(trust_env=False) as client:
+        wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
 
 
 def items(api: httpx.Client, path: str, **params: str) -> list[dict[str, Any]]:

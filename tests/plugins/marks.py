@@ -8,9 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.processes import ServerProcess
 
@@ -42,6 +44,25 @@ _KINDS: dict[str, str] = {
 }
 KINDS = ("kills", "end to end", "proofs", "servers", "workflows", "replay", "unit")
 """Slowest first: what begins last should be short, so that all processes end together."""
+
+_TOGETHER = ("tests/crash/", "tests/end_to_end/")
+"""Folders whose files share servers that take long to start."""
+_WRITTEN = {"kills", "end to end", "proofs", "servers"}
+"""Kinds whose tests run in the order in which they are written; all others' in random order."""
+_SLOW = (
+    "sandbox/test_sandbox.py",
+    "activities/test_restore_targets.py",
+    "deploy/test_processes.py",
+    "deploy/test_compose.py",
+    "activities/test_helm_interruptions.py",
+    "activities/test_helm.py",
+    "activities/test_postgres_work.py",
+    "activities/test_backups_barman.py",
+    "workflows/audit/test_crashes.py",
+    "starters/test_audit_search.py",
+    "sandbox/test_service_database.py",
+)
+"""The slowest files of their kind, as the table of costs says: what begins late should be short."""
 
 
 def kind(item: pytest.Item) -> str:
@@ -83,15 +104,44 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(mark)
     if any(item.get_closest_marker(mark) for mark in SERVERS):
         item.add_marker("servers")
-    # One file, one process: what its module's fixtures start is started once.
-    group = {"kills": "kills", "end to end": "end to end"}.get(kind(item), _place_of(item))
-    item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give what hands out files, or folders of `_TOGETHER`: what their fixtures start is started once."""
+    return Files(config, log)
+
+
+class Files(LoadScopeScheduling):
+    """Hands out files, or what is together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.group(nodeid)
+
+    @staticmethod
+    def group(nodeid: str) -> str:
+        """Give what stays in one process with a test."""
+        file = nodeid.partition("::")[0]
+        if file.endswith("/test_kills.py"):
+            return file
+        return next((folder for folder in _TOGETHER if folder in file), file)
 
 
 def _order(items: list[pytest.Item]) -> None:
-    """Sort by kind; the whole stack's tests as they are written, since each begins with what the last one left."""
+    """Sort by kind, the slowest files first; files of servers' tests keep their order within.
+
+    Those go on from what the test before has left on its server, as a person trying a server out would.
+    """
     written = {item: number for number, item in enumerate(sorted(items, key=_place))}
-    items.sort(key=lambda item: (KINDS.index(kind(item)), written[item] if kind(item) == "end to end" else 0))
+    files = {path: number for number, path in enumerate(dict.fromkeys(_place_of(item) for item in items))}
+    slow = {path: number for number, path in enumerate(_SLOW)}
+
+    def key(item: pytest.Item) -> tuple[int, int, int, int]:
+        place, named = _place_of(item), kind(item)
+        at = files[place] if named != "end to end" else 0
+        return KINDS.index(named), slow.get(place, len(slow)), at, written[item] if named in _WRITTEN else 0
+
+    items.sort(key=key)
 
 
 def _place_of(item: pytest.Item) -> str:

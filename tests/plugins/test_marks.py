@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.plugins import marks
+
 pytest_plugins = ["pytester"]
 
 TESTS = """
@@ -61,3 +63,16 @@ def test_the_table_counts_every_test_by_its_kind(suite: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(
         ["*where the time went*", "servers * 2 *", "workflows * 1 *", "unit * 1 *", "together * 4 *"]
     )
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        ("tests/audit/test_chain.py::test_one[a::b]", "tests/audit/test_chain.py"),
+        ("tests/end_to_end/test_restore.py::test_one", "tests/end_to_end/"),
+        ("tests/crash/test_lease.py::test_one", "tests/crash/"),
+        ("tests/crash/test_kills.py::test_one[rollback]", "tests/crash/test_kills.py"),
+    ],
+)
+def test_what_shares_servers_stays_in_one_process(test: str, group: str) -> None:
+    assert marks.Files.group(test) == group

@@ -18,8 +18,8 @@ from tests.replay.recovery import RECOVERY
 from tests.replay.restores import RESTORES
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
-from workers.registry import PROCEDURES
-from workers.runner import runner
+from workers.registry import PROCEDURES, procedure
+from workers.runner import runner, strict
 from workflows.incident_response.p1_incident import P1Request, P1Result
 
 FILES = sorted(HISTORIES.glob("*.json"))
@@ -29,10 +29,13 @@ def history(file: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(file.stem, file.read_text(encoding="utf-8"))
 
 
-def replayer(*workflows: type) -> Replayer:
+RUNNERS = {"everything checked": strict(), "as in production": runner(sandbox=False)}
+
+
+def replayer(kind: type, run_by: str = "as in production") -> Replayer:
     return Replayer(
-        workflows=list(workflows), data_converter=DATA_CONVERTER, interceptors=[RunbookInterceptor()],
-        workflow_runner=runner(sandbox=True),
+        workflows=[kind], data_converter=DATA_CONVERTER, interceptors=[RunbookInterceptor()],
+        workflow_runner=RUNNERS[run_by],
     )  # fmt: skip
 
 
@@ -42,9 +45,10 @@ def test_every_procedure_has_a_recorded_history() -> None:
     assert {file.stem for file in FILES} == {*CASES, *CUSTOMERS, *FAILOVERS, *MAINTENANCE, *RECOVERY, *RESTORES}
 
 
+@pytest.mark.parametrize("run_by", RUNNERS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-async def test_recorded_histories_replay(file: Path) -> None:
-    await replayer(*(procedure.workflow for procedure in PROCEDURES)).replay_workflow(history(file))
+async def test_recorded_histories_replay(file: Path, run_by: str) -> None:
+    await replayer(procedure(file.stem.partition("-")[0]).workflow, run_by).replay_workflow(history(file))
 
 
 @workflow.defn(name="P1Incident", sandboxed=False)

@@ -43,8 +43,8 @@ def crash_looping(kube: httpx.Client, namespace: str) -> int:
 
 
 def test_nodes_are_ready(cluster: Cluster, kube: httpx.Client) -> None:
-    nodes = kube.get("/api/v1/nodes").json()["items"]
-    assert [node["metadata"]["name"] for node in nodes] == ["node-a", "node-b", "node-c"]
+    found = {node["metadata"]["name"]: node for node in kube.get("/api/v1/nodes").json()["items"]}
+    nodes = [found[name] for name in ("node-a", "node-b", "node-c")]  # other tests add GPU nodes
     for node in nodes:
         assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
         assert node["status"]["allocatable"]["cpu"] == "8"
@@ -53,21 +53,21 @@ def test_nodes_are_ready(cluster: Cluster, kube: httpx.Client) -> None:
 
 def test_scales(tensafe: str, kube: httpx.Client) -> None:
     kube.patch(f"{deployment_path(tensafe)}/scale", json={"spec": {"replicas": 10}}, headers=MERGE).raise_for_status()
-    wait_until(lambda: ready(kube, tensafe) == 10, 10)
+    wait_until(lambda: ready(kube, tensafe) == 10, 60)
     assert len(pods(kube, tensafe)) == 10
 
 
 def test_a_bad_release_takes_the_service_down_and_undo_brings_it_back(tensafe: str, kube: httpx.Client) -> None:
     roll_out(kube, tensafe, manifests.BAD_IMAGE)
     # It looks well first: all new pods become ready and the old ones go.
-    wait_until(lambda: deployment(kube, tensafe)["status"].get("updatedReplicas") == 3, 5)
-    wait_until(lambda: ready(kube, tensafe) == 0, 15)
-    wait_until(lambda: crash_looping(kube, tensafe) == 3, 5)
+    wait_until(lambda: deployment(kube, tensafe)["status"].get("updatedReplicas") == 3, 60)
+    wait_until(lambda: ready(kube, tensafe) == 0, 60)
+    wait_until(lambda: crash_looping(kube, tensafe) == 3, 60)
     assert {pod["status"]["phase"] for pod in pods(kube, tensafe)} == {"Running"}
     events = kube.get(f"/api/v1/namespaces/{tensafe}/events").json()["items"]
     assert [e["type"] for e in events if e["reason"] == "BackOff"] == ["Warning"] * 3
     roll_out(kube, tensafe, manifests.GOOD_IMAGE)
-    wait_until(lambda: ready(kube, tensafe) == 3 and crash_looping(kube, tensafe) == 0, 10)
+    wait_until(lambda: ready(kube, tensafe) == 3 and crash_looping(kube, tensafe) == 0, 60)
     assert {pod["spec"]["containers"][0]["image"] for pod in pods(kube, tensafe)} == {manifests.GOOD_IMAGE}
 
 
@@ -78,9 +78,9 @@ def test_it_goes_on_crashing_with_a_back_off(tensafe: str, kube: httpx.Client) -
         statuses = [pod["status"].get("containerStatuses") for pod in pods(kube, tensafe)]
         return min((status[0]["restartCount"] for status in statuses if status), default=0)
 
-    wait_until(lambda: restarts() == 1 and ready(kube, tensafe) == 0, 15)
+    wait_until(lambda: restarts() == 1 and ready(kube, tensafe) == 0, 60)
     first = time.monotonic()
-    wait_until(lambda: restarts() == 2, 20)
+    wait_until(lambda: restarts() == 2, 60)
     assert 8 < time.monotonic() - first < 15
 
 
@@ -97,7 +97,7 @@ def test_logs_are_served_and_can_be_limited(cluster: Cluster, tensafe: str, kube
     }
     kube.post(f"/apis/kwok.x-k8s.io/v1alpha1/namespaces/{tensafe}/logs", json=body).raise_for_status()
     path = f"/api/v1/namespaces/{tensafe}/pods/{pod}/log"
-    wait_until(lambda: kube.get(path).text == "long ago\njust now\n", 5)
+    wait_until(lambda: kube.get(path).text == "long ago\njust now\n", 60)
     assert kube.get(path, params={"sinceSeconds": "600"}).text == "just now\n"
     assert kube.get(path, params={"tailLines": "1"}).text == "just now\n"
 
@@ -125,7 +125,7 @@ def test_the_official_client_verifies_the_certificate(cluster: Cluster) -> None:
 
     with config.new_client_from_config(str(cluster.kubeconfig)) as api:
         assert api.configuration.verify_ssl
-        assert len(client.CoreV1Api(api).list_node().items) == 3
+        assert len(client.CoreV1Api(api).list_node().items) >= 3
 
 
 def test_a_wrong_token_is_refused(cluster: Cluster, kube: httpx.Client) -> None:

@@ -77,10 +77,10 @@ def test_an_alert_fires_and_resolves(
         answer = httpx.get(f"{prometheus.url}/api/v1/query", params={"query": "service_up"}).json()
         return [series["value"][1] for series in answer["data"]["result"]] == [value]
 
-    wait_until(lambda: sees("1"), 10)
+    wait_until(lambda: sees("1"), 60)
     receiver.up = 0
     begun = time.monotonic()
-    wait_until(lambda: receiver.posts != [], 15)
+    wait_until(lambda: receiver.posts != [], 60)
     assert time.monotonic() - begun < 10
     (alert,) = receiver.posts[0]["alerts"]
     assert receiver.authorization == "Bearer a-secret"
@@ -89,7 +89,7 @@ def test_an_alert_fires_and_resolves(
     assert alert["labels"]["severity"] == "P1"
     assert alert["labels"]["service"] == "tensafe-server"
     receiver.up = 1
-    wait_until(lambda: receiver.posts[-1]["status"] == "resolved", 15)
+    wait_until(lambda: receiver.posts[-1]["status"] == "resolved", 60)
     assert receiver.posts[-1]["groupKey"] == receiver.posts[0]["groupKey"]
     assert receiver.posts[-1]["alerts"][0]["fingerprint"] == alert["fingerprint"]
 
@@ -106,6 +106,6 @@ def test_saturation_fires_while_the_service_is_up(
         return {a["labels"]["alertname"]: a["labels"]["severity"] for a in alerts if a["state"] == "firing"}
 
     receiver.saturation, receiver.gpu = 1, 0.9
-    wait_until(lambda: firing() == {"TensafeServerSaturated": "P2", "TensafeGpuSaturated": "P3"}, 20)
+    wait_until(lambda: firing() == {"TensafeServerSaturated": "P2", "TensafeGpuSaturated": "P3"}, 60)
     receiver.up = 0
-    wait_until(lambda: firing() == {"TensafeServerDown": "P1", "TensafeGpuSaturated": "P3"}, 15)
+    wait_until(lambda: firing() == {"TensafeServerDown": "P1", "TensafeGpuSaturated": "P3"}, 60)

@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from sandbox import environment, kubernetes_api
 from sandbox.probes import wait_until
-from sandbox.supervisor import State
+from sandbox.supervisor import FIRST_BACKUP, State
 from workers.settings import Settings, load
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
@@ -29,7 +29,8 @@ def sandbox(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("sandbox")
+    # With a space and an umlaut, as people's folders have them: every server gets such paths.
+    folder = tmp_path_factory.mktemp("sandbox für alle")
     answer = sandbox("up", "--dir", str(folder))
     assert answer.returncode == 0, answer.stdout + answer.stderr
     yield folder
@@ -118,6 +119,11 @@ def test_secrets_are_their_owners(directory: Path) -> None:
         assert (directory / name).stat().st_mode & 0o077 == 0, name
 
 
+def test_it_says_when_a_first_backup_can_be_restored(directory: Path) -> None:
+    wait_until(lambda: FIRST_BACKUP in state(directory).ready, 60)
+    assert "is being taken" not in sandbox("status", "--dir", str(directory)).stdout
+
+
 def test_up_again_leaves_a_running_one_as_it_is(directory: Path) -> None:
     before = state(directory)
     assert sandbox("up", "--dir", str(directory)).returncode == 0
@@ -133,12 +139,12 @@ def test_what_keeps_nothing_is_started_again(directory: Path, name: str) -> None
         (found,) = (process for process in state(directory).processes if process.name == name)
         return found.pid not in {None, before} and found.restarts == 1
 
-    wait_until(again, 10)
+    wait_until(again, 60)
 
 
 def test_a_server_that_dies_is_reported(directory: Path) -> None:
     os.kill(pid(directory, "alertmanager"), signal.SIGKILL)
-    wait_until(lambda: "alertmanager ended with exit code -9" in state(directory).message, 10)
+    wait_until(lambda: "alertmanager ended with exit code -9" in state(directory).message, 60)
     assert "alertmanager ended" in sandbox("status", "--dir", str(directory)).stdout
 
 
@@ -154,7 +160,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_is_clean(tmp_path
     assert sandbox("up", "--dir", str(tmp_path), "--workers", "1").returncode == 0
     before = state(tmp_path)
     os.kill(before.pid, signal.SIGKILL)
-    wait_until(lambda: not [p.name for p in before.processes if p.pid is not None and psutil.pid_exists(p.pid)], 10)
+    wait_until(lambda: not [p.name for p in before.processes if p.pid is not None and psutil.pid_exists(p.pid)], 60)
     assert state(tmp_path).status == "stopped"
     try:
         assert sandbox("up", "--dir", str(tmp_path), "--workers", "1").returncode == 0

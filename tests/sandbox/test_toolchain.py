@@ -3,13 +3,16 @@
 import fcntl
 import hashlib
 import io
+import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import textwrap
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,13 +20,14 @@ from pathlib import Path
 import pytest
 
 from sandbox import binaries
+from sandbox.probes import wait_until
 from sandbox.toolchain import build as builder
-from sandbox.toolchain import modules
+from sandbox.toolchain import debian, modules, progress
 from sandbox.toolchain import system as system_programs
 from sandbox.toolchain.build import build, go
 from sandbox.toolchain.download import download, reachable
 from sandbox.toolchain.errors import ChecksumMismatch, NotPublished, ToolchainError
-from sandbox.toolchain.modules import ALERTMANAGER, HELM, KUBERNETES, MODULES, PROMETHEUS, Module
+from sandbox.toolchain.modules import ALERTMANAGER, KUBERNETES, MODULES, PROMETHEUS, Module
 from sandbox.toolchain.releases import release, system
 
 PROGRAM = b"#!/bin/sh\necho 'alertmanager, version 0.31.1 (from a release)'\n"
@@ -111,7 +115,7 @@ def test_releases_are_named_as_their_publishers_do() -> None:
 def test_a_verified_download_is_used(releases: Path, empty_cache: Path) -> None:
     _publish_archive(releases, "alertmanager", PROGRAM)
     told: list[str] = []
-    (found,) = binaries.ensure([ALERTMANAGER], told.append)
+    (found,) = binaries.ensure(["alertmanager"], told.append)
     assert told == ["downloaded alertmanager, checksum verified"]
     assert found.source == "cache"
     assert found.path.is_relative_to(empty_cache)
@@ -123,7 +127,7 @@ def test_a_verified_download_is_used(releases: Path, empty_cache: Path) -> None:
 def test_helm_is_downloaded_beside_its_checksum(releases: Path, empty_cache: Path) -> None:
     _publish_archive(releases, "helm", PROGRAM)
     told: list[str] = []
-    (found,) = binaries.ensure([HELM], told.append)
+    (found,) = binaries.ensure(["helm"], told.append)
     assert told == ["downloaded helm, checksum verified"]
     assert found.path.read_bytes() == PROGRAM
 
@@ -131,7 +135,7 @@ def test_helm_is_downloaded_beside_its_checksum(releases: Path, empty_cache: Pat
 def test_a_wrong_checksum_is_refused(releases: Path, empty_cache: Path) -> None:
     _publish_archive(releases, "alertmanager", PROGRAM, checksum="a" * 64)
     with pytest.raises(ChecksumMismatch, match="its publisher says aaaa"):
-        binaries.ensure([ALERTMANAGER])
+        binaries.ensure(["alertmanager"])
     assert list(ALERTMANAGER.bin.iterdir()) == []
 
 
@@ -165,7 +169,7 @@ def test_an_unreachable_publisher_is_noticed() -> None:
 def test_without_network_and_go_it_says_what_to_do(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNBOOKS_GITHUB", "http://127.0.0.1:1")
     with pytest.raises(ToolchainError, match=r"install Go[\s\S]*network[\s\S]*RUNBOOKS_TOOLCHAIN"):
-        binaries.ensure([ALERTMANAGER])
+        binaries.ensure(["alertmanager"])
     with pytest.raises(ToolchainError, match=r"run `uv run python -m sandbox\.binaries`"):
         binaries.find("alertmanager")
 
@@ -252,6 +256,140 @@ def test_a_failed_build_shows_why_and_leaves_nothing(small_module: Module) -> No
     assert list(small_module.cache.iterdir()) == []
 
 
+def test_a_build_that_was_killed_goes_on_where_it_was(small_module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, mark = small_module.directory, time.time_ns()  # sources that Go's own cache can't know from before
+    for name, content in {
+        "quick/quick.go": f"package quick\n\nconst Mark = {mark}\n",
+        "slow/slow.go": 'package slow\n\nimport "example.test/hello/quick"\n\nconst Mark = quick.Mark\n\n'
+        + "".join(f"func F{n}(m map[int]string) string {{ return m[{n}] + m[Mark+{n}] }}\n" for n in range(4_000)),
+        "main.go": 'package main\n\nimport "example.test/hello/slow"\n\nfunc main() { println(slow.Mark) }\n',
+    }.items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(content)
+    killed = multiprocessing.get_context("fork").Process(target=build, args=(small_module, ["hello"]))
+    killed.start()
+    # The second package begins when the first is done.
+    wait_until(lambda: any("hello/slow" in log.read_text() for log in small_module.cache.glob("*/go.log")), 120.0)
+    killed.kill()
+    killed.join()
+    assert not (small_module.bin / "hello").exists()
+
+    compiled: list[str] = []
+    monkeypatch.setattr(progress.Bar, "advance", lambda _, detail: compiled.append(detail))
+    build(small_module, ["hello"])
+    assert compiled == ["example.test/hello/slow", "example.test/hello"]
+    said = subprocess.run([small_module.bin / "hello"], capture_output=True, text=True, check=True).stderr
+    assert said == f"{mark}\n"
+    assert sorted(path.name for path in small_module.cache.iterdir()) == ["bin"]
+
+
+@pytest.fixture
+def debians(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """A machine with apt, whose package has an Alertmanager of a version; gives apt's log."""
+    dpkg = shutil.which("dpkg-deb", path=os.defpath)
+    if dpkg is None:
+        pytest.skip("no dpkg-deb; on such a system there are no such packages")
+
+    def publish(version: str, *, lists: bool = True) -> Path:
+        root, path = tmp_path / "root", tmp_path / "debian"
+        for folder in (root / "DEBIAN", root / "usr" / "bin", path):
+            folder.mkdir(parents=True)
+        (root / "DEBIAN" / "control").write_text(
+            f"Package: prometheus-alertmanager\nVersion: {version}-1\nArchitecture: all\n"
+            "Maintainer: A <a@example.test>\nDescription: x\n"
+        )
+        (root / "DEBIAN" / "postinst").write_text("#!/bin/sh\nexit 1\n")  # would be run if it were installed
+        (root / "DEBIAN" / "postinst").chmod(0o755)
+        program = root / "usr" / "bin" / "prometheus-alertmanager"
+        program.write_text(f"#!/bin/sh\necho 'alertmanager, version {version} (branch: debian/sid)'\n")
+        program.chmod(0o755)
+        subprocess.run(["dpkg-deb", "--build", root, tmp_path / "it.deb"], check=True, env={"PATH": os.defpath})
+        (path / "dpkg-deb").symlink_to(dpkg)
+        (path / "apt-get").write_text(
+            "#!/bin/sh\n"
+            f'echo "$@" >> {tmp_path / "apt.log"}\n'
+            f'case "$*" in *Lists=*) has_lists=true;; *) has_lists={"true" if lists else "false"};; esac\n'
+            f'case "$*" in *" download "*) $has_lists && cp {tmp_path / "it.deb"} ./it_1_all.deb;; esac\n'
+        )
+        (path / "apt-get").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{path}:{os.defpath}")
+        monkeypatch.setenv("RUNBOOKS_GITHUB", "http://127.0.0.1:1")
+        return tmp_path / "apt.log"
+
+    return publish
+
+
+def test_debians_own_is_unpacked_where_nothing_can_be_downloaded(
+    debians: Callable[[str], Path], empty_cache: Path
+) -> None:
+    log = debians("0.25.0")
+    told: list[str] = []
+    (found,) = binaries.ensure(["alertmanager"], told.append)
+    assert told == ["unpacked Debian's alertmanager (prometheus-alertmanager_0.25.0-1)"]
+    assert found.source == "Debian"
+    assert found.path == debian._base() / "prometheus-alertmanager_0.25.0-1" / "prometheus-alertmanager"
+    assert found.path.is_relative_to(empty_cache)
+    assert binaries.find("alertmanager") == found.path
+    assert [path.name for path in debian._base().iterdir()] == ["prometheus-alertmanager_0.25.0-1"]
+    binaries.ensure(["alertmanager"])
+    assert len(log.read_text().splitlines()) == 1  # once and for all
+
+
+def test_apts_lists_are_fetched_for_ourselves_where_there_are_none(debians: Callable[..., Path]) -> None:
+    log = debians("0.25.0", lists=False)
+    (found,) = binaries.ensure(["alertmanager"])
+    assert found.source == "Debian"
+    first, update, second = log.read_text().splitlines()
+    assert "Dir::State::Lists" not in first
+    assert "update" in update
+    for own in (update, second):
+        assert f"Dir::State::Lists={debian._base()}/" in own  # the system's stay as they are
+
+
+@pytest.mark.parametrize("version", ["0.21.0", "1.0.0"])
+def test_debians_own_of_another_version_is_not_taken(debians: Callable[[str], Path], version: str) -> None:
+    debians(version)
+    told: list[str] = []
+    with pytest.raises(ToolchainError, match="install Go"):
+        binaries.ensure(["alertmanager"], told.append)
+    assert told == [
+        f"Debian's alertmanager does not run here, or its version does not fit (prometheus-alertmanager_{version}-1)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("total", "done", "expected", "elapsed", "line"),
+    [
+        (0, 0, 0, 12, "it: 12 s"),
+        (0, 0, 40, 12, "it: 12 s of about 40 s"),
+        (0, 0, 40, 50, "it: 50 s"),
+        (100, 0, 300, 2, "it: 0 %, 2 s of about 300 s"),
+        (100, 10, 300, 2, "it: 10 %, 2 s of about 300 s (a package)"),
+        (100, 50, 300, 100, "it: 50 %, 100 s of about 200 s (a package)"),
+        (100, 120, 300, 290, "it: 100 %, 290 s of about 290 s (a package)"),
+    ],
+)
+def test_a_bar_says_how_long_it_will_take(
+    monkeypatch: pytest.MonkeyPatch, *, total: float, done: float, expected: float, elapsed: float, line: str
+) -> None:
+    bar = progress.Bar("it", total, expected)
+    monkeypatch.setattr(progress.Bar, "elapsed", elapsed)
+    if done:
+        bar.advance(done, "a package")
+    assert bar.line(cells=False) == line
+
+
+def test_what_takes_long_says_so_beside_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.2)
+    with progress.Bar("quick"):
+        pass
+    with progress.Bar("slow"):
+        time.sleep(0.6)
+    assert capsys.readouterr().err.splitlines() == ["slow: 0 s", "slow: done after 1 s"]
+
+
 def test_two_runs_get_a_program_once(releases: Path, empty_cache: Path) -> None:
     _publish_archive(releases, "alertmanager", PROGRAM)
     ALERTMANAGER.cache.mkdir(parents=True)
@@ -259,8 +397,7 @@ def test_two_runs_get_a_program_once(releases: Path, empty_cache: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
         program = textwrap.dedent("""
             from sandbox import binaries
-            from sandbox.toolchain.modules import ALERTMANAGER
-            binaries.ensure([ALERTMANAGER], lambda text: print(text, flush=True))
+            binaries.ensure(["alertmanager"], lambda text: print(text, flush=True))
         """)
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "RUNBOOKS_GITHUB_RAW": "http://127.0.0.1:1"}
         other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)

@@ -1,6 +1,7 @@
 """Systems are made when their first activity runs: once, whoever comes first, and tried again where it failed."""
 
 import asyncio
+import inspect
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,8 @@ def test_activities_are_known_before_their_system_is_made() -> None:
     assert is_effect(activities["pump.fill"])
     assert not is_effect(activities["pump.drain"])
     assert Pump.made == 0
+    # The SDK warns of a function whose first parameter is `self`.
+    assert [list(inspect.signature(one).parameters) for one in activities.values()] == [["amount"], ["amount"]]
 
 
 async def test_all_activities_of_a_kind_act_through_one_system() -> None:

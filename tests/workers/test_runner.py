@@ -1,5 +1,6 @@
 """The workflow sandbox: a procedure is checked, everything else is passed through though nobody lists it."""
 
+import dataclasses
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,13 +16,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, _runner
 
 import workers.runner
 from workers.registry import PROCEDURES, SYSTEM
-from workers.runner import runner
+from workers.runner import runner, strict
 from workers.settings import Temporal
 from workers.settings import Worker as HowToWork
 from workers.worker import build
 
 HELPER = """
+from datetime import datetime
+
 HERE = object()
+
+
+def now() -> str:
+    return str(datetime.now())
 """
 
 PROCEDURE = """
@@ -55,6 +62,15 @@ class Files:
         return helper.read()
 """
 
+HELPED = """
+
+@workflow.defn(failure_exception_types=[Exception])
+class Helped:
+    @workflow.run
+    async def run(self) -> str:
+        return helper.now()
+"""
+
 CHILD = """
 from temporalio import workflow
 
@@ -84,7 +100,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "__init__.py").touch()
     (folder / "helper.py").write_text(HELPER + READ)
     (folder / "child.py").write_text(CHILD)
-    (folder / "procedure.py").write_text(PROCEDURE.format(package=name))
+    (folder / "procedure.py").write_text(PROCEDURE.format(package=name) + HELPED)
     monkeypatch.syspath_prepend(tmp_path)
     return name
 
@@ -116,6 +132,19 @@ async def test_what_is_not_deterministic_is_refused_in_the_sandbox_only(
         await _run(time_skipping, workflow)
     assert says in cast("ApplicationError", failed.value.cause).message
     await _run(time_skipping, workflow, sandbox=False)
+
+
+async def test_helpers_are_checked_where_all_of_a_package_is_loaded_anew(
+    package: str, time_skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped = import_module(f"{package}.procedure").Helped
+    assert await _run(time_skipping, helped)
+    checks_all = dataclasses.replace(strict(), loaded=package)
+    monkeypatch.setattr("workers.worker.runner", lambda *, sandbox: checks_all)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await _run(time_skipping, helped)
+    assert "datetime.datetime.now" in cast("ApplicationError", failed.value.cause).message
+    assert strict().loaded == "workflows"
 
 
 @pytest.mark.parametrize("sandbox", [True, False])

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.archive import Archive, ArchivedWindow, ArchiveWindow
+from audit.text import counted
 from workflows.shared import policies
 
 _WINDOWS = 50
@@ -65,7 +66,8 @@ class ArchiveRuns:
             result.add(window)
             after = window.until
             workflow.set_current_details(
-                f"{result.archived} runs archived, {result.failures} failed, up to {window.until:%Y-%m-%d %H:%M:%S} UTC"
+                f"{counted(result.archived, 'run')} archived, {result.failures} failed, "
+                f"up to {window.until:%Y-%m-%d %H:%M:%S} UTC"
             )
             if window.caught_up:
                 return result

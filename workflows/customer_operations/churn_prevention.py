@@ -18,6 +18,7 @@ from activities.customer_health import (
 )
 from activities.errors import Refused
 from activities.tenants import TENANT_ID, Tenant
+from audit.text import counted
 from workflows.customer_operations.customer_words import Outreach
 from workflows.shared import policies
 from workflows.shared.customers import find_tenant
@@ -91,10 +92,12 @@ class ChurnPrevention(Runbook):
             elif await self._start(service, tenant):
                 started.append(tenant.tenant_id)
         if left := len(found.items) - len(chosen):
-            self.say("problem", f"{left} more are at risk than are looked after at once (customers.churn.most_at_once)")
+            more = counted(left, "more is", "more are")
+            self.say("problem", f"{more} at risk than are looked after at once (customers.churn.most_at_once)")
         listed = "".join(f"\n• {tenant}" for tenant in chosen)
         if not self.dry_run and chosen:
-            await self._desk.open(f":chart_with_downwards_trend: {found}; {len(started)} interventions begin.{listed}")
+            begin = counted(len(started), "intervention begins", "interventions begin")
+            await self._desk.open(f":chart_with_downwards_trend: {found}; {begin}.{listed}")
         await self.settle()
         self.finish("planned" if self.dry_run else "scanned")
         return ChurnPreventionResult(at_risk=found.items, started=started)
@@ -179,7 +182,7 @@ class ChurnPrevention(Runbook):
         if not await self._heard_before(began + policy.escalate_after):
             await self._escalate(service, f":rotating_light: {late}")
         if not await self._heard_before(began + policy.give_up_after):
-            self.say("deadline", f"No outcome after {policy.give_up_after.days} days: closed without one")
+            self.say("deadline", f"No outcome after {counted(policy.give_up_after.days, 'day')}: closed without one")
         self._awaiting = False
         self.wait_for("")
         if self.said is None:

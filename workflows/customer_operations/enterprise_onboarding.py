@@ -11,6 +11,7 @@ from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
 from activities.slack import Message
 from activities.tenants import TENANT_ID, AssignPeople, SetTenantStatus, Tenants, Tier
+from audit.text import counted
 from workflows.customer_operations.checklist import Checklist, checklist
 from workflows.customer_operations.checklist_watch import ChecklistWatch
 from workflows.customer_operations.day_0 import Account, Day0
@@ -324,7 +325,7 @@ class EnterpriseOnboarding(Runbook):
         self.paused_at = None
         self._list().shift(lasted)
         self._changes += 1
-        text = f"Resumed after {lasted.days} days; what is open is due that much later"
+        text = f"Resumed after {counted(lasted.days, 'day')}; what is open is due that much later"
         self.say("decision", f"{text} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
         return text
 

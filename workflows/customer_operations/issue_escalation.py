@@ -14,6 +14,7 @@ from activities.paging import Paging, ResolvePage
 from activities.records import OnCallRequest, Records, Severity
 from activities.support import AssignTicket, CloseTicket, CommentTicket, CreateTicket, Support
 from activities.tenants import TENANT_ID, ActivityRequest, Tenant, TenantActivity, Tenants
+from audit.text import counted
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 from workflows.shared import policies
 from workflows.shared.customers import Customer, find_tenant
@@ -305,6 +306,5 @@ def _description(request: IssueEscalationRequest, tenant: Tenant, activity: Tena
 def _spoken(within: timedelta) -> str:
     minutes = round(within.total_seconds() / 60)
     if minutes % 60:
-        return f"{minutes} minutes"
-    hours = minutes // 60
-    return "1 hour" if hours == 1 else f"{hours} hours"
+        return counted(minutes, "minute")
+    return counted(minutes // 60, "hour")

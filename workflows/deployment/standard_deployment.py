@@ -14,6 +14,7 @@ from activities.kubernetes import Kubernetes, Workload
 from activities.records import RecordDeployment, Records
 from activities.release_watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
 from activities.smoke import RunSmokeJob, Smoke, SmokeChecks
+from audit.text import counted
 from workflows.deployment import predeploy
 from workflows.deployment.rollback import Rollback, RollbackRequest, RollbackResult
 from workflows.shared import policies
@@ -236,7 +237,7 @@ class StandardDeployment(Runbook):
             recommended=_KEEP,
             default=_KEEP,
             kind="deploy",
-            evidence=[f"{watched.blind} of {watched.samples} samples had no figures", str(watched)],
+            evidence=[f"{watched.blind} of {counted(watched.samples, 'sample')} had no figures", str(watched)],
             timeout=self.policy.decision_timeout,
         )
         self.background(self.desk.ask(asked))

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
 from activities.workloads import Workloads, WorkloadsRequest
+from audit.text import counted
 from workflows.disaster_recovery import restart_order
 from workflows.disaster_recovery.crossroads import Crossroads
 from workflows.disaster_recovery.damage import Damage, assess
@@ -215,7 +216,7 @@ class FullServiceRecovery(Runbook):
     async def _close(self) -> None:
         """Close the incident: the service was well at the watch's end."""
         assert self.vigil is not None
-        found = f"{len(self.vigil.problems)} of {self.vigil.looks} looks found a problem"
+        found = f"{len(self.vigil.problems)} of {counted(self.vigil.looks, 'look')} found a problem"
         by = "runbook" if self.vigil.ended_by == CLOCK else self.vigil.ended_by
         # The resolution stands on the status page.
         await self.incident.close(by, "The service is recovered.", f"Not told: see the incident's notes; {found}")
@@ -242,7 +243,7 @@ class FullServiceRecovery(Runbook):
         self.say("decision", f"The watch ends {word.reason}".rstrip(), who=who)
         assert self.vigil is not None
         self.vigil.end(who)
-        return f"the watch has ended after {self.vigil.looks} looks"
+        return f"the watch has ended after {counted(self.vigil.looks, 'look')}"
 
     @stop_watching.validator
     def _check_stop_watching(self, word: StopWatching) -> None:

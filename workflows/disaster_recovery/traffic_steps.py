@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.catalogue import Service
 from activities.health import HealthChecks, HealthRequest
 from activities.release_watch import ReleaseWatch
+from audit.text import counted
 from workflows.disaster_recovery.crossroads import STOP, Crossroads
 from workflows.disaster_recovery.limits import watching
 from workflows.disaster_recovery.traffic_levers import Lever
@@ -93,7 +94,8 @@ class TrafficSteps:
             self.run.say("problem", f"{above[0]} % is too much: {trouble}. Back to {below[-1]} %", section="7.2/6")
             await lever.set(below[-1])
             if failures >= policy.failures:
-                return f"{failures} steps of traffic have failed, the last at {above[0]} %: {trouble}"
+                failed = counted(failures, "step of traffic has", "steps of traffic have")
+                return f"{failed} failed, the last at {above[0]} %: {trouble}"
             await self._settle(lever, below)
         return ""
 

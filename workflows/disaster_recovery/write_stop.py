@@ -11,6 +11,7 @@ from activities.catalogue import Service
 from activities.database_policy import RestorePolicy
 from activities.kubernetes import AwaitRollout, Kubernetes, ScaleDeployment, Workload
 from activities.sessions import EndSessions, Sessions
+from audit.text import counted, noun
 from workflows.disaster_recovery.restore_plan import RestorePlan
 from workflows.shared import policies
 from workflows.shared.autoscaler_pause import AutoscalerPause
@@ -85,9 +86,9 @@ class WriteStop:
         where = Workload(namespace=self.service.namespace, deployment=self.service.deployment)
         state = await self.run.attempt("7.3/5", "Does still nobody write", Kubernetes.deployment, where, policies.READ)
         if state is not None and state.replicas:
-            self.doubt = (
-                f"somebody has scaled {state.name} to {state.replicas} replicas: what they write is lost as well"
-            )
+            replicas = counted(state.replicas, "replica")
+            lost = f"what {noun(state.replicas, 'it writes', 'they write')} is lost as well"
+            self.doubt = f"somebody has scaled {state.name} to {replicas}: {lost}"
             self.run.say("problem", self.doubt, section="7.3/5")
 
     async def let_write(self, replicas: int) -> None:
@@ -101,7 +102,8 @@ class WriteStop:
                     self.desk, "7.3/6", "Restore the service", Kubernetes.scale, back,
                     undone=f"{self.service.name} still has no replicas: writes are stopped",
                 ),
-                f"{self.service.name} can't be scaled to {replicas} replicas: do it by hand, writes are stopped",
+                f"{self.service.name} can't be scaled to {counted(replicas, 'replica')}: do it by hand, "
+                "writes are stopped",
             )  # fmt: skip
             self.stopped = False
         await self._or_tell(self.pause.release(), f"the autoscaler of {self.service.name} can't be resumed: do it")

@@ -9,6 +9,7 @@ from activities.health import Health
 from activities.kubernetes_states import Autoscaling, DeploymentState, Events, Pod, Pods
 from activities.metrics import Metrics
 from activities.records import Deployments
+from audit.text import counted
 from workflows.shared.releases import image_tag, last_good
 
 
@@ -87,7 +88,10 @@ def diagnose(facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetim
         if facts.deployment.replicas < policy.scale_to:
             scale = Proposal(
                 mitigation="scale",
-                does=f"scale {facts.deployment.name} from {facts.deployment.replicas} to {policy.scale_to} replicas",
+                does=(
+                    f"scale {facts.deployment.name} from {facts.deployment.replicas} to "
+                    f"{counted(policy.scale_to, 'replica')}"
+                ),
                 because=_saturation(facts, policy),
                 replicas=policy.scale_to,
             )
@@ -131,7 +135,7 @@ def _recent_rollout(state: DeploymentState | None, window: timedelta, now: datet
 
 def _failing(failing: list[Pod]) -> str:
     reasons = ", ".join(sorted({pod.reason for pod in failing}))
-    return f"{len(failing)} pods failing: {reasons}"
+    return f"{counted(len(failing), 'pod')} failing: {reasons}"
 
 
 def _saturation(facts: Facts, policy: IncidentPolicy) -> list[str]:
@@ -140,7 +144,7 @@ def _saturation(facts: Facts, policy: IncidentPolicy) -> list[str]:
         signs.append(f"the HPA is at its maximum of {facts.autoscaling.hpa_max}")
     pending = [p for p in facts.pods.items if p.phase == "Pending" and not p.failing] if facts.pods else []
     if pending:
-        signs.append(f"{len(pending)} pods pending")
+        signs.append(f"{counted(len(pending), 'pod')} pending")
     saturation = facts.metrics.values.get("saturation") if facts.metrics else None
     if saturation is not None and saturation > policy.saturated_above:
         signs.append(f"saturation {saturation:.0%} is above {policy.saturated_above:.0%}")

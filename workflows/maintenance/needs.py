@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from activities.database_policy import MaintenancePolicy
 from activities.postgres_health import DatabaseHealth, size
 from activities.postgres_tables import IndexState, TableState
+from audit.text import counted, noun
 
 
 class TableWork(BaseModel):
@@ -61,14 +62,14 @@ def needs(health: DatabaseHealth, policy: MaintenancePolicy) -> Needs:
         if not (index.valid or index.leftover or index.being_built or index.concurrently)
     ]
     more = (
-        (len(tables) - most_tables, "tables", "most_tables"),
-        (len(indexes) - most_indexes, "indexes", "most_indexes"),
+        (len(tables) - most_tables, ("more table waits", "more tables wait"), "most_tables"),
+        (len(indexes) - most_indexes, ("more index waits", "more indexes wait"), "most_indexes"),
     )
     return Needs(
         tables=tables[:most_tables],
         indexes=indexes[:most_indexes],
         leftovers=[index for index in health.indexes if index.leftover],
-        left_out=[*by_hand, *(f"{n} more {what} wait for the next run ({limit})" for n, what, limit in more if n > 0)],
+        left_out=[*by_hand, *(f"{counted(n, *wait)} for the next run ({limit})" for n, wait, limit in more if n > 0)],
     )
 
 
@@ -81,11 +82,11 @@ def _table(table: TableState, health: DatabaseHealth, policy: MaintenancePolicy)
     if table.named:
         why.append("asked for")
     if freeze:
-        why.append(f"its oldest row is {table.age:,} transactions old")
+        why.append(f"its oldest row is {table.age:,} {noun(table.age, 'transaction')} old")
     if table.dead >= policy.dead_rows and table.dead_share >= policy.dead_share:
-        why.append(f"{table.dead:,} dead rows ({table.dead_share:.0%})")
+        why.append(f"{table.dead:,} dead {noun(table.dead, 'row')} ({table.dead_share:.0%})")
     if table.changed >= max(policy.changed_rows, policy.changed_share * table.rows):
-        why.append(f"{table.changed:,} rows changed since its statistics were made")
+        why.append(f"{table.changed:,} {noun(table.changed, 'row')} changed since its statistics were made")
     return TableWork(table=table, freeze=freeze, why=", ".join(why)) if why else None
 
 

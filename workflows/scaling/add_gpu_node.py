@@ -11,6 +11,7 @@ from activities.errors import Misconfigured, Refused
 from activities.metrics import Metrics, MetricsRequest, PrometheusMetrics
 from activities.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
 from activities.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
+from audit.text import counted
 from workflows.shared import policies
 from workflows.shared.approval import Question
 from workflows.shared.desk import Desk
@@ -78,7 +79,7 @@ class AddGpuNode(Runbook):
             )
             return await self._end("not needed", service, group, group.desired)
         desired = _pinned(gpu, group)
-        self.say("decision", f"{group.desired} + 1 is {desired} nodes", section="3.3/2")
+        self.say("decision", f"{group.desired} + 1 is {counted(desired, 'node')}", section="3.3/2")
 
         self.phase("Scale the node group")
         await self._resize("Add a node", where, group.desired, desired, "add-node")
@@ -95,7 +96,9 @@ class AddGpuNode(Runbook):
         if joined is None or joined.node is None:
             return await self._no_node(service, gpu, group, desired, joined)
         self.say("step", f"{joined.node.name} offers {joined.node.allocatable} {gpu.resource}", section="3.3/4")
-        await desk.tell("added", f":heavy_plus_sign: {joined.node.name} has joined {gpu.nodegroup} ({desired} nodes).")
+        await desk.tell(
+            "added", f":heavy_plus_sign: {joined.node.name} has joined {gpu.nodegroup} ({counted(desired, 'node')})."
+        )
         result = await self._end("added", service, group, desired)
         return result.model_copy(update={"node": joined.node.name, "gpus": joined.node.allocatable})
 
@@ -125,11 +128,11 @@ class AddGpuNode(Runbook):
         why = joined.reason if joined else "the nodes could not be read"
         self.say("deadline", f"No new node within {gpu.join_within}: {why}")
         await desk.escalate(
-            f"{gpu.nodegroup} was set to {desired} nodes, and none came within {gpu.join_within}: {why}"
+            f"{gpu.nodegroup} was set to {counted(desired, 'node')}, and none came within {gpu.join_within}: {why}"
         )
         question = Question(
             id="put-back",
-            title=f"Put {gpu.nodegroup} back to {group.desired} nodes?",
+            title=f"Put {gpu.nodegroup} back to {counted(group.desired, 'node')}?",
             options={
                 _PUT_BACK: f"set the desired size back to {group.desired}",
                 _KEEP: f"leave it at {desired}: the node may still come",
@@ -167,12 +170,13 @@ def _pinned(gpu: GpuPolicy, group: NodeGroup) -> int:
     most = min(gpu.max_nodes, group.maximum)
     if desired > most:
         whose = "settings (gpu.max_nodes)" if most == gpu.max_nodes else "the node group itself"
-        message = f"{group.nodegroup} is at its maximum: {group.desired} nodes, and {whose} allow {most}"
+        message = f"{group.nodegroup} is at its maximum: {counted(group.desired, 'node')}, and {whose} allow {most}"
         raise Refused(message)
     least = max(gpu.min_nodes, group.minimum)
     if desired < least:
         message = (
-            f"{group.nodegroup} has {group.desired} nodes, fewer than its minimum of {least}: set that right first"
+            f"{group.nodegroup} has {counted(group.desired, 'node')}, fewer than its minimum of {least}: "
+            "set that right first"
         )
         raise Refused(message)
     return desired

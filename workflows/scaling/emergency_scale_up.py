@@ -11,6 +11,7 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue import Service
 from activities.errors import InvalidInput, Refused
 from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
+from audit.text import counted
 from workflows.shared import policies
 from workflows.shared.autoscaler_pause import AutoscalerPause
 from workflows.shared.desk import Desk
@@ -100,11 +101,11 @@ class EmergencyScaleUp(Runbook):
         target = min(math.ceil(state.replicas * factor), room)
         if target <= state.replicas:
             message = (
-                f"{service.name} has {state.replicas} replicas, and {room} is the most that settings and its "
-                "autoscaler allow: raise scaling.max_replicas (or the HPA's maxReplicas) first"
+                f"{service.name} has {counted(state.replicas, 'replica')}, and {room} is the most that settings and "
+                "its autoscaler allow: raise scaling.max_replicas (or the HPA's maxReplicas) first"
             )
             raise Refused(message)
-        self.say("decision", f"{state.replicas} × {factor:g} is {target} replicas", section="3.2/2")
+        self.say("decision", f"{state.replicas} × {factor:g} is {counted(target, 'replica')}", section="3.2/2")
         return state.replicas, target
 
     async def _scale_up(self, service: Service, pause: AutoscalerPause, before: int, target: int) -> None:
@@ -131,7 +132,7 @@ class EmergencyScaleUp(Runbook):
         verified = await verify(self, "3.2/4", service, service.scaling.ready_within)
         pods = PodsRequest(namespace=service.namespace, selector=service.selector)
         await self.attempt("3.2/5", "Pods", Kubernetes.pods, pods, policies.READ)
-        done = f"{service.name}: {before} → {target} replicas"
+        done = f"{service.name}: {before} → {counted(target, 'replica')}"
         if verified.ok:
             until = f"{pause.lease.until:%H:%M:%S %Z}"
             await self.desk.tell("scaled", f":fast_forward: {done}. The autoscaler is paused until {until}.")

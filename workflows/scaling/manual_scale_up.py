@@ -9,6 +9,7 @@ from temporalio import workflow
 from activities.catalogue import Service
 from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
 from activities.kubernetes_states import Autoscaling
+from audit.text import counted
 from workflows.scaling.target import PATTERN, pinned
 from workflows.shared import policies
 from workflows.shared.desk import Desk
@@ -71,7 +72,7 @@ class ManualScaleUp(Runbook):
             self._pods(service, "3.1/1"),
         )  # fmt: skip
         target = pinned(request.target, state.replicas, service.scaling.max_replicas)
-        self.say("decision", f"{request.target} of {state.replicas} is {target} replicas", section="3.1/2")
+        self.say("decision", f"{request.target} of {state.replicas} is {counted(target, 'replica')}", section="3.1/2")
         warning = _undone_by(scalers, target)
         if warning:
             self.say("problem", warning, section="3.1/1")
@@ -91,9 +92,11 @@ class ManualScaleUp(Runbook):
         await self._pods(service, "3.1/5")
         ready = verified.rollout.ready if verified.rollout else 0
         if verified.ok:
-            await desk.tell("scaled", f":arrow_up: {service.name}: {state.replicas} → {target} replicas. {warning}")
+            await desk.tell(
+                "scaled", f":arrow_up: {service.name}: {state.replicas} → {counted(target, 'replica')}. {warning}"
+            )
         else:
-            await desk.escalate(f"{service.name} was scaled to {target} replicas, but {verified.trouble}")
+            await desk.escalate(f"{service.name} was scaled to {counted(target, 'replica')}, but {verified.trouble}")
         await self.settle()
         self.finish("scaled" if verified.ok else "scaled, not healthy")
         result = self._result(service, state.replicas, target, ready, warning)

@@ -4,6 +4,7 @@ import math
 import re
 
 from activities.errors import InvalidInput, Refused
+from audit.text import counted, noun
 
 PATTERN = r"^(\+\d{1,3}|[x×*]\d{1,2}(\.\d{1,2})?|\d{1,4})$"
 """`+2` adds, `×1.5` (or `x1.5`) multiplies, `8` is the number itself."""
@@ -27,9 +28,10 @@ def pinned(by: str, current: int, most: int) -> int:
     else:
         target = math.ceil(current * float(by[1:]))
     if target <= current:
-        message = f"target: {target} replicas is no more than the {current} there are: this procedure scales up"
+        there = f"the {current} there {noun(current, 'is', 'are')}"
+        message = f"target: {counted(target, 'replica')} is no more than {there}: this procedure scales up"
         raise Refused(message)
     if target > most:
-        message = f"target: {target} replicas is more than settings allow ({most}, scaling.max_replicas)"
+        message = f"target: {counted(target, 'replica')} is more than settings allow ({most}, scaling.max_replicas)"
         raise Refused(message)
     return target

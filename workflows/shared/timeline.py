@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from audit.text import counted
+
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
 
 _MARKS: dict[Kind, str] = {
@@ -56,7 +58,7 @@ class Timeline:
         # Rendered with every word of the run, so each line is made once.
         self._lines.extend(_line(entry) for entry in self.entries[len(self._lines) :])
         earlier = 0 if shown is None else max(0, len(self._lines) - shown)
-        told = [f"_{earlier} earlier entries are in the history._\n"] if earlier else []
+        told = [f"_{counted(earlier, 'earlier entry is', 'earlier entries are')} in the history._\n"] if earlier else []
         return "\n".join([*told, *self._lines[earlier:]])
 
     def details(self, heading: str) -> str:

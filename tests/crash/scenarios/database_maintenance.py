@@ -77,7 +77,7 @@ class MaintenanceScenario(DatabaseScenario):
             connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC")
             connection.execute("SELECT pg_stat_force_next_flush()")
         report = psycopg.connect(database.service_url(PRIMARY), application_name="report")
-        report.execute("SELECT 1")
+        report.execute("SELECT pg_sleep(1.1)")  # its transaction is a long one from the run's first look on
         self._reports[case.namespace] = report
 
     def request(self, case: Case) -> DatabaseMaintenanceRequest:

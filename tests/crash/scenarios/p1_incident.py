@@ -9,7 +9,7 @@ from activities.records import Alert
 from sandbox import manifests
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case
-from tests.crash.world import ServiceScenario, no_longer_healthy
+from tests.crash.world import LATE, ServiceScenario, no_longer_healthy
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
 
 CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")
@@ -24,7 +24,7 @@ class P1Scenario(ServiceScenario):
         return {"incident": {"steady_for": "PT1S", "verify_timeout": "PT30S"}}
 
     def begin(self, case: Case, health: str) -> None:
-        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE)
+        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE, annotations=LATE)
         no_longer_healthy(health)
 
     def request(self, case: Case) -> P1Request:

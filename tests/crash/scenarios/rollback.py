@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from sandbox import manifests
 from tests.crash.scenario import Case
-from tests.crash.world import ServiceScenario, no_longer_healthy
+from tests.crash.world import LATE, ServiceScenario, no_longer_healthy
 from workflows.deployment.rollback import RollbackRequest
 
 _BACK = {
@@ -30,9 +30,10 @@ class RollbackScenario(ServiceScenario):
 
     def begin(self, case: Case, health: str) -> None:
         tag = manifests.BAD_IMAGE.rpartition(":")[2]
+        annotations = [f"podAnnotations.{name}={value}" for name, value in LATE.items()]
         manifests.helm(
             case.servers.kubeconfig, case.namespace, "upgrade", manifests.RELEASE, str(manifests.CHART),
-            "--set-string", f"image.tag={tag}",
+            "--set-string", ",".join([f"image.tag={tag}", *annotations]),
         )  # fmt: skip
         no_longer_healthy(health)
 
@@ -48,5 +49,5 @@ class UndoScenario(RollbackScenario):
     programs = ()
 
     def begin(self, case: Case, health: str) -> None:
-        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE)
+        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE, annotations=LATE)
         no_longer_healthy(health)

@@ -136,11 +136,11 @@ async def test_what_it_cannot_mend_is_said(working: Working, client: Client) -> 
     result, _ = await run(working, client, world)
     assert result["problems"] == [
         "90 of 100 connections are taken",
-        "1 checksum failures: data is damaged, see point-in-time-restore (7.3)",
-        "0 of 1 replicas stream",
+        "1 checksum failure: data is damaged, see point-in-time-restore (7.3)",
+        "0 of 1 replica stream",
     ]
     (message,) = world.done("slack.post")
-    assert "0 of 1 replicas stream" in message.text
+    assert "0 of 1 replica stream" in message.text
 
 
 # -- backups -------------------------------------------------------------------------------------------------

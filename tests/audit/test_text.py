@@ -1,0 +1,41 @@
+"""Words that go with numbers, and titles: what people read with none, one and two of a thing."""
+
+import pytest
+
+from audit.text import counted, noun, span, titled
+
+
+@pytest.mark.parametrize(
+    ("number", "one", "many", "text"),
+    [
+        (0, "run", "", "0 runs"),
+        (1, "run", "", "1 run"),
+        (2, "run", "", "2 runs"),
+        (0, "query", "queries", "0 queries"),
+        (1, "query", "queries", "1 query"),
+        (2, "query", "queries", "2 queries"),
+        (1, "run is", "runs are", "1 run is"),
+        (11, "run is", "runs are", "11 runs are"),
+    ],
+)
+def test_a_number_has_its_noun(number: int, one: str, many: str, text: str):
+    assert counted(number, one, many) == text
+    assert noun(number, one, many) == text.split(" ", 1)[1]
+
+
+@pytest.mark.parametrize(("first", "last", "text"), [(1, 1, "record 1"), (1, 2, "records 1 to 2")])
+def test_a_range_of_one_is_one(first: int, last: int, text: str):
+    assert span(first, last, "record") == text
+
+
+@pytest.mark.parametrize(
+    ("severity", "title", "text"),
+    [
+        ("P1", "P1 incident response", "P1 incident response"),
+        ("P2", "Emergency scale-up", "P2 Emergency scale-up"),
+        ("", "Rollback", "Rollback"),
+        ("P1", "", "P1"),
+    ],
+)
+def test_a_severity_stands_once_before_a_title(severity: str, title: str, text: str):
+    assert titled(severity, title) == text

@@ -1,0 +1,6 @@
+"""No test fails for being slow: machines are busy, and speed is measured in `bench/`."""
+
+import hypothesis
+
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
