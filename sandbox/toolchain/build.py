@@ -84,30 +84,32 @@ class _Work:
     def look(self) -> tuple[int, int]:
         """Fetch the sources, and count the packages that are not yet in Go's own cache, and all of them."""
         with Bar(f"getting the sources of {', '.join(self._programs)}"):
-            answer = subprocess.run(
-                [self._command, "list", *self._flags, "-deps", "-f", "{{.Stale}}", *self._packages],
-                cwd=self._module.directory,
-                env=self._environment,
-                capture_output=True,
-                text=True,
-                check=False,
-                preexec_fn=die_with_parent(),
-            )
-        return answer.stdout.count("true"), answer.stdout.count("\n")
+            if self._module.needs_all:
+                # The cores have nothing else to do while the sources arrive.
+                standard = self._start("build", *self._flags, "std")
+                self._start("mod", "download").communicate()  # where it fails, the next says so
+                standard.communicate()
+            listed = self._start("list", *self._flags, "-deps", "-f", "{{.Stale}}", *self._packages)
+            answer, _ = listed.communicate()
+        return answer.count("true"), answer.count("\n")
+
+    def _start(self, *arguments: str, stderr: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [self._command, *arguments],
+            cwd=self._module.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one async-signal-safe system call
+        )
 
     def install(self, stale: int, seconds: float) -> None:
         log = self._folder / "go.log"
         # Every package that is not yet in Go's own cache is a step, and so is linking each program.
         with Bar(f"building {', '.join(self._programs)}", stale + len(self._packages), seconds) as bar:
-            process = subprocess.Popen(
-                [self._command, "install", "-v", *self._flags, *self._packages],
-                cwd=self._module.directory,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one async-signal-safe system call
-            )
+            process = self._start("install", "-v", *self._flags, *self._packages, stderr=subprocess.STDOUT)
             assert process.stdout is not None
             with log.open("w", encoding="utf-8", buffering=1) as lines:
                 for line in process.stdout:

@@ -27,6 +27,9 @@ class Module:
     """Program → the Debian package that has it too, and its place in there."""
     work: dict[str, float] = field(default_factory=dict)
     """Program → seconds of a core that building it takes, after those before it: for estimates."""
+    needs_all: bool = False
+    """Nearly every module that its go.mod names is needed: then they are fetched at once, in half of the time that it
+    takes where each is fetched when an import of it is met."""
 
     @property
     def directory(self) -> Path:
@@ -88,6 +91,7 @@ KUBERNETES = Module(
         "kwok": r"v0\.(?:[7-9]|\d\d)\.",
     },
     asked={"kubectl": ("version", "--client")},
+    needs_all=True,
     work={
         "kube-apiserver": 340,
         "kube-controller-manager": 130,
