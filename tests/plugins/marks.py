@@ -42,8 +42,8 @@ _KINDS: dict[str, str] = {
     "end_to_end": "end to end",
     "replay": "replay",
 }
-KINDS = ("kills", "end to end", "proofs", "servers", "workflows", "replay", "unit")
-"""Slowest first: what begins last should be short, so that all processes end together."""
+KINDS = ("end to end", "proofs", "servers", "workflows", "replay", "unit", "kills")
+"""In the order in which they begin: the slowest first, and last the kills, whose queue fills all cores by itself."""
 
 _TOGETHER = ("tests/crash/", "tests/end_to_end/")
 """Folders whose files share servers that take long to start."""
@@ -154,7 +154,7 @@ def _place(item: pytest.Item) -> tuple[str, int]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Give one process more than there are cores: the kills mostly wait."""
+    """Give one process more than there are cores: tests on servers mostly wait."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     cores = len(psutil.Process().cpu_affinity() or ()) or os.cpu_count() or 1
