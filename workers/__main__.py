@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 import structlog
@@ -44,11 +45,33 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
 
 async def _until(stop: asyncio.Event, wired: Wired) -> None:
     """Wait for the end; meanwhile, and beside the first steps, make what those have not asked for yet."""
-    warming = asyncio.create_task(asyncio.to_thread(wired.warm_up))
+    loop = asyncio.get_running_loop()
+    warm: asyncio.Future[None] = loop.create_future()
+
+    def warm_up() -> None:
+        try:
+            wired.warm_up()
+        except BaseException as error:  # noqa: BLE001  told where it is waited for
+            loop.call_soon_threadsafe(_end, warm, error)
+        else:
+            loop.call_soon_threadsafe(_end, warm, None)
+
+    # A thread that nobody waits for: whoever stops a worker that has just started does not wait for libraries.
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({warming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    await warming
+    await asyncio.wait({warm, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if warm.done():
+        warm.result()
     await stopped
+
+
+def _end(waited_for: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if waited_for.done():
+        return
+    if error is None:
+        waited_for.set_result(None)
+    else:
+        waited_for.set_exception(error)
 
 
 async def _connect(settings: Settings, log: structlog.stdlib.BoundLogger) -> Client:

@@ -94,7 +94,8 @@ async def test_the_newest_come_first_however_long_ago_they_were(past: Past, audi
     assert len(await found(audit, "--service", service, "--limit", "1000")) == 60
     told = await audit("search", "--service", service, "--limit", "3")
     assert "the newest 3 are shown" in told.stderr
-    assert told.stdout.index("wf-59@run-59") < told.stdout.index("wf-57@run-57")
+    # Where there is no terminal the table is narrow, and breaks the ID.
+    assert told.stdout.index("wf-59@run") < told.stdout.index("wf-57@run")
 
 
 @pytest.mark.parametrize(
