@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from temporalio.client import Client
@@ -59,7 +60,8 @@ async def _until(stop: asyncio.Event, wired: Wired) -> None:
     # A thread that nobody waits for: whoever stops a worker that has just started does not wait for libraries.
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({warm, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {warm, stopped}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if warm.done():
         warm.result()
     await stopped
