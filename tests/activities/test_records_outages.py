@@ -177,7 +177,7 @@ def test_effects_survive_a_server_that_is_killed_again_and_again(server: OwnPost
     for worker in workers:
         worker.join(30)
         assert not worker.is_alive()
-    assert len(done) > 20
+    assert len(done) > 5
     assert all(not second.applied for _, second in done.values())
     with psycopg.connect(server.url()) as connection:
         rows = connection.execute(

@@ -153,12 +153,11 @@ def _place(item: pytest.Item) -> tuple[str, int]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Give one process more than there are cores: tests on servers mostly wait."""
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Give as many processes as there are cores; their servers need some of these, too."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    cores = len(psutil.Process().cpu_affinity() or ()) or os.cpu_count() or 1
-    return cores if config.getoption("--no-servers") else cores + 1
+    return len(psutil.Process().cpu_affinity() or ()) or os.cpu_count() or 1
 
 
 @pytest.fixture(autouse=True, scope="session")
