@@ -101,7 +101,7 @@ def test_logs_of_crashed_pods_with_the_run_before(filed: Evidence, server: WithL
     before, now = text.index("no table orders"), text.index("starting again")
     assert before < now
     assert f"===== {crashed}, tensafe-server, the run before (" in text
-    assert "CrashLoopBackOff, 1 restarts" in text
+    assert "CrashLoopBackOff, 1 restart" in text
     # The sandbox gives the others a line each.
     assert stored.detail == "6 lines of 3 failing pods"
 

@@ -79,7 +79,7 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
         "autovacuum is off",
         "only 50.0% of reads come from memory",
         "autovacuum doesn't keep up: 300,000,000 transactions since the oldest row that isn't frozen",
-        "1 of 2 replicas stream",
+        "1 of 2 replicas streams",
         "replica replica-1 streaming (1.0 GiB, 90.0 s behind)",
         "slot old is inactive and keeps 1.0 TiB",
     ]
