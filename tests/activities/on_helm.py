@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 from temporalio import activity
 from temporalio.testing import ActivityEnvironment
 
@@ -80,11 +81,25 @@ class OnHelm:
         """Let nobody create pods, so that Helm waits; it goes on afterwards."""
         quotas = f"/api/v1/namespaces/{self.server.namespace}/resourcequotas"
         quota = {"metadata": {"name": "hold"}, "spec": {"hard": {"pods": "0"}}}
-        self.server.kube.post(quotas, json=quota).raise_for_status()
+        made = self.server.kube.post(quotas, json=quota).raise_for_status().json()
+        # The API server goes by the status, which a controller writes that this cluster doesn't run; and it needs a
+        # moment to know of it.
+        counted = {**made, "status": {"hard": {"pods": "0"}, "used": {"pods": "0"}}}
+        self.server.kube.put(f"{quotas}/hold/status", json=counted).raise_for_status()
+        eventually(self._refused)
         try:
             yield
         finally:
             self.server.kube.delete(f"{quotas}/hold").raise_for_status()
+
+    def _refused(self) -> bool:
+        pods = f"/api/v1/namespaces/{self.server.namespace}/pods"
+        containers = [{"name": "probe", "image": "probe"}]
+        pod = {"metadata": {"name": "probe"}, "spec": {"containers": containers, "schedulerName": "none"}}
+        if self.server.kube.post(pods, json=pod).status_code == httpx.codes.FORBIDDEN:
+            return True
+        self.server.kube.delete(f"{pods}/probe", params={"gracePeriodSeconds": 0})
+        return False
 
     def wait_pending(self) -> None:
         """Wait until Helm has begun, and with it the rollout."""

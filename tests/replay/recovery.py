@@ -16,12 +16,12 @@ def outage() -> Outage:
 def comes_back_with_trouble(world: Outage) -> None:
     world.stuck["worker"] = 1
     world.tests_fail = 1
-    world.unwell_at = {50: 1}
+    world.unwell_at = {50: {1}}
     world.bad_looks = {3}
 
 
 def never_well(world: Outage) -> None:
-    world.unwell_at = {50: 9}
+    world.unwell_at = {50: range(1, 10)}
 
 
 async def decides(handle: Handle, world: Outage) -> None:

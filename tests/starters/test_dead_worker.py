@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowFailureError
 from starters import runs, words
 from starters.session import Session
 from tests.workflows.platform import Platform
-from tests.workflows.steering import begin, until
+from tests.workflows.steering import begin, quiet, until
 from workers.clients import connect
 from workers.settings import Settings, Temporal
 from workers.settings import Worker as HowToWork
@@ -50,6 +50,8 @@ async def test_neither_a_word_nor_a_look_waits_for_a_worker_that_was_killed(
         async with build(client, Temporal(task_queue=queue), Platform().activities(), workflows=kinds):
             # It has just asked for more work, so the server takes it for alive.
             await handle.execute_update("extend", WORD)
+            # A turn that the server had given it already waits for it in any case.
+            await quiet(handle)
             victim.kill()
             killed = time.monotonic()
             assert (await runs.status_of(run)).phase == "Autoscaler paused"

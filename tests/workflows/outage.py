@@ -1,6 +1,7 @@
 """The world of a full recovery: a namespace with several Deployments, traffic in shares, a database with backups."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Container
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,8 +48,11 @@ class Outage(Pointed, Platform):
         self.metric_values: dict[str, float | None] = {}
         self.percent = 100
         self.shares: list[int] = []
-        self.unwell_at: dict[int, int] = {}
-        """How many times the service isn't well at a share."""
+        self.unwell_at: dict[int, Container[int]] = {}
+        """At which of the watches of a share, counted from 1, the service isn't well."""
+        self.watches: Counter[int] = Counter()
+        self.meanwhile: dict[int, int] = {}
+        """What share somebody else sets while one is watched, once."""
         self.bad_looks: set[int] = set()
         """Which looks of the watch find the service unwell; all others are well."""
         self.looks = 0
@@ -167,9 +171,11 @@ class Outage(Pointed, Platform):
         if request.lasting == self.service.recovery.look_for:
             self.looks += 1
             return "error rate 9.00 %, above 5.00 % for 30 s" if self.looks in self.bad_looks else ""
-        left = self.unwell_at.get(self.percent, 0)
-        self.unwell_at[self.percent] = left - 1
-        return "error rate 12.00 %, above 5.00 % for 30 s" if left > 0 else ""
+        share = self.percent
+        self.watches[share] += 1
+        self.percent = self.meanwhile.pop(share, share)
+        unwell = self.watches[share] in self.unwell_at.get(share, ())
+        return "error rate 12.00 %, above 5.00 % for 30 s" if unwell else ""
 
     def _database(self) -> list[Callable[..., Any]]:
         world = self

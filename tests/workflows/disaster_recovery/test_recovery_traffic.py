@@ -19,7 +19,7 @@ from workflows.disaster_recovery.recovery_words import StopWatching
 
 async def test_a_step_that_is_not_well_goes_back_one_and_is_tried_again(working: Working, client: Client) -> None:
     world = Outage().broken()
-    world.unwell_at = {50: 1}
+    world.unwell_at = {50: {1}}
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         result = await ended(handle)
@@ -30,13 +30,10 @@ async def test_a_step_that_is_not_well_goes_back_one_and_is_tried_again(working:
 
 async def test_where_the_step_below_is_no_longer_well_it_goes_further_down(working: Working, client: Client) -> None:
     world = Outage().broken()
-    world.unwell_at = {25: 1}
+    # 25 % is too much, and after it 10 % is so too, once.
+    world.unwell_at = {25: {1}, 10: {2}}
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        # 25 % is too much, and after it 10 % is so too, once.
-        await until(handle, lambda _: world.percent == 25)
-        world.unwell_at[10] = 1
-        result = await ended(handle)
+        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
     assert world.shares == [0, 10, 25, 10, 0, 10, 25, 50, 100]
     assert result["outcome"] == "recovered"
 
@@ -45,7 +42,7 @@ async def test_after_three_failures_people_are_asked_and_traffic_waits_where_it_
     working: Working, client: Client
 ) -> None:
     world = Outage().broken()
-    world.unwell_at = {50: 3}
+    world.unwell_at = {50: {1, 2, 3}}
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         await waiting_for(handle, "decide traffic")
@@ -60,7 +57,7 @@ async def test_stopped_at_a_step_traffic_is_left_at_the_last_one_that_was_well(
     working: Working, client: Client
 ) -> None:
     world = Outage().broken()
-    world.unwell_at = {50: 9}
+    world.unwell_at = {50: range(1, 10)}
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         await decide(handle, "traffic", "stop")
@@ -72,11 +69,9 @@ async def test_traffic_that_somebody_else_moves_is_left_to_them_until_a_person_s
     working: Working, client: Client
 ) -> None:
     world = Outage().broken()
-    world.unwell_at = {25: 1}
+    world.unwell_at, world.meanwhile = {25: {1}}, {25: 5}
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        await until(handle, lambda _: world.percent == 25)
-        world.percent = 5
         status = await waiting_for(handle, "decide traffic")
         assert "somebody else has set it" in status.questions[0].title
         assert world.percent == 5
@@ -130,7 +125,7 @@ async def test_cancelled_while_traffic_rises_it_is_left_at_the_last_step_that_wa
     working: Working, client: Client
 ) -> None:
     world = Outage().broken()
-    world.unwell_at = {50: 9}
+    world.unwell_at = {50: range(1, 10)}
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         await waiting_for(handle, "decide traffic")
