@@ -308,10 +308,13 @@ def sealed_again(folder: Path) -> None:
     (folder / "manifest.sig").write_bytes(SIGNER.sign(raw))
 
 
-@pytest.mark.parametrize("name", ["header.json", "header.sig", "skeleton.json", "bodies.json", "story.json"])
-def test_the_readme_finds_what_was_changed_though_all_digests_fit(unpacked: Path, name: str) -> None:
+def test_the_readme_verifies_what_was_sealed_again(unpacked: Path) -> None:
     sealed_again(unpacked)
     assert "VERIFIED" in documented(unpacked)
+
+
+@pytest.mark.parametrize("name", ["header.json", "header.sig", "skeleton.json", "bodies.json", "story.json"])
+def test_the_readme_finds_what_was_changed_though_all_digests_fit(unpacked: Path, name: str) -> None:
     mine, other = unpacked / "records/00000006" / name, unpacked / "records/00000007" / name
     mine.write_bytes(other.read_bytes())
     sealed_again(unpacked)
