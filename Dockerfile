@@ -20,7 +20,7 @@ COPY pyproject.toml uv.lock README.md ./
 RUN uv sync --frozen --no-dev --no-default-groups --no-install-project --no-build
 COPY activities activities
 COPY audit audit
-COPY database database
+COPY records_schema records_schema
 COPY libraries libraries
 COPY sandbox sandbox
 COPY starters starters

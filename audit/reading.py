@@ -1,6 +1,6 @@
 """History → story: everything in it is derived from the events alone.
 
-What a run writes for its readers (`workflows.shared.runbook`): a summary `SECTION TITLE` on every step and a name on
+What a run writes for its readers (`workflows.platform.runbook`): a summary `SECTION TITLE` on every step and a name on
 every timer; memo fields `runbook` (its section and title), `said` (a line of its timeline) and `asked` (a question).
 """
 

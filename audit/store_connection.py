@@ -56,7 +56,7 @@ def rows(pool: Pool, *, transaction: bool = False) -> Iterator[Rows]:
                 yield cursor
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName):
         raise StoreError(
-            "the archive's tables are missing or of another release: `python -m database migrate`"
+            "the archive's tables are missing or of another release: `python -m records_schema migrate`"
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(f"the archive refuses: {error.diag.message_primary}") from None

@@ -28,8 +28,8 @@ from bench.watch import GIVEN_UP_AFTER, Watch
 from sandbox import kubernetes_api, manifests
 from sandbox.probes import wait_until
 from workers.converter import DATA_CONVERTER
+from workflows.platform.lease import Resume
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest, EmergencyScaleUpResult
-from workflows.shared.lease import Resume
 
 _SCRIPT = Path(__file__).with_name("emergency-scale-up.sh")
 _NAMESPACE = "tensafe"  # the script's

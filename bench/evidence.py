@@ -35,7 +35,7 @@ from bench.evidence_records import records
 from bench.harness import Outcome, Result, result
 from bench.production import Production, Service
 from bench.servers import Servers
-from database.pool import connect_pool
+from records_schema.pool import connect_pool
 from sandbox import manifests
 from workers.converter import DATA_CONVERTER
 from workflows.scaling.manual_scale_up import ManualScaleUp, ManualScaleUpRequest

@@ -25,8 +25,8 @@ from sandbox import manifests
 from sandbox.postgres_programs import PostgresPrograms
 from sandbox.service_database import NAME, PRIMARY, REPLICA, ServiceDatabase
 from workers.converter import DATA_CONVERTER
-from workflows.disaster_recovery.database_failover import DatabaseFailover, DatabaseFailoverRequest
-from workflows.shared.approval import Decision
+from workflows.disaster_recovery.failover.database_failover import DatabaseFailover, DatabaseFailoverRequest
+from workflows.platform.approval import Decision
 
 _NAMESPACE = "bench-failover"
 _GIVEN_UP_AFTER = 60.0

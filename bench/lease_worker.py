@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 from temporalio import activity
 
-from activities.kubernetes import Kubernetes, Workload
-from activities.kubernetes_states import DeploymentState
-from activities.service_lookup import Catalogue, Resolved, ResolveService
+from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
+from activities.kubernetes.cluster import Kubernetes, Workload
+from activities.kubernetes.states import DeploymentState
 from workers import settings, telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings

@@ -38,8 +38,8 @@ from bench.servers import Servers
 from bench.shell import Shell
 from sandbox import manifests
 from workers.converter import DATA_CONVERTER
+from workflows.platform.lease import Extend
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest, EmergencyScaleUpResult
-from workflows.shared.lease import Extend
 
 _LEASES = 1_000
 _ENDING = 250

@@ -17,11 +17,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from temporalio.testing import ActivityEnvironment
 
-from activities.backup import Backups, RestoreBackup, SealLog
-from activities.effects import Effect
+from activities.common.effects import Effect
+from activities.database.backups.backups import Backups, SealLog
+from activities.database.backups.restoring import RestoreBackup
 from bench.harness import Benchmark
 from bench.servers import Servers
-from database.pool import connect_pool
+from records_schema.pool import connect_pool
 from sandbox.service_database import NAME, PRIMARY, ServiceDatabase
 from workers.databases import databases
 from workers.settings import Settings
@@ -107,9 +108,9 @@ async def _open(servers: Servers, total: int) -> AsyncIterator[_Trials]:
     try:
         server.wait_ready()
         with connect_pool(servers.records) as pool:
-            yield await asyncio.to_thread(
-                _prepared, server, Backups(databases(Settings(databases={NAME: server.settings()}), lambda: None), pool)
-            )
+            made = databases(Settings(databases={NAME: server.settings()}), lambda: None)
+            backups = Backups(made.databases, made.hosts, made.backups, pool)
+            yield await asyncio.to_thread(_prepared, server, backups)
     finally:
         server.stop()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import database
+import records_schema
 from sandbox import manifests, probes
 from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
@@ -18,7 +18,7 @@ from sandbox.processes import ServerProcess
 from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 
 class _Server(Protocol):
@@ -53,7 +53,7 @@ class Servers:
         server = Postgres(self.directory / "postgresql")
         self._up(server)
         url = server.create_database("records")
-        database.migrate(url)
+        records_schema.migrate(url)
         return url
 
     @cached_property

@@ -22,7 +22,7 @@ from sandbox.prometheus import Prometheus
 from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 Told = Callable[[str], None]
 """Hears what has become ready, a sentence at a time."""
@@ -195,13 +195,13 @@ class Environment:
             self.service_database.begin_backup()
 
     def _start_postgres(self) -> None:
-        import database  # noqa: PLC0415 - with Alembic; other parts are starting meanwhile
+        import records_schema  # noqa: PLC0415 - with Alembic; other parts are starting meanwhile
         from sandbox import customers  # noqa: PLC0415
 
         self.postgres.start()
         self.postgres.wait_ready()
         records = self.postgres.create_database(_DATABASE)
-        database.migrate(records)
+        records_schema.migrate(records)
         customers.enter(records)
 
     def _start_temporal(self) -> None:

@@ -11,7 +11,7 @@ import tomli_w
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from activities.catalogue import Service
+from activities.catalogue.service import Service
 from sandbox import aws, binaries, manifests
 from sandbox.ports import LOOPBACK
 from sandbox.service_database import ServiceDatabase

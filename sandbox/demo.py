@@ -33,11 +33,11 @@ from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import State, describe
 from sandbox.toolchain.errors import ToolchainError
-from starters.view import render, timeline_table
+from starters.cli.view import render, timeline_table
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.incident_response.p1_incident import P1Incident, P1Result
-from workflows.shared.run_status import RunStatus
+from workflows.platform.run_status import RunStatus
 
 DIRECTORY = Path("var/demo")
 GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartition(":")[2]

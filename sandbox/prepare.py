@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from activities.children import die_with_parent
+from activities.common.children import die_with_parent
 from sandbox import binaries
 from sandbox.toolchain import progress
 from sandbox.toolchain.errors import ToolchainError

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from activities.children import die_with_parent
+from activities.common.children import die_with_parent
 from sandbox.log_files import tail
 from sandbox.ports import LOOPBACK
 from sandbox.probes import Probe

@@ -14,7 +14,7 @@ from types import FrameType
 
 import psycopg
 
-from activities.children import die_with_parent
+from activities.common.children import die_with_parent
 from sandbox.barman import PROGRAM, end_receivers, is_receiving
 
 _LOOK_SECONDS = 0.1

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import typer
 
-from starters.people import EXIT_CODES
+from starters.cli.people import EXIT_CODES
 
 _COMMANDS = (
     "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
@@ -34,7 +34,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 
     named = arguments[0] if arguments else ""
     for name in (named,) if named in _COMMANDS else _COMMANDS:
-        module = import_module(f"starters.commands.{name.replace('-', '_')}")
+        module = import_module(f"starters.cli.commands.{name.replace('-', '_')}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:

@@ -22,14 +22,14 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.catalogue import Service
-from activities.weekday import Weekday
+from activities.catalogue.base import Weekday
+from activities.catalogue.service import Service
 from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 
 ARCHIVE = "archive-runs"
 CHURN = "churn-prevention"

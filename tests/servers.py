@@ -25,7 +25,7 @@ from temporalio.api.workflowservice.v1 import ListOpenWorkflowExecutionsRequest
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-import database
+import records_schema
 from sandbox import kubernetes_api, manifests
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
@@ -37,7 +37,7 @@ from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
 from workers.converter import DATA_CONVERTER
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 POSTGRES_IMAGE = "postgres:18"
 
@@ -113,7 +113,7 @@ def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
 def records_template(create_database: CreateDatabase) -> str:
     """The name of a database with the records' schema and nothing in it, to be copied: quicker than to migrate."""
     url = create_database()
-    database.migrate(url)
+    records_schema.migrate(url)
     return urlsplit(url).path.removeprefix("/")
 
 

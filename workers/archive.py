@@ -3,16 +3,16 @@
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
-from activities.archive import Archiver
-from activities.evidence import EvidenceStore
+from activities.evidence.archive import Archiver
+from activities.evidence.evidence import EvidenceStore
 from audit.object_lock import ObjectLock
 from audit.payloads import DecodeOne
 from audit.signer import OFF
 from audit.store import Store
 from audit.store_connection import Pool
 from audit.store_progress import Progress
-from database.server import conninfo
 from libraries import logger
+from records_schema.server import conninfo
 from workers.audit_keys import client, signer
 from workers.settings import Audit
 

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from workers.codec import codec
 from workers.converter import data_converter
 from workers.settings import Temporal
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 
 async def connect(
@@ -40,7 +40,7 @@ async def connect(
 
 
 async def register_search_attributes(client: Client) -> list[str]:
-    """Register what is missing of `workflows.shared.search_attributes`, and name it.
+    """Register what is missing of `workflows.platform.search_attributes`, and name it.
 
     A run that sets an attribute the namespace doesn't know is stuck, so workers do this before they poll. Namespaces
     that don't let a worker do it (Temporal Cloud) have them registered by hand.

@@ -23,7 +23,7 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from activities.errors import InvalidInput
+from activities.common.errors import InvalidInput
 from workers.codec import AesGcmCodec
 from workers.settings import explain
 

@@ -1,20 +1,21 @@
 """From the settings' [databases.NAME] to what activities act on: servers, their machines, their backups."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from activities.backends.barman import BarmanBackups, BarmanOptions
-from activities.backends.command_hosts import CommandHosts
-from activities.backends.rds_backups import RdsBackups
-from activities.backends.rds_hosts import RdsHosts
-from activities.databases import Database, Databases, Server
-from database.server import DatabaseError, conninfo
+from activities.database.backups.barman import BarmanBackups, BarmanOptions
+from activities.database.backups.rds import RdsBackups
+from activities.database.servers.command_hosts import CommandHosts
+from activities.database.servers.rds_hosts import RdsHosts
+from activities.database.servers.servers import Database, Databases, Server
+from records_schema.server import DatabaseError, conninfo
 from workers import database_settings
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from activities.backup_system import BackupSystem
-    from activities.database_hosts import HostControl
+    from activities.database.backups.system import BackupSystem
+    from activities.database.servers.hosts import HostControl
 
 
 def check(settings: Settings) -> None:
@@ -29,29 +30,37 @@ def check(settings: Settings) -> None:
             _server(database, name, values)
 
 
-def databases(settings: Settings, rds: Callable[[], Any]) -> Databases:
-    """Build all databases; `rds` makes the client of RDS where one of them needs it.
+@dataclass(frozen=True)
+class DatabaseSystems:
+    """All databases, and what stands behind each, by its name."""
+
+    databases: Databases
+    hosts: dict[str, "HostControl"]
+    backups: dict[str, "BackupSystem"]
+
+
+def databases(settings: Settings, rds: Callable[[], Any]) -> DatabaseSystems:
+    """Build them; `rds` makes the client of RDS where one of them needs it.
 
     Raises:
         SettingsError: a server's URL is none.
 
     """
-    return Databases({name: _database(name, section, settings, rds) for name, section in settings.databases.items()})
-
-
-def _database(name: str, section: database_settings.Database, settings: Settings, rds: Callable[[], Any]) -> Database:
-    servers = {server: _server(name, server, values) for server, values in section.servers.items()}
-    hosts: HostControl
-    backups: BackupSystem
-    if section.backend == "rds":
-        client = rds()
-        rds_settings = section.rds or database_settings.Rds()
-        hosts = RdsHosts(client, closed=rds_settings.security_group, cluster=rds_settings.cluster)
-        backups = RdsBackups(client, servers)
-    else:
-        hosts = CommandHosts(name, section.commands.model_dump())
-        backups = BarmanBackups(_barman(section, settings))
-    return Database(name=name, servers=servers, hosts=hosts, backups=backups)
+    made: dict[str, Database] = {}
+    hosts: dict[str, HostControl] = {}
+    backups: dict[str, BackupSystem] = {}
+    for name, section in settings.databases.items():
+        servers = {server: _server(name, server, values) for server, values in section.servers.items()}
+        made[name] = Database(name, servers)
+        if section.backend == "rds":
+            client = rds()
+            options = section.rds or database_settings.Rds()
+            hosts[name] = RdsHosts(client, closed=options.security_group, cluster=options.cluster)
+            backups[name] = RdsBackups(client, servers)
+        else:
+            hosts[name] = CommandHosts(name, section.commands.model_dump())
+            backups[name] = BarmanBackups(_barman(section, settings))
+    return DatabaseSystems(Databases(made), hosts, backups)
 
 
 def _server(database: str, name: str, values: database_settings.DatabaseServer) -> Server:

@@ -26,7 +26,7 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from activities.errors import InvalidInput
+from activities.common.errors import InvalidInput
 from workers.settings import explain
 
 _BEATS_PER_TIMEOUT = 4

@@ -12,26 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workflows.shared.requests import RunbookRequest
-    from workflows.shared.runbook import Runbook
-
-_FOLDERS = {
-    "2": "incident_response",
-    "3": "scaling",
-    "4": "deployment",
-    "5": "customer_operations",
-    "6": "maintenance",
-    "7": "disaster_recovery",
-    "8": "security",
-}
-"""Where the runbook's chapters are in `workflows`."""
+    from workflows.platform.requests import RunbookRequest
+    from workflows.platform.runbook import Runbook
 
 _BY = {"service": "tensafe-server", "requested_by": "oncall@tensafe.io"}
 
 
-def _workflow(folder: str, name: str) -> Any:
+def _workflow(module: str) -> Any:
     """Import a workflow's class."""
-    return getattr(import_module(f"workflows.{folder}.{name}"), _class_name(name))
+    return getattr(import_module(f"workflows.{module}"), _class_name(module.rpartition(".")[2]))
 
 
 def _class_name(name: str) -> str:
@@ -40,12 +29,19 @@ def _class_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Procedure:
-    """One procedure of the runbook: `workflows/<chapter>/<name>.py`, whose class has the same name in capitals."""
+    """One procedure of the runbook; its class has the name of its module in capitals."""
 
     section: str
-    name: str
+    module: str
+    """Where it is in `workflows`, for example `scaling.manual_scale_up`."""
+
     title: str
     example: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name in settings, tests and recorded histories, for example `manual_scale_up`."""
+        return self.module.rpartition(".")[2]
 
     @property
     def workflow_type(self) -> str:
@@ -60,7 +56,7 @@ class Procedure:
     @cached_property
     def workflow(self) -> "type[Runbook]":
         """Its class, imported now."""
-        found: type[Runbook] = _workflow(_FOLDERS[self.section.partition(".")[0]], self.name)
+        found: type[Runbook] = _workflow(self.module)
         return found
 
     @cached_property
@@ -76,19 +72,24 @@ class Procedure:
 class System:
     """What runs beside the procedures: schedules start it, and nobody else needs to."""
 
-    name: str
+    module: str
+
+    @property
+    def name(self) -> str:
+        """Its module's name."""
+        return self.module.rpartition(".")[2]
 
     @cached_property
     def workflow(self) -> type:
         """Its class, imported now."""
-        found: type = _workflow("audit", self.name)
+        found: type = _workflow(self.module)
         return found
 
 
 PROCEDURES: tuple[Procedure, ...] = (
     Procedure(
         "2.2",
-        "p1_incident",
+        "incident_response.p1_incident",
         "P1 incident response",
         {
             "service": "tensafe-server",
@@ -97,47 +98,49 @@ PROCEDURES: tuple[Procedure, ...] = (
             "requested_by": "oncall@tensafe.io",
         },
     ),
-    Procedure("3.1", "manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
-    Procedure("3.2", "emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),
-    Procedure("3.3", "add_gpu_node", "Add a GPU node", _BY),
+    Procedure("3.1", "scaling.manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
+    Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),
+    Procedure("3.3", "scaling.add_gpu_node", "Add a GPU node", _BY),
     Procedure(
         "4.1",
-        "standard_deployment",
+        "deployment.standard_deployment",
         "Standard deployment",
         {**_BY, "version": "v1.2.4", "change_log": "Fixed bug #123, added feature #456"},
     ),
-    Procedure("4.2", "rollback", "Rollback", {**_BY, "reason": "Error rate spiked to 5%"}),
+    Procedure("4.2", "deployment.rollback", "Rollback", {**_BY, "reason": "Error rate spiked to 5%"}),
     Procedure(
         "5.1",
-        "enterprise_onboarding",
+        "customer_operations.enterprise_onboarding",
         "Enterprise onboarding",
         {**_BY, "name": "Acme Corp", "contact_name": "Their administrator", "email": "it@acme.example"},
     ),
     Procedure(
         "5.2",
-        "issue_escalation",
+        "customer_operations.issue_escalation",
         "Customer issue escalation",
         {**_BY, "tenant_id": "acme", "summary": "Training jobs fail since this morning"},
     ),
-    Procedure("5.3", "churn_prevention", "Customer churn prevention", _BY),
-    Procedure("6.2", "database_maintenance", "Database maintenance", {**_BY, "min_duration": "PT60S"}),
-    Procedure("7.1", "database_failover", "Database failover", {**_BY, "promote": "replica-1"}),
+    Procedure("5.3", "customer_operations.churn_prevention", "Customer churn prevention", _BY),
+    Procedure("6.2", "maintenance.database_maintenance", "Database maintenance", {**_BY, "min_duration": "PT60S"}),
+    Procedure(
+        "7.1", "disaster_recovery.failover.database_failover", "Database failover", {**_BY, "promote": "replica-1"}
+    ),
     Procedure(
         "7.2",
-        "full_service_recovery",
+        "disaster_recovery.recovery.full_service_recovery",
         "Full service recovery",
         {**_BY, "restore": "ask", "take_traffic_away": "auto"},
     ),
     Procedure(
         "7.3",
-        "point_in_time_restore",
+        "disaster_recovery.restore.point_in_time_restore",
         "Point-in-time restore",
         {**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
     ),
-    Procedure("8.2", "api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
+    Procedure("8.2", "security.api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
 )
 
-SYSTEM: tuple[System, ...] = (System("archive_runs"),)
+SYSTEM: tuple[System, ...] = (System("audit.archive_runs"),)
 
 
 def procedure(name: str) -> Procedure:

@@ -26,7 +26,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from activities.catalogue import ApprovalPolicy, Service
+from activities.catalogue.service import ApprovalPolicy, Service
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.sections import Secret, Section

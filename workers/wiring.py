@@ -8,57 +8,57 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from activities.api_keys import ApiKeys
-from activities.archive import Archive
-from activities.autoscalers import Autoscalers
-from activities.backends.atlassian_statuspage import AtlassianStatusPage
-from activities.backends.evidence_files import FileStore
-from activities.backends.evidence_s3 import S3Store
-from activities.backends.github_ci import GitHubCi
-from activities.backends.handover_links import HandoverLinks
-from activities.backends.handover_secrets_manager import HandoverSecretsManager
-from activities.backends.pagerduty import PagerDutyPager
-from activities.backends.records_chat import RecordsChat
-from activities.backends.records_ci import RecordsCi
-from activities.backends.records_mail import RecordsMail
-from activities.backends.records_pager import RecordsPager
-from activities.backends.records_status_page import RecordsStatusPage
-from activities.backends.smtp import SmtpServer
-from activities.backup import Backups
-from activities.ci import Ci, CiService
-from activities.customer_health import CustomerHealth
-from activities.database_hosts import DatabaseHosts
-from activities.database_secrets import DatabaseSecrets
-from activities.errors import Misconfigured
-from activities.evidence import Evidence, EvidenceStore
-from activities.handovers import Handovers
-from activities.health import HealthChecks
-from activities.helm import Helm
-from activities.integrity import Integrity
-from activities.kubeconfig import check as check_kubeconfig
-from activities.kubernetes import Kubernetes
-from activities.kubernetes_api import connect as connect_kubernetes
-from activities.mail import Mail, MailServer
-from activities.metrics import PrometheusMetrics
-from activities.node_groups import NodeGroups
-from activities.nodes import ClusterNodes
-from activities.paging import Pager, Paging
-from activities.postgres import Postgres
-from activities.records import Records
-from activities.release_watch import ReleaseWatch
-from activities.replication import Replication
-from activities.service_lookup import Catalogue
-from activities.sessions import Sessions
-from activities.slack import Chat, Slack
-from activities.smoke import Smoke
-from activities.statuspage import StatusPage, StatusPages
-from activities.support import Support
-from activities.tenants import Tenants
-from activities.traffic import Traffic
-from activities.workloads import Workloads
-from database.pool import connect_pool
-from database.server import DatabaseError, conninfo
+from activities.autoscaling.autoscalers import Autoscalers
+from activities.autoscaling.node_groups import NodeGroups
+from activities.catalogue.lookup import Catalogue
+from activities.common.errors import Misconfigured
+from activities.customers.api_keys import ApiKeys
+from activities.customers.churn_risk import CustomerHealth
+from activities.customers.interventions import Interventions
+from activities.customers.tenants import Tenants
+from activities.customers.tickets import Support
+from activities.database.backups.backups import Backups
+from activities.database.integrity.integrity import Integrity
+from activities.database.replication.replication import Replication
+from activities.database.servers.hosts import DatabaseHosts
+from activities.database.upkeep.ending import Sessions
+from activities.database.upkeep.postgres import Postgres
+from activities.evidence.archive import Archive
+from activities.evidence.evidence import Evidence, EvidenceStore
+from activities.evidence.files import FileStore
+from activities.evidence.s3 import S3Store
+from activities.handovers.handovers import Handovers
+from activities.handovers.links import HandoverLinks
+from activities.handovers.secrets_manager import HandoverSecretsManager
+from activities.kubernetes.api import connect as connect_kubernetes
+from activities.kubernetes.cluster import Kubernetes
+from activities.kubernetes.database_secrets import DatabaseSecrets
+from activities.kubernetes.kubeconfig import check as check_kubeconfig
+from activities.kubernetes.nodes import ClusterNodes
+from activities.kubernetes.traffic import Traffic
+from activities.kubernetes.workloads import Workloads
+from activities.messages.chat.chat import Chat, Slack
+from activities.messages.chat.records import RecordsChat
+from activities.messages.mail.mail import Mail, MailServer
+from activities.messages.mail.servers import RecordsMail, SmtpServer
+from activities.messages.paging.pagerduty import PagerDutyPager
+from activities.messages.paging.paging import Pager, Paging
+from activities.messages.paging.records import RecordsPager
+from activities.messages.status_page.atlassian import AtlassianStatusPage
+from activities.messages.status_page.records import RecordsStatusPage
+from activities.messages.status_page.status_page import StatusPage, StatusPages
+from activities.monitoring.health import HealthChecks
+from activities.monitoring.prometheus import PrometheusMetrics
+from activities.records.activities import Records
+from activities.releases.ci import Ci, CiService
+from activities.releases.ci_github import GitHubCi
+from activities.releases.ci_records import RecordsCi
+from activities.releases.helm import Helm
+from activities.releases.smoke import Smoke
+from activities.releases.watch import ReleaseWatch
 from libraries import aws_config, boto3, httpx, kubernetes
+from records_schema.pool import connect_pool
+from records_schema.server import DatabaseError, conninfo
 from workers.archive import archiver, patient_pool
 from workers.audit_keys import signer
 from workers.codec import decrypting
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from audit.store_connection import Pool
-    from database.pool import BoundedConnection
+    from records_schema.pool import BoundedConnection
 
     _Pool = ConnectionPool[BoundedConnection]
 else:
@@ -175,14 +175,15 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         ApiKeys: lambda: ApiKeys(pool(), handovers()),
         Support: lambda: Support(pool()),
         CustomerHealth: lambda: CustomerHealth(pool()),
+        Interventions: lambda: Interventions(pool()),
         Mail: lambda: Mail(pool(), _mail_server(settings.mail), handovers(), settings.mail.sender),
-        DatabaseHosts: lambda: DatabaseHosts(servers()),
-        Postgres: lambda: Postgres(servers()),
-        Replication: lambda: Replication(servers()),
+        DatabaseHosts: lambda: DatabaseHosts(servers().databases, servers().hosts),
+        Postgres: lambda: Postgres(servers().databases),
+        Replication: lambda: Replication(servers().databases, servers().hosts),
         DatabaseSecrets: lambda: DatabaseSecrets(cluster()),
-        Backups: lambda: Backups(servers(), pool()),
-        Integrity: lambda: Integrity(servers()),
-        Sessions: lambda: Sessions(servers()),
+        Backups: lambda: Backups(servers().databases, servers().hosts, servers().backups, pool()),
+        Integrity: lambda: Integrity(servers().databases),
+        Sessions: lambda: Sessions(servers().databases),
         Archive: lambda: Archive(
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),
@@ -246,7 +247,7 @@ def _mail_server(mail: MailSettings) -> MailServer:
 def _chat(settings: Settings, pool: _Pool) -> Chat:
     slack = settings.slack
     if slack.token and slack.backend == "slack":
-        from activities.backends.slack_web import SlackChat  # noqa: PLC0415  its library subclasses at import
+        from activities.messages.chat.slack import SlackChat  # noqa: PLC0415  its library subclasses at import
 
         return SlackChat(slack.token, slack.base_url)
     return RecordsChat(pool)

@@ -9,7 +9,7 @@ import time
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from activities.children import die_with_parent
+from activities.common.children import die_with_parent
 from sandbox.database_hosts.client import LOOPBACK
 from sandbox.database_hosts.plan import REPLICATION_USER
 from sandbox.database_hosts.server import STOP_REACHING, DatabaseServer, HostError

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from activities.children import die_with_parent
+from activities.common.children import die_with_parent
 from sandbox.log_files import tail
 from sandbox.toolchain.errors import ToolchainError
 from sandbox.toolchain.modules import Module

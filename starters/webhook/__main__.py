@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from starters.webhook import routes
+from starters.steering import routes
 from starters.webhook.app import application
 from starters.webhook.intake import Intake
 from workers import settings as settings_module

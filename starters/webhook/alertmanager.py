@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from activities.records import Alert
+from activities.records.alerts import Alert
 
 _ENDLESS_YEAR = 1
 """`endsAt` of a firing alert is the year 1."""

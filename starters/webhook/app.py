@@ -20,12 +20,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
+from starters.http.body import read_json
+from starters.http.problems import Problem, errors_of
 from starters.webhook.alertmanager import AlertmanagerAlert, Group
 from starters.webhook.authentication import Authenticator
-from starters.webhook.body import read_json
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
-from starters.webhook.problems import Problem, errors_of
 from workers.settings import Webhook
 
 _log = structlog.get_logger(__name__)

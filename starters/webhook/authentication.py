@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from starters.webhook.problems import Problem
+from starters.http.problems import Problem
 from workers.settings import SettingsError, Webhook
 
 _HOW = (

@@ -19,12 +19,12 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.records import Alert
+from activities.records.alerts import Alert
+from starters.steering.routes import Route, Routes
 from starters.webhook import summary
-from starters.webhook.routes import Route, Routes
 from workers.settings import explain
 from workflows.incident_response.severity import classify, impact_of
-from workflows.shared import search_attributes
+from workflows.platform import search_attributes
 
 Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid", "unavailable"]
 

@@ -2,7 +2,7 @@
 
 import json
 
-from activities.records import Alert
+from activities.records.alerts import Alert
 
 SUMMARY_BYTES = 400
 DETAILS_BYTES = 20_000

@@ -17,8 +17,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.archive import Archive, Archiver
-from activities.backends.evidence_files import FileStore
+from activities.evidence.archive import Archive, Archiver
+from activities.evidence.files import FileStore
 from audit.chain import Verifier
 from audit.object_lock import ObjectLock
 from audit.payloads import DecodeOne

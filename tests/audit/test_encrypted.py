@@ -20,7 +20,7 @@ from audit.store import Store
 from audit.store_filter import Filter
 from audit.story import Story
 from tests.audit.stories import new_signer
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
 
 SIGNER = new_signer()
 HISTORY = Path(__file__).parents[1] / "histories" / "p1_incident-rolled-back.json"

@@ -18,7 +18,7 @@ from audit.skeleton import restore
 from audit.store import Store
 from audit.story import Story
 from tests.audit.stories import archivable, history, new_signer, story
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
 
 SIGNER = new_signer()
 SECRET = "Jane Q. Customer"

@@ -10,9 +10,9 @@ from audit.chain import Verifier
 from audit.redaction import erase, find
 from audit.signer import FileSigner
 from audit.store import Store
-from database.pool import connect_pool
+from records_schema.pool import connect_pool
 from tests.audit.stories import archivable, new_pem
-from tests.database.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_url  # noqa: F401
 from tests.workflows.audit.dying_archiver import FORKS, Instant, arm
 
 SECRET = "Jane Q. Customer"

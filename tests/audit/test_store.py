@@ -16,7 +16,7 @@ from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from audit.story import Effect, Run, Step, Story, Trigger
 from tests.audit.stories import BEGAN, archivable, history, new_signer, story, without
-from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 
 SIGNER = new_signer()
 TABLES = (
@@ -247,7 +247,7 @@ def test_without_a_key_it_can_be_read_and_not_added_to(store: Store, records_poo
 def test_an_older_schema_is_said_to_be_one(empty_database_url: str) -> None:  # noqa: F811
     with (
         ConnectionPool(empty_database_url, min_size=1, open=True) as pool,
-        pytest.raises(StoreError, match="python -m database migrate"),
+        pytest.raises(StoreError, match="python -m records_schema migrate"),
     ):
         list(Store(pool).records())
 

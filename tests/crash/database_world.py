@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from temporalio.client import WorkflowHandle
 
-from activities.database_secrets import HOLD
+from activities.kubernetes.database_secrets import HOLD
 from sandbox import manifests
 from sandbox.service_database import SECRET, SERVERS, ServiceDatabase
 from tests.crash.scenario import Case, EndState

@@ -27,7 +27,7 @@ from typing import NoReturn
 
 import psutil
 
-from activities.children import die_with_parent
+from activities.common.children import die_with_parent
 from sandbox.aws import ENVIRONMENT
 from sandbox.processes import ServerProcess
 

@@ -13,10 +13,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from workflows.shared.approval import Decision
-from workflows.shared.run_status import RunStatus
-from workflows.shared.runbook import Runbook
-from workflows.shared.signing import digest
+from workflows.platform.approval import Decision
+from workflows.platform.run_status import RunStatus
+from workflows.platform.runbook import Runbook
+from workflows.platform.signing import digest
 
 _AGAIN_SECONDS = 0.2
 _NO_WORKER = (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)

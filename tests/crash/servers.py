@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-import database
+import records_schema
 from sandbox import kubernetes_api, manifests
 from sandbox.aws import ENVIRONMENT, Aws
 from sandbox.cluster import Cluster
@@ -19,7 +19,7 @@ from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
 from tests.crash.forks import Forks
 from tests.crash.scenario import Servers
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def servers(directory: Path) -> Iterator[Servers]:
         # The workers that the cases start inherit our environment, and with it what opens AWS.
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         records = postgres.create_database("records")
-        database.migrate(records)
+        records_schema.migrate(records)
         yield Servers(
             temporal=temporal.address,
             records=records,

@@ -4,7 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
-from activities.holds import HOLD, Marker
+from activities.autoscaling.objects import HOLD, Marker
 from sandbox import kubernetes_api
 from tests.crash import worker
 from tests.crash.harness import ended, prepared

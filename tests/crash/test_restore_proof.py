@@ -12,8 +12,8 @@ from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
 from workers.clients import connect
 from workers.settings import Temporal
-from workflows.shared.run_status import RunStatus
-from workflows.shared.runbook import Runbook
+from workflows.platform.run_status import RunStatus
+from workflows.platform.runbook import Runbook
 
 TENANT = "restore-proof"
 

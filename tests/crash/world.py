@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 from temporalio.client import WorkflowHandle
 
-from activities import effect_notes
-from activities.holds import HOLD
+from activities.autoscaling.objects import HOLD
+from activities.kubernetes import effect_notes
 from sandbox import binaries, kubernetes_api, manifests
 from sandbox.aws import REGION
 from sandbox.ports import LOOPBACK, free_port

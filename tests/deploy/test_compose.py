@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import ROOT, config, make_secrets
 from workers.settings import Temporal
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 # The first of these tests may have to build `docker compose`.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]

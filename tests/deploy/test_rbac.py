@@ -10,10 +10,10 @@ import yaml
 from kubernetes import client
 from temporalio.testing import ActivityEnvironment
 
-from activities.autoscalers import Autoscalers, HoldAutoscaler, Kind, ReleaseAutoscaler, RenewHold
-from activities.database_secrets import DatabaseSecretRequest, DatabaseSecrets, HoldSecret, PointAt, ReleaseSecret
-from activities.kubernetes import (
-    AutoscalingRequest,
+from activities.autoscaling.autoscalers import Autoscalers, HoldAutoscaler, Kind, ReleaseAutoscaler, RenewHold
+from activities.autoscaling.states import AutoscalingRequest
+from activities.kubernetes.api import connect
+from activities.kubernetes.cluster import (
     AwaitRollout,
     EventsRequest,
     Kubernetes,
@@ -23,13 +23,19 @@ from activities.kubernetes import (
     UndoRollout,
     Workload,
 )
-from activities.kubernetes_api import connect
-from activities.traffic import ShareRequest, ShiftTraffic, Traffic
-from activities.workloads import Workloads, WorkloadsRequest
+from activities.kubernetes.database_secrets import (
+    DatabaseSecretRequest,
+    DatabaseSecrets,
+    HoldSecret,
+    PointAt,
+    ReleaseSecret,
+)
+from activities.kubernetes.traffic import ShareRequest, ShiftTraffic, Traffic
+from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from sandbox import binaries, manifests
 from sandbox.cluster import Cluster
 from sandbox.toolchain import keda
-from tests.activities.on_cluster import an_effect
+from tests.activities.kubernetes.on_cluster import an_effect
 
 pytestmark = pytest.mark.servers
 
@@ -86,7 +92,7 @@ def test_the_reads_of_a_diagnosis(api: client.ApiClient):
     assert kubernetes.events(EventsRequest(namespace=NAMESPACE)).items
     assert kubernetes.deployment(Workload(**SERVER)).revisions
     scalers = AutoscalingRequest(namespace=NAMESPACE, hpa="tensafe-server", scaled_object="tensafe-scaledobject")
-    state = kubernetes.autoscaling(scalers)
+    state = Autoscalers(api).read(scalers)
     assert (state.hpa_max, state.scaled_object_paused) == (20, False)
 
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.deploy.docker_compose import make_secrets
 from workers.settings import Settings
-from workflows.shared.run_status import Note
-from workflows.shared.signing import objection, sign
+from workflows.platform.run_status import Note
+from workflows.platform.signing import objection, sign
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.crash.scenarios.p1_incident import CLOSING
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.incident_response.p1_incident import P1Incident, P1Result
-from workflows.shared.run_status import RunStatus
+from workflows.platform.run_status import RunStatus
 
 Handle = WorkflowHandle[P1Incident, P1Result]
 DEPLOYMENT = "/apis/apps/v1/namespaces/tensafe/deployments/tensafe-server"

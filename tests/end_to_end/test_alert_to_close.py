@@ -24,7 +24,7 @@ from sandbox.processes import ServerProcess
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.end_to_end.conftest import Handle, Stack, authorised, eventually, payloads
 from workflows.incident_response.p1_incident import P1Incident, P1Request
-from workflows.shared import search_attributes
+from workflows.platform import search_attributes
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -263,7 +263,7 @@ async def test_a_webhook_killed_before_it_answered_makes_no_second_run(
     dying = ServerProcess(
         name="dying-webhook",
         directory=tmp_path,
-        argv=[sys.executable, "-m", "tests.starters.dying_webhook"],
+        argv=[sys.executable, "-m", "tests.starters.webhook.dying_webhook"],
         env={"RUNBOOKS_CONFIG": str(environment.configuration.file), "RUNBOOKS_WEBHOOK__PORT": str(port)},
     )
     body = alert(uuid4().hex[:16])

@@ -13,7 +13,7 @@ from sandbox.configuration import TASK_QUEUE
 from tests.end_to_end.conftest import Stack, eventually, payloads
 from tests.workflows.steering import until, waiting_for
 from workers.registry import procedure
-from workflows.shared.approval import Decision
+from workflows.platform.approval import Decision
 
 LEAD = {"who": "lea", "role": "engineering-lead"}
 

@@ -11,7 +11,7 @@ from sandbox.service_database import PRIMARY, REPLICA
 from tests.end_to_end.conftest import Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import told
-from workflows.shared.run_status import RunStatus
+from workflows.platform.run_status import RunStatus
 
 pytestmark = pytest.mark.timeout(300)
 

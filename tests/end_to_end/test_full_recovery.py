@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from activities.traffic import WEIGHT
+from activities.kubernetes.traffic import WEIGHT
 from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
 from tests.workflows.steering import begin, told, waiting_for
-from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
-from workflows.shared.run_status import RunStatus
+from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
+from workflows.platform.run_status import RunStatus
 
 pytestmark = pytest.mark.timeout(240)
 

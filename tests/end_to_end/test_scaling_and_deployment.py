@@ -22,8 +22,8 @@ from temporalio.service import RPCError
 from sandbox import aws, kubernetes_api, manifests
 from tests.end_to_end.conftest import Stack, eventually
 from tests.workflows.steering import begin, until
+from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
-from workflows.shared.run_status import RunStatus
 
 pytestmark = pytest.mark.timeout(240)
 

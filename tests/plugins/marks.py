@@ -52,15 +52,15 @@ _WRITTEN = {"kills", "end to end", "proofs", "servers"}
 """Kinds whose tests run in the order in which they are written; all others' in random order."""
 _SLOW = (
     "sandbox/test_sandbox.py",
-    "activities/test_restore_targets.py",
+    "activities/database/test_restore_targets.py",
     "deploy/test_processes.py",
     "deploy/test_compose.py",
-    "activities/test_helm_interruptions.py",
-    "activities/test_helm.py",
-    "activities/test_postgres_work.py",
-    "activities/test_backups_barman.py",
+    "activities/releases/test_helm_interruptions.py",
+    "activities/releases/test_helm.py",
+    "activities/database/test_work.py",
+    "activities/database/test_backups_barman.py",
     "workflows/audit/test_crashes.py",
-    "starters/test_audit_search.py",
+    "starters/cli/audit/test_search.py",
     "sandbox/test_service_database.py",
 )
 """The slowest files of their kind, as the table of costs says: what begins late should be short."""

@@ -8,20 +8,20 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.client import WorkflowHandle
 
-from activities.catalogue import IncidentPolicy
-from activities.records import Alert
-from tests.workflows.company import Company
-from tests.workflows.platform import BAD, GOOD, Platform, image
+from activities.catalogue.service import IncidentPolicy
+from activities.records.alerts import Alert
 from tests.workflows.steering import until
-from tests.workflows.world import World
+from tests.workflows.worlds.company import Company
+from tests.workflows.worlds.platform import BAD, GOOD, Platform, image
+from tests.workflows.worlds.world import World
 from workflows.deployment.rollback import RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeploymentRequest
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.platform.approval import Decision
+from workflows.platform.lease import Extend, Resume
 from workflows.scaling.add_gpu_node import AddGpuNodeRequest
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 from workflows.scaling.manual_scale_up import ManualScaleUpRequest
-from workflows.shared.approval import Decision
-from workflows.shared.lease import Extend, Resume
 
 Handle = WorkflowHandle[Any, Any]
 

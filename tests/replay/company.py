@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 
-import database
-from activities.catalogue import CustomerPolicy
-from database.pool import connect_pool
+import records_schema
+from activities.catalogue.service import CustomerPolicy
+from records_schema.pool import connect_pool
 from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres
-from tests.workflows.company import Company
+from tests.workflows.worlds.company import Company
 
 STACK = ExitStack()
 _numbers = count(1)
@@ -38,7 +38,7 @@ def company(*statements: str) -> Callable[[], Company]:
     def make() -> Company:
         postgres, mail = _servers()
         url = postgres.create_database(f"case_{next(_numbers)}")
-        database.migrate(url)
+        records_schema.migrate(url)
         pool = STACK.enter_context(connect_pool(url, max_size=8))
         sql = STACK.enter_context(psycopg.connect(url, autocommit=True))
         made = Company(pool, sql, mail, CustomerPolicy())

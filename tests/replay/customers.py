@@ -5,17 +5,17 @@ from typing import Any
 
 from tests.replay.cases import Case, Handle, waiting
 from tests.replay.company import company
-from tests.workflows.company import Company
 from tests.workflows.steering import until
+from tests.workflows.worlds.company import Company
 from workflows.customer_operations.churn_prevention import ChurnPreventionRequest
 from workflows.customer_operations.customer_words import Outreach, Reassign, Resolve, UpdateCustomer
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboardingRequest
 from workflows.customer_operations.issue_escalation import IssueEscalationRequest
-from workflows.customer_operations.words import Assign, Pause, Resend, StopOnboarding, Tick
+from workflows.customer_operations.onboarding_words import Assign, Pause, Resend, StopOnboarding, Tick
+from workflows.platform.approval import Decision
+from workflows.platform.lease import Extend, Resume
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
 from workflows.security.words import RevokeNow
-from workflows.shared.approval import Decision
-from workflows.shared.lease import Extend, Resume
 
 STILL_USED = "UPDATE runbooks.api_keys SET last_used_at = now() + interval '19 hours'"
 USED_LESS = (

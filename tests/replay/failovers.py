@@ -3,9 +3,9 @@
 from typing import Any
 
 from tests.replay.cases import ALERT, Case, Handle, waiting
-from tests.workflows.failing_primary import FailingPrimary
-from workflows.disaster_recovery.database_failover import DatabaseFailoverRequest
-from workflows.shared.approval import Decision
+from tests.workflows.worlds.failing_primary import FailingPrimary
+from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
+from workflows.platform.approval import Decision
 
 
 async def _decide(handle: Handle, question: str, choice: str, reason: str = "") -> None:

@@ -1,11 +1,11 @@
 """The maintenances whose histories are kept (runbook 6.2)."""
 
-from activities.backup import Backup
+from activities.database.backups.system import Backup
 from tests.replay.cases import Case, Handle, waiting
-from tests.workflows.busy_database import LONG_AGO, BusyDatabase, index, session, table
 from tests.workflows.steering import cancel, until
+from tests.workflows.worlds.busy_database import LONG_AGO, BusyDatabase, index, session, table
 from workflows.maintenance.database_maintenance import DatabaseMaintenanceRequest
-from workflows.shared.approval import Decision
+from workflows.platform.approval import Decision
 
 DANA = {"who": "dana", "role": "dba"}
 

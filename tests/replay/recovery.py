@@ -1,10 +1,10 @@
 """The full recoveries whose histories are kept (runbook 7.2)."""
 
 from tests.replay.cases import Case, Handle, waiting
-from tests.workflows.outage import DATABASE, Outage
 from tests.workflows.steering import cancel
-from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
-from workflows.shared.approval import Decision
+from tests.workflows.worlds.outage import DATABASE, Outage
+from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
+from workflows.platform.approval import Decision
 
 ADA = {"who": "ada", "role": "commander"}
 

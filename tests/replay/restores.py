@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 from tests.replay.cases import Case, Handle, waiting
-from tests.workflows.damaged import BETWEEN, DamagedWorld
 from tests.workflows.steering import until
-from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestoreRequest
-from workflows.shared.approval import Decision
-from workflows.shared.lease import Extend, Resume
+from tests.workflows.worlds.damaged import BETWEEN, DamagedWorld
+from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestoreRequest
+from workflows.platform.approval import Decision
+from workflows.platform.lease import Extend, Resume
 
 DORA = {"who": "dora", "role": "dba"}
 

@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sandbox.postgres import Postgres
 from sandbox.temporal import Temporal
-from workflows.shared.search_attributes import SEARCH_ATTRIBUTES
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 pytestmark = pytest.mark.servers
 

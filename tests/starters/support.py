@@ -16,8 +16,8 @@ from temporalio.client import Client
 from sandbox.ports import free_port
 from sandbox.processes import ServerProcess
 from starters.webhook.__main__ import build
-from tests.workflows.company import Company
-from tests.workflows.world import World
+from tests.workflows.worlds.company import Company
+from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
 from workers.settings import Settings, Temporal, Webhook

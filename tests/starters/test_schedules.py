@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
-from activities.catalogue import ChurnPolicy, CustomerPolicy, Service
-from activities.database_policy import DatabasePolicy, MaintenancePolicy, ServerPolicy
+from activities.catalogue.database import DatabasePolicy, MaintenancePolicy, ServerPolicy
+from activities.catalogue.service import ChurnPolicy, CustomerPolicy, Service
 from starters.schedules import ARCHIVE, CHURN, MAINTENANCE, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import ActivitySerializationContext, WorkflowSerializationContext
 
-from activities.errors import InvalidInput
+from activities.common.errors import InvalidInput
 from workers.codec import AesGcmCodec
 from workers.converter import DATA_CONVERTER, RunbookPayloadConverter, data_converter
 

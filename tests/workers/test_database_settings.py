@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from activities.backends.barman import BarmanBackups
-from activities.backends.command_hosts import CommandHosts
-from activities.backends.rds_backups import RdsBackups
-from activities.errors import Misconfigured
+from activities.common.errors import Misconfigured
+from activities.database.backups.barman import BarmanBackups
+from activities.database.backups.rds import RdsBackups
+from activities.database.servers.command_hosts import CommandHosts
 from workers.databases import databases
 from workers.settings import SettingsError, load
 
@@ -49,30 +49,31 @@ def _no_rds() -> None:
 
 
 def test_servers_with_their_backends(file: Path) -> None:
-    found = databases(load(), _no_rds)["tensafe"]
+    made = databases(load(), _no_rds)
+    found = made.databases["tensafe"]
     assert list(found.servers) == ["primary", "spare-1"]
     assert found.server("spare-1").directory == "/var/lib/postgresql/18/main"
-    assert isinstance(found.hosts, CommandHosts)
-    assert isinstance(found.backups, BarmanBackups)
+    assert isinstance(made.hosts["tensafe"], CommandHosts)
+    assert isinstance(made.backups["tensafe"], BarmanBackups)
     assert "hunter2" not in repr(found)
 
 
 def test_rds_by_the_same_names(file: Path) -> None:
     file.write_text(ON_RDS, encoding="utf-8")
-    found = databases(load(), object)["tensafe"]
-    assert found.server("primary").instance == "tensafe-1"
-    assert isinstance(found.backups, RdsBackups)
+    made = databases(load(), object)
+    assert made.databases["tensafe"].server("primary").instance == "tensafe-1"
+    assert isinstance(made.backups["tensafe"], RdsBackups)
 
 
 def test_none_at_all(file: Path) -> None:
     file.write_text("", encoding="utf-8")
     with pytest.raises(Misconfigured, match=r"settings have no \[databases.tensafe\]; they have: none"):
-        databases(load(), _no_rds)["tensafe"]
+        databases(load(), _no_rds).databases["tensafe"]
 
 
 def test_names_that_settings_do_not_have(file: Path) -> None:
     with pytest.raises(Misconfigured, match="has no server 'spare-9'; it has: primary, spare-1"):
-        databases(load(), _no_rds)["tensafe"].server("spare-9")
+        databases(load(), _no_rds).databases["tensafe"].server("spare-9")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_what_the_documentation_shows_can_be_loaded(file: Path, tmp_path: Path) 
     service = '[services.tensafe-server]\ndeployment = "tensafe-server"\nselector = "app=tensafe"\nhealth_url = "http://127.0.0.1:1/health"\n'
     file.write_text(f"{service}{shown}", encoding="utf-8")
     settings = load()
-    found = databases(settings, _no_rds)["tensafe"]
+    found = databases(settings, _no_rds).databases["tensafe"]
     policy = settings.services["tensafe-server"].database
     assert policy is not None
     assert set(policy.servers) == set(found.servers)

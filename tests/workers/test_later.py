@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from temporalio import activity
 
-from activities.effects import effect, is_effect
+from activities.common.effects import effect, is_effect
 from workers.later import Later, activities_of
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from temporalio import workflow
 
 from workers.registry import PROCEDURES, SYSTEM, Procedure, procedure
-from workflows.shared.requests import RunbookRequest
-from workflows.shared.runbook import Runbook
+from workflows.platform.requests import RunbookRequest
+from workflows.platform.runbook import Runbook
 
 ROOT = Path(__file__).parents[2]
 each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
@@ -18,16 +18,14 @@ each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name
 
 def test_every_procedure_file_is_registered() -> None:
     files = {
-        file.stem
-        for file in (ROOT / "workflows").glob("*/*.py")
-        if "@workflow.defn" in file.read_text(encoding="utf-8")
+        file.stem for file in (ROOT / "workflows").rglob("*.py") if "@workflow.defn" in file.read_text(encoding="utf-8")
     }
     assert files == {entry.name for entry in (*PROCEDURES, *SYSTEM)}
 
 
 @each
 def test_an_entry_names_its_workflow_without_importing_it(entry: Procedure) -> None:
-    assert entry.workflow.__module__.rpartition(".")[2] == entry.name
+    assert entry.workflow.__module__ == f"workflows.{entry.module}"
     assert entry.workflow.__name__ == entry.workflow_type
     assert workflow._Definition.must_from_class(entry.workflow).name == entry.workflow_type
     assert entry.section == entry.workflow.SECTION

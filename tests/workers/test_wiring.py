@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from temporalio import activity
 
-from activities.errors import Misconfigured
+from activities.common.errors import Misconfigured
 from workers.__main__ import _until
 from workers.later import Later
 from workers.settings import Audit, Aws, Evidence, Kubernetes, Records, Settings, SettingsError, Slack
@@ -45,7 +45,7 @@ def test_every_activity_of_every_system_is_there(kubeconfig_file: Path) -> None:
         assert len(names) == len(set(names))
         defined = {
             line.partition('name="')[2].partition('"')[0]
-            for file in (ROOT / "activities").glob("*.py")
+            for file in (ROOT / "activities").rglob("*.py")
             for line in file.read_text(encoding="utf-8").splitlines()
             if line.strip().startswith("@activity.defn(")
         }

@@ -10,10 +10,10 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.catalogue import CustomerPolicy
+from activities.catalogue.service import CustomerPolicy
 from sandbox.mail_server import MailServer
-from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
-from tests.workflows.company import Company
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.workflows.worlds.company import Company
 from workers.registry import PROCEDURES, SYSTEM
 from workers.settings import Temporal
 from workers.worker import build

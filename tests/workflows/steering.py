@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from workers.registry import procedure
-from workflows.shared.run_status import RunStatus
+from workflows.platform.run_status import RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
-from activities.archive import Archive, ArchivedWindow, ArchiveWindow
+from activities.evidence.archive import Archive, ArchivedWindow, ArchiveWindow
 from audit.text import counted
-from workflows.shared import policies
+from workflows.platform import policies
 
 _WINDOWS = 50
 """So many windows make one history; then it continues as new."""

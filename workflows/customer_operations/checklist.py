@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from activities.errors import InvalidInput
+from activities.common.errors import InvalidInput
 
 
 class Item(BaseModel):

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from activities.catalogue import Service
-from activities.tenants import FirstsRequest, Tenants
+from activities.catalogue.service import Service
+from activities.customers.tenants import FirstsRequest, Tenants
 from workflows.customer_operations.checklist import Checklist, Phase
 from workflows.customer_operations.day_0 import Day0, Tick, meeting_day
-from workflows.shared import policies
+from workflows.platform import policies
 
 _CHECK_IN_AFTER = timedelta(days=30)
 _INVITED_BEFORE = timedelta(days=7)

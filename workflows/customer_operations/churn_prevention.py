@@ -6,26 +6,26 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exception
 
-from activities.catalogue import Service
-from activities.customer_health import (
+from activities.catalogue.service import Service
+from activities.common.errors import Refused
+from activities.customers.churn_risk import (
     AtRiskRequest,
     ChurnRisk,
-    CloseIntervention,
     CustomerHealth,
     HealthOf,
-    OpenIntervention,
     TenantAtRisk,
 )
-from activities.errors import Refused
-from activities.tenants import TENANT_ID, Tenant
+from activities.customers.interventions import CloseIntervention, Interventions, OpenIntervention
+from activities.customers.tenant_records import TENANT_ID
+from activities.customers.tenants import Tenant
 from audit.text import counted
 from workflows.customer_operations.customer_words import Outreach
-from workflows.shared import policies
+from workflows.platform import policies
+from workflows.platform.lease import finally_do
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.shared.customers import find_tenant
 from workflows.shared.desk import Desk
-from workflows.shared.lease import finally_do
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 
 
 class ChurnPreventionRequest(ServiceRequest):
@@ -141,9 +141,7 @@ class ChurnPrevention(Runbook):
             effect=self.effect("intervention"),
         )  # fmt: skip
         if self.dry_run:
-            await self.step(
-                "5.3/4", "Open the intervention", CustomerHealth.open_intervention, open_it, policies.EFFECT
-            )
+            await self.step("5.3/4", "Open the intervention", Interventions.open, open_it, policies.EFFECT)
             self.say("decision", f"would ask {tenant.csm or 'a CSM'} to speak with {tenant.name}")
             self.finish("planned")
             return ChurnPreventionResult(score=risk.score, outcome="planned")
@@ -154,9 +152,7 @@ class ChurnPrevention(Runbook):
 
     async def _intervene(self, service: Service, tenant: Tenant, risk: ChurnRisk, request: OpenIntervention) -> None:
         try:
-            await self.step(
-                "5.3/4", "Open the intervention", CustomerHealth.open_intervention, request, policies.EFFECT
-            )
+            await self.step("5.3/4", "Open the intervention", Interventions.open, request, policies.EFFECT)
             whom, run = tenant.csm or "no CSM is assigned", workflow.info().workflow_id
             await self._desk.open(
                 f":telephone_receiver: {whom}: please speak with {tenant.contact_name} of {tenant} ({tenant.email}). "
@@ -216,7 +212,7 @@ class ChurnPrevention(Runbook):
             closed_at=workflow.now(), effect=self.effect("close"),
         )  # fmt: skip
         await self.attempt(
-            "5.3/5", "Close the intervention", CustomerHealth.close_intervention, close, policies.RELEASE
+            "5.3/5", "Close the intervention", Interventions.close, close, policies.RELEASE
         )  # fmt: skip
 
     # -- what people send --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflows.shared.signing import SignedWord
+from workflows.platform.signing import SignedWord
 
 
 class UpdateCustomer(SignedWord):

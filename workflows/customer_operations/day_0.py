@@ -8,14 +8,15 @@ from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from activities.api_keys import ApiKeys, IssueKey
-from activities.calendars import Meeting
-from activities.catalogue import Service
-from activities.tenants import AssignPeople, CreateTenant, CreateUser, Tenants, Tier
-from workflows.shared import policies
+from activities.catalogue.service import Service
+from activities.customers.api_keys import ApiKeys, IssueKey
+from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, Tier
+from activities.customers.tenants import Tenants
+from activities.messages.mail.calendars import Meeting
+from workflows.platform import policies
+from workflows.platform.runbook import Runbook
 from workflows.shared.customers import Customer, new_id
 from workflows.shared.desk import Desk
-from workflows.shared.runbook import Runbook
 
 _WEEKEND = 5
 

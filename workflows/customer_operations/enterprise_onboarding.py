@@ -7,21 +7,22 @@ from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from activities.catalogue import Service
-from activities.errors import InvalidInput, Refused
-from activities.slack import Message
-from activities.tenants import TENANT_ID, AssignPeople, SetTenantStatus, Tenants, Tier
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
+from activities.customers.tenants import Tenants
+from activities.messages.chat.chat import Message
 from audit.text import counted
 from workflows.customer_operations.checklist import Checklist, checklist
 from workflows.customer_operations.checklist_watch import ChecklistWatch
 from workflows.customer_operations.day_0 import Account, Day0
-from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
-from workflows.shared import policies, search_attributes
+from workflows.customer_operations.onboarding_words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
+from workflows.platform import policies, search_attributes
+from workflows.platform.lease import Resume, shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
+from workflows.platform.timeline import Entry
 from workflows.shared.desk import Desk
-from workflows.shared.lease import Resume, shielded
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
-from workflows.shared.timeline import Entry
 
 _EVENTS = 3000
 _ENTRIES_CARRIED = 60

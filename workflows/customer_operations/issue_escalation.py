@@ -8,21 +8,24 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from activities.catalogue import Service
-from activities.errors import Refused
-from activities.paging import Paging, ResolvePage
-from activities.records import OnCallRequest, Records, Severity
-from activities.support import AssignTicket, CloseTicket, CommentTicket, CreateTicket, Support
-from activities.tenants import TENANT_ID, ActivityRequest, Tenant, TenantActivity, Tenants
+from activities.catalogue.service import Service
+from activities.common.errors import Refused
+from activities.common.severity import Severity
+from activities.customers.tenant_records import TENANT_ID
+from activities.customers.tenants import ActivityRequest, Tenant, TenantActivity, Tenants
+from activities.customers.tickets import AssignTicket, CloseTicket, CommentTicket, CreateTicket, Support
+from activities.messages.paging.paging import Paging, ResolvePage
+from activities.records.activities import Records
+from activities.records.on_call import OnCallRequest
 from audit.text import counted
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
-from workflows.shared import policies
+from workflows.platform import policies
+from workflows.platform.lease import shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
+from workflows.platform.signing import SignedWord
 from workflows.shared.customers import Customer, find_tenant
 from workflows.shared.desk import Desk
-from workflows.shared.lease import shielded
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
-from workflows.shared.signing import SignedWord
 
 _LOOK_BACK = timedelta(hours=24)
 _REMIND_AT = 0.75

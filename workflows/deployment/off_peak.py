@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from activities.catalogue import OffPeak
-from activities.weekday import Weekday
+from activities.catalogue.base import Weekday
+from activities.catalogue.service import OffPeak
 
 _DAYS: tuple[str, ...] = get_args(Weekday)
 

@@ -5,13 +5,14 @@ import asyncio
 from pydantic import BaseModel
 from temporalio import workflow
 
-from activities.catalogue import ReleasePolicy, Service
-from activities.ci import Ci, CiRequest, CiStatus
-from activities.records import OpenIncidents, OpenIncidentsRequest, Records
+from activities.catalogue.service import ReleasePolicy, Service
+from activities.records.activities import Records
+from activities.records.incidents import OpenIncidents, OpenIncidentsRequest
+from activities.releases.ci import Ci, CiRequest, CiStatus
 from workflows.deployment.off_peak import off_peak
-from workflows.shared import policies
-from workflows.shared.approval import Question
-from workflows.shared.runbook import Runbook
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.runbook import Runbook
 
 STOP, OVERRIDE = "stop", "deploy-anyway"
 

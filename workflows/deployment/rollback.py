@@ -6,20 +6,21 @@ from datetime import timedelta
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
-from activities.catalogue import Service
-from activities.errors import Refused
-from activities.evidence import CollectLogs, Evidence
-from activities.health import HealthChecks, HealthRequest
-from activities.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
-from activities.kubernetes import Kubernetes, PodsRequest, UndoRollout, Workload
-from activities.kubernetes_states import DeploymentState
-from activities.records import RecentDeploymentsRequest, RecordDeployment, Records
+from activities.catalogue.service import Service
+from activities.common.errors import Refused
+from activities.evidence.evidence import CollectLogs, Evidence
+from activities.kubernetes.cluster import Kubernetes, PodsRequest, UndoRollout, Workload
+from activities.kubernetes.states import DeploymentState
+from activities.monitoring.health import HealthChecks, HealthRequest
+from activities.records.activities import Records
+from activities.records.deployments import RecentDeploymentsRequest, RecordDeployment
+from activities.releases.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
 from workflows.deployment.way_back import Target, pin
-from workflows.shared import policies
+from workflows.platform import policies
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 from workflows.shared.releases import image_tag
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 from workflows.shared.verification import Verification, verify
 
 _LOGS_SINCE = timedelta(hours=1)

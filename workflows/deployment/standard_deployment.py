@@ -7,22 +7,23 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.catalogue import ReleasePolicy, Service
-from activities.errors import Misconfigured, Refused
-from activities.helm import DescribeRelease, Helm, HelmRelease, UpgradeRelease
-from activities.kubernetes import Kubernetes, Workload
-from activities.records import RecordDeployment, Records
-from activities.release_watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
-from activities.smoke import RunSmokeJob, Smoke, SmokeChecks
+from activities.catalogue.service import ReleasePolicy, Service
+from activities.common.errors import Misconfigured, Refused
+from activities.kubernetes.cluster import Kubernetes, Workload
+from activities.records.activities import Records
+from activities.records.deployments import RecordDeployment
+from activities.releases.helm import DescribeRelease, Helm, HelmRelease, UpgradeRelease
+from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
+from activities.releases.watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
 from audit.text import counted
 from workflows.deployment import predeploy
 from workflows.deployment.rollback import Rollback, RollbackRequest, RollbackResult
-from workflows.shared import policies
-from workflows.shared.approval import Question
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.lease import shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook, reason
 from workflows.shared.desk import Desk
-from workflows.shared.lease import shielded
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook, reason
 from workflows.shared.verification import verify
 
 VERSION = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"

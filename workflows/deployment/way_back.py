@@ -2,10 +2,10 @@
 
 from pydantic import BaseModel
 
-from activities.errors import NotFound, Refused
-from activities.helm import HelmRelease
-from activities.kubernetes_states import DeploymentState
-from activities.records import Deployments
+from activities.common.errors import NotFound, Refused
+from activities.kubernetes.states import DeploymentState
+from activities.records.deployments import Deployments
+from activities.releases.helm import HelmRelease
 from workflows.shared.releases import image_tag, last_good
 
 _GOOD = {"deployed", "superseded"}

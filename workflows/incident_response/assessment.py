@@ -5,14 +5,17 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
-from activities.catalogue import Service
-from activities.health import HealthChecks, HealthRequest
-from activities.kubernetes import AutoscalingRequest, EventsRequest, Kubernetes, PodsRequest, Workload
-from activities.metrics import MetricsRequest, PrometheusMetrics
-from activities.records import RecentDeploymentsRequest, Records
+from activities.autoscaling.autoscalers import Autoscalers
+from activities.autoscaling.states import AutoscalingRequest
+from activities.catalogue.service import Service
+from activities.kubernetes.cluster import EventsRequest, Kubernetes, PodsRequest, Workload
+from activities.monitoring.health import HealthChecks, HealthRequest
+from activities.monitoring.prometheus import MetricsRequest, PrometheusMetrics
+from activities.records.activities import Records
+from activities.records.deployments import RecentDeploymentsRequest
 from workflows.incident_response.diagnosis import Facts
-from workflows.shared.policies import READ
-from workflows.shared.runbook import Runbook
+from workflows.platform.policies import READ
+from workflows.platform.runbook import Runbook
 
 _DEPLOYMENTS_OF = timedelta(days=7)
 
@@ -43,7 +46,7 @@ class Assessment:
         self.rest = asyncio.gather(
             read("events", run.attempt(
                 "2.2/3", "Events", Kubernetes.events, EventsRequest(namespace=service.namespace), READ)),
-            read("autoscaling", run.attempt("2.2/3", "Autoscaling", Kubernetes.autoscaling, scalers, READ)),
+            read("autoscaling", run.attempt("2.2/3", "Autoscaling", Autoscalers.read, scalers, READ)),
             read("metrics", run.attempt(
                 "2.2/5", "Metrics", PrometheusMetrics.snapshot, MetricsRequest(queries=queries), READ)),
             read("deployments", run.attempt(

@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from activities.catalogue import IncidentPolicy, Mitigation
-from activities.health import Health
-from activities.kubernetes_states import Autoscaling, DeploymentState, Events, Pod, Pods
-from activities.metrics import Metrics
-from activities.records import Deployments
+from activities.autoscaling.states import Autoscaling
+from activities.catalogue.service import IncidentPolicy, Mitigation
+from activities.kubernetes.states import DeploymentState, Events, Pod, Pods
+from activities.monitoring.health import Health
+from activities.monitoring.prometheus import Metrics
+from activities.records.deployments import Deployments
 from audit.text import counted
 from workflows.shared.releases import image_tag, last_good
 

@@ -2,13 +2,13 @@
 
 from temporalio import workflow
 
-from activities.catalogue import Service
-from activities.effects import Change
-from activities.kubernetes import Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
+from activities.catalogue.service import Service
+from activities.common.effects import Change
+from activities.kubernetes.cluster import Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
 from workflows.incident_response.diagnosis import Diagnosis, Proposal
-from workflows.shared import policies
-from workflows.shared.approval import Question
-from workflows.shared.runbook import Runbook
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.runbook import Runbook
 
 BY_HAND = "none"
 """The choice of leaving it to people."""

@@ -11,21 +11,21 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from activities.catalogue import Mitigation, Service
-from activities.errors import Refused
-from activities.health import HealthChecks, HealthRequest, SteadyRequest
-from activities.kubernetes import AwaitRollout, Kubernetes
-from activities.records import Alert
+from activities.catalogue.service import Mitigation, Service
+from activities.common.errors import Refused
+from activities.kubernetes.cluster import AwaitRollout, Kubernetes
+from activities.monitoring.health import HealthChecks, HealthRequest, SteadyRequest
+from activities.records.alerts import Alert
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
-from workflows.incident_response.incident import Incident
 from workflows.incident_response.mitigation import mitigate, question
-from workflows.shared import policies
-from workflows.shared.clocks import Clock
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.run_status import Note
-from workflows.shared.runbook import Runbook
-from workflows.shared.signing import SignedWord
+from workflows.platform import policies
+from workflows.platform.clocks import Clock
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.run_status import Note
+from workflows.platform.runbook import Runbook
+from workflows.platform.signing import SignedWord
+from workflows.shared.incident import Incident
 
 _TITLE = 200
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 
-from activities.records import Severity
+from activities.common.severity import Severity
 
 ERROR_RATE_OF_P2 = 0.05
 LATENCY_OF_P2 = timedelta(seconds=2)

@@ -6,21 +6,21 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from activities.catalogue import Service
-from activities.database_policy import DatabasePolicy
-from activities.databases import OnServer
-from activities.errors import InvalidInput, Refused
-from activities.postgres import Postgres
-from activities.postgres_health import DatabaseHealth, DatabaseHealthRequest, Figures
+from activities.catalogue.database import DatabasePolicy
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.database.servers.servers import OnServer
+from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, Figures
+from activities.database.upkeep.postgres import Postgres
 from workflows.maintenance.long_queries import LongQueries
 from workflows.maintenance.needs import needs
 from workflows.maintenance.newest_backup import check_newest_backup
 from workflows.maintenance.upkeep import Upkeep
-from workflows.shared import policies
+from workflows.platform import policies
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 
 _LOOKED_WITHIN = timedelta(minutes=1)
 """For a look at a database's health, beside the exact measuring that settings allow."""

@@ -2,16 +2,16 @@
 
 from datetime import datetime, timedelta
 
-from activities.database_policy import MaintenancePolicy
-from activities.databases import OnServer
-from activities.errors import InvalidInput
-from activities.postgres import Postgres
-from activities.postgres_end import EndSession
-from activities.postgres_sessions import QueriesRequest, RunningQueries, RunningSession
-from workflows.shared import policies
-from workflows.shared.approval import Question
+from activities.catalogue.database import MaintenancePolicy
+from activities.common.errors import InvalidInput
+from activities.database.servers.servers import OnServer
+from activities.database.upkeep.ending import EndSession
+from activities.database.upkeep.postgres import Postgres
+from activities.database.upkeep.sessions import QueriesRequest, RunningQueries, RunningSession
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
-from workflows.shared.runbook import Runbook
 
 _ROUNDS = 10
 _MOST_CHOICES = 20

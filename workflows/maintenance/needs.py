@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from activities.database_policy import MaintenancePolicy
-from activities.postgres_health import DatabaseHealth, size
-from activities.postgres_tables import IndexState, TableState
+from activities.catalogue.database import MaintenancePolicy
+from activities.database.upkeep.health import DatabaseHealth, size
+from activities.database.upkeep.tables import IndexState, TableState
 from audit.text import counted, noun
 
 

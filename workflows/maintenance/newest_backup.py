@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from activities.backup import Backups, BackupsRequest, VerifyBackup
-from activities.database_policy import MaintenancePolicy
-from workflows.shared import policies
+from activities.catalogue.database import MaintenancePolicy
+from activities.database.backups.backups import Backups, BackupsRequest, VerifyBackup
+from workflows.platform import policies
+from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
-from workflows.shared.runbook import Runbook
 
 _LISTED_WITHIN = timedelta(minutes=1)
 

@@ -5,15 +5,15 @@ from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
 
-from activities.database_policy import MaintenancePolicy
-from activities.databases import OnServer
-from activities.effects import Change
-from activities.postgres import DropLeftover, Postgres, ReindexIndex, StopWork, VacuumTable
-from activities.postgres_tables import IndexState
+from activities.catalogue.database import MaintenancePolicy
+from activities.common.effects import Change
+from activities.database.servers.servers import OnServer
+from activities.database.upkeep.postgres import DropLeftover, Postgres, ReindexIndex, StopWork, VacuumTable
+from activities.database.upkeep.tables import IndexState
 from workflows.maintenance.needs import IndexWork, Needs, TableWork
-from workflows.shared import policies
-from workflows.shared.lease import shielded
-from workflows.shared.runbook import Runbook
+from workflows.platform import policies
+from workflows.platform.lease import shielded
+from workflows.platform.runbook import Runbook
 
 
 class Upkeep:

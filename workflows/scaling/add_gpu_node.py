@@ -6,17 +6,17 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
-from activities.catalogue import GpuPolicy, Service
-from activities.errors import Misconfigured, Refused
-from activities.metrics import Metrics, MetricsRequest, PrometheusMetrics
-from activities.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
-from activities.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
+from activities.autoscaling.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
+from activities.catalogue.service import GpuPolicy, Service
+from activities.common.errors import Misconfigured, Refused
+from activities.kubernetes.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
+from activities.monitoring.prometheus import Metrics, MetricsRequest, PrometheusMetrics
 from audit.text import counted
-from workflows.shared import policies
-from workflows.shared.approval import Question
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 
 _KEEP, _PUT_BACK = "keep", "put-back"
 

@@ -8,16 +8,18 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from activities.catalogue import Service
-from activities.errors import InvalidInput, Refused
-from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
+from activities.autoscaling.autoscalers import Autoscalers
+from activities.autoscaling.states import AutoscalingRequest
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.kubernetes.cluster import Kubernetes, PodsRequest, ScaleDeployment, Workload
 from audit.text import counted
-from workflows.shared import policies
+from workflows.platform import policies
+from workflows.platform.lease import Extend, Resume, finally_do
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.shared.autoscaler_pause import AutoscalerPause
 from workflows.shared.desk import Desk
-from workflows.shared.lease import Extend, Resume, finally_do
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 from workflows.shared.verification import Verification, verify
 
 
@@ -93,7 +95,7 @@ class EmergencyScaleUp(Runbook):
         )  # fmt: skip
         state, found = await asyncio.gather(
             self.step("3.2/2", "Replicas", Kubernetes.deployment, where, policies.READ),
-            self.step("3.2/2", "Autoscalers", Kubernetes.autoscaling, scalers, policies.READ),
+            self.step("3.2/2", "Autoscalers", Autoscalers.read, scalers, policies.READ),
         )
         room = service.scaling.max_replicas
         if found.scaled_object_paused is None and found.hpa_max is not None:

@@ -6,15 +6,16 @@ from datetime import timedelta
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
-from activities.catalogue import Service
-from activities.kubernetes import AutoscalingRequest, Kubernetes, PodsRequest, ScaleDeployment, Workload
-from activities.kubernetes_states import Autoscaling
+from activities.autoscaling.autoscalers import Autoscalers
+from activities.autoscaling.states import Autoscaling, AutoscalingRequest
+from activities.catalogue.service import Service
+from activities.kubernetes.cluster import Kubernetes, PodsRequest, ScaleDeployment, Workload
 from audit.text import counted
+from workflows.platform import policies
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.scaling.target import PATTERN, pinned
-from workflows.shared import policies
 from workflows.shared.desk import Desk
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 from workflows.shared.verification import verify
 
 
@@ -63,7 +64,7 @@ class ManualScaleUp(Runbook):
         state, scalers, _ = await asyncio.gather(
             self.step("3.1/1", "Replicas", Kubernetes.deployment, Workload(**where), policies.READ),
             self.attempt(
-                "3.1/1", "Autoscalers", Kubernetes.autoscaling,
+                "3.1/1", "Autoscalers", Autoscalers.read,
                 AutoscalingRequest(
                     namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object
                 ),

@@ -3,7 +3,7 @@
 import math
 import re
 
-from activities.errors import InvalidInput, Refused
+from activities.common.errors import InvalidInput, Refused
 from audit.text import counted, noun
 
 PATTERN = r"^(\+\d{1,3}|[x×*]\d{1,2}(\.\d{1,2})?|\d{1,4})$"

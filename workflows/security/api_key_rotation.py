@@ -7,19 +7,19 @@ from pydantic import BaseModel, Field, model_validator
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from activities.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
-from activities.catalogue import Service
-from activities.errors import InvalidInput, Refused
-from activities.tenants import TENANT_ID
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.customers.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
+from activities.customers.tenant_records import TENANT_ID
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.lease import Extend, Lease, shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
 from workflows.security.key_change import KeyChange
 from workflows.security.words import RevokeNow
-from workflows.shared import policies
-from workflows.shared.approval import Question
 from workflows.shared.customers import Customer, find_keys, find_tenant, must_be_active, new_id
 from workflows.shared.desk import Desk
-from workflows.shared.lease import Extend, Lease, shielded
-from workflows.shared.requests import ServiceRequest
-from workflows.shared.runbook import Runbook
 
 
 class ApiKeyRotationRequest(ServiceRequest):

@@ -3,12 +3,12 @@
 import asyncio
 from datetime import datetime
 
-from activities.api_keys import ApiKeys, IssueKey, KeyUsage, RevokeKey, VerifyRequest
-from workflows.shared import policies
+from activities.customers.api_keys import ApiKeys, IssueKey, KeyUsage, RevokeKey, VerifyRequest
+from workflows.platform import policies
+from workflows.platform.lease import shielded
+from workflows.platform.runbook import Runbook
 from workflows.shared.customers import Customer
 from workflows.shared.desk import Desk
-from workflows.shared.lease import shielded
-from workflows.shared.runbook import Runbook
 
 
 class KeyChange:

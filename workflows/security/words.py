@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from workflows.shared.signing import SignedWord
+from workflows.platform.signing import SignedWord
 
 
 class RevokeNow(SignedWord):

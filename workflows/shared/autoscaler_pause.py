@@ -5,13 +5,20 @@ from datetime import timedelta
 
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.autoscalers import Autoscalers, Hold, HoldAutoscaler, Kind, Release, ReleaseAutoscaler, RenewHold
-from activities.catalogue import Service
-from workflows.shared import policies
-from workflows.shared.desk import Desk
-from workflows.shared.insistence import insist
-from workflows.shared.lease import Lease
-from workflows.shared.runbook import Runbook
+from activities.autoscaling.autoscalers import (
+    Autoscalers,
+    Hold,
+    HoldAutoscaler,
+    Kind,
+    Release,
+    ReleaseAutoscaler,
+    RenewHold,
+)
+from activities.catalogue.service import Service
+from workflows.platform import policies
+from workflows.platform.lease import Lease
+from workflows.platform.runbook import Runbook
+from workflows.shared.desk import Desk, insist
 
 
 class AutoscalerPause:

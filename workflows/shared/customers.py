@@ -2,15 +2,15 @@
 
 from temporalio import workflow
 
-from activities.api_keys import ApiKeys, Keys, KeysRequest
-from activities.calendars import Meeting
-from activities.catalogue import CustomerPolicy, Service
-from activities.effects import Change
-from activities.errors import Refused
-from activities.mail import Mail, SendMail
-from activities.tenants import Tenant, TenantRequest, Tenants
-from workflows.shared import policies, search_attributes
-from workflows.shared.runbook import Runbook
+from activities.catalogue.service import CustomerPolicy, Service
+from activities.common.effects import Change
+from activities.common.errors import Refused
+from activities.customers.api_keys import ApiKeys, Keys, KeysRequest
+from activities.customers.tenants import Tenant, TenantRequest, Tenants
+from activities.messages.mail.calendars import Meeting
+from activities.messages.mail.mail import Mail, SendMail
+from workflows.platform import policies, search_attributes
+from workflows.platform.runbook import Runbook
 
 
 def new_id(prefix: str) -> str:

@@ -4,18 +4,18 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from activities.catalogue import Service
-from activities.database_policy import DatabasePolicy
-from activities.database_secrets import (
+from activities.catalogue.database import DatabasePolicy
+from activities.catalogue.service import Service
+from activities.common.errors import Refused
+from activities.kubernetes.database_secrets import (
     DatabaseSecretRequest,
     DatabaseSecrets,
     HoldSecret,
     PointedAt,
     ReleaseSecret,
 )
-from activities.errors import Refused
-from workflows.shared import policies
-from workflows.shared.runbook import Runbook
+from workflows.platform import policies
+from workflows.platform.runbook import Runbook
 
 
 class DataHold:

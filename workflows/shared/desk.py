@@ -5,15 +5,25 @@ the run goes on.
 """
 
 import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from temporalio import workflow
 
-from activities.catalogue import Service
-from activities.paging import PageOnCall, Paging
-from activities.records import Severity
-from activities.slack import Message, PostMessage, Slack
-from workflows.shared.approval import Question
-from workflows.shared.runbook import Runbook
+from activities.catalogue.service import Service
+from activities.common.severity import Severity
+from activities.messages.chat.chat import Message, PostMessage, Slack
+from activities.messages.paging.paging import PageOnCall, Paging
+from workflows.platform import policies
+from workflows.platform.approval import Question
+from workflows.platform.policies import Policy
+from workflows.platform.runbook import Runbook
+
+_ESCALATE_AFTER = timedelta(minutes=5)
+_Req = TypeVar("_Req", bound=BaseModel)
+_Res = TypeVar("_Res")
 
 
 class Desk:
@@ -79,3 +89,20 @@ class Desk:
                 effect=self.run.effect(f"post-{what}"),
             ),
         )  # fmt: skip
+
+
+async def insist(desk: Desk, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, *,
+                 undone: str, policy: Policy = policies.RELEASE) -> _Res:  # fmt: skip
+    """Run a step until it succeeds; after five minutes the next level is paged that it is `undone`.
+
+    Raises:
+        ActivityError: it was refused, which no trying helps.
+
+    """
+    task = asyncio.create_task(desk.run.step(section, title, method, request, policy))
+    try:
+        await workflow.wait_condition(task.done, timeout=_ESCALATE_AFTER, timeout_summary=f"escalation: {undone}")
+    except TimeoutError:
+        desk.run.say("deadline", f"{undone}: escalating, and trying on")
+        await desk.escalate(f"{undone}; being tried")
+    return await task

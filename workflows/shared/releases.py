@@ -1,7 +1,7 @@
 """Releases of a service: how they are named, and which one was good."""
 
-from activities.kubernetes_states import DeploymentState, Revision
-from activities.records import Deployments
+from activities.kubernetes.states import DeploymentState, Revision
+from activities.records.deployments import Deployments
 
 
 def last_good(state: DeploymentState, deployments: Deployments | None) -> Revision | None:

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from activities.catalogue import Service
-from activities.health import HealthChecks, Steadiness, SteadyRequest
-from activities.kubernetes import AwaitRollout, Kubernetes
-from activities.kubernetes_states import Rollout
-from workflows.shared import policies
-from workflows.shared.runbook import Runbook
+from activities.catalogue.service import Service
+from activities.kubernetes.cluster import AwaitRollout, Kubernetes
+from activities.kubernetes.states import Rollout
+from activities.monitoring.health import HealthChecks, Steadiness, SteadyRequest
+from workflows.platform import policies
+from workflows.platform.runbook import Runbook
 
 _HEALTH_WITHIN = timedelta(seconds=30)
 

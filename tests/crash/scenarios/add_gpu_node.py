@@ -10,8 +10,8 @@ from sandbox.probes import wait_until
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario, items
+from workflows.platform.approval import Decision
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
-from workflows.shared.approval import Decision
 
 
 class AddGpuNodeScenario(ServiceScenario):

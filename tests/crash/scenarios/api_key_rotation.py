@@ -8,9 +8,9 @@ from temporalio.client import WorkflowHandle
 from tests.crash.customers import CustomerScenario, key_id, tenant_id
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case
+from workflows.platform.approval import Decision
+from workflows.platform.lease import Extend
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
-from workflows.shared.approval import Decision
-from workflows.shared.lease import Extend
 
 
 class RotationScenario(CustomerScenario):

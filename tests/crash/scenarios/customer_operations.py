@@ -11,7 +11,7 @@ from workflows.customer_operations.churn_prevention import ChurnPrevention, Chur
 from workflows.customer_operations.customer_words import Outreach, Resolve, UpdateCustomer
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
-from workflows.customer_operations.words import Assign, StopOnboarding
+from workflows.customer_operations.onboarding_words import Assign, StopOnboarding
 
 _LEA = {"who": "lea", "role": "engineering-lead"}
 

@@ -11,7 +11,7 @@ from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, when
 from tests.crash.scenario import Case, EndState
-from workflows.disaster_recovery.database_failover import DatabaseFailoverRequest
+from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
 
 _ROWS = 3
 _MOVED = {

@@ -6,7 +6,7 @@ import httpx
 import psycopg
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
-from activities.postgres_sessions import OURS
+from activities.database.upkeep.sessions import OURS
 from sandbox.service_database import PRIMARY, ServiceDatabase
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, when

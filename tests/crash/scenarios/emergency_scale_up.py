@@ -8,8 +8,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from tests.crash.people import when
 from tests.crash.scenario import Case
 from tests.crash.world import ServiceScenario
+from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
-from workflows.shared.run_status import RunStatus
 
 _LEFT = {
     "replicas": 6,

@@ -5,17 +5,17 @@ from typing import Any, ClassVar
 import httpx
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
-from activities import effect_notes
-from activities.traffic import WEIGHT
+from activities.kubernetes import effect_notes
+from activities.kubernetes.traffic import WEIGHT
 from sandbox import kubernetes_api, manifests
 from sandbox.service_database import PRIMARY, SPARES
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, tell, when
 from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario
-from workflows.disaster_recovery.full_service_recovery import FullServiceRecoveryRequest
-from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestore
-from workflows.shared.lease import Resume
+from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
+from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestore
+from workflows.platform.lease import Resume
 
 OTHERS = ("gateway", "worker")
 _RECOVERED = {

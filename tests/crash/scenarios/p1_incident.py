@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from temporalio.client import WorkflowHandle
 
-from activities.records import Alert
+from activities.records.alerts import Alert
 from sandbox import manifests
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case

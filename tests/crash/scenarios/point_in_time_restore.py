@@ -9,11 +9,11 @@ import psycopg
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from sandbox.service_database import NAME, PRIMARY, SPARES, ServiceDatabase
-from tests.activities.damaged_database import overwrite
+from tests.activities.database.damaged_database import overwrite
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, when
 from tests.crash.scenario import Case, EndState
-from workflows.disaster_recovery.point_in_time_restore import PointInTimeRestoreRequest
+from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestoreRequest
 
 SPARE = SPARES[0]
 GOOD, LATER = 100, 5

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from database.ci_results import report
+from records_schema.ci_results import report
 from sandbox import manifests
 from tests.crash.scenario import Case
 from tests.crash.scenarios.rollback import BACK_BY_HELM

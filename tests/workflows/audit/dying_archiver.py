@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import SecretStr
 
 import audit.store
-from activities.archive import Archive
-from activities.backends.evidence_files import FileStore
+from activities.evidence.archive import Archive
+from activities.evidence.files import FileStore
 from audit.object_lock import ObjectLock
 from audit.store import Store
 from audit.store_progress import Progress

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, St
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-import activities.archive as module
+import activities.evidence.archive as module
 from audit import live
 from audit.sealing import Archivable
 from audit.skeleton import restore
@@ -24,7 +24,7 @@ from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from tests.audit.archiving import Place, new_namespace
 from tests.audit.stories import new_signer
-from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from workflows.audit import archive_runs
 
 

@@ -18,7 +18,7 @@ from audit.signer import FileSigner
 from sandbox.aws import ENVIRONMENT, Aws
 from tests.audit.archiving import QUEUE, Place, new_namespace
 from tests.audit.stories import new_pem
-from tests.database.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.workflows.audit.dying_archiver import Instant, Worker
 from workers.settings import Audit, Temporal
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns

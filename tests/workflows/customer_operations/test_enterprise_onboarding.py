@@ -9,12 +9,12 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.company import Company
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, days_pass, told, until
+from tests.workflows.worlds.company import Company
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
-from workflows.customer_operations.words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
-from workflows.shared.lease import Resume
+from workflows.customer_operations.onboarding_words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
+from workflows.platform.lease import Resume
 
 ADA = {"who": "ada", "role": "csm"}
 LEAD = {"who": "lea", "role": "engineering-lead"}

@@ -8,9 +8,9 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.company import Company
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
+from tests.workflows.worlds.company import Company
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from activities.catalogue import OffPeak
+from activities.catalogue.service import OffPeak
 from workflows.deployment.off_peak import off_peak
 
 NIGHT = OffPeak(days=("mon", "tue"), start=time(22), end=time(6))

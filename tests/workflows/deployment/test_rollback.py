@@ -4,8 +4,8 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 
 from tests.workflows.conftest import Working
-from tests.workflows.platform import BAD, GOOD, Platform, image
 from tests.workflows.steering import begin, cause
+from tests.workflows.worlds.platform import BAD, GOOD, Platform, image
 from workflows.deployment.rollback import RollbackRequest
 
 NAME = "rollback"

@@ -6,13 +6,13 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
-from activities.catalogue import OffPeak
-from activities.records import OpenIncident
+from activities.catalogue.service import OffPeak
+from activities.records.incidents import OpenIncident
 from tests.workflows.conftest import Working
-from tests.workflows.platform import BAD, GOOD, Platform
 from tests.workflows.steering import begin, cancel, cause, until, waiting_for
+from tests.workflows.worlds.platform import BAD, GOOD, Platform
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
-from workflows.shared.approval import Decision
+from workflows.platform.approval import Decision
 
 NAME = "standard_deployment"
 REQUEST = StandardDeploymentRequest(version="v1.2.5", change_log="Fixed bug #123")

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.catalogue import IncidentPolicy
-from activities.health import Health
-from activities.kubernetes_states import Autoscaling, DeploymentState, Pod, Pods, Revision
-from activities.metrics import Metrics
-from activities.records import Deployment, Deployments
+from activities.autoscaling.states import Autoscaling
+from activities.catalogue.service import IncidentPolicy
+from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
+from activities.monitoring.health import Health
+from activities.monitoring.prometheus import Metrics
+from activities.records.deployments import Deployment, Deployments
 from workflows.incident_response.diagnosis import Facts, diagnose, last_good
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)

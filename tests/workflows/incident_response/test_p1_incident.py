@@ -12,18 +12,18 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, Work
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.catalogue import ApprovalPolicy, IncidentPolicy
-from activities.records import Alert
+from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
+from activities.records.alerts import Alert
 from tests.workflows.conftest import Working
 from tests.workflows.steering import cancel, quiet
-from tests.workflows.world import World
+from tests.workflows.worlds.world import World
 from workers.clients import connect
 from workers.settings import Temporal
 from workers.worker import build
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request, P1Result
-from workflows.shared.approval import Decision
-from workflows.shared.run_status import Note, RunStatus
-from workflows.shared.signing import sign
+from workflows.platform.approval import Decision
+from workflows.platform.run_status import Note, RunStatus
+from workflows.platform.signing import sign
 
 CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")
 

@@ -7,14 +7,14 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from activities.backup import Backup
-from activities.catalogue import ApprovalPolicy
-from tests.workflows.busy_database import LONG_AGO, BusyDatabase, index, session, table
+from activities.catalogue.service import ApprovalPolicy
+from activities.database.backups.system import Backup
 from tests.workflows.conftest import Working
-from tests.workflows.pointed import SECRET
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
+from tests.workflows.worlds.busy_database import LONG_AGO, BusyDatabase, index, session, table
+from tests.workflows.worlds.pointed import SECRET
 from workflows.maintenance.database_maintenance import DatabaseMaintenanceRequest
-from workflows.shared.approval import Decision
+from workflows.platform.approval import Decision
 
 NAME = "database_maintenance"
 DBA = {"who": "dana", "role": "dba"}

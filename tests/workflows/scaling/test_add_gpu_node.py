@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 
-from activities.records import Alert
+from activities.records.alerts import Alert
 from tests.workflows.conftest import Working
-from tests.workflows.platform import Platform
 from tests.workflows.steering import begin, cause, waiting_for
+from tests.workflows.worlds.platform import Platform
+from workflows.platform.approval import Decision
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
-from workflows.shared.approval import Decision
 
 NAME = "add_gpu_node"
 ALERT = Alert(

@@ -8,13 +8,13 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.catalogue import ScalingPolicy
-from activities.kubernetes_states import Autoscaling
+from activities.autoscaling.states import Autoscaling
+from activities.catalogue.service import ScalingPolicy
 from tests.workflows.conftest import Working
-from tests.workflows.platform import Platform
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until
+from tests.workflows.worlds.platform import Platform
+from workflows.platform.lease import Extend, Resume
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
-from workflows.shared.lease import Extend, Resume
 
 ADA = {"who": "ada", "role": "on-call"}
 NAME = "emergency_scale_up"

@@ -4,11 +4,11 @@ import pytest
 from pydantic import ValidationError
 from temporalio.client import Client, WorkflowFailureError
 
-from activities.errors import InvalidInput, Refused
-from activities.kubernetes_states import Autoscaling
+from activities.autoscaling.states import Autoscaling
+from activities.common.errors import InvalidInput, Refused
 from tests.workflows.conftest import Working
-from tests.workflows.platform import Platform
 from tests.workflows.steering import begin, cause, told
+from tests.workflows.worlds.platform import Platform
 from workflows.scaling.manual_scale_up import ManualScaleUpRequest
 from workflows.scaling.target import pinned
 

@@ -10,16 +10,16 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.api_keys import DeprecateKey
-from activities.effects import Change
-from activities.errors import Unavailable
-from tests.workflows.company import Company
+from activities.common.effects import Change
+from activities.common.errors import Unavailable
+from activities.customers.api_keys import DeprecateKey
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
+from tests.workflows.worlds.company import Company
+from workflows.platform.approval import Decision
+from workflows.platform.lease import Extend
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
 from workflows.security.words import RevokeNow
-from workflows.shared.approval import Decision
-from workflows.shared.lease import Extend
 
 ADA = {"who": "ada", "role": "security"}
 OLD = "tsk_aaaaaaaa1"

@@ -20,11 +20,11 @@ from sandbox import probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from tests.end_to_end.conftest import payloads
-from tests.workflows.company import Company
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, until, waiting_for
+from tests.workflows.worlds.company import Company
+from workflows.platform.approval import Decision
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
-from workflows.shared.approval import Decision
 
 OLD = "tsk_aaaaaaaa1"
 ADA = {"who": "ada", "role": "security"}

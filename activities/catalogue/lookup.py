@@ -1,0 +1,47 @@
+"""Which service a run is about: looked up once, when it begins, and pinned in its history."""
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.catalogue.service import ApprovalPolicy, Service
+from activities.common.errors import UnknownService
+
+
+class ResolveService(BaseModel):
+    """Which service a run is about."""
+
+    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
+
+
+class Resolved(BaseModel):
+    """What settings said when the run began."""
+
+    service: Service
+    approvals: ApprovalPolicy
+
+
+class Catalogue:
+    """Reads the settings' service catalogue; runs as a local activity, so the answer is pinned in history."""
+
+    def __init__(self, services: dict[str, Service], approvals: ApprovalPolicy) -> None:
+        self._services = {name: s.model_copy(update={"name": name}) for name, s in services.items()}
+        self._approvals = approvals
+
+    @activity.defn(name="catalogue.resolve")
+    def resolve(self, request: ResolveService) -> Resolved:
+        """Look a service up.
+
+        Raises:
+            UnknownService: no such service, or none named where there are several; lists the known ones.
+
+        """
+        known = ", ".join(sorted(self._services)) or "none: add [services.NAME] to runbooks.toml"
+        if request.service is None:
+            if len(self._services) == 1:
+                return Resolved(service=next(iter(self._services.values())), approvals=self._approvals)
+            message = f"service: required, since there are several. Known services: {known}"
+            raise UnknownService(message)
+        if request.service not in self._services:
+            message = f"service: {request.service!r} is not in the catalogue. Known services: {known}"
+            raise UnknownService(message)
+        return Resolved(service=self._services[request.service], approvals=self._approvals)

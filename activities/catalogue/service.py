@@ -1,0 +1,257 @@
+"""The service catalogue: what a run may touch, resolved once and pinned in the run's history.
+
+A request names a service (`tensafe-server`); everything addressable about it comes from settings. A run can
+touch only what is configured, and a change of settings does not move a run that has begun.
+"""
+
+from datetime import time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from activities.catalogue.base import Weekday
+from activities.catalogue.database import DatabasePolicy
+from activities.catalogue.recovery import RecoveryPolicy
+from activities.catalogue.smoke import SmokeCheck, SmokeJob
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        message = f"{name!r} is not an IANA time zone"
+        raise ValueError(message) from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+Mitigation = Literal["rollback", "restart", "scale"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServiceMetrics(_Settings):
+    """PromQL of the figures a run reads; each must give one scalar or a one-element vector."""
+
+    error_rate: str | None = Field(default=None, description="Share of failed requests, 0 to 1.")
+    p95_latency: str | None = Field(default=None, description="Seconds.")
+    saturation: str | None = Field(default=None, description="Use of the busiest resource, 0 to 1.")
+    request_rate: str | None = Field(default=None, description="Requests per second.")
+
+
+class IncidentPolicy(_Settings):
+    """How far a run goes by itself in an incident, and its clocks (runbook 2.1, 2.2)."""
+
+    mitigation: Literal["auto", "approve"] = Field(
+        default="auto",
+        description="auto: do what the facts clearly ask for. approve: always ask the commander first.",
+    )
+    safe_default: Mitigation | Literal["none"] = Field(
+        default="none",
+        description="What is done when nobody answers, even after escalation.",
+    )
+    decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    recent_rollout: timedelta = Field(
+        default=timedelta(hours=1), description="A rollout younger than this is suspected first."
+    )
+    max_mitigations: int = Field(default=3, ge=1, le=10)
+    scale_to: int = Field(default=10, ge=1, description="Replicas of mitigation C.")
+    saturated_above: float = Field(default=0.85, gt=0, le=1)
+    steady_for: timedelta = Field(
+        default=timedelta(minutes=1), description="Health must hold this long to count as restored."
+    )
+    verify_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    assess_within: timedelta = Field(default=timedelta(minutes=5))
+    acknowledge_within: timedelta = Field(default=timedelta(minutes=15))
+    mitigate_within: timedelta = Field(default=timedelta(minutes=15))
+    stabilise_within: timedelta = Field(default=timedelta(minutes=30))
+    logs_since: timedelta = Field(default=timedelta(hours=1))
+    metrics_since: timedelta = Field(default=timedelta(hours=2))
+    close_reminder: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0))
+    post_mortem_at: time = Field(default=time(10, 0), description="Tomorrow, in the service's time zone.")
+
+
+class ScalingPolicy(_Settings):
+    """Bounds and times of scaling (runbook 3.1, 3.2)."""
+
+    max_replicas: int = Field(default=20, ge=1, le=1000, description="No run asks for more.")
+    ready_within: timedelta = Field(default=timedelta(seconds=300), gt=timedelta(0))
+    lease: timedelta = Field(
+        default=timedelta(minutes=30), gt=timedelta(0), description="How long the autoscaler stays paused."
+    )
+    longest_lease: timedelta = Field(
+        default=timedelta(hours=4), gt=timedelta(0), description="However often it is extended."
+    )
+
+
+class GpuPolicy(_Settings):
+    """The GPU nodes that a service computes on: an EKS managed node group (runbook 3.3)."""
+
+    cluster: str = "tensafe-prod"
+    nodegroup: str = "gpu-workers"
+    min_nodes: int = Field(default=2, ge=0)
+    max_nodes: int = Field(default=10, ge=1)
+    selector: str = Field(default="nvidia.com/gpu.present=true", description="Label selector of its nodes.")
+    resource: str = Field(default="nvidia.com/gpu", description="What a node must offer once it has joined.")
+    utilisation: str | None = Field(default=None, description="PromQL of the GPUs' use, 0 to 1; one number.")
+    above: float = Field(default=0.85, gt=0, le=1)
+    sustained: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    join_within: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+
+
+class OffPeak(_Settings):
+    """Hours at which a release may go out, in the service's time zone; past midnight where `end` is not after `start`.
+
+    Such a window belongs to the day on which it starts.
+    """
+
+    days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    start: time
+    end: time
+
+
+class ReleasePolicy(_Settings):
+    """How releases of a service go out (runbook 4.1, 4.2)."""
+
+    chart: str = Field(description="A path (relative to the settings file), repo/name, or oci://…")
+    release: str = "tensafe"
+    tag_value: str = Field(default="image.tag", description="The chart's value that takes the version.")
+    values: dict[str, str] = Field(default_factory=dict, description="Further values; no secrets.")
+    timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    repository: str | None = Field(default=None, description="owner/name at the CI service; for its backends.")
+    off_peak: tuple[OffPeak, ...] = Field(default=(), description="At any time where there is none.")
+    smoke: tuple[SmokeCheck, ...] = ()
+    smoke_job: SmokeJob | None = None
+    watch_for: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
+    watch_every: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
+    baseline_over: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    error_rate_rise: float = Field(default=0.02, gt=0, le=1, description="Over the baseline, as a share of requests.")
+    latency_factor: float = Field(default=1.5, gt=1, description="Times the baseline.")
+    breach_for: timedelta = Field(default=timedelta(minutes=1), description="Until a breach rolls back.")
+    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+
+
+class ChurnWeights(_Settings):
+    """How many of the score's 100 points each sign can give; they are shared out in these proportions (5.3 step 2)."""
+
+    usage: float = Field(default=50, ge=0, description="Usage against the tenant's own trend.")
+    errors: float = Field(default=20, ge=0, description="Failed calls of the last 30 days.")
+    tickets: float = Field(default=15, ge=0, description="Open tickets.")
+    renewal: float = Field(default=15, ge=0, description="The contract ends soon.")
+
+    @model_validator(mode="after")
+    def _some_count(self) -> "ChurnWeights":
+        if not (self.usage or self.errors or self.tickets or self.renewal):
+            message = "at least one weight must be above 0"
+            raise ValueError(message)
+        return self
+
+
+class ChurnPolicy(_Settings):
+    """When a tenant is at risk, and how its customer success manager is asked to act (runbook 5.3)."""
+
+    weights: ChurnWeights = ChurnWeights()
+    at_risk_above: int = Field(default=40, ge=0, le=100, description="Score from which a tenant is at risk.")
+    full_error_rate: float = Field(default=0.1, gt=0, le=1, description="From here errors give all their points.")
+    full_tickets: int = Field(default=5, ge=1, description="Open tickets that give all their points.")
+    renewal_within: timedelta = Field(default=timedelta(days=90), gt=timedelta(0))
+    grace_after_creation: timedelta = Field(
+        default=timedelta(days=60), ge=timedelta(0), description="A younger tenant has no trend: it is being onboarded."
+    )
+    remind_after: timedelta = Field(default=timedelta(days=2), gt=timedelta(0), description="CSM without an outcome.")
+    escalate_after: timedelta = Field(default=timedelta(days=5), gt=timedelta(0))
+    give_up_after: timedelta = Field(default=timedelta(days=30), gt=timedelta(0), description="Then: no outcome.")
+    most_at_once: int = Field(default=50, ge=1, le=500, description="Interventions that one scan starts.")
+    scan_on: Weekday | None = Field(default="mon", description="When all tenants are looked at; None: by hand alone.")
+    scan_at: time = Field(default=time(8, 0), description="In the service's time zone.")
+
+
+class OnboardingPolicy(_Settings):
+    """Clocks of an onboarding (runbook 5.1)."""
+
+    look_every: timedelta = Field(
+        default=timedelta(hours=1),
+        gt=timedelta(0),
+        description="How often the data is asked what the customer has done.",
+    )
+    remind_before: timedelta = Field(default=timedelta(days=1), gt=timedelta(0), description="A phase's due date.")
+    escalate_after: timedelta = Field(default=timedelta(days=1), gt=timedelta(0), description="A phase's due date.")
+    meeting_at: time = Field(default=time(10, 0), description="In the service's time zone.")
+    kickoff_after: timedelta = Field(default=timedelta(days=2), gt=timedelta(0))
+    review_after: timedelta = Field(default=timedelta(days=90), gt=timedelta(0), description="The first QBR.")
+
+
+class CustomerPolicy(_Settings):
+    """What customers are promised, and what is done about them (runbook 5, 8.2)."""
+
+    product: str = Field(default="TenSafe", description="As mails name it.")
+    update_within: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0), description="5.2's ETA.")
+    lead_after: timedelta = Field(
+        default=timedelta(minutes=15), gt=timedelta(0), description="From the engineer's page to the lead's."
+    )
+    key_grace: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+    longest_key_grace: timedelta = Field(
+        default=timedelta(days=14), gt=timedelta(0), description="However often it is extended."
+    )
+    key_reminder: timedelta = Field(
+        default=timedelta(hours=4), gt=timedelta(0), description="Before the end, where the old key is still used."
+    )
+    decision_timeout: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+    onboarding: OnboardingPolicy = OnboardingPolicy()
+    churn: ChurnPolicy = ChurnPolicy()
+
+
+class Service(_Settings):
+    """One service of the catalogue."""
+
+    name: str = ""
+    namespace: str = "tensafe"
+    deployment: str
+    container: str | None = Field(default=None, description="Where the image is; the only container otherwise.")
+    selector: str = Field(description="Label selector of its pods, for example `app=tensafe`.")
+    health_url: str
+    hpa: str | None = None
+    scaled_object: str | None = None
+    time_zone: TimeZone = "UTC"
+    status_component: str = Field(default="api", description="Component of the status page.")
+    on_call: str = Field(default="primary", description="On-call rotation that is paged.")
+    channel: str = Field(default="#incidents", description="Chat channel of its incidents.")
+    stakeholders: tuple[str, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
+    metrics: ServiceMetrics = ServiceMetrics()
+    incident: IncidentPolicy = IncidentPolicy()
+    scaling: ScalingPolicy = ScalingPolicy()
+    gpu: GpuPolicy | None = None
+    release: ReleasePolicy | None = None
+    customers: CustomerPolicy = CustomerPolicy()
+    database: DatabasePolicy | None = None
+    recovery: RecoveryPolicy = RecoveryPolicy()
+
+
+class ApprovalPolicy(_Settings):
+    """Whose word counts: public keys of the gateways that authenticate people (design, rule 6)."""
+
+    public_keys: tuple[str, ...] = Field(default=(), description="Ed25519 public keys, base64, any may sign.")
+    allow_unsigned: bool = Field(default=False, description="Sandbox only: accept what no gateway signed.")
+    roles: dict[str, tuple[str, ...]] = Field(
+        default={
+            "mitigate": ("commander", "on-call", "engineering-lead"),
+            "close": ("commander", "on-call", "engineering-lead"),
+            "scale": ("commander", "on-call", "engineering-lead"),
+            "deploy": ("commander", "engineering-lead"),
+            "revoke": ("security", "commander", "engineering-lead"),
+            "database": ("dba", "on-call", "commander", "engineering-lead"),
+            "failover": ("dba", "commander", "engineering-lead"),
+            "restore": ("dba", "commander", "engineering-lead"),
+            "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
+        },
+        description="Which roles may decide what.",
+    )
+    second_person: tuple[str, ...] = Field(
+        default=(),
+        description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one.",
+    )
+    signature_valid_for: timedelta = Field(default=timedelta(minutes=15))

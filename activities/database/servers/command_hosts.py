@@ -1,0 +1,68 @@
+"""Database servers on one's own machines: commands of the settings, run without a shell."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from activities.common.errors import Misconfigured, Unavailable
+from activities.common.programs import run
+
+if TYPE_CHECKING:
+    from activities.database.servers.servers import Server
+
+_WITHIN = timedelta(minutes=10)
+_MESSAGE_CHARACTERS = 300
+
+
+class CommandHosts:
+    """Runs the settings' commands; `commands` are the words by verb."""
+
+    def __init__(self, database: str, commands: Mapping[str, Sequence[str]]) -> None:
+        self._database = database
+        self._commands = commands
+
+    def start(self, server: "Server") -> None:
+        """Start it."""
+        self._run("start", server)
+
+    def fence(self, server: "Server") -> None:
+        """Stop it for good."""
+        self._run("fence", server)
+
+    def rejoin(self, server: "Server", source: "Server") -> str:
+        """Make it follow `source`; gives the last line that the command printed."""
+        said = self._run("rejoin", server, source=source.name).strip().splitlines()
+        return said[-1][-_MESSAGE_CHARACTERS:] if said else ""
+
+    def discard(self, server: "Server") -> None:
+        """Remove it."""
+        self._run("discard", server)
+
+    def promote(self, server: "Server") -> bool:  # noqa: ARG002 - PostgreSQL does it
+        """Leave it to PostgreSQL."""
+        return False
+
+    def follow(self, server: "Server", source: "Server") -> bool:  # noqa: ARG002 - PostgreSQL does it
+        """Leave it to PostgreSQL."""
+        return False
+
+    def _run(self, verb: str, server: "Server", **more: str) -> str:
+        words = self._commands.get(verb, ())
+        if not words:
+            message = (
+                f"settings have no [databases.{self._database}.commands] {verb}: name the command, or do it by hand"
+            )
+            raise Misconfigured(message)
+        values = {"server": server.name, "host": server.host or "", "directory": server.directory or "", **more}
+        command = [word.format_map(values) for word in words]
+        try:
+            done = run(command, environment=os.environ, within=_WITHIN)
+        except OSError as error:
+            message = f"{verb} of {server.name}: cannot run {command[0]} ({error.strerror})"
+            raise Misconfigured(message) from None
+        if done.code:
+            said = (done.err or done.out).strip()[-_MESSAGE_CHARACTERS:]
+            message = f"{verb} of {server.name} failed with exit code {done.code}: {said}"
+            raise Unavailable(message)
+        return done.out

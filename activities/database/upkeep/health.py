@@ -1,0 +1,261 @@
+"""The health of a PostgreSQL server and of a database on it (runbook 6.2 step 1, 7.1 step 4).
+
+`tensafe-admin db health`: connections, replicas, wraparound, cache, dead rows, wasted room, what holds vacuum back.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+
+from activities.catalogue.database import MaintenancePolicy
+from activities.database.servers.servers import Connection, OnServer
+from activities.database.upkeep.tables import IndexState, TableState, indexes, tables, unknown
+from audit.text import counted, noun
+
+_MOST = 100
+_READS_THAT_COUNT = 100_000
+_FACTS = """
+    SELECT clock_timestamp() AS at, pg_is_in_recovery() AS in_recovery,
+           current_setting('server_version') AS version, pg_database_size(current_database()) AS size,
+           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+               - current_setting('reserved_connections')::int AS connections_limit,
+           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+           d.blks_hit + d.blks_read AS reads,
+           CASE WHEN d.blks_hit + d.blks_read > 0 THEN d.blks_hit::float / (d.blks_hit + d.blks_read) END AS cache_hit,
+           (SELECT sum(checksum_failures) FROM pg_stat_database) AS checksum_failures,
+           (SELECT max(age(datfrozenxid)) FROM pg_database) AS xid_age,
+           (SELECT max(mxid_age(datminmxid)) FROM pg_database) AS multixact_age,
+           current_setting('autovacuum_freeze_max_age')::int AS freeze_max_age,
+           current_setting('autovacuum_multixact_freeze_max_age')::int AS multixact_freeze_max_age,
+           current_setting('autovacuum')::bool AS autovacuum
+    FROM pg_stat_database d WHERE d.datname = current_database()
+"""
+_REPLICAS = """
+    SELECT application_name AS name, coalesce(state, '') AS state, coalesce(sync_state, '') AS sync_state,
+           replay_lsn IS NOT NULL AS replays,
+           greatest(pg_wal_lsn_diff(
+               CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END,
+               coalesce(replay_lsn, flush_lsn, sent_lsn)), 0)::bigint AS lag_bytes,
+           extract(epoch FROM replay_lag)::float AS lag_seconds
+    FROM pg_stat_replication ORDER BY 1
+"""
+_SLOTS = """
+    SELECT slot_name AS name, active, coalesce(wal_status, '') AS wal_status,
+           greatest(pg_wal_lsn_diff(
+               CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END,
+               restart_lsn), 0)::bigint AS kept
+    FROM pg_replication_slots WHERE NOT temporary ORDER BY 1
+"""
+_HOLDERS = """
+    SELECT CASE WHEN backend_type = 'client backend' THEN 'session' ELSE backend_type END AS kind, pid::text AS name,
+           coalesce(usename, '') AS user, coalesce(state, '') AS state, xact_start AS since,
+           greatest(age(backend_xmin), age(backend_xid)) AS transactions
+    FROM pg_stat_activity
+    WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND pid <> pg_backend_pid()
+      AND xact_start < clock_timestamp() - %(older)s
+    UNION ALL
+    SELECT 'prepared transaction', left(gid, 40), owner, '', prepared, age(transaction)
+    FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - %(older)s
+    UNION ALL
+    SELECT 'replication slot', slot_name, '', CASE WHEN active THEN 'active' ELSE 'inactive' END, NULL,
+           greatest(age(xmin), age(catalog_xmin))
+    FROM pg_replication_slots WHERE NOT active AND (xmin IS NOT NULL OR catalog_xmin IS NOT NULL)
+    ORDER BY transactions DESC NULLS LAST LIMIT 20
+"""
+
+
+class DatabaseHealthRequest(OnServer):
+    """Which database, and what of it is looked at closely."""
+
+    policy: MaintenancePolicy = MaintenancePolicy()
+    tables: list[str] = Field(default_factory=list, description="Reported whatever their state.")
+    indexes: list[str] = Field(default_factory=list, description="Reported whatever their state; or their tables.")
+
+
+class ReplicaState(BaseModel):
+    """One server, or archiver, that streams from this one."""
+
+    name: str
+    state: str
+    sync_state: str = ""
+    replays: bool = Field(default=True, description="It is a replica, and no mere receiver of the log.")
+    lag_bytes: int = 0
+    lag_seconds: float | None = Field(default=None, description="None where there is nothing to replay.")
+
+    def __str__(self) -> str:
+        late = f", {self.lag_seconds:.1f} s" if self.lag_seconds is not None else ""
+        return f"{self.name} {self.state} ({size(self.lag_bytes)}{late} behind)"
+
+
+class SlotState(BaseModel):
+    """One replication slot: its log is kept until it is read."""
+
+    name: str
+    active: bool
+    wal_status: str
+    kept: int | None = Field(description="Bytes.")
+
+
+class Holder(BaseModel):
+    """What keeps vacuum from removing rows that died since."""
+
+    kind: str
+    name: str
+    user: str = ""
+    state: str = ""
+    since: datetime | None = None
+    transactions: int | None = Field(default=None, description="Begun since.")
+
+    def __str__(self) -> str:
+        since = f" since {self.since:%Y-%m-%d %H:%M:%S %Z}" if self.since else ""
+        of = f" of {self.user}" if self.user else ""
+        return f"{self.kind} {self.name}{of}{f', {self.state},' if self.state else ''}{since}"
+
+
+class Figures(BaseModel):
+    """The health in numbers, to be compared before and after."""
+
+    size: int = Field(description="Bytes of the database.")
+    dead_rows: int
+    index_waste: int = Field(description="Bytes.")
+    oldest_age: int = Field(description="Transactions since the oldest row of the database that isn't frozen.")
+    invalid_indexes: int
+    connections: int
+    cache_hit: float | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{size(self.size)}, {self.dead_rows:,} dead {noun(self.dead_rows, 'row')}, "
+            f"{size(self.index_waste)} wasted in indexes, "
+            f"oldest row {self.oldest_age:,} {noun(self.oldest_age, 'transaction')} old, "
+            f"{counted(self.invalid_indexes, 'invalid index', 'invalid indexes')}"
+        )
+
+
+class DatabaseHealth(BaseModel):
+    """What `db health` shows."""
+
+    at: datetime = Field(description="By the server's clock.")
+    in_recovery: bool = Field(description="It is a replica.")
+    version: str
+    size: int = Field(description="Bytes.")
+    connections: int
+    connections_limit: int = Field(description="Without those kept for superusers.")
+    reads: int = Field(description="Blocks read since statistics began.")
+    cache_hit: float | None = Field(description="Share of them that were in memory.")
+    checksum_failures: int | None = Field(description="None where the server has no checksums.")
+    xid_age: int
+    multixact_age: int
+    freeze_max_age: int
+    multixact_freeze_max_age: int
+    autovacuum: bool
+    replicas: list[ReplicaState] = Field(default_factory=list)
+    slots: list[SlotState] = Field(default_factory=list)
+    holders: list[Holder] = Field(default_factory=list)
+    tables: list[TableState] = Field(default_factory=list, description="Notable ones, the most dead rows first.")
+    indexes: list[IndexState] = Field(default_factory=list, description="Notable ones, the most waste first.")
+    figures: Figures
+    unknown: list[str] = Field(default_factory=list, description="Names of the request that there are none of.")
+
+    def __str__(self) -> str:
+        cache = f", {self.cache_hit:.1%} from memory" if self.cache_hit is not None else ""
+        replicas = f", {', '.join(map(str, self.replicas))}" if self.replicas else ""
+        age = f", age {self.xid_age:,} of {self.freeze_max_age:,}"
+        connections = f"{self.connections} of {counted(self.connections_limit, 'connection')}"
+        return f"{self.figures}; {connections}{cache}{age}{replicas}"
+
+    def problems(self, policy: MaintenancePolicy, *, replicas: int = 0) -> Iterator[str]:
+        """Say what is wrong beyond what vacuum and reindex mend; `replicas` are expected to stream."""
+        yield from self._server_problems(policy)
+        yield from self._replica_problems(policy, replicas)
+        for holder in self.holders:
+            yield f"{holder} keeps vacuum from removing rows that died since"
+
+    def _server_problems(self, policy: MaintenancePolicy) -> Iterator[str]:
+        if self.connections > policy.connections_share * self.connections_limit:
+            limit = counted(self.connections_limit, "connection")
+            yield f"{self.connections} of {limit} {noun(self.connections, 'is', 'are')} taken"
+        if self.checksum_failures:
+            failures = counted(self.checksum_failures, "checksum failure")
+            yield f"{failures}: data is damaged, see point-in-time-restore (7.3)"
+        if not self.autovacuum:
+            yield "autovacuum is off"
+        if self.cache_hit is not None and self.reads > _READS_THAT_COUNT and self.cache_hit < policy.cache_hit:
+            yield f"only {self.cache_hit:.1%} of reads come from memory"
+        if self.xid_age > self.freeze_max_age or self.multixact_age > self.multixact_freeze_max_age:
+            since = f"{self.xid_age:,} {noun(self.xid_age, 'transaction')} since the oldest row that isn't frozen"
+            yield f"autovacuum doesn't keep up: {since}"
+
+    def _replica_problems(self, policy: MaintenancePolicy, expected: int) -> Iterator[str]:
+        streaming = sum(replica.replays and replica.state == "streaming" for replica in self.replicas)
+        if streaming < expected:
+            yield f"{streaming} of {counted(expected, 'replica')} {noun(streaming, 'streams', 'stream')}"
+        for replica in self.replicas:
+            late = timedelta(seconds=replica.lag_seconds or 0)
+            if replica.lag_bytes > policy.lag_bytes or late > policy.lag:
+                yield f"replica {replica}"
+        for slot in self.slots:
+            if slot.wal_status in {"unreserved", "lost"} or (not slot.active and (slot.kept or 0) > policy.lag_bytes):
+                yield f"slot {slot.name} is {'active' if slot.active else 'inactive'} and keeps {size(slot.kept or 0)}"
+
+
+def measure(connection: Connection, request: DatabaseHealthRequest) -> DatabaseHealth:
+    """Look at the server, and at the tables and indexes of the database."""
+    policy = request.policy
+    facts = connection.execute(_FACTS).fetchone() or {}
+    all_tables = tables(connection, policy, [*request.tables, *request.indexes])
+    all_indexes = indexes(connection, policy, request.indexes)
+    return DatabaseHealth(
+        **facts,
+        replicas=[ReplicaState.model_validate(row) for row in connection.execute(_REPLICAS)],
+        slots=[SlotState.model_validate(row) for row in connection.execute(_SLOTS)],
+        holders=[Holder.model_validate(row) for row in connection.execute(_HOLDERS, {"older": policy.holds_back})],
+        tables=_notable_tables(all_tables, policy, int(facts["freeze_max_age"]), request.tables),
+        indexes=_notable_indexes(all_indexes, policy),
+        figures=Figures(
+            size=facts["size"],
+            dead_rows=sum(table.dead for table in all_tables),
+            index_waste=sum(index.wasted for index in all_indexes if index.size >= policy.index_size),
+            oldest_age=max((table.age for table in all_tables), default=0),
+            invalid_indexes=sum(not index.valid for index in all_indexes),
+            connections=facts["connections"],
+            cache_hit=facts["cache_hit"],
+        ),
+        unknown=[
+            *(f"tables: {name}" for name in unknown(request.tables, all_tables)),
+            # It may name tables: all of their indexes.
+            *(f"reindex: {name}" for name in unknown(request.indexes, [*all_indexes, *all_tables])),
+        ],
+    )
+
+
+def _notable_tables(
+    found: list[TableState], policy: MaintenancePolicy, oldest: int, names: list[str]
+) -> list[TableState]:
+    for table in found:
+        table.named = bool({table.name, table.full_name} & {*names})
+    notable = [
+        table for table in found
+        if table.named or table.dead >= policy.dead_rows or table.changed >= policy.changed_rows
+        or max(table.age, table.multixact_age) >= policy.freeze_share * oldest
+    ]  # fmt: skip
+    return sorted(notable, key=lambda table: (not table.named, -table.dead, -table.changed, -table.age))[:_MOST]
+
+
+def _notable_indexes(found: list[IndexState], policy: MaintenancePolicy) -> list[IndexState]:
+    notable = [
+        index for index in found
+        if index.named or not index.valid
+        or (index.size >= policy.index_size and (index.bloat or 0) >= policy.index_bloat)
+    ]  # fmt: skip
+    return sorted(notable, key=lambda index: (not index.named, index.valid, -index.wasted))[:_MOST]
+
+
+def size(of: float) -> str:
+    """Say a size as people do."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if of < 1024:  # noqa: PLR2004
+            return f"{of:.0f} {unit}" if unit == "B" else f"{of:.1f} {unit}"
+        of /= 1024
+    return f"{of:.1f} TiB"

@@ -1,0 +1,81 @@
+"""Evidence in an S3 bucket; what is known of an object is in its metadata, so both come to be at once."""
+
+import base64
+from http import HTTPStatus
+from typing import IO
+from urllib.parse import quote, unquote
+
+from activities.common import aws
+from activities.evidence.evidence import Kept
+from libraries import aws_config, aws_errors, boto3
+
+_SYSTEM = "S3"
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+
+
+class S3Store:
+    """Objects of one bucket, below an optional prefix. The bucket's own policy may add encryption or Object Lock.
+
+    Needs s3:PutObject, s3:GetObject and, to tell what is missing from what is denied, s3:ListBucket.
+
+    Raises from every method: `NotFound` (no such bucket), `Refused` (denied), `Misconfigured` (no credentials),
+    `RateLimited`, `Conflict`, `Unavailable`.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        # Temporal retries, visibly.
+        config = aws_config.Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+        # A session of its own: the shared one isn't safe to use from several threads while it is being set up.
+        session = boto3.Session(region_name=region)
+        self._s3 = session.client("s3", endpoint_url=endpoint_url, config=config)
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def uri(self, key: str) -> str:
+        """Give the object's URI."""
+        return f"s3://{self._bucket}/{self._prefix}{key}"
+
+    def find(self, key: str) -> Kept | None:
+        """Find an object by its metadata."""
+        with aws.failures(_SYSTEM):
+            try:
+                head = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            except aws_errors.ClientError as error:
+                # A missing bucket says the same here; writing will tell them apart.
+                if aws.status(error) == HTTPStatus.NOT_FOUND:
+                    return None
+                raise
+        known = head["Metadata"]
+        return Kept(
+            uri=self.uri(key),
+            sha256=known.get("sha256", ""),
+            size=head["ContentLength"],
+            effect=known.get("effect", ""),
+            detail=unquote(known.get("detail", "")),
+        )
+
+    def create(self, key: str, content: IO[bytes], kept: Kept, content_type: str) -> bool:
+        """Write an object that isn't there yet; S3 checks its SHA-256 on arrival."""
+        with aws.failures(_SYSTEM):
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + key,
+                    Body=content,
+                    ContentType=content_type,
+                    ChecksumSHA256=base64.b64encode(bytes.fromhex(kept.sha256)).decode(),
+                    Metadata={"effect": kept.effect, "sha256": kept.sha256, "detail": quote(kept.detail)},
+                    IfNoneMatch="*",
+                )
+            except aws_errors.ClientError as error:
+                if aws.code(error) in _TAKEN:
+                    return False
+                raise
+        return True

@@ -1,0 +1,263 @@
+"""The Kubernetes Secret of the service's DATABASE_URL, and pointing it at another server (runbook 7.1 step 3).
+
+The runbook sets the Deployment's environment. A Secret's content is changed here instead: the next `helm upgrade` or
+`rollout undo` would otherwise lead the service back to the failed server. What is in a Secret reaches no history: which
+server it points at is told by comparing it with the servers' own Secrets, here.
+
+A run that changes where the service's data is holds the Secret meanwhile, by a mark with an end in an annotation. So of
+two such runs one is refused; the mark of a run that was terminated expires.
+"""
+
+import base64
+import binascii
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.common.effects import Change, Effect, effect
+from activities.common.errors import Conflict, Misconfigured, Refused
+from activities.kubernetes import effect_notes, run_marks
+from activities.kubernetes.api import Object, ask
+from activities.kubernetes.effect_notes import EFFECTS, Done
+from activities.kubernetes.patches import PAUSES, patch
+from activities.kubernetes.run_marks import RunMark
+from libraries import kubernetes, logger
+
+_log = logger(__name__)
+
+HOLD = "runbooks.dev/hold"
+_EARLIER = "done by an earlier attempt"
+_PLANNED = "plan only: the API server would accept it"
+
+
+class DatabaseSecretRequest(BaseModel):
+    """The service's Secret, and those of the servers it may be equal to."""
+
+    namespace: str
+    secret: str
+    key: str = "url"
+    servers: dict[str, str] = Field(description="Server → its Secret in the same namespace.")
+
+
+class PointedAt(BaseModel):
+    """Which server the service is pointed at."""
+
+    server: str | None = Field(description="None where it is none of them.")
+    compared: bool = Field(default=True, description="False where only who holds the Secret was asked.")
+    held_by: str | None = Field(default=None, description="Workflow ID of the run that holds the Secret now.")
+    held_until: datetime | None = None
+
+    def __str__(self) -> str:
+        held = f"held by {self.held_by} until {self.held_until:%H:%M:%S %Z}" if self.held_by else ""
+        if not self.compared:
+            return held or "nobody holds it"
+        return f"{self.server or 'none of the servers that settings know'}{', ' if held else ''}{held}"
+
+
+class PointAt(DatabaseSecretRequest):
+    """Give the service's Secret the content of a server's Secret. Pods see it when they are replaced."""
+
+    server: str
+    instead_of: str | None = Field(default=None, description="The server it was seen at; refused where it is another.")
+    effect: Effect
+
+
+class HoldSecret(BaseModel):
+    """Keep other runs from changing where the service's data is; again, to move the end."""
+
+    namespace: str
+    secret: str
+    until: datetime
+    effect: Effect
+
+
+class ReleaseSecret(BaseModel):
+    """Let the Secret go; not applied where this run doesn't hold it."""
+
+    namespace: str
+    secret: str
+    effect: Effect
+
+
+class _Found:
+    """The service's Secret as the API has it."""
+
+    def __init__(self, raw: Object) -> None:
+        self.raw = raw
+        self.annotations: dict[str, str] = raw["metadata"].get("annotations") or {}
+
+    @property
+    def mark(self) -> RunMark | None:
+        """Who holds it; None where nobody does, or the hold has expired."""
+        return run_marks.read(self.annotations, HOLD)
+
+    def free_for(self, effect: Effect) -> None:
+        """Refuse it where another run holds it.
+
+        Raises:
+            Refused: names that run, and until when.
+
+        """
+        if self.mark and self.mark.run != effect.workflow_id:
+            raise Refused(
+                f"{self.target} is held by {self.mark}: it changes where the service's data is. Wait for that run, or "
+                "cancel it"
+            )
+
+    def patch(self, done: Done, *, annotations: dict[str, str | None], data: dict[str, str]) -> Object:
+        """Give a merge patch, refused (409) where anything has changed meanwhile; None removes an annotation."""
+        noted = {**annotations, EFFECTS: effect_notes.noted(self.annotations, done)}
+        version = self.raw["metadata"]["resourceVersion"]
+        return {"metadata": {"resourceVersion": version, "annotations": noted}, "data": data}
+
+    @property
+    def target(self) -> str:
+        return f"secret/{self.raw['metadata']['name']}"
+
+
+_Plan = tuple[str, str, Callable[[Done], Object] | None]
+"""Before, after, and the patch; none where there is nothing to do."""
+
+
+class DatabaseSecrets:
+    """The Secrets of services' databases on one cluster.
+
+    Raises from every method what `Kubernetes` raises, and `NotFound` where one of the Secrets is not there.
+    """
+
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._core = kubernetes.CoreV1Api(api)
+
+    @activity.defn(name="database_secrets.pointed_at")
+    def pointed_at(self, request: DatabaseSecretRequest) -> PointedAt:
+        """Tell which server the service is pointed at: the one whose Secret has the same content (7.1 step 1).
+
+        Raises:
+            Misconfigured: a Secret has no such key, or two servers' Secrets have the same content.
+
+        """
+        found = self._read(request.namespace, request.secret)
+        mark = found.mark
+        return PointedAt(
+            server=self._pointed_at(found, request),
+            compared=bool(request.servers),
+            held_by=mark.run if mark else None,
+            held_until=mark.until if mark else None,
+        )
+
+    @activity.defn(name="database_secrets.point")
+    @effect
+    def point(self, request: PointAt) -> Change:
+        """Point the service at a server (7.1 step 3, 7.3).
+
+        Raises:
+            Misconfigured: a Secret has no such key, or two servers' Secrets have the same content.
+            Refused: the service is pointed elsewhere than was seen, or another run holds the Secret.
+
+        """
+
+        def plan(found: _Found) -> _Plan:
+            found.free_for(request.effect)
+            now = self._pointed_at(found, request)
+            if request.server not in request.servers:
+                raise Misconfigured(f"{request.server!r} is not among the servers: {', '.join(request.servers)}")
+            before, after = now or "another server", request.server
+            if now == request.server:
+                return before, f"already {after}", None
+            if request.instead_of is not None and now != request.instead_of:
+                raise Refused(
+                    f"the service is pointed at {before} now, no longer at {request.instead_of}: somebody has changed "
+                    f"{found.target} meanwhile"
+                )
+            value = self._read(request.namespace, request.servers[request.server]).raw["data"][request.key]
+            return before, after, lambda done: found.patch(done, annotations={}, data={request.key: value})
+
+        return self._change(request, plan)
+
+    @activity.defn(name="database_secrets.hold")
+    @effect
+    def hold(self, request: HoldSecret) -> Change:
+        """Hold the Secret for the run, or move its hold's end.
+
+        Raises:
+            Refused: another run holds it; names that run, and until when.
+
+        """
+        mark = RunMark(run=request.effect.workflow_id, until=request.until)
+
+        def plan(found: _Found) -> _Plan:
+            found.free_for(request.effect)
+            after = f"held until {request.until:%H:%M:%S %Z}"
+            before = "held" if found.mark else "free"
+            annotations: dict[str, str | None] = {HOLD: mark.model_dump_json()}
+            return before, after, lambda done: found.patch(done, annotations=annotations, data={})
+
+        return self._change(request, plan)
+
+    @activity.defn(name="database_secrets.release")
+    @effect
+    def release(self, request: ReleaseSecret) -> Change:
+        """Let the Secret go."""
+
+        def plan(found: _Found) -> _Plan:
+            mark = found.mark
+            if mark is None:
+                return "free", "already free", None
+            if mark.run != request.effect.workflow_id:
+                return f"held by {mark.run}", "left to that run", None
+            return "held", "free", lambda done: found.patch(done, annotations={HOLD: None}, data={})
+
+        return self._change(request, plan)
+
+    def _change(self, request: PointAt | HoldSecret | ReleaseSecret, plan: Callable[[_Found], _Plan]) -> Change:
+        """Read, plan, patch; plan again from what is there then where anybody was faster."""
+        effect = request.effect
+        for pause in PAUSES:
+            time.sleep(pause)
+            found = self._read(request.namespace, request.secret)
+            if did := effect_notes.find(effect.key, found.annotations):
+                return Change(target=found.target, before=did.before, after=did.after, applied=False, note=_EARLIER)
+            before, after, body = plan(found)
+            if body is None:
+                return Change(target=found.target, before=before, after=after, applied=False)
+            done = Done(key=effect.key, by=effect.actor, before=before, after=after)
+            try:
+                patch(
+                    self._core.patch_namespaced_secret, request.secret, request.namespace,
+                    body=body(done), dry_run=effect.dry_run,
+                )  # fmt: skip
+            except Conflict:
+                continue
+            if effect.dry_run:
+                return Change(target=found.target, before=before, after=after, applied=False, note=_PLANNED)
+            _log.info("secret changed", target=found.target, before=before, after=after, effect=effect.key)
+            return Change(target=found.target, before=before, after=after, applied=True)
+        raise Conflict(f"secret/{request.secret} changes all the time")
+
+    def _pointed_at(self, found: _Found, request: DatabaseSecretRequest) -> str | None:
+        value = _value(found, request.key)
+        of_servers = {
+            server: _value(self._read(request.namespace, secret), request.key)
+            for server, secret in request.servers.items()
+        }
+        if len(set(of_servers.values())) < len(of_servers):
+            same = ", ".join(s for s, v in of_servers.items() if list(of_servers.values()).count(v) > 1)
+            raise Misconfigured(f"the Secrets of {same} have the same {request.key}: each server needs its own URL")
+        return next((server for server, theirs in of_servers.items() if theirs == value), None)
+
+    def _read(self, namespace: str, name: str) -> _Found:
+        return _Found(ask(self._core.read_namespaced_secret, name, namespace))
+
+
+def _value(found: _Found, key: str) -> str:
+    data: dict[str, Any] = found.raw.get("data") or {}
+    try:
+        return base64.b64decode(data[key], validate=True).decode().strip()
+    except KeyError:
+        raise Misconfigured(f"{found.target} has no key {key!r}; it has: {', '.join(data) or 'none'}") from None
+    except (binascii.Error, UnicodeDecodeError):
+        raise Misconfigured(f"{found.target}: its {key!r} is not text") from None

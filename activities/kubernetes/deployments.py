@@ -1,0 +1,183 @@
+"""Changes of a Deployment, each once: read, plan, patch under resourceVersion, leave a note (see `rollouts`)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from activities.common.effects import Change, Effect
+from activities.common.errors import Conflict, NotFound, Refused
+from activities.kubernetes.api import Object, ask
+from activities.kubernetes.effect_notes import Done
+from activities.kubernetes.patches import PAUSES, patch
+from activities.kubernetes.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
+from activities.kubernetes.run_marks import RunMark
+from audit.text import counted
+from libraries import logger
+
+if TYPE_CHECKING:
+    from libraries import kubernetes
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What an effect is going to do; no patch where there is nothing to do."""
+
+    before: str
+    after: str
+    patch: Callable[[Done], list[Object] | Object] | None = None
+
+
+class Deployments:
+    """The Deployments of one cluster.
+
+    Every change is an absolute value. A second attempt finds the first one's note and reports what that one did.
+    Raises from every change `Refused` where another run keeps it without replicas: names that run, and until when.
+    """
+
+    def __init__(self, apps: "kubernetes.AppsV1Api") -> None:
+        self._apps = apps
+
+    def read(self, namespace: str, name: str) -> Rollouts:
+        """Read a Deployment with its ReplicaSets.
+
+        Raises:
+            NotFound: there is no such Deployment.
+
+        """
+        raw = ask(self._apps.read_namespaced_deployment, name, namespace)
+        found = ask(self._apps.list_namespaced_replica_set, namespace, label_selector=selector(raw))
+        uid = raw["metadata"]["uid"]
+        owned = [ReplicaSet(item) for item in found["items"] if controller(item) == uid]
+        return Rollouts(raw, tuple(sorted(owned, key=lambda rs: rs.revision)))
+
+    def undo(
+        self, namespace: str, name: str, to_revision: int, effect: Effect, *, from_revision: int | None = None
+    ) -> Change:
+        """Go back to a revision.
+
+        Raises:
+            NotFound: there is no such revision.
+            Refused: the Deployment is paused, or no longer on the revision that was to be left.
+
+        """
+
+        def plan(found: Rollouts) -> _Plan:
+            if from_revision is not None and found.revision != from_revision:
+                # A release in the meantime, perhaps the fix: what was decided was decided about another state.
+                raise Refused(f"deployment/{name} is on {_current(found)} now, no longer on revision {from_revision}")
+            target = found.find(to_revision)
+            if target is None:
+                known = ", ".join(str(rs.revision) for rs in found.replica_sets if rs.revision) or "none"
+                raise NotFound(f"deployment/{name} has no revision {to_revision}; it has: {known}")
+            _require_not_paused(found, name)
+            if found.on(target):
+                return _Plan(_current(found), f"already on {target}")
+            after = f"{target}, now numbered {found.next_revision}"
+            return _Plan(_current(found), after, lambda done: found.undo_patch(target, done))
+
+        return self._change(namespace, name, effect, plan)
+
+    def restart(self, namespace: str, name: str, restarted_at: datetime, effect: Effect) -> Change:
+        """Replace all pods.
+
+        Raises:
+            Refused: the Deployment is paused.
+
+        """
+        at = _second(restarted_at)
+
+        def plan(found: Rollouts) -> _Plan:
+            _require_not_paused(found, name)
+            annotations = found.raw["spec"]["template"]["metadata"].get("annotations") or {}
+            if annotations.get(RESTARTED_AT) == at:
+                return _Plan(_current(found), f"already restarted at {at}")
+            after = f"all pods restarting, as revision {found.next_revision}"
+            return _Plan(_current(found), after, lambda done: found.merge_patch({"template": _restarted(at)}, done))
+
+        return self._change(namespace, name, effect, plan)
+
+    def scale(self, namespace: str, name: str, replicas: int, effect: Effect, *, at_least: bool = False,
+              stopped_until: datetime | None = None, replaced_at: datetime | None = None) -> Change:  # fmt: skip
+        """Set the number of replicas; `at_least` never takes any away.
+
+        With `stopped_until` no other run changes it until then or until this run scales it up. With `replaced_at` the
+        pods that it has already are replaced, as by `restart`.
+        """
+        mark = RunMark(run=effect.workflow_id, until=stopped_until).model_dump_json() if stopped_until else None
+
+        def plan(found: Rollouts) -> _Plan:
+            before, after = counted(found.replicas, "replica"), counted(replicas, "replica")
+            if at_least and found.replicas > replicas:
+                return _Plan(before, f"already more than {after}")
+            spec: Object = {"replicas": replicas}
+            if replaced_at is not None and found.replicas and replicas:
+                spec["template"] = _restarted(_second(replaced_at))
+                after += ", those that were there replaced"
+            # What we have stopped is let go by the same patch, though it had no replicas before and gets none now.
+            if found.replicas == replicas and mark is None and not found.stopped and "template" not in spec:
+                return _Plan(before, f"already {after}")
+            return _Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
+
+        return self._change(namespace, name, effect, plan)
+
+    def _change(self, namespace: str, name: str, effect: Effect, plan: Callable[[Rollouts], _Plan]) -> Change:
+        """Read, plan, patch.
+
+        The controller writes the status all the time while pods fall over. Only a change of the spec is a conflict
+        worth telling; after any other, the plan is made again from what is there now.
+        """
+        target = f"deployment/{name}"
+        first: Rollouts | None = None
+        for pause in PAUSES:
+            time.sleep(pause)
+            found = self.read(namespace, name)
+            # Before all else: what the plan looks for may be gone because an earlier attempt has done its work.
+            if did := found.done(effect):
+                note = "done by an earlier attempt"
+                return Change(target=target, before=did.before, after=did.after, applied=False, note=note)
+            first = first or found
+            if found.generation != first.generation:
+                raise Conflict(f"{target} was changed by somebody else at the same time")
+            if found.stopped and found.stopped.run != effect.workflow_id:
+                raise Refused(
+                    f"{target} is kept without replicas by {found.stopped}: that run brings it back. Wait for it, or "
+                    "cancel it"
+                )
+            planned = plan(found)
+            if planned.patch is None:
+                return Change(target=target, before=planned.before, after=planned.after, applied=False)
+            done = Done(key=effect.key, by=effect.actor, before=planned.before, after=planned.after)
+            try:
+                self._patch(namespace, name, planned.patch(done), dry_run=effect.dry_run)
+            except Conflict:
+                continue
+            if effect.dry_run:
+                note = "plan only: the API server would accept it"
+                return Change(target=target, before=done.before, after=done.after, applied=False, note=note)
+            _log.info("deployment changed", target=target, before=done.before, after=done.after, effect=effect.key)
+            return Change(target=target, before=done.before, after=done.after, applied=True)
+        raise Conflict(f"{target} changes all the time")
+
+    def _patch(self, namespace: str, name: str, body: list[Object] | Object, *, dry_run: bool) -> None:
+        patch(self._apps.patch_namespaced_deployment, name, namespace, body=body, dry_run=dry_run)
+
+
+def _second(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _restarted(at: str) -> Object:
+    return {"metadata": {"annotations": {RESTARTED_AT: at}}}
+
+
+def _current(found: Rollouts) -> str:
+    return str(found.current) if found.current else "no revision yet"
+
+
+def _require_not_paused(found: Rollouts, name: str) -> None:
+    if found.paused:
+        raise Refused(f"deployment/{name} is paused: resume it first (`kubectl rollout resume`)")

@@ -1,0 +1,119 @@
+"""Nodes of the cluster and what they offer (runbook 3.3)."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.common.errors import RateLimited, Unavailable
+from activities.common.heartbeat import Progress, resume, turns
+from activities.kubernetes.api import Object, moment, pages
+from audit.text import counted
+from libraries import kubernetes, kubernetes_quantity
+
+_POLL = timedelta(milliseconds=500)
+
+
+class NodesRequest(BaseModel):
+    """Which nodes, and which of their resources."""
+
+    selector: str
+    resource: str = Field(default="nvidia.com/gpu")
+
+
+class Node(BaseModel):
+    """One node."""
+
+    name: str
+    ready: bool
+    schedulable: bool
+    allocatable: int = Field(description="Units of the resource; 0 where it offers none (yet).")
+    created_at: datetime
+
+    def lacks(self, resource: str) -> str:
+        """Tell what it lacks until pods can use the resource on it; "" where nothing."""
+        if not self.ready:
+            return "has joined but is NotReady"
+        if not self.schedulable:
+            return "is Ready but cordoned"
+        return "" if self.allocatable else f"is Ready but offers no {resource}"
+
+
+class Nodes(BaseModel):
+    """Nodes of a selector, oldest first."""
+
+    items: list[Node]
+
+    def __str__(self) -> str:
+        """For example `3 nodes, 3 ready, 12 units`."""
+        units = sum(node.allocatable for node in self.items)
+        nodes = counted(len(self.items), "node")
+        return f"{nodes}, {sum(node.ready for node in self.items)} ready, {counted(units, 'unit')}"
+
+
+class AwaitNode(NodesRequest):
+    """Wait for a node that is not one of the known ones."""
+
+    known: list[str] = Field(description="Names of the nodes there were before.")
+    timeout: timedelta
+
+
+class NodeJoined(BaseModel):
+    """How the wait ended."""
+
+    node: Node | None = Field(description="Ready, schedulable and with the resource allocatable; None: none in time.")
+    seconds: float
+    reason: str = Field(default="", description="Why there is none: what is still missing.")
+
+    def __str__(self) -> str:
+        """One line for the timeline."""
+        if self.node is None:
+            return f"no new node after {self.seconds:.1f} s: {self.reason}"
+        return f"{self.node.name} is Ready with {self.node.allocatable} units after {self.seconds:.1f} s"
+
+
+class ClusterNodes:
+    """Reads nodes; raises what `Kubernetes` raises."""
+
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._core = kubernetes.CoreV1Api(api)
+
+    @activity.defn(name="nodes.list")
+    def nodes(self, request: NodesRequest) -> Nodes:
+        """Read the nodes of a selector (3.3 step 1)."""
+        raw = pages(self._core.list_node, label_selector=request.selector)
+        found = [_node(item, request.resource) for item in raw if "deletionTimestamp" not in item["metadata"]]
+        return Nodes(items=sorted(found, key=lambda node: (node.created_at, node.name)))
+
+    @activity.defn(name="nodes.await_new")
+    def await_new(self, request: AwaitNode) -> NodeJoined:
+        """Wait for a new node to be Ready with the resource allocatable, heartbeating (3.3 steps 3 and 4).
+
+        Running out of time is a result, not an error. An API server that doesn't answer is waited for as well.
+        """
+        reason, seconds = "", 0.0
+        for elapsed in turns(resume(Progress), within=request.timeout, every=_POLL):
+            seconds = elapsed
+            try:
+                found = self.nodes(request).items
+            except (Unavailable, RateLimited) as error:
+                reason = error.message
+                continue
+            new = {node.name: node for node in found if node.name not in request.known}
+            lacking = {name: node.lacks(request.resource) for name, node in new.items()}
+            for name, node in new.items():
+                if not lacking[name]:
+                    return NodeJoined(node=node, seconds=elapsed)
+            reason = "; ".join(f"{name} {what}" for name, what in lacking.items()) or "no new node yet"
+        return NodeJoined(node=None, seconds=seconds, reason=reason)
+
+
+def _node(raw: Object, resource: str) -> Node:
+    status = raw.get("status", {})
+    return Node(
+        name=raw["metadata"]["name"],
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
+        schedulable=not raw["spec"].get("unschedulable", False),
+        allocatable=int(kubernetes_quantity.parse_quantity(status.get("allocatable", {}).get(resource, "0"))),  # type: ignore[no-untyped-call]
+        created_at=moment(raw["metadata"]["creationTimestamp"]),
+    )

@@ -1,0 +1,262 @@
+"""What Deployments and ReplicaSets say about rollouts, and how to change them as kubectl does.
+
+Works on the API's own JSON and talks to nobody. What an effect did is noted on the Deployment (`effect_notes`). The
+deployment controller copies the notes to the current ReplicaSet, and `kubectl rollout undo` copies them back, so an
+old note may turn up again; that is harmless, since a note only ever says that an effect has happened.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from activities.common.effects import Effect
+from activities.kubernetes import effect_notes, run_marks
+from activities.kubernetes.api import Object, moment
+from activities.kubernetes.effect_notes import EFFECTS, Done
+from activities.kubernetes.run_marks import RunMark
+from audit.text import counted
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+CHANGE_CAUSE = "kubernetes.io/change-cause"
+STOPPED = "runbooks.dev/stopped"
+"""The mark of a run that keeps a Deployment without replicas."""
+_REVISION = "deployment.kubernetes.io/revision"
+_REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
+_TEMPLATE_HASH = "pod-template-hash"
+
+_DIGEST_CHARACTERS = 12
+
+# Belong to the Deployment itself: an undo leaves them, and takes all others from the ReplicaSet (as kubectl does).
+_OWN_ANNOTATIONS = frozenset({
+    "kubectl.kubernetes.io/last-applied-configuration",
+    _REVISION,
+    _REVISION_HISTORY,
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+    STOPPED,
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReplicaSet:
+    """One revision, as the API has it."""
+
+    raw: Object
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Its annotations."""
+        return self.raw["metadata"].get("annotations") or {}
+
+    @property
+    def revision(self) -> int:
+        """Its number; 0 before the controller has given it one."""
+        return revision(self.raw)
+
+    @property
+    def images(self) -> list[str]:
+        """The images of its containers."""
+        return [container["image"] for container in self.raw["spec"]["template"]["spec"]["containers"]]
+
+    @property
+    def template(self) -> Object:
+        """Its pod template as the Deployment had it: without the controller's hash label."""
+        template: Object = json.loads(json.dumps(self.raw["spec"]["template"]))
+        (template.get("metadata", {}).get("labels") or {}).pop(_TEMPLATE_HASH, None)
+        return template
+
+    @property
+    def template_hash(self) -> str:
+        """The label that its pods carry."""
+        return str(self.raw["metadata"].get("labels", {}).get(_TEMPLATE_HASH, ""))
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created; an undo to it doesn't change that."""
+        return moment(self.raw["metadata"]["creationTimestamp"])
+
+    @property
+    def reused(self) -> bool:
+        """Whether a rollback ever made it current again: the controller notes its earlier numbers."""
+        return _REVISION_HISTORY in self.annotations
+
+    def __str__(self) -> str:
+        return f"revision {self.revision} ({version(self.images)})"
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """A Deployment and the ReplicaSets it controls, oldest revision first."""
+
+    raw: Object
+    replica_sets: tuple[ReplicaSet, ...]
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The Deployment's annotations."""
+        return self.raw["metadata"].get("annotations") or {}
+
+    @property
+    def generation(self) -> int:
+        """Changes with every change of the spec, and with nothing else."""
+        return int(self.raw["metadata"]["generation"])
+
+    @property
+    def resource_version(self) -> str:
+        """Changes with every change."""
+        return str(self.raw["metadata"]["resourceVersion"])
+
+    @property
+    def paused(self) -> bool:
+        """Whether changes of the template are held back."""
+        return bool(self.raw["spec"].get("paused"))
+
+    @property
+    def replicas(self) -> int:
+        """How many the spec asks for."""
+        return int(self.raw["spec"].get("replicas", 1))
+
+    @property
+    def revision(self) -> int:
+        """The current revision's number; 0 before there is one."""
+        return revision(self.raw)
+
+    @property
+    def stopped(self) -> RunMark | None:
+        """Which run keeps it without replicas; one that was scaled up by hand is no longer stopped."""
+        return run_marks.read(self.annotations, STOPPED) if self.replicas == 0 else None
+
+    @property
+    def current(self) -> ReplicaSet | None:
+        """The current revision."""
+        return self.find(self.revision)
+
+    @property
+    def next_revision(self) -> int:
+        """The number that the controller will give to a changed template."""
+        return max((rs.revision for rs in self.replica_sets), default=0) + 1
+
+    def find(self, revision: int) -> ReplicaSet | None:
+        """Find a revision by its number."""
+        return next((rs for rs in self.replica_sets if rs.revision == revision), None)
+
+    def done(self, effect: Effect) -> Done | None:
+        """Find an effect's note, here or on a ReplicaSet.
+
+        A rollback or a later effect may have taken it from the Deployment, but not from the ReplicaSet that was
+        current at its time.
+        """
+        everywhere = (self.annotations, *(rs.annotations for rs in self.replica_sets))
+        return effect_notes.find(effect.key, *everywhere)
+
+    def rolled_out_at(self) -> datetime:
+        """When the current revision became current.
+
+        Nothing in the API says it outright. A ReplicaSet that was never rolled back to became current when it was
+        created: exact. For one that was, both the last progress of its rollout and the last change by whoever
+        changed the template come at or after the moment, and the earlier of them is the best there is.
+        """
+        current = self.current
+        if current is None:
+            return moment(self.raw["metadata"]["creationTimestamp"])
+        if not current.reused:
+            return current.created_at
+        named = f'"{current.raw["metadata"]["name"]}"'
+        # For a moment after the new number, the condition is still about the rollout before.
+        marks = [
+            moment(condition["lastUpdateTime"])
+            for condition in conditions(self.raw, "Progressing")
+            if named in condition.get("message", "")
+        ]
+        template_changes = [
+            moment(entry["time"])
+            for entry in self.raw["metadata"].get("managedFields", ())
+            if "time" in entry and "f:template" in entry.get("fieldsV1", {}).get("f:spec", {})
+        ]
+        if template_changes:
+            marks.append(max(template_changes))
+        return max(current.created_at, min(marks, default=current.created_at))
+
+    def on(self, revision: ReplicaSet) -> bool:
+        """Whether the spec already asks for a revision's template."""
+        return bool(self.raw["spec"]["template"] == revision.template)
+
+    def undo_patch(self, target: ReplicaSet, done: Done) -> list[Object]:
+        """Give the JSON patch that goes back to a revision, refused (409) where anything has changed meanwhile."""
+        annotations = {k: v for k, v in self.annotations.items() if k in _OWN_ANNOTATIONS}
+        annotations |= {k: v for k, v in target.annotations.items() if k not in _OWN_ANNOTATIONS}
+        annotations[EFFECTS] = effect_notes.noted(self.annotations, done)
+        return [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": self.resource_version},
+            {"op": "replace", "path": "/spec/template", "value": target.template},
+            {"op": "add", "path": "/metadata/annotations", "value": annotations},
+        ]
+
+    def merge_patch(self, spec: Object, done: Done, **annotations: str | None) -> Object:
+        """Give the merge patch of a part of the spec, refused (409) where anything has changed meanwhile."""
+        noted = {**annotations, EFFECTS: effect_notes.noted(self.annotations, done)}
+        return {"metadata": {"resourceVersion": self.resource_version, "annotations": noted}, "spec": spec}
+
+
+def unfinished(deployment: Object) -> tuple[str, bool]:
+    """Tell what a rollout still waits for ("" when complete), and whether it has given up.
+
+    The rules are those of `kubectl rollout status`.
+    """
+    status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    if deployment["metadata"]["generation"] > status.get("observedGeneration", 0):
+        return "the controller has not seen the change yet", False
+    if any(c.get("reason") == "ProgressDeadlineExceeded" for c in conditions(deployment, "Progressing")):
+        return "the rollout exceeded its progress deadline", True
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    if updated < replicas:
+        return f"{updated} of {counted(replicas, 'pod')} updated", False
+    if status.get("replicas", 0) > updated:
+        return f"{counted(status['replicas'] - updated, 'old pod')} still to end", False
+    if available < updated:
+        return f"{available} of {counted(updated, 'updated pod')} available", False
+    return "", False
+
+
+def revision(raw: Object) -> int:
+    """Give the revision that a Deployment or ReplicaSet has; 0 before the controller has numbered it."""
+    text = (raw["metadata"].get("annotations") or {}).get(_REVISION, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def conditions(raw: Object, kind: str) -> list[Object]:
+    """Give the conditions of a type; there is at most one."""
+    return [c for c in raw.get("status", {}).get("conditions", ()) if c["type"] == kind]
+
+
+def selector(raw: Object) -> str:
+    """Write an object's label selector as a query does."""
+    wanted = raw["spec"]["selector"]
+    terms = [f"{key}={value}" for key, value in wanted.get("matchLabels", {}).items()]
+    write: dict[str, Callable[[str, Iterable[str]], str]] = {
+        "In": lambda key, values: f"{key} in ({','.join(values)})",
+        "NotIn": lambda key, values: f"{key} notin ({','.join(values)})",
+        "Exists": lambda key, _: key,
+        "DoesNotExist": lambda key, _: f"!{key}",
+    }
+    terms += [write[e["operator"]](e["key"], e.get("values", ())) for e in wanted.get("matchExpressions", ())]
+    return ",".join(terms)
+
+
+def version(images: Iterable[str]) -> str:
+    """Name a release as people do: by its images' tags, or the beginning of a digest."""
+    return ", ".join(dict.fromkeys(_tag(image) for image in images))
+
+
+def _tag(image: str) -> str:
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return tag or digest.removeprefix("sha256:")[:_DIGEST_CHARACTERS] or "latest"
+
+
+def controller(raw: Object) -> str | None:
+    """Give the UID of what controls an object."""
+    owners = raw["metadata"].get("ownerReferences", ())
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)

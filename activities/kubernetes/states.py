@@ -1,0 +1,172 @@
+"""What a cluster says of a service: its pods, events, revisions, autoscaling and rollouts (runbook 2.2, 3, 4)."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+
+from activities.kubernetes.api import Object, moment
+from audit.text import counted
+
+FAILING = frozenset({
+    "CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun", "StartError", "RunContainerError",
+    "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
+    "CreateContainerConfigError", "CreateContainerError",
+})  # fmt: skip
+"""Reasons that waiting does not cure."""
+
+_JUST_BACK = timedelta(minutes=5)
+"""So long after its start, a container that isn't ready is still judged by how its last run ended."""
+
+_ITS_TURN = {"ContainerCreating", "PodInitializing"}
+
+
+class Pod(BaseModel):
+    """One pod, as far as a diagnosis needs it."""
+
+    name: str
+    phase: str
+    ready: bool
+    restarts: int
+    reason: str = Field(default="", description="Waiting or terminated reason of its worst container.")
+    image: str
+    revision_hash: str = Field(default="", description="Label pod-template-hash.")
+    node: str = ""
+    created_at: datetime
+    terminating: bool = False
+
+    @property
+    def failing(self) -> bool:
+        """Crash-looping, erroring, or unable to pull its image or to start."""
+        return self.reason in FAILING
+
+
+class Pods(BaseModel):
+    """The pods of a selector."""
+
+    items: list[Pod]
+
+    def __str__(self) -> str:
+        live = [pod for pod in self.items if not pod.terminating]
+        failing = sum(pod.failing for pod in live)
+        pending = sum(pod.phase == "Pending" and not pod.failing for pod in live)
+        return f"{sum(pod.ready for pod in live)} of {len(live)} ready, {failing} failing, {pending} pending"
+
+
+class Event(BaseModel):
+    """One event, newest last."""
+
+    at: datetime | None
+    type: str
+    reason: str
+    object: str
+    message: str
+    count: int
+
+
+class Events(BaseModel):
+    """`kubectl get events --sort-by=.lastTimestamp | tail`."""
+
+    items: list[Event]
+
+    def __str__(self) -> str:
+        warnings = [e for e in self.items if e.type == "Warning"]
+        if not warnings:
+            return f"{counted(len(self.items), 'event')}, no warnings"
+        last = f"{warnings[-1].reason} {warnings[-1].object}"
+        return f"{counted(len(warnings), 'warning')} of {len(self.items)}, last: {last}"
+
+
+class Revision(BaseModel):
+    """One revision of a Deployment (its ReplicaSet)."""
+
+    number: int
+    images: list[str]
+    change_cause: str = ""
+    created_at: datetime
+    pod_template_hash: str
+    ready_replicas: int = 0
+
+
+class DeploymentState(BaseModel):
+    """A Deployment and its rollout history, newest revision last (`kubectl rollout history`)."""
+
+    name: str
+    namespace: str
+    replicas: int = Field(description="Desired, of the spec.")
+    updated: int
+    ready: int
+    available: int
+    paused: bool
+    current_revision: int
+    revisions: list[Revision]
+    rolled_out_at: datetime = Field(
+        description="When the current revision became current. Exact for a release; for a revision that was rolled "
+        "back to, the earlier of its rollout's last progress and the last change by whoever changed the template."
+    )
+    stopped_by: str | None = Field(default=None, description="Workflow ID of the run that keeps it without replicas.")
+    stopped_until: datetime | None = None
+
+    @property
+    def stopped(self) -> str:
+        """Who keeps it without replicas, in words; empty where nobody does."""
+        return f"{self.stopped_by} until {self.stopped_until:%Y-%m-%d %H:%M:%S %Z}" if self.stopped_by else ""
+
+    @property
+    def current(self) -> Revision | None:
+        """The revision that the spec asks for."""
+        return next((r for r in self.revisions if r.number == self.current_revision), None)
+
+    def __str__(self) -> str:
+        image = self.current.images[0] if self.current and self.current.images else "?"
+        since = f"since {self.rolled_out_at:%H:%M:%S}"
+        kept = f", kept without replicas by {self.stopped}" if self.stopped else ""
+        return f"revision {self.current_revision} ({image}) {since}, {self.ready}/{self.replicas} ready{kept}"
+
+
+class Rollout(BaseModel):
+    """How a rollout ended."""
+
+    complete: bool
+    ready: int
+    replicas: int
+    revision: int
+    seconds: float
+    reason: str = Field(default="", description="Why it is not complete.")
+
+    def __str__(self) -> str:
+        state = "complete" if self.complete else f"not complete: {self.reason}"
+        return f"{state}, {self.ready}/{self.replicas} ready on revision {self.revision} after {self.seconds:.1f} s"
+
+
+def containers(pod: Object) -> list[Object]:
+    """Give the states of all its containers, init containers first."""
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+
+
+def reason_of(pod: Object, now: datetime) -> str:
+    """Name what is wrong: its worst container's reason, else the pod's own, else why it isn't scheduled.
+
+    Between two crashes a container runs for a while. It is then named by how its last run ended, unless it is
+    ready or has been running for some minutes. "" where nothing is wrong.
+    """
+    ended, waiting, crashed = [], [], []
+    for container in containers(pod):
+        state = container.get("state", {})
+        if "waiting" in state:
+            waiting.append(state["waiting"].get("reason", ""))
+        elif state.get("terminated", {}).get("exitCode"):
+            ended.append(state["terminated"].get("reason", "Error"))
+        elif "running" in state and not container.get("ready"):
+            last = container.get("lastState", {}).get("terminated", {})
+            if last.get("exitCode") and now - moment(state["running"]["startedAt"]) < _JUST_BACK:
+                crashed.append(last.get("reason", "Error"))
+    status = pod.get("status", {})
+    unscheduled = [
+        condition.get("reason", "")
+        for condition in status.get("conditions", ())
+        if condition["type"] == "PodScheduled" and condition["status"] == "False"
+    ]
+    # A container that only waits for its turn is not what holds the pod up.
+    candidates = [*ended, *(w for w in waiting if w not in _ITS_TURN), *crashed, *waiting]
+    return next(filter(None, [*candidates, status.get("reason", ""), *unscheduled]), "")

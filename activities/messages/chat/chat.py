@@ -1,0 +1,73 @@
+"""Chat: Slack, or our own records where no token is configured (runbook 1, 2.2).
+
+Slack has no idempotent post, so each message carries its effect's key as metadata, and every post looks for it in
+the channel's history first.
+"""
+
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.common.effects import Effect, effect
+
+
+class PostMessage(BaseModel):
+    """Post to a channel, or into a thread of it."""
+
+    channel: str = Field(description="`#name` or an ID.")
+    text: str = Field(description="Slack mrkdwn.")
+    thread: str | None = Field(default=None, description="Message ID of the thread's first message.")
+    effect: Effect
+
+
+class ScheduleMessage(BaseModel):
+    """Post later."""
+
+    channel: str
+    text: str
+    thread: str | None = None
+    post_at: datetime
+    effect: Effect
+
+
+class Message(BaseModel):
+    """A message that is posted, or will be."""
+
+    channel: str = Field(description="ID, at Slack.")
+    message_id: str = Field(description="Slack's `ts` or `scheduled_message_id`; empty in plan mode.")
+    applied: bool
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.channel}{', ' + self.detail if self.detail else ''}"
+
+
+class Chat(Protocol):
+    """A chat backend; idempotent by the effect's key."""
+
+    def post(self, request: PostMessage) -> Message:
+        """Post now."""
+
+    def schedule(self, request: ScheduleMessage) -> Message:
+        """Post later."""
+
+
+class Slack:
+    """Speaks through the configured backend."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+
+    @activity.defn(name="slack.post")
+    @effect
+    def post(self, request: PostMessage) -> Message:
+        """Post a message."""
+        return self._chat.post(request)
+
+    @activity.defn(name="slack.schedule")
+    @effect
+    def schedule(self, request: ScheduleMessage) -> Message:
+        """Schedule a message (2.2 step 14)."""
+        return self._chat.schedule(request)

@@ -1,0 +1,124 @@
+"""Prometheus, through its HTTP API (runbook 2.2 step 10, 2.3 step 3)."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.common.errors import RateLimited, Refused, Unavailable, unavailable
+from libraries import httpx
+
+_SYSTEM = "Prometheus"
+_TIMEOUT = (2.0, 5.0, 5.0, 5.0)
+"""Seconds to connect, read, write, and to wait for a free connection."""
+
+_ERROR_CHARACTERS = 300
+
+
+class MetricsRequest(BaseModel):
+    """PromQL by name."""
+
+    queries: dict[str, str]
+
+
+class Metrics(BaseModel):
+    """The value of each query now; None where Prometheus has no data, NaN or an infinity."""
+
+    values: dict[str, float | None]
+    errors: dict[str, str] = Field(default_factory=dict, description="Queries that Prometheus refused.")
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{k} {'no data' if v is None else format(v, '.4g')}" for k, v in self.values.items())
+        return shown or "no queries configured"
+
+
+class QueryError(Exception):
+    """Prometheus understood and refused a query, or its answer isn't one number; the text is Prometheus' own."""
+
+
+class Prometheus:
+    """Its query API.
+
+    Raises from every method: `QueryError`, `Unavailable` (no connection, 5xx), `RateLimited` (429), `Refused` (other
+    4xx).
+    """
+
+    def __init__(self, http: "httpx.Client", url: str) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+
+    def value(self, query: str) -> float | None:
+        """Evaluate an instant query that gives a scalar or a vector of at most one."""
+        data = self._ask("query", {"query": query})
+        kind, result = data["resultType"], data["result"]
+        if kind == "vector":
+            if len(result) > 1:
+                raise QueryError(f"gives {len(result)} series, where one number is wanted")
+            if not result:
+                return None
+            if "value" not in result[0]:
+                raise QueryError("gives a histogram, where one number is wanted")
+            number = float(result[0]["value"][1])
+        elif kind == "scalar":
+            number = float(result[1])
+        else:
+            raise QueryError(f"gives a {kind}, where one number is wanted")
+        return number if math.isfinite(number) else None
+
+    def series(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[dict[str, Any]]:
+        """Evaluate a range query; series as Prometheus gives them (`metric`, `values` of [seconds, text])."""
+        data = self._ask(
+            "query_range",
+            {
+                "query": query,
+                "start": f"{start.timestamp():.3f}",
+                "end": f"{end.timestamp():.3f}",
+                "step": f"{step.total_seconds():g}",
+            },
+        )
+        result: list[dict[str, Any]] = data["result"]
+        return result
+
+    def _ask(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            # By POST, since a query may be longer than a URL may be.
+            answer = self._http.post(f"{self._url}/api/v1/{path}", data=dict(form), timeout=_TIMEOUT)
+            parsed = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            unavailable(_SYSTEM, error)
+        except ValueError:
+            parsed = None
+        if isinstance(parsed, dict) and parsed.get("status") == "success":
+            data: dict[str, Any] = parsed["data"]
+            return data
+        if isinstance(parsed, dict) and "errorType" in parsed:
+            raise QueryError(f"{parsed['errorType']}: {parsed.get('error', '')}"[:_ERROR_CHARACTERS])
+        message = f"{_SYSTEM} answered {answer.status_code}"
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise RateLimited(message)
+        if answer.is_client_error:
+            raise Refused(message)
+        raise Unavailable(message)
+
+
+class PrometheusMetrics:
+    """Reads Prometheus; raises `Unavailable` when it doesn't answer."""
+
+    def __init__(self, http: "httpx.Client", url: str) -> None:
+        self._prometheus = Prometheus(http, url)
+
+    @activity.defn(name="metrics.snapshot")
+    def snapshot(self, request: MetricsRequest) -> Metrics:
+        """Evaluate instant queries; one that Prometheus refuses leaves the others alone."""
+        found = Metrics(values={})
+        for name, query in request.queries.items():
+            try:
+                found.values[name] = self._prometheus.value(query)
+            except QueryError as error:
+                found.values[name] = None
+                found.errors[name] = str(error)
+        return found

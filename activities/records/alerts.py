@@ -1,0 +1,132 @@
+"""Alerts in the records: one row a firing, several firings may belong to one incident."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from activities.common.effects import Change, Effect
+from activities.common.errors import Unavailable
+from activities.common.severity import Severity
+from activities.records.ledger import Rows
+from libraries import psycopg
+
+
+class Alert(BaseModel):
+    """One firing of one alert, whoever sent it."""
+
+    source: str = Field(description="alertmanager, ui, slack, cli, …")
+    fingerprint: str = Field(description="Identifies the alert (not the firing) at its source.")
+    name: str
+    starts_at: datetime = Field(description="When this firing began; with the fingerprint it is the episode.")
+    status: Literal["firing", "resolved"] = "firing"
+    ends_at: datetime | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    generator_url: str = ""
+    group_key: str = ""
+
+    @property
+    def summary(self) -> str:
+        """What a person reads first."""
+        return self.annotations.get("summary") or self.annotations.get("description") or self.name
+
+
+class AcknowledgeAlert(BaseModel):
+    """`tensafe-admin alert ack` (2.2 step 1): also records the alert, if it is new."""
+
+    alert: Alert
+    incident_id: str
+    service: str
+    severity: Severity
+    effect: Effect
+
+
+class ResolveAlert(BaseModel):
+    """The alert went away, or a person resolved it (2.3 step 7)."""
+
+    source: str
+    fingerprint: str
+    starts_at: datetime
+    resolved_at: datetime
+    notes: str = ""
+    effect: Effect
+
+
+def acknowledge(rows: Rows, request: AcknowledgeAlert) -> Change:
+    """Record the firing if it is new, and give it to the incident."""
+    alert = request.alert
+    known = rows.execute(
+        """
+        SELECT id, incident_id FROM runbooks.alerts
+        WHERE source = %s AND fingerprint = %s AND starts_at = %s
+        FOR UPDATE
+        """,
+        (alert.source, alert.fingerprint, alert.starts_at),
+    ).fetchone()
+    target = f"alert/{alert.name}"
+    after = f"acknowledged for {request.incident_id}"
+    if known is None:
+        if not _insert(rows, request):
+            # Somebody else's row came in between; the next attempt sees it.
+            raise Unavailable(f"{target} is being recorded by another run")
+        return Change(target=target, after=after, applied=True)
+    if known["incident_id"] == request.incident_id:
+        return Change(target=target, after=after, applied=False, note="already")
+    rows.execute(
+        "UPDATE runbooks.alerts SET incident_id = %s, service = %s, severity = %s WHERE id = %s",
+        (request.incident_id, request.service, request.severity, known["id"]),
+    )
+    return Change(target=target, before=f"acknowledged for {known['incident_id']}", after=after, applied=True)
+
+
+def resolve(rows: Rows, request: ResolveAlert) -> Change:
+    """Mark the firing resolved; the first time counts."""
+    place = (request.source, request.fingerprint, request.starts_at)
+    known = rows.execute(
+        """
+        SELECT id, name, resolved_at FROM runbooks.alerts
+        WHERE source = %s AND fingerprint = %s AND starts_at = %s
+        FOR UPDATE
+        """,
+        place,
+    ).fetchone()
+    if known is None and request.effect.dry_run:
+        return Change(target=f"alert/{request.fingerprint}", before="firing", after="resolved", applied=True)
+    if known is None:
+        # Its acknowledgement may still be on its way after an outage, so trying again can help.
+        raise Unavailable(f"alert {request.fingerprint} of {request.source} is not in the records yet")
+    target = f"alert/{known['name']}"
+    if known["resolved_at"] is not None:
+        return Change(target=target, after="resolved", applied=False, note=f"since {known['resolved_at']:%F %T}Z")
+    rows.execute(
+        """
+        UPDATE runbooks.alerts
+        SET status = 'resolved', resolved_at = %s, ends_at = coalesce(ends_at, %s), notes = %s
+        WHERE id = %s
+        """,
+        (request.resolved_at, request.resolved_at, request.notes, known["id"]),
+    )
+    return Change(target=target, before="firing", after="resolved", applied=True)
+
+
+def _insert(rows: Rows, request: AcknowledgeAlert) -> bool:
+    alert, effect, as_json = request.alert, request.effect, psycopg.types.json.Jsonb
+    rows.execute(
+        """
+        INSERT INTO runbooks.alerts
+               (source, fingerprint, starts_at, name, status, ends_at, labels, annotations, generator_url, group_key,
+                service, severity, incident_id, acknowledged_at, acknowledged_by, resolved_at,
+                workflow_id, run_id, effect_key)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                %s, %s, %s, now(), %s, %s,
+                %s, %s, %s)
+        ON CONFLICT (source, fingerprint, starts_at) DO NOTHING
+        """,
+        (alert.source, alert.fingerprint, alert.starts_at, alert.name, alert.status, alert.ends_at,
+         as_json(alert.labels), as_json(alert.annotations), alert.generator_url, alert.group_key,
+         request.service, request.severity, request.incident_id, effect.actor,
+         alert.ends_at if alert.status == "resolved" else None,
+         effect.workflow_id, effect.run_id, effect.key),
+    )  # fmt: skip
+    return rows.rowcount == 1

@@ -1,0 +1,87 @@
+"""What is wrong with the pods of a Helm release, while Helm waits for them and after it has given up."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from activities.common.errors import ActivityFailure
+from activities.kubernetes import rollouts
+from activities.kubernetes.api import Object, ask
+from activities.kubernetes.cluster import Kubernetes, PodsRequest
+from activities.kubernetes.states import Pod
+from libraries import kubernetes
+
+_RELEASE = "meta.helm.sh/release-name"
+_LOOK = timedelta(seconds=2)
+HOPELESS_AFTER = timedelta(minutes=1)
+"""So long pods may fail before waiting for them is given up: a dependency may come up, a registry answer again."""
+
+
+class ReleasePods:
+    """The pods of releases' Deployments, StatefulSets and DaemonSets."""
+
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._apps = kubernetes.AppsV1Api(api)
+        self._kubernetes = Kubernetes(api)
+
+    def trouble(self, namespace: str, release: str) -> str:
+        """Tell what is wrong with them, as far as they say: for example `3 × CrashLoopBackOff`."""
+        try:
+            pods = self._waited_for(self._workloads(namespace, release))
+            reasons = Counter(pod.reason for pod in pods if pod.reason)
+        except ActivityFailure:
+            return ""  # an explanation is welcome, not needed
+        return ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+
+    def hopeless(self, namespace: str, release: str) -> Callable[[], bool]:
+        """Give a watch that says when waiting has become useless; to be made before anything is changed.
+
+        So it is where a Deployment has exceeded its progress deadline (there `kubectl rollout status` gives up as
+        well), and where all pods that aren't ready have been failing without a break for a minute. What Helm hasn't
+        changed doesn't count: the release before may have failed just so, and a hook may take its time.
+        """
+        try:
+            before = {_uid(workload): _generation(workload) for workload in self._workloads(namespace, release)}
+        except ActivityFailure:
+            return lambda: False
+        looked = failing_since = time.monotonic()
+
+        def ask_now_and_then() -> bool:
+            nonlocal looked, failing_since
+            now = time.monotonic()
+            if now - looked < _LOOK.total_seconds():
+                return False
+            looked = now
+            try:
+                workloads = self._workloads(namespace, release)
+                changed = [workload for workload in workloads if before.get(_uid(workload)) != _generation(workload)]
+                if any(rollouts.unfinished(workload)[1] for workload in changed):
+                    return True
+                pods = list(self._waited_for(changed))
+            except ActivityFailure:
+                return False
+            if not pods or not all(pod.failing for pod in pods):
+                failing_since = now
+            return now - failing_since >= HOPELESS_AFTER.total_seconds()
+
+        return ask_now_and_then
+
+    def _workloads(self, namespace: str, release: str) -> list[Object]:
+        apps = self._apps
+        kinds = (apps.list_namespaced_deployment, apps.list_namespaced_stateful_set, apps.list_namespaced_daemon_set)
+        found = (workload for kind in kinds for workload in ask(kind, namespace)["items"])
+        return [workload for workload in found if workload["metadata"].get("annotations", {}).get(_RELEASE) == release]
+
+    def _waited_for(self, workloads: list[Object]) -> Iterator[Pod]:
+        for workload in workloads:
+            where = PodsRequest(namespace=workload["metadata"]["namespace"], selector=rollouts.selector(workload))
+            yield from (pod for pod in self._kubernetes.pods(where).items if not pod.ready and not pod.terminating)
+
+
+def _uid(workload: Object) -> str:
+    return str(workload["metadata"]["uid"])
+
+
+def _generation(workload: Object) -> int:
+    return int(workload["metadata"]["generation"])

@@ -1,0 +1,93 @@
+"""The Secrets in which Helm keeps its releases, as far as the `helm` program doesn't reach.
+
+Helm keeps a description only for what went well. What it does keep from the first moment on are an upgrade's labels;
+there an effect leaves its mark. A helm that is killed leaves its revision pending, and Helm has no command for that.
+"""
+
+import base64
+import gzip
+import json
+from typing import Any
+
+from activities.common.errors import Conflict, NotFound
+from activities.kubernetes.api import FIELD_MANAGER, Object, ask
+from libraries import kubernetes, logger
+
+MARK = "runbooks.dev/effect"
+_PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
+_UNFINISHED = _PENDING | {"failed"}
+
+_log = logger(__name__)
+
+
+class HelmRecords:
+    """The releases of one cluster."""
+
+    def __init__(self, api: "kubernetes.ApiClient") -> None:
+        self._core = kubernetes.CoreV1Api(api)
+
+    def marked(self, namespace: str, release: str, mark: str) -> int | None:
+        """Find the revision that an effect made.
+
+        Helm hands labels on to the revisions that follow, so the first that has the mark is the one.
+        """
+        wanted = f"owner=helm,name={release},{MARK}={mark}"
+        found = ask(self._core.list_namespaced_secret, namespace, label_selector=wanted)
+        return min((int(item["metadata"]["labels"]["version"]) for item in found["items"]), default=None)
+
+    def forget(self, namespace: str, release: str, revision: int) -> None:
+        """Remove a revision that was not finished, so that it can be made anew under its number.
+
+        Raises:
+            Conflict: it has been finished meanwhile.
+
+        """
+        secret = self._read(namespace, release, revision)
+        if _status(secret) not in _UNFINISHED:
+            raise Conflict(f"release {release}: revision {revision} has become {_status(secret)} meanwhile")
+        metadata = secret["metadata"]
+        precondition = kubernetes.V1Preconditions(uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+        body = kubernetes.V1DeleteOptions(preconditions=precondition)
+        ask(self._core.delete_namespaced_secret, metadata["name"], namespace, body=body)
+        _log.info("unfinished helm revision removed", release=release, revision=revision)
+
+    def fail(self, namespace: str, release: str, revision: int, description: str) -> bool:
+        """Set a pending revision to failed, as Helm does where it isn't killed; False where it isn't pending.
+
+        Raises:
+            Conflict: somebody changed it at the same time.
+
+        """
+        try:
+            secret = self._read(namespace, release, revision)
+        except NotFound:
+            return False
+        if _status(secret) not in _PENDING:
+            return False
+        content = _decoded(secret["data"]["release"])
+        content["info"] |= {"status": "failed", "description": description}
+        secret["metadata"]["labels"]["status"] = "failed"
+        secret["data"]["release"] = _encoded(content)
+        # With the resourceVersion it was read with: refused where anybody has changed it since.
+        name = secret["metadata"]["name"]
+        ask(self._core.replace_namespaced_secret, name, namespace, secret, field_manager=FIELD_MANAGER)
+        _log.info("pending helm revision set to failed", release=release, revision=revision)
+        return True
+
+    def _read(self, namespace: str, release: str, revision: int) -> Object:
+        return ask(self._core.read_namespaced_secret, f"sh.helm.release.v1.{release}.v{revision}", namespace)
+
+
+def _status(secret: Object) -> str:
+    return str(secret["metadata"]["labels"].get("status", ""))
+
+
+def _decoded(data: str) -> dict[str, Any]:
+    # Once by the API, once by Helm.
+    content: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(data))))
+    return content
+
+
+def _encoded(content: dict[str, Any]) -> str:
+    packed = gzip.compress(json.dumps(content, ensure_ascii=False).encode())
+    return base64.b64encode(base64.b64encode(packed)).decode()

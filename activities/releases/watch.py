@@ -1,0 +1,248 @@
+"""Error rate and latency of a fresh release, watched against what they were before it (runbook 4.1 step 6)."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+
+from activities.common.errors import ActivityFailure, Misconfigured
+from activities.common.heartbeat import Progress, resume, turns
+from activities.monitoring.health import HealthChecks, HealthRequest
+from activities.monitoring.prometheus import Prometheus, QueryError
+from audit.text import counted
+
+if TYPE_CHECKING:
+    from libraries import httpx
+
+_SAMPLES = 60
+_STEPS = (timedelta(seconds=1), timedelta(minutes=1))
+_SECOND = 1000  # milliseconds
+_WHOLE = 10  # milliseconds: from here on without decimals
+
+
+class BaselineRequest(BaseModel):
+    """What was usual: averages over a time that ends now."""
+
+    error_rate: str | None = Field(description="PromQL; None is not watched.")
+    p95_latency: str | None
+    over: timedelta
+
+
+class Figures(BaseModel):
+    """Error rate (0 to 1) and p95 latency (seconds); None: no data."""
+
+    error_rate: float | None = None
+    p95_latency: float | None = None
+
+    def __str__(self) -> str:
+        """For example `error rate 0.10 %, p95 41 ms`."""
+        return f"error rate {_percent(self.error_rate)}, p95 {_duration(self.p95_latency)}"
+
+
+class WatchRelease(BaseModel):
+    """Watch for a time, and stop at a breach."""
+
+    error_rate: str | None
+    p95_latency: str | None
+    health_url: str
+    baseline: Figures
+    error_rate_rise: float
+    latency_factor: float
+    breach_for: timedelta = Field(description="How long a figure must be beyond its limit without a break.")
+    lasting: timedelta
+    every: timedelta
+
+
+class Watched(BaseModel):
+    """What was seen."""
+
+    breach: str = Field(default="", description="Which figure broke which limit, in a sentence; empty: none did.")
+    unsettled: str = Field(
+        default="", description="Which figures were beyond their limits at the end, though not for long enough."
+    )
+    samples: int
+    blind: int = Field(description="Samples in which a watched figure had no value.")
+    seconds: float
+    worst: Figures
+
+    def __str__(self) -> str:
+        """One line for the timeline."""
+        told = self.breach or (f"no breach, but at the end {self.unsettled}" if self.unsettled else "no breach")
+        blind = f", {self.blind} of them blind" if self.blind else ""
+        return f"{told}; {counted(self.samples, 'sample')} in {self.seconds:.0f} s{blind}; worst: {self.worst}"
+
+
+class _Watching(Progress):
+    """What a watch remembers between attempts."""
+
+    samples: int = 0
+    blind: int = 0
+    worst: Figures = Figures()
+    beyond: dict[str, float] = Field(default_factory=dict, description="Seconds that each figure has been beyond.")
+
+
+class ReleaseWatch:
+    """Watches through Prometheus' HTTP API and the service's health endpoint."""
+
+    def __init__(self, http: "httpx.Client", prometheus_url: str) -> None:
+        self._prometheus = Prometheus(http, prometheus_url)
+        self._health = HealthChecks(http)
+
+    @activity.defn(name="release_watch.baseline")
+    def baseline(self, request: BaselineRequest) -> Figures:
+        """Read what is usual; moments without a value (no requests, no scrape) don't count.
+
+        Raises:
+            Unavailable, RateLimited, Refused: Prometheus doesn't answer, or not us.
+            Misconfigured: it can't evaluate a query, or a query doesn't give one number.
+
+        """
+        return Figures(
+            error_rate=self._usual("error_rate", request.error_rate, request.over),
+            p95_latency=self._usual("p95_latency", request.p95_latency, request.over),
+        )
+
+    @activity.defn(name="release_watch.watch")
+    def watch(self, request: WatchRelease) -> Watched:
+        """Watch, heartbeating, resuming where an attempt before was; a breach ends it at once.
+
+        Limits: error rate above baseline + `error_rate_rise`; latency above baseline × `latency_factor`; health
+        unhealthy or unreachable (degraded is not a breach). A figure without a baseline counts from zero errors, and
+        its latency is not judged.
+
+        A breach must hold for `breach_for`, from sample to sample. A sample without a value, Prometheus being away
+        and the time between two attempts neither end that nor count towards it.
+        """
+        progress = resume(_Watching)
+        breaches = _Breaches(progress.beyond, request.breach_for.total_seconds())
+        elapsed = 0.0
+        for elapsed in turns(progress, within=request.lasting, every=request.every):
+            now = self._sample(request)
+            progress.samples += 1
+            progress.blind += _blind(request, now)
+            progress.worst = _worse(progress.worst, now)
+            if breaches.see(elapsed, {**_judged(request, now), "health": self._trouble(request.health_url)}):
+                break
+        return Watched(
+            breach=breaches.told if breaches.broken else "",
+            unsettled="" if breaches.broken else breaches.told,
+            samples=progress.samples,
+            blind=progress.blind,
+            seconds=elapsed,
+            worst=progress.worst,
+        )
+
+    def _usual(self, name: str, query: str | None, over: timedelta) -> float | None:
+        if query is None:
+            return None
+        end = datetime.now(UTC)
+        step = min(max(over / _SAMPLES, _STEPS[0]), _STEPS[1])
+        try:
+            found = self._prometheus.series(query, end - over, end, step)
+        except QueryError as error:
+            raise Misconfigured(f"the query of {name}: {error}") from None
+        # Labels may change on the way (a version among them): several series are fine, but not at the same moment.
+        values = [(at, float(text)) for series in found for at, text in series.get("values", ())]
+        if len({at for at, _ in values}) < len(values):
+            raise Misconfigured(f"the query of {name}: gives several series, where one number is wanted")
+        finite = [value for _, value in values if math.isfinite(value)]
+        return fmean(finite) if finite else None
+
+    def _sample(self, request: WatchRelease) -> Figures:
+        return Figures(error_rate=self._value(request.error_rate), p95_latency=self._value(request.p95_latency))
+
+    def _value(self, query: str | None) -> float | None:
+        try:
+            return None if query is None else self._prometheus.value(query)
+        except (QueryError, ActivityFailure):
+            return None  # counted as blind
+
+    def _trouble(self, url: str) -> str:
+        health = self._health.check(HealthRequest(url=url))
+        return f"health {health}" if health.status in {"unhealthy", "unreachable"} else ""
+
+
+class _Breaches:
+    """Tells a breach from a spike: how long each figure has been beyond its limit, as far as it was seen."""
+
+    def __init__(self, seconds: dict[str, float], enough: float) -> None:
+        self._seconds = seconds
+        self._enough = enough
+        self._seen_beyond_at: dict[str, float] = {}
+        self._why: dict[str, str] = {}
+        self.broken = False
+
+    def see(self, elapsed: float, judged: dict[str, str | None]) -> bool:
+        """Take a sample, and tell whether there is a breach by now.
+
+        `judged` says what each figure breaks: "" for nothing, None where it is unknown.
+        """
+        for figure, why in judged.items():
+            before = self._seen_beyond_at.pop(figure, None)
+            if why is None:
+                continue
+            if not why:
+                self._seconds.pop(figure, None)
+                self._why.pop(figure, None)
+                continue
+            seen = self._seconds.get(figure, 0.0) + (elapsed - before if before is not None else 0.0)
+            self._seconds[figure] = seen
+            self._seen_beyond_at[figure] = elapsed
+            self._why[figure] = f"{why} for {seen:.0f} s"
+            self.broken = self.broken or seen >= self._enough
+        return self.broken
+
+    @property
+    def told(self) -> str:
+        """Which figures are beyond their limits, those that are a breach alone where there are any."""
+        those = [why for figure, why in self._why.items() if not self.broken or self._seconds[figure] >= self._enough]
+        return "; ".join(those)
+
+
+def _judged(request: WatchRelease, now: Figures) -> dict[str, str | None]:
+    judged: dict[str, str | None] = {}
+    if request.error_rate is not None:
+        usual = request.baseline.error_rate or 0.0
+        limit = usual + request.error_rate_rise
+        why = f"error rate {_percent(now.error_rate)}, above {_percent(limit)}"
+        if request.baseline.error_rate is not None:
+            why += f" ({_percent(usual)} is usual)"
+        judged["error rate"] = None if now.error_rate is None else why if now.error_rate > limit else ""
+    if request.p95_latency is not None and request.baseline.p95_latency:
+        usual = request.baseline.p95_latency
+        limit = usual * request.latency_factor
+        why = f"p95 {_duration(now.p95_latency)}, above {_duration(limit)}"
+        if limit != usual:
+            why += f" ({_duration(usual)} is usual)"
+        judged["p95"] = None if now.p95_latency is None else why if now.p95_latency > limit else ""
+    return judged
+
+
+def _blind(request: WatchRelease, now: Figures) -> bool:
+    errors_unseen = request.error_rate is not None and now.error_rate is None
+    return errors_unseen or (request.p95_latency is not None and now.p95_latency is None)
+
+
+def _worse(one: Figures, other: Figures) -> Figures:
+    def most(*values: float | None) -> float | None:
+        return max((value for value in values if value is not None), default=None)
+
+    return Figures(
+        error_rate=most(one.error_rate, other.error_rate), p95_latency=most(one.p95_latency, other.p95_latency)
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "no data" if share is None else f"{share:.2%}".replace("%", " %")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "no data"
+    milliseconds = seconds * 1000
+    if milliseconds >= _SECOND:
+        return f"{seconds:.2f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= _WHOLE else f"{milliseconds:.1f} ms"

@@ -1,0 +1,24 @@
+"""`runbooks audit show`: a run as a story."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from starters.cli.options import Reference
+from starters.cli.people import command
+
+
+@command
+async def show(
+    reference: Reference,
+    *,
+    form: Annotated[
+        Literal["table", "json", "markdown", "html", "pdf"], typer.Option("--format", help="How to show it.")
+    ] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write it into a file.")] = None,
+) -> None:
+    """Show a run with all that belongs to it: what started it, who decided, what it did, and how it ended."""
+    from starters.cli.audit import showing
+
+    await showing.show(reference, form=form, output=output)

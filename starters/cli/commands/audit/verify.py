@@ -1,0 +1,39 @@
+"""`runbooks audit verify`: whether the evidence is whole and ours."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from starters.cli.people import Exit, Stop, command
+
+
+@command
+async def verify(
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE]", help="A file of `runbooks audit export`.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="The whole chain in the database.")] = False,
+    public_key: Annotated[
+        list[str] | None, typer.Option(help="Whose signatures count: a file, or base64; may be given several times.")
+    ] = None,
+    head: Annotated[
+        list[Path] | None, typer.Option(help="A signed head kept elsewhere: the chain must reach it.")
+    ] = None,
+) -> None:
+    """Verify a bundle, offline and without settings, or the chain in the database; names the first broken link."""
+    if (bundle is None) is not everything:
+        raise Stop(Exit.USAGE, "name a BUNDLE, or say --all")
+    from starters.cli.audit import verifying
+
+    keys = [verifying.key(text) for text in public_key or ()]
+    heads = [verifying.head(path) for path in head or ()]
+    if bundle is not None:
+        verdict = await asyncio.to_thread(verifying.bundle, bundle, keys, heads)
+    else:
+        from starters.cli.audit.verifying_chain import chain
+
+        verdict = await asyncio.to_thread(chain, keys, heads)
+    verifying.tell(verdict)

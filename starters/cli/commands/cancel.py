@@ -1,0 +1,30 @@
+"""`runbooks cancel`: stop a run."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import Exit, Stop, command, console
+from starters.cli.speaker import person
+
+
+@command
+async def cancel(
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help="For the history.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Ask a run to stop: it puts back what it has paused, and ends as cancelled."""
+    from starters.cli.configured import load_settings
+    from starters.steering import runs
+    from starters.steering.session import open_session
+
+    session = await open_session(load_settings())
+    run = await runs.find(session, reference)
+    if not run.running:
+        raise Stop(Exit.REFUSED, f"{run.workflow_id} is {run.state} already")
+    speaker = person(who, role)
+    await run.handle.cancel(reason=f"{speaker.who} ({speaker.role}){f': {reason}' if reason else ''}")
+    console.print(f"{run.workflow_id} has been asked to stop: `runbooks status` shows it", markup=False)

@@ -1,0 +1,24 @@
+"""`runbooks extend`: keep what a run holds for longer."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def extend(
+    reference: Reference,
+    *,
+    by: Annotated[str, typer.Option(help="How much later it ends: PT15M, or seconds.")],
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
+    from starters.cli.saying import say
+    from workflows.platform.lease import Extend
+
+    await say(reference, who, role, Extend, by=by, reason=reason)

@@ -1,0 +1,27 @@
+"""`runbooks handover-server`: shows customers their secrets, each once."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.people import command, console
+
+
+@command
+async def handover_server(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8082,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve one-time links (settings `[handover]`); customers reach it over HTTPS, through your ingress."""
+    import uvicorn
+
+    from records_schema.pool import connect_pool
+    from starters.cli.configured import load_settings
+    from starters.servers.handover import application
+
+    settings = load_settings()
+    with connect_pool(settings.records.url, max_size=4) as pool:
+        console.print(f"http://{host}:{port}, known to customers as {settings.handover.base_url}", markup=False)
+        config = uvicorn.Config(application(pool), host=host, port=port, log_level="warning", access_log=False)
+        await uvicorn.Server(config).serve()

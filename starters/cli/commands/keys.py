@@ -1,0 +1,39 @@
+"""`runbooks keys`: the gateway's keys."""
+
+import base64
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from starters.cli.people import Exit, Stop, command
+
+app = typer.Typer(help="The gateway's keys, which sign people's words.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Make this a group of commands, though it has one."""
+
+
+@app.command("generate")
+@command
+async def generate(
+    private: Annotated[Path, typer.Option(help="Where the private key goes; never overwritten.")] = Path("gateway.pem"),
+) -> None:
+    """Make an Ed25519 pair: the private key into a file only you can read, the public one printed."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key = Ed25519PrivateKey.generate()
+    try:
+        descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Stop(Exit.USAGE, f"{private}: {error.strerror}") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+    typer.echo(public)
+    typer.echo(f'workers:  [approvals] public_keys = ["{public}"]', err=True)
+    typer.echo(f'gateway:  [gateway] private_key = "file:{private.resolve()}"', err=True)

@@ -1,0 +1,22 @@
+"""`runbooks note`: add a remark to a run."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def note(
+    reference: Reference,
+    text: Annotated[str, typer.Argument(metavar="TEXT")],
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Add a remark to a run's timeline and records."""
+    from starters.cli.saying import say
+    from workflows.platform.run_status import Note
+
+    await say(reference, who, role, Note, text=text)

@@ -1,0 +1,118 @@
+"""`runbooks onboarding`: what people say to an onboarding (runbook 5.1)."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+app = typer.Typer(help="Steer a customer's onboarding (5.1).", no_args_is_help=True)
+Note = Annotated[str, typer.Option(help="What there is to know about it.")]
+Why = Annotated[str, typer.Option(help="Why; for the timeline.")]
+Item = Annotated[str, typer.Argument(help="The item's ID, as `runbooks status` shows it.")]
+
+
+@app.command()
+@command
+async def tick(
+    reference: Reference,
+    item: Item,
+    *,
+    note: Note = "",
+    evidence: Annotated[str, typer.Option(help="A link to what shows it.")] = "",
+    not_needed: Annotated[bool, typer.Option("--not-needed", help="It does not apply; say why in --note.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take a tick back.")] = False,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Tick an item of the checklist."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.onboarding_words import Tick
+
+    fields = {"item": item, "note": note, "evidence": evidence, "not_needed": not_needed, "undo": undo}
+    await say(reference, who, role, Tick, **fields)
+
+
+@app.command()
+@command
+async def assign(
+    reference: Reference,
+    *,
+    csm: Annotated[str | None, typer.Option(help="Customer success manager.")] = None,
+    se: Annotated[str | None, typer.Option(help="Solutions engineer.")] = None,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Say who looks after the customer."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.onboarding_words import Assign
+
+    await say(reference, who, role, Assign, csm=csm, se=se)
+
+
+@app.command()
+@command
+async def reschedule(
+    reference: Reference,
+    phase: Annotated[str, typer.Argument(help="kickoff, implementation, go-live or post-launch.")],
+    *,
+    due: Annotated[str, typer.Option(help="When it is due, with time zone: 2026-03-01T12:00:00Z.")],
+    reason: Why = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Move the due date of a phase."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.onboarding_words import Reschedule
+
+    await say(reference, who, role, Reschedule, phase=phase, due=due, reason=reason)
+
+
+@app.command()
+@command
+async def resend(
+    reference: Reference,
+    *,
+    email: Annotated[str | None, typer.Option(help="To another address than before.")] = None,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Send the welcome mails again."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.onboarding_words import Resend
+
+    await say(reference, who, role, Resend, email=email)
+
+
+@app.command()
+@command
+async def pause(
+    reference: Reference,
+    *,
+    reason: Why,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Stop reminders and move what is due, until `runbooks resume`."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.onboarding_words import Pause
+
+    await say(reference, who, role, Pause, reason=reason)
+
+
+@app.command()
+@command
+async def stop(
+    reference: Reference,
+    *,
+    tenant: Annotated[str, typer.Option(help="What happens to the tenant: keep, suspend or close.")],
+    reason: Why,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """End the onboarding before everything is ticked."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.onboarding_words import StopOnboarding
+
+    await say(reference, who, role, StopOnboarding, tenant=tenant, reason=reason)

@@ -1,0 +1,23 @@
+"""`runbooks resume`: let go now what a run holds."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def resume(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Resume now what a run has paused, e.g. the autoscaler (runbook 3.2)."""
+    from starters.cli.saying import say
+    from workflows.platform.lease import Resume
+
+    await say(reference, who, role, Resume, reason=reason)

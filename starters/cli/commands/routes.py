@@ -1,0 +1,27 @@
+"""`runbooks routes`: the webhook's routing rules."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.people import command
+
+app = typer.Typer(help="The webhook's routing rules.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Make this a group of commands, though it has one."""
+
+
+@app.command("check")
+@command
+async def check(
+    labels: Annotated[
+        list[str] | None, typer.Argument(metavar="[LABEL=VALUE]…", help="Say which rule takes such an alert.")
+    ] = None,
+) -> None:
+    """Read the rules as the webhook does, and show them."""
+    from starters.cli import rules
+
+    rules.check(labels or ())

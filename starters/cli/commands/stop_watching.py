@@ -1,0 +1,23 @@
+"""`runbooks stop-watching`: end the watch over a recovered service."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def stop_watching(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """End the watch after a full recovery (runbook 7.2); where all is well, the incident is closed."""
+    from starters.cli.saying import say
+    from workflows.disaster_recovery.recovery.vigil import StopWatching
+
+    await say(reference, who, role, StopWatching, reason=reason)

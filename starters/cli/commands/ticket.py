@@ -1,0 +1,59 @@
+"""`runbooks ticket`: what people say to a customer issue's escalation (runbook 5.2)."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+app = typer.Typer(help="Steer a customer issue (5.2).", no_args_is_help=True)
+
+
+@app.command()
+@command
+async def update(
+    reference: Reference,
+    *,
+    text: Annotated[str, typer.Option(help="What the customer reads.")],
+    next_within: Annotated[str | None, typer.Option(help="Until the next update, e.g. PT4H.")] = None,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Tell the customer where things stand; the promise of the next update begins anew."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.customer_words import UpdateCustomer
+
+    await say(reference, who, role, UpdateCustomer, text=text, next_within=next_within)
+
+
+@app.command()
+@command
+async def reassign(
+    reference: Reference,
+    *,
+    to: Annotated[str, typer.Option(help="Who takes the ticket.")],
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Give the ticket to somebody else."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.customer_words import Reassign
+
+    await say(reference, who, role, Reassign, to=to)
+
+
+@app.command()
+@command
+async def resolve(
+    reference: Reference,
+    *,
+    resolution: Annotated[str, typer.Option(help="What the customer reads.")],
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Close the ticket, and tell the customer."""
+    from starters.cli.saying import say
+    from workflows.customer_operations.customer_words import Resolve
+
+    await say(reference, who, role, Resolve, resolution=resolution)

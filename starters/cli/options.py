@@ -1,0 +1,19 @@
+"""Arguments that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.speaker import DEFAULT_ROLE
+
+Reference = Annotated[
+    str, typer.Argument(metavar="RUN", help="Workflow ID (its latest run), WORKFLOW_ID@RUN_ID, or incident ID.")
+]
+Who = Annotated[
+    str | None,
+    typer.Option("--as", envvar="RUNBOOKS_USER", help="Who speaks; the user of the operating system otherwise."),
+]
+Role = Annotated[
+    str | None,
+    typer.Option("--role", envvar="RUNBOOKS_ROLE", help=f"In which role; `{DEFAULT_ROLE}` otherwise."),
+]

@@ -1,0 +1,53 @@
+"""Shows the webhook's routing rules, and which of them takes an alert."""
+
+from collections.abc import Collection, Sequence
+
+from rich.table import Table
+
+from audit.text import counted
+from starters.cli.configured import load_settings
+from starters.cli.people import Exit, Stop, console
+from starters.steering.routes import Route, load
+
+
+def check(labels: Sequence[str]) -> None:
+    """Read the rules as the webhook does, and show them.
+
+    Raises:
+        SettingsError: they are wrong.
+        Stop: none takes an alert with these labels.
+
+    """
+    settings = load_settings()
+    file = settings.path(settings.webhook.routes)
+    rules = load(file, settings.services)
+    table = Table("#", "labels", "procedure", "service", box=None)
+    for number, rule in enumerate(rules.route):
+        table.add_row(str(number), _matchers(rule), rule.procedure, rule.service or f"label {rule.service_label}")
+    console.print(table)
+    console.print(f"{file}: {counted(len(rules.route), 'rule')}, fine", markup=False, soft_wrap=True)
+    if labels:
+        _explain(_labels(labels), rules.route, settings.services)
+
+
+def _explain(labels: dict[str, str], rules: tuple[Route, ...], services: Collection[str]) -> None:
+    taking = next((number for number, rule in enumerate(rules) if rule.takes(labels)), None)
+    if taking is None:
+        raise Stop(Exit.REFUSED, "no rule takes such an alert: it would start nothing")
+    service = rules[taking].service_of(labels, services)
+    if service is None:
+        known = ", ".join(services) or "none"
+        raise Stop(Exit.REFUSED, f"rule {taking} takes it, but its service is not known. Known: {known}")
+    console.print(f"rule {taking} takes it: {rules[taking].procedure} for {service}", markup=False)
+
+
+def _labels(given: Sequence[str]) -> dict[str, str]:
+    pairs = [label.partition("=") for label in given]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise Stop(Exit.USAGE, "labels: expected LABEL=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _matchers(rule: Route) -> str:
+    exact = [f'{name}="{value}"' for name, value in rule.match.items()]
+    return " ".join([*exact, *(f'{name}=~"{pattern.pattern}"' for name, pattern in rule.match_re.items())])

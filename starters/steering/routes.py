@@ -1,0 +1,149 @@
+"""Which alert starts which procedure: ordered rules in a TOML file, the first that matches counts.
+
+[[route]]
+match = { severity = "P1" }                  # labels that must be equal; a label that is missing counts as empty,
+                                             # but `severity` is then classified by impact, error_rate, latency (2.1)
+match_re = { alertname = "Tensafe.*" }       # labels whose whole value must match
+procedure = "p1-incident"
+severity = "P1"                              # optional: how the run is found before it has begun
+service_label = "service"                    # the label that names the service; or service = "tensafe-server"
+input = { factor = 1.5 }                     # optional: further fields of the procedure's request
+input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
+"""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from activities.common.severity import Severity
+from activities.records.alerts import Alert
+from workers.registry import Procedure, procedure
+from workers.settings import SettingsError, explain
+
+_NEEDED = {"alert", "service"}
+_OURS = {*_NEEDED, "requested_by"}
+
+
+class Route(BaseModel):
+    """One rule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    procedure: str
+    match: dict[str, str] = Field(default_factory=dict)
+    match_re: dict[str, re.Pattern[str]] = Field(default_factory=dict)
+    severity: Severity | None = None
+    service: str | None = Field(default=None, description="Fixed service, whatever the labels say.")
+    service_label: str = Field(default="service", description="Label that names the service.")
+    input: dict[str, Any] = Field(default_factory=dict, description="Further fields of the request.")
+    input_labels: dict[str, str] = Field(default_factory=dict, description="Field → label whose value it takes.")
+
+    @field_validator("procedure")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            found = procedure(value)
+        except KeyError as error:
+            raise ValueError(error.args[0]) from None
+        if not found.request.model_fields.keys() >= _NEEDED:
+            message = f"{value} can't be started by an alert"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if not self.match and not self.match_re:
+            message = 'match or match_re: one is required; `match_re = { alertname = ".*" }` takes everything'
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _input_fits(self) -> Self:
+        target = self.target
+        given = {*self.input, *self.input_labels}
+        if unknown := sorted(given - target.request.model_fields.keys()) + sorted(given & _OURS):
+            message = f"input: {target.command} doesn't take {', '.join(unknown)} from a rule"
+            raise ValueError(message)
+        required = {name for name, field in target.request.model_fields.items() if field.is_required()}
+        if missing := sorted(required - given):
+            message = f"input: {target.command} needs {', '.join(missing)}, by `input` or `input_labels`"
+            raise ValueError(message)
+        return self
+
+    def takes(self, labels: dict[str, str]) -> bool:
+        """Whether the rule is for an alert with these labels."""
+        return all(labels.get(name, "") == value for name, value in self.match.items()) and all(
+            pattern.fullmatch(labels.get(name, "")) for name, pattern in self.match_re.items()
+        )
+
+    def service_of(self, labels: dict[str, str], known: Collection[str]) -> str | None:
+        """Name the service: the rule's, or the label's, or the only one there is; None where that is not known."""
+        name = self.service or labels.get(self.service_label) or (next(iter(known)) if len(known) == 1 else None)
+        return name if name in known else None
+
+    def request(self, alert: Alert, service: str) -> BaseModel:
+        """Make the procedure's request for an alert.
+
+        Raises:
+            ValidationError: a label is missing, or its value can't be meant.
+
+        """
+        labelled = {name: alert.labels[label] for name, label in self.input_labels.items() if label in alert.labels}
+        who = f"{alert.source}: {alert.name}"[:200]
+        given = {**self.input, **labelled, "service": service, "alert": alert, "requested_by": who}
+        return self.target.request.model_validate(given)
+
+    @property
+    def target(self) -> Procedure:
+        """The procedure that it starts."""
+        return procedure(self.procedure)
+
+
+class Routes(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    route: tuple[Route, ...] = Field(min_length=1)
+
+    def find(self, labels: dict[str, str]) -> Route | None:
+        """Find the first rule for an alert."""
+        return next((route for route in self.route if route.takes(labels)), None)
+
+    def check_services(self, known: Iterable[str]) -> None:
+        """Refuse a rule that names a service the catalogue doesn't have.
+
+        Raises:
+            SettingsError: names rule and service.
+
+        """
+        services = sorted(known)
+        for number, route in enumerate(self.route):
+            if route.service is not None and route.service not in services:
+                message = f"route.{number}.service: {route.service!r} is not in the catalogue. Known: {services}"
+                raise SettingsError(message)
+
+
+def load(file: Path, services: Iterable[str]) -> Routes:
+    """Read the file, and check it against the catalogue's services.
+
+    Raises:
+        SettingsError: it is missing or wrong; names the field.
+
+    """
+    try:
+        routes = Routes.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        routes.check_services(services)
+    except OSError as error:
+        message = f"{file}: {error.strerror}. [webhook] routes names the file of routing rules"
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, SettingsError) as error:
+        message = f"{file}: {error}"
+    except ValidationError as error:
+        message = f"{file}: {explain(error)}"
+    else:
+        return routes
+    raise SettingsError(message)

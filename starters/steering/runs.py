@@ -1,0 +1,161 @@
+"""Finds the run a person means, and reads what it says about itself."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from starters.steering.errors import NoSuchRun, Refused, Unreachable
+from starters.steering.session import Session
+from workflows.platform.run_status import RunStatus
+from workflows.platform.search_attributes import INCIDENT
+
+_RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_INCIDENT_ID = re.compile(r"[\w.-]+")
+_QUERY_WITHIN = timedelta(seconds=5)
+_QUERY_SOON = timedelta(seconds=2)
+"""After that, the worker that has the run in memory counts as dead."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as Temporal describes it."""
+
+    handle: WorkflowHandle[Any, Any]
+    description: WorkflowExecutionDescription
+    link: str
+    client: Client
+
+    @property
+    def workflow_id(self) -> str:
+        """Its workflow ID."""
+        return self.description.id
+
+    @property
+    def first_run_id(self) -> str:
+        """The first run of its chain, to which signatures are bound."""
+        return self.description.raw_description.workflow_execution_info.first_run_id or self.description.run_id
+
+    @property
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self.description.status is WorkflowExecutionStatus.RUNNING
+
+    @property
+    def state(self) -> str:
+        """Temporal's word for it, for example `running` or `completed`."""
+        status = self.description.status
+        return "unknown" if status is None else status.name.lower().replace("_", " ")
+
+    async def free(self) -> None:
+        """Let any worker take the run up next, and not first the one that has it in memory.
+
+        That one may have been killed a moment ago, and a word would wait for it for as long as
+        `[worker] dead_worker_keeps_runs` says. It costs one replay.
+        """
+        execution = WorkflowExecution(workflow_id=self.workflow_id, run_id=self.description.run_id)
+        request = ResetStickyTaskQueueRequest(namespace=self.client.namespace, execution=execution)
+        with suppress(RPCError):  # whoever may not do this waits
+            await self.client.workflow_service.reset_sticky_task_queue(request)
+
+
+async def find(session: Session, reference: str) -> Run:
+    """Find a run by workflow ID (its latest), by WORKFLOW_ID@RUN_ID, or by the ID of its incident.
+
+    Raises:
+        NoSuchRun: there is none.
+
+    """
+    named = _RUN_ID.fullmatch(reference)
+    workflow_id, run_id = (named["workflow"], named["run"]) if named else (reference, None)
+    found = await _describe(session, workflow_id, run_id)
+    if found is None and _INCIDENT_ID.fullmatch(reference):
+        async for execution in session.client.list_workflows(f'{INCIDENT.name} = "{reference}"', limit=1):
+            found = await _describe(session, execution.id, execution.run_id)
+    if found is None:
+        sentence = f"no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
+        raise NoSuchRun(sentence)
+    return found
+
+
+async def again(session: Session, run: Run) -> Run:
+    """Describe a run anew."""
+    return await _describe(session, run.workflow_id, run.description.run_id) or run
+
+
+async def _describe(session: Session, workflow_id: str, run_id: str | None) -> Run | None:
+    try:
+        description = await session.client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+    except RPCError as error:
+        if error.status in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
+            return None
+        raise
+    handle = session.client.get_workflow_handle(workflow_id, run_id=description.run_id)
+    return Run(handle, description, session.link(workflow_id, description.run_id), session.client)
+
+
+async def status_of(run: Run) -> RunStatus:
+    """Ask a run, also an ended one, for its status.
+
+    Raises:
+        Unreachable: no worker answers for it.
+        Refused: it has no status (it failed before it began, or is no procedure).
+        NoSuchRun: Temporal no longer keeps it.
+
+    """
+    try:
+        return await _ask(run)
+    except WorkflowQueryFailedError:
+        raise Refused(f"{run.workflow_id} ({run.state}) has no status to show") from None
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NoSuchRun(f"{run.workflow_id} is no longer kept by Temporal") from None
+        sentence = (
+            "no worker answers for this run: is one running? (`python -m workers`) If one was killed a moment ago, "
+            "another takes the run up soon: ask again in half a minute"
+        )
+        raise Unreachable(sentence) from None
+
+
+async def _ask(run: Run) -> RunStatus:
+    try:
+        told: RunStatus = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_SOON)
+    except RPCError as error:
+        if error.status not in {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
+            raise
+        await run.free()
+        told = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
+    return told
+
+
+async def failure_of(run: Run) -> str:
+    """Say why a run failed; empty where it didn't."""
+    if run.description.status not in {WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TIMED_OUT}:
+        return ""
+    try:
+        await run.handle.result(follow_runs=False)
+    except WorkflowFailureError as error:
+        return reason(error)
+    return ""
+
+
+def reason(error: WorkflowFailureError) -> str:
+    """Give the innermost sentence of a run's failure."""
+    cause: BaseException = error
+    while isinstance(inner := cause.__cause__, BaseException):
+        cause = inner
+    return cause.message if isinstance(cause, ApplicationError) else str(cause)

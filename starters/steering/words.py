@@ -1,0 +1,50 @@
+"""Sends a person's signed word into a run."""
+
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from starters.steering.errors import Refused, Unreachable
+from starters.steering.gateway import Gateway
+from starters.steering.runs import Run
+from starters.steering.session import Session
+from workflows.platform.signing import SignedWord
+
+_ANSWERED_WITHIN = timedelta(seconds=20)
+_Answer = TypeVar("_Answer")
+
+
+async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answer]) -> _Answer:
+    """Sign a word and send it by its update; gives what the run answers.
+
+    Raises:
+        Refused: the run has ended, or refuses, in its own words.
+        Unreachable: it doesn't answer.
+        SettingsError: the gateway's key is not one.
+
+    """
+    signed = Gateway(session.settings.gateway).signed(word, workflow_id=run.workflow_id, first_run_id=run.first_run_id)
+    if not run.running:
+        raise Refused(f"{run.workflow_id} is {run.state}: nothing was sent")
+    await run.free()
+    try:
+        answered: _Answer = await run.handle.execute_update(
+            signed.UPDATE, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
+        )
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        raise Refused(cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        sentence = (
+            f"the run has not answered within {_ANSWERED_WITHIN.seconds} s: is a worker running? It may still take it: "
+            f"see `runbooks status {run.workflow_id}` before you send it again"
+        )
+        raise Unreachable(sentence) from None
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise Refused(f"{run.workflow_id} has ended: nothing was taken") from None
+        raise
+    return answered

@@ -1,0 +1,118 @@
+"""Waiting inside an activity."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import CancelledError
+from temporalio.testing import ActivityEnvironment
+
+from activities.common.errors import Unavailable
+from activities.common.heartbeat import Progress, pause, resume, turns
+
+
+class Counted(Progress):
+    count: int = 0
+
+
+def _wait(seconds: float, every: float = 0.05) -> Callable[[], list[float]]:
+    def activity() -> list[float]:
+        progress = resume(Counted)
+        taken = []
+        for elapsed in turns(progress, within=timedelta(seconds=seconds), every=timedelta(seconds=every)):
+            progress.count += 1
+            taken.append(elapsed)
+        return taken
+
+    return activity
+
+
+def _environment(details: list[Any] | None = None) -> tuple[ActivityEnvironment, list[dict[str, Any]]]:
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, heartbeat_details=details or [])
+    beats: list[dict[str, Any]] = []
+    environment.on_heartbeat = beats.append
+    return environment, beats
+
+
+def test_turns_come_at_the_interval_and_at_the_end():
+    environment, beats = _environment()
+    taken = environment.run(_wait(0.22))
+    assert len(taken) == 6
+    assert taken[0] < 0.03
+    assert 0.22 <= taken[-1] < 0.3
+    assert [beat["count"] for beat in beats] == [0, 1, 2, 3, 4, 5]
+
+
+def test_no_time_is_one_turn():
+    environment, beats = _environment()
+    assert len(environment.run(_wait(0))) == 1
+    assert len(beats) == 1
+
+
+def test_a_slow_turn_does_not_put_the_next_off():
+    def activity() -> list[float]:
+        taken = []
+        for elapsed in turns(Progress(), within=timedelta(seconds=0.4), every=timedelta(seconds=0.2)):
+            taken.append(elapsed)
+            time.sleep(0.1)
+        return taken
+
+    taken = ActivityEnvironment().run(activity)
+    assert [round(t, 1) for t in taken] == [0, 0.2, 0.4]
+
+
+def test_the_next_attempt_goes_on_where_the_last_was():
+    started = datetime.now(UTC) - timedelta(seconds=10)
+    environment, beats = _environment([{"started_at": started.isoformat(), "count": 41}])
+    taken = environment.run(_wait(10.2))
+    assert 10 <= taken[0] < 10.1
+    assert 10.2 <= taken[-1] < 10.3
+    assert datetime.fromisoformat(beats[-1]["started_at"]) == started
+    assert beats[-1]["count"] == 41 + len(taken) - 1
+
+
+def test_time_over_before_the_next_attempt_is_one_turn():
+    started = datetime.now(UTC) - timedelta(hours=1)
+    environment, _ = _environment([{"started_at": started.isoformat()}])
+    assert len(environment.run(_wait(10))) == 1
+
+
+def test_another_workers_clock_ahead_takes_no_time_away():
+    ahead = datetime.now(UTC) + timedelta(minutes=1)
+    environment, _ = _environment([{"started_at": ahead.isoformat()}])
+    assert environment.run(_wait(0))[0] < 0.1
+
+
+@pytest.mark.parametrize("details", [["x"], [{"started_at": "x"}], [None], [{"count": []}]])
+def test_details_of_other_code_start_afresh(details: list[Any]):
+    environment, _ = _environment(details)
+    assert environment.run(_wait(0.1))[0] < 0.1
+
+
+@pytest.mark.parametrize(("event", "error"), [("cancel", CancelledError), ("worker_shutdown", Unavailable)])
+def test_waiting_ends_at_once(event: str, error: type[Exception]):
+    environment, _ = _environment()
+    threading.Timer(0.2, getattr(environment, event)).start()
+    began = time.monotonic()
+    with pytest.raises(error):
+        environment.run(lambda: pause(60))
+    assert time.monotonic() - began < 1
+
+
+def test_worker_shutdown_is_worth_another_attempt():
+    environment, _ = _environment()
+    threading.Timer(0.1, environment.worker_shutdown).start()
+    with pytest.raises(Unavailable) as caught:
+        environment.run(_wait(60, 30))
+    assert not caught.value.non_retryable
+
+
+def test_a_pause_lasts():
+    began = time.monotonic()
+    ActivityEnvironment().run(lambda: pause(0.25))
+    assert 0.25 <= time.monotonic() - began < 0.4

@@ -1,0 +1,174 @@
+"""Tenants on a real PostgreSQL."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+from pydantic import SecretStr, ValidationError
+
+from activities.common.errors import NotFound, Refused
+from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, SetTenantStatus
+from activities.customers.tenants import ActivityRequest, FirstsRequest, TenantRequest, Tenants, UsedSinceRequest
+from activities.handovers.links import HandoverLinks
+from tests.records_schema.fixtures import count, effect
+
+NOW = datetime.now(UTC)
+LINKS = HandoverLinks(SecretStr("a secret of the settings"), "https://ops.example", timedelta(days=7))
+
+
+@pytest.fixture
+def tenants(records_pool: ConnectionPool) -> Tenants:
+    return Tenants(records_pool, LINKS)
+
+
+def new(tenant_id: str = "acme", name: str = "Acme", **more: Any) -> CreateTenant:
+    fields = {"tier": "enterprise", "contact_name": "Ada", "email": "ada@acme.test", **more}
+    step = effect(f"create-{tenant_id}-{name}", dry_run=fields.pop("dry_run", False))
+    return CreateTenant(tenant_id=tenant_id, name=name, effect=step, **fields)
+
+
+def user(tenant_id: str = "acme", step: str = "user", email: str = "ada@acme.test") -> CreateUser:
+    return CreateUser(
+        tenant_id=tenant_id, email=email, name="Ada", handover_id=f"ho_{step:a<10}", effect=effect(step)
+    )  # fmt: skip
+
+
+def used(sql: psycopg.Connection, kind: str, hours_ago: float, calls: int, errors: int = 0) -> None:
+    at = NOW - timedelta(hours=hours_ago)
+    sql.execute("SELECT runbooks.record_usage('acme', %s, %s, %s, '', %s)", (kind, calls, errors, at))
+
+
+def test_a_tenant_is_created_once_and_read_back(tenants: Tenants) -> None:
+    assert tenants.create(new()).after == "created (enterprise)"
+    assert not tenants.create(new()).applied
+    found = tenants.tenant(TenantRequest(tenant_id="acme"))
+    assert (found.name, found.status, found.csm, str(found)) == (
+        "Acme",
+        "active",
+        "",
+        "Acme (acme, enterprise, active)",
+    )
+
+
+@pytest.mark.parametrize("other", [new("acme", "Another"), new("acme-2", "ACME"), new("acme-3", "Three", email="x y")])
+def test_what_the_records_cannot_have_is_refused(
+    tenants: Tenants, records_sql: psycopg.Connection, other: CreateTenant
+) -> None:
+    tenants.create(new())
+    with pytest.raises(Refused, match="the records refuse it: tenant") as raised:
+        tenants.create(other)
+    assert "x y" not in str(raised.value)
+    assert count(records_sql, "tenants") == 1
+
+
+@pytest.mark.parametrize("tenant_id", ["", "A", "-a", "a b", "a/b", "ä1", "a" * 64])
+def test_an_id_that_would_not_do_in_a_workflow_id_is_none(tenant_id: str) -> None:
+    with pytest.raises(ValidationError):
+        new(tenant_id)
+
+
+def test_plan_mode_creates_nothing(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+    assert not tenants.create(new(dry_run=True)).applied
+    assert count(records_sql, "tenants") == 0
+
+
+def test_an_unknown_tenant_is_told_with_those_like_it(tenants: Tenants) -> None:
+    tenants.create(new("acme-eu"))
+    with pytest.raises(NotFound, match=r"no such tenant\. Like it: acme-eu"):
+        tenants.tenant(TenantRequest(tenant_id="acme-us"))
+    with pytest.raises(NotFound, match=r"no such tenant$"):
+        tenants.recent(ActivityRequest(tenant_id="zeta", since=NOW))
+
+
+def test_the_first_password_is_in_the_handover_and_its_hash_in_the_records(
+    tenants: Tenants, records_sql: psycopg.Connection
+) -> None:
+    tenants.create(new())
+    assert tenants.create_user(user()).after == "admin ada@acme.test"
+    assert not tenants.create_user(user()).applied
+    with records_sql.cursor(row_factory=dict_row) as rows:
+        contents = LINKS.peek(rows, user().handover_id)
+        row = rows.execute("SELECT password_hash, must_change FROM runbooks.tenant_users").fetchone()
+    assert contents is not None
+    assert row is not None
+    (password,) = contents.values()
+    _, n, r, p, salt, digest = row["password_hash"].split("$")
+    again = hashlib.scrypt(
+        password.encode(), salt=bytes.fromhex(salt), n=int(n), r=int(r), p=int(p), maxmem=2**26
+    )  # fmt: skip
+    assert (again.hex(), row["must_change"]) == (digest, True)
+
+
+def test_a_user_is_one_in_a_tenant_and_needs_one(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+    tenants.create(new())
+    tenants.create_user(user())
+    with pytest.raises(Refused, match="users are unique in a tenant"):
+        tenants.create_user(user(step="another", email="ADA@acme.test"))
+    with pytest.raises(NotFound):
+        tenants.create_user(user("nobody", "third"))
+    assert count(records_sql, "handovers") == 1
+
+
+def test_people_are_assigned_one_by_one(tenants: Tenants) -> None:
+    tenants.create(new())
+    csm = tenants.assign(AssignPeople(tenant_id="acme", csm="grace", effect=effect("csm")))
+    assert (csm.before, csm.after) == ("CSM nobody, SE nobody", "CSM grace, SE nobody")
+    assert tenants.assign(AssignPeople(tenant_id="acme", se="alan", effect=effect("se"))).after == "CSM grace, SE alan"
+    assert not tenants.assign(AssignPeople(tenant_id="acme", csm="grace", effect=effect("same"))).applied
+
+
+def test_a_tenant_is_suspended_and_reopened(tenants: Tenants) -> None:
+    tenants.create(new())
+    for status in ("suspended", "active"):
+        change = SetTenantStatus(tenant_id="acme", status=status, reason="asked", effect=effect(status))  # type: ignore[arg-type]
+        assert tenants.set_status(change).applied
+        assert tenants.tenant(TenantRequest(tenant_id="acme")).status == status
+
+
+def test_activity_is_of_the_time_asked_for(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+    tenants.create(new())
+    used(records_sql, "api_call", 1, 10, 2)
+    used(records_sql, "api_call", 2, 5)
+    used(records_sql, "training_job", 3, 1)
+    used(records_sql, "api_call", 30, 1000)
+    for hours, message in ((1, "late"), (2, "early"), (30, "long ago")):
+        records_sql.execute(
+            "INSERT INTO runbooks.tenant_errors (tenant_id, at, message) VALUES ('acme', %s, %s)",
+            (NOW - timedelta(hours=hours), message),
+        )
+    done = tenants.recent(ActivityRequest(tenant_id="acme", since=NOW - timedelta(hours=24)))
+    assert [(one.kind, one.count, one.errors) for one in done.counts] == [("api_call", 15, 2), ("training_job", 1, 0)]
+    assert [line.message for line in done.errors] == ["late", "early"]
+    assert str(done) == "15 × api_call, 1 × training_job; 2 failed, 2 error messages"
+    one = tenants.recent(ActivityRequest(tenant_id="acme", since=NOW - timedelta(hours=24), errors=1))
+    assert [line.message for line in one.errors] == ["late"]
+
+
+def test_firsts_are_the_first_hours_of_what_was_done(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+    tenants.create(new())
+    request = FirstsRequest(tenant_id="acme", kinds=("api_call", "training_job"))
+    assert str(tenants.firsts(request)) == "nothing yet"
+    used(records_sql, "api_call", 5, 1)
+    used(records_sql, "api_call", 50, 1)
+    used(records_sql, "login", 60, 1)
+    first = (NOW - timedelta(hours=50)).replace(minute=0, second=0, microsecond=0)
+    assert tenants.firsts(request).at == {"api_call": first}
+
+
+def test_who_has_used_the_service_since_is_found_and_who_has_left_is_not(
+    tenants: Tenants, records_sql: psycopg.Connection
+) -> None:
+    for name in ("acme", "globex", "initech"):
+        tenants.create(new(name, name.title()))
+    used(records_sql, "api_call", 0.5, 3)
+    records_sql.execute("SELECT runbooks.record_usage('globex', 'api_call', 1, 0, '', %s)", (NOW - timedelta(hours=9),))
+    records_sql.execute("SELECT runbooks.record_usage('initech', 'api_call')")
+    closing = SetTenantStatus(tenant_id="initech", status="closed", reason="left", effect=effect("close"))
+    tenants.set_status(closing)
+    found = tenants.used_since(UsedSinceRequest(since=NOW - timedelta(hours=2)))
+    assert [(one.tenant_id, one.email) for one in found.items] == [("acme", "ada@acme.test")]
+    assert str(found) == "1 tenant"

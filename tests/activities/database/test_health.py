@@ -1,0 +1,260 @@
+"""The health of a real database: rows that are really dead, indexes really bloated, transactions really old."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.catalogue.database import MaintenancePolicy
+from activities.common.errors import Refused
+from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, ReplicaState, SlotState
+from activities.database.upkeep.postgres import Postgres, VacuumTable
+from activities.database.upkeep.tables import IndexState, TableState
+from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
+from tests.activities.database.on_postgres import AT, LONG, WRITER, OnPostgres, an_effect, databases
+from tests.activities.kubernetes.on_cluster import eventually
+from tests.activities.releases.on_helm import Background
+from tests.records_schema.own_server import OwnPostgres
+
+POLICY = MaintenancePolicy(dead_rows=100, changed_rows=100, index_size=100_000, holds_back=timedelta(milliseconds=1))
+
+
+@pytest.fixture
+def on(empty_database_url: str) -> Iterator[OnPostgres]:
+    with ExitStack() as stack:
+        yield OnPostgres(empty_database_url, stack)
+
+
+def health(on: OnPostgres, **fields: Any) -> DatabaseHealth:
+    return on.run(on.postgres.health, DatabaseHealthRequest(**AT, **{"policy": POLICY, **fields}))
+
+
+def table(found: DatabaseHealth, name: str = "items") -> TableState:
+    return next(one for one in found.tables if one.name == name)
+
+
+def index(found: DatabaseHealth, name: str = "items_name") -> IndexState:
+    return next(one for one in found.indexes if one.name == name)
+
+
+def grow(on: OnPostgres, rows: int = 20_000) -> None:
+    on.sql.execute("INSERT INTO items SELECT n, 'name ' || n FROM generate_series(1001, %s) n", (rows,))
+    on.sql.execute("ANALYZE items")
+
+
+# -- the server ----------------------------------------------------------------------------------------------
+
+
+def test_a_healthy_database(on: OnPostgres) -> None:
+    found = health(on)
+    assert (found.tables, found.indexes, found.unknown) == ([], [], [])
+    assert list(found.problems(POLICY)) == []
+    assert 0 < found.connections < found.connections_limit < 200
+    assert found.checksum_failures == 0
+    assert 0 < found.xid_age < found.freeze_max_age == 200_000_000
+    assert found.size == on.one("SELECT pg_database_size(current_database())")
+    assert "0 dead rows, 0 B wasted in indexes" in str(found)
+
+
+def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
+    bad = health(on).model_copy(
+        update={
+            "connections": 190, "connections_limit": 197, "checksum_failures": 2, "autovacuum": False,
+            "cache_hit": 0.5, "reads": 1_000_000, "xid_age": 300_000_000,
+            "replicas": [
+                ReplicaState(name="replica-1", state="streaming", lag_bytes=2**30, lag_seconds=90.0),
+                ReplicaState(name="barman", state="streaming", replays=False),
+            ],
+            "slots": [SlotState(name="old", active=False, wal_status="extended", kept=2**40)],
+        }
+    )  # fmt: skip
+    assert list(bad.problems(POLICY, replicas=2)) == [
+        "190 of 197 connections are taken",
+        "2 checksum failures: data is damaged, see point-in-time-restore (7.3)",
+        "autovacuum is off",
+        "only 50.0% of reads come from memory",
+        "autovacuum doesn't keep up: 300,000,000 transactions since the oldest row that isn't frozen",
+        "1 of 2 replicas streams",
+        "replica replica-1 streaming (1.0 GiB, 90.0 s behind)",
+        "slot old is inactive and keeps 1.0 TiB",
+    ]
+
+
+def test_what_holds_vacuum_back(own_postgres: OwnPostgres) -> None:
+    own_postgres.start()
+    with ExitStack() as stack:
+        first = OnPostgres(own_postgres.url(), stack)
+        first.sql.execute("ALTER SYSTEM SET max_prepared_transactions = 2")
+        own_postgres.stop(signal.SIGINT)
+        own_postgres.start()
+        first.sql = first.connect("test")
+        reader = first.connect("report", transaction=True)
+        pid = str(reader.info.backend_pid)
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM items")
+        preparing = first.connect("bank", transaction=True)
+        preparing.execute("DELETE FROM items WHERE id = 1; PREPARE TRANSACTION 'transfer-7'")
+        first.sql.execute("SELECT pg_create_physical_replication_slot('left', true)")
+        time.sleep(0.01)
+        found = health(first)
+        told = sorted(found.problems(POLICY))
+        first.sql.execute("ROLLBACK PREPARED 'transfer-7'")
+    assert {(holder.kind, holder.name) for holder in found.holders} == {
+        ("session", pid), ("prepared transaction", "transfer-7"),
+    }  # fmt: skip
+    assert told[0].startswith("prepared transaction transfer-7 of runbooks since ")
+    assert "idle in transaction" in told[1]
+    assert told[1].endswith("keeps vacuum from removing rows that died since")
+    assert [(slot.name, slot.active) for slot in found.slots] == [("left", False)]
+
+
+# -- tables --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_dead_rows(on: OnPostgres, *, exact: bool) -> None:
+    if exact:
+        on.sql.execute("CREATE SCHEMA tools; CREATE EXTENSION pgstattuple SCHEMA tools")
+    on.delete(300)
+    found = table(health(on))
+    assert (found.dead, found.rows, found.exact, found.changed) == (300, 700, exact, 300)
+    assert found.dead_share == 0.3
+    assert found.vacuumed_at is None
+    on.run(on.postgres.vacuum, on.vacuum())
+    assert health(on).tables == []
+
+
+def test_what_statistics_have_forgotten_after_a_crash_is_counted(on: OnPostgres) -> None:
+    on.sql.execute("CREATE EXTENSION pgstattuple")
+    grow(on)
+    on.delete(5000)
+    on.sql.execute("SELECT pg_stat_reset()")
+    assert on.one("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'items'") == 0
+    assert table(health(on)).dead == 5000
+
+
+def test_stale_statistics(on: OnPostgres) -> None:
+    on.sql.execute("INSERT INTO items SELECT n, 'x' FROM generate_series(2000, 2199) n")
+    on.sql.execute("SELECT pg_stat_force_next_flush()")
+    found = table(health(on))
+    assert (found.dead, found.changed) == (0, 200)
+    assert found.analyzed_at is not None
+
+
+def test_old_rows(on: OnPostgres) -> None:
+    found = table(health(on, policy=POLICY.model_copy(update={"freeze_share": 1e-9})))
+    assert found.age >= 1
+    assert found.age == on.one("SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'items'")
+
+
+def test_a_table_that_somebody_locks_is_estimated_and_not_waited_for(on: OnPostgres) -> None:
+    on.sql.execute("CREATE EXTENSION pgstattuple")
+    on.delete(300)
+    with on.held("LOCK items IN ACCESS EXCLUSIVE MODE"):
+        began = time.monotonic()
+        found = table(health(on))
+        assert time.monotonic() - began < 5
+    assert (found.dead, found.exact) == (300, False)
+
+
+# -- indexes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_bloated_index(on: OnPostgres, *, exact: bool) -> None:
+    if exact:
+        on.sql.execute("CREATE EXTENSION pgstattuple")
+    on.sql.execute("CREATE INDEX items_upper ON items (upper(name), id)")
+    grow(on)
+    on.sql.execute("REINDEX TABLE items; ANALYZE items")
+    names = ["items_name", "items_upper", "items_pkey"]
+    fresh = health(on, indexes=names)
+    assert all((index(fresh, name).bloat or 0) < 0.2 for name in names)
+    on.sql.execute("DELETE FROM items WHERE id % 10 <> 0")
+    on.sql.execute("VACUUM ANALYZE items")
+    bloated = health(on)
+    assert {one.name for one in bloated.indexes} == set(names)
+    assert all(0.75 < (one.bloat or 0) < 0.95 and one.exact is exact for one in bloated.indexes)
+    assert bloated.figures.index_waste > 800_000
+    on.run(on.postgres.reindex, on.reindex())
+    assert {one.name for one in health(on).indexes} == set(names) - {"items_name"}
+
+
+def test_an_index_without_an_entry(on: OnPostgres) -> None:
+    on.sql.execute("CREATE EXTENSION pgstattuple; TRUNCATE items")
+    found = index(health(on, indexes=["items_name"]))
+    assert (found.exact, found.wasted) == (True, 0)
+
+
+def test_invalid_indexes_and_what_crashes_left(on: OnPostgres) -> None:
+    with on.held(WRITER):
+        theirs = on.connect("dba")
+        running = Background(lambda: theirs.execute("REINDEX INDEX CONCURRENTLY items_name"))
+        eventually(
+            lambda: on.one("SELECT phase FROM pg_stat_progress_create_index") == "waiting for writers before build"
+        )
+        building = index(health(on), "items_name_ccnew")
+        assert (building.valid, building.being_built, building.leftover) == (False, True, False)
+        on.sql.execute("SELECT pg_terminate_backend(%s)", (theirs.info.backend_pid,))
+        running.join()
+    on.sql.execute("CREATE INDEX items_other ON items (id); "
+                   "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'items_other'::regclass")  # fmt: skip
+    found = health(on)
+    assert found.figures.invalid_indexes == 2
+    left = index(found, "items_name_ccnew")
+    assert (left.valid, left.being_built, left.leftover) == (False, False, True)
+    assert not index(found, "items_other").leftover
+
+
+def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently(on: OnPostgres) -> None:
+    on.sql.execute("CREATE TABLE spans (at int4range, CONSTRAINT spans_at EXCLUDE USING gist (at WITH &&))")
+    found = index(health(on, indexes=["spans_at"]), "spans_at")
+    assert (found.method, found.concurrently, found.bloat) == ("gist", False, None)
+
+
+# -- what the request names ----------------------------------------------------------------------------------
+
+
+def test_named_tables_and_indexes_are_reported_whatever_their_state(on: OnPostgres) -> None:
+    found = health(on, tables=["public.items"], indexes=["items"])
+    assert [(one.full_name, one.named) for one in found.tables] == [("public.items", True)]
+    assert {(one.name, one.named) for one in found.indexes} == {("items_name", True), ("items_pkey", True)}
+    assert found.unknown == []
+
+
+def test_names_that_there_are_none_or_several_of(on: OnPostgres) -> None:
+    on.sql.execute(
+        "CREATE SCHEMA other; CREATE TABLE other.items (id int); CREATE INDEX items_name ON other.items (id)"
+    )
+    found = health(on, tables=["nothing", "items", "other.items"], indexes=["items_nam", "items_name", "other.items"])
+    assert found.unknown == [
+        "tables: nothing", "tables: items (say which: other.items, public.items)",
+        "reindex: items_nam", "reindex: items_name (say which: other.items_name, public.items_name)",
+    ]  # fmt: skip
+
+
+# -- a primary with a replica --------------------------------------------------------------------------------
+
+
+def test_a_primary_and_its_replica(start_service_database: Callable[..., ServiceDatabase]) -> None:
+    database = start_service_database()
+    postgres = Postgres(databases(primary=database.url(PRIMARY), replica=database.url(REPLICA)))
+    environment = ActivityEnvironment()
+    primary = environment.run(postgres.health, DatabaseHealthRequest(**AT, policy=POLICY))
+    assert [(one.name, one.state, one.replays) for one in primary.replicas if one.replays] == [
+        (REPLICA, "streaming", True)
+    ]
+    assert not primary.in_recovery
+    assert list(primary.problems(POLICY.model_copy(update={"holds_back": timedelta(hours=1)}), replicas=1)) == []
+    replica = environment.run(postgres.health, DatabaseHealthRequest(database="tensafe", server="replica"))
+    assert replica.in_recovery
+    request = VacuumTable(
+        database="tensafe", server="replica", table_schema="public", table="events", since=replica.at, within=LONG,
+        effect=an_effect(),
+    )  # fmt: skip
+    with pytest.raises(Refused, match="tensafe/replica is a replica: maintenance is done on the primary"):
+        environment.run(postgres.vacuum, request)

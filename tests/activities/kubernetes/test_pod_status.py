@@ -1,0 +1,68 @@
+"""What is wrong with a pod, from statuses as the kubelet writes them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from activities.kubernetes.states import FAILING, reason_of
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def _container(**status: Any) -> dict[str, Any]:
+    return {"name": "c", "ready": False, "restartCount": 0, **status}
+
+
+def _waiting(why: str) -> dict[str, Any]:
+    return _container(state={"waiting": {"reason": why}})
+
+
+def _ended(why: str, code: int) -> dict[str, Any]:
+    return _container(state={"terminated": {"reason": why, "exitCode": code}})
+
+
+def _running(minutes: float, *, ready: bool = False, last: int | None = 1) -> dict[str, Any]:
+    started = (NOW - timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+    before = {"terminated": {"reason": "OOMKilled", "exitCode": last}} if last is not None else {}
+    return _container(state={"running": {"startedAt": started}}, lastState=before, ready=ready)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, ""),
+        ({"containerStatuses": [_running(1, ready=True)]}, ""),
+        ({"containerStatuses": [_waiting("CrashLoopBackOff")]}, "CrashLoopBackOff"),
+        ({"containerStatuses": [_waiting("ContainerCreating")]}, "ContainerCreating"),
+        ({"containerStatuses": [_waiting("ContainerCreating"), _waiting("ErrImagePull")]}, "ErrImagePull"),
+        ({"containerStatuses": [_ended("OOMKilled", 137)]}, "OOMKilled"),
+        ({"containerStatuses": [_ended("Completed", 0)]}, ""),
+        ({"containerStatuses": [_running(1, ready=True), _waiting("ImagePullBackOff")]}, "ImagePullBackOff"),
+        (
+            {
+                "initContainerStatuses": [_waiting("CrashLoopBackOff")],
+                "containerStatuses": [_waiting("PodInitializing")],
+            },
+            "CrashLoopBackOff",
+        ),
+        (
+            {"initContainerStatuses": [_ended("Error", 1)], "containerStatuses": [_waiting("PodInitializing")]},
+            "Error",
+        ),
+        # Between two crashes.
+        ({"containerStatuses": [_running(1)]}, "OOMKilled"),
+        ({"containerStatuses": [_running(30)]}, ""),
+        ({"containerStatuses": [_running(1, last=None)]}, ""),
+        ({"containerStatuses": [_running(1, last=0)]}, ""),
+        ({"reason": "Evicted", "phase": "Failed"}, "Evicted"),
+        ({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}, "Unschedulable"),
+    ],
+)
+def test_reason(status: dict[str, Any], expected: str):
+    assert reason_of({"status": status}, NOW) == expected
+
+
+@pytest.mark.parametrize("why", ["ContainerCreating", "PodInitializing", "Completed", "Unschedulable", ""])
+def test_what_waiting_may_cure_is_not_failing(why: str):
+    assert why not in FAILING

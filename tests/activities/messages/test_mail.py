@@ -1,0 +1,235 @@
+"""Mail through a real SMTP server, and through servers that refuse, stall and die."""
+
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import icalendar
+import psycopg
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope
+from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
+
+from activities.common.errors import InvalidInput, Misconfigured, Refused, Unavailable
+from activities.handovers.links import HandoverLinks
+from activities.messages.mail.calendars import Meeting
+from activities.messages.mail.mail import Mail, SendMail
+from activities.messages.mail.servers import RecordsMail, SmtpServer
+from sandbox.mail_server import MailServer
+from sandbox.ports import LOOPBACK, free_port
+from tests.records_schema.fixtures import count, effect
+
+LINKS = HandoverLinks(SecretStr("a secret of the settings"), "https://ops.example", timedelta(days=7))
+SENDER = "TenSafe operations <ops@tensafe.test>"
+TEMPLATES = Path(__file__).parents[3] / "activities/messages/mail/templates"
+VALUES = {
+    "product": "TenSafe", "old_key": "tsk_old", "new_key": "tsk_new", "calls": "12", "last_used": "11:05 UTC",
+    "ends": "tomorrow", "old_key_end": "ends tomorrow", "reason": "scheduled", "tenant": "acme", "csm": "Ada & Co",
+    "email": "it@acme.test", "when": "Friday", "title": "check-in",
+    "ticket": "TCK-1", "summary": "<b>slow</b>", "eta": "1 hour", "headline": "found", "message": "We found it.",
+    "next": "More within an hour.", "since": "12:00 UTC", "until": "12:30 UTC",
+}  # fmt: skip
+
+
+def request(
+    to: str, template: str = "api_key_revoked", *, step: str = "mail", dry_run: bool = False, **more: Any
+) -> SendMail:
+    return SendMail(to=to, template=template, values=VALUES, effect=effect("mail", dry_run=dry_run), **more)
+
+
+def mail(pool: ConnectionPool, port: int, **more: Any) -> Mail:
+    return Mail(pool, SmtpServer(LOOPBACK, port, more.get("security", "none"), more.get("login")), LINKS, SENDER)
+
+
+@pytest.fixture
+def server(mail_server: MailServer) -> MailServer:
+    return mail_server
+
+
+@pytest.fixture
+def to() -> str:
+    return f"it-{uuid4().hex[:8]}@acme.test"
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+@pytest.mark.parametrize("template", sorted({file.name.split(".")[0] for file in TEMPLATES.glob("*.txt.j2")}))
+def test_every_template_arrives_as_text_and_html(
+    records_pool: ConnectionPool, server: MailServer, to: str, template: str
+) -> None:
+    change = mail(records_pool, server.port).send(
+        request(to, template, name="Zoë", handover_id="ho_aaaaaaaa1")
+    )  # fmt: skip
+    (received,) = server.received(to)
+    assert str(received["Subject"]) == change.after
+    assert "TenSafe" in change.after
+    assert str(received["From"]) == SENDER
+    text, html = body(received, "plain"), body(received, "html")
+    for content in (text, html):
+        assert "Hello Zoë" in content
+        assert "{{" not in content
+    linked = "handover" in (TEMPLATES / f"{template}.txt.j2").read_text()
+    assert (LINKS.where("ho_aaaaaaaa1") in text) == (LINKS.where("ho_aaaaaaaa1") in html) == linked
+    assert "<b>slow" not in html, "what people write is text"
+
+
+def test_a_second_attempt_sends_nothing(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+) -> None:
+    sender = mail(records_pool, server.port)
+    assert sender.send(request(to)).applied
+    assert not sender.send(request(to)).applied
+    assert len(server.received(to)) == count(records_sql, "mails") == 1
+
+
+def test_an_attempt_that_was_lost_after_sending_is_known_by_its_message_id(
+    records_pool: ConnectionPool, server: MailServer, to: str
+) -> None:
+    class Dies(SmtpServer):
+        def send(self, message: EmailMessage, *, dry_run: bool) -> None:
+            super().send(message, dry_run=dry_run)
+            text = "killed before the commit"
+            raise KeyboardInterrupt(text)
+
+    with pytest.raises(KeyboardInterrupt):
+        Mail(records_pool, Dies(LOOPBACK, server.port, "none", None), LINKS, SENDER).send(request(to))
+    mail(records_pool, server.port).send(request(to))
+    assert len({str(message["Message-ID"]) for message in server.received(to)}) == 1
+
+
+def test_the_link_stands_in_the_mail_and_nowhere_in_the_records(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+) -> None:
+    change = mail(records_pool, server.port).send(request(to, "api_key_rotated", handover_id="ho_aaaaaaaa1"))
+    token = LINKS.where("ho_aaaaaaaa1").rpartition("/")[2]
+    assert token in body(server.received(to)[0], "plain")
+    assert token not in change.model_dump_json()
+    for table in ("mails", "audit_log"):
+        assert token not in str(records_sql.execute(f"SELECT * FROM runbooks.{table}").fetchall())
+
+
+def test_an_invitation_is_attached(records_pool: ConnectionPool, server: MailServer, to: str) -> None:
+    start = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    meeting = Meeting(title="Kickoff", start=start, time_zone="Europe/Berlin", attendees=(to,))
+    mail(records_pool, server.port).send(request(to, meeting=meeting))
+    (attachment,) = server.received(to)[0].iter_attachments()
+    assert (attachment.get_content_type(), attachment.get_filename()) == ("text/calendar", "invitation.ics")
+    event = icalendar.Calendar.from_ical(attachment.get_content()).walk("VEVENT")[0]
+    assert (event["summary"], event.decoded("dtstart")) == ("Kickoff", start)
+
+
+def test_plan_mode_asks_the_server_and_sends_nothing(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+) -> None:
+    assert not mail(records_pool, server.port).send(request(to, dry_run=True)).applied
+    assert server.received(to) == []
+    assert count(records_sql, "mails") == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "nobody", "@acme.test", "a b@acme.test", "x@y@z", "a@acme.test\nBcc: b@acme.test", "<a@acme.test>,b"],
+)
+def test_what_is_no_address_is_bad_input(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, address: str
+) -> None:
+    with pytest.raises(InvalidInput, match="to: not a mail address"):
+        mail(records_pool, server.port).send(request(address))
+    assert count(records_sql, "mails") == 0
+
+
+@pytest.mark.parametrize("more", [{"template": "nonesuch"}, {"template": "api_key_rotated"}])
+def test_a_template_that_cannot_be_filled_in_is_misconfigured(
+    records_pool: ConnectionPool, server: MailServer, to: str, more: dict[str, str]
+) -> None:
+    with pytest.raises(Misconfigured, match=more["template"]):
+        mail(records_pool, server.port).send(request(to, **more))
+    assert server.received(to) == []
+
+
+class Answers:
+    """Answers to RCPT with what a test says."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    async def handle_RCPT(self, _s: Any, _c: Any, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802
+        envelope.rcpt_tos.append(address)
+        return self.answer
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "error"), [("550 no such it@acme.test", Refused), ("451 later, it@acme.test", Unavailable)]
+)
+def test_a_refused_recipient_is_refused_and_a_deferred_one_tried_again(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, answer: str, error: type[Exception],
+    *, dry_run: bool,
+) -> None:  # fmt: skip
+    controller = Controller(Answers(answer), hostname=LOOPBACK, port=free_port())
+    controller.start()
+    try:
+        with pytest.raises(error, match=answer[:3]) as raised:
+            mail(records_pool, controller.port).send(request("it@acme.test", dry_run=dry_run))
+    finally:
+        controller.stop()
+    assert "acme" not in str(raised.value)
+    assert count(records_sql, "mails") == 0
+
+
+def test_a_refused_login_is_misconfigured_and_not_told(records_pool: ConnectionPool) -> None:
+    controller = Controller(
+        Answers("250 OK"), hostname=LOOPBACK, port=free_port(), auth_require_tls=False,
+        authenticator=lambda *_: AuthResult(success=False, handled=False),
+    )  # fmt: skip
+    controller.start()
+    try:
+        sender = mail(records_pool, controller.port, login=("ops", SecretStr("hunter2")))
+        with pytest.raises(Misconfigured, match="refuses our login") as raised:
+            sender.send(request("it@acme.test"))
+    finally:
+        controller.stop()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_server_without_the_tls_that_settings_ask_for_gets_nothing(
+    records_pool: ConnectionPool, server: MailServer, to: str
+) -> None:
+    with pytest.raises(Misconfigured, match="security"):
+        mail(records_pool, server.port, security="starttls").send(request(to))
+    assert server.received(to) == []
+
+
+def test_nobody_listening_is_unavailable(records_pool: ConnectionPool) -> None:
+    with pytest.raises(Unavailable, match="the mail server did not answer"):
+        mail(records_pool, free_port()).send(request("it@acme.test"))
+
+
+def test_a_server_that_hangs_up_is_unavailable(records_pool: ConnectionPool) -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+
+        def hang_up() -> None:
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(Unavailable):
+            mail(records_pool, listener.getsockname()[1]).send(request("it@acme.test"))
+        thread.join()
+
+
+def test_without_a_mail_server_mails_stand_in_the_records(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, to: str
+) -> None:
+    assert Mail(records_pool, RecordsMail(), LINKS, SENDER).send(request(to)).applied
+    assert count(records_sql, "mails") == 1

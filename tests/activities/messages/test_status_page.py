@@ -1,0 +1,211 @@
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import structlog
+from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
+from starlette.responses import JSONResponse, PlainTextResponse
+from temporalio.testing import ActivityEnvironment
+
+from activities.common.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable
+from activities.messages.status_page.atlassian import AtlassianStatusPage
+from activities.messages.status_page.records import RecordsStatusPage
+from activities.messages.status_page.status_page import StatusPage, StatusPages, UpdateStatusPage
+from tests.activities.contracts.serving import Misbehaviour, serving
+from tests.activities.contracts.statuspage import StatuspageContract
+from tests.records_schema.fixtures import count, effect
+
+KEY = "0b5f9d44-secret"
+
+
+def update(
+    status: Any, step: str, incident_id: str = "INC-1", component: str = "api", **plan: bool
+) -> UpdateStatusPage:
+    return UpdateStatusPage(
+        component=component, incident_id=incident_id, title="API down", status=status,
+        message="Issue identified, implementing fix", effect=effect(step, **plan),
+    )  # fmt: skip
+
+
+# -- records --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(records_pool: ConnectionPool) -> RecordsStatusPage:
+    return RecordsStatusPage(records_pool)
+
+
+def test_updates_follow_each_other(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+    assert str(own.update(update("Identified", "one"))) == "status page/api: Identified"
+    assert str(own.update(update("Resolved", "two"))) == "status page/api: Identified → Resolved"
+    again = own.update(update("Resolved", "two"))
+    assert (str(again), again.applied) == ("status page/api: Identified → Resolved", False)
+    assert count(records_sql, "status_updates") == count(records_sql, "audit_log") == 2
+
+
+def test_a_planned_update_leaves_nothing(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+    assert not own.update(update("Identified", "one", dry_run=True)).applied
+    assert count(records_sql, "status_updates") == count(records_sql, "audit_log") == 0
+
+
+# -- Atlassian Statuspage -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service() -> StatuspageContract:
+    return StatuspageContract(KEY, "page1", ["comp-api", "comp-db"])
+
+
+@pytest.fixture
+def faults() -> Misbehaviour:
+    return Misbehaviour()
+
+
+@pytest.fixture
+def base_url(service: StatuspageContract, faults: Misbehaviour) -> Iterator[str]:
+    with serving(service.app, faults) as url:
+        yield url
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client() as client:
+        yield client
+
+
+@pytest.fixture
+def page(http: httpx.Client, base_url: str) -> AtlassianStatusPage:
+    return AtlassianStatusPage(http, SecretStr(KEY), "page1", {"api": "comp-api", "db": "comp-db"}, base_url)
+
+
+def test_one_incident_takes_all_updates(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    assert str(page.update(update("Investigating", "one"))) == "status page/api: Investigating"
+    assert service.components["comp-api"] == "major_outage"
+    assert str(page.update(update("Identified", "two"))) == "status page/api: Investigating → Identified"
+    page.update(update("Resolved", "three"))
+    assert len(service.incidents) == 1
+    assert service.updates() == ["investigating", "identified", "resolved"]
+    assert service.incidents[0]["name"] == "API down"
+    assert service.components == {"comp-api": "operational", "comp-db": "operational"}
+
+
+def test_an_update_published_twice_is_there_once(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.update(update("Identified", "one"))
+    again = page.update(update("Identified", "one"))
+    assert (again.applied, again.note) == (False, "published already")
+    assert service.updates() == ["identified"]
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_lost_answer_makes_no_second_update(
+    page: AtlassianStatusPage, service: StatuspageContract, faults: Misbehaviour, *, existing: bool
+) -> None:
+    if existing:
+        page.update(update("Investigating", "before"))
+    path = service.incidents[0]["id"] if existing else "/incidents"
+    # The look-up before the write has the same path where there is no incident yet.
+    faults.lose_answer(path, after=0 if existing else 1)
+    with pytest.raises(Unavailable, match="Statuspage did not answer"):
+        page.update(update("Identified", "one"))
+    assert not page.update(update("Identified", "one")).applied
+    assert len(service.incidents) == 1
+    assert service.updates().count("identified") == 1
+
+
+def test_another_incident_has_its_own(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.update(update("Identified", "one", "INC-1"))
+    page.update(update("Identified", "two", "INC-2"))
+    page.update(update("Resolved", "three", "INC-1"))
+    assert [incident["status"] for incident in service.incidents] == ["identified", "resolved"]
+
+
+def test_an_incident_keeps_the_components_it_has(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.update(update("Identified", "one"))
+    page.update(update("Identified", "two", component="db"))
+    assert {part["id"] for part in service.incidents[0]["components"]} == {"comp-api", "comp-db"}
+
+
+def test_it_is_found_behind_other_people_s_incidents(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.update(update("Identified", "one"))
+    others: list[dict[str, Any]] = [
+        {"id": f"x{n}", "name": "other", "status": "resolved", "metadata": m, "incident_updates": [], "components": []}
+        for n in range(130)
+        for m in [None if n % 2 else {"theirs": {"a": 1}}]
+    ]
+    service.incidents[:0] = others
+    page.update(update("Resolved", "two"))
+    assert len(service.incidents) == 131
+    assert service.updates(-1) == ["identified", "resolved"]
+
+
+def test_metadata_of_others_on_our_incident_stays(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.update(update("Identified", "one"))
+    service.incidents[0]["metadata"]["jira"] = {"issue": "OPS-1"}
+    page.update(update("Resolved", "two"))
+    assert service.incidents[0]["metadata"]["jira"] == {"issue": "OPS-1"}
+
+
+def test_a_plan_only_looks(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    change = page.update(update("Identified", "one", dry_run=True))
+    assert (change.applied, change.after) == (False, "Identified")
+    assert service.incidents == []
+    assert service.components["comp-api"] == "operational"
+
+
+@pytest.mark.parametrize("status", [420, 429])
+def test_both_ways_to_say_slow_down(page: AtlassianStatusPage, faults: Misbehaviour, status: int) -> None:
+    faults.answer_instead("/incidents", PlainTextResponse("", status, headers={"Retry-After": "60"}))
+    with pytest.raises(RateLimited) as caught:
+        page.update(update("Identified", "one"))
+    assert caught.value.next_retry_delay == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    "response", [PlainTextResponse("<html>", 502), PlainTextResponse("<html>", 200), JSONResponse({"odd": 1}, 200)]
+)
+def test_nonsense_is_a_passing_fault(page: AtlassianStatusPage, faults: Misbehaviour, response: Any) -> None:
+    faults.answer_instead("/incidents", response)
+    with pytest.raises(Unavailable):
+        page.update(update("Identified", "one"))
+
+
+def test_an_unmapped_component_names_the_setting(page: AtlassianStatusPage) -> None:
+    with pytest.raises(Misconfigured, match=r"\[statuspage.components\] does not map 'web'; it has: api, db"):
+        page.update(update("Identified", "one", component="web"))
+
+
+def test_a_component_of_another_page_is_refused(http: httpx.Client, base_url: str) -> None:
+    page = AtlassianStatusPage(http, SecretStr(KEY), "page1", {"api": "comp-gone"}, base_url)
+    with pytest.raises(Refused, match="Component comp-gone is not of this page"):
+        page.update(update("Identified", "one"))
+
+
+def test_the_key_is_never_shown(http: httpx.Client, base_url: str, faults: Misbehaviour) -> None:
+    wrong = "wrong-key-4711"
+    with structlog.testing.capture_logs() as logs:
+        page = AtlassianStatusPage(http, SecretStr(wrong), "page1", {"api": "comp-api"}, base_url)
+        with pytest.raises(Misconfigured, match="HTTP 401") as rejected:
+            page.update(update("Identified", "one"))
+        faults.answer_instead("/incidents", JSONResponse({"error": f"no such key {wrong}"}, 403))
+        with pytest.raises(Refused, match="redacted") as refused:
+            page.update(update("Identified", "one"))
+    for error in (rejected, refused):
+        assert wrong not in repr(error.value) + json.dumps(logs)
+
+
+def test_a_wrong_page_is_not_found(http: httpx.Client, base_url: str) -> None:
+    with pytest.raises(NotFound, match="page not found"):
+        AtlassianStatusPage(http, SecretStr(KEY), "page2", {"api": "comp-api"}, base_url).update(
+            update("Resolved", "one")
+        )
+
+
+def test_both_backends_are_status_pages(page: AtlassianStatusPage, own: RecordsStatusPage) -> None:
+    backends: list[StatusPage] = [page, own]
+    for backend in backends:
+        assert ActivityEnvironment().run(StatusPages(backend).update, update("Identified", "one")).applied

@@ -1,0 +1,327 @@
+"""CI's word on a version: from our records, and from GitHub."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import psycopg
+import pytest
+import structlog
+from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from temporalio.testing import ActivityEnvironment
+
+from activities.common.errors import ActivityFailure, InvalidInput, Misconfigured, RateLimited, Refused, Unavailable
+from activities.releases.ci import Ci, CiRequest, CiService, CiStatus
+from activities.releases.ci_github import GitHubCi
+from activities.releases.ci_records import RecordsCi
+from records_schema.ci_results import report
+from records_schema.pool import connect_pool
+from records_schema.server import DatabaseError
+from tests.activities.contracts.github import GitHubContract
+from tests.activities.contracts.serving import Misbehaviour, serving
+from tests.records_schema.own_server import OwnPostgres
+
+TOKEN = secrets.token_hex(16)
+REPOSITORY = "tensafe/tensafe-server"
+V = "v1.2.4"
+
+
+def of(version: str = V, repository: str | None = REPOSITORY) -> CiRequest:
+    return CiRequest(service="tensafe-server", version=version, repository=repository)
+
+
+# -- records --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def records(records_pool: ConnectionPool) -> RecordsCi:
+    return RecordsCi(records_pool)
+
+
+def tell(url: str, verdict: str, version: str = V, service: str = "tensafe-server", **more: str) -> None:
+    report(url, service=service, version=version, verdict=verdict, reported_by="ci", **more)  # type: ignore[arg-type]
+
+
+def test_the_newest_result_of_a_version_counts(records: RecordsCi, records_url: str) -> None:
+    assert records.status(of()) == CiStatus(verdict="unknown", detail="no result reported")
+    tell(records_url, "running")
+    tell(records_url, "failed", detail="2 of 140 tests", link="https://ci.example/7")
+    tell(records_url, "passed", version="v1.2.5")
+    tell(records_url, "passed", service="another")
+    assert str(records.status(of())) == "failed: 2 of 140 tests https://ci.example/7"
+    tell(records_url, "passed")
+    assert records.status(of()) == CiStatus(verdict="passed")
+
+
+def test_the_newest_is_the_one_reported_last_and_not_the_one_with_the_higher_number(
+    records: RecordsCi, records_url: str, records_sql: psycopg.Connection
+) -> None:
+    tell(records_url, "passed")
+    records_sql.execute(
+        "INSERT INTO runbooks.ci_results (service, version, verdict, at, reported_by) "
+        "VALUES ('tensafe-server', %s, 'failed', now() - interval '1 h', 'ci')",
+        (V,),
+    )
+    assert records.status(of()).verdict == "passed"
+
+
+def test_a_long_detail_is_shortened(records: RecordsCi, records_url: str) -> None:
+    tell(records_url, "failed", detail="x" * 100_000)
+    assert len(records.status(of()).detail) == 500
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"verdict": "green"}, "ci verdict is passed failed or running"),
+        ({"verdict": "passed", "version": ""}, "ci version is not empty"),
+        ({"verdict": "passed", "service": ""}, "ci service is not empty"),
+        ({"verdict": "passed", "version": "a\0b"}, "DataError"),
+    ],
+)
+def test_what_no_result_can_be_is_refused(records_url: str, wrong: dict[str, str], rule: str) -> None:
+    with pytest.raises(DatabaseError, match=rule):
+        tell(records_url, **wrong)
+
+
+def test_a_schema_without_the_table_says_what_to_do(
+    records: RecordsCi, records_url: str, records_sql: psycopg.Connection
+) -> None:
+    records_sql.execute("DROP TABLE runbooks.ci_results")
+    with pytest.raises(DatabaseError, match="python -m records_schema migrate"):
+        tell(records_url, "passed")
+    with pytest.raises(Misconfigured, match="python -m records_schema migrate"):
+        records.status(of())
+
+
+def test_without_postgresql_it_is_not_known_rather_than_unknown(own_postgres: OwnPostgres) -> None:
+    with connect_pool(own_postgres.url(), max_size=1) as pool, pytest.raises(Unavailable):
+        RecordsCi(pool).status(of())
+
+
+# -- GitHub ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service() -> GitHubContract:
+    return GitHubContract(TOKEN, REPOSITORY)
+
+
+@pytest.fixture
+def faults() -> Misbehaviour:
+    return Misbehaviour()
+
+
+@pytest.fixture
+def base_url(service: GitHubContract, faults: Misbehaviour) -> Iterator[str]:
+    with serving(service.app, faults) as url:
+        yield url
+
+
+@pytest.fixture
+def github(base_url: str) -> Iterator[GitHubCi]:
+    with httpx.Client(trust_env=False) as http:
+        yield GitHubCi(http, SecretStr(TOKEN), f"{base_url}/")
+
+
+def test_all_checks_passed(github: GitHubCi, service: GitHubContract) -> None:
+    service.run(V, "lint")
+    service.run(V, "docs", "skipped")
+    service.run(V, "coverage", "neutral")
+    service.status(V, "ci/legacy", "success")
+    assert github.status(of()) == CiStatus(
+        verdict="passed", detail="2 checks", url=f"https://github.example/{REPOSITORY}/runs/1"
+    )
+
+
+@pytest.mark.parametrize(
+    "conclusion", ["failure", "timed_out", "cancelled", "action_required", "stale", "startup_failure", "some_new_one"]
+)
+def test_one_check_that_did_not_succeed_is_enough(github: GitHubCi, service: GitHubContract, conclusion: str) -> None:
+    service.run(V, "lint")
+    service.run(V, "slow", None, "in_progress")
+    service.run(V, "unit\ttests", conclusion)
+    found = github.status(of())
+    assert (found.verdict, found.detail) == ("failed", "unittests")
+    assert found.url.endswith("/runs/3")
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "waiting", "requested", "pending"])
+def test_a_check_that_has_not_ended_is_running(github: GitHubCi, service: GitHubContract, status: str) -> None:
+    service.run(V, "lint")
+    service.run(V, "e2e", None, status)
+    assert str(github.status(of())) == f"running: e2e https://github.example/{REPOSITORY}/runs/2"
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"), [("pending", "running"), ("failure", "failed"), ("error", "failed"), ("success", "passed")]
+)
+def test_commit_statuses_count_like_check_runs(
+    github: GitHubCi, service: GitHubContract, state: str, verdict: str
+) -> None:
+    service.run(V, "lint")
+    service.status(V, "ci/legacy", state)
+    assert github.status(of()).verdict == verdict
+
+
+def test_checks_on_later_pages_count(github: GitHubCi, service: GitHubContract) -> None:
+    for number in range(230):
+        service.run(V, f"shard {number}")
+    service.run(V, "last", "failure")
+    assert github.status(of()).detail == "last"
+    assert sum("check-runs" in url for url in service.asked) == 3
+
+
+def test_many_failures_are_named_in_part(github: GitHubCi, service: GitHubContract) -> None:
+    for number in range(8):
+        service.run(V, f"{number}-{'x' * 200}", "failure")
+    detail = github.status(of()).detail
+    assert detail.endswith(" and 3 more")
+    assert len(detail) < 450
+
+
+def test_more_checks_than_are_read_are_not_taken_for_passed(github: GitHubCi, service: GitHubContract) -> None:
+    for number in range(1001):
+        service.run(V, f"shard {number}")
+    with pytest.raises(Refused, match="more than 1000 checks"):
+        github.status(of())
+
+
+@pytest.mark.parametrize("version", ["v9", "feature/x", "../../../user", "%2e%2e", "ä b?c#d"])
+def test_a_version_that_github_does_not_know_is_unknown(
+    github: GitHubCi, service: GitHubContract, version: str
+) -> None:
+    service.run(V, "lint")
+    found = github.status(of(version))
+    assert found.verdict == "unknown"
+    assert found.detail.startswith(f"GitHub has no such version in {REPOSITORY}")
+    assert all(f"/repos/{REPOSITORY}/commits/" in url for url in service.asked)
+
+
+def test_a_ref_with_a_slash_is_one_ref(github: GitHubCi, service: GitHubContract) -> None:
+    service.run("release/1.2", "lint")
+    assert github.status(of("release/1.2")).verdict == "passed"
+
+
+def test_a_version_without_checks_is_unknown(github: GitHubCi, service: GitHubContract) -> None:
+    service.runs[V] = []
+    assert github.status(of()) == CiStatus(verdict="unknown", detail="no checks")
+    service.run(V, "docs", "skipped")
+    assert github.status(of()) == CiStatus(verdict="unknown", detail="every check was skipped")
+
+
+def test_a_repository_we_may_not_see_is_unknown_too(github: GitHubCi) -> None:
+    assert "or the token may not see the repository" in github.status(of(repository="tensafe/other")).detail
+
+
+def test_a_renamed_repository_is_followed(github: GitHubCi, service: GitHubContract) -> None:
+    service.renamed_from = "tensafe/old"
+    service.run(V, "lint")
+    assert github.status(of(repository="tensafe/old")).verdict == "passed"
+
+
+@pytest.mark.parametrize("repository", [None, "", "tensafe", "a/b/c", "../x", "x/..", "a/b?c"])
+def test_a_service_without_a_repository_is_misconfigured(github: GitHubCi, repository: str | None) -> None:
+    with pytest.raises(Misconfigured, match=r"release\.repository of tensafe-server"):
+        github.status(of(repository=repository))
+
+
+@pytest.mark.parametrize("version", ["", ".", ".."])
+def test_what_cannot_be_a_ref_is_not_asked(github: GitHubCi, service: GitHubContract, version: str) -> None:
+    with pytest.raises(InvalidInput):
+        github.status(of(version))
+    assert service.asked == []
+
+
+SPENT = {"x-ratelimit-remaining": "0"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reset_in", "seconds"),
+    [
+        (429, {"retry-after": "17"}, None, 17),
+        (403, {"retry-after": "30"}, None, 30),
+        (403, SPENT, 120, 120),
+        (429, SPENT, 120, 120),
+        (403, SPENT, 3000, 600),
+        (403, SPENT, -5, 1),
+        (403, {**SPENT, "x-ratelimit-reset": "soon"}, None, 60),
+        (429, {}, None, 60),
+    ],
+)
+def test_github_says_how_long_to_wait(
+    github: GitHubCi, faults: Misbehaviour, *, status: int, headers: dict[str, str], reset_in: int | None, seconds: int
+) -> None:
+    reset = {} if reset_in is None else {"x-ratelimit-reset": str(int(time.time()) + reset_in)}
+    faults.answer_instead("/check-runs", PlainTextResponse("", status, headers={**headers, **reset}))
+    with pytest.raises(RateLimited) as caught:
+        github.status(of())
+    assert caught.value.next_retry_delay is not None
+    assert timedelta(0) <= timedelta(seconds=seconds) - caught.value.next_retry_delay <= timedelta(seconds=3)
+
+
+def test_a_secondary_limit_is_known_by_its_sentence(github: GitHubCi, faults: Misbehaviour) -> None:
+    said = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
+    faults.answer_instead("/check-runs", JSONResponse(said, 403))
+    with pytest.raises(RateLimited) as caught:
+        github.status(of())
+    assert caught.value.next_retry_delay == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("response", "failure"),
+    [
+        (JSONResponse({"message": "Resource not accessible by personal access token"}, 403), Refused),
+        (PlainTextResponse("<html>", 502), Unavailable),
+        (PlainTextResponse("<html>", 200), Unavailable),
+        (JSONResponse(["odd"]), Unavailable),
+        (JSONResponse({"total_count": 1, "check_runs": [{"name": 1}]}), Unavailable),
+    ],
+)
+def test_its_other_answers_are_typed(
+    github: GitHubCi,
+    service: GitHubContract,
+    faults: Misbehaviour,
+    response: Response,
+    failure: type[ActivityFailure],
+) -> None:
+    service.run(V, "lint")
+    faults.answer_instead("/check-runs", response)
+    with pytest.raises(ActivityFailure) as caught:
+        github.status(of())
+    assert type(caught.value) is failure
+
+
+def test_a_fault_after_the_first_page_is_no_verdict(
+    github: GitHubCi, service: GitHubContract, faults: Misbehaviour
+) -> None:
+    service.run(V, "lint")
+    faults.lose_answer("/status")
+    with pytest.raises(Unavailable, match="GitHub did not answer"):
+        github.status(of())
+
+
+def test_the_token_is_never_shown(base_url: str, service: GitHubContract, faults: Misbehaviour) -> None:
+    wrong = secrets.token_hex(16)
+    with httpx.Client(trust_env=False) as http, structlog.testing.capture_logs() as logs:
+        github = GitHubCi(http, SecretStr(wrong), base_url)
+        with pytest.raises(Misconfigured) as unaccepted:
+            github.status(of())
+        faults.answer_instead("/check-runs", JSONResponse({"message": f"no {wrong}"}, 403))
+        with pytest.raises(Refused) as refused:
+            github.status(of())
+    for error in (unaccepted, refused):
+        assert wrong not in repr(error.value) + json.dumps(logs) + repr(error.value.__cause__)
+    assert all(wrong not in url for url in service.asked)
+
+
+def test_both_backends_are_ci_services(github: GitHubCi, service: GitHubContract, records: RecordsCi) -> None:
+    service.run(V, "lint")
+    backends: list[CiService] = [github, records]
+    verdicts = [ActivityEnvironment().run(Ci(backend).status, of()).verdict for backend in backends]
+    assert verdicts == ["passed", "unknown"]

@@ -1,0 +1,339 @@
+"""Helm releases with the real Helm on a real API server, each effect happening once."""
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kubernetes import client
+
+from activities.common.effects import is_effect
+from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, Unavailable
+from activities.common.programs import Finished
+from activities.kubernetes.api import connect
+from activities.releases import helm_cli, helm_pods
+from activities.releases.helm import DescribeRelease, Helm
+from activities.releases.helm_pods import ReleasePods
+from sandbox import binaries
+from tests.activities.kubernetes.on_cluster import an_effect, eventually
+from tests.activities.releases.on_helm import TOO_BIG, OnHelm
+
+GOOD, NEW, BAD = "v1.2.3", "v1.2.5", "v1.2.4"
+
+
+def test_all_changes_are_marked_as_effects():
+    assert [name for name in vars(Helm) if is_effect(getattr(Helm, name))] == ["upgrade", "rollback"]
+
+
+# -- read -------------------------------------------------------------------------------------------------
+
+
+def test_a_release_is_read_with_its_history(released: OnHelm):
+    released.release(NEW, "--description=by hand")
+    found = released.run(released.helm.release, DescribeRelease(**released.where))
+    assert str(found) == "tensafe revision 2 deployed (v1.2.5)"
+    assert [(r.number, r.status, r.chart) for r in found.revisions] == [
+        (1, "superseded", "tensafe-1.0.0"),
+        (2, "deployed", "tensafe-1.0.0"),
+    ]
+    assert found.revisions[1].description == "by hand"
+    assert found.revisions[1].updated_at >= found.revisions[0].updated_at
+
+
+def test_what_is_not_there_has_no_revisions(released: OnHelm):
+    asked = DescribeRelease(**{**released.where, "release": "other"})
+    found = released.run(released.helm.release, asked)
+    assert found.current is None
+    assert str(found) == "no release other"
+
+
+def test_a_version_may_stand_anywhere_in_the_values_or_nowhere(released: OnHelm):
+    for value, tag in (("image.repository", "registry.example/tensafe-server"), ("image", ""), ("image.tag.x", "")):
+        asked = DescribeRelease(**released.where, tag_value=value)
+        assert released.run(released.helm.release, asked).tag == tag
+
+
+# -- upgrade ----------------------------------------------------------------------------------------------
+
+
+def test_upgrade(released: OnHelm):
+    change = released.run(released.helm.upgrade, released.upgrade(NEW))
+    assert str(change) == "release/tensafe: revision 1 (v1.2.3) → revision 2 (v1.2.5)"
+    assert (change.applied, change.deployed, change.revision, change.reason) == (True, True, 2, "")
+    assert released.server.image == "registry.example/tensafe-server:v1.2.5"
+    assert released.server.annotations["kubernetes.io/change-cause"] == "release v1.2.5"
+    assert released.history == [(1, "superseded"), (2, "deployed")]
+    assert released.descriptions[1].startswith("v1.2.5, for a@b.c (effect ")
+
+
+def test_an_upgrade_keeps_what_the_autoscaler_has_scaled_to_and_so_does_a_rollback(released: OnHelm):
+    released.server.patch({"spec": {"replicas": 7}})
+    released.run(released.helm.upgrade, released.upgrade(NEW))
+    assert released.server.spec["replicas"] == 7
+    released.run(released.helm.rollback, released.rollback())
+    assert released.server.spec["replicas"] == 7
+
+
+def test_a_second_attempt_finds_what_the_first_has_done(released: OnHelm):
+    asked = released.upgrade(NEW)
+    first = released.run(released.helm.upgrade, asked)
+    generation = released.server.raw["metadata"]["generation"]
+    second = released.run(released.helm.upgrade, asked, attempt=2)
+    assert second == first.model_copy(update={"applied": False, "note": "done by an earlier attempt"})
+    assert released.history == [(1, "superseded"), (2, "deployed")]
+    assert released.server.raw["metadata"]["generation"] == generation
+
+
+def test_a_second_attempt_is_not_misled_by_a_release_that_came_since(released: OnHelm):
+    # Helm hands the labels on to the next release; it is not the effect's.
+    asked = released.upgrade(NEW)
+    released.run(released.helm.upgrade, asked)
+    released.release("v1.2.6")
+    change = released.run(released.helm.upgrade, asked, attempt=2)
+    assert (change.revision, change.deployed, change.applied) == (2, True, False)
+    assert change.note == "done by an earlier attempt; revision 3 has come since"
+    assert released.server.image.endswith("v1.2.6")
+
+
+def test_plan_mode_changes_nothing(released: OnHelm):
+    before = released.server.raw["metadata"]["resourceVersion"]
+    change = released.run(released.helm.upgrade, released.upgrade(NEW, effect=an_effect(dry_run=True)))
+    assert (change.applied, change.deployed, change.revision) == (False, True, 2)
+    assert change.note == "plan only: Helm would accept it"
+    assert released.history == [(1, "deployed")]
+    assert released.server.raw["metadata"]["resourceVersion"] == before
+
+
+def test_plan_mode_tells_of_a_chart_that_can_not_be_rendered(released: OnHelm):
+    values = {"image": "not a table"}
+    asked = released.upgrade(NEW, effect=an_effect(dry_run=True), values=values, tag_value="other")
+    with pytest.raises(Refused, match=r"helm: .*image"):
+        released.run(released.helm.upgrade, asked)
+
+
+def test_the_first_release_of_all_is_installed(released: OnHelm):
+    released.cli("uninstall", "tensafe")
+    planned = released.upgrade(GOOD, from_revision=0, effect=an_effect(dry_run=True))
+    assert released.run(released.helm.upgrade, planned).revision == 1
+    assert released.run(released.helm.release, DescribeRelease(**released.where)).current is None
+    asked = released.upgrade(GOOD, from_revision=0)
+    change = released.run(released.helm.upgrade, asked)
+    assert (change.revision, change.deployed, change.before) == (1, True, "")
+    assert released.run(released.helm.upgrade, asked, attempt=2).applied is False
+    assert released.history == [(1, "deployed")]
+
+
+def test_what_has_been_uninstalled_meanwhile_does_not_come_back(released: OnHelm):
+    asked = released.upgrade(NEW)
+    released.cli("uninstall", "tensafe")
+    with pytest.raises(Refused, match="release tensafe is gone, no longer on revision 1"):
+        released.run(released.helm.upgrade, asked)
+
+
+def test_values_come_through_as_they_are(released: OnHelm):
+    odd = {"note": r"a,b={c}\d.e", "list": "{x,y}", "deep.er": "null", "number": "007"}
+    released.run(released.helm.upgrade, released.upgrade(NEW, values=odd))
+    found = json.loads(released.cli("get", "values", "tensafe", "--output=json"))
+    assert found == {
+        "note": r"a,b={c}\d.e",
+        "list": "{x,y}",
+        "deep": {"er": "null"},
+        "number": "007",
+        "image": {"tag": NEW},
+    }
+
+
+# -- a release that doesn't get ready -----------------------------------------------------------------------
+
+
+def test_pods_that_do_not_get_ready_in_time_are_a_result(released: OnHelm):
+    asked = released.upgrade(NEW, values=TOO_BIG, timeout=timedelta(seconds=2))
+    change = released.run(released.helm.upgrade, asked)
+    assert (change.applied, change.deployed, change.revision) == (True, False, 2)
+    assert change.reason == "3 × Unschedulable; not ready within 2 s"
+    assert released.history == [(1, "deployed"), (2, "failed")]
+    again = released.run(released.helm.upgrade, asked, attempt=2)
+    assert again == change.model_copy(update={"applied": False, "note": "done by an earlier attempt"})
+    assert released.history == [(1, "deployed"), (2, "failed")]
+
+
+def test_waiting_for_pods_that_go_on_failing_is_given_up(released: OnHelm, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(helm_pods, "HOPELESS_AFTER", timedelta(seconds=3))
+    # The first new pod falls over before it counts as available; no other follows.
+    asked = released.upgrade(BAD, values={"surge": "1", "settle": "30"}, timeout=timedelta(minutes=5))
+    change = released.run(released.helm.upgrade, asked)
+    assert not change.deployed
+    assert change.reason == "1 × CrashLoopBackOff; waiting was given up, since the pods go on failing"
+    assert released.history == [(1, "deployed"), (2, "failed")]
+
+
+def test_what_failed_before_the_release_does_not_end_the_wait(
+    released: OnHelm, cluster_api: client.ApiClient, monkeypatch: pytest.MonkeyPatch
+):
+    pods = ReleasePods(cluster_api)
+    released.release(BAD)
+    eventually(lambda: pods.trouble(**released.where) == "3 × CrashLoopBackOff")
+    monkeypatch.setattr(helm_pods, "HOPELESS_AFTER", timedelta(seconds=0.5))
+    monkeypatch.setattr(helm_pods, "_LOOK", timedelta(0))
+    hopeless = pods.hopeless(**released.where)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert not hopeless()
+    released.release("v1.2.6-bad")
+    eventually(hopeless)
+
+
+def test_an_upgrade_that_the_api_server_refuses_is_a_failed_revision(released: OnHelm):
+    asked = released.upgrade(NEW, values={"surge": "0"})
+    change = released.run(released.helm.upgrade, asked)
+    assert not change.deployed
+    assert "may not be 0 when" in change.reason
+    assert released.history == [(1, "deployed"), (2, "failed")]
+
+
+# -- somebody else ------------------------------------------------------------------------------------------
+
+
+def test_a_newer_release_is_not_overtaken(released: OnHelm):
+    released.release("v1.2.6", "--description=the fix")
+    with pytest.raises(Refused) as refused:
+        released.run(released.helm.upgrade, released.upgrade(NEW))
+    assert refused.value.message == (
+        "release tensafe is on revision 2 now (deployed: the fix), no longer on revision 1"
+    )
+    assert released.server.image.endswith("v1.2.6")
+
+
+# -- rollback -----------------------------------------------------------------------------------------------
+
+
+def test_rollback(released: OnHelm):
+    released.release(BAD)
+    asked = released.rollback()
+    change = released.run(released.helm.rollback, asked)
+    assert str(change) == "release/tensafe: revision 2 → revision 3 (back on revision 1)"
+    assert (change.applied, change.deployed, change.revision) == (True, True, 3)
+    assert released.server.image.endswith(GOOD)
+    again = released.run(released.helm.rollback, asked, attempt=2)
+    assert again == change.model_copy(update={"applied": False, "note": "done by an earlier attempt"})
+    assert released.history == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
+
+
+def test_the_same_rollback_by_somebody_else_leaves_nothing_to_do(released: OnHelm):
+    released.release(BAD)
+    released.cli("rollback", "tensafe", "1")
+    change = released.run(released.helm.rollback, released.rollback())
+    assert (change.applied, change.deployed, change.revision, change.note) == (False, True, 3, "done already")
+
+
+def test_rolling_back_to_a_revision_that_is_not_there(released: OnHelm):
+    released.release(BAD)
+    with pytest.raises(NotFound, match="release tensafe has no revision 9; it has: 1, 2"):
+        released.run(released.helm.rollback, released.rollback(to_revision=9))
+
+
+def test_a_rollback_is_refused_when_somebody_has_released_since(released: OnHelm):
+    released.release(BAD)
+    released.release("v1.2.6")
+    with pytest.raises(Refused, match=r"is on revision 3 now .* no longer on revision 2"):
+        released.run(released.helm.rollback, released.rollback())
+    assert released.server.image.endswith("v1.2.6")
+
+
+def test_a_rollback_in_plan_mode_changes_nothing(released: OnHelm):
+    released.release(NEW)
+    change = released.run(released.helm.rollback, released.rollback(effect=an_effect(dry_run=True)))
+    assert (change.applied, change.revision) == (False, 3)
+    assert released.history == [(1, "superseded"), (2, "deployed")]
+
+
+def test_a_rollback_that_does_not_get_ready_is_a_result(released: OnHelm):
+    released.release("v1.2.6", "--set-string=cpu=100")
+    released.release(NEW)
+    asked = released.rollback(from_revision=3, to_revision=2, timeout=timedelta(seconds=2))
+    change = released.run(released.helm.rollback, asked)
+    assert (change.deployed, change.revision) == (False, 4)
+    assert change.reason == "3 × Unschedulable; not ready within 2 s"
+    again = released.run(released.helm.rollback, asked, attempt=2)
+    assert again == change.model_copy(update={"applied": False, "note": "done by an earlier attempt"})
+    assert released.history[-1] == (4, "failed")
+
+
+# -- what is missing ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chart", "says"),
+    [
+        ("./nowhere", "there is no .*nowhere"),
+        ("/nowhere/tensafe", "there is no /nowhere/tensafe"),
+        ("nowhere/tensafe", "repo nowhere not found"),
+        ("empty", "Chart.yaml file is missing"),
+    ],
+)
+def test_a_missing_chart(released: OnHelm, helm_charts: Path, chart: str, says: str):
+    (helm_charts / "empty").mkdir(exist_ok=True)
+    with pytest.raises(Misconfigured, match=says):
+        released.run(released.helm.upgrade, released.upgrade(NEW, chart=chart))
+
+
+def test_a_chart_is_found_beside_the_settings(released: OnHelm):
+    asked = released.upgrade(NEW, chart="tensafe", effect=an_effect(dry_run=True))
+    assert released.run(released.helm.upgrade, asked).deployed
+
+
+@pytest.mark.parametrize("program", ["no-such-helm", "/nowhere/helm"])
+def test_a_missing_program(released: OnHelm, cluster_api: client.ApiClient, program: str, tmp_path: Path):
+    helm = Helm(program, cluster_api, kubeconfig=None, context=None, directory=tmp_path)
+    with pytest.raises(Misconfigured, match="Install Helm 3"):
+        released.run(helm.release, DescribeRelease(**released.where))
+
+
+def test_a_cluster_that_does_not_answer(released: OnHelm, kubeconfig: Path, tmp_path: Path):
+    away = tmp_path / "kubeconfig.yaml"
+    url = connect(kubeconfig).configuration.host
+    away.write_text(kubeconfig.read_text().replace(url, "https://127.0.0.1:1"))
+    with connect(away) as nowhere:
+        helm = Helm(str(binaries.find("helm")), nowhere, kubeconfig=away, context=None, directory=tmp_path)
+        with pytest.raises(Unavailable, match="cluster unreachable"):
+            released.run(helm.release, DescribeRelease(**released.where))
+        with pytest.raises(Unavailable):
+            released.run(helm.upgrade, released.upgrade(NEW))
+
+
+def test_credentials_that_are_refused_and_contexts_that_are_not_there(
+    released: OnHelm,
+    cluster_api: client.ApiClient,
+    kubeconfig: Path,
+    tmp_path: Path,
+):
+    asked = DescribeRelease(**released.where)
+    program = str(binaries.find("helm"))
+    wrong = tmp_path / "kubeconfig.yaml"
+    wrong.write_text(kubeconfig.read_text().replace("token: ", "token: not-"))
+    helm = Helm(program, cluster_api, kubeconfig=wrong, context=None, directory=tmp_path)
+    with pytest.raises(Refused, match="credentials"):
+        released.run(helm.release, asked)
+    helm = Helm(program, cluster_api, kubeconfig=kubeconfig, context="elsewhere", directory=tmp_path)
+    with pytest.raises(Misconfigured, match="elsewhere"):
+        released.run(helm.release, asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", Conflict),
+        ("Error: release: already exists", Conflict),
+        ('Error: secrets is forbidden: User "x" cannot list resource "secrets"', Refused),
+        ("Error: UPGRADE FAILED: template: x:1:2: unexpected EOF", Refused),
+        ("Error: unknown flag: --labels", Misconfigured),
+        ("Error: UPGRADE FAILED: something else", Refused),
+    ],
+)
+def test_failures_are_typed_by_what_helm_says(text: str, kind: type[Exception]):
+    assert type(helm_cli.failure(Finished(1, "", text))) is kind
+
+
+def test_helm_ended_by_a_signal_is_tried_again():
+    assert type(helm_cli.failure(Finished(-9, "", ""))) is Unavailable

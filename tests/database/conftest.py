@@ -1,9 +1,0 @@
-"""Fixtures of a private PostgreSQL with the records in it."""
-
-from tests.database.fixtures import (  # noqa: F401
-    empty_database_url,
-    own_postgres,
-    records_pool,
-    records_sql,
-    records_url,
-)

@@ -1,0 +1,236 @@
+"""The `runbooks` command against a real run: start, status, approve, note, close, cancel."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from temporalio.client import Client
+from typer.testing import CliRunner
+
+from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
+from starters.__main__ import application
+from tests.starters.support import settings_file, waiting_for, working
+from tests.workflows.worlds.world import World
+
+Runbooks = Callable[..., Awaitable[Result]]
+KEY = Ed25519PrivateKey.generate()
+
+
+def pem(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(application(arguments), list(arguments))
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"q-{uuid4()}"
+
+
+@pytest.fixture
+def world() -> World:
+    """Of workers that believe only what our gateway has signed."""
+    public = base64.b64encode(KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+    return World(IncidentPolicy(mitigation="approve"), ApprovalPolicy(public_keys=(public,)))
+
+
+@pytest.fixture
+def runbooks(
+    temporal_address: str, tmp_path: Path, queue: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> Runbooks:
+    """The command line, which holds the gateway's key."""
+    (tmp_path / "gateway.pem").write_text(pem(KEY))
+    gateway = {"private_key": f"file:{tmp_path / 'gateway.pem'}"}
+    config = settings_file(tmp_path, temporal_address, queue, world, gateway=gateway)
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(config))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("RUNBOOKS_USER", "RUNBOOKS_ROLE"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def call(*arguments: str) -> Result:
+        # Commands have an event loop of their own.
+        return await asyncio.to_thread(run, *arguments)
+
+    return call
+
+
+@pytest.fixture
+async def worker(temporal_address: str, queue: str, world: World) -> AsyncIterator[Client]:
+    async with working(temporal_address, queue, world) as client:
+        yield client
+
+
+def told(result: Result, name: str) -> str:
+    """Read `name  value` of what `start` prints."""
+    return next(line.removeprefix(name).strip() for line in result.stdout.splitlines() if line.startswith(name))
+
+
+async def started(runbooks: Runbooks, *arguments: str) -> str:
+    result = await runbooks("start", "p1-incident", "--set", "service=tensafe-server", *arguments)
+    assert result.exit_code == 0, result.output
+    return told(result, "workflow ID")
+
+
+async def incident_of(client: Client, workflow_id: str) -> str:
+    """Wait until the run is found by its incident."""
+    incident = (await client.get_workflow_handle(workflow_id).query("status"))["incident_id"]
+    async with asyncio.timeout(20):
+        while not [r async for r in client.list_workflows(f'RunbookIncident = "{incident}"')]:
+            await asyncio.sleep(0.1)
+    return str(incident)
+
+
+async def test_an_incident_from_start_to_close(runbooks: Runbooks, worker: Client, world: World) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks, "--set", "title=API down", "--as", "ada", "--role", "commander")
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+
+    shown = await runbooks("status", workflow_id)
+    assert shown.exit_code == 0, shown.output
+    for part in ("API down", "mitigation-1", "rollback", "runbooks approve", "Assessed", "/workflows/p1-incident%2F"):
+        assert part in shown.stdout, shown.stdout
+
+    asked = await runbooks("approve", workflow_id)
+    assert asked.exit_code == 0
+    assert "recommended" in asked.stdout
+    assert not world.done("kubernetes.undo_rollout")
+
+    incident = await incident_of(worker, workflow_id)
+    decided = await runbooks("approve", incident, "--choice", "rollback", "--as", "ada", "--role", "commander")
+    assert decided.stdout.strip() == "mitigation-1: rollback, decided by ada (commander)"
+    await waiting_for(worker, workflow_id, "close")
+    assert len(world.done("kubernetes.undo_rollout")) == 1
+
+    noted = await runbooks("note", incident, "DNS was fine")
+    assert noted.stdout.strip() == f"noted on {incident}"
+    assert world.done("records.note_incident")[-1].text == "DNS was fine"
+
+    run_id = (await worker.get_workflow_handle(workflow_id).describe()).run_id
+    done = await runbooks("close", f"{workflow_id}@{run_id}", "--resolution", "v1.2.3", "--root-cause", "v1.2.4")
+    assert done.exit_code == 0, done.output
+    result = await worker.get_workflow_handle(workflow_id).result()
+    assert (result["outcome"], result["root_cause"]) == ("closed", "v1.2.4")
+    assert world.done("records.create_incident")[0].effect.actor == "ada (commander)"
+
+    ended = await runbooks("status", incident)
+    assert ended.exit_code == 0
+    for part in ("closed", "DNS was fine", "the run has ended: completed"):
+        assert part in ended.stdout
+    late = await runbooks("note", incident, "too late")
+    assert late.exit_code == 1
+    assert late.stderr.strip() == f"{workflow_id} is completed: nothing was sent"
+
+
+async def test_what_a_run_refuses_is_told_in_its_words(
+    runbooks: Runbooks, worker: Client, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+
+    for arguments, says in (
+        (("--choice", "pray"), "choice: not offered. Choices: rollback"),
+        (("--choice", "rollback", "--role", "intern"), "role: 'intern' may not mitigate"),
+    ):
+        refused = await runbooks("approve", workflow_id, *arguments)
+        assert (refused.exit_code, says in refused.stderr) == (1, True), refused.output
+        assert "Traceback" not in refused.output
+    wrong = await runbooks("approve", workflow_id, "--question", "mitigation-9", "--choice", "rollback")
+    assert wrong.exit_code == 2
+    assert "Open questions: mitigation-1" in wrong.stderr
+    early = await runbooks("close", workflow_id, "--resolution", "r", "--root-cause", "c")
+    assert early.exit_code == 1
+    assert "can't be closed yet" in early.stderr
+
+    # Somebody else's key, and none at all.
+    (tmp_path / "gateway.pem").write_text(pem(Ed25519PrivateKey.generate()))
+    forged = await runbooks("approve", workflow_id, "--choice", "rollback")
+    assert (forged.exit_code, "fits none of the configured gateway keys" in forged.stderr) == (1, True)
+    config = tmp_path / "runbooks.toml"
+    config.write_text(config.read_text().split("[gateway]")[0])
+    unsigned = await runbooks("approve", workflow_id, "--choice", "rollback")
+    assert (unsigned.exit_code, "not signed" in unsigned.stderr) == (1, True)
+    (tmp_path / "gateway.pem").write_text("nonsense")
+    monkeypatch.setenv("RUNBOOKS_GATEWAY__PRIVATE_KEY", f"file:{tmp_path / 'gateway.pem'}")
+    broken = await runbooks("approve", workflow_id, "--choice", "rollback")
+    assert (broken.exit_code, "not an Ed25519 private key" in broken.stderr) == (2, True)
+    assert "nonsense" not in broken.output
+    assert not world.done("kubernetes.undo_rollout")
+    assert (await worker.get_workflow_handle(workflow_id).query("status"))["waiting_for"] == "decide mitigation-1"
+
+
+async def test_cancel_ends_a_run(runbooks: Runbooks, worker: Client, world: World) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    assert (await runbooks("cancel", workflow_id, "--reason", "a drill", "--as", "ada")).exit_code == 0
+    handle = worker.get_workflow_handle(workflow_id)
+    async with asyncio.timeout(20):
+        while (description := await handle.describe()).close_time is None:
+            await asyncio.sleep(0.05)
+    assert description.status is not None
+    assert description.status.name == "CANCELED"
+    again = await runbooks("cancel", workflow_id)
+    assert (again.exit_code, again.stderr.strip()) == (1, f"{workflow_id} is canceled already")
+
+
+async def test_a_plan_is_waited_for_and_changes_nothing(runbooks: Runbooks, worker: Client, world: World) -> None:
+    world.bad_release()
+    result = await runbooks("start", "P1Incident", "--dry-run", "--wait", "--id", f"plan-{uuid4()}")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout[result.stdout.index("{") :])["outcome"] == "planned"
+    assert world.effects == []
+
+
+async def test_the_same_id_starts_once(runbooks: Runbooks, worker: Client) -> None:
+    name = f"mine-{uuid4()}"
+    assert await started(runbooks, "--id", name) == name
+    again = await runbooks("start", "p1-incident", "--id", name)
+    assert again.exit_code == 1
+    assert f"{name} runs already: http" in again.stderr
+
+
+async def test_a_run_that_failed_says_why(runbooks: Runbooks, worker: Client, queue: str) -> None:
+    name = f"odd-{uuid4()}"
+    handle = await worker.start_workflow("P1Incident", {"servcie": "hunter2"}, id=name, task_queue=queue)
+    with pytest.raises(Exception, match="failed"):
+        await handle.result()
+    shown = await runbooks("status", name)
+    assert (shown.exit_code, "failed: servcie: Extra inputs" in shown.stdout) == (0, True), shown.output
+    assert "hunter2" not in shown.output
+    watched = await runbooks("status", name, "--watch")
+    assert (watched.exit_code, "failed: servcie" in watched.stdout) == (0, True), watched.output
+
+
+async def test_without_workers_status_says_so(runbooks: Runbooks) -> None:
+    workflow_id = await started(runbooks)
+    shown = await runbooks("status", workflow_id)
+    assert shown.exit_code == 3
+    assert f"{workflow_id}: running" in shown.stdout
+    assert "no worker answers for this run" in shown.stderr
+
+
+async def test_watch_ends_with_the_run(runbooks: Runbooks, worker: Client, world: World) -> None:
+    workflow_id = await started(runbooks, "--dry-run")
+    watched = await runbooks("status", workflow_id, "--watch")
+    assert watched.exit_code == 0
+    assert "plan only" in watched.stdout
+    assert "the run has ended: completed" in watched.stdout
+
+
+@pytest.mark.parametrize("command", [["status"], ["approve"], ["cancel"], ["note", "--as", "ada"]])
+@pytest.mark.parametrize("reference", ["INC-20260204-030000-1a2b3c", 'x" or "1"="1', "x@5bd48f60-6a0e-4a0c-9a0e"])
+async def test_no_such_run(runbooks: Runbooks, command: list[str], reference: str) -> None:
+    text = ["text"] if command[0] == "note" else []
+    result = await runbooks(*command, reference, *text)
+    assert result.exit_code == 4
+    assert result.stderr.startswith("no run ")

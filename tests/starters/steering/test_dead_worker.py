@@ -1,0 +1,64 @@
+"""A person who decides right after a worker was killed does not wait for the dead one."""
+
+import asyncio
+import multiprocessing
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError
+
+from starters.steering import runs, words
+from starters.steering.session import Session
+from tests.workflows.steering import begin, quiet, until
+from tests.workflows.worlds.platform import Platform
+from workers.clients import connect
+from workers.settings import Settings, Temporal
+from workers.settings import Worker as HowToWork
+from workers.worker import build
+from workflows.platform.lease import Extend
+from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
+
+KEPT = timedelta(seconds=30)
+WORD = Extend(who="ada", role="on-call", by=timedelta(minutes=5))
+
+
+def work(address: str, queue: str) -> None:
+    asyncio.run(_work(address, queue))
+
+
+async def _work(address: str, queue: str) -> None:
+    how = HowToWork(dead_worker_keeps_runs=KEPT)
+    client = await connect(Temporal(address=address))
+    kinds = [EmergencyScaleUp]
+    await build(client, Temporal(task_queue=queue), Platform().activities(), how=how, workflows=kinds).run()
+
+
+async def test_neither_a_word_nor_a_look_waits_for_a_worker_that_was_killed(
+    temporal_address: str, client: Client
+) -> None:
+    queue = f"q-{uuid4()}"
+    victim = multiprocessing.get_context("spawn").Process(target=work, args=(temporal_address, queue), daemon=True)
+    victim.start()
+    try:
+        handle = await begin(client, queue, EmergencyScaleUpRequest(), "emergency_scale_up")
+        await until(handle, lambda status: status.phase == "Autoscaler paused")
+        session = Session(Settings(temporal=Temporal(address=temporal_address)), client)
+        run = await runs.find(session, handle.id)
+        kinds = [EmergencyScaleUp]
+        async with build(client, Temporal(task_queue=queue), Platform().activities(), workflows=kinds):
+            # It has just asked for more work, so the server takes it for alive.
+            await handle.execute_update("extend", WORD)
+            # A turn that the server had given it already waits for it in any case.
+            await quiet(handle)
+            victim.kill()
+            killed = time.monotonic()
+            assert (await runs.status_of(run)).phase == "Autoscaler paused"
+            await words.send(session, run, WORD, str)
+            assert time.monotonic() - killed < KEPT.total_seconds() / 2
+            await handle.cancel()
+            with pytest.raises(WorkflowFailureError):
+                await handle.result()
+    finally:
+        victim.kill()

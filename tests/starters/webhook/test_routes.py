@@ -1,0 +1,102 @@
+"""Routing rules: which alert starts what, and how a wrong file is told."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from activities.records.alerts import Alert
+from starters.steering import routes
+from tests.starters.support import RULES
+from workers.registry import PROCEDURES, Procedure
+from workers.settings import SettingsError
+from workflows.deployment.standard_deployment import StandardDeploymentRequest
+
+SERVICES = ["tensafe-server", "billing"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incidnet"', "Known: p1-incident"),
+        ('[[route]]\nprocedure = "p1-incident"', "match or match_re: one is required"),
+        ('[[route]]\nmatch_re = { a = "(" }\nprocedure = "p1-incident"', "match_re.a"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incident"\nseverity = "P9"', "route.0.severity"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incident"\nservice = "bling"', "billing"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "standard-deployment"', "needs version"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "rollback"\ninput = { alert = 1 }', "doesn't take alert"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "rollback"\ninput = { reson = "x" }', "doesn't take reson"),
+        ('[[rout]]\nprocedure = "p1-incident"', "rout: Extra inputs"),
+        ("", "route: Field required"),
+        ("[[route]", "routes.toml"),
+    ],
+)
+def test_wrong_rules_name_the_field(tmp_path: Path, rules: str, says: str) -> None:
+    (tmp_path / "routes.toml").write_text(rules, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        routes.load(tmp_path / "routes.toml", SERVICES)
+    assert says in str(error.value)
+    assert "routes.toml" in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="No such file"):
+        routes.load(tmp_path / "routes.toml", SERVICES)
+
+
+def test_the_first_rule_that_matches_counts(tmp_path: Path) -> None:
+    (tmp_path / "routes.toml").write_text(
+        '[[route]]\nmatch = { team = "x" }\nmatch_re = { alertname = "Down|Slow" }\nprocedure = "P1Incident"\n'
+        'service = "billing"\n' + RULES,
+        encoding="utf-8",
+    )
+    rules = routes.load(tmp_path / "routes.toml", SERVICES)
+    first = rules.find({"team": "x", "alertname": "Slow", "severity": "P1"})
+    assert first is not None
+    assert first.service_of({"service": "tensafe-server"}, SERVICES) == "billing"
+    second = rules.find({"team": "x", "alertname": "Slower", "severity": "P1"})
+    assert second is not None
+    assert second is not first
+    assert second.service_of({"service": "tensafe-server"}, SERVICES) == "tensafe-server"
+    assert rules.find({"severity": "P2"}) is None
+    assert rules.find({}) is None
+
+
+def test_without_a_label_the_only_service_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "routes.toml").write_text(RULES, encoding="utf-8")
+    rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
+    assert rule.service_of({}, ["tensafe-server"]) == "tensafe-server"
+    assert rule.service_of({}, SERVICES) is None
+    assert rule.service_of({"service": "typo"}, ["tensafe-server"]) is None
+
+
+def test_a_rule_fills_in_the_request_from_itself_and_from_labels(tmp_path: Path) -> None:
+    (tmp_path / "routes.toml").write_text(
+        '[[route]]\nmatch = { event = "built" }\nprocedure = "standard-deployment"\n'
+        'input = { change_log = "by the pipeline" }\ninput_labels = { version = "image_tag" }\n',
+        encoding="utf-8",
+    )
+    rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
+    built = Alert(
+        source="ci", fingerprint="f", name="Built", starts_at=datetime(2026, 2, 4, tzinfo=UTC),
+        labels={"event": "built", "image_tag": "v1.2.5"},
+    )  # fmt: skip
+    request = rule.request(built, "tensafe-server")
+    assert request == StandardDeploymentRequest(
+        service="tensafe-server", version="v1.2.5", change_log="by the pipeline", alert=built, requested_by="ci: Built"
+    )
+    for labels in ({"event": "built"}, {"event": "built", "image_tag": "no tag"}):
+        with pytest.raises(ValidationError, match="version"):
+            rule.request(built.model_copy(update={"labels": labels}), "tensafe-server")
+
+
+@pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.command)
+def test_every_procedure_can_be_started_by_an_alert(tmp_path: Path, entry: Procedure) -> None:
+    fields = entry.request.model_fields.items()
+    required = "".join(f'{name} = "{entry.example[name]}"\n' for name, field in fields if field.is_required())
+    text = f'[[route]]\nmatch = {{ a = "b" }}\nprocedure = "{entry.command}"\n[route.input]\n{required}'
+    (tmp_path / "routes.toml").write_text(text, encoding="utf-8")
+    alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC))
+    rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
+    assert isinstance(rule.request(alert, "billing"), entry.request)

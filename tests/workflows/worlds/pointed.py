@@ -1,0 +1,70 @@
+"""The Secret that points a service at its database, for the worlds of 6.2, 7.1 and 7.3."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.catalogue.database import DatabasePolicy, ServerPolicy
+from activities.common.effects import Change
+from activities.kubernetes.database_secrets import DatabaseSecretRequest, HoldSecret, PointAt, PointedAt, ReleaseSecret
+from tests.workflows.worlds.world import World, instead
+
+SECRET = "tensafe-database"
+_UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def a_database(*names: str, **policies: Any) -> DatabasePolicy:
+    """`tensafe` on the servers of these names, each with a Secret of its own; `spare-…` are spares."""
+    servers = {name: ServerPolicy(secret=f"{SECRET}-{name}", spare=name.startswith("spare")) for name in names}
+    return DatabasePolicy(name="tensafe", secret=SECRET, servers=servers, **policies)
+
+
+class Pointed(World):
+    """Where the service is pointed at, and which run holds which Secret."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.pointed: str | None = "primary"
+        self.held: dict[str, str] = {}
+
+    def activities(self) -> list[Callable[..., Any]]:
+        return instead(super().activities(), *self._secret())
+
+    def _secret(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="database_secrets.pointed_at")
+        def pointed_at(request: DatabaseSecretRequest) -> PointedAt:
+            world._up("database_secrets.pointed_at")
+            held = world.held.get(request.secret)
+            server = world.pointed if request.secret == SECRET else None
+            return PointedAt(server=server, held_by=held, held_until=_UNTIL if held else None)
+
+        @activity.defn(name="database_secrets.hold")
+        def hold(request: HoldSecret) -> Change:
+            run = request.effect.workflow_id
+            if world.held.get(request.secret, run) != run:
+                raise ApplicationError("held by another run", type="Refused", non_retryable=True)
+            if applied := world._done("database_secrets.hold", request):
+                world.held[request.secret] = run
+            return Change(target=request.secret, after="held", applied=applied)
+
+        @activity.defn(name="database_secrets.release")
+        def release(request: ReleaseSecret) -> Change:
+            applied = world._done("database_secrets.release", request)
+            if applied and world.held.get(request.secret) == request.effect.workflow_id:
+                del world.held[request.secret]
+            return Change(target=request.secret, after="free", applied=applied)
+
+        @activity.defn(name="database_secrets.point")
+        def point(request: PointAt) -> Change:
+            if request.instead_of is not None and world.pointed != request.instead_of:
+                raise ApplicationError("pointed elsewhere", type="Refused", non_retryable=True)
+            if applied := world._done("database_secrets.point", request):
+                world.pointed = request.server
+            return Change(target=request.secret, after=request.server, applied=applied)
+
+        return [pointed_at, hold, release, point]

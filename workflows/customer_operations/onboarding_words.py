@@ -1,0 +1,65 @@
+"""What people send to an onboarding (runbook 5.1)."""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from workflows.platform.signing import SignedWord
+
+
+class Tick(SignedWord):
+    """An item of the checklist is done, or is not after all."""
+
+    UPDATE = "tick"
+
+    item: str = Field(min_length=1, max_length=100)
+    note: str = Field(default="", max_length=2000)
+    evidence: str = Field(
+        default="", max_length=2000, pattern=r"^(https?://\S+)?$", description="A link to what shows it."
+    )
+    not_needed: bool = Field(default=False, description="It does not apply to this customer; counts with a note.")
+    undo: bool = Field(default=False, description="Take a tick back.")
+
+
+class Reschedule(SignedWord):
+    """A phase is due at another time."""
+
+    UPDATE = "reschedule"
+
+    phase: str
+    due: AwareDatetime
+    reason: str = Field(default="", max_length=2000)
+
+
+class Assign(SignedWord):
+    """Who looks after the customer."""
+
+    UPDATE = "assign"
+
+    csm: str | None = Field(default=None, min_length=1, max_length=200, description="Customer success manager.")
+    se: str | None = Field(default=None, min_length=1, max_length=200, description="Solutions engineer.")
+
+
+class Resend(SignedWord):
+    """Send the welcome mails again, perhaps to another address."""
+
+    UPDATE = "resend"
+
+    email: str | None = Field(default=None, max_length=320)
+
+
+class Pause(SignedWord):
+    """No reminders for now; due dates move by as long as it lasts."""
+
+    UPDATE = "pause"
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class StopOnboarding(SignedWord):
+    """The onboarding ends here."""
+
+    UPDATE = "stop"
+
+    tenant: Literal["keep", "suspend", "close"] = Field(description="What happens to the tenant and so to its keys.")
+    reason: str = Field(min_length=1, max_length=2000)

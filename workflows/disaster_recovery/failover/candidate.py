@@ -1,0 +1,109 @@
+"""Which replica takes a failed primary's place, and what may be lost with it (runbook 7.1 step 2)."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel
+
+from activities.catalogue.database import FailoverPolicy
+from activities.common.errors import Refused
+from activities.database.replication.replication import Standing, Watched
+from activities.database.replication.standings import ServerStanding, number
+from workflows.platform.approval import Question
+
+
+class Candidate(BaseModel):
+    """The replica that was chosen, as it was seen."""
+
+    server: str
+    standing: ServerStanding
+    lag: timedelta | None
+    """From its last commit to the primary's first silence; None where it has replayed none since it was started."""
+
+    @property
+    def loss(self) -> str:
+        """What may be lost, in a sentence."""
+        has = f"{self.server} has the log up to {self.standing.received}"
+        at = self.standing.last_commit_at
+        if self.lag is None or at is None:
+            return f"{has}; when its last commit was is not known"
+        return (
+            f"{has}, its last commit is of {at:%H:%M:%S.%f}: what the primary acknowledged in the "
+            f"{self.lag.total_seconds():.1f} s until it fell silent may be lost, and nothing where replication was "
+            "synchronous"
+        )
+
+
+def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidate:
+    """Take the replica that has most of the primary's log, or the one that is wanted.
+
+    Raises:
+        Refused: none can take its place; says of each why not.
+
+    """
+    considered = standing.servers if wanted is None else {wanted: standing.servers[wanted]}
+    objections = {name: _objection(found, watched.primary, standing) for name, found in considered.items()}
+    fit = {name: considered[name] for name, objection in objections.items() if not objection}
+    if not fit:
+        why = "; ".join(f"{name}: {objection}" for name, objection in objections.items()) or "there is none"
+        message = (
+            f"no replica can take the place of {watched.primary} ({why}). Bring one in order, name another one in "
+            "`promote`, or restore a backup with point-in-time-restore"
+        )
+        raise Refused(message)
+    server = max(fit, key=lambda name: fit[name].position)
+    return Candidate(server=server, standing=fit[server], lag=_lag(fit[server], watched.first_failed_at))
+
+
+def _objection(found: ServerStanding, primary: str, standing: Standing) -> str:
+    """Say why a server can't become the primary; empty where it can."""
+    theirs = [other for other in standing.servers.values() if other.reachable and other.upstream in {primary, None}]
+    timeline = max((other.timeline for other in theirs), default=0)
+    objections = {
+        f"unreachable ({found.trouble})": not found.reachable,
+        "takes writes already: it is a primary of its own": not found.in_recovery,
+        f"follows {found.upstream or 'a server that settings do not know'}, not {primary}": found not in theirs,
+        "the replicas are of different databases (their system identifiers differ)": len(
+            {other.system_identifier for other in theirs}
+        )
+        > 1,
+        f"is on timeline {found.timeline}, and {timeline} is the latest": found.timeline < timeline,
+        f"was started with synchronous_standby_names = {found.synchronous!r} on its command line: nobody could fulfil "
+        "it, and no commit would end": bool(found.synchronous) and found.synchronous_fixed,
+    }
+    return next((text for text, holds in objections.items() if holds), "")
+
+
+def _lag(found: ServerStanding, silent_since: datetime | None) -> timedelta | None:
+    if found.last_commit_at is None or silent_since is None:
+        return None
+    return max(silent_since - found.last_commit_at, timedelta(0))
+
+
+def question(
+    rounds: int, candidate: Candidate, watched: Watched, standing: Standing, policy: FailoverPolicy
+) -> Question:
+    """Ask whether to fail over, with all that is known."""
+    behind = candidate.lag is None or candidate.lag > policy.longest_lag
+    ahead = [
+        f"{name} has more of the log ({found.received})"
+        for name, found in standing.servers.items()
+        if found.reachable and found.upstream in {watched.primary, None}
+        and number(found.received) > number(candidate.standing.received)
+    ]  # fmt: skip
+    doubt = [f"longer than {policy.longest_lag}: the primary was idle, or this replica is behind"] if behind else []
+    if candidate.standing.paused:
+        doubt.append("its replay was paused by somebody; promotion resumes it")
+    return Question(
+        id=f"failover-{rounds}",
+        title=f"Fence {watched.primary} and promote {candidate.server}?",
+        options={
+            "promote": f"{watched.primary} is fenced for good, {candidate.server} takes writes, the service follows",
+            "leave": "nothing is changed",
+        },
+        recommended=None if doubt or ahead else "promote",
+        default="leave",
+        kind="failover",
+        reason_for=["promote"] if doubt or ahead else [],
+        evidence=[str(watched), str(standing), candidate.loss, *doubt, *ahead],
+        timeout=policy.decision_timeout,
+    )

@@ -1,0 +1,267 @@
+"""Database failover (runbook 7.1): the primary fails, a replica takes its place, and there are never two."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.database.backups.backups import Backups, FollowPrimary
+from activities.database.replication.replication import Promoted, Replication, Standing, StandingRequest, Watched
+from activities.records.alerts import Alert
+from workflows.disaster_recovery.failover.candidate import Candidate, choose, question
+from workflows.disaster_recovery.failover.detection import Detection
+from workflows.disaster_recovery.failover.failover_record import document
+from workflows.disaster_recovery.failover.old_primary import OldPrimary
+from workflows.disaster_recovery.failover.takeover import Takeover
+from workflows.platform import policies
+from workflows.platform.clocks import Clock
+from workflows.platform.lease import finally_do
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
+from workflows.shared.data_hold import DataHold
+from workflows.shared.incident import Incident
+from workflows.shared.verification import verify
+
+_HOLD = timedelta(hours=1)
+"""Beside the time for decisions. A run that is terminated leaves the hold to its end."""
+
+
+class DatabaseFailoverRequest(ServiceRequest):
+    """Fail a service's database over to a replica, where its primary does not answer."""
+
+    promote: str | None = Field(
+        default=None, description="The replica, e.g. replica-1; the one with most of the log otherwise."
+    )
+    reason: str = Field(default="", max_length=2000, description="What was seen, for the record.")
+
+
+class DatabaseFailoverResult(BaseModel):
+    """What became of it."""
+
+    service: str
+    database: str
+    primary: str = Field(description="The primary now.")
+    old_primary: str
+    failed_over: bool
+    old_primary_is: str = Field(default="", description="`fenced`, `a replica`; empty where nothing was changed.")
+    healthy: bool = Field(default=False, description="The service uses the new primary, and is healthy.")
+    timeline: int = 0
+    silent_since: datetime | None = Field(default=None, description="The first look without an answer.")
+    writable_since: datetime | None = Field(default=None, description="A transaction was committed on the new primary.")
+    last_commit_at: datetime | None = Field(default=None, description="Of the old primary's transactions, as got here.")
+    log_up_to: str | None = Field(default=None, description="End of the old primary's log as got here (LSN).")
+    possible_loss: str = Field(default="", description="What the old primary may have that the new one hasn't.")
+    incident_id: str = ""
+
+
+@workflow.defn
+class DatabaseFailover(Runbook):
+    """Detect, choose, ask, fence, promote, point, verify, document; then the old primary's return."""
+
+    SECTION = "7.1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold: DataHold
+        self.detection: Detection
+        self.result: DatabaseFailoverResult
+        self.incident: Incident | None = None
+        self._resolutions = 0
+        self._archiving: asyncio.Task[None] | None = None
+        self._returning = False
+        self._fired_again: Alert | None = None
+
+    @workflow.run
+    async def run(self, request: DatabaseFailoverRequest) -> DatabaseFailoverResult:
+        """Follow 7.1.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue, or has no database; there is no such replica.
+            Refused: no replica can take the primary's place, or another run changes where the data is.
+
+        """
+        self.epoch = (workflow.info().continued_run_id or "")[:8]  # the next failover of an alert, see `_end`
+        service = await self.begin(request, title="Database failover", service=request.service, severity="P1")
+        if service.database is None:
+            message = f"service: settings name no database of {service.name} (services.{service.name}.database)"
+            raise InvalidInput(message)
+        self.database = service.database
+        self.title = f"Database failover of {service.name}"
+        self.phase("Detect")
+        self.hold = DataHold(self, "7.1/1", service, self.database)
+        primary = await self.hold.primary()
+        self.detection = Detection(self, self.database, primary, request.promote)
+        self.result = DatabaseFailoverResult(
+            service=service.name, database=self.database.name, primary=primary, old_primary=primary, failed_over=False
+        )
+        try:
+            return await self._respond(request, service)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                self.finish("cancelled, after the failover" if self.result.failed_over else "cancelled")
+                if self.incident is not None and not self.result.failed_over:
+                    await asyncio.shield(asyncio.create_task(self.incident.abandon()))
+            raise
+
+    async def _respond(self, request: DatabaseFailoverRequest, service: Service) -> DatabaseFailoverResult:
+        watched = await self.detection.detect()
+        if watched.answers and not self.dry_run:
+            return await self._end(request, "primary answers")
+        self.result.silent_since = watched.first_failed_at
+        takeover, outcome = await finally_do(self._fail_over(request, service, watched), self.hold.release)
+        if takeover is not None and takeover.promoted is not None and not self.dry_run:
+            self.phase("The old primary's return")
+            self._returning = True
+            old = OldPrimary(self, takeover.desk, self.database, self.hold, self.result.old_primary)
+            self.result.old_primary_is = await old.offer_return(
+                takeover.promoted, until=lambda: self._fired_again is not None
+            )
+        return await self._end(request, outcome)
+
+    # -- choose and ask ----------------------------------------------------------------------------------
+
+    async def _fail_over(
+        self, request: DatabaseFailoverRequest, service: Service, watched: Watched
+    ) -> tuple[Takeover | None, str]:
+        """Bring a replica into the primary's place, if it is approved; gives the outcome."""
+        await self._hold()
+        incident = self.incident = self._open_incident(request, service)
+        self.phase("Candidate")
+        standing = await self.detection.standing()
+        try:
+            candidate = choose(standing, watched, request.promote)
+        except Refused as error:
+            await incident.escalate(error.message)
+            raise
+        self.result.possible_loss = candidate.loss
+        self.say("decision", f"{candidate.server} is the candidate: {candidate.loss}", section="7.1/2")
+        if objection := await self._objection(incident, watched, standing, candidate):
+            return None, objection
+        await self._hold()
+        takeover = Takeover(
+            self, incident, service, self.database, self.hold, primary=watched.primary, candidate=candidate,
+            replicas=self.detection.replicas,
+        )  # fmt: skip
+        task = asyncio.create_task(self._take_over(incident, takeover))
+        try:
+            return takeover, await asyncio.shield(task)
+        except asyncio.CancelledError:
+            takeover.cancelled = True
+            await task
+            if self._archiving is not None:
+                await self._archiving
+            raise
+
+    async def _hold(self) -> None:
+        await self.hold.take(_HOLD + 2 * self.database.failover.decision_timeout)
+
+    def _open_incident(self, request: DatabaseFailoverRequest, service: Service) -> Incident:
+        """Document (step 5) from the beginning: who is asked for a decision must know of what."""
+        incident = Incident(self, service, "P1", self.title, None)
+        self.result.incident_id = incident.id
+
+        async def late(clock: Clock) -> None:
+            await incident.escalate(f"deadline missed: {clock.name}")
+
+        self.clocks.start("Acknowledged", service.incident.acknowledge_within, late)
+        self.background(incident.begin(request.alert))
+        return incident
+
+    async def _objection(self, incident: Incident, watched: Watched, standing: Standing, candidate: Candidate) -> str:
+        """Ask; empty where it is approved. A primary that comes back before it is fenced is left alone."""
+        rounds = 0
+        while True:
+            rounds += 1
+            asked = question(rounds, candidate, watched, standing, self.database.failover)
+            if self.dry_run:
+                self.say("decision", f"would ask: {asked.title}")
+                return ""
+            self.background(incident.ask(asked))
+            seen = self._resolutions
+            answer = await self.ask(
+                asked, escalate=incident.escalate, until=lambda seen=seen: self._resolutions > seen  # type: ignore[misc]
+            )  # fmt: skip
+            if answer.choice == "leave":
+                await incident.escalate(f"nobody was promoted ({answer.by}): the database is in human hands")
+                return "not approved"
+            again = await self.detection.once_more(watched)
+            if again.answers:
+                await incident.tell("back", f":heavy_check_mark: {again}. Nothing was changed.")
+                return "primary answers"
+            if answer.choice == "promote":
+                return ""
+
+    # -- change, verify, document ------------------------------------------------------------------------
+
+    async def _take_over(self, incident: Incident, takeover: Takeover) -> str:
+        """Go through with it, also where the run is cancelled meanwhile; gives the outcome."""
+        await takeover.carry_out()
+        if self.dry_run:
+            return "planned"
+        self.result.old_primary_is = "fenced" if takeover.fenced else ""
+        if (promoted := takeover.promoted) is None:
+            outcome = "not promoted" if takeover.fenced else "not fenced"
+            await incident.escalate(f"{outcome}: the database is in human hands")
+            return outcome
+        seen = takeover.candidate.standing
+        self.result.failed_over, self.result.primary = True, promoted.server
+        self.result.timeline, self.result.writable_since = promoted.timeline, promoted.at
+        self.result.last_commit_at = promoted.last_commit_at or seen.last_commit_at
+        self.result.log_up_to = promoted.replayed or seen.received
+        self._archiving = self.background(self._archive(incident, promoted))
+        self.phase("Verify")
+        self.result.healthy = await self._verified(takeover, promoted)
+        self.phase("Document")
+        await document(incident, takeover, silent_since=self.result.silent_since, healthy=self.result.healthy)
+        return "failed over" if self.result.healthy else "failed over, not healthy"
+
+    async def _verified(self, takeover: Takeover, promoted: Promoted) -> bool:
+        """Look at the servers, the rollout and the service's health (step 4)."""
+        servers = StandingRequest(database=self.database.name, servers=(promoted.server, *takeover.others))
+        await self.attempt("7.1/4", "Database", Replication.standing, servers, policies.READ)
+        if not takeover.pointed:
+            return False
+        verified = await verify(self, "7.1/4", takeover.service, takeover.service.scaling.ready_within)
+        if verified.trouble:
+            self.say("problem", verified.trouble, section="7.1/4")
+        return verified.ok
+
+    async def _archive(self, incident: Incident, promoted: Promoted) -> None:
+        """Have the new primary's log archived: without it nothing after the failover can be restored."""
+        follow = FollowPrimary(database=self.database.name, server=promoted.server, effect=self.effect("archive"))
+        title = f"Archive the log of {promoted.server}"
+        if await self.attempt("7.1/4", title, Backups.follow, follow, policies.WAIT) is None:
+            await incident.escalate(f"the log of {promoted.server} is not archived: no restore reaches past now")
+
+    async def _end(self, request: DatabaseFailoverRequest, outcome: str) -> DatabaseFailoverResult:
+        self.clocks.stop()
+        await self.settle()
+        self.finish(outcome)
+        if self._fired_again is not None:
+            # The new primary fails while the old one's return is open: a failover of its own, under the same ID.
+            workflow.continue_as_new(request.model_copy(update={"alert": self._fired_again, "promote": None}))
+        return self.result
+
+    # -- what alerts send --------------------------------------------------------------------------------
+
+    @workflow.signal(
+        name="alert",
+        description="A firing or its end, from the webhook.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def alert(self, alert: Alert) -> None:
+        """Take the alert resolving, which may end the question, or firing again, which may be the next failover."""
+        await workflow.wait_condition(lambda: self.service is not None)
+        if alert.status == "resolved" and self.incident is not None:
+            self._resolutions += 1
+            self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
+            await self.incident.alert_resolved(alert)
+        elif alert.status == "firing" and self._returning and not self.has_taken(alert):
+            self.say("signal", f"{alert.name} fires again: another failover follows")
+            self._fired_again = alert
+        else:
+            await super().alert(alert)

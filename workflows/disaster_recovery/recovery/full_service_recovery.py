@@ -1,0 +1,288 @@
+"""Full service recovery (runbook 7.2): a major outage that requires everything to be brought back."""
+
+import asyncio
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.kubernetes.workloads import Workloads, WorkloadsRequest
+from audit.text import counted
+from workflows.disaster_recovery.recovery import restart as restarting
+from workflows.disaster_recovery.recovery.crossroads import Crossroads
+from workflows.disaster_recovery.recovery.damage import Damage, assess
+from workflows.disaster_recovery.recovery.proving import Proof
+from workflows.disaster_recovery.recovery.recovery_restore import RecoveryRestore
+from workflows.disaster_recovery.recovery.restart import Stages, restart
+from workflows.disaster_recovery.recovery.traffic_levers import lever
+from workflows.disaster_recovery.recovery.traffic_steps import TrafficSteps
+from workflows.disaster_recovery.recovery.vigil import CLOCK, StopWatching, Vigil
+from workflows.disaster_recovery.restore.service_back import SIGNAL, ServiceBack
+from workflows.platform import policies
+from workflows.platform.clocks import Clock
+from workflows.platform.lease import shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.run_status import Note
+from workflows.platform.runbook import Runbook, reason
+from workflows.shared.incident import Incident
+
+Outcome = Literal["recovered", "recovered, not well", "stopped", "planned"]
+
+
+class FullServiceRecoveryRequest(ServiceRequest):
+    """Bring a whole service back."""
+
+    commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
+    restore: Literal["ask", "never"] = Field(
+        default="ask",
+        description="Whether its database may be restored; a person approves it, here and in the restore.",
+    )
+    target_time: AwareDatetime | None = Field(
+        default=None, description="What a restore goes back to, with time zone; the latest there is where not given."
+    )
+    backup_id: str | None = Field(
+        default=None, max_length=200, description="What a restore begins with; chosen by the target where not given."
+    )
+    take_traffic_away: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether traffic is kept from the service until it is tested; auto: where it isn't healthy.",
+    )
+
+
+class FullServiceRecoveryResult(BaseModel):
+    """What became of it."""
+
+    service: str
+    incident_id: str
+    outcome: Outcome
+    reason: str = Field(default="", description="Why it was stopped, or isn't well.")
+    restored: str = Field(default="", description="What the database was restored to; empty where it was not.")
+    restarted: list[str] = Field(default_factory=list, description="Deployments, in their order.")
+    traffic: int | None = Field(default=None, description="Per cent at the end; None: not in the run's hands.")
+    looks: int = Field(default=0, description="Of the watch afterwards.")
+    problems: list[str] = Field(default_factory=list, description="That the watch has found.")
+    watch_ended_by: str = ""
+    back_after: timedelta | None = Field(default=None, description="Until all of the traffic was back.")
+
+
+@workflow.defn
+class FullServiceRecovery(Runbook):
+    """Assess, restore if approved, restart in order, verify, test, bring traffic back in steps, watch for a day."""
+
+    SECTION = "7.2"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.incident: Incident
+        self.traffic: TrafficSteps
+        self.restoration: RecoveryRestore
+        self.proof: Proof
+        self.vigil: Vigil | None = None
+        self._ready = False
+        self._pages = asyncio.Lock()
+        self._restarted: list[str] = []
+        self._back_after: timedelta | None = None
+
+    @workflow.run
+    async def run(self, request: FullServiceRecoveryRequest) -> FullServiceRecoveryResult:
+        """Follow 7.2.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue; a restore is described that can't be.
+            Misconfigured: settings name Deployments or an Ingress that are not there. Nothing has been changed.
+            Refused: a Deployment that is to be restarted is paused.
+
+        """
+        service = await self.begin(request, title="Full service recovery", service=request.service, severity="P1")
+        self.title = f"Full recovery of {service.name}"
+        _check(request, service)
+        self.phase("Assess damage")
+        asked = WorkloadsRequest(namespace=service.namespace)
+        found = await self.step("7.2/1", "Deployments", Workloads.deployments, asked, policies.READ)
+        stages = restarting.pin(service, found)
+        hand = await lever(self, service)
+        self.incident = Incident(self, service, "P1", self.title, request.commander)
+        ways = Crossroads(self, self.incident, service)
+        self.traffic = TrafficSteps(self, self.incident, service, hand, ways)
+        self.restoration = RecoveryRestore(self, self.incident, service, ways)
+        self.proof = Proof(self, service, ways)
+        self.clocks.start("Acknowledged", service.incident.acknowledge_within, self._late)
+        self._ready = True
+        opened = self.background(self.incident.begin(request.alert))
+        try:
+            damage = await assess(self, service, found)
+            stopped = await self._recover(request, service, damage, stages, ways)
+            await opened
+            return await self._end(service, stopped)
+        except (Exception, asyncio.CancelledError) as error:
+            await shielded(self._leave(error))
+            raise
+
+    async def _late(self, clock: Clock) -> None:
+        await self.incident.escalate(f"deadline missed: {clock.name}")
+
+    # -- bringing it back --------------------------------------------------------------------------------
+
+    async def _recover(self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages,
+                       ways: Crossroads) -> str:  # fmt: skip
+        """Follow steps 2 to 7; gives why it was stopped."""
+        left = restarting.left_out(stages, damage.workloads)
+        told = f"{damage}\nWill restart {'; then '.join(', '.join(stage) for stage in stages)}."
+        self.background(self.incident.tell("assessed", f":mag: {told}" + (f" Not: {', '.join(left)}." if left else "")))
+        self.background(self._status_page("Investigating", "We are investigating a major outage."))
+        self.phase("Restore from backup")
+        if stopped := await self._restore(request, damage):
+            return stopped
+        self.phase("Restart all services")
+        self.background(self._status_page("Identified", "We are bringing the service back."))
+        if request.take_traffic_away == "always" or (request.take_traffic_away == "auto" and not damage.well):
+            await self.traffic.take_away()
+        self._restarted = [name for stage in stages for name in stage]
+        if stopped := await restart(self, service, stages, ways):
+            return stopped
+        if not await self.proof.give(self._restarted, damage.version_of(service.deployment)):
+            return self.proof.trouble
+        self.background(self.incident.reached("mitigated"))
+        self.phase("Restore traffic")
+        if not await self.traffic.restore():
+            return "people have stopped it while traffic was coming back"
+        if self.dry_run:
+            self.say("decision", f"would watch for {service.recovery.watch_for}", section="7.2/7")
+            return ""
+        self._back_after = workflow.now() - workflow.info().workflow_start_time
+        await self._watch(service)
+        return ""
+
+    async def _restore(self, request: FullServiceRecoveryRequest, damage: Damage) -> str:
+        """Restore the database where there is one, and a person says so (step 2)."""
+        if request.restore == "never" or damage.database is None:
+            why = "the request says never" if damage.database else "the service has no database in the settings"
+            self.say("decision", f"No restore: {why}", section="7.2/2")
+            return ""
+        # What a restore brings back is tested as well before traffic gets to it.
+        first = self.traffic.take_away if request.take_traffic_away != "never" else self.traffic.stay
+        return await self.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
+
+    async def _watch(self, service: Service) -> None:
+        """Watch for a day, an hour at a time (step 7)."""
+        policy = service.recovery
+        self.phase(f"Watch for {policy.watch_for}")
+        self.vigil = Vigil(self, self.incident, service)
+        monitoring = "The service is back. We keep a close watch on it."
+        self.background(self._status_page("Monitoring", monitoring))
+        self.background(self.incident.reached("stable"))
+        self.background(self.incident.notify_stakeholders("the service is back, and is being watched closely"))
+        await self.vigil.keep()
+
+    async def _status_page(self, status: Literal["Investigating", "Identified", "Monitoring"], message: str) -> None:
+        async with self._pages:  # one after the other, also where the page is slow
+            await self.incident.status_page("7.2", status, message)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    async def _end(self, service: Service, stopped: str) -> FullServiceRecoveryResult:
+        self.clocks.stop()
+        trouble = stopped or (self.vigil.trouble if self.vigil else "")
+        outcome = _outcome(planned=self.dry_run, stopped=bool(stopped), well=not trouble)
+        if outcome == "recovered":
+            await self._close()
+        elif outcome != "planned":
+            left = await self.traffic.leave(trusted=not self.proof.trouble) if stopped else ""
+            told = "; ".join(filter(None, [trouble, left]))
+            await self.incident.escalate(f"{self.incident.id} is in human hands, {outcome}: {told}")
+        await self.incident.note("runbook", self.timeline.markdown())
+        await self.settle()
+        self.finish(outcome)
+        return FullServiceRecoveryResult(
+            service=service.name,
+            incident_id=self.incident.id,
+            outcome=outcome,
+            reason=trouble,
+            restored=str(self.restoration.back or ""),
+            restarted=self._restarted,
+            traffic=self.traffic.share,
+            looks=self.vigil.looks if self.vigil else 0,
+            problems=self.vigil.problems if self.vigil else [],
+            watch_ended_by=self.vigil.ended_by if self.vigil else "",
+            back_after=self._back_after,
+        )
+
+    async def _close(self) -> None:
+        """Close the incident: the service was well at the watch's end."""
+        assert self.vigil is not None
+        found = f"{len(self.vigil.problems)} of {counted(self.vigil.looks, 'look')} found a problem"
+        by = "runbook" if self.vigil.ended_by == CLOCK else self.vigil.ended_by
+        # The resolution stands on the status page.
+        await self.incident.close(by, "The service is recovered.", f"Not told: see the incident's notes; {found}")
+
+    async def _leave(self, error: BaseException) -> None:
+        """Leave the service as well as it can be: a restore is taken back, traffic is where it held."""
+        cancelled = is_cancelled_exception(error)
+        self.finish("cancelled" if cancelled else "failed")
+        self.clocks.stop()
+        await self.restoration.abandon()
+        left = await self.traffic.leave(trusted=not self.proof.trouble)
+        if cancelled:
+            await asyncio.gather(self.incident.abandon(), *([self.incident.page(left)] if left else []))
+        else:
+            why = reason(error) if isinstance(error, ActivityError) else str(error)
+            await self.incident.escalate("; ".join(filter(None, [f"the recovery has failed: {why}", left])))
+
+    # -- what people and the restore send ----------------------------------------------------------------
+
+    @workflow.update(name="stop_watching", description="End the watch over the recovered service.")
+    async def stop_watching(self, word: StopWatching) -> str:
+        """Take a person's word that the service has been watched for long enough."""
+        who = f"{word.who} ({word.role})"
+        self.say("decision", f"The watch ends {word.reason}".rstrip(), who=who)
+        assert self.vigil is not None
+        self.vigil.end(who)
+        return f"the watch has ended after {counted(self.vigil.looks, 'look')}"
+
+    @stop_watching.validator
+    def _check_stop_watching(self, word: StopWatching) -> None:
+        self.approvals.authorise(word, "close")
+        if self.vigil is None or not self.vigil.open or self.vigil.ended_by:
+            message = f"the service is not being watched, the run is at: {self.timeline.phase}"
+            raise Refused(message)
+
+    @workflow.signal(name=SIGNAL, description="The restore that this run has started says that the service is back.")
+    async def service_back(self, back: ServiceBack) -> None:
+        """Go on: what the restore still does, it does by itself."""
+        self.restoration.came_back(back)
+
+    async def noted(self, note: Note) -> None:
+        """Keep remarks in the incident's record too."""
+        await workflow.wait_condition(lambda: self._ready)
+        await self.incident.note(f"{note.who} ({note.role})", note.text)
+
+
+def _check(request: FullServiceRecoveryRequest, service: Service) -> None:
+    """Refuse a restore that can't be.
+
+    Raises:
+        InvalidInput: names the field.
+
+    """
+    named = [name for name in ("target_time", "backup_id") if getattr(request, name) is not None]
+    if named and request.restore == "never":
+        message = f"{named[0]}: there is nothing to restore to where restore is never"
+        raise InvalidInput(message)
+    if named and service.database is None:
+        message = f"{named[0]}: {service.name} has no database in the settings (services.{service.name}.database)"
+        raise InvalidInput(message)
+    if request.target_time is not None and request.target_time > workflow.now():
+        message = "target_time: lies in the future"
+        raise InvalidInput(message)
+
+
+def _outcome(*, planned: bool, stopped: bool, well: bool) -> Outcome:
+    if planned:
+        return "planned"
+    if stopped:
+        return "stopped"
+    return "recovered" if well else "recovered, not well"

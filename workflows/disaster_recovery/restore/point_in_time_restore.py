@@ -1,0 +1,384 @@
+"""Data corruption recovery (runbook 7.3): stop writes, restore beside the damage, compare, switch over or come back."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.database.integrity.contents import TableChange
+from workflows.disaster_recovery.restore.damaged_copy import DamagedCopy
+from workflows.disaster_recovery.restore.notices import Notices
+from workflows.disaster_recovery.restore.restore_beside import RestoreBeside
+from workflows.disaster_recovery.restore.restore_plan import RestorePlan, make_plan, must_be_past
+from workflows.disaster_recovery.restore.service_back import ServiceBack, tell_parent
+from workflows.disaster_recovery.restore.switch_over import SwitchOver
+from workflows.disaster_recovery.restore.write_stop import WriteStop
+from workflows.platform.approval import Question
+from workflows.platform.lease import Extend, Resume, finally_do, shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook
+from workflows.shared.data_hold import DataHold
+from workflows.shared.desk import Desk
+from workflows.shared.verification import verify
+
+
+def _with_zone(value: Any) -> Any:
+    """Take a time only as a text with its time zone: a number or a bare date says less than people think."""
+    example = "write it with its time zone, e.g. 2026-02-04T12:00:00+00:00 (UTC) or 2026-02-04T13:00:00+01:00"
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            message = f"not a time: {example}"
+            raise ValueError(message) from None
+    if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
+        return value
+    raise ValueError(example)
+
+
+class PointInTimeRestoreRequest(ServiceRequest):
+    """Bring a service's database back to an earlier time.
+
+    As a part of another procedure: without `target_time` it restores the latest state that the log reaches, and with
+    `forensics` 0 it ends as soon as the service is back.
+    """
+
+    target_time: Annotated[datetime | None, BeforeValidator(_with_zone)] = Field(
+        default=None,
+        description="All that was committed until then is kept, with its time zone, e.g. 2026-02-04T12:00:00+00:00; "
+        "as late as the log reaches where not given.",
+    )
+    backup_id: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The last good one before the target where not given."
+    )
+    accept_unverified: bool = Field(
+        default=False, description="Take the named backup though nobody has checked it; a person is asked first."
+    )
+    replicas: int | None = Field(
+        default=None, ge=1, le=1000, description="Of the service afterwards; as settings say, or as many as before."
+    )
+    notify_customers: bool | None = Field(default=None, description="Write to those affected; as settings say.")
+    message: str = Field(
+        default="Data recovery completed, please verify your data.", min_length=1, max_length=2000,
+        description="To the customers who have used the service since the target.",
+    )  # fmt: skip
+    forensics: timedelta | None = Field(
+        default=None, ge=timedelta(0),
+        description="How long the run stays open to keep the damaged copy, e.g. P14D; as settings say. With 0 it ends "
+        "when the service is back: the copy is kept all the same.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _unverified_is_named(self) -> "PointInTimeRestoreRequest":
+        if self.accept_unverified and self.backup_id is None:
+            message = "accept_unverified: name the backup_id that it is about"
+            raise ValueError(message)
+        return self
+
+
+Outcome = Literal["restored", "declined", "not approved", "planned"]
+
+
+class PointInTimeRestoreResult(BaseModel):
+    """What became of it."""
+
+    service: str
+    outcome: Outcome
+    target_time: datetime | None
+    backup_id: str = ""
+    server: str = Field(description="The one that the service is pointed at.")
+    recovered_to: datetime | None = Field(default=None, description="The last transaction that is in it.")
+    lost: timedelta | None = Field(default=None, description="From the target to the end of writes.")
+    changed: list[TableChange] = Field(default_factory=list, description="Tables with other rows than before.")
+    replicas: int = 0
+    healthy: bool = False
+    customers_told: int = 0
+    damaged_copy: str = Field(default="", description="Where the damaged data is kept; empty: nowhere.")
+
+
+@workflow.defn
+class PointInTimeRestore(Runbook):
+    """Plan, stop writes, restore beside, compare, ask; switch over and keep the damaged copy, or come back."""
+
+    SECTION = "7.3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk: Desk
+        self.hold: DataHold
+        self.notices: Notices
+        self.approved = False
+        self.restoration: RestoreBeside | None = None
+        self.switch: SwitchOver | None = None
+        self.copy: DamagedCopy | None = None
+
+    @workflow.run
+    async def run(self, request: PointInTimeRestoreRequest) -> PointInTimeRestoreResult:
+        """Follow 7.3.
+
+        Raises:
+            InvalidInput: the service has no database; the target or the backup can't be. Nothing has been changed.
+            Refused: no spare server is free, or another run is at this data: nothing has been changed. Or no backup
+                is good, or the log doesn't lead to the target: the service is back on the data it had.
+
+        """
+        service = await self.begin(request, title="Point-in-time restore", service=request.service, severity="P1")
+        self.title = f"Point-in-time restore of {service.name}"
+        if service.database is None:
+            message = f"service: {service.name} has no database in the settings (services.{service.name}.database)"
+            raise InvalidInput(message)
+        must_be_past(request.target_time)
+        self.desk = Desk(self, service, "P1", self.title, "RESTORE")
+        self.notices = Notices(self, self.desk, service)
+        self.hold = DataHold(self, "7.3/1", service, service.database)
+        self.phase("Plan")
+        plan = await make_plan(
+            self, service, self.hold, target=request.target_time, backup_id=request.backup_id,
+            accept_unverified=request.accept_unverified, replicas=request.replicas,
+        )  # fmt: skip
+        if plan.unverified and not await self._accepted(plan):
+            await self.settle()
+            self.finish("not approved")
+            return self._result(service, plan, "not approved")
+        restoration = self.restoration = RestoreBeside(self, plan)
+        writes = WriteStop(self, self.desk, service, plan)
+        try:
+            await finally_do(
+                self._prepare(plan, restoration, writes),
+                lambda: self._end(service, plan, request, restoration, writes),
+            )
+            if self.copy is not None:
+                await self.copy.keep()
+            await self.settle()
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                await shielded(self.settle())
+                self.finish("restored, then cancelled" if self.approved else "cancelled")
+            raise
+        return self._result(service, plan, self._outcome())
+
+    def _outcome(self) -> Outcome:
+        if self.dry_run:
+            self.finish("planned")
+            return "planned"
+        if self.switch is None:
+            self.finish("declined")
+            return "declined"
+        self.finish("restored" if self.switch.healthy else "restored, not healthy")
+        return "restored"
+
+    # -- until somebody decides --------------------------------------------------------------------------
+
+    async def _accepted(self, plan: RestorePlan) -> bool:
+        """Ask whether a backup that nobody has found good will do; nothing has been changed yet."""
+        if self.dry_run:
+            self.say("decision", f"would ask whether {plan.backups[0].backup_id} will do")
+            return True
+        question = Question(
+            id="unverified",
+            title=f"Restore {plan.database.name} from a backup that is not verified?",
+            options={
+                "restore": "writes are stopped, and it is tried; what comes out is checked and shown before it counts",
+                "stop": "nothing is changed",
+            },
+            default="stop",
+            kind="restore",
+            evidence=[str(plan.backups[0])],
+            timeout=plan.database.restore.decision_timeout,
+        )
+        self.background(self.desk.ask(question))
+        return (await self.ask(question, escalate=self.desk.escalate)).choice == "restore"
+
+    async def _prepare(self, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> None:
+        """Bring a restored database to where a person can decide about it."""
+        self.phase("Stop writes")
+        await self.hold.take(plan.longest)
+        await self.desk.open(
+            f":rotating_light: {self.title} to {plan.until}: writes are stopped, {plan.database.name} is restored on "
+            f"{plan.spare}, beside {plan.primary}. What was committed after the target will be lost."
+        )
+        await self.notices.publish("Investigating", "Our data is damaged. It is being restored; we are not available.")
+        await writes.stop()
+        self.phase("Extent of the damage")
+        await restoration.assess()
+        if self.dry_run:
+            self.say("decision", f"would restore {plan.backups[0].backup_id} to {plan.until} on {plan.spare}, and ask")
+            self.say("decision", f"would fence {plan.primary}, point the service at {plan.spare}, and scale to "
+                                 f"{plan.replicas_after}")  # fmt: skip
+            return
+        self.phase("Last good backup")
+        await restoration.seal()
+        await restoration.choose()
+        self.phase("Restore")
+        await restoration.restore()
+        self.phase("Verify")
+        await writes.look_again()
+        await restoration.compare()
+        self.phase("Decide")
+        question = _switch_over(plan, restoration, writes.doubt)
+        self.background(self.desk.ask(question))
+        answer = await self.ask(question, escalate=self.desk.escalate)
+        self.approved = answer.choice == "switch"
+
+    # -- from then on ------------------------------------------------------------------------------------
+
+    async def _end(self, service: Service, plan: RestorePlan, request: PointInTimeRestoreRequest,
+                   restoration: RestoreBeside, writes: WriteStop) -> None:  # fmt: skip
+        """See that somebody can write again: on the restored data, where a person wants that, or as it was."""
+        if self.approved:
+            await self._switch(service, plan, request, restoration, writes)
+            return
+        await self._come_back(service, plan, restoration, writes)
+
+    async def _switch(self, service: Service, plan: RestorePlan, request: PointInTimeRestoreRequest,
+                      restoration: RestoreBeside, writes: WriteStop) -> None:  # fmt: skip
+        self.phase("Switch over")
+        switch = self.switch = SwitchOver(self, self.desk, service, plan, self.hold)
+        lasting = plan.database.restore.forensics if request.forensics is None else request.forensics
+        copy = self.copy = DamagedCopy(self, self.desk, service, plan, lasting)
+        await copy.mark()
+        await switch.carry_out(writes)
+        await self.hold.release()
+        self.background(switch.archive())
+        await tell_parent(_back(plan, restoration))
+        self.phase("Notify")
+        await self.notices.publish("Resolved", f"{request.message} Data of {restoration.span} is not in it.")
+        await self.desk.tell(
+            "restored",
+            f":white_check_mark: {service.name} is on {plan.spare}, as of {restoration.pinned:%F %T %Z}"
+            f"{'' if switch.healthy else ', *not healthy*'}. The damaged data is kept on {plan.primary}."
+            f"{_followers(plan)}",
+        )
+        notify = (
+            plan.database.restore.notify_customers if request.notify_customers is None else request.notify_customers
+        )
+        if notify:
+            await self.notices.customers(restoration.pinned, restoration.ended_at, request.message)
+
+    async def _come_back(
+        self, service: Service, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop
+    ) -> None:
+        """Let the service write as before, on the data that it had."""
+        was_stopped = writes.stopped
+        if was_stopped:
+            self.phase("Back on the data as it was")
+        await writes.let_write(plan.replicas_before)
+        if was_stopped:
+            back = f"{service.name} is back on the data it had, on {plan.primary}"
+            await self.notices.publish("Resolved", "We are available again.")
+            await self.desk.tell("back", f":leftwards_arrow_with_hook: {back}.")
+            if plan.replicas_before:
+                verified = await verify(self, "7.3/6", service, service.scaling.ready_within)
+                if not verified.ok:
+                    await self.desk.escalate(f"{back}, but {verified.trouble}")
+        await restoration.discard(self.desk)
+        await self.hold.release()
+        await self.settle()
+
+    # -- what there is to read ---------------------------------------------------------------------------
+
+    def board(self) -> str:
+        """Show what was restored, since the run stays open for long after the service is back."""
+        done = self.restoration
+        return "\n".join(f"- {line}" for line in done.evidence()) if done and done.restored else ""
+
+    def _result(self, service: Service, plan: RestorePlan, outcome: Outcome) -> PointInTimeRestoreResult:
+        done, switch, copy = self.restoration, self.switch, self.copy
+        result = PointInTimeRestoreResult(
+            service=service.name, outcome=outcome, target_time=plan.target, server=plan.primary
+        )
+        if done is not None:
+            result.target_time = done.target
+            result.backup_id = done.backup.backup_id if done.backup else ""
+            result.recovered_to = done.restored.recovered_to if done.restored else None
+            result.lost = done.lost
+            result.changed = done.difference.changed if done.difference else []
+        if switch is not None:
+            result.server = plan.spare if switch.pointed else plan.primary
+            result.replicas, result.healthy = plan.replicas_after, switch.healthy
+            result.customers_told = self.notices.told
+        if copy is not None and not copy.discarded:
+            result.damaged_copy = plan.primary
+        return result
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    @workflow.update(name="extend", description="Keep the damaged copy for longer.")
+    async def extend(self, word: Extend) -> str:
+        """Move the end of the forensics period."""
+        copy = self._kept()
+        await copy.extend(word.by)
+        until = f"{copy.lease.until:%Y-%m-%d %H:%M:%S %Z}"
+        self.say("decision", f"Kept until {until} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
+        return f"kept until {until}"
+
+    @extend.validator
+    def _check_extend(self, word: Extend) -> None:
+        self.approvals.authorise(word, "restore")
+        self._kept().lease.check(word.by)
+
+    @workflow.update(name="resume", description="The damaged copy is no longer needed: ask now whether to discard it.")
+    async def resume(self, word: Resume) -> str:
+        """End the forensics period early."""
+        who = f"{word.who} ({word.role})"
+        self.say("decision", f"The damaged copy is no longer needed {word.reason}".rstrip(), who=who)
+        self._kept().lease.end(who)
+        return "it is asked now whether to discard it"
+
+    @resume.validator
+    def _check_resume(self, word: Resume) -> None:
+        self.approvals.authorise(word, "restore")
+        lease = self._kept().lease
+        if lease.ended_by:
+            message = f"{lease.name} is no longer held ({lease.ended_by})"
+            raise InvalidInput(message)
+
+    def _kept(self) -> DamagedCopy:
+        """Give the damaged copy.
+
+        Raises:
+            Refused: there is none.
+
+        """
+        if self.copy is None:
+            message = "this run keeps no damaged copy yet"
+            raise Refused(message)
+        return self.copy
+
+
+def _followers(plan: RestorePlan) -> str:
+    """Name the servers that still follow the damaged one."""
+    others = [name for name, server in plan.database.servers.items() if name != plan.primary and not server.spare]
+    return f" {', '.join(others)} still follow it: make them replicas of {plan.spare}." if others else ""
+
+
+def _back(plan: RestorePlan, restoration: RestoreBeside) -> ServiceBack:
+    restored = restoration.restored
+    return ServiceBack(
+        server=plan.spare,
+        backup_id=restoration.backup.backup_id if restoration.backup else "",
+        recovered_to=restored.recovered_to if restored else None,
+    )
+
+
+def _switch_over(plan: RestorePlan, restoration: RestoreBeside, doubt: str) -> Question:
+    """Show what is different, and ask which of the two the service is to have."""
+    sound = restoration.sound and not doubt
+    return Question(
+        id="switch",
+        title=f"Give {plan.database.name} as of {restoration.pinned:%Y-%m-%d %H:%M:%S %Z} to the service?",
+        options={
+            "switch": f"{plan.primary} is fenced, the service gets {plan.spare}; later writes are lost",
+            "keep": f"the service goes on with the data on {plan.primary}; what was restored is removed",
+        },
+        recommended="switch" if sound else None,
+        default="keep",
+        kind="restore",
+        evidence=[*restoration.evidence(), *([f"Doubt: {doubt}"] if doubt else [])],
+        reason_for=[] if sound else ["switch"],
+        timeout=plan.database.restore.decision_timeout,
+    )

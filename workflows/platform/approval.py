@@ -1,0 +1,168 @@
+"""Questions a run asks a person, and the person's signed answer (design, rule 6).
+
+An answer arrives as an update whose validator refuses what doesn't count: a question that isn't open, a choice that
+isn't offered, a role that may not, a signature that doesn't fit, something else than what was shown. Where settings
+want a second person, a choice counts when two people have made it; the question's default takes one.
+"""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+
+from activities.catalogue.service import ApprovalPolicy
+from activities.common.errors import InvalidInput, Refused
+from workflows.platform.signing import SignedWord, digest, objection
+
+
+class Question(BaseModel):
+    """Something a person must decide."""
+
+    id: str = Field(description="Unique in the run, e.g. `mitigation-1`.")
+    title: str
+    options: dict[str, str] = Field(description="Choice → what it will do.")
+    recommended: str | None = None
+    default: str = Field(description="What is done when nobody answers, even after escalation.")
+    kind: str = Field(description="Key of the approval policy's roles, e.g. `mitigate`.")
+    evidence: list[str] = Field(default_factory=list)
+    reason_for: list[str] = Field(default_factory=list, description="Choices that count only with a reason.")
+    timeout: timedelta = Field(description="Until escalation, and then again until the default.")
+
+
+class Answer(BaseModel):
+    """How a question ended."""
+
+    choice: str
+    by: str = Field(description="Person, or what decided instead: `no answer`, `events`.")
+    reason: str = ""
+    needs: str = Field(default="", description="What is still to come before it counts; empty where it counts.")
+
+
+class OpenQuestion(Question):
+    """A question as the run shows it to people."""
+
+    asked_at: datetime
+    roles: list[str]
+    subject: str = Field(description="Digest of what is decided; an answer repeats it.")
+    escalated: bool = False
+    two_persons: bool = Field(default=False, description="Another choice than the default takes two people.")
+    first: Answer | None = Field(default=None, description="What the first of two people has said.")
+
+
+class Decision(SignedWord):
+    """The answer to a question."""
+
+    UPDATE = "decide"
+
+    question: str = Field(description="The question's ID.")
+    choice: str
+    reason: str = Field(default="", max_length=2000)
+    subject: str | None = Field(default=None, description="The question's digest, as shown.")
+
+
+class Approvals:
+    """The open questions of one run."""
+
+    def __init__(self) -> None:
+        self.policy: ApprovalPolicy | None = None
+        self.open: dict[str, OpenQuestion] = {}
+        self.answers: dict[str, Answer] = {}
+        self._first: dict[str, Decision] = {}
+
+    def put(self, question: Question) -> OpenQuestion:
+        """Open a question."""
+        policy = self._policy()
+        roles = list(policy.roles.get(question.kind, ()))
+        subject = digest(question.model_dump(mode="json", exclude={"timeout"}))
+        shown = OpenQuestion(
+            **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject,
+            two_persons=question.kind in policy.second_person,
+        )  # fmt: skip
+        self.open[question.id] = shown
+        return shown
+
+    def check(self, decision: Decision) -> None:
+        """Refuse an answer that doesn't count.
+
+        Raises:
+            InvalidInput: no such open question or choice.
+            Refused: role or signature don't allow it, or it is about something else.
+
+        """
+        question = self.open.get(decision.question)
+        if question is None:
+            waiting = ", ".join(self.open) or "none"
+            message = f"question: {decision.question!r} is not open. Open questions: {waiting}"
+            raise InvalidInput(message)
+        if decision.choice not in question.options:
+            message = f"choice: not offered. Choices: {', '.join(question.options)}"
+            raise InvalidInput(message)
+        if decision.choice in question.reason_for and not decision.reason.strip():
+            message = f"reason: {decision.choice} counts only with a reason"
+            raise InvalidInput(message)
+        if decision.subject is not None and decision.subject != question.subject:
+            message = "subject: this decides something else than what is asked now: read the question again"
+            raise Refused(message)
+        self.authorise(decision, question.kind)
+        first = self._first.get(question.id)
+        if first is not None and (first.who, first.choice) == (decision.who, decision.choice):
+            message = f"who: {decision.choice} takes a second person, and {decision.who} was the first"
+            raise Refused(message)
+
+    def authorise(self, word: SignedWord, kind: str) -> None:
+        """Refuse a person who may not, or whose word isn't theirs.
+
+        Raises:
+            Refused: says what would be needed.
+
+        """
+        policy = self._policy()
+        allowed = policy.roles.get(kind, ())
+        if word.role not in allowed:
+            message = f"role: {word.role!r} may not {kind}. Roles that may: {', '.join(allowed) or 'none'}"
+            raise Refused(message)
+        self.authenticate(word)
+
+    def authenticate(self, word: SignedWord) -> None:
+        """Refuse a word that isn't signed by a gateway, unless settings allow it.
+
+        Raises:
+            Refused: says why the signature doesn't count.
+
+        """
+        policy = self._policy()
+        if word.signature is None and policy.allow_unsigned:
+            return
+        info = workflow.info()
+        reason = objection(
+            word,
+            workflow_id=info.workflow_id,
+            run_id=info.first_execution_run_id,
+            public_keys=policy.public_keys,
+            now=workflow.now(),
+            valid_for=policy.signature_valid_for,
+        )
+        if reason is not None:
+            message = f"refused: {reason}"
+            raise Refused(message)
+
+    def answer(self, decision: Decision) -> Answer:
+        """Take an answer that has passed `check`; it may need a second person's before it counts."""
+        answer = Answer(choice=decision.choice, by=f"{decision.who} ({decision.role})", reason=decision.reason)
+        question = self.open[decision.question]
+        if question.two_persons and decision.choice != question.default:
+            first = question.first
+            if first is None or first.choice != decision.choice:
+                self._first[decision.question] = decision
+                question.first = answer
+                return answer.model_copy(update={"needs": "a second person who says the same"})
+            answer.by = f"{first.by} and {answer.by}"
+        self.open.pop(decision.question, None)
+        self.answers[decision.question] = answer
+        return answer
+
+    def _policy(self) -> ApprovalPolicy:
+        if self.policy is None:
+            message = "the run is only just starting: try again in a moment"
+            raise Refused(message)
+        return self.policy

@@ -1,0 +1,23 @@
+"""What every procedure is started with."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from activities.records.alerts import Alert
+
+
+class RunbookRequest(BaseModel):
+    """What every procedure accepts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requested_by: str = Field(
+        default="", max_length=200, description="Who starts it, and why it is theirs to; for the record."
+    )
+    dry_run: bool = Field(default=False, description="Plan mode: do everything but the effects.")
+
+
+class ServiceRequest(RunbookRequest):
+    """What every procedure on one service accepts."""
+
+    service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
+    alert: Alert | None = Field(default=None, description="What started it; set by the webhook.")

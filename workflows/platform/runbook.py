@@ -1,0 +1,359 @@
+"""What every procedure stands on: steps with a timeline, clocks, questions, notes, status.
+
+A procedure derives from `Runbook`, implements its own `run`, and reads like the runbook's page: what the platform
+needs (effect keys, summaries, timeline, degraded backends, search attributes) happens here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
+
+from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
+from activities.catalogue.service import Service
+from activities.common.effects import Effect, is_effect
+from activities.common.errors import InvalidInput
+from activities.records.alerts import Alert
+from workflows.platform import policies, search_attributes
+from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
+from workflows.platform.clocks import Clocks
+from workflows.platform.policies import Policy
+from workflows.platform.requests import RunbookRequest, ServiceRequest
+from workflows.platform.run_status import Note, RunStatus
+from workflows.platform.timeline import Kind, Timeline
+
+_EPISODES_KEPT = 50
+_WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem"})
+"""What only the procedure's code knows. It is written into the history; steps, notes and signals are there anyway."""
+
+_Req = TypeVar("_Req", bound=BaseModel)
+_Res = TypeVar("_Res")
+
+
+class Runbook:
+    """Base of every procedure. Subclasses set `SECTION`, and call `begin` first in `run`."""
+
+    SECTION: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        self.approvals = Approvals()
+        self.clocks = Clocks(lambda text: self.say("deadline", text))
+        self.title = ""
+        self.service: Service | None = None
+        self.severity = ""
+        self.incident_id = ""
+        self.outcome = ""
+        self.waiting_for = ""
+        self.dry_run = False
+        self.actor = ""
+        self.epoch = ""
+        self._keys: dict[str, int] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._episodes: list[str] = []
+
+    # -- beginning ---------------------------------------------------------------------------------------
+
+    async def begin(self, request: RunbookRequest, *, title: str, service: str | None, severity: str = "") -> Service:
+        """Pin settings for the named service and make the run findable.
+
+        Raises:
+            InvalidInput: the catalogue doesn't have the service; lists those it has.
+
+        """
+        self.title = title
+        self.dry_run = request.dry_run
+        self.actor = request.requested_by or "not told"
+        try:
+            resolved: Resolved = await workflow.execute_local_activity_method(
+                Catalogue.resolve,
+                ResolveService(service=service),
+                start_to_close_timeout=timedelta(seconds=5),
+                summary="Pin the service's settings",
+            )
+        except FailureError as error:
+            # A local activity's failure arrives bare.
+            cause = error.cause if isinstance(error, ActivityError) else error
+            if isinstance(cause, ApplicationError) and cause.non_retryable:
+                raise InvalidInput(cause.message) from None
+            raise
+        if isinstance(request, ServiceRequest) and request.alert is not None:
+            self.took(request.alert)
+        self.service = resolved.service
+        self.approvals.policy = resolved.approvals
+        workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
+        self.severity = severity
+        self.mark(
+            search_attributes.PROCEDURE.value_set(workflow.info().workflow_type),
+            search_attributes.SERVICE.value_set(resolved.service.name),
+            *([search_attributes.SEVERITY.value_set(severity)] if severity else []),
+        )
+        return resolved.service
+
+    # -- saying ------------------------------------------------------------------------------------------
+
+    def say(self, kind: Kind, text: str, *, section: str = "", who: str = "", seconds: float | None = None,
+            phase: str | None = None) -> None:  # fmt: skip
+        """Add to the timeline, show it in the UI, and write into the history what that doesn't tell by itself."""
+        entry = self.timeline.add(workflow.now(), kind, text, section=section, who=who, seconds=seconds)
+        if phase is not None:
+            entry.phase = phase
+        if kind in _WRITTEN:
+            workflow.upsert_memo({"said": entry.model_dump(mode="json")})
+        workflow.set_current_details(self.timeline.details(self._heading()))
+
+    def phase(self, name: str) -> None:
+        """Enter a phase of the runbook."""
+        if self.timeline.phase != name:
+            self.timeline.phase = name
+            self.say("phase", name)
+
+    def mark(self, *updates: SearchAttributeUpdate[Any]) -> None:
+        """Set search attributes."""
+        workflow.upsert_search_attributes(list(updates))
+
+    def finish(self, outcome: str) -> None:
+        """Set how the run ended, for people who search."""
+        self.outcome = outcome
+        self.mark(search_attributes.OUTCOME.value_set(outcome))
+
+    def wait_for(self, what: str) -> None:
+        """Show that only a person can bring the run on now; empty when that is over."""
+        self.waiting_for = what
+        key = search_attributes.WAITING_FOR
+        self.mark(key.value_set(what) if what else key.value_unset())
+        workflow.set_current_details(self.timeline.details(self._heading()))
+
+    def _heading(self) -> str:
+        plan = " — **plan only, nothing is changed**" if self.dry_run else ""
+        waiting = f"\n\n**Waiting for: {self.waiting_for}**" if self.waiting_for else ""
+        return f"### {self.title}{plan}{waiting}\n{self.board()}".rstrip()
+
+    def board(self) -> str:
+        """Show what the run holds for people; procedures that hold something override it."""
+        return ""
+
+    # -- doing -------------------------------------------------------------------------------------------
+
+    def effect(self, step: str) -> Effect:
+        """Give the identity of the next effect of that name."""
+        count = self._keys[step] = self._keys.get(step, 0) + 1
+        info = workflow.info()
+        name = step if count == 1 else f"{step}-{count}"
+        return Effect(
+            key="/".join(filter(None, (info.workflow_id, info.first_execution_run_id, self.epoch, name))),
+            workflow_id=info.workflow_id,
+            run_id=info.run_id,
+            actor=self.actor,
+            dry_run=self.dry_run,
+        )
+
+    async def step(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
+                   policy: Policy) -> _Res:  # fmt: skip
+        """Run an activity as a step of the runbook.
+
+        Raises:
+            ActivityError: it failed for good; the timeline says so already.
+
+        """
+        phase, started = self.timeline.phase, workflow.now()
+        try:
+            result: _Res = await workflow.execute_activity_method(
+                method,
+                request,
+                start_to_close_timeout=policy.start_to_close,
+                schedule_to_close_timeout=policy.schedule_to_close,
+                heartbeat_timeout=policy.heartbeat,
+                retry_policy=policy.retry,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"{section} {title}",
+            )
+        except ActivityError as error:
+            if not _cancelled(error):
+                self.say("problem", f"{title}: {reason(error)}", section=section, phase=phase)
+            raise
+        acts = is_effect(method)
+        would = "would: " if acts and self.dry_run else ""
+        self.say(
+            "effect" if acts else "step",
+            f"{title}: {would}{result}",
+            section=section,
+            seconds=(workflow.now() - started).total_seconds(),
+            phase=phase,
+        )
+        return result
+
+    async def keep(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req) -> _Res | None:
+        """Write a record or a message that nobody waits for and that must not be lost.
+
+        None when the first tries fail; the timeline says so, the run goes on, and the same effect is tried in the
+        background for a day.
+        """
+        result = await self.attempt(section, title, method, request, policies.RECORD)
+        if result is None:
+            self.background(self.attempt(section, f"{title}, late", method, request, policies.PERSIST))
+        return result
+
+    async def attempt(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
+                      policy: Policy) -> _Res | None:  # fmt: skip
+        """Run a step that the run can do without: None when its backend fails, and the timeline says so."""
+        try:
+            return await self.step(section, title, method, request, policy)
+        except ActivityError as error:
+            if _cancelled(error):
+                raise
+            return None
+
+    def background(self, work: Coroutine[Any, Any, _Res]) -> "asyncio.Task[_Res]":
+        """Do something beside the main line; `settle` waits for all of it."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def settle(self) -> None:
+        """Wait for everything in the background, and for update handlers."""
+        while self._background:
+            await asyncio.gather(*self._background)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    async def ask(self, question: Question, *, escalate: Callable[[str], Awaitable[None]],
+                  until: Callable[[], bool] = lambda: False) -> Answer:  # fmt: skip
+        """Ask a person; no answer in time escalates, and then takes the question's default.
+
+        `until` ends the question early when events have answered it.
+        """
+        shown = self.approvals.put(question)
+        workflow.upsert_memo({"asked": shown.model_dump(mode="json")})
+        self.wait_for(f"decide {question.id}")
+        self.say("decision", f"Asked: {question.title} ({', '.join(question.options)})")
+        try:
+            answer = await self._answered(question, shown, escalate, until)
+        except (Exception, asyncio.CancelledError):
+            self._asked(question)
+            raise
+        # Not in a `finally`: that would also run when a worker drops the run from its cache, and may say nothing then.
+        self._asked(question)
+        return answer
+
+    async def _answered(self, question: Question, shown: OpenQuestion, escalate: Callable[[str], Awaitable[None]],
+                        until: Callable[[], bool]) -> Answer:  # fmt: skip
+        for last in (False, True):
+            try:
+                await workflow.wait_condition(
+                    lambda: question.id in self.approvals.answers or until(),
+                    timeout=question.timeout,
+                    timeout_summary=f"{'default' if last else 'escalation'} of {question.id}",
+                )
+            except TimeoutError:
+                if not last:
+                    shown.escalated = True
+                    self.say("deadline", f"No answer to {question.id} within {question.timeout}: escalating")
+                    await escalate(f"nobody has answered: {question.title}")
+                continue
+            break
+        answer = self.approvals.answers.get(question.id)
+        if answer is None:
+            by = "events" if until() else "no answer"
+            answer = Answer(choice="none" if until() else question.default, by=by)
+            self.say("decision", f"{question.id}: {answer.choice} ({by})")
+        return answer
+
+    def _asked(self, question: Question) -> None:
+        self.approvals.open.pop(question.id, None)
+        self.wait_for("")
+
+    # -- what people send and read -----------------------------------------------------------------------
+
+    @workflow.signal(
+        name="alert",
+        description="A firing or its end, from the webhook.",
+        # A run that fails at its start, for an unknown service, leaves the alert that started it waiting.
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def alert(self, alert: Alert) -> None:
+        """Take the alert firing again, or resolving; a procedure that acts on it overrides this."""
+        await workflow.wait_condition(lambda: self.service is not None)
+        if alert.status == "resolved":
+            self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
+        elif not self.has_taken(alert):
+            self.say("signal", f"{alert.name} fires again: this run has it already")
+            self.took(alert)
+
+    def took(self, alert: Alert) -> None:
+        """Remember a firing where the webhook finds it, also after the run has closed."""
+        self._episodes = [*self._episodes, alert.starts_at.isoformat()][-_EPISODES_KEPT:]
+        workflow.upsert_memo({"episodes": self._episodes})
+
+    def has_taken(self, alert: Alert) -> bool:
+        """Tell whether this run took a firing."""
+        return alert.starts_at.isoformat() in self._episodes
+
+    @workflow.query(name="status", description="The run at a glance: phase, clocks, open questions, timeline.")
+    def status(self) -> RunStatus:
+        """Answer the `status` query."""
+        info = workflow.info()
+        return RunStatus(
+            section=self.SECTION,
+            procedure=info.workflow_type,
+            title=self.title,
+            phase=self.timeline.phase,
+            started_at=info.workflow_start_time,
+            now=workflow.now(),
+            dry_run=self.dry_run,
+            service=self.service.name if self.service else "",
+            severity=self.severity,
+            incident_id=self.incident_id,
+            outcome=self.outcome,
+            waiting_for=self.waiting_for,
+            clocks=self.clocks.all,
+            questions=list(self.approvals.open.values()),
+            entries=self.timeline.entries,
+            board=self.board(),
+        )
+
+    @workflow.update(name="decide", description="Answer an open question of this run.")
+    async def decide(self, decision: Decision) -> Answer:
+        """Take a person's answer."""
+        answer = self.approvals.answer(decision)
+        because = f": {answer.reason}" if answer.reason else ""
+        needs = f" (needs {answer.needs})" if answer.needs else ""
+        self.say("decision", f"{decision.question}: {answer.choice}{because}{needs}", who=answer.by)
+        return answer
+
+    @decide.validator
+    def _check_decision(self, decision: Decision) -> None:
+        self.approvals.check(decision)
+
+    @workflow.update(name="note", description="Add a remark to this run's timeline and records.")
+    async def note(self, note: Note) -> str:
+        """Take a person's remark."""
+        self.say("note", note.text, who=f"{note.who} ({note.role})")
+        await self.noted(note)
+        return f"noted on {self.incident_id or workflow.info().workflow_id}"
+
+    @note.validator
+    def _check_note(self, note: Note) -> None:
+        self.approvals.authenticate(note)
+
+    async def noted(self, note: Note) -> None:
+        """Keep a remark beyond the timeline; procedures with a record override it."""
+
+
+def reason(error: ActivityError) -> str:
+    """Say why an activity failed, as its typed failure says it."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        return f"{cause.type or 'failed'}: {cause.message}"
+    return str(cause or error)
+
+
+def _cancelled(error: ActivityError) -> bool:
+    return isinstance(error.cause, CancelledError)

@@ -1,0 +1,257 @@
+"""The incident around a procedure: its record, pages, channel, status page, evidence and post-mortem.
+
+Nothing here stops the work: a backend that is down is tried for as long as its policy says, the timeline says so, and
+the run goes on with what it can.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from temporalio import workflow
+
+from activities.catalogue.service import Service
+from activities.common.severity import Severity
+from activities.evidence.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
+from activities.messages.chat.chat import ScheduleMessage, Slack
+from activities.messages.paging.paging import Paging, ResolvePage
+from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
+from activities.records.activities import Records
+from activities.records.alerts import AcknowledgeAlert, Alert, ResolveAlert
+from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
+from activities.records.on_call import OnCallRequest
+from workflows.platform import policies, search_attributes
+from workflows.platform.runbook import Runbook
+from workflows.shared import post_mortem
+from workflows.shared.desk import Desk
+from workflows.shared.post_mortem import PostMortemFacts
+
+
+class Incident(Desk):
+    """One incident, as far as a run looks after it."""
+
+    def __init__(self, run: Runbook, service: Service, severity: Severity, title: str, commander: str | None) -> None:
+        super().__init__(run, service, severity, title, "INC")
+        self.commander = commander or ""
+        self.evidence: list[StoredEvidence] = []
+        run.incident_id = self.id
+        run.mark(search_attributes.INCIDENT.value_set(self.id))
+
+    # -- opening (2.2, 0 minutes) ------------------------------------------------------------------------
+
+    async def begin(self, alert: Alert | None) -> None:
+        """Acknowledge the alert, create the incident, page the on-call, open the channel's thread."""
+        run = self.run
+        create = run.background(self._create())
+        page = run.background(self.page("paged for a new incident"))
+        thread = run.background(self._open_thread(alert))
+        if alert is not None:
+            await self.acknowledge(alert)
+        elif await create is not None:
+            run.clocks.met("Acknowledged")
+        await asyncio.gather(create, page, thread)
+        if run.clocks["Acknowledged"].met_at is not None:
+            await self.reached("acknowledged")
+
+    async def acknowledge(self, alert: Alert) -> None:
+        """Acknowledge one firing for this incident."""
+        run = self.run
+        done = await run.keep(
+            "2.2/1", f"Acknowledge {alert.name}", Records.acknowledge_alert,
+            AcknowledgeAlert(
+                alert=alert, incident_id=self.id, service=self.service.name, severity=self.severity,
+                effect=run.effect("acknowledge"),
+            ),
+        )  # fmt: skip
+        if done is not None:
+            run.clocks.met("Acknowledged")
+
+    async def _create(self) -> object:
+        run = self.run
+        if not self.commander:
+            duty = await run.attempt(
+                "2.2/2", "Look up who is on call", Records.on_call,
+                OnCallRequest(rotation=self.service.on_call, at=workflow.now()), policies.READ,
+            )  # fmt: skip
+            self.commander = duty.name if duty else self.service.on_call
+        return await run.keep(
+            "2.2/2", f"Create {self.severity} incident {self.id}", Records.create_incident,
+            CreateIncident(
+                incident_id=self.id, severity=self.severity, title=self.title, service=self.service.name,
+                commander=self.commander, opened_at=self.opened_at, effect=run.effect("create-incident"),
+            ),
+        )  # fmt: skip
+
+    # -- telling -----------------------------------------------------------------------------------------
+
+    async def _open_thread(self, alert: Alert | None) -> None:
+        text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
+        if alert is not None:
+            text += f"\n{alert.summary}"
+        await self.open(text)
+
+    async def notify_stakeholders(self, text: str) -> None:
+        """Tell everybody who must know (step 8)."""
+        await asyncio.gather(*(
+            self.post(f"to-{channel.removeprefix('#')}", "Notify stakeholders",
+                       f"*{self.severity}* {self.title} ({self.id}): {text}", channel=channel)
+            for channel in self.service.stakeholders
+        ))  # fmt: skip
+
+    async def status_page(self, section: str, status: IncidentState, message: str) -> None:
+        """Publish on the status page (steps 7 and 13)."""
+        await self.run.keep(
+            section, f"Status page: {status}", StatusPages.update,
+            UpdateStatusPage(
+                component=self.service.status_component, incident_id=self.id, title=self.title, status=status,
+                message=message, effect=self.run.effect(f"status-page-{status.lower()}"),
+            ),
+        )  # fmt: skip
+
+    # -- recording ---------------------------------------------------------------------------------------
+
+    async def reached(self, milestone: str) -> None:
+        """Record a milestone; the first time counts."""
+        await self.run.keep(
+            "2.2", f"Record: {milestone}", Records.mark_incident,
+            MarkIncident.model_validate({
+                "incident_id": self.id, "milestone": milestone, "at": workflow.now(),
+                "effect": self.run.effect(f"mark-{milestone}"),
+            }),
+        )  # fmt: skip
+
+    async def note(self, author: str, text: str) -> None:
+        """Add a note to the incident (step 11)."""
+        await self.run.keep(
+            "2.2/11", "Note on the incident", Records.note_incident,
+            NoteIncident(incident_id=self.id, at=workflow.now(), author=author, text=text,
+                         effect=self.run.effect("note")),
+        )  # fmt: skip
+
+    async def alert_resolved(self, alert: Alert) -> None:
+        """Record that a firing has ended."""
+        await self.run.keep(
+            "2.2", f"Record: {alert.name} resolved", Records.resolve_alert,
+            ResolveAlert(
+                source=alert.source, fingerprint=alert.fingerprint, starts_at=alert.starts_at,
+                resolved_at=alert.ends_at or workflow.now(),
+                effect=self.run.effect("resolve-alert"),
+            ),
+        )  # fmt: skip
+
+    # -- evidence (2.2, 30+ minutes) ---------------------------------------------------------------------
+
+    async def collect_logs(self, name: str, since: timedelta, *, failing_only: bool = False) -> None:
+        """Keep pod logs (step 9)."""
+        self._collected(await self.run.attempt(
+            "2.2/9", "Keep the failing pods' logs" if failing_only else "Collect logs", Evidence.collect_logs,
+            CollectLogs(
+                incident_id=self.id, name=name, namespace=self.service.namespace, selector=self.service.selector,
+                since=since, failing_only=failing_only, effect=self.run.effect(f"keep-{name}"),
+            ),
+            policies.COLLECT,
+        ))  # fmt: skip
+
+    async def export_metrics(self, since: timedelta) -> None:
+        """Keep the metrics of the time (step 10)."""
+        queries = {k: v for k, v in self.service.metrics if v is not None}
+        now = workflow.now()
+        self._collected(await self.run.attempt(
+            "2.2/10", "Export metrics", Evidence.export_metrics,
+            ExportMetrics(incident_id=self.id, name="metrics.json", queries=queries, start=now - since, end=now,
+                          effect=self.run.effect("metrics")),
+            policies.COLLECT,
+        ))  # fmt: skip
+
+    def _collected(self, stored: StoredEvidence | None) -> None:
+        if stored is not None:
+            self.evidence.append(stored)
+
+    # -- closing (2.2, resolution) -----------------------------------------------------------------------
+
+    async def close(self, closed_by: str, resolution: str, root_cause: str) -> None:
+        """Close the record, withdraw the pages, tell everybody (steps 12 and 13)."""
+        run = self.run
+        await asyncio.gather(
+            run.keep(
+                "2.2/12", "Close the incident", Records.close_incident,
+                CloseIncident(incident_id=self.id, at=workflow.now(), closed_by=closed_by, resolution=resolution,
+                              root_cause=root_cause, effect=run.effect("close-incident")),
+            ),
+            run.keep(
+                "2.2/12", "Resolve the page", Paging.resolve,
+                ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
+            ),
+            self.status_page("2.2/13", "Resolved", resolution),
+            self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
+        )  # fmt: skip
+
+    async def schedule_post_mortem(self, resolution: str, root_cause: str) -> None:
+        """Write the draft, the invitation, the record and the reminder (step 14)."""
+        run = self.run
+        when = self.post_mortem_at()
+        draft, invite = await asyncio.gather(
+            run.attempt(
+                "2.2/14", "Write the post-mortem draft", Evidence.store_document,
+                StoreDocument(
+                    incident_id=self.id, name="post-mortem.md",
+                    content=post_mortem.draft(self.facts(), resolution=resolution, root_cause=root_cause, when=when),
+                    effect=run.effect("post-mortem-draft"),
+                ),
+                policies.EFFECT,
+            ),
+            run.attempt(
+                "2.2/14", "Write the invitation", Evidence.invite,
+                Invite(
+                    incident_id=self.id, name="post-mortem.ics", title=f"Post-mortem {self.id}: {self.title}",
+                    start=when, time_zone=self.service.time_zone, effect=run.effect("post-mortem-invite"),
+                ),
+                policies.EFFECT,
+            ),
+        )  # fmt: skip
+        self._collected(draft)
+        self._collected(invite)
+        await asyncio.gather(
+            run.keep(
+                "2.2/14", "Schedule the post-mortem", Records.schedule_post_mortem,
+                SchedulePostMortem(
+                    incident_id=self.id, scheduled_for=when, draft_uri=draft.uri if draft else "",
+                    invite_uri=invite.uri if invite else "", effect=run.effect("schedule-post-mortem"),
+                ),
+            ),
+            run.keep(
+                "2.2/14", "Schedule the reminder", Slack.schedule,
+                ScheduleMessage(
+                    channel=self.service.channel, text=f"Post-mortem of {self.id}: {self.title}", post_at=when,
+                    effect=run.effect("post-mortem-reminder"),
+                ),
+            ),
+        )  # fmt: skip
+
+    def facts(self) -> PostMortemFacts:
+        """Sum up what a post-mortem begins with."""
+        return PostMortemFacts(
+            id=self.id,
+            title=self.title,
+            severity=self.severity,
+            service=self.service.name,
+            commander=self.commander,
+            opened_at=self.opened_at,
+            clocks=self.run.clocks.all,
+            timeline=self.run.timeline.markdown(),
+            evidence=self.evidence,
+        )
+
+    def post_mortem_at(self) -> datetime:
+        """Tomorrow at the policy's time, in the service's time zone."""
+        zone = ZoneInfo(self.service.time_zone)
+        tomorrow = workflow.now().astimezone(zone).date() + timedelta(days=1)
+        return datetime.combine(tomorrow, self.service.incident.post_mortem_at, tzinfo=zone)
+
+    async def abandon(self) -> None:
+        """Say everywhere that the run was cancelled and the incident is in human hands."""
+        await asyncio.gather(
+            self.reached("cancelled"),
+            self.note("runbook", "The run was cancelled. The incident is in human hands."),
+            self.tell("cancelled", f":warning: The run for {self.id} was cancelled; the incident is in human hands."),
+        )
