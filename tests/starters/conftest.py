@@ -6,9 +6,9 @@ import httpx
 import pytest
 from psycopg_pool import ConnectionPool
 from temporalio.client import Client
-from tests.starters.cli.audit.audit_support import Past
 
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.starters.cli.audit.audit_support import Past
 from tests.starters.support import serving, settings_for, working
 from tests.workflows.worlds.world import World
 from workers.clients import connect
