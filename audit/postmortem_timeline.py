@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from audit.story import Story
-from audit.text import lasted, moment, plain
+from audit.text import MARKS, lasted, moment, plain
 
-_MARKS = {"phase": "▌", "decision": "?", "deadline": "◷", "problem": "⚠"}
 _NOTICED = 1.0
 
 
@@ -22,7 +21,7 @@ def _entries(story: Story) -> Iterator[tuple[datetime, str]]:
     yield story.started_at, f"▶ **{title}** started ({story.trigger.kind} {plain(story.trigger.by)})".replace(" )", ")")
     for said in story.said:
         text = f"**{plain(said.text)}**" if said.kind == "phase" else plain(said.text)
-        yield said.at, f"{_MARKS.get(said.kind, '·')} {_section(said.section)}{text}{_who(said.who)}"
+        yield said.at, f"{MARKS.get(said.kind, '·')} {_section(said.section)}{text}{_who(said.who)}"
     for step in story.steps:
         if step.ended_at is None or step.outcome != "completed":
             continue

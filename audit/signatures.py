@@ -2,10 +2,10 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
+import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -13,8 +13,13 @@ Standing = Literal["valid", "unsigned", "invalid", "unreadable"]
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys, no spaces, UTF-8: the same bytes for the same value, and `jq -cS` writes them too."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """Write JSON as RFC 8785 has it: the same bytes for the same value, in every language that has the standard.
+
+    Raises:
+        ValueError: a number that JSON can't hold exactly, such as NaN or an integer above 2^53.
+
+    """
+    return rfc8785.dumps(value)
 
 
 def word_bytes(update: str, workflow_id: str, run_id: str, word: dict[str, Any]) -> bytes:

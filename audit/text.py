@@ -7,6 +7,18 @@ from datetime import UTC, datetime, timedelta
 _SPECIAL = re.compile(r"([\\`*\[\]|#!~])")
 _TENTH, _MINUTE, _HOUR, _DAY = 0.1, 60, 3600, 86_400
 
+MARKS = {
+    "phase": "▌",
+    "step": "·",
+    "effect": "→",
+    "decision": "?",
+    "note": "✎",
+    "deadline": "◷",
+    "signal": "⚑",
+    "problem": "⚠",
+}
+"""What each kind of line in a run's timeline begins with, wherever it is shown."""
+
 
 def plain(text: str) -> str:
     """Give text in one line, in which nothing is markup, HTML, a picture or a link."""

@@ -4,7 +4,6 @@ A hold is a lease: it names the run that has it and until when, in an annotation
 it a lock as well: while one run holds an autoscaler, another is refused.
 """
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
@@ -18,8 +17,8 @@ from activities.autoscaling.plans import Plan
 from activities.autoscaling.states import Autoscaling, AutoscalingRequest
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Conflict, NotFound
-from activities.kubernetes.api import Object, ask, optional
-from activities.kubernetes.patches import PAUSES, patch
+from activities.kubernetes.api import ask, optional
+from activities.kubernetes.changing import Body, patch, settle
 from libraries import kubernetes, logger
 
 _log = logger(__name__)
@@ -155,24 +154,25 @@ class Autoscalers:
     def _change(
         self, find: Callable[[], Autoscaler], planned: Callable[[Autoscaler], Plan], effect: Effect
     ) -> tuple[Autoscaler, Plan, bool]:
-        """Read, plan, patch; plan again from what is there then where anybody was faster."""
-        for pause in PAUSES:
-            time.sleep(pause)
-            found = find()
+        """Change it; one that is deleted between our read and our patch is looked for again."""
+
+        def decide(found: Autoscaler) -> tuple[Plan, Body | None]:
             plan = planned(found)
-            if plan.patch is None:
-                return found, plan, False
-            try:
-                self._patch(found, plan.patch, dry_run=effect.dry_run)
-            except (Conflict, NotFound):  # changed, or deleted, since it was read
-                continue
-            if effect.dry_run:
-                return found, plan.only(), False
-            _log.info(
-                "autoscaler changed", target=found.target, before=plan.before, after=plan.after, effect=effect.key
-            )
-            return found, plan, True
-        raise Conflict("the autoscaler changes all the time")
+            return plan, plan.patch
+
+        found, plan, sent = settle(
+            "the autoscaler",
+            read=find,
+            plan=decide,
+            send=lambda found, body: self._patch(found, body, dry_run=effect.dry_run),
+            collided=(Conflict, NotFound),
+        )
+        if not sent:
+            return found, plan, False
+        if effect.dry_run:
+            return found, plan.only(), False
+        _log.info("autoscaler changed", target=found.target, before=plan.before, after=plan.after, effect=effect.key)
+        return found, plan, True
 
     def _find(self, request: HoldAutoscaler) -> Autoscaler:
         """Find what there is to hold.
@@ -206,7 +206,7 @@ class Autoscalers:
         read = self._autoscaling.read_namespaced_horizontal_pod_autoscaler
         return HorizontalPodAutoscaler(ask(read, request.name, request.namespace))
 
-    def _patch(self, found: Autoscaler, body: Object, *, dry_run: bool) -> None:
+    def _patch(self, found: Autoscaler, body: Body, *, dry_run: bool) -> None:
         if isinstance(found, ScaledObject):
             of_custom = self._custom.patch_namespaced_custom_object
             patch(of_custom, *KEDA, found.namespace, SCALED_OBJECTS, found.name, body=body, dry_run=dry_run)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from activities.common.errors import Conflict, Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
+from activities.common.http import wait_asked
 from libraries import aws_errors
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _refuse(system: str, error: "ClientError") -> NoReturn:
         said = error.response.get("Error", {}).get("Message", "")[:_MESSAGE_CHARACTERS]
         message = f"{message} {code(error)}" + (f": {said}" if said else "")
     if code(error) in _THROTTLED or answered == HTTPStatus.TOO_MANY_REQUESTS:
-        raise RateLimited(message, next_retry_delay=_retry_after(error)) from None
+        raise RateLimited(message, next_retry_delay=wait_asked(_headers(error))) from None
     if code(error) in _PASSING or answered >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise Unavailable(message) from None
     if answered == HTTPStatus.NOT_FOUND:
@@ -90,6 +90,5 @@ def _refuse(system: str, error: "ClientError") -> NoReturn:
     raise Refused(message) from None
 
 
-def _retry_after(error: "ClientError") -> timedelta | None:
-    value = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
-    return timedelta(seconds=int(value)) if value.isdecimal() else None
+def _headers(error: "ClientError") -> dict[str, str]:
+    return error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})

@@ -64,8 +64,8 @@ def send(
 
 
 def wait_asked(headers: Mapping[str, str]) -> timedelta | None:
-    """Read `Retry-After`, seconds or a date, at most ten minutes; None where it is missing or unreadable."""
-    value = headers.get("retry-after", "").strip()
+    """Read `Retry-After` (RFC 9110), seconds or a date, at most ten minutes; None where it is missing or unreadable."""
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if value.isdecimal():
         # Longer numbers would overflow, and mean the same.
         return min(timedelta(seconds=int(value[:9])), _LONGEST_WAIT)

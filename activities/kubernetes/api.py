@@ -7,12 +7,13 @@ left out, since most of an object's fields are not ours to know, and a patch mus
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
 from activities.common.errors import Conflict, Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
+from activities.common.http import wait_asked
 from libraries import kubernetes, kubernetes_config, urllib3
 
 FIELD_MANAGER = "durable-runbooks"
@@ -130,7 +131,7 @@ def _refuse(error: "kubernetes.ApiException") -> NoReturn:
     status = error.status or 0
     message = f"{_SYSTEM} answered {status}: {said(error)}" if status else f"{_SYSTEM}: TLS failed"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise RateLimited(message, next_retry_delay=_retry_after(error)) from None
+        raise RateLimited(message, next_retry_delay=wait_asked(error.headers or {})) from None
     if status == HTTPStatus.CONFLICT:
         raise Conflict(message) from None
     if status == HTTPStatus.NOT_FOUND:
@@ -139,11 +140,6 @@ def _refuse(error: "kubernetes.ApiException") -> NoReturn:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {0, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE}:
         raise Unavailable(message) from None
     raise Refused(message) from None
-
-
-def _retry_after(error: "kubernetes.ApiException") -> timedelta | None:
-    value = (error.headers or {}).get("Retry-After", "")
-    return timedelta(seconds=int(value)) if value.isdecimal() else None
 
 
 def moment(text: str) -> datetime:

@@ -10,7 +10,6 @@ two such runs one is refused; the mark of a run that was terminated expires.
 
 import base64
 import binascii
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -19,19 +18,15 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
-from activities.common.errors import Conflict, Misconfigured, Refused
+from activities.common.errors import Misconfigured, Refused
 from activities.kubernetes import effect_notes, run_marks
 from activities.kubernetes.api import Object, ask
+from activities.kubernetes.changing import Plan, change, patch
 from activities.kubernetes.effect_notes import EFFECTS, Done
-from activities.kubernetes.patches import PAUSES, patch
 from activities.kubernetes.run_marks import RunMark
-from libraries import kubernetes, logger
-
-_log = logger(__name__)
+from libraries import kubernetes
 
 HOLD = "runbooks.dev/hold"
-_EARLIER = "done by an earlier attempt"
-_PLANNED = "plan only: the API server would accept it"
 
 
 class DatabaseSecretRequest(BaseModel):
@@ -119,10 +114,6 @@ class _Found:
         return f"secret/{self.raw['metadata']['name']}"
 
 
-_Plan = tuple[str, str, Callable[[Done], Object] | None]
-"""Before, after, and the patch; none where there is nothing to do."""
-
-
 class DatabaseSecrets:
     """The Secrets of services' databases on one cluster.
 
@@ -160,21 +151,21 @@ class DatabaseSecrets:
 
         """
 
-        def plan(found: _Found) -> _Plan:
+        def plan(found: _Found) -> Plan:
             found.free_for(request.effect)
             now = self._pointed_at(found, request)
             if request.server not in request.servers:
                 raise Misconfigured(f"{request.server!r} is not among the servers: {', '.join(request.servers)}")
             before, after = now or "another server", request.server
             if now == request.server:
-                return before, f"already {after}", None
+                return Plan(before, f"already {after}")
             if request.instead_of is not None and now != request.instead_of:
                 raise Refused(
                     f"the service is pointed at {before} now, no longer at {request.instead_of}: somebody has changed "
                     f"{found.target} meanwhile"
                 )
             value = self._read(request.namespace, request.servers[request.server]).raw["data"][request.key]
-            return before, after, lambda done: found.patch(done, annotations={}, data={request.key: value})
+            return Plan(before, after, lambda done: found.patch(done, annotations={}, data={request.key: value}))
 
         return self._change(request, plan)
 
@@ -189,12 +180,12 @@ class DatabaseSecrets:
         """
         mark = RunMark(run=request.effect.workflow_id, until=request.until)
 
-        def plan(found: _Found) -> _Plan:
+        def plan(found: _Found) -> Plan:
             found.free_for(request.effect)
             after = f"held until {request.until:%H:%M:%S %Z}"
             before = "held" if found.mark else "free"
             annotations: dict[str, str | None] = {HOLD: mark.model_dump_json()}
-            return before, after, lambda done: found.patch(done, annotations=annotations, data={})
+            return Plan(before, after, lambda done: found.patch(done, annotations=annotations, data={}))
 
         return self._change(request, plan)
 
@@ -203,40 +194,27 @@ class DatabaseSecrets:
     def release(self, request: ReleaseSecret) -> Change:
         """Let the Secret go."""
 
-        def plan(found: _Found) -> _Plan:
+        def plan(found: _Found) -> Plan:
             mark = found.mark
             if mark is None:
-                return "free", "already free", None
+                return Plan("free", "already free")
             if mark.run != request.effect.workflow_id:
-                return f"held by {mark.run}", "left to that run", None
-            return "held", "free", lambda done: found.patch(done, annotations={HOLD: None}, data={})
+                return Plan(f"held by {mark.run}", "left to that run")
+            return Plan("held", "free", lambda done: found.patch(done, annotations={HOLD: None}, data={}))
 
         return self._change(request, plan)
 
-    def _change(self, request: PointAt | HoldSecret | ReleaseSecret, plan: Callable[[_Found], _Plan]) -> Change:
-        """Read, plan, patch; plan again from what is there then where anybody was faster."""
-        effect = request.effect
-        for pause in PAUSES:
-            time.sleep(pause)
-            found = self._read(request.namespace, request.secret)
-            if did := effect_notes.find(effect.key, found.annotations):
-                return Change(target=found.target, before=did.before, after=did.after, applied=False, note=_EARLIER)
-            before, after, body = plan(found)
-            if body is None:
-                return Change(target=found.target, before=before, after=after, applied=False)
-            done = Done(key=effect.key, by=effect.actor, before=before, after=after)
-            try:
-                patch(
-                    self._core.patch_namespaced_secret, request.secret, request.namespace,
-                    body=body(done), dry_run=effect.dry_run,
-                )  # fmt: skip
-            except Conflict:
-                continue
-            if effect.dry_run:
-                return Change(target=found.target, before=before, after=after, applied=False, note=_PLANNED)
-            _log.info("secret changed", target=found.target, before=before, after=after, effect=effect.key)
-            return Change(target=found.target, before=before, after=after, applied=True)
-        raise Conflict(f"secret/{request.secret} changes all the time")
+    def _change(self, request: PointAt | HoldSecret | ReleaseSecret, plan: Callable[[_Found], Plan]) -> Change:
+        send = self._core.patch_namespaced_secret
+        where, effect = (request.secret, request.namespace), request.effect
+        return change(
+            f"secret/{request.secret}",
+            effect,
+            read=lambda: self._read(request.namespace, request.secret),
+            notes=lambda found: [found.annotations],
+            plan=plan,
+            send=lambda body: patch(send, *where, body=body, dry_run=effect.dry_run),
+        )
 
     def _pointed_at(self, found: _Found, request: DatabaseSecretRequest) -> str | None:
         value = _value(found, request.key)

@@ -1,34 +1,19 @@
 """Changes of a Deployment, each once: read, plan, patch under resourceVersion, leave a note (see `rollouts`)."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from activities.common.effects import Change, Effect
 from activities.common.errors import Conflict, NotFound, Refused
 from activities.kubernetes.api import Object, ask
-from activities.kubernetes.effect_notes import Done
-from activities.kubernetes.patches import PAUSES, patch
+from activities.kubernetes.changing import Body, Plan, change, patch
 from activities.kubernetes.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
 from activities.kubernetes.run_marks import RunMark
 from audit.text import counted
-from libraries import logger
 
 if TYPE_CHECKING:
     from libraries import kubernetes
-
-_log = logger(__name__)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What an effect is going to do; no patch where there is nothing to do."""
-
-    before: str
-    after: str
-    patch: Callable[[Done], list[Object] | Object] | None = None
 
 
 class Deployments:
@@ -65,7 +50,7 @@ class Deployments:
 
         """
 
-        def plan(found: Rollouts) -> _Plan:
+        def plan(found: Rollouts) -> Plan:
             if from_revision is not None and found.revision != from_revision:
                 # A release in the meantime, perhaps the fix: what was decided was decided about another state.
                 raise Refused(f"deployment/{name} is on {_current(found)} now, no longer on revision {from_revision}")
@@ -75,9 +60,9 @@ class Deployments:
                 raise NotFound(f"deployment/{name} has no revision {to_revision}; it has: {known}")
             _require_not_paused(found, name)
             if found.on(target):
-                return _Plan(_current(found), f"already on {target}")
+                return Plan(_current(found), f"already on {target}")
             after = f"{target}, now numbered {found.next_revision}"
-            return _Plan(_current(found), after, lambda done: found.undo_patch(target, done))
+            return Plan(_current(found), after, lambda done: found.undo_patch(target, done))
 
         return self._change(namespace, name, effect, plan)
 
@@ -90,13 +75,13 @@ class Deployments:
         """
         at = _second(restarted_at)
 
-        def plan(found: Rollouts) -> _Plan:
+        def plan(found: Rollouts) -> Plan:
             _require_not_paused(found, name)
             annotations = found.raw["spec"]["template"]["metadata"].get("annotations") or {}
             if annotations.get(RESTARTED_AT) == at:
-                return _Plan(_current(found), f"already restarted at {at}")
+                return Plan(_current(found), f"already restarted at {at}")
             after = f"all pods restarting, as revision {found.next_revision}"
-            return _Plan(_current(found), after, lambda done: found.merge_patch({"template": _restarted(at)}, done))
+            return Plan(_current(found), after, lambda done: found.merge_patch({"template": _restarted(at)}, done))
 
         return self._change(namespace, name, effect, plan)
 
@@ -109,60 +94,51 @@ class Deployments:
         """
         mark = RunMark(run=effect.workflow_id, until=stopped_until).model_dump_json() if stopped_until else None
 
-        def plan(found: Rollouts) -> _Plan:
+        def plan(found: Rollouts) -> Plan:
             before, after = counted(found.replicas, "replica"), counted(replicas, "replica")
             if at_least and found.replicas > replicas:
-                return _Plan(before, f"already more than {after}")
+                return Plan(before, f"already more than {after}")
             spec: Object = {"replicas": replicas}
             if replaced_at is not None and found.replicas and replicas:
                 spec["template"] = _restarted(_second(replaced_at))
                 after += ", those that were there replaced"
             # What we have stopped is let go by the same patch, though it had no replicas before and gets none now.
             if found.replicas == replicas and mark is None and not found.stopped and "template" not in spec:
-                return _Plan(before, f"already {after}")
-            return _Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
+                return Plan(before, f"already {after}")
+            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
 
         return self._change(namespace, name, effect, plan)
 
-    def _change(self, namespace: str, name: str, effect: Effect, plan: Callable[[Rollouts], _Plan]) -> Change:
-        """Read, plan, patch.
+    def _change(self, namespace: str, name: str, effect: Effect, plan: Callable[[Rollouts], Plan]) -> Change:
+        """Change it, unless somebody else changes its spec or keeps it without replicas.
 
         The controller writes the status all the time while pods fall over. Only a change of the spec is a conflict
         worth telling; after any other, the plan is made again from what is there now.
         """
         target = f"deployment/{name}"
-        first: Rollouts | None = None
-        for pause in PAUSES:
-            time.sleep(pause)
-            found = self.read(namespace, name)
-            # Before all else: what the plan looks for may be gone because an earlier attempt has done its work.
-            if did := found.done(effect):
-                note = "done by an earlier attempt"
-                return Change(target=target, before=did.before, after=did.after, applied=False, note=note)
-            first = first or found
-            if found.generation != first.generation:
+        generations: set[int] = set()
+
+        def careful(found: Rollouts) -> Plan:
+            generations.add(found.generation)
+            if len(generations) > 1:
                 raise Conflict(f"{target} was changed by somebody else at the same time")
             if found.stopped and found.stopped.run != effect.workflow_id:
                 raise Refused(
                     f"{target} is kept without replicas by {found.stopped}: that run brings it back. Wait for it, or "
                     "cancel it"
                 )
-            planned = plan(found)
-            if planned.patch is None:
-                return Change(target=target, before=planned.before, after=planned.after, applied=False)
-            done = Done(key=effect.key, by=effect.actor, before=planned.before, after=planned.after)
-            try:
-                self._patch(namespace, name, planned.patch(done), dry_run=effect.dry_run)
-            except Conflict:
-                continue
-            if effect.dry_run:
-                note = "plan only: the API server would accept it"
-                return Change(target=target, before=done.before, after=done.after, applied=False, note=note)
-            _log.info("deployment changed", target=target, before=done.before, after=done.after, effect=effect.key)
-            return Change(target=target, before=done.before, after=done.after, applied=True)
-        raise Conflict(f"{target} changes all the time")
+            return plan(found)
 
-    def _patch(self, namespace: str, name: str, body: list[Object] | Object, *, dry_run: bool) -> None:
+        return change(
+            target,
+            effect,
+            read=lambda: self.read(namespace, name),
+            notes=lambda found: found.everywhere,
+            plan=careful,
+            send=lambda body: self._patch(namespace, name, body, dry_run=effect.dry_run),
+        )
+
+    def _patch(self, namespace: str, name: str, body: Body, *, dry_run: bool) -> None:
         patch(self._apps.patch_namespaced_deployment, name, namespace, body=body, dry_run=dry_run)
 
 

@@ -6,11 +6,10 @@ old note may turn up again; that is harmless, since a note only ever says that a
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from activities.common.effects import Effect
 from activities.kubernetes import effect_notes, run_marks
 from activities.kubernetes.api import Object, moment
 from activities.kubernetes.effect_notes import EFFECTS, Done
@@ -142,14 +141,14 @@ class Rollouts:
         """Find a revision by its number."""
         return next((rs for rs in self.replica_sets if rs.revision == revision), None)
 
-    def done(self, effect: Effect) -> Done | None:
-        """Find an effect's note, here or on a ReplicaSet.
+    @property
+    def everywhere(self) -> tuple[Mapping[str, str], ...]:
+        """The annotations that may have an effect's note: of the Deployment, and of its ReplicaSets.
 
         A rollback or a later effect may have taken it from the Deployment, but not from the ReplicaSet that was
         current at its time.
         """
-        everywhere = (self.annotations, *(rs.annotations for rs in self.replica_sets))
-        return effect_notes.find(effect.key, *everywhere)
+        return (self.annotations, *(rs.annotations for rs in self.replica_sets))
 
     def rolled_out_at(self) -> datetime:
         """When the current revision became current.

@@ -4,24 +4,21 @@ The canary Ingress leads to the service, and its main Ingress elsewhere, for exa
 an absolute number, set under the resourceVersion that was read, and leaves the effect's note on the Ingress.
 """
 
-import time
-
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
-from activities.common.errors import Conflict, Misconfigured, Refused
+from activities.common.errors import Misconfigured, Refused
 from activities.kubernetes import effect_notes
 from activities.kubernetes.api import Object, ask
+from activities.kubernetes.changing import Body, Plan, change, patch
 from activities.kubernetes.effect_notes import EFFECTS, Done
-from activities.kubernetes.patches import PAUSES, patch
-from libraries import kubernetes, logger
+from libraries import kubernetes
 
 CANARY = "nginx.ingress.kubernetes.io/canary"
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 WEIGHT_TOTAL = "nginx.ingress.kubernetes.io/canary-weight-total"
 
-_log = logger(__name__)
 _ALL = 100
 
 
@@ -78,44 +75,40 @@ class Traffic:
 
         """
         target = f"ingress/{request.ingress}"
-        for pause in PAUSES:
-            time.sleep(pause)
-            raw = self._read(request)
-            annotations = raw["metadata"].get("annotations") or {}
-            if did := effect_notes.find(request.effect.key, annotations):
-                note = "done by an earlier attempt"
-                return Change(target=target, before=did.before, after=did.after, applied=False, note=note)
-            now = _percent(raw)
+
+        def plan(found: Object) -> Plan:
+            now, after = _percent(found), f"{request.percent} % of the traffic"
             if now == request.percent:
-                return Change(target=target, after=f"already {now} % of the traffic", applied=False)
+                return Plan("", f"already {after}")
             if now not in request.instead_of:
                 known = " or ".join(f"{percent} %" for percent in sorted(set(request.instead_of)))
                 raise Refused(f"{target} is at {now} % and not at {known}: somebody else has set it; it stays so")
-            after = f"{request.percent} % of the traffic"
-            done = Done(key=request.effect.key, by=request.effect.actor, before=f"{now} %", after=after)
-            try:
-                self._patch(request, raw, done)
-            except Conflict:
-                continue
-            if request.effect.dry_run:
-                note = "plan only: the API server would accept it"
-                return Change(target=target, before=done.before, after=after, applied=False, note=note)
-            _log.info("traffic shifted", target=target, before=done.before, after=after, effect=done.key)
-            return Change(target=target, before=done.before, after=after, applied=True)
-        raise Conflict(f"{target} changes all the time")
+            return Plan(f"{now} %", after, lambda done: _weighed(found, request.percent, done))
+
+        return change(
+            target,
+            request.effect,
+            read=lambda: self._read(request),
+            notes=lambda found: [found["metadata"].get("annotations") or {}],
+            plan=plan,
+            send=lambda body: self._patch(request, body),
+        )
 
     def _read(self, request: ShareRequest) -> Object:
         return ask(self._networking.read_namespaced_ingress, request.ingress, request.namespace)
 
-    def _patch(self, request: ShiftTraffic, raw: Object, done: Done) -> None:
-        annotations = raw["metadata"].get("annotations") or {}
-        weight = round(request.percent * _total(raw) / _ALL)
-        changed = {WEIGHT: str(weight), EFFECTS: effect_notes.noted(annotations, done)}
-        body: Object = {"metadata": {"resourceVersion": raw["metadata"]["resourceVersion"], "annotations": changed}}
+    def _patch(self, request: ShiftTraffic, body: Body) -> None:
         patch(
             self._networking.patch_namespaced_ingress, request.ingress, request.namespace, body=body,
             dry_run=request.effect.dry_run,
         )  # fmt: skip
+
+
+def _weighed(ingress: Object, percent: int, done: Done) -> Object:
+    annotations = ingress["metadata"].get("annotations") or {}
+    weight = round(percent * _total(ingress) / _ALL)
+    changed = {WEIGHT: str(weight), EFFECTS: effect_notes.noted(annotations, done)}
+    return {"metadata": {"resourceVersion": ingress["metadata"]["resourceVersion"], "annotations": changed}}
 
 
 def _percent(ingress: Object) -> int:

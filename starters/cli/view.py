@@ -9,21 +9,21 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from audit.text import titled
+from audit.text import MARKS, titled
 from workflows.platform.approval import OpenQuestion
 from workflows.platform.clocks import Clock
 from workflows.platform.run_status import RunStatus
 from workflows.platform.timeline import Entry, Kind
 
-_STYLES: dict[Kind, tuple[str, str]] = {
-    "phase": ("▌", "bold cyan"),
-    "step": ("·", "dim"),
-    "effect": ("→", "green"),
-    "decision": ("?", "bold yellow"),
-    "note": ("✎", "magenta"),
-    "deadline": ("◷", "blue"),
-    "signal": ("⚑", "yellow"),
-    "problem": ("⚠", "bold red"),
+_STYLES: dict[Kind, str] = {
+    "phase": "bold cyan",
+    "step": "dim",
+    "effect": "green",
+    "decision": "bold yellow",
+    "note": "magenta",
+    "deadline": "blue",
+    "signal": "yellow",
+    "problem": "bold red",
 }
 _OUTCOMES = {"closed": "green", "planned": "cyan", "cancelled": "red"}
 _LATEST = 18
@@ -64,8 +64,8 @@ def timeline_table(status: RunStatus, *, latest: int | None = None) -> Renderabl
 
 
 def _what(entry: Entry) -> Text:
-    mark, style = _STYLES[entry.kind]
-    text = Text(f"{mark} ", style=style)
+    style = _STYLES[entry.kind]
+    text = Text(f"{MARKS[entry.kind]} ", style=style)
     text.append(entry.text, style=style if entry.kind in {"phase", "decision", "problem"} else "")
     if entry.who:
         text.append(f" — {entry.who}", style="magenta")

@@ -11,11 +11,8 @@ what the browser has (*Include cross-origin credentials*). So the token is taken
 
 import base64
 import binascii
-import hashlib
-import hmac
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +25,7 @@ from starlette.routing import Route
 from temporalio.api.common.v1 import Payload
 
 from starters.http.body import read_json
+from starters.http.credentials import digest, known, shown
 from starters.http.problems import Problem
 from workers.codec import AesGcmCodec, Undecipherable
 
@@ -36,10 +34,10 @@ _LARGEST = 16 * 1024 * 1024
 
 def application(codec: AesGcmCodec, token: str, ui_origin: str) -> Starlette:
     """Build it; `ui_origin` is scheme, host and port of the Temporal UI."""
-    known = hashlib.sha256(token.encode()).digest()
+    tokens = [digest(token.encode())]
 
     def check(request: Request) -> None:
-        if not hmac.compare_digest(hashlib.sha256(_token(request)).digest(), known):
+        if not known(shown(request).password, tokens):
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "send the codec server's token, as a bearer token or as a password",
@@ -77,18 +75,6 @@ def application(codec: AesGcmCodec, token: str, ui_origin: str) -> Starlette:
         middleware=[cors],
         exception_handlers={Problem: _refused},
     )
-
-
-def _token(request: Request) -> bytes:
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    given = value.strip().encode("latin-1")
-    match scheme.lower():
-        case "bearer":
-            return given
-        case "basic":
-            with suppress(ValueError):
-                return base64.b64decode(given, validate=True).partition(b":")[2]
-    return b""
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -1,13 +1,10 @@
 """Who may post: bearer tokens or basic auth from settings, compared in constant time."""
 
-import base64
-import binascii
-import hashlib
-import hmac
 from http import HTTPStatus
 
 from starlette.requests import Request
 
+from starters.http.credentials import digest, known, shown
 from starters.http.problems import Problem
 from workers.settings import SettingsError, Webhook
 
@@ -33,8 +30,8 @@ class Authenticator:
                 message = "webhook.basic_auth: a user is empty or holds a colon, or a password is empty"
                 raise SettingsError(message)
         self._known = {
-            "bearer": [_digest(token.encode()) for token in tokens],
-            "basic": [_digest(f"{user}:{password}".encode()) for user, password in users.items()],
+            "bearer": [digest(token.encode()) for token in tokens],
+            "basic": [digest(f"{user}:{password}".encode()) for user, password in users.items()],
         }
         schemes = (scheme.title() for scheme, known in self._known.items() if known)
         self._challenge = ", ".join(f'{scheme} realm="runbooks"' for scheme in schemes)
@@ -46,27 +43,10 @@ class Authenticator:
             Problem: 401.
 
         """
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        # Starlette decodes headers as Latin-1; this gives back the bytes that were sent.
-        given = value.strip().encode("latin-1")
-        digest = _digest(_decoded(given) if scheme.lower() == "basic" else given)
-        # Every comparison is made, so that neither the number nor the order of the credentials shows in the time.
-        matches = [hmac.compare_digest(digest, known) for known in self._known.get(scheme.lower(), ())]
-        if not any(matches):
+        credential = shown(request)
+        if not known(credential.value, self._known.get(credential.scheme, ())):
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "send one of the webhook's credentials in the Authorization header",
                 headers={"WWW-Authenticate": self._challenge},
             )
-
-
-def _digest(secret: bytes) -> bytes:
-    """Make all secrets the same length, which a comparison would tell otherwise."""
-    return hashlib.sha256(secret).digest()
-
-
-def _decoded(value: bytes) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        return b""

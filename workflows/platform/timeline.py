@@ -5,20 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from audit.text import counted
+from audit.text import MARKS, counted
 
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
 
-_MARKS: dict[Kind, str] = {
-    "phase": "▌",
-    "step": "·",
-    "effect": "→",
-    "decision": "?",
-    "note": "✎",
-    "deadline": "◷",
-    "signal": "⚑",
-    "problem": "⚠",
-}
 _SHOWN = 60
 
 
@@ -72,4 +62,4 @@ def _line(entry: Entry) -> str:
     section = f" `{entry.section}`" if entry.section else ""
     who = f" — {entry.who}" if entry.who else ""
     took = f" _({entry.seconds:.1f} s)_" if entry.seconds is not None and entry.seconds >= 1 else ""
-    return f"- {entry.at:%H:%M:%S} {_MARKS[entry.kind]}{section} {entry.text}{who}{took}"
+    return f"- {entry.at:%H:%M:%S} {MARKS[entry.kind]}{section} {entry.text}{who}{took}"

@@ -287,12 +287,13 @@ def test_what_aws_answers_is_typed(front: Front, response: Response, failure: ty
     assert caught.value.__cause__ is None
 
 
-def test_throttling_says_when_to_come_again(front: Front):
-    throttled = aws_error(429, "ThrottlingException", **{"Retry-After": "7"})
+@pytest.mark.parametrize(("says", "seconds"), [("7", 7), ("9" * 30, 600)])
+def test_throttling_says_when_to_come_again(front: Front, says: str, seconds: int):
+    throttled = aws_error(429, "ThrottlingException", **{"Retry-After": says})
     front.wrong.answer_instead("update-config", throttled)
     with pytest.raises(RateLimited) as caught:
         resized(front.node_groups, front.group.resize(3))
-    assert caught.value.next_retry_delay == timedelta(seconds=7)
+    assert caught.value.next_retry_delay == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(

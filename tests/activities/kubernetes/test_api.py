@@ -95,10 +95,11 @@ def test_each_answer_has_its_failure(
     assert caught.value.__cause__ is None
 
 
-def test_rate_limit_says_when_to_come_again(answering: Callable[[Response], Kubernetes]):
+@pytest.mark.parametrize(("says", "seconds"), [("7", 7), ("9" * 30, 600)])
+def test_rate_limit_says_when_to_come_again(answering: Callable[[Response], Kubernetes], says: str, seconds: int):
     with pytest.raises(RateLimited) as caught:
-        answering(_status(429, "later", **{"Retry-After": "7"})).pods(PODS)
-    assert caught.value.next_retry_delay == timedelta(seconds=7)
+        answering(_status(429, "later", **{"Retry-After": says})).pods(PODS)
+    assert caught.value.next_retry_delay == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("code", [403, 502])
