@@ -131,6 +131,9 @@ class Kubernetes:
                     created_at=rs.created_at,
                     pod_template_hash=rs.template_hash,
                     ready_replicas=rs.raw.get("status", {}).get("readyReplicas", 0),
+                    containers=rs.containers,
+                    template=rs.release,
+                    earlier=rs.earlier,
                 )
                 for rs in found.replica_sets
                 if rs.revision

@@ -5,6 +5,7 @@ deployment controller copies the notes to the current ReplicaSet, and `kubectl r
 old note may turn up again; that is harmless, since a note only ever says that an effect has happened.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import datetime
 from activities.kubernetes import effect_notes, run_marks
 from activities.kubernetes.api import Object, moment
 from activities.kubernetes.effect_notes import EFFECTS, Done
+from activities.kubernetes.images import parse
 from activities.kubernetes.run_marks import RunMark
 from audit.text import counted
 
@@ -24,7 +26,7 @@ _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _TEMPLATE_HASH = "pod-template-hash"
 
-_DIGEST_CHARACTERS = 12
+_RELEASE_CHARACTERS = 16
 
 # Belong to the Deployment itself: an undo leaves them, and takes all others from the ReplicaSet (as kubectl does).
 _OWN_ANNOTATIONS = frozenset({
@@ -58,6 +60,27 @@ class ReplicaSet:
     def images(self) -> list[str]:
         """The images of its containers."""
         return [container["image"] for container in self.raw["spec"]["template"]["spec"]["containers"]]
+
+    @property
+    def containers(self) -> dict[str, str]:
+        """The image of each container, by its name."""
+        return {one["name"]: one["image"] for one in self.raw["spec"]["template"]["spec"]["containers"]}
+
+    @property
+    def release(self) -> str:
+        """Digest of its pod template without the mark of a restart: a restart is no other release."""
+        template = self.template
+        metadata = template.get("metadata") or {}
+        annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != RESTARTED_AT}
+        pods = {"labels": metadata.get("labels") or {}, "annotations": annotations, "spec": template["spec"]}
+        return hashlib.sha256(json.dumps(pods, sort_keys=True).encode()).hexdigest()[:_RELEASE_CHARACTERS]
+
+    @property
+    def earlier(self) -> list[int]:
+        """The numbers that it had before it was gone back to (the controller notes them)."""
+        return [
+            int(text) for text in self.annotations.get(_REVISION_HISTORY, "").split(",") if text.strip().isdecimal()
+        ]
 
     @property
     def template(self) -> Object:
@@ -245,14 +268,8 @@ def selector(raw: Object) -> str:
 
 
 def version(images: Iterable[str]) -> str:
-    """Name a release as people do: by its images' tags, or the beginning of a digest."""
-    return ", ".join(dict.fromkeys(_tag(image) for image in images))
-
-
-def _tag(image: str) -> str:
-    name, _, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return tag or digest.removeprefix("sha256:")[:_DIGEST_CHARACTERS] or "latest"
+    """Name a revision by the tags of its images, or the beginning of a digest."""
+    return ", ".join(dict.fromkeys(parse(image).shown for image in images))
 
 
 def controller(raw: Object) -> str | None:

@@ -85,6 +85,11 @@ class Revision(BaseModel):
     created_at: datetime
     pod_template_hash: str
     ready_replicas: int = 0
+    containers: dict[str, str] = Field(default_factory=dict, description="Each container's image, by its name.")
+    template: str = Field(
+        default="", description="Digest of the pod template without the mark of a restart: the release's identity."
+    )
+    earlier: list[int] = Field(default_factory=list, description="Numbers it had before it was gone back to.")
 
 
 class DeploymentState(BaseModel):

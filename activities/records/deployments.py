@@ -27,6 +27,7 @@ class Deployment(BaseModel):
     started_at: datetime
     finished_at: datetime | None = None
     revision: int | None = Field(default=None, description="Revision of the Deployment, where it is known.")
+    release: str = Field(default="", description="Digest of its pod template (`Revision.template`), where it is known.")
     reason: str = Field(default="", description="Why it failed or was rolled back.")
 
 
@@ -52,6 +53,7 @@ class RecordDeployment(BaseModel):
     deployer: str
     change_log: str = ""
     revision: int | None = None
+    release: str = Field(default="", description="Digest of its pod template (`Revision.template`).")
     reason: str = ""
     effect: Effect
 
@@ -73,12 +75,12 @@ def record(rows: Rows, request: RecordDeployment) -> Change:
     rows.execute(
         """
         INSERT INTO runbooks.deployments
-               (service, version, status, deployer, change_log, revision, reason,
+               (service, version, status, deployer, change_log, revision, release, reason,
                 started_at, finished_at, workflow_id, run_id, effect_key)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (request.service, request.version, request.status, request.deployer, request.change_log, request.revision,
-         request.reason, request.at, None if request.status == "started" else request.at,
+         request.release, request.reason, request.at, None if request.status == "started" else request.at,
          request.effect.workflow_id, request.effect.run_id, request.effect.key),
     )  # fmt: skip
     return Change(target=target, after=request.status, applied=True, note=request.reason)
@@ -101,10 +103,11 @@ def _move_on(rows: Rows, request: RecordDeployment) -> str | None:
     rows.execute(
         """
         UPDATE runbooks.deployments
-        SET status = %s, finished_at = %s, reason = %s, revision = coalesce(%s, revision)
+        SET status = %s, finished_at = %s, reason = %s, revision = coalesce(%s, revision),
+            release = coalesce(nullif(%s, ''), release)
         WHERE id = %s
         """,
-        (request.status, request.at, request.reason, request.revision, latest["id"]),
+        (request.status, request.at, request.reason, request.revision, request.release, latest["id"]),
     )
     return str(latest["status"])
 
@@ -113,7 +116,7 @@ def recent(rows: Rows, request: RecentDeploymentsRequest) -> list[dict[str, Any]
     """Read those of a service that began or ended lately, newest first."""
     return rows.execute(
         """
-        SELECT version, status, deployer, change_log, started_at, finished_at, revision, reason
+        SELECT version, status, deployer, change_log, started_at, finished_at, revision, release, reason
         FROM runbooks.deployments
         WHERE service = %s AND coalesce(finished_at, started_at) >= now() - %s::interval
         ORDER BY started_at DESC, id DESC

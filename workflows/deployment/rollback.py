@@ -1,6 +1,7 @@
 """Rollback (runbook 4.2): a deployment caused issues."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import BaseModel, Field
@@ -10,19 +11,20 @@ from activities.catalogue.service import Service
 from activities.common.errors import Refused
 from activities.evidence.evidence import CollectLogs, Evidence
 from activities.kubernetes.cluster import Kubernetes, PodsRequest, UndoRollout, Workload
-from activities.kubernetes.states import DeploymentState
 from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.records.activities import Records
 from activities.records.deployments import RecentDeploymentsRequest, RecordDeployment
 from activities.releases.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
 from workflows.deployment.way_back import Target, pin
 from workflows.platform import policies
+from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
-from workflows.shared.releases import image_tag
+from workflows.shared.releases import Releases
 from workflows.shared.verification import Verification, verify
 
+_LEAVE, _GO_BACK = "leave", "roll-back"
 _LOGS_SINCE = timedelta(hours=1)
 _RECORDS_SINCE = timedelta(days=90)
 
@@ -33,6 +35,9 @@ class RollbackRequest(ServiceRequest):
     to_revision: int | None = Field(default=None, ge=1, description="Revision of the Deployment to go back to.")
     helm_revision: int | None = Field(default=None, ge=1, description="Revision of the Helm release to go back to.")
     reason: str = Field(default="", max_length=2000, description="What is wrong, e.g. Error rate spiked to 5%.")
+    confirmed: bool = Field(
+        default=False, description="Don't ask, though the service is healthy and no revision is named; for scripts."
+    )
 
 
 class RollbackResult(BaseModel):
@@ -43,7 +48,7 @@ class RollbackResult(BaseModel):
     to_version: str
     from_revision: int
     to_revision: int = Field(description="The revision that was gone back to; it has a new number since.")
-    by: str = Field(description="`helm` or `rollout undo`.")
+    by: str = Field(description="`helm` or `rollout undo`; `nothing` where people left it as it is.")
     healthy: bool
     reason: str
 
@@ -73,7 +78,11 @@ class Rollback(Runbook):
         self.desk = Desk(self, service, "P2", self.title, "ROLLBACK")
         self.phase("Identify the problem")
         reason = request.reason or (request.alert.summary if request.alert else "not told")
-        state, target, problem = await self._identify(service, request)
+        found = await self._identify(service, request)
+        target = found.target
+        if found.well and not request.confirmed and target.chosen and not await self._wanted(service, found):
+            self.finish("left as it is")
+            return self._result(service, found.releases, target, by="nothing", healthy=True, reason=reason)
         # Read now: going back takes the failing pods, and their logs, away.
         logs = self.background(self._logs(service))
 
@@ -82,42 +91,64 @@ class Rollback(Runbook):
         if self.dry_run:
             await self.settle()
             self.finish("planned")
-            return self._result(service, state, target, healthy=False, reason=reason)
+            return self._result(service, found.releases, target, healthy=False, reason=reason)
 
         self.phase("Verify")
         within = service.release.timeout if service.release else service.scaling.ready_within
         verified = await verify(self, "4.2/3", service, within)
-        after = await self.step("4.2/3", "Current revision", Kubernetes.deployment, _workload(service), policies.READ)
+        state = await self.step("4.2/3", "Current revision", Kubernetes.deployment, _workload(service), policies.READ)
+        after = Releases(state, container=service.container)
 
         self.phase("Document")
-        await self._document(service, target, after, reason if request.reason else f"{reason}; {problem}", verified)
+        await self._document(service, found, after, reason if request.reason else f"{reason}; {found.seen}", verified)
         await logs
         await self.settle()
         self.finish("rolled back" if verified.ok else "rolled back, not healthy")
         return self._result(service, after, target, healthy=verified.ok, reason=reason)
 
-    async def _identify(self, service: Service, request: RollbackRequest) -> tuple[DeploymentState, Target, str]:
+    async def _identify(self, service: Service, request: RollbackRequest) -> "_Problem":
         """Read what is wrong and what there is to go back to (step 1), and pin it."""
-        pods = PodsRequest(namespace=service.namespace, selector=service.selector)
+        asked = PodsRequest(namespace=service.namespace, selector=service.selector)
         recent = RecentDeploymentsRequest(service=service.name, since=_RECORDS_SINCE, limit=50)
-        state, release, deployments, health, found = await asyncio.gather(
+        state, release, deployments, health, pods = await asyncio.gather(
             self.step("4.2/1", "Rollout history", Kubernetes.deployment, _workload(service), policies.READ),
             self._release(service, required=request.helm_revision is not None),
             self.attempt("4.2/1", "Recorded deployments", Records.recent_deployments, recent, policies.READ),
             self.attempt(
                 "4.2/1", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ
             ),
-            self.attempt("4.2/1", "Pods", Kubernetes.pods, pods, policies.READ),
+            self.attempt("4.2/1", "Pods", Kubernetes.pods, asked, policies.READ),
         )  # fmt: skip
         if state.stopped:
             message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
             raise Refused(message)
-        target = pin(
-            state, release, deployments, revision=request.to_revision, helm_revision=request.helm_revision
-        )  # fmt: skip
+        releases = Releases(state, deployments, container=service.container)
+        target = pin(releases, release, revision=request.to_revision, helm_revision=request.helm_revision)
         how = "Helm revision" if target.by_helm else "revision"
         self.say("decision", f"Back from {how} {target.from_revision} to {how} {target.to_revision}", section="4.2/2")
-        return state, target, f"health: {health}; pods: {found}"
+        failing = pods is None or any(pod.failing and not pod.terminating for pod in pods.items)
+        well = health is not None and health.healthy and not failing and not self.dry_run
+        return _Problem(releases, target, well=well, seen=f"health: {health}; pods: {pods}")
+
+    async def _wanted(self, service: Service, found: "_Problem") -> bool:
+        """Ask whether a healthy service is to be taken back, since nobody has said to which release."""
+        target = found.target
+        asked = Question(
+            id="healthy",
+            title=f"{service.name} is healthy: take it back from {target.from_version} all the same?",
+            options={
+                _LEAVE: "leave it as it is",
+                _GO_BACK: f"go back to {'Helm ' * target.by_helm}revision {target.to_revision}",
+            },
+            recommended=_LEAVE,
+            default=_LEAVE,
+            kind="deploy",
+            evidence=[found.seen],
+            timeout=(service.release or service.incident).decision_timeout,
+        )
+        self.background(self.desk.ask(asked))
+        answer = await self.ask(asked, escalate=self.desk.escalate)
+        return answer.choice == _GO_BACK
 
     async def _release(self, service: Service, *, required: bool) -> HelmRelease | None:
         policy = service.release
@@ -156,13 +187,15 @@ class Rollback(Runbook):
             await self.step("4.2/2", "Rollout undo", Kubernetes.undo_rollout, undo, policies.EFFECT)
 
     async def _document(
-        self, service: Service, target: Target, after: DeploymentState, reason: str, verified: Verification
+        self, service: Service, found: "_Problem", after: Releases, reason: str, verified: Verification
     ) -> None:
         """Record from, to and reason (step 4), and tell."""
-        left, now_on = target.from_version, image_tag(after.current)
+        left, now_on = found.target.from_version, after.current
+        # Where somebody has undone the rollout beside Helm already, what runs isn't what is left.
+        was = found.releases.state.current if found.releases.current == left else None
         record = RecordDeployment(
             service=service.name, version=left, status="rolled_back", at=workflow.now(),
-            deployer=self.actor, revision=after.current_revision,
+            deployer=self.actor, revision=was.number if was else None, release=was.template if was else "",
             reason=f"{left} → {now_on}: {reason}"[:2000],
             effect=self.effect("record-rollback"),
         )  # fmt: skip
@@ -175,18 +208,30 @@ class Rollback(Runbook):
             await self.desk.escalate(f"{done}, but {verified.trouble}")
 
     def _result(
-        self, service: Service, after: DeploymentState, target: Target, *, healthy: bool, reason: str
+        self, service: Service, after: Releases, target: Target, *, healthy: bool, reason: str, by: str = ""
     ) -> RollbackResult:
         return RollbackResult(
             service=service.name,
             from_version=target.from_version,
-            to_version=image_tag(after.current),
+            to_version=after.current,
             from_revision=target.from_revision,
             to_revision=target.to_revision,
-            by="helm" if target.by_helm else "rollout undo",
+            by=by or ("helm" if target.by_helm else "rollout undo"),
             healthy=healthy,
             reason=reason,
         )
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What was found, and the way back that was chosen."""
+
+    releases: Releases
+    target: Target
+    well: bool
+    """Nothing is to be seen of a problem."""
+
+    seen: str
 
 
 def _workload(service: Service) -> Workload:

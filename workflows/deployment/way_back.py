@@ -1,14 +1,17 @@
 """What a rollback goes back to, and what it leaves: pinned before anything is changed (runbook 4.2)."""
 
+import re
+
 from pydantic import BaseModel
 
 from activities.common.errors import NotFound, Refused
-from activities.kubernetes.states import DeploymentState
-from activities.records.deployments import Deployments
 from activities.releases.helm import HelmRelease
-from workflows.shared.releases import image_tag, last_good
+from activities.releases.helm_cli import HelmRevision
+from workflows.shared.releases import Releases
 
 _GOOD = {"deployed", "superseded"}
+_ROLLED_BACK = re.compile(r"Rollback to (\d+)")
+"""How Helm describes the revision that a rollback makes."""
 
 
 class Target(BaseModel):
@@ -18,12 +21,11 @@ class Target(BaseModel):
     from_version: str
     from_revision: int
     to_revision: int
+    chosen: bool = False
+    """Nobody named it."""
 
 
-def pin(
-    state: DeploymentState, release: HelmRelease | None, deployments: Deployments | None, *,
-    revision: int | None, helm_revision: int | None,
-) -> Target:  # fmt: skip
+def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None, helm_revision: int | None) -> Target:
     """Choose: the revision that was named, else the last good one; by Helm where what runs is what Helm released.
 
     Raises:
@@ -31,28 +33,32 @@ def pin(
         Refused: there is nothing to go back to, or it is the current one.
 
     """
-    if helm_revision is not None or (revision is None and release is not None and _owns(release, state)):
+    state = releases.state
+    if helm_revision is not None or (revision is None and release is not None and _owns(release, releases)):
         return _by_helm(release, helm_revision)
+    chosen = revision is None
     known = [r.number for r in state.revisions]
     if revision is None:
-        good = last_good(state, deployments)
+        good = releases.last_good
         if good is None:
-            message = f"deployment/{state.name} has no earlier revision to go back to"
-            raise Refused(message)
+            unwanted = ", ".join(releases.unwanted)
+            left = f": {unwanted} failed, or was left before. Name one with to_revision" if unwanted else ""
+            raise Refused(f"deployment/{state.name} has no earlier release to go back to{left}")
         revision = good.number
     if revision not in known:
         message = f"to_revision: deployment/{state.name} has no revision {revision}; it has: {_listed(known)}"
         raise NotFound(message)
     if revision == state.current_revision:
-        message = f"to_revision: {revision} is the current revision ({image_tag(state.current)})"
-        raise Refused(message)
-    left = image_tag(state.current)
-    return Target(by_helm=False, from_version=left, from_revision=state.current_revision, to_revision=revision)
+        raise Refused(f"to_revision: {revision} is the current revision ({releases.current})")
+    left = releases.current
+    return Target(
+        by_helm=False, from_version=left, from_revision=state.current_revision, to_revision=revision, chosen=chosen
+    )
 
 
-def _owns(release: HelmRelease, state: DeploymentState) -> bool:
+def _owns(release: HelmRelease, releases: Releases) -> bool:
     """Tell whether what runs is what Helm released; after a change beside Helm, going back by Helm would miss it."""
-    return len(release.revisions) > 1 and release.tag == image_tag(state.current)
+    return len(release.revisions) > 1 and release.tag == releases.current
 
 
 def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
@@ -61,11 +67,15 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
         raise NotFound(message)
     current = release.current.number
     earlier = [r for r in release.revisions if r.number != current]
+    chosen = wanted is None
     if wanted is None:
-        good = [r.number for r in earlier if r.status in _GOOD]
+        left = _left_by_helm(release.revisions)
+        good = [r.number for r in earlier if r.status in _GOOD and r.number not in left]
         if not good:
-            message = f"release {release.release} has no earlier good revision to go back to"
-            raise Refused(message)
+            raise Refused(
+                f"release {release.release} has no earlier good revision to go back to"
+                + (f": {_listed(sorted(left))} was left before. Name one with helm_revision" if left else "")
+            )
         wanted = max(good)
     if wanted == current:
         message = f"helm_revision: {wanted} is the current revision"
@@ -75,7 +85,21 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
         message = f"helm_revision: release {release.release} has no revision {wanted}; it has: {known}"
         raise NotFound(message)
     # Helm's word, not the Deployment's: somebody may have undone the rollout already, beside Helm.
-    return Target(by_helm=True, from_version=release.tag, from_revision=current, to_revision=wanted)
+    return Target(by_helm=True, from_version=release.tag, from_revision=current, to_revision=wanted, chosen=chosen)
+
+
+def _left_by_helm(revisions: list[HelmRevision]) -> set[int]:
+    """Give the revisions that a rollback left, and what is the same as the current one.
+
+    Helm's rollback makes a new revision that says which one it is a copy of.
+    """
+    origin: dict[int, int] = {}
+    for one in revisions:
+        copied = _ROLLED_BACK.fullmatch(one.description)
+        origin[one.number] = origin.get(int(copied[1]), int(copied[1])) if copied else one.number
+    current = origin[revisions[-1].number]
+    in_force = [number for number, of in origin.items() if of == current]
+    return {number for number in origin if min(in_force) < number < max(in_force)} | set(in_force)
 
 
 def _listed(numbers: list[int]) -> str:

@@ -11,7 +11,7 @@ from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployments
 from audit.text import counted
-from workflows.shared.releases import image_tag, last_good
+from workflows.shared.releases import Releases
 
 
 class Facts(BaseModel):
@@ -33,6 +33,8 @@ class Proposal(BaseModel):
     does: str
     because: list[str]
     from_revision: int | None = None
+    from_version: str = ""
+    from_release: str = Field(default="", description="Identity of the release that is left; see `Revision.template`.")
     to_revision: int | None = None
     replicas: int | None = None
 
@@ -56,32 +58,42 @@ class Diagnosis(BaseModel):
         return next((p for p in self.proposals if p.mitigation == choice), None)
 
 
-def diagnose(facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetime) -> Diagnosis:
+def diagnose(
+    facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetime, *, container: str | None = None
+) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
-    A is clear when pods fail, the service is not healthy, and the current revision is younger than
-    `recent_rollout`; B when pods crash without a recent rollout; C when all pods are well but saturated. Whatever was
-    tried is not proposed again. What speaks for none is offered, so that a person can still choose it, but isn't clear.
+    A is clear when pods of the release in force fail, the service is not healthy, and that release is younger than
+    `recent_rollout`; with all its pods ready it is suspected, and recommended, but a person decides. A restart makes no
+    release younger, and one that was gone back to is no new one. B is clear when pods crash that nobody has replaced
+    lately; C when all pods are well but saturated. Whatever was tried is not proposed again. What nothing speaks for is
+    offered, so that a person can still choose it, but isn't clear.
     Where a run keeps the service stopped (a restore does, 7.3), that run brings it back: there is nothing to propose.
     """
     if facts.deployment is not None and facts.deployment.stopped:
         left_to = facts.deployment.stopped
         return Diagnosis(healthy=False, clear=True, proposals=[], evidence=_evidence(facts, None), left_to=left_to)
     likely: list[Proposal] = []
+    suspected: list[Proposal] = []
     possible: list[Proposal] = []
-    failing = [pod for pod in facts.pods.items if pod.failing and not pod.terminating] if facts.pods else []
+    failing = _failing_pods(facts)
     down = facts.health is not None and not facts.health.healthy
-    recent = _recent_rollout(facts.deployment, policy.recent_rollout, now)
+    releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
+    recent = _recent_rollout(releases, policy.recent_rollout, now)
 
-    if rollback := _rollback(facts):
+    if rollback := _rollback(releases):
         if recent and failing and down:
             rollback.because = [recent, _failing(failing), f"health: {facts.health}"]
             likely.append(rollback)
+        elif recent and down:
+            rollback.because = [recent, f"health: {facts.health}"]
+            suspected.append(rollback)
         else:
             possible.append(rollback)
     if facts.deployment is not None:
         restart = Proposal(mitigation="restart", does=f"restart all pods of {facts.deployment.name}", because=[])
-        if failing and down and not recent:
+        replaced = facts.deployment.rolled_out_at > now - policy.recent_rollout and len(facts.deployment.revisions) > 1
+        if failing and down and not recent and not replaced:
             restart.because = [_failing(failing), "no recent rollout"]
             likely.append(restart)
         else:
@@ -98,7 +110,7 @@ def diagnose(facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetim
             )
             (likely if scale.because and not failing else possible).append(scale)
 
-    proposals = [p for p in likely + possible if p.mitigation not in tried]
+    proposals = [p for p in likely + suspected + possible if p.mitigation not in tried]
     clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
     return Diagnosis(
         healthy=facts.health is not None and facts.health.healthy and not failing,
@@ -108,30 +120,42 @@ def diagnose(facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetim
     )
 
 
-def _rollback(facts: Facts) -> Proposal | None:
-    if facts.deployment is None or facts.deployment.paused:
+def _rollback(releases: Releases | None) -> Proposal | None:
+    if releases is None or releases.state.paused:
         return None
-    target = last_good(facts.deployment, facts.deployments)
+    state, target = releases.state, releases.last_good
     if target is None:
         return None
-    current = image_tag(facts.deployment.current)
-    does = f"roll {facts.deployment.name} back from {current} to {image_tag(target)} (revision {target.number})"
     return Proposal(
         mitigation="rollback",
-        does=does,
+        does=(
+            f"roll {state.name} back from {releases.current} to {releases.version(target)} (revision {target.number})"
+        ),
         because=[],
-        from_revision=facts.deployment.current_revision,
+        from_revision=state.current_revision,
+        from_version=releases.current,
+        from_release=state.current.template if state.current else "",
         to_revision=target.number,
     )
 
 
-def _recent_rollout(state: DeploymentState | None, window: timedelta, now: datetime) -> str | None:
-    if state is None or state.current is None or len(state.revisions) <= 1:
+def _recent_rollout(releases: Releases | None, window: timedelta, now: datetime) -> str | None:
+    """Say when the release in force came, where that was lately."""
+    released_at = releases.released_at if releases else None
+    if releases is None or released_at is None or now - released_at > window:
         return None
-    age = now - state.rolled_out_at
-    if age > window:
-        return None
-    return f"{image_tag(state.current)} was rolled out {age.total_seconds():.0f} s ago"
+    return f"{releases.current} was rolled out {(now - released_at).total_seconds():.0f} s ago"
+
+
+def _failing_pods(facts: Facts) -> list[Pod]:
+    """Give those of the release in force: while a rollout goes on, the old one's pods still fail beside it."""
+    current = facts.deployment.current if facts.deployment else None
+    known = current.pod_template_hash if current else ""
+    return [
+        pod
+        for pod in (facts.pods.items if facts.pods else [])
+        if pod.failing and not pod.terminating and (not known or pod.revision_hash in {"", known})
+    ]
 
 
 def _failing(failing: list[Pod]) -> str:

@@ -15,7 +15,9 @@ from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes
 from activities.monitoring.health import HealthChecks, HealthRequest, SteadyRequest
+from activities.records.activities import Records
 from activities.records.alerts import Alert
+from activities.records.deployments import RecordDeployment
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
 from workflows.incident_response.mitigation import mitigate, question
@@ -163,7 +165,7 @@ class P1Incident(Runbook):
         return diagnosis
 
     def _diagnose(self, facts: Facts, service: Service) -> Diagnosis:
-        return diagnose(facts, service.incident, set(self._tried), workflow.now())
+        return diagnose(facts, service.incident, set(self._tried), workflow.now(), container=service.container)
 
     async def _mitigate(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> None:
         """Choose between A, B and C, and do it."""
@@ -179,7 +181,19 @@ class P1Incident(Runbook):
         # Read now: a rollback or restart takes the failing pods, and their logs, away within seconds.
         name = f"logs-before-{chosen.mitigation}.txt"
         self.background(self.incident.collect_logs(name, service.incident.logs_since, failing_only=True))
-        await mitigate(self, service, chosen)
+        change = await mitigate(self, service, chosen)
+        if change is not None and chosen.mitigation == "rollback" and workflow.patched("record-what-was-left"):
+            self.background(self._record_left(service, chosen))
+
+    async def _record_left(self, service: Service, chosen: Proposal) -> None:
+        """Remember which release was to blame, so that no run goes back to it by itself."""
+        record = RecordDeployment(
+            service=service.name, version=chosen.from_version, status="rolled_back", at=workflow.now(),
+            deployer=self.actor, revision=chosen.from_revision, release=chosen.from_release,
+            reason=f"{self.incident.id}: {'; '.join(chosen.because) or 'chosen by people'}"[:2000],
+            effect=self.effect("record-rollback"),
+        )  # fmt: skip
+        await self.keep("2.2/A", "Record the rollback", Records.record_deployment, record)
 
     async def _leave(self, to: str) -> None:
         """Mitigate nothing: another run keeps the service stopped on purpose, and brings it back."""

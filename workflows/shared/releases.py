@@ -1,19 +1,139 @@
-"""Releases of a service: how they are named, and which one was good."""
+"""Releases of a Deployment: what one is, what it is called, which were left, and which was good.
 
+A release is a pod template: two revisions are the same release where their templates differ in nothing but the mark of
+a `rollout restart`. It is called by the images of the *application's* containers: the one that settings name, else
+those whose image ever changed; a sidecar's version names nobody's release.
+
+What was left is read from the Deployment itself: where one release was in force before another and is so again after
+it, whoever went back left the one in between on purpose. That needs no records, so an outage of theirs doesn't lead
+back to it. The records say more: which release failed, was rolled back, or was complete.
+"""
+
+from datetime import datetime
+
+from activities.kubernetes.images import parse
 from activities.kubernetes.states import DeploymentState, Revision
-from activities.records.deployments import Deployments
+from activities.records.deployments import Deployment, Deployments
+
+_BLAMED = {"failed", "rolled_back"}
 
 
-def last_good(state: DeploymentState, deployments: Deployments | None) -> Revision | None:
-    """Pin what a rollback goes back to: the newest earlier revision whose release isn't known to be bad."""
-    bad = {d.version for d in deployments.items if d.status in {"failed", "rolled_back"}} if deployments else set()
-    earlier = [r for r in state.revisions if r.number != state.current_revision]
-    for revision in sorted(earlier, key=lambda r: r.number, reverse=True):
-        if not any(image.rpartition(":")[2] in bad for image in revision.images):
-            return revision
-    return None
+class Releases:
+    """The releases that a Deployment still has, beside what the records say of them."""
+
+    def __init__(
+        self, state: DeploymentState, deployments: Deployments | None = None, *, container: str | None = None
+    ) -> None:
+        """Take `container` from the service's settings: where its image is."""
+        self.state = state
+        self._records = deployments.items if deployments else []
+        self._application = _application(state.revisions, container)
+
+    # -- names -------------------------------------------------------------------------------------------------
+
+    def version(self, revision: Revision | None) -> str:
+        """Name a release as people do, for example `v1.2.4`."""
+        if revision is None or not revision.images:
+            return "unknown"
+        containers = _containers(revision)
+        images = [image for name, image in containers.items() if name in self._application] or [*containers.values()]
+        return ", ".join(dict.fromkeys(parse(image).shown for image in images))
+
+    @property
+    def current(self) -> str:
+        """What is in force is called."""
+        return self.version(self.state.current)
+
+    # -- which are the same ------------------------------------------------------------------------------------
+
+    def same(self, one: Revision, other: Revision) -> bool:
+        """Tell whether two revisions are one release, restarted or gone back to."""
+        if one.template and other.template:
+            return one.template == other.template
+        if one.pod_template_hash and one.pod_template_hash == other.pod_template_hash:
+            return True
+        # Without templates the images must do; they can't where one tag stands for whatever was there.
+        return one.images == other.images and all(parse(image).fixed for image in one.images)
+
+    def was_left(self, revision: Revision) -> bool:
+        """Tell whether somebody went back from it: what is in force now was so before it, and is so again."""
+        current = self.state.current
+        if current is None or self.same(revision, current):
+            return False
+        in_force = [number for one in self._of(current) for number in _numbers(one)]
+        return any(min(in_force) < number < max(in_force) for number in _numbers(revision))
+
+    @property
+    def returned(self) -> bool:
+        """Whether what is in force was gone back to: then nothing new has been released."""
+        return any(self.was_left(revision) for revision in self.state.revisions)
+
+    @property
+    def released_at(self) -> datetime | None:
+        """When the release in force came; None where it is the only one there is, or was gone back to.
+
+        Restarts since then made it no younger.
+        """
+        current = self.state.current
+        if current is None or len(self.state.revisions) <= 1 or self.returned:
+            return None
+        return min([self.state.rolled_out_at, *(one.created_at for one in self._of(current))])
+
+    # -- what is known of them ---------------------------------------------------------------------------------
+
+    def to_blame(self, revision: Revision) -> bool:
+        """Tell whether the records' last word on a release is that it failed or was rolled back."""
+        last = next((one for one in self._records if one.status != "started" and self._about(one, revision)), None)
+        return last is not None and last.status in _BLAMED
+
+    def _about(self, record: Deployment, revision: Revision) -> bool:
+        if record.release and revision.template:
+            return record.release == revision.template
+        if record.version != self.version(revision):
+            return False
+        namesakes = [one for one in self.state.revisions if self.version(one) == record.version]
+        if all(self.same(one, revision) for one in namesakes):
+            return True
+        return record.revision in _numbers(revision)
+
+    @property
+    def last_good(self) -> Revision | None:
+        """Pin what a rollback goes back to: the newest other release that was neither left nor found to blame."""
+        current = self.state.current
+        for revision in sorted(self.state.revisions, key=lambda one: one.number, reverse=True):
+            if current is not None and (revision.number == current.number or self.same(revision, current)):
+                continue
+            if not self.was_left(revision) and not self.to_blame(revision):
+                return revision
+        return None
+
+    @property
+    def unwanted(self) -> list[str]:
+        """Name the other releases that no rollback goes to by itself, newest first."""
+        others = [one for one in self.state.revisions if self.was_left(one) or self.to_blame(one)]
+        newest = sorted(others, key=lambda one: one.number, reverse=True)
+        return list(dict.fromkeys(self.version(one) for one in newest))
+
+    def _of(self, revision: Revision) -> list[Revision]:
+        return [one for one in self.state.revisions if self.same(one, revision)]
 
 
-def image_tag(revision: Revision | None) -> str:
-    """Name a revision as people do: by its image's tag."""
-    return revision.images[0].rpartition(":")[2] if revision and revision.images else "unknown"
+def _numbers(revision: Revision) -> list[int]:
+    """Give all numbers that a revision has had: each time it is gone back to it gets a new one."""
+    return [*revision.earlier, revision.number]
+
+
+def _containers(revision: Revision) -> dict[str, str]:
+    """Give the image of each container, by its name; by its place where the names are not known."""
+    return revision.containers or {str(place): image for place, image in enumerate(revision.images)}
+
+
+def _application(revisions: list[Revision], named: str | None) -> set[str]:
+    """Find the containers whose images name a release."""
+    images: dict[str, set[str]] = {}
+    for revision in revisions:
+        for name, image in _containers(revision).items():
+            images.setdefault(name, set()).add(image)
+    if named is not None and named in images:
+        return {named}
+    return {name for name, seen in images.items() if len(seen) > 1} or set(images)

@@ -18,7 +18,13 @@ CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3
 class P1Scenario(ServiceScenario):
     name = "p1-incident"
     procedure = "p1_incident"
-    leaves: ClassVar = {"runs v1.2.3": 1, "replicas ready": 3, "revision": 3, "incidents create-incident": 1}
+    leaves: ClassVar = {
+        "runs v1.2.3": 1,
+        "replicas ready": 3,
+        "revision": 3,
+        "incidents create-incident": 1,
+        "deployment v1.2.4 rolled_back": 1,
+    }
 
     def policy(self, case: Case) -> dict[str, Any]:
         return {"incident": {"steady_for": "PT1S", "verify_timeout": "PT30S"}}

@@ -11,7 +11,8 @@ from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
 from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployment, Deployments
-from workflows.incident_response.diagnosis import Facts, diagnose, last_good
+from workflows.incident_response.diagnosis import Facts, diagnose
+from workflows.shared.releases import Releases
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 POLICY = IncidentPolicy()
@@ -79,9 +80,45 @@ def test_nothing_wrong_to_see_is_not_clear() -> None:
 
 def test_a_known_bad_release_is_not_what_a_rollback_goes_to() -> None:
     bad = Deployment(version="v2", status="rolled_back", deployer="ci", started_at=NOW)
-    target = last_good(deployment(timedelta(0), "v1", "v2", "v3"), Deployments(items=[bad]))
+    target = Releases(deployment(timedelta(0), "v1", "v2", "v3"), Deployments(items=[bad])).last_good
     assert target is not None
     assert target.number == 1
+
+
+def test_a_young_release_with_ready_pods_is_recommended_and_left_to_a_person() -> None:
+    facts = Facts(pods=pods("", ""), deployment=deployment(timedelta(seconds=20), "v1", "v2"), health=DOWN)
+    diagnosis = diagnose(facts, POLICY, set(), NOW)
+    assert (diagnosis.clear, diagnosis.proposals[0].mitigation) == (False, "rollback")
+    assert diagnosis.proposals[0].because[0] == "v2 was rolled out 20 s ago"
+
+
+def test_an_old_release_with_ready_pods_is_not_suspected() -> None:
+    facts = Facts(pods=pods("", ""), deployment=deployment(timedelta(days=2), "v1", "v2"), health=DOWN)
+    assert not any(proposal.because for proposal in diagnose(facts, POLICY, set(), NOW).proposals)
+
+
+def test_what_was_gone_back_to_is_no_new_release() -> None:
+    # v1 → v2 → v1 a minute ago: v2 was left on purpose, and v1 is not young.
+    facts = Facts(pods=pods("Error"), deployment=deployment(timedelta(minutes=1), "v1", "v2", "v1"), health=DOWN)
+    assert choose(facts) == (False, "restart")
+    assert "rollback" not in {p.mitigation for p in diagnose(facts, POLICY, set(), NOW).proposals}
+
+
+def test_a_restart_makes_a_release_no_younger() -> None:
+    state = deployment(timedelta(seconds=30), "v1", "v2", "v2")
+    days = {1: 30, 2: 3, 3: 0}
+    old = [one.model_copy(update={"created_at": NOW - timedelta(days=days[one.number])}) for one in state.revisions]
+    facts = Facts(pods=pods("Error"), deployment=state.model_copy(update={"revisions": old}), health=DOWN)
+    diagnosis = diagnose(facts, POLICY, set(), NOW)
+    assert not diagnosis.clear, "its pods were replaced just now, so that another restart helps no better"
+    assert not any(proposal.because for proposal in diagnosis.proposals)
+
+
+def test_pods_of_the_release_before_do_not_fail_the_one_in_force() -> None:
+    state = deployment(timedelta(minutes=1), "v1", "v2")
+    for of, clear in (("1", False), ("2", True), ("", True)):
+        failing = Pods(items=[pod.model_copy(update={"revision_hash": of}) for pod in pods("Error").items])
+        assert diagnose(Facts(pods=failing, deployment=state, health=DOWN), POLICY, set(), NOW).clear is clear
 
 
 def test_a_paused_deployment_is_not_rolled_back() -> None:

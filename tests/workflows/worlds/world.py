@@ -28,7 +28,7 @@ from activities.messages.status_page.status_page import UpdateStatusPage
 from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.alerts import AcknowledgeAlert, ResolveAlert
-from activities.records.deployments import Deployments, RecentDeploymentsRequest
+from activities.records.deployments import Deployment, Deployments, RecentDeploymentsRequest, RecordDeployment
 from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
 from activities.records.on_call import OnCall, OnCallRequest
 
@@ -59,6 +59,9 @@ class World:
         """The run that keeps the service without replicas."""
         self.revision = 1
         self.images = {1: "registry.example/tensafe-server:v1.2.3"}
+        self.earlier: dict[int, list[int]] = {}
+        """Numbers that a revision had before it was gone back to."""
+        self.deployments: list[Deployment] = []
         self.rolled_out_ago = timedelta(days=3)
         self.autoscaling = Autoscaling(hpa_min=3, hpa_max=10, hpa_current=3, hpa_desired=3)
         self.saturation: float | None = 0.2
@@ -132,7 +135,10 @@ class World:
                 name="tensafe-server", namespace="tensafe", replicas=3, updated=3, ready=world.ready,
                 available=world.ready, paused=False, current_revision=world.revision,
                 revisions=[
-                    Revision(number=n, images=[image], created_at=now, pod_template_hash=str(n))
+                    Revision(
+                        number=n, images=[image], created_at=now, pod_template_hash=str(n),
+                        earlier=world.earlier.get(n, []),
+                    )
                     for n, image in world.images.items()
                 ],
                 rolled_out_at=now - world.rolled_out_ago, **world._stop(),
@@ -168,7 +174,7 @@ class World:
         @activity.defn(name="records.recent_deployments")
         def recent(request: RecentDeploymentsRequest) -> Deployments:
             world._up("records.recent_deployments")
-            return Deployments(items=[])
+            return Deployments(items=world.deployments)
 
         @activity.defn(name="records.on_call")
         def on_call(request: OnCallRequest) -> OnCall:
@@ -218,10 +224,17 @@ class World:
         def undone(request: UndoRollout) -> None:
             world.revision = max(world.images) + 1
             world.images[world.revision] = world.images.pop(request.to_revision)
+            world.earlier[world.revision] = [*world.earlier.pop(request.to_revision, []), request.to_revision]
             world.rolled_out_ago = timedelta(0)
             world.cure("rollback")
 
+        def recorded(request: RecordDeployment) -> None:
+            world.deployments.insert(
+                0, Deployment(started_at=request.at, **request.model_dump(exclude={"at", "effect"}))
+            )
+
         return [
+            changing("records.record_deployment", RecordDeployment, recorded),
             changing("kubernetes.undo_rollout", UndoRollout, undone),
             changing("kubernetes.restart_rollout", RestartRollout, lambda _: world.cure("restart")),
             changing("kubernetes.scale", ScaleDeployment, lambda _: world.cure("scale")),

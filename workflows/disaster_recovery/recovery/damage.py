@@ -13,6 +13,7 @@ from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequ
 from activities.database.upkeep.postgres import Postgres
 from activities.kubernetes.cluster import EventsRequest, Kubernetes, PodsRequest
 from activities.kubernetes.database_secrets import DatabaseSecrets, PointedAt
+from activities.kubernetes.images import parse
 from activities.kubernetes.states import Events, Pods
 from activities.kubernetes.workloads import WorkloadStates
 from activities.monitoring.health import Health, HealthChecks, HealthRequest
@@ -61,7 +62,7 @@ class Damage(BaseModel):
     def version_of(self, deployment: str) -> str:
         """Name what a Deployment runs by its image's tag; empty where it is not there."""
         images = next((state.images for state in self.workloads.items if state.name == deployment), [])
-        return images[0].rpartition(":")[2] if images else ""
+        return ", ".join(dict.fromkeys(parse(image).shown for image in images))
 
     def __str__(self) -> str:
         """Give a line a part, for people."""

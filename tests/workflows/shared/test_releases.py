@@ -1,0 +1,152 @@
+"""What a release is, what it is called, and which one a rollback goes back to."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from activities.kubernetes.states import DeploymentState, Revision
+from activities.records.deployments import Deployment, Deployments
+from workflows.shared.releases import Releases
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+APP, PROXY = "registry.example:5000/shop/api", "mesh/proxy"
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def revision(number: int, image: str, *, template: str = "", **fields: Any) -> Revision:
+    """One with a template of its own, where none is given."""
+    known = {"images": [image], "containers": {"api": image}, "created_at": NOW, "pod_template_hash": f"h{number}"}
+    return Revision(**{**known, "number": number, "template": template or f"t{number}", **fields})
+
+
+def beside(number: int, proxy: str, image: str, **fields: Any) -> Revision:
+    """One with a sidecar, which stands first."""
+    containers = {"proxy": f"{PROXY}:{proxy}", "api": image}
+    return revision(number, image, images=[*containers.values()], containers=containers, **fields)
+
+
+def state(*revisions: Revision, current: int = 0) -> DeploymentState:
+    number = current or max(one.number for one in revisions)
+    return DeploymentState(
+        name="api", namespace="shop", replicas=3, updated=3, ready=3, available=3, paused=False,
+        current_revision=number, revisions=list(revisions), rolled_out_at=NOW,
+    )  # fmt: skip
+
+
+def bad(version: str, *, revision: int | None = None, release: str = "", status: str = "rolled_back") -> Deployment:
+    return Deployment(
+        version=version, status=status, deployer="ada", started_at=NOW, revision=revision, release=release
+    )  # type: ignore[arg-type]
+
+
+SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
+    "a bad release": (state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2")), [], 1),
+    "the only one": (state(revision(1, f"{APP}:v1")), [], None),
+    "a second alert, after the rollback": (
+        state(revision(2, f"{APP}:v2"), revision(3, f"{APP}:v1", earlier=[1])), [], None,
+    ),
+    "restarted after the rollback": (
+        state(
+            revision(2, f"{APP}:v2"), revision(3, f"{APP}:v1", template="t1", earlier=[1]),
+            revision(4, f"{APP}:v1", template="t1"),
+        ), [], None,
+    ),
+    "an older one is left to go to": (
+        state(revision(1, f"{APP}:v0"), revision(3, f"{APP}:v2"), revision(4, f"{APP}:v1", earlier=[2])), [], 1,
+    ),
+    "the bad one restarted": (
+        state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2", template="t"), revision(3, f"{APP}:v2", template="t")),
+        [], 1,
+    ),
+    "the bad one restarted, its templates unknown": (
+        state(*(revision(n, f"{APP}:{tag}").model_copy(update={"template": ""})
+                for n, tag in ((1, "v1"), (2, "v2"), (3, "v2")))),
+        [], 1,
+    ),
+    "only configuration changed, under one tag": (
+        state(revision(1, f"{APP}:v1", template="old"), revision(2, f"{APP}:v1", template="new")), [], 1,
+    ),
+    "that change is to blame": (
+        state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v1"), revision(3, f"{APP}:v2")),
+        [bad("v1", release="t2")], 1,
+    ),
+    "all are called latest": (
+        state(*(revision(n, f"{APP}:latest").model_copy(update={"template": ""}) for n in (1, 2, 3))),
+        [bad("latest", revision=3)], 2,
+    ),
+    "all are called latest, and one is known to be bad": (
+        state(*(revision(n, f"{APP}:latest") for n in (1, 2, 3))), [bad("latest", release="t2")], 1,
+    ),
+    "tag and digest": (
+        state(revision(1, f"{APP}:v1@{A}"), revision(2, f"{APP}:v2@{B}"), revision(3, f"{APP}:v3@{A}")),
+        [bad("v2")], 1,
+    ),
+    "digests alone": (
+        state(revision(1, f"{APP}@{A}"), revision(2, f"{APP}@{B}"), revision(3, f"{APP}:v3")), [bad("b" * 12)], 1,
+    ),
+    "a sidecar first": (
+        state(beside(1, "1.9", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2"), beside(3, "1.9", f"{APP}:v3")),
+        [bad("v2"), bad("1.9")], 1,
+    ),
+    "a registry's port and no tag": (
+        state(revision(1, "registry:5000/api"), revision(2, "registry:5000/api:v2")), [bad("5000/api")], 1,
+    ),
+    "failed, and complete at the second try": (
+        state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2"), revision(3, f"{APP}:v3")),
+        [bad("v2", status="complete"), bad("v2", status="failed")], 2,
+    ),
+    "all others are to blame": (
+        state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2"), revision(3, f"{APP}:v3")),
+        [bad("v1"), bad("v2", status="failed")], None,
+    ),
+    "it begins again right now": (
+        state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2"), revision(3, f"{APP}:v3")),
+        [bad("v2", status="started"), bad("v2", status="failed")], 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_rollback_goes_to_the_newest_release_that_was_not_left_nor_to_blame(situation: str) -> None:
+    found, records, number = SITUATIONS[situation]
+    good = Releases(found, Deployments(items=records)).last_good
+    assert (good.number if good else None) == number
+
+
+def test_what_was_left_is_known_without_the_records() -> None:
+    releases = Releases(state(revision(2, f"{APP}:v2"), revision(3, f"{APP}:v1", earlier=[1])), None)
+    assert (releases.last_good, releases.unwanted, releases.returned) == (None, ["v2"], True)
+
+
+@pytest.mark.parametrize(
+    ("revisions", "container", "called"),
+    [
+        ([revision(1, f"{APP}:v1")], None, "v1"),
+        ([revision(1, f"{APP}:v1@{A}")], None, "v1"),
+        ([revision(1, f"{APP}@{A}")], None, "a" * 12),
+        ([revision(1, "registry:5000/api")], None, "latest"),
+        ([beside(1, "1.9", f"{APP}:v1")], None, "1.9, v1"),
+        ([beside(1, "1.9", f"{APP}:v1")], "api", "v1"),
+        ([beside(1, "1.9", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2")], None, "v2"),
+        ([beside(1, "1.8", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2")], "api", "v2"),
+        ([beside(1, "1.9", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2")], "renamed", "v2"),
+    ],
+)
+def test_a_release_is_called_by_the_applications_image(
+    revisions: list[Revision], container: str | None, called: str
+) -> None:
+    assert Releases(state(*revisions), container=container).current == called
+
+
+def test_a_release_that_is_not_known_has_no_name() -> None:
+    assert Releases(state(revision(1, f"{APP}:v1"), current=9)).current == "unknown"
+
+
+def test_a_release_is_as_old_as_its_first_revision() -> None:
+    old = revision(1, f"{APP}:v1", created_at=NOW - timedelta(days=9))
+    first = revision(2, f"{APP}:v2", template="t", created_at=NOW - timedelta(days=3))
+    restarted = revision(3, f"{APP}:v2", template="t")
+    assert Releases(state(old, first, restarted)).released_at == NOW - timedelta(days=3)
+    assert Releases(state(old)).released_at is None
+    assert Releases(state(first, revision(3, f"{APP}:v1", template="t1", earlier=[1]))).released_at is None
