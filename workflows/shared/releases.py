@@ -4,7 +4,7 @@ A release is a pod template: two revisions are the same release where their temp
 a `rollout restart`. It is called by the images of the *application's* containers: the one that settings name, else
 those whose image ever changed; a sidecar's version names nobody's release.
 
-What was left is read from the Deployment itself: where one release was in force before another and is so again after
+What was left is read from the Deployment itself: where a release came before another one and is in force again after
 it, whoever went back left the one in between on purpose. That needs no records, so an outage of theirs doesn't lead
 back to it. The records say more: which release failed, was rolled back, or was complete.
 """
@@ -56,12 +56,17 @@ class Releases:
         return one.images == other.images and all(parse(image).fixed for image in one.images)
 
     def was_left(self, revision: Revision) -> bool:
-        """Tell whether somebody went back from it: what is in force now was so before it, and is so again."""
+        """Tell whether somebody went back from it: what is in force now came before it, and is in force again.
+
+        A release that came later and is released once more is no way back, and leaves nothing.
+        """
         current = self.state.current
         if current is None or self.same(revision, current):
             return False
-        in_force = [number for one in self._of(current) for number in _numbers(one)]
-        return any(min(in_force) < number < max(in_force) for number in _numbers(revision))
+        in_force, its = self._numbers_of(current), self._numbers_of(revision)
+        if min(its) < min(in_force):
+            return False
+        return any(min(in_force) < number < max(in_force) for number in its)
 
     @property
     def returned(self) -> bool:
@@ -77,7 +82,15 @@ class Releases:
         current = self.state.current
         if current is None or len(self.state.revisions) <= 1 or self.returned:
             return None
-        return min([self.state.rolled_out_at, *(one.created_at for one in self._of(current))])
+        since = current.number
+        numbers = set(self._numbers_of(current))
+        while since - 1 in numbers:
+            since -= 1
+        first = next(one for one in self._of(current) if since in _numbers(one))
+        # What was in force before under another number has an older ReplicaSet: only its rollout tells.
+        return (
+            first.created_at if since == min(_numbers(first)) and since != current.number else self.state.rolled_out_at
+        )
 
     # -- what is known of them ---------------------------------------------------------------------------------
 
@@ -116,6 +129,9 @@ class Releases:
 
     def _of(self, revision: Revision) -> list[Revision]:
         return [one for one in self.state.revisions if self.same(one, revision)]
+
+    def _numbers_of(self, revision: Revision) -> list[int]:
+        return [number for one in self._of(revision) for number in _numbers(one)]
 
 
 def _numbers(revision: Revision) -> list[int]:

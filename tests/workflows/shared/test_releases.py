@@ -52,6 +52,9 @@ SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
             revision(4, f"{APP}:v1", template="t1"),
         ), [], None,
     ),
+    "the bad one is released once more": (
+        state(revision(3, f"{APP}:v1", earlier=[1]), revision(4, f"{APP}:v2", earlier=[2])), [bad("v2")], 3,
+    ),
     "an older one is left to go to": (
         state(revision(1, f"{APP}:v0"), revision(3, f"{APP}:v2"), revision(4, f"{APP}:v1", earlier=[2])), [], 1,
     ),
@@ -149,4 +152,6 @@ def test_a_release_is_as_old_as_its_first_revision() -> None:
     restarted = revision(3, f"{APP}:v2", template="t")
     assert Releases(state(old, first, restarted)).released_at == NOW - timedelta(days=3)
     assert Releases(state(old)).released_at is None
+    again = revision(4, f"{APP}:v2", template="t", earlier=[2], created_at=NOW - timedelta(days=3))
+    assert Releases(state(revision(3, f"{APP}:v1", earlier=[1]), again)).released_at == NOW
     assert Releases(state(first, revision(3, f"{APP}:v1", template="t1", earlier=[1]))).released_at is None
