@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import psycopg.types.json
     import structlog
     import urllib3
+    import yaml
     from botocore import config as aws_config
     from botocore import exceptions as aws_errors
     from kubernetes import client as kubernetes
@@ -49,6 +50,7 @@ __all__ = [
     "sql",
     "structlog",
     "urllib3",
+    "yaml",
 ]
 
 
@@ -74,6 +76,7 @@ if not TYPE_CHECKING:
     sql = _Later("psycopg.sql")
     structlog = _Later("structlog")
     urllib3 = _Later("urllib3")
+    yaml = _Later("yaml")
 
 
 class _Logger:

@@ -6,6 +6,8 @@ finds it, finished or not; a rollback, for which Helm keeps no mark, is known by
 """
 
 import hashlib
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -21,11 +23,13 @@ from activities.releases.helm_cli import HelmCli, HelmRevision
 from activities.releases.helm_pods import ReleasePods
 from activities.releases.helm_records import MARK, HelmRecords
 from activities.releases.helm_step import Own, Step, Systems
+from audit.text import counted
 
 if TYPE_CHECKING:
     from libraries import kubernetes
 
 _MARK_CHARACTERS = 16
+_KEEP_REPLICAS = Path(__file__).with_name("keep_replicas.py")
 
 
 class ReleaseRequest(BaseModel):
@@ -155,11 +159,20 @@ class Helm:
             *(["--install"] if request.from_revision == 0 else []),
             *(["--dry-run=server", "--hide-secret"] if request.effect.dry_run else []),
         ]
-        before = ""
+        before, remarks = "", []
         if request.from_revision:
+            raised = self._raised(*where, request.from_revision)
+            if raised:
+                command += ["--post-renderer", sys.executable]
+                rendered = [str(_KEEP_REPLICAS), *(f"{name}={number}" for name, (number, _) in raised.items())]
+                command += [f"--post-renderer-args={argument}" for argument in rendered]
+                remarks = [
+                    f"{name} keeps {counted(number, 'replica')}, to which somebody has raised it from {released}"
+                    for name, (number, released) in raised.items()
+                ]
             tag = self._cli.value(*where, request.from_revision, request.tag_value)
             before = f"revision {request.from_revision} ({tag or 'no tag'})"
-        return self._take(request, command, before=before, after=request.version, own=own)
+        return self._take(request, command, before=before, after=request.version, own=own, remarks=remarks)
 
     @activity.defn(name="helm.rollback", no_thread_cancel_exception=True)
     @effect
@@ -194,13 +207,22 @@ class Helm:
             needs=request.to_revision,
         )
 
+    def _raised(self, namespace: str, release: str, revision: int) -> dict[str, tuple[int, int]]:
+        """Give the Deployments that have more replicas now than they were released with: now, and then.
+
+        Helm would put them back to what the chart says, in an emergency too (github.com/helm/helm/issues/7837).
+        """
+        released = self._cli.replicas(namespace, release, revision)
+        now = self._systems.pods.replicas(namespace, release)
+        return {name: (now[name], number) for name, number in released.items() if now.get(name, 0) > number}
+
     def _take(
         self, request: UpgradeRelease | RollbackRelease, command: list[str], *,
-        before: str, after: str, own: Own, needs: int | None = None,
+        before: str, after: str, own: Own, needs: int | None = None, remarks: Sequence[str] = (),
     ) -> ReleaseChange:  # fmt: skip
         step = Step(
             self._systems, request.namespace, request.release, request.from_revision, request.timeout, request.effect,
-            before=before, after=after, own=own, needs=needs,
+            before=before, after=after, own=own, needs=needs, remarks=tuple(remarks),
         )  # fmt: skip
         return ReleaseChange(**asdict(step.take(command)))
 

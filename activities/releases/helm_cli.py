@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from activities.common.errors import ActivityFailure, Conflict, Misconfigured, Refused, Unavailable
 from activities.common.programs import Finished, run
+from libraries import yaml
 
 _READ_WITHIN = timedelta(seconds=30)
 _MESSAGE_CHARACTERS = 500
@@ -96,6 +97,23 @@ class HelmCli:
         for part in path.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         return "" if found is None or isinstance(found, (dict, list)) else str(found)
+
+    def replicas(self, namespace: str, release: str, revision: int) -> dict[str, int]:
+        """Read how many replicas each Deployment of a revision was released with, where it says so.
+
+        Raises:
+            ActivityFailure: Helm can't tell.
+
+        """
+        where = (release, f"--namespace={namespace}", f"--revision={revision}")
+        done = self.run("get", "manifest", *where, within=_READ_WITHIN)
+        if done.code:
+            raise failure(done)
+        found = [
+            one for one in yaml.safe_load_all(done.out) if isinstance(one, dict) and one.get("kind") == "Deployment"
+        ]
+        wanted = {one["metadata"]["name"]: (one.get("spec") or {}).get("replicas") for one in found}
+        return {name: int(replicas) for name, replicas in wanted.items() if replicas is not None}
 
     def run(
         self, *arguments: str, within: timedelta | None = None, hopeless: Callable[[], bool] = lambda: False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from activities.common.errors import ActivityFailure
-from activities.kubernetes import rollouts
+from activities.kubernetes import rollouts, run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.cluster import Kubernetes, PodsRequest
 from activities.kubernetes.states import Pod
@@ -24,6 +24,31 @@ class ReleasePods:
     def __init__(self, api: "kubernetes.ApiClient") -> None:
         self._apps = kubernetes.AppsV1Api(api)
         self._kubernetes = Kubernetes(api)
+
+    def stopped(self, namespace: str, release: str, run: str) -> str:
+        """Name a Deployment of it that another run keeps without replicas, and that run; empty where there is none.
+
+        Raises:
+            ActivityFailure: it can't be read, so that nobody knows.
+
+        """
+        for workload in self._workloads(namespace, release):
+            annotations = workload["metadata"].get("annotations") or {}
+            mark = run_marks.read(annotations, rollouts.STOPPED) if workload["spec"].get("replicas") == 0 else None
+            if mark is not None and mark.run != run:
+                return f"{workload['metadata']['name']} is kept without replicas by {mark}"
+        return ""
+
+    def replicas(self, namespace: str, release: str) -> dict[str, int]:
+        """Give how many replicas each Deployment of it is asked for now.
+
+        Raises:
+            ActivityFailure: it can't be read.
+
+        """
+        found = ask(self._apps.list_namespaced_deployment, namespace)["items"]
+        mine = (one for one in found if (one["metadata"].get("annotations") or {}).get(_RELEASE) == release)
+        return {one["metadata"]["name"]: int(one["spec"].get("replicas", 1)) for one in mine}
 
     def trouble(self, namespace: str, release: str) -> str:
         """Tell what is wrong with them, as far as they say: for example `3 × CrashLoopBackOff`."""

@@ -68,6 +68,9 @@ class Step:
     needs: int | None = None
     """A revision that must be there."""
 
+    remarks: tuple[str, ...] = ()
+    """What else people should know of it."""
+
     def take(self, command: list[str]) -> Outcome:
         """Do it once, however often this is called.
 
@@ -87,7 +90,8 @@ class Step:
         others = [revision for revision in revisions if revision != own]
         self._require_needed(others)
         stale = self._stale(others)
-        notes = [_RESUMED] if own else []
+        self._require_not_stopped(own)
+        notes = [*([_RESUMED] if own else []), *self.remarks]
         if stale:
             notes.append(
                 f"revision {stale.number} had been {stale.status} since {stale.updated_at:%H:%M} and was given up"
@@ -108,6 +112,15 @@ class Step:
         if self.needs is not None and self.needs not in numbers:
             known = ", ".join(map(str, numbers)) or "none"
             raise NotFound(f"release {self.release} has no revision {self.needs}; it has: {known}")
+
+    def _require_not_stopped(self, own: HelmRevision | None) -> None:
+        """Refuse to start what another run keeps stopped; looked at now, and not when it was decided."""
+        held = self.systems.pods.stopped(self.namespace, self.release, self.effect.workflow_id)
+        if not held:
+            return
+        if own is not None and own.pending:
+            self._set_failed(own.number, held)
+        raise Refused(f"release {self.release}: {held}: a release would start it. Wait for that run, or cancel it")
 
     def _stale(self, others: list[HelmRevision]) -> HelmRevision | None:
         """Refuse where somebody else was or is at it; give what somebody has left pending for longer than we'd wait."""

@@ -97,6 +97,9 @@ class StandardDeployment(Runbook):
             await self.settle()
             self.finish("stopped")
             return self._result(service, request, before, "stopped", stopped)
+        if before.current is not None and workflow.patched("looks-before-acting"):
+            # Once more, since people may have taken their time to answer; and what can't be read may be stopped.
+            await self._must_not_be_stopped(service, readable=True)
 
         try:
             trouble = await self._deploy(request, service, before)
@@ -117,9 +120,10 @@ class StandardDeployment(Runbook):
         )  # fmt: skip
         return await self.step("4.1/1", "Helm release", Helm.release, asked, policies.READ)
 
-    async def _must_not_be_stopped(self, service: Service) -> None:
+    async def _must_not_be_stopped(self, service: Service, *, readable: bool = False) -> None:
         where = Workload(namespace=service.namespace, deployment=service.deployment)
-        state = await self.attempt("4.1/1", "Is it kept stopped", Kubernetes.deployment, where, policies.READ)
+        look = self.step if readable else self.attempt
+        state = await look("4.1/1", "Is it kept stopped", Kubernetes.deployment, where, policies.READ)
         if state is not None and state.stopped:
             message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
             raise Refused(message)

@@ -1,0 +1,55 @@
+"""Helm's post-renderer: one line changes, and nothing else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from activities.releases import keep_replicas
+
+DEPLOYMENT = """---
+# Source: tensafe/templates/deployment.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  labels:
+    name: other
+  name: tensafe-server
+spec:
+  replicas: 3   # of the chart
+  template:
+    spec:
+      replicas: 1
+"""
+OTHER = """---
+kind: StatefulSet
+metadata:
+  name: tensafe-server
+spec:
+  replicas: 3
+---
+kind: Deployment
+metadata:
+  name: worker
+spec:
+  replicas: 3
+"""
+
+
+@pytest.mark.parametrize(("least", "becomes"), [(6, 6), (3, 3), (1, 3)])
+def test_a_deployment_has_no_fewer(least: int, becomes: int) -> None:
+    kept = keep_replicas.kept(OTHER + DEPLOYMENT, {"tensafe-server": least})
+    assert kept == OTHER + DEPLOYMENT.replace("replicas: 3   #", f"replicas: {becomes}   #")
+
+
+def test_what_says_nothing_of_replicas_stays_as_it_is() -> None:
+    text = DEPLOYMENT.replace("  replicas: 3   # of the chart\n", "")
+    assert keep_replicas.kept(text, {"tensafe-server": 6}) == text
+    assert keep_replicas.kept("", {"tensafe-server": 6}) == ""
+
+
+def test_helm_calls_it_as_a_program() -> None:
+    command = [sys.executable, keep_replicas.__file__, "tensafe-server=6", "worker=4"]
+    done = subprocess.run(command, input=OTHER + DEPLOYMENT, text=True, capture_output=True, check=True)
+    assert "replicas: 6   #" in done.stdout
+    assert done.stdout.count("replicas: 4") == 1
