@@ -14,7 +14,7 @@ from temporalio import workflow
 
 from activities.catalogue.service import Service
 from activities.common.severity import Severity
-from activities.messages.chat.chat import Message, PostMessage, Slack
+from activities.messages.chat.chat import Message, PostMessage, Slack, escaped
 from activities.messages.paging.paging import PageOnCall, Paging
 from workflows.platform import policies
 from workflows.platform.approval import Question
@@ -85,7 +85,7 @@ class Desk:
         return await self.run.keep(
             self.run.SECTION, title, Slack.post,
             PostMessage(
-                channel=channel or self.service.channel, text=text, thread=thread or None,
+                channel=channel or self.service.channel, text=escaped(text), thread=thread or None,
                 effect=self.run.effect(f"post-{what}"),
             ),
         )  # fmt: skip

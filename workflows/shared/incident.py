@@ -13,7 +13,7 @@ from temporalio import workflow
 from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.evidence.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
-from activities.messages.chat.chat import ScheduleMessage, Slack
+from activities.messages.chat.chat import ScheduleMessage, Slack, escaped
 from activities.messages.paging.paging import Paging, ResolvePage
 from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
 from activities.records.activities import Records
@@ -25,6 +25,8 @@ from workflows.platform.runbook import Runbook
 from workflows.shared import post_mortem
 from workflows.shared.desk import Desk
 from workflows.shared.post_mortem import PostMortemFacts
+
+_RESOLVED = "The incident has been resolved."
 
 
 class Incident(Desk):
@@ -99,12 +101,16 @@ class Incident(Desk):
         ))  # fmt: skip
 
     async def status_page(self, section: str, status: IncidentState, message: str) -> None:
-        """Publish on the status page (steps 7 and 13)."""
+        """Publish on the status page (steps 7 and 13), in words written for customers.
+
+        An alert's text, a title and a resolution are written for ourselves: they name hosts and colleagues.
+        """
+        product = self.service.customers.product
         await self.run.keep(
             section, f"Status page: {status}", StatusPages.update,
             UpdateStatusPage(
-                component=self.service.status_component, incident_id=self.id, title=self.title, status=status,
-                message=message, effect=self.run.effect(f"status-page-{status.lower()}"),
+                component=self.service.status_component, incident_id=self.id, title=f"{product}: service disruption",
+                status=status, message=message, effect=self.run.effect(f"status-page-{status.lower()}"),
             ),
         )  # fmt: skip
 
@@ -182,7 +188,7 @@ class Incident(Desk):
                 "2.2/12", "Resolve the page", Paging.resolve,
                 ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
             ),
-            self.status_page("2.2/13", "Resolved", resolution),
+            self.status_page("2.2/13", "Resolved", _RESOLVED),
             self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
         )  # fmt: skip
 
@@ -222,7 +228,8 @@ class Incident(Desk):
             run.keep(
                 "2.2/14", "Schedule the reminder", Slack.schedule,
                 ScheduleMessage(
-                    channel=self.service.channel, text=f"Post-mortem of {self.id}: {self.title}", post_at=when,
+                    channel=self.service.channel, text=escaped(f"Post-mortem of {self.id}: {self.title}"),
+                    post_at=when,
                     effect=run.effect("post-mortem-reminder"),
                 ),
             ),

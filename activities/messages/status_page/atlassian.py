@@ -24,6 +24,10 @@ _OURS = "durable_runbooks"  # in metadata, where every top-level value must be a
 _PAGE_SIZE = 100
 _PAGES_SEARCHED = 3
 _KEYS_KEPT = 50
+_OVER = {"resolved", "postmortem", "completed", "scheduled"}
+"""States of the page's incidents that say nothing of a component now; `scheduled` is yet to come."""
+
+_MAINTENANCE = {"in_progress", "verifying"}
 
 _COMPONENT_STATUS: dict[IncidentState, str] = {
     "Investigating": "major_outage",
@@ -31,6 +35,16 @@ _COMPONENT_STATUS: dict[IncidentState, str] = {
     "Monitoring": "degraded_performance",
     "Resolved": "operational",
 }
+_IMPACT = {
+    "none": "operational",
+    "minor": "degraded_performance",
+    "major": "partial_outage",
+    "critical": "major_outage",
+}
+"""What a person's incident means for a component of which none of its updates says more."""
+
+_WORSE = ("operational", "under_maintenance", "degraded_performance", "partial_outage", "major_outage")
+"""A component's states, from the best to the worst."""
 
 
 class AtlassianStatusPage:
@@ -64,13 +78,17 @@ class AtlassianStatusPage:
         if component is None:
             known = ", ".join(sorted(self._components)) or "none"
             raise Misconfigured(f"[statuspage.components] does not map {request.component!r}; it has: {known}")
-        found = self._find(request.incident_id)
+        found, others = self._find(request.incident_id, component)
         ours = found["metadata"][_OURS] if found else {"incident_id": request.incident_id, "effects": []}
         done = request.effect.key in ours["effects"]
         if not done and not request.effect.dry_run:
             keys = [*ours["effects"], request.effect.key][-_KEYS_KEPT:]
             self._publish(
-                request, component, found, {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}}
+                request,
+                component,
+                found,
+                {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}},
+                state=max(_COMPONENT_STATUS[request.status], others, key=_WORSE.index),
             )
         _log.info("statuspage update", component=request.component, status=request.status, new=found is None,
                   done=done, dry_run=request.effect.dry_run)  # fmt: skip
@@ -82,29 +100,37 @@ class AtlassianStatusPage:
             note="published already" if done else "",
         )
 
-    def _find(self, incident_id: str) -> dict[str, Any] | None:
-        """Find the page's incident that is ours, among the latest few hundred."""
+    def _find(self, incident_id: str, component: str) -> tuple[dict[str, Any] | None, str]:
+        """Find the page's incident that is ours, and the worst that others say of the component.
+
+        Both among the latest few hundred; what others have open is on the first pages.
+        """
+        others = "operational"
         for page in range(1, _PAGES_SEARCHED + 1):
             query = {"limit": _PAGE_SIZE, "page": page}
             items = self._call("GET", self._incidents, params=query)
             if not isinstance(items, list):
                 raise Unavailable(f"{_SYSTEM} answered something else than a list of incidents")
+            found = None
             for item in items:
                 ours = (item.get("metadata") or {}).get(_OURS) or {}
                 if ours.get("incident_id") == incident_id:
                     ours.setdefault("effects", [])
-                    return dict(item)
-            if len(items) < _PAGE_SIZE:
-                break
-        return None
+                    found = dict(item)
+                else:
+                    others = max(others, _says(item, component), key=_WORSE.index)
+            if found is not None or len(items) < _PAGE_SIZE:
+                return found, others
+        return None, others
 
     def _publish(
-        self, request: UpdateStatusPage, component: str, found: dict[str, Any] | None, metadata: dict[str, Any]
-    ) -> None:
+        self, request: UpdateStatusPage, component: str, found: dict[str, Any] | None, metadata: dict[str, Any],
+        *, state: str,
+    ) -> None:  # fmt: skip
         incident: dict[str, Any] = {
             "status": request.status.lower(),
             "body": request.message,
-            "components": {component: _COMPONENT_STATUS[request.status]},
+            "components": {component: state},
             "component_ids": sorted({*(part["id"] for part in (found or {}).get("components") or []), component}),
             "metadata": metadata,
             "deliver_notifications": True,
@@ -126,6 +152,27 @@ class AtlassianStatusPage:
             return response.json()
         except ValueError:
             raise Unavailable(f"{_SYSTEM} answered something that is not JSON") from None
+
+
+def _says(incident: dict[str, Any], component: str) -> str:
+    """Give what another incident or maintenance that isn't over makes of a component.
+
+    A run's incident says it by its own status; a person's by what its updates have set, since the component's state of
+    this moment may be ours.
+    """
+    named = {part["id"] for part in incident.get("components") or []}
+    status = str(incident.get("status", ""))
+    if component not in named or status in _OVER:
+        return "operational"
+    if status in _MAINTENANCE:
+        return "under_maintenance"
+    if _OURS in (incident.get("metadata") or {}):
+        return next((state for known, state in _COMPONENT_STATUS.items() if known.lower() == status), "operational")
+    for update in incident.get("incident_updates") or []:  # newest first
+        for part in update.get("affected_components") or []:
+            if part.get("code") == component and part.get("new_status") in _WORSE:
+                return str(part["new_status"])
+    return _IMPACT.get(str(incident.get("impact", "")), "degraded_performance")
 
 
 def _sentence(response: "httpx.Response") -> str:

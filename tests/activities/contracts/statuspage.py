@@ -102,5 +102,11 @@ class StatuspageContract:
         self.components.update(content.get("components", {}))
         ids = content.get("component_ids", [part["id"] for part in incident["components"]])
         incident["components"] = [{"id": name, "status": self.components[name]} for name in ids]
-        update = {"id": f"upd{next(self._numbers)}", "status": content["status"], "body": content.get("body", "")}
+        affected = [{"code": code, "new_status": new} for code, new in content.get("components", {}).items()]
+        update = {
+            "id": f"upd{next(self._numbers)}",
+            "status": content["status"],
+            "body": content.get("body", ""),
+            "affected_components": affected,
+        }
         incident["incident_updates"].insert(0, update)

@@ -130,6 +130,45 @@ def test_an_incident_keeps_the_components_it_has(page: AtlassianStatusPage, serv
     assert {part["id"] for part in service.incidents[0]["components"]} == {"comp-api", "comp-db"}
 
 
+def test_of_two_incidents_on_a_component_the_worse_one_shows(
+    page: AtlassianStatusPage, service: StatuspageContract
+) -> None:
+    for status, step, incident, shown in (
+        ("Investigating", "a", "INC-1", "major_outage"),
+        ("Monitoring", "b", "INC-2", "major_outage"),
+        ("Identified", "c", "INC-1", "partial_outage"),
+        ("Investigating", "d", "INC-2", "major_outage"),
+        ("Resolved", "e", "INC-2", "partial_outage"),
+        ("Resolved", "f", "INC-1", "operational"),
+    ):
+        page.update(update(status, step, incident))
+        assert service.components["comp-api"] == shown, step
+
+
+@pytest.mark.parametrize(
+    ("status", "set_to", "afterwards"),
+    [
+        ("investigating", "degraded_performance", "degraded_performance"),
+        ("in_progress", "under_maintenance", "under_maintenance"),
+        ("scheduled", "operational", "operational"),
+        ("resolved", "major_outage", "operational"),
+    ],
+)
+def test_what_a_person_has_set_is_not_taken_back(
+    page: AtlassianStatusPage, service: StatuspageContract, status: str, set_to: str, afterwards: str
+) -> None:
+    theirs = {"code": "comp-api", "new_status": set_to}
+    service.incidents.append({
+        "id": "by-hand", "name": "DNS", "status": status, "metadata": {},
+        "components": [{"id": "comp-api", "status": set_to}],
+        "incident_updates": [{"id": "u1", "status": status, "affected_components": [theirs]}],
+    })  # fmt: skip
+    page.update(update("Investigating", "one"))
+    assert service.components["comp-api"] == "major_outage"
+    page.update(update("Resolved", "two"))
+    assert service.components["comp-api"] == afterwards
+
+
 def test_it_is_found_behind_other_people_s_incidents(page: AtlassianStatusPage, service: StatuspageContract) -> None:
     page.update(update("Identified", "one"))
     others: list[dict[str, Any]] = [
