@@ -107,6 +107,8 @@ class HelmCli:
         """
         where = (release, f"--namespace={namespace}", f"--revision={revision}")
         done = self.run("get", "manifest", *where, within=_READ_WITHIN)
+        if done.code and _ABSENT in done.err:
+            return {}
         if done.code:
             raise failure(done)
         found = [

@@ -183,8 +183,9 @@ def test_a_missing_segment_is_named(world: OnBackups, tmp_path: Path, *, remote:
         ssh.chmod(0o755)
         settings["barman"]["program"] = [str(ssh), "backup-1", *settings["barman"]["program"]]
     there = OnBackups(world.server, world.pool, world.backup_id)
-    there.databases = databases(Settings(databases={NAME: settings}), lambda: None)
-    there.backups = type(world.backups)(there.databases, world.pool)
+    made = databases(Settings(databases={NAME: settings}), lambda: None)
+    there.databases = made.databases
+    there.backups = type(world.backups)(made.databases, made.hosts, made.backups, world.pool)
     assert there.reach(world.times[-1]).reaches
     *_, lost, _ = sorted((world.server.barman.directory / "home" / NAME / "wals").glob("*/*"))
     aside = lost.rename(lost.with_name("aside"))
@@ -368,11 +369,11 @@ def test_the_log_of_a_restored_server_can_be_restored_again(world: OnBackups, sp
 def test_failures_carry_no_secret(world: OnBackups) -> None:
     settings = world.server.settings()
     settings["barman"]["server"] = "another"
-    other = databases(Settings(databases={NAME: settings}), lambda: None)[NAME].backups
+    other = databases(Settings(databases={NAME: settings}), lambda: None).backups[NAME]
     with pytest.raises(Misconfigured, match="Unknown server 'another'") as caught:
         ActivityEnvironment().run(other.backups)
     assert isinstance(caught.value, ApplicationError)
     settings["barman"]["program"] = ["/nowhere/barman"]
-    nowhere = databases(Settings(databases={NAME: settings}), lambda: None)[NAME].backups
+    nowhere = databases(Settings(databases={NAME: settings}), lambda: None).backups[NAME]
     with pytest.raises(Misconfigured, match="cannot run /nowhere/barman"):
         ActivityEnvironment().run(nowhere.backups)
