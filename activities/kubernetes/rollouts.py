@@ -28,17 +28,6 @@ _TEMPLATE_HASH = "pod-template-hash"
 
 _RELEASE_CHARACTERS = 16
 
-# Belong to the Deployment itself: an undo leaves them, and takes all others from the ReplicaSet (as kubectl does).
-_OWN_ANNOTATIONS = frozenset({
-    "kubectl.kubernetes.io/last-applied-configuration",
-    _REVISION,
-    _REVISION_HISTORY,
-    "deployment.kubernetes.io/desired-replicas",
-    "deployment.kubernetes.io/max-replicas",
-    "deprecated.deployment.rollback.to",
-    STOPPED,
-})  # fmt: skip
-
 
 @dataclass(frozen=True)
 class ReplicaSet:
@@ -206,9 +195,14 @@ class Rollouts:
         return bool(self.raw["spec"]["template"] == revision.template)
 
     def undo_patch(self, target: ReplicaSet, done: Done) -> list[Object]:
-        """Give the JSON patch that goes back to a revision, refused (409) where anything has changed meanwhile."""
-        annotations = {k: v for k, v in self.annotations.items() if k in _OWN_ANNOTATIONS}
-        annotations |= {k: v for k, v in target.annotations.items() if k not in _OWN_ANNOTATIONS}
+        """Give the JSON patch that goes back to a revision, refused (409) where anything has changed meanwhile.
+
+        The pods go back, and with them the cause of the change. kubectl takes all other annotations from then as well,
+        and with them what others have noted since (github.com/kubernetes/kubectl/issues/1302): here they stay.
+        """
+        annotations = {name: value for name, value in self.annotations.items() if name != CHANGE_CAUSE}
+        if cause := target.annotations.get(CHANGE_CAUSE):
+            annotations[CHANGE_CAUSE] = cause
         annotations[EFFECTS] = effect_notes.noted(self.annotations, done)
         return [
             {"op": "replace", "path": "/metadata/resourceVersion", "value": self.resource_version},

@@ -64,7 +64,7 @@ def test_undo(kubernetes: Kubernetes, broken: OnCluster):
     assert broken.annotations["deployment.kubernetes.io/revision"] == "3"
 
 
-def test_undo_leaves_what_kubectl_would(
+def test_undo_leaves_what_kubectl_would_and_what_others_have_noted_since(
     kubernetes: Kubernetes, broken: OnCluster, kubeconfig: Path, kube: httpx.Client
 ):
     other = OnCluster(kube, kubeconfig, f"{broken.namespace}-twin")
@@ -81,6 +81,8 @@ def test_undo_leaves_what_kubectl_would(
         ours, theirs = broken.annotations, other.annotations
         assert "runbooks.dev/effects" in ours
         del ours[EFFECTS]
+        # kubectl drops what others have noted since; here it stays.
+        assert (ours.pop("team"), "team" in theirs) == ("sre", False)
         for annotations in (ours, theirs):
             del annotations["meta.helm.sh/release-namespace"]
         assert ours == theirs
