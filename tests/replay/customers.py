@@ -77,7 +77,7 @@ ONBOARDING = EnterpriseOnboardingRequest(name="Initech", contact_name="Grace", e
 ISSUE = IssueEscalationRequest(tenant_id="acme", summary="Jobs are slow")
 ACME = ChurnPreventionRequest(tenant_id="acme")
 
-CUSTOMERS: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "api_key_rotation-rotated": Case(rotation(), world=company()),
     "api_key_rotation-still-used": Case(rotation(), world=company(STILL_USED)),
     "api_key_rotation-ended-early": Case(rotation(), extends_and_revokes, world=company()),

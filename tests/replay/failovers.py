@@ -39,7 +39,7 @@ def alive(world: FailingPrimary) -> None:
     world.answering = [True]
 
 
-FAILOVERS: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "database_failover-moved": Case(DatabaseFailoverRequest(alert=ALERT), moves_and_returns, world=FailingPrimary),
     "database_failover-fenced-by-hand": Case(DatabaseFailoverRequest(), fences_by_hand, troubled, world=FailingPrimary),
     "database_failover-answers": Case(DatabaseFailoverRequest(), prepare=alive, world=FailingPrimary),

@@ -34,7 +34,7 @@ async def cancels_the_reindex(handle: Handle, world: BusyDatabase) -> None:
     await cancel(handle, beside=1)
 
 
-MAINTENANCE: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "database_maintenance-healthy": Case(DatabaseMaintenanceRequest(), world=BusyDatabase),
     "database_maintenance-maintained": Case(DatabaseMaintenanceRequest(), ends_one, needy, BusyDatabase),
     "database_maintenance-named": Case(DatabaseMaintenanceRequest(end=[11]), ends_one, needy, BusyDatabase),

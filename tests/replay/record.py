@@ -11,13 +11,8 @@ from pathlib import Path
 
 from temporalio.client import WorkflowFailureError
 
-from tests.replay.cases import CASES
 from tests.replay.company import STACK
-from tests.replay.customers import CUSTOMERS
-from tests.replay.failovers import FAILOVERS
-from tests.replay.maintenance import MAINTENANCE
-from tests.replay.recovery import RECOVERY
-from tests.replay.restores import RESTORES
+from tests.replay.every_case import every_case
 from tests.servers import start_environment
 from workers.registry import procedure
 from workers.settings import Temporal
@@ -32,7 +27,7 @@ def _without_paths(history: str) -> str:
 
 
 async def record(names: list[str]) -> None:
-    cases = CASES | CUSTOMERS | FAILOVERS | MAINTENANCE | RECOVERY | RESTORES
+    cases = every_case()
     for name in names or list(cases):
         case = cases[name]
         async with await start_environment() as environment:

@@ -41,7 +41,7 @@ async def cancels(handle: Handle, world: Outage) -> None:
     await cancel(handle)
 
 
-RECOVERY: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "full_service_recovery-recovered": Case(
         FullServiceRecoveryRequest(), decides, comes_back_with_trouble, world=outage
     ),

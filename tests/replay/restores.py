@@ -40,7 +40,7 @@ def restore(**fields: Any) -> PointInTimeRestoreRequest:
     return PointInTimeRestoreRequest.model_validate({"target_time": BETWEEN, **fields})
 
 
-RESTORES: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "point_in_time_restore-restored": Case(restore(), switches_and_discards, world=DamagedWorld),
     "point_in_time_restore-latest": Case(
         restore(target_time=None, backup_id="b2", accept_unverified=True), takes_it_unverified, world=DamagedWorld

@@ -9,13 +9,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.cases import CASES
-from tests.replay.customers import CUSTOMERS
-from tests.replay.failovers import FAILOVERS
-from tests.replay.maintenance import MAINTENANCE
+from tests.replay.every_case import every_case
 from tests.replay.record import HISTORIES
-from tests.replay.recovery import RECOVERY
-from tests.replay.restores import RESTORES
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
 from workers.registry import PROCEDURES, procedure
@@ -42,7 +37,7 @@ def replayer(kind: type, run_by: str = "as in production") -> Replayer:
 def test_every_procedure_has_a_recorded_history() -> None:
     recorded = {file.stem.partition("-")[0] for file in FILES}
     assert recorded == {procedure.name for procedure in PROCEDURES}
-    assert {file.stem for file in FILES} == {*CASES, *CUSTOMERS, *FAILOVERS, *MAINTENANCE, *RECOVERY, *RESTORES}
+    assert {file.stem for file in FILES} == every_case().keys()
 
 
 @pytest.mark.parametrize("run_by", RUNNERS)

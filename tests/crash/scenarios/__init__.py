@@ -1,44 +1,23 @@
-"""The scenarios that the crash harness knows, by their procedure."""
+"""The scenarios that the crash harness knows, by their procedure: every class of this folder that has a name."""
+
+import inspect
+import pkgutil
+from importlib import import_module
 
 from tests.crash.scenario import Scenario
-from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
-from tests.crash.scenarios.api_key_rotation import CompromisedScenario, ExtendedScenario, RotationScenario
-from tests.crash.scenarios.customer_operations import ChurnScenario, IssueScenario, OnboardingScenario
-from tests.crash.scenarios.database_failover import CancelledFailoverScenario, FailoverScenario
-from tests.crash.scenarios.database_maintenance import MaintenanceScenario
-from tests.crash.scenarios.emergency_scale_up import (
-    CancelledScaleUpScenario,
-    EmergencyScaleUpScenario,
-    RaisedMinimumScenario,
-)
-from tests.crash.scenarios.full_service_recovery import (
-    CancelledRecoveryScenario,
-    RecoveryScenario,
-    RestoredScenario,
-)
-from tests.crash.scenarios.manual_scale_up import ManualScaleUpScenario
-from tests.crash.scenarios.p1_incident import P1Scenario
-from tests.crash.scenarios.point_in_time_restore import (
-    CancelledRestoreScenario,
-    DeclinedRestoreScenario,
-    RestoreScenario,
-)
-from tests.crash.scenarios.rollback import RollbackScenario, UndoScenario
-from tests.crash.scenarios.standard_deployment import BadVersionScenario, GoodVersionScenario
+from workers.registry import PROCEDURES
 
-SCENARIOS: dict[str, tuple[Scenario, ...]] = {
-    "p1_incident": (P1Scenario(),),
-    "manual_scale_up": (ManualScaleUpScenario(),),
-    "emergency_scale_up": (EmergencyScaleUpScenario(), CancelledScaleUpScenario(), RaisedMinimumScenario()),
-    "add_gpu_node": (AddGpuNodeScenario(), NoNodeScenario()),
-    "standard_deployment": (GoodVersionScenario(), BadVersionScenario()),
-    "rollback": (RollbackScenario(), UndoScenario()),
-    "enterprise_onboarding": (OnboardingScenario(),),
-    "issue_escalation": (IssueScenario(),),
-    "churn_prevention": (ChurnScenario(),),
-    "database_maintenance": (MaintenanceScenario(),),
-    "database_failover": (FailoverScenario(), CancelledFailoverScenario()),
-    "full_service_recovery": (RecoveryScenario(), CancelledRecoveryScenario(), RestoredScenario()),
-    "point_in_time_restore": (RestoreScenario(), DeclinedRestoreScenario(), CancelledRestoreScenario()),
-    "api_key_rotation": (RotationScenario(), ExtendedScenario(), CompromisedScenario()),
-}
+
+def _found() -> dict[str, tuple[Scenario, ...]]:
+    scenarios: dict[str, list[Scenario]] = {entry.name: [] for entry in PROCEDURES}
+    for file in pkgutil.iter_modules(__path__):
+        module = import_module(f"{__name__}.{file.name}")
+        mine = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+        for kind in mine:
+            if "name" in vars(kind):
+                scenarios[kind.procedure].append(kind())
+    return {procedure: tuple(found) for procedure, found in scenarios.items() if found}
+
+
+SCENARIOS = _found()
+"""By procedure, in the order of the runbook; several of one in the order in which they are written."""
