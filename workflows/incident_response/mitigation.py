@@ -28,7 +28,8 @@ async def mitigate(run: Runbook, service: Service, chosen: Proposal) -> Change |
             restart = RestartRollout(**where, restarted_at=workflow.now(), effect=effect)
             return await run.attempt("2.2/B", "Restart the pods", Kubernetes.restart_rollout, restart, policies.EFFECT)
         case "scale":
-            scale = ScaleDeployment(**where, replicas=chosen.replicas or 1, effect=effect)
+            # Somebody may have raised it since it was looked at: never down.
+            scale = ScaleDeployment(**where, replicas=chosen.replicas or 1, at_least=True, effect=effect)
             return await run.attempt("2.2/C", "Scale up", Kubernetes.scale, scale, policies.EFFECT)
 
 

@@ -64,7 +64,9 @@ class Closing(SignedWord):
 
     resolution: str = Field(min_length=1, max_length=5000)
     root_cause: str = Field(min_length=1, max_length=5000)
-    force: bool = Field(default=False, description="Close although the service doesn't say it is healthy.")
+    force: bool = Field(
+        default=False, description="Close at any time, although the service doesn't say it is healthy; it is noted."
+    )
 
 
 @workflow.defn
@@ -84,6 +86,8 @@ class P1Incident(Runbook):
         self._fired_again = False
         self._next_alert: Alert | None = None
         self._closing: Closing | None = None
+        self._unwell = ""
+        """What the service said when people closed in spite of it."""
 
     @workflow.run
     async def run(self, request: P1Request) -> P1Result:
@@ -116,6 +120,8 @@ class P1Incident(Runbook):
         while True:
             await self._restore(request, service)
             await opened
+            if self._closing is not None:
+                break
             await self._stabilise(service)
             await self._investigate(service)
             if self.dry_run:
@@ -141,7 +147,7 @@ class P1Incident(Runbook):
     # -- 0–15 minutes: assess and mitigate ---------------------------------------------------------------
 
     async def _restore(self, request: P1Request, service: Service) -> None:
-        """Bring health back: assess, choose, act, verify; never the same twice."""
+        """Bring health back: assess, choose, act, verify; never the same twice, and not once people have closed."""
         auto = (request.mitigation or service.incident.mitigation) == "auto"
         while True:
             diagnosis = await self._assess(service)
@@ -149,7 +155,7 @@ class P1Incident(Runbook):
                 self.say("step", "The service says it is healthy: nothing to mitigate")
             else:
                 await self._mitigate(diagnosis, service, auto=auto)
-            if self.dry_run or await self._verify(service):
+            if self.dry_run or self._closing is not None or await self._verify(service):
                 return
 
     async def _assess(self, service: Service) -> Diagnosis:
@@ -217,7 +223,10 @@ class P1Incident(Runbook):
             return None
         self.background(self.incident.ask(asked))
         resolutions = self._resolutions
-        answer = await self.ask(asked, escalate=self.incident.escalate, until=lambda: self._resolutions > resolutions)
+        answer = await self.ask(
+            asked, escalate=self.incident.escalate,
+            until=lambda: self._resolutions > resolutions or self._closing is not None,
+        )  # fmt: skip
         return diagnosis.find(answer.choice)
 
     # -- 15–30 minutes: stabilise ------------------------------------------------------------------------
@@ -306,7 +315,9 @@ class P1Incident(Runbook):
         closing = self._closing
         assert closing is not None
         self.say("decision", f"Closed: {closing.resolution}", who=f"{closing.who} ({closing.role})")
-        await self.incident.close(closing.who, closing.resolution, closing.root_cause)
+        if self._unwell:
+            self.say("problem", f"Closed although {self.incident.service.name} is not healthy: {self._unwell}")
+        await self.incident.close(closing.who, closing.resolution, closing.root_cause, unwell=self._unwell)
         await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
 
     async def _end(self, request: P1Request, outcome: Literal["closed", "planned"]) -> P1Result:
@@ -371,17 +382,18 @@ class P1Incident(Runbook):
             HealthRequest(url=service.health_url),
             policies.READ,
         )
-        if not closing.force and (health is None or not health.healthy):
-            message = f"{service.name} is not healthy ({health or 'could not be asked'}): close with --force, or wait"
-            raise Refused(message)
+        unwell = "" if health is not None and health.healthy else str(health or "could not be asked")
+        if unwell and not closing.force:
+            raise Refused(f"{service.name} is not healthy ({unwell}): close with --force, or wait")
         if self._closing is None:
-            self._closing = closing
+            self._closing, self._unwell = closing, unwell
         return f"{self.incident.id} is being closed"
 
     @close.validator
     def _check_closing(self, closing: Closing) -> None:
         self.approvals.authorise(closing, "close")
-        if self.waiting_for != "close":
+        # Who takes over knows more than the health URL: with `force` nothing keeps them.
+        if self.waiting_for != "close" and not (closing.force and self._ready):
             message = f"the incident can't be closed yet, the run is at: {self.timeline.phase}" + (
                 f". It waits for you to {self.waiting_for}" if self.waiting_for else ""
             )

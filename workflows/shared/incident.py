@@ -175,9 +175,15 @@ class Incident(Desk):
 
     # -- closing (2.2, resolution) -----------------------------------------------------------------------
 
-    async def close(self, closed_by: str, resolution: str, root_cause: str) -> None:
-        """Close the record, withdraw the pages, tell everybody (steps 12 and 13)."""
+    async def close(self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "") -> None:
+        """Close the record, withdraw the pages, tell everybody (steps 12 and 13).
+
+        With `unwell`, what the service says of itself, the record says so and the public isn't told that all is well.
+        """
         run = self.run
+        if unwell:
+            resolution = f"{resolution} (closed while not healthy: {unwell})"
+        public = [] if unwell else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
         await asyncio.gather(
             run.keep(
                 "2.2/12", "Close the incident", Records.close_incident,
@@ -188,7 +194,7 @@ class Incident(Desk):
                 "2.2/12", "Resolve the page", Paging.resolve,
                 ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
             ),
-            self.status_page("2.2/13", "Resolved", _RESOLVED),
+            *public,
             self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
         )  # fmt: skip
 

@@ -364,6 +364,26 @@ async def test_closing_is_refused_while_the_service_is_down(working: Working, cl
         assert (await handle.result()).outcome == "closed"
 
 
+async def test_a_commander_who_takes_over_can_close_while_it_is_down(working: Working, client: Client) -> None:
+    world = World()
+    world.healthy = False
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "decide mitigation-1")
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update(P1Incident.close, CLOSING)
+        await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
+        result = await handle.result()
+        told = texts(await handle.query(P1Incident.status))
+    assert (result.outcome, result.mitigations) == ("closed", [])
+    assert "Closed although tensafe-server is not healthy" in told
+    (record,) = world.done("records.close_incident")
+    assert "closed while not healthy: unhealthy" in record.resolution
+    assert len(world.done("paging.resolve")) == 1
+    assert "Resolved" not in [update.status for update in world.done("statuspage.update")]
+    assert not any("is healthy again" in post.text for post in world.done("slack.post"))
+
+
 async def test_who_may_not_is_refused_without_a_trace(working: Working, client: Client) -> None:
     world = World()
     async with working(world.activities()) as queue:
