@@ -214,6 +214,19 @@ async def test_no_answer_escalates_once_and_takes_the_safe_default(
     assert [request.level for request in world.done("paging.page")] == [1, 2]
 
 
+async def test_one_good_answer_is_no_mitigation(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    world.blips = 1
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await close(handle)
+        entries = (await handle.query(P1Incident.status)).entries
+    told = [entry.text for entry in entries]
+    mitigated = next(place for place, text in enumerate(told) if text.startswith("Mitigated after"))
+    assert sum("Steady health" in text for text in told[:mitigated]) == 2
+
+
 async def test_a_failed_mitigation_is_not_tried_again(working: Working, client: Client) -> None:
     world = World(IncidentPolicy(safe_default="rollback", verify_timeout=timedelta(minutes=1)))
     world.cures = {"restart"}

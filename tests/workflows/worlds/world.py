@@ -65,6 +65,8 @@ class World:
         self.rolled_out_ago = timedelta(days=3)
         self.autoscaling = Autoscaling(hpa_min=3, hpa_max=10, hpa_current=3, hpa_desired=3)
         self.saturation: float | None = 0.2
+        self.blips = 0
+        """How often health doesn't hold, though an answer was good."""
         self.cures = {"rollback", "restart", "scale"}
         self.effects: list[tuple[str, Any]] = []
         self.down: set[str] = set()
@@ -162,9 +164,11 @@ class World:
 
         @activity.defn(name="health.steady")
         def steady(request: SteadyRequest) -> Steadiness:
-            last = Health(status="healthy" if world.healthy else "unhealthy", milliseconds=1)
+            world.blips -= 1
+            steady = world.healthy and world.blips < 0
+            last = Health(status="healthy" if steady else "unhealthy", milliseconds=1)
             seconds = request.steady_for.total_seconds()
-            return Steadiness(steady=world.healthy, last=last, checks=9, seconds=seconds, longest=seconds)
+            return Steadiness(steady=steady, last=last, checks=9, seconds=seconds, longest=seconds)
 
         @activity.defn(name="metrics.snapshot")
         def snapshot(request: MetricsRequest) -> Metrics:
