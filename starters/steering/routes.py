@@ -6,19 +6,22 @@ match = { severity = "P1" }                  # labels that must be equal; a labe
 match_re = { alertname = "Tensafe.*" }       # labels whose whole value must match
 procedure = "p1-incident"
 severity = "P1"                              # optional: how the run is found before it has begun
-service_label = "service"                    # the label that names the service; or service = "tensafe-server"
+service_label = "service"                    # the label that names the service; or service = "tensafe-server".
+                                             # Else what the alert is about: namespace and deployment or pod, or the
+                                             # health URL as `instance`
 input = { factor = 1.5 }                     # optional: further fields of the procedure's request
 input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
 """
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.records.alerts import Alert
 from workers.registry import Procedure, procedure
@@ -81,9 +84,17 @@ class Route(BaseModel):
         )
 
     def service_of(self, labels: dict[str, str], known: Collection[str]) -> str | None:
-        """Name the service: the rule's, or the label's, or the only one there is; None where that is not known."""
-        name = self.service or labels.get(self.service_label) or (next(iter(known)) if len(known) == 1 else None)
-        return name if name in known else None
+        """Name the service: the rule's, or the label's, or the one that the alert is about; None where nobody knows.
+
+        With the catalogue itself as `known`, an alert is about the service whose health URL it probes (`instance`), or
+        whose Deployment it names: `namespace` with `deployment` or `pod`. The only service there is needs no label.
+        """
+        name = self.service or labels.get(self.service_label)
+        if name in known:
+            return name
+        if self.service is None and isinstance(known, Mapping) and (found := _recognised(labels, known)):
+            return found
+        return next(iter(known)) if name is None and len(known) == 1 else None
 
     def request(self, alert: Alert, service: str) -> BaseModel:
         """Make the procedure's request for an alert.
@@ -101,6 +112,22 @@ class Route(BaseModel):
     def target(self) -> Procedure:
         """The procedure that it starts."""
         return procedure(self.procedure)
+
+
+def _recognised(labels: dict[str, str], services: Mapping[str, Service]) -> str | None:
+    """Find the one service whose health URL or Deployment an alert names; None where that are several, or none.
+
+    A blackbox probe's `service` is the prober, and its `instance` what it probed; kube-state-metrics names the
+    Deployment or the pod (github.com/prometheus-operator/kube-prometheus).
+    """
+    probed = labels.get("instance", "").rstrip("/")
+    found = {name for name, service in services.items() if probed and service.health_url.rstrip("/") == probed}
+    for name, service in services.items():
+        if labels.get("namespace") == service.namespace:
+            of_pod = re.fullmatch(rf"{re.escape(service.deployment)}-[a-z0-9]+-[a-z0-9]+", labels.get("pod", ""))
+            if labels.get("deployment") == service.deployment or of_pod:
+                found.add(name)
+    return found.pop() if len(found) == 1 else None
 
 
 class Routes(BaseModel):

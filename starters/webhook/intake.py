@@ -7,7 +7,7 @@ then is there a second request. Nothing is kept here, so any number of webhooks 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -53,11 +53,11 @@ def _classified(labels: dict[str, str]) -> dict[str, str]:
 class Intake:
     """Starts and joins the runs of alerts."""
 
-    def __init__(self, client: Client, routes: Routes, task_queue: str, services: Iterable[str]) -> None:
+    def __init__(self, client: Client, routes: Routes, task_queue: str, services: Collection[str]) -> None:
         self._client = client
         self._routes = routes
         self._task_queue = task_queue
-        self._services = sorted(services)
+        self._services = services
 
     async def take(self, alert: Alert) -> Taken:
         """Start or join the run of an alert; `unavailable` when Temporal doesn't accept it within five seconds."""
@@ -66,7 +66,7 @@ class Intake:
             return Taken("unrouted", detail="no routing rule matches its labels")
         service = route.service_of(alert.labels, self._services)
         if service is None:
-            known = ", ".join(self._services) or "none"
+            known = ", ".join(sorted(self._services)) or "none"
             return Taken("invalid", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
         workflow_id = f"{route.target.command}/{service}/{alert.fingerprint}"
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from activities.catalogue.service import Service
 from activities.records.alerts import Alert
 from starters.steering import routes
 from tests.starters.support import RULES
@@ -100,3 +101,40 @@ def test_every_procedure_can_be_started_by_an_alert(tmp_path: Path, entry: Proce
     alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC))
     rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
     assert isinstance(rule.request(alert, "billing"), entry.request)
+
+
+def catalogue() -> dict[str, Service]:
+    def service(deployment: str, namespace: str = "shop") -> Service:
+        url = f"http://{deployment}.{namespace}/health"
+        return Service(deployment=deployment, namespace=namespace, selector=f"app={deployment}", health_url=url)
+
+    return {"api": service("api"), "api-batch": service("api-batch"), "billing": service("api", "billing")}
+
+
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        ({"service": "api-batch"}, "api-batch"),
+        ({"namespace": "shop", "deployment": "api"}, "api"),
+        ({"namespace": "billing", "deployment": "api"}, "billing"),
+        ({"namespace": "shop", "pod": "api-5d4f7b6c9-x2x7z"}, "api"),
+        ({"namespace": "shop", "pod": "api-batch-5d4f7b6c9-x2x7z"}, "api-batch"),
+        ({"namespace": "shop", "pod": "api"}, None),
+        ({"namespace": "other", "deployment": "api"}, None),
+        ({"deployment": "api"}, None),
+        ({"service": "prometheus-blackbox-exporter", "instance": "http://api.billing/health/"}, "billing"),
+        ({"service": "kube-state-metrics", "namespace": "shop", "deployment": "api"}, "api"),
+        ({"instance": "http://api.shop/health", "namespace": "billing", "deployment": "api"}, None),
+        ({"instance": "10.0.0.7:9090"}, None),
+        ({"service": "typo"}, None),
+        ({}, None),
+    ],
+)
+def test_the_service_that_an_alert_is_about_is_recognised(labels: dict[str, str], service: str | None) -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
+    assert rule.service_of(labels, catalogue()) == service
+
+
+def test_a_fixed_service_is_not_guessed() -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"}, service="elsewhere")
+    assert rule.service_of({"namespace": "shop", "deployment": "api"}, catalogue()) is None
