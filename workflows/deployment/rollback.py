@@ -142,7 +142,7 @@ class Rollback(Runbook):
             },
             recommended=_LEAVE,
             default=_LEAVE,
-            kind="deploy",
+            kind="mitigate",
             evidence=[found.seen],
             timeout=(service.release or service.incident).decision_timeout,
         )

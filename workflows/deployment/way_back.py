@@ -91,15 +91,16 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
 def _left_by_helm(revisions: list[HelmRevision]) -> set[int]:
     """Give the revisions that a rollback left, and what is the same as the current one.
 
-    Helm's rollback makes a new revision that says which one it is a copy of.
+    Helm's rollback makes a new revision that says which one it is a copy of; that one may be gone by now.
     """
     origin: dict[int, int] = {}
     for one in revisions:
         copied = _ROLLED_BACK.fullmatch(one.description)
         origin[one.number] = origin.get(int(copied[1]), int(copied[1])) if copied else one.number
     current = origin[revisions[-1].number]
-    in_force = [number for number, of in origin.items() if of == current]
-    return {number for number in origin if min(in_force) < number < max(in_force)} | set(in_force)
+    last = revisions[-1].number
+    # What came before it was not left for it: it is released once more.
+    return {number for number, of in origin.items() if of == current or current < of <= number < last}
 
 
 def _listed(numbers: list[int]) -> str:

@@ -1,0 +1,68 @@
+"""Which revision of a Helm release a rollback goes to by itself."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from activities.common.errors import Refused
+from activities.kubernetes.states import DeploymentState, Revision
+from activities.releases.helm import HelmRelease
+from activities.releases.helm_cli import HelmRevision
+from workflows.deployment.way_back import pin
+from workflows.shared.releases import Releases
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def releases(tag: str) -> Releases:
+    runs = Revision(number=9, images=[f"api:{tag}"], created_at=NOW, pod_template_hash="h")
+    return Releases(DeploymentState(
+        name="api", namespace="shop", replicas=3, updated=3, ready=3, available=3, paused=False, current_revision=9,
+        revisions=[runs], rolled_out_at=NOW,
+    ))  # fmt: skip
+
+
+def history(*lines: str, first: int = 1) -> HelmRelease:
+    """`good`, `failed`, or the number that a rollback went back to."""
+    revisions = [
+        HelmRevision(
+            number=number, status="failed" if line == "failed" else "superseded", chart="api-1.0.0", updated_at=NOW,
+            description=f"Rollback to {line}" if line.isdecimal() else "Upgrade complete",
+        )
+        for number, line in enumerate(lines, start=first)
+    ]  # fmt: skip
+    return HelmRelease(release="api", namespace="shop", revisions=revisions, tag="v1")
+
+
+@pytest.mark.parametrize(
+    ("lines", "to"),
+    [
+        (("good", "good"), 1),
+        (("good", "good", "good"), 2),
+        (("good", "failed", "good"), 1),
+        (("good", "good", "good", "2"), 1),
+        (("good", "good", "1", "good"), 3),
+        (("good", "good", "1", "2"), 3),
+        (("good", "good", "1", "good", "3"), None),
+        (("good", "good", "1"), None),
+        (("good", "good", "1", "3"), None),
+    ],
+)
+def test_it_is_the_newest_that_was_good_and_not_left(lines: tuple[str, ...], to: int | None) -> None:
+    found = history(*lines)
+    if to is None:
+        with pytest.raises(Refused, match="was left before"):
+            pin(releases("v1"), found, revision=None, helm_revision=None)
+    else:
+        target = pin(releases("v1"), found, revision=None, helm_revision=None)
+        assert (target.to_revision, target.by_helm, target.chosen) == (to, True, True)
+
+
+def test_what_was_gone_back_to_may_be_gone_from_the_history() -> None:
+    with pytest.raises(Refused, match="no earlier good revision to go back to: 2"):
+        pin(releases("v1"), history("good", "1", first=2), revision=None, helm_revision=None)
+
+
+def test_a_revision_that_is_named_is_taken_though_it_was_left() -> None:
+    target = pin(releases("v1"), history("good", "good", "1"), revision=None, helm_revision=2)
+    assert (target.to_revision, target.chosen) == (2, False)
