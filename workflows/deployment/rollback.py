@@ -1,7 +1,6 @@
 """Rollback (runbook 4.2): a deployment caused issues."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import BaseModel, Field
@@ -15,7 +14,7 @@ from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.records.activities import Records
 from activities.records.deployments import RecentDeploymentsRequest, RecordDeployment
 from activities.releases.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
-from workflows.deployment.way_back import Target, pin
+from workflows.deployment.way_back import Problem, Target, pin
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
@@ -106,7 +105,7 @@ class Rollback(Runbook):
         self.finish("rolled back" if verified.ok else "rolled back, not healthy")
         return self._result(service, after, target, healthy=verified.ok, reason=reason)
 
-    async def _identify(self, service: Service, request: RollbackRequest) -> "_Problem":
+    async def _identify(self, service: Service, request: RollbackRequest) -> Problem:
         """Read what is wrong and what there is to go back to (step 1), and pin it."""
         asked = PodsRequest(namespace=service.namespace, selector=service.selector)
         recent = RecentDeploymentsRequest(service=service.name, since=_RECORDS_SINCE, limit=50)
@@ -128,9 +127,9 @@ class Rollback(Runbook):
         self.say("decision", f"Back from {how} {target.from_revision} to {how} {target.to_revision}", section="4.2/2")
         failing = pods is None or any(pod.failing and not pod.terminating for pod in pods.items)
         well = health is not None and health.healthy and not failing and not self.dry_run
-        return _Problem(releases, target, well=well, seen=f"health: {health}; pods: {pods}")
+        return Problem(releases, target, well=well, seen=f"health: {health}; pods: {pods}")
 
-    async def _wanted(self, service: Service, found: "_Problem") -> bool:
+    async def _wanted(self, service: Service, found: Problem) -> bool:
         """Ask whether a healthy service is to be taken back, since nobody has said to which release."""
         target = found.target
         asked = Question(
@@ -187,7 +186,7 @@ class Rollback(Runbook):
             await self.step("4.2/2", "Rollout undo", Kubernetes.undo_rollout, undo, policies.EFFECT)
 
     async def _document(
-        self, service: Service, found: "_Problem", after: Releases, reason: str, verified: Verification
+        self, service: Service, found: Problem, after: Releases, reason: str, verified: Verification
     ) -> None:
         """Record from, to and reason (step 4), and tell."""
         left, now_on = found.target.from_version, after.current
@@ -220,18 +219,6 @@ class Rollback(Runbook):
             healthy=healthy,
             reason=reason,
         )
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """What was found, and the way back that was chosen."""
-
-    releases: Releases
-    target: Target
-    well: bool
-    """Nothing is to be seen of a problem."""
-
-    seen: str
 
 
 def _workload(service: Service) -> Workload:

@@ -1,6 +1,7 @@
 """What a rollback goes back to, and what it leaves: pinned before anything is changed (runbook 4.2)."""
 
 import re
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
@@ -23,6 +24,18 @@ class Target(BaseModel):
     to_revision: int
     chosen: bool = False
     """Nobody named it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What was found, and the way back that was chosen."""
+
+    releases: Releases
+    target: Target
+    well: bool
+    """Nothing is to be seen of a problem."""
+
+    seen: str
 
 
 def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None, helm_revision: int | None) -> Target:
