@@ -81,8 +81,6 @@ class P1Incident(Runbook):
         self._tried: list[Mitigation] = []
         self._rounds = 0
         self._left_to = ""
-        self._was_unwell = False
-        """Whether anything but the alert has said so."""
         self._ready = False
         self._resolutions = 0
         self._fired_again = False
@@ -156,7 +154,6 @@ class P1Incident(Runbook):
             if diagnosis.healthy:
                 self.say("step", "The service says it is healthy: nothing to mitigate")
             else:
-                self._was_unwell = True
                 await self._mitigate(diagnosis, service, auto=auto)
             if self.dry_run or self._closing is not None or await self._verify(service):
                 return
@@ -269,15 +266,6 @@ class P1Incident(Runbook):
         self.phase("15–30 min: stabilisation")
         if not self.dry_run:
             self.clocks.met("Stable")
-        if not self._was_unwell and workflow.patched("false-alarm"):
-            await asyncio.gather(
-                self.incident.reached("stable"),
-                self.incident.tell(
-                    "restored",
-                    f":large_green_circle: {service.name} says it is healthy: nothing was done, nobody outside told.",
-                ),
-            )
-            return
         done = f"{', '.join(self._tried)} done" if self._tried else "no mitigation was needed"
         await asyncio.gather(
             self.incident.reached("stable"),

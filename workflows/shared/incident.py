@@ -36,7 +36,6 @@ class Incident(Desk):
         super().__init__(run, service, severity, title, "INC")
         self.commander = commander or ""
         self.evidence: list[StoredEvidence] = []
-        self._published = False
         run.incident_id = self.id
         run.mark(search_attributes.INCIDENT.value_set(self.id))
 
@@ -106,7 +105,6 @@ class Incident(Desk):
 
         An alert's text, a title and a resolution are written for ourselves: they name hosts and colleagues.
         """
-        self._published = True
         product = self.service.customers.product
         await self.run.keep(
             section, f"Status page: {status}", StatusPages.update,
@@ -185,8 +183,7 @@ class Incident(Desk):
         run = self.run
         if unwell:
             resolution = f"{resolution} (closed while not healthy: {unwell})"
-        # Nothing is resolved of which the public has never heard.
-        public = [self.status_page("2.2/13", "Resolved", _RESOLVED)] if self._published and not unwell else []
+        public = [] if unwell else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
         await asyncio.gather(
             run.keep(
                 "2.2/12", "Close the incident", Records.close_incident,

@@ -214,16 +214,6 @@ async def test_no_answer_escalates_once_and_takes_the_safe_default(
     assert [request.level for request in world.done("paging.page")] == [1, 2]
 
 
-async def test_of_a_false_alarm_nobody_outside_hears(working: Working, client: Client) -> None:
-    world = World()
-    async with working(world.activities()) as queue:
-        result = await close(await start(client, queue))
-    assert (result.outcome, result.mitigations) == ("closed", [])
-    assert not world.done("statuspage.update")
-    assert not [post for post in world.done("slack.post") if post.channel in world.service.stakeholders]
-    assert any("says it is healthy: nothing was done" in post.text for post in world.done("slack.post"))
-
-
 async def test_one_good_answer_is_no_mitigation(working: Working, client: Client) -> None:
     world = World()
     world.bad_release()
