@@ -37,7 +37,7 @@ ONCE = ("incidents", "pages", "post_mortems")
 """Tables in which a closed incident has one row."""
 
 
-async def eventually(probe: Callable[[], Awaitable[Any]], within: float = 40.0) -> Any:
+async def eventually(probe: Callable[[], Awaitable[Any]], within: float = 90.0) -> Any:
     """Wait until a probe gives something, and give it."""
     deadline = time.monotonic() + within
     while True:
