@@ -32,11 +32,11 @@ class ReleasePods:
             ActivityFailure: it can't be read, so that nobody knows.
 
         """
-        for workload in self._workloads(namespace, release):
-            annotations = workload["metadata"].get("annotations") or {}
-            mark = run_marks.read(annotations, rollouts.STOPPED) if workload["spec"].get("replicas") == 0 else None
+        for one in _of(release, ask(self._apps.list_namespaced_deployment, namespace)):
+            stopped = one["spec"].get("replicas") == 0
+            mark = run_marks.read(one["metadata"]["annotations"], rollouts.STOPPED) if stopped else None
             if mark is not None and mark.run != run:
-                return f"{workload['metadata']['name']} is kept without replicas by {mark}"
+                return f"{one['metadata']['name']} is kept without replicas by {mark}"
         return ""
 
     def replicas(self, namespace: str, release: str) -> dict[str, int]:
@@ -46,9 +46,8 @@ class ReleasePods:
             ActivityFailure: it can't be read.
 
         """
-        found = ask(self._apps.list_namespaced_deployment, namespace)["items"]
-        mine = (one for one in found if (one["metadata"].get("annotations") or {}).get(_RELEASE) == release)
-        return {one["metadata"]["name"]: int(one["spec"].get("replicas", 1)) for one in mine}
+        found = _of(release, ask(self._apps.list_namespaced_deployment, namespace))
+        return {one["metadata"]["name"]: int(one["spec"].get("replicas", 1)) for one in found}
 
     def trouble(self, namespace: str, release: str) -> str:
         """Tell what is wrong with them, as far as they say: for example `3 × CrashLoopBackOff`."""
@@ -95,13 +94,17 @@ class ReleasePods:
     def _workloads(self, namespace: str, release: str) -> list[Object]:
         apps = self._apps
         kinds = (apps.list_namespaced_deployment, apps.list_namespaced_stateful_set, apps.list_namespaced_daemon_set)
-        found = (workload for kind in kinds for workload in ask(kind, namespace)["items"])
-        return [workload for workload in found if workload["metadata"].get("annotations", {}).get(_RELEASE) == release]
+        return [workload for kind in kinds for workload in _of(release, ask(kind, namespace))]
 
     def _waited_for(self, workloads: list[Object]) -> Iterator[Pod]:
         for workload in workloads:
             where = PodsRequest(namespace=workload["metadata"]["namespace"], selector=rollouts.selector(workload))
             yield from (pod for pod in self._kubernetes.pods(where).items if not pod.ready and not pod.terminating)
+
+
+def _of(release: str, found: Object) -> list[Object]:
+    """Give those of a list that Helm has released with a release."""
+    return [one for one in found["items"] if (one["metadata"].get("annotations") or {}).get(_RELEASE) == release]
 
 
 def _uid(workload: Object) -> str:

@@ -79,6 +79,17 @@ def test_an_upgrade_goes_on_after_its_worker_was_killed(released: OnHelm):
     assert max(released.server.revisions) == 2
 
 
+def test_an_emergencys_replicas_outlive_a_worker_that_was_killed(released: OnHelm):
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", values={"replicas": "3"}))
+    released.server.patch({"spec": {"replicas": 6}})
+    asked = released.upgrade(NEW, values={"replicas": "3"}, from_revision=2)
+    with released.held(), _process(released, "upgrade", asked):
+        pass
+    change = released.run(released.helm.upgrade, asked, attempt=2)
+    assert (change.deployed, change.revision, released.server.spec["replicas"]) == (True, 3, 6)
+    assert change.note.startswith(f"{RESUMED}; tensafe-server keeps 6 replicas")
+
+
 def test_an_upgrade_that_can_not_get_ready_fails_after_its_worker_was_killed(released: OnHelm):
     asked = released.upgrade(NEW, values=TOO_BIG, timeout=timedelta(seconds=3))
     with _process(released, "upgrade", asked):
