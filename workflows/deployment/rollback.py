@@ -80,6 +80,7 @@ class Rollback(Runbook):
         found = await self._identify(service, request)
         target = found.target
         if found.well and not request.confirmed and target.chosen and not await self._wanted(service, found):
+            await self.settle()
             self.finish("left as it is")
             return self._result(service, found.releases, target, by="nothing", healthy=True, reason=reason)
         # Read now: going back takes the failing pods, and their logs, away.
@@ -125,9 +126,8 @@ class Rollback(Runbook):
         target = pin(releases, release, revision=request.to_revision, helm_revision=request.helm_revision)
         how = "Helm revision" if target.by_helm else "revision"
         self.say("decision", f"Back from {how} {target.from_revision} to {how} {target.to_revision}", section="4.2/2")
-        failing = pods is None or any(pod.failing and not pod.terminating for pod in pods.items)
-        well = health is not None and health.healthy and not failing and not self.dry_run
-        return Problem(releases, target, well=well, seen=f"health: {health}; pods: {pods}")
+        well = health is not None and health.healthy and pods is not None and not releases.failing(pods)
+        return Problem(releases, target, well=well and not self.dry_run, seen=f"health: {health}; pods: {pods}")
 
     async def _wanted(self, service: Service, found: Problem) -> bool:
         """Ask whether a healthy service is to be taken back, since nobody has said to which release."""

@@ -76,9 +76,9 @@ def diagnose(
     likely: list[Proposal] = []
     suspected: list[Proposal] = []
     possible: list[Proposal] = []
-    failing = _failing_pods(facts)
     down = facts.health is not None and not facts.health.healthy
     releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
+    failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
     recent = _recent_rollout(releases, policy.recent_rollout, now)
 
     if rollback := _rollback(releases):
@@ -147,15 +147,8 @@ def _recent_rollout(releases: Releases | None, window: timedelta, now: datetime)
     return f"{releases.current} was rolled out {(now - released_at).total_seconds():.0f} s ago"
 
 
-def _failing_pods(facts: Facts) -> list[Pod]:
-    """Give those of the release in force: while a rollout goes on, the old one's pods still fail beside it."""
-    current = facts.deployment.current if facts.deployment else None
-    known = current.pod_template_hash if current else ""
-    return [
-        pod
-        for pod in (facts.pods.items if facts.pods else [])
-        if pod.failing and not pod.terminating and (not known or pod.revision_hash in {"", known})
-    ]
+def _all_failing(pods: Pods | None) -> list[Pod]:
+    return [pod for pod in pods.items if pod.failing and not pod.terminating] if pods else []
 
 
 def _failing(failing: list[Pod]) -> str:

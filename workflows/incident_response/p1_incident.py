@@ -151,6 +151,8 @@ class P1Incident(Runbook):
         auto = (request.mitigation or service.incident.mitigation) == "auto"
         while True:
             diagnosis = await self._assess(service)
+            if self._closing is not None:
+                return
             if diagnosis.healthy:
                 self.say("step", "The service says it is healthy: nothing to mitigate")
             else:
@@ -227,7 +229,8 @@ class P1Incident(Runbook):
             asked, escalate=self.incident.escalate,
             until=lambda: self._resolutions > resolutions or self._closing is not None,
         )  # fmt: skip
-        return diagnosis.find(answer.choice)
+        # Whoever closes has said what is to be done: nothing, whatever the question's default is.
+        return None if self._closing is not None else diagnosis.find(answer.choice)
 
     # -- 15–30 minutes: stabilise ------------------------------------------------------------------------
 

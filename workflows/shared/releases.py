@@ -12,7 +12,7 @@ back to it. The records say more: which release failed, was rolled back, or was 
 from datetime import datetime
 
 from activities.kubernetes.images import parse
-from activities.kubernetes.states import DeploymentState, Revision
+from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
 from activities.records.deployments import Deployment, Deployments
 
 _BLAMED = {"failed", "rolled_back"}
@@ -91,6 +91,15 @@ class Releases:
         return (
             first.created_at if since == min(_numbers(first)) and since != current.number else self.state.rolled_out_at
         )
+
+    def failing(self, pods: Pods | None) -> list[Pod]:
+        """Give the failing pods of the release in force; while a rollout goes on, the old one's fail beside it."""
+        known = self.state.current.pod_template_hash if self.state.current else ""
+        return [
+            pod
+            for pod in (pods.items if pods else [])
+            if pod.failing and not pod.terminating and (not known or pod.revision_hash in {"", known})
+        ]
 
     # -- what is known of them ---------------------------------------------------------------------------------
 

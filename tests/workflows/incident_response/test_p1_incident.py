@@ -2,21 +2,24 @@
 
 import asyncio
 import base64
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
+from activities.monitoring.health import Health, Steadiness, SteadyRequest
 from activities.records.alerts import Alert
 from tests.workflows.conftest import Working
 from tests.workflows.steering import cancel, quiet
-from tests.workflows.worlds.world import World
+from tests.workflows.worlds.world import World, instead
 from workers.clients import connect
 from workers.settings import Temporal
 from workers.worker import build
@@ -395,6 +398,42 @@ async def test_a_commander_who_takes_over_can_close_while_it_is_down(working: Wo
     assert len(world.done("paging.resolve")) == 1
     assert "Resolved" not in [update.status for update in world.done("statuspage.update")]
     assert not any("is healthy again" in post.text for post in world.done("slack.post"))
+
+
+async def test_closing_is_no_consent_to_what_was_asked(working: Working, client: Client) -> None:
+    world = World(IncidentPolicy(mitigation="approve", safe_default="rollback"))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "decide mitigation-1")
+        await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
+        assert (await handle.result()).mitigations == []
+    assert not world.done("kubernetes.undo_rollout")
+
+
+async def test_closed_while_a_mitigation_is_verified_nothing_more_is_tried(working: Working, client: Client) -> None:
+    world = World()
+    world.cures = set()
+    world.bad_release()
+    closed: list[str] = []
+
+    @activity.defn(name="health.steady")
+    def steady(request: SteadyRequest) -> Steadiness:
+        closed.append("waits")
+        while "closed" not in closed:
+            activity.heartbeat()
+            time.sleep(0.02)
+        return Steadiness(steady=False, last=Health(status="unhealthy", milliseconds=1), checks=1, seconds=1, longest=0)
+
+    async with working(instead(world.activities(), steady)) as queue:
+        handle = await start(client, queue)
+        while "waits" not in closed:
+            await asyncio.sleep(0.02)
+        await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
+        closed.append("closed")
+        result = await handle.result()
+    assert result.mitigations == ["rollback"]
+    assert not world.done("kubernetes.restart_rollout")
 
 
 async def test_who_may_not_is_refused_without_a_trace(working: Working, client: Client) -> None:
