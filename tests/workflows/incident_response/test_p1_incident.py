@@ -414,7 +414,7 @@ async def test_closing_is_no_consent_to_what_was_asked(working: Working, client:
 async def test_closed_while_a_mitigation_is_verified_nothing_more_is_tried(working: Working, client: Client) -> None:
     world = World()
     world.cures = set()
-    world.bad_release()
+    world.break_down()
     closed: list[str] = []
 
     @activity.defn(name="health.steady")
@@ -423,6 +423,7 @@ async def test_closed_while_a_mitigation_is_verified_nothing_more_is_tried(worki
         while "closed" not in closed:
             activity.heartbeat()
             time.sleep(0.02)
+        world.crashing, world.saturation = False, 1.0  # what asks for more replicas, and plainly
         return Steadiness(steady=False, last=Health(status="unhealthy", milliseconds=1), checks=1, seconds=1, longest=0)
 
     async with working(instead(world.activities(), steady)) as queue:
@@ -432,8 +433,8 @@ async def test_closed_while_a_mitigation_is_verified_nothing_more_is_tried(worki
         await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
         closed.append("closed")
         result = await handle.result()
-    assert result.mitigations == ["rollback"]
-    assert not world.done("kubernetes.restart_rollout")
+    assert result.mitigations == ["restart"]
+    assert not world.done("kubernetes.scale")
 
 
 async def test_who_may_not_is_refused_without_a_trace(working: Working, client: Client) -> None:
