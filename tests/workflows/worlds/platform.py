@@ -16,6 +16,7 @@ from activities.common.effects import Change
 from activities.kubernetes.cluster import AwaitRollout, PodsRequest, ScaleDeployment, Workload
 from activities.kubernetes.nodes import AwaitNode, Node, NodeJoined, Nodes, NodesRequest
 from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision, Rollout
+from activities.monitoring.figures import Figures
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.deployments import RecordDeployment
 from activities.records.incidents import OpenIncident, OpenIncidents, OpenIncidentsRequest
@@ -29,7 +30,7 @@ from activities.releases.helm import (
     UpgradeRelease,
 )
 from activities.releases.smoke import RunSmokeJob, SmokeChecks, SmokeJobResult, SmokeResult
-from activities.releases.watch import BaselineRequest, Figures, Watched, WatchRelease
+from activities.releases.watch import BaselineRequest, Watched, WatchRelease
 from tests.workflows.worlds.world import World, instead
 
 NOW = datetime(2026, 2, 4, tzinfo=UTC)
