@@ -36,7 +36,7 @@ class Limits(BaseModel):
 
 
 class WatchDegradation(BaseModel):
-    """Watch for a time; only an outage ends it early."""
+    """Watch for a time; an outage ends it early."""
 
     error_rate: str | None = Field(description="PromQL; None is not watched.")
     p95_latency: str | None
@@ -46,6 +46,7 @@ class WatchDegradation(BaseModel):
     down_for: timedelta = Field(description="How long the service must not be healthy to count as down.")
     lasting: timedelta
     every: timedelta
+    ends_when_better: bool = Field(default=False, description="Not at the end of the time, but as soon as it is well.")
 
 
 class DegradationWatched(BaseModel):
@@ -112,6 +113,8 @@ class DegradationWatch:
                 progress.well += elapsed - seen_at if seen_at is not None else 0.0
                 seen_at = elapsed
             if down.see(elapsed, {"health": trouble}):
+                break
+            if request.ends_when_better and progress.well >= request.better_for.total_seconds():
                 break
         beyond = [*([trouble] if trouble else []), *request.limits.beyond(now)]
         verdict: Verdict = "degraded"
