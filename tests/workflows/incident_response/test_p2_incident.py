@@ -11,7 +11,7 @@ from activities.common.severity import Severity
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, days_pass, quiet, texts, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
 from tests.workflows.worlds.degraded import Degraded
 from workflows.incident_response.p1_incident import Closing
 from workflows.incident_response.p2_incident import P2Request, P2Result, Raise
@@ -110,15 +110,16 @@ async def test_nobody_is_asked_the_same_twice(
     working: Working, client: Client, time_skipping: WorkflowEnvironment
 ) -> None:
     world = Degraded()
-    world.dependency_down = True
+    world.dependency_down, world.lasts_from = True, 4
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, REQUEST, NAME)
         await waiting_for(handle, "decide fix-1")
-        await days_pass(time_skipping, 0.3)
+        for _ in range(2):  # the escalation, and the default
+            await time_skipping.sleep(timedelta(minutes=5, seconds=1))
         await until(handle, lambda _: world.watches >= 4)
         world.well()
         await outcome(handle)
-    asked = [request for request in world.done("slack.post") if "Which fix?" in request.text]
+    asked = [request for request in world.done("slack.post") if request.text.startswith(":question:")]
     assert len(asked) == 1
     assert len(world.done("paging.page")) <= 3, "begun, not answered, and an hour is over"
 

@@ -45,6 +45,8 @@ class Degraded(Platform):
         self.watching = False
         """Keep the next watch going until it is called off."""
         self.watches = 0
+        self.lasts_from: int | None = None
+        """From this watch on, one ends only when the figures are back."""
 
     def well(self) -> None:
         """Bring the figures back."""
@@ -118,6 +120,11 @@ class Degraded(Platform):
             if world.watching:
                 world.watching = False
                 await _called_off()
+            while world.lasts_from is not None and world.watches >= world.lasts_from:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+                if not request.limits.beyond(world.figures):
+                    break
             beyond = "; ".join(request.limits.beyond(world.figures))
             verdict = "down" if world.goes_down else "degraded" if beyond else "better"
             if world.goes_down:
