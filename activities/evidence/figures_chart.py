@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from libraries import uninterrupted
+
 INK, GRID, LINE, LIMIT = "#1d2330", "#c5cbd5", "#2f6fb5", "#c0392b"
 _SIZE = (9.0, 2.1)
 """Inches, of one panel."""
@@ -29,10 +31,11 @@ class Panel:
 
 def draw(panels: Sequence[Panel], start: datetime, end: datetime) -> bytes:
     """Draw the panels one below the other on one axis of time (UTC), as SVG; the same data give the same bytes."""
-    import matplotlib as mpl  # noqa: PLC0415  half a second that other activities need not wait
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    with uninterrupted():
+        import matplotlib as mpl  # noqa: PLC0415  half a second that other activities need not wait
+        from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415
 
     with (
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "runbooks", "text.parse_math": False}),
