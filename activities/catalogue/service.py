@@ -27,6 +27,7 @@ def _known_zone(name: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 Mitigation = Literal["rollback", "restart", "scale"]
+Grouping = Literal["service", "group", "alert"]
 
 
 class _Settings(BaseModel):
@@ -221,6 +222,10 @@ class Service(_Settings):
     on_call: str = Field(default="primary", description="On-call rotation that is paged.")
     channel: str = Field(default="#incidents", description="Chat channel of its incidents.")
     stakeholders: tuple[str, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
+    alerts_by: Grouping = Field(
+        default="service",
+        description="Which alerts one run of a procedure takes: all of the service, of Alertmanager's group, or one.",
+    )
     metrics: ServiceMetrics = ServiceMetrics()
     incident: IncidentPolicy = IncidentPolicy()
     scaling: ScalingPolicy = ScalingPolicy()

@@ -20,6 +20,7 @@ from activities.records.alerts import Alert
 from activities.records.deployments import RecordDeployment
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
+from workflows.incident_response.joined_alerts import JoinedAlerts, News, named
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.platform import policies
 from workflows.platform.clocks import Clock
@@ -40,6 +41,7 @@ class P1Request(ServiceRequest):
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
     )
+    joined: list[Alert] = Field(default=[], description="Further alerts of the same trouble; set by the run before.")
 
 
 class P1Result(BaseModel):
@@ -82,9 +84,12 @@ class P1Incident(Runbook):
         self._rounds = 0
         self._left_to = ""
         self._ready = False
+        self._together = False
+        """Whether the alerts of a service are one incident; runs from before have one alert each."""
+        self._joined = JoinedAlerts()
         self._resolutions = 0
         self._fired_again = False
-        self._next_alert: Alert | None = None
+        self._next_alerts: list[Alert] = []
         self._closing: Closing | None = None
         self._unwell = ""
         """What the service said when people closed in spite of it."""
@@ -99,14 +104,19 @@ class P1Incident(Runbook):
         """
         # A run that goes on as a new incident (see `_end`) does everything anew: its effects are not those of the last.
         self.epoch = (workflow.info().continued_run_id or "")[:8]
+        self._together = workflow.patched("one-incident-a-service")
         title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         if title is None:
             self.title = f"P1 incident on {service.name}"
         self.incident = Incident(self, service, "P1", self.title, request.commander)
         self._start_clocks(service)
+        if request.alert is not None:
+            self._joined.fires(request.alert)
         try:
             self._ready = True
+            if request.joined:
+                self.background(self.alerts(request.joined))
             return await self._respond(request, service)
         except BaseException as error:
             if is_cancelled_exception(error):
@@ -157,7 +167,11 @@ class P1Incident(Runbook):
                 self.say("step", "The service says it is healthy: nothing to mitigate")
             else:
                 await self._mitigate(diagnosis, service, auto=auto)
-            if self.dry_run or self._closing is not None or await self._verify(service):
+            if self.dry_run or self._closing is not None:
+                return
+            if self._together:
+                self._fired_again = False  # what fires from here on may be news to the verification
+            if await self._verify(service):
                 return
 
     async def _assess(self, service: Service) -> Diagnosis:
@@ -294,7 +308,8 @@ class P1Incident(Runbook):
 
     async def _wait_for_closing(self, service: Service) -> bool:
         """Wait for a person to close, reminding; False when the alert has fired again."""
-        self._fired_again = False
+        if not self._together:
+            self._fired_again = False
         self.wait_for("close")
         await self.incident.tell(
             "closable", f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`"
@@ -328,9 +343,11 @@ class P1Incident(Runbook):
         self.clocks.stop()
         await self.settle()
         self.finish(outcome)
-        if self._next_alert is not None:
-            # It fired while this incident was being closed: that is a new incident, under the same workflow ID.
-            workflow.continue_as_new(request.model_copy(update={"alert": self._next_alert, "title": None}))
+        if self._next_alerts:
+            # They fired while this incident was being closed: that is a new incident, under the same workflow ID.
+            first, *others = self._next_alerts
+            following = request.model_copy(update={"alert": first, "joined": others, "title": None})
+            workflow.continue_as_new(following, memo=self.handed_on)
         return P1Result(
             incident_id=self.incident.id,
             service=self.incident.service.name,
@@ -353,22 +370,52 @@ class P1Incident(Runbook):
         unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
     )
     async def alert(self, alert: Alert) -> None:
-        """Take the alert firing again (it joins this incident) or resolving."""
+        """Take an alert firing (it joins this incident) or resolving."""
+        await self.alerts([alert])
+
+    @workflow.signal(
+        name="alerts",
+        description="Firings and their ends that one post has for this run, in order, from the webhook.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def alerts(self, alerts: list[Alert]) -> None:
+        """Take the alerts of one post; what they change counts at once, what is recorded of it follows."""
         await workflow.wait_condition(lambda: self._ready)
-        if alert.status == "resolved":
-            self._resolutions += 1
-            self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
-            await self.incident.alert_resolved(alert)
-        elif self.has_taken(alert):
+        news = News()
+        for alert in alerts:
+            if alert.status == "resolved":
+                self._ended(alert, news)
+            else:
+                self._fires(alert, news)
+        self.took(*news.joined)
+        if news.joined and self._together:
+            self.background(self.incident.tell("joined", f":link: joins {self.incident.id}: {news}"))
+        await asyncio.gather(*(self.incident.acknowledge(alert) for alert in news.joined))
+        await asyncio.gather(*(self.incident.alert_resolved(alert) for alert in news.ended))
+
+    def _fires(self, alert: Alert, news: News) -> None:
+        if not self._joined.fires(alert):
             return
-        elif self._closing is not None:
+        if self._closing is not None:
             self.say("signal", f"{alert.name} fires again while this incident is being closed: a new incident follows")
-            self._next_alert = alert
-        else:
-            self.say("signal", f"{alert.name} fires again: joins this incident")
-            self.took(alert)
-            self._fired_again = True
-            await self.incident.acknowledge(alert)
+            self._next_alerts.append(alert)
+            return
+        self.say("signal", f"{named([alert])} fires: joins this incident")
+        news.joined.append(alert)
+        self._fired_again = True
+
+    def _ended(self, alert: Alert, news: News) -> None:
+        """Take an end; that a trouble is over is said by the last of its alerts, and not by the first."""
+        self._next_alerts = [one for one in self._next_alerts if one.episode != alert.episode]
+        ours = self._joined.ends(alert)
+        if self._together and not ours:
+            return
+        left = self._joined.firing
+        still = f"; still firing: {named(left)}" if left else ""
+        self.say("signal", f"{named([alert])} has resolved by itself, says {alert.source}{still}")
+        if not left or not self._together:
+            self._resolutions += 1
+        news.ended.append(alert)
 
     @workflow.update(name="close", description="Close the incident: resolution and root cause.")
     async def close(self, closing: Closing) -> str:
