@@ -72,6 +72,15 @@ class IncidentPolicy(_Settings):
     logs_since: timedelta = Field(default=timedelta(hours=1))
     metrics_since: timedelta = Field(default=timedelta(hours=2))
     close_reminder: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0))
+    watch_every: timedelta = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        description="How often health is looked at while people are awaited; the longer, the less often.",
+    )
+    reminder: timedelta = Field(
+        default=timedelta(minutes=30), gt=timedelta(0), description="To whoever has taken an unhealthy service over."
+    )
+    highest_page: int = Field(default=3, ge=1, le=20, description="The level above which no escalation pages.")
     post_mortem_at: time = Field(default=time(10, 0), description="Tomorrow, in the service's time zone.")
 
 

@@ -103,6 +103,24 @@ async def test_a_person_is_told_which_incident_is_open(runbooks: Runbooks, worke
     assert len(world.done("records.create_incident")) == 1
 
 
+async def test_a_person_takes_an_incident_over_and_gives_it_back(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    ada = ("--as", "ada", "--role", "commander")
+    refused = await runbooks("hand-back", workflow_id, *ada)
+    assert (refused.exit_code, "nobody has taken this incident over" in refused.stderr) == (1, True), refused.output
+    taken = await runbooks("take-over", workflow_id, "--reason", "failing over", *ada)
+    assert "is yours: the run only watches" in taken.stdout, taken.output
+    shown = await runbooks("status", workflow_id)
+    assert "ada (commander) has it" in shown.stdout, shown.output
+    given = await runbooks("hand-back", workflow_id, *ada)
+    assert "by itself" in given.stdout, given.output
+    await waiting_for(worker, workflow_id, "decide mitigation-2")
+
+
 async def test_an_incident_from_start_to_close(runbooks: Runbooks, worker: Client, world: World) -> None:
     world.bad_release()
     workflow_id = await started(runbooks, "--set", "title=API down", "--as", "ada", "--role", "commander")

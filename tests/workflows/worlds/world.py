@@ -23,13 +23,20 @@ from activities.kubernetes.cluster import (
 )
 from activities.kubernetes.states import DeploymentState, Events, Pod, Pods, Revision, Rollout
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
-from activities.messages.paging.paging import PageOnCall, ResolvePage
+from activities.messages.paging.paging import AcknowledgePage, PageOnCall, ResolvePage
 from activities.messages.status_page.status_page import UpdateStatusPage
 from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.alerts import AcknowledgeAlert, ResolveAlert
 from activities.records.deployments import Deployment, Deployments, RecentDeploymentsRequest, RecordDeployment
-from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
+from activities.records.incidents import (
+    CloseIncident,
+    CreateIncident,
+    MarkIncident,
+    NoteIncident,
+    RelapseIncident,
+    SchedulePostMortem,
+)
 from activities.records.on_call import OnCall, OnCallRequest
 
 
@@ -247,9 +254,11 @@ class World:
             changing("records.create_incident", CreateIncident),
             changing("records.note_incident", NoteIncident),
             changing("records.mark_incident", MarkIncident),
+            changing("records.relapse_incident", RelapseIncident),
             changing("records.close_incident", CloseIncident),
             changing("records.schedule_post_mortem", SchedulePostMortem),
             changing("paging.page", PageOnCall),
+            changing("paging.acknowledge", AcknowledgePage),
             changing("paging.resolve", ResolvePage),
             changing("statuspage.update", UpdateStatusPage),
             messaging("slack.post", PostMessage),
