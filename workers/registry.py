@@ -37,6 +37,8 @@ class Procedure:
 
     title: str
     example: dict[str, Any]
+    one_a_service: bool = False
+    """Whether a service has one open run of it at most, which alerts and people join."""
 
     @property
     def name(self) -> str:
@@ -97,6 +99,7 @@ PROCEDURES: tuple[Procedure, ...] = (
             "commander": "oncall@tensafe.io",
             "requested_by": "oncall@tensafe.io",
         },
+        one_a_service=True,
     ),
     Procedure(
         "2.3",
@@ -108,6 +111,7 @@ PROCEDURES: tuple[Procedure, ...] = (
             "commander": "oncall@tensafe.io",
             "requested_by": "oncall@tensafe.io",
         },
+        one_a_service=True,
     ),
     Procedure("3.1", "scaling.manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
     Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),

@@ -157,6 +157,9 @@ class Paging(Section):
 
     backend: Literal["records", "pagerduty"] = "records"
     routing_key: Secret | None = None
+    escalation_keys: dict[int, Secret] = Field(
+        default={}, description="Routing key by level, e.g. 2 and 3; a level without one goes to `routing_key`."
+    )
     base_url: str = "https://events.pagerduty.com"
 
     @model_validator(mode="after")

@@ -260,7 +260,7 @@ def _chat(settings: Settings, pool: _Pool) -> Chat:
 def _pager(settings: Settings, clients: _Clients) -> Pager:
     paging = settings.paging
     if paging.routing_key and paging.backend == "pagerduty":
-        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url)
+        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url, paging.escalation_keys)
     return RecordsPager(clients.pool())
 
 
