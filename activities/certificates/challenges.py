@@ -192,7 +192,7 @@ class Route53Challenges:
 
         """
         changes = [{"Action": "DELETE", "ResourceRecordSet": found}] if found else []
-        changes += [{"Action": "CREATE", "ResourceRecordSet": wanted}] if wanted else []
+        changes += [{"Action": "UPSERT", "ResourceRecordSet": wanted}] if wanted else []
         try:
             with failures(_ROUTE_53):
                 answer = self._client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
