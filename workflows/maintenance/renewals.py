@@ -213,7 +213,7 @@ class _Order:
             if _type(error) != "Refused":
                 raise
             now = await _read(self.run, self.target)
-            if now.certificate in {None, old}:
+            if now.certificate is None or now.certificate == old:
                 raise
             return Renewal(name=self.target.name, left=f"somebody has replaced it meanwhile: {now.certificate}")
         return Renewal(name=self.target.name, certificate=new)
