@@ -62,8 +62,9 @@ class CertificateAuthority:
                 binaries.find("pebble"),
                 *("-config", configuration, "-dnsserver", f"{LOOPBACK}:{self._dns}"),
             ],
-            # Neither waits that only show that clients wait, nor refused nonces.
-            env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
+            # No waits that only show that clients wait, and nothing by chance: no refused nonces, no names that it
+            # takes for proven because they were before.
+            env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"},
         )
         self.processes = [dns, pebble]
         for process in self.processes:
@@ -88,6 +89,12 @@ class CertificateAuthority:
         """Shut down."""
         for process in reversed(self.processes):
             process.stop()
+
+    @property
+    def issued(self) -> int:
+        """How many certificates it has issued for clients."""
+        log = self.processes[1].log.read_text(encoding="utf-8", errors="replace")
+        return log.count("Issued certificate serial")
 
     def resolve(self, host: str, *addresses: str) -> None:
         """Lead a name elsewhere: for the authority alone."""

@@ -20,13 +20,15 @@ from activities.certificates.pending import Pending, PendingSecrets
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Refused
 from activities.kubernetes import effect_notes, run_marks
-from activities.kubernetes.api import Object, ask, pages
+from activities.kubernetes.api import Object, ask, moment, pages
 from activities.kubernetes.changing import Plan, change, patch
 from activities.kubernetes.effect_notes import EFFECTS, Done
 from activities.kubernetes.run_marks import RunMark
 from libraries import kubernetes
 
 HOLD = "runbooks.dev/renewal"
+NOT_BEFORE = "runbooks.dev/renewal-not-before"
+"""When its authority may be asked again, in as many runs as there are until then."""
 CERT_MANAGER = "cert-manager.io/certificate-name"
 """The annotation by which cert-manager says whose Secret it is."""
 
@@ -58,6 +60,7 @@ class TlsSecret(SecretName):
     managed_by: str | None = Field(default=None, description="cert-manager's Certificate that it belongs to.")
     held_by: str | None = Field(default=None, description="Workflow ID of the run that renews it now.")
     held_until: datetime | None = None
+    not_before: datetime | None = Field(default=None, description="When its authority may be asked again.")
 
 
 class TlsSecretList(BaseModel):
@@ -80,6 +83,7 @@ class HoldForRenewal(SecretName):
 class LetRenewalGo(SecretName):
     """Let other runs in, and forget the key that was made but not used."""
 
+    not_before: datetime | None = Field(default=None, description="When its authority may be asked again.")
     effect: Effect
 
 
@@ -150,7 +154,8 @@ class TlsSecrets:
                 return Plan("free", "already free")
             if mark.run != request.effect.workflow_id:
                 return Plan(f"held by {mark.run}", "left to that run")
-            return Plan("held", "free", lambda done: _patch(found, done, {HOLD: None}))
+            not_before = request.not_before.isoformat() if request.not_before else None
+            return Plan("held", "free", lambda done: _patch(found, done, {HOLD: None, NOT_BEFORE: not_before}))
 
         return self._change(request, request.effect, plan)
 
@@ -234,7 +239,15 @@ def _read(found: Object) -> TlsSecret:
         managed_by=_annotations(found).get(CERT_MANAGER),
         held_by=mark.run if mark else None,
         held_until=mark.until if mark else None,
+        not_before=_moment(_annotations(found).get(NOT_BEFORE)),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return moment(text) if text else None
+    except ValueError:
+        return None  # somebody edited it by hand
 
 
 def _certificate(found: Object) -> tuple[Certificate | None, str]:

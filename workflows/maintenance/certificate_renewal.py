@@ -96,6 +96,7 @@ class CertificateRenewal(Runbook):
 
         self.phase("Certificate status")
         status = await CertificateStatus(self, service, policy).look()
+        looked = workflow.now()
         targets = _wanted(request, status)
         result.unseen = [] if request.only else status.unseen
         for target in targets:
@@ -116,7 +117,8 @@ class CertificateRenewal(Runbook):
 
         self.phase("Warn")
         result.restarted = everywhere.restarted
-        await self._warn(warnings, result, targets=targets, renewals=renewals, stale=stale, at=status.at)
+        at = status.at + (workflow.now() - looked)  # people may have taken hours
+        await self._warn(warnings, result, targets=targets, renewals=renewals, stale=stale, at=at)
         await self._tell(desk, result)
         await self.settle()
         self.finish(self._outcome(result, renewals))
@@ -132,12 +134,12 @@ class CertificateRenewal(Runbook):
         ours = {one.name: one for one in due if one.owner != "nobody"}
         done: dict[str, Renewal] = {}
         for number in range(1, _ROUNDS + 1):
-            for name in [name for name in ours if name not in done or done[name].failed]:
+            for name in [name for name in ours if name not in done or _may_be_tried(done[name])]:
                 done[name] = await work.renew(ours[name])
                 if why := done[name].failed or done[name].left:
                     self.say("problem" if done[name].failed else "decision", f"{name}: {why}", section="6.3/2")
             failed = [one for one in done.values() if one.failed]
-            if not failed or self.dry_run or number == _ROUNDS:
+            if not failed or self.dry_run or number == _ROUNDS or self._too_long(failed, policy):
                 break
             urgent = min(one.certificate.left(at) for one in ours.values() if one.certificate)
             question = _question(number, failed, min(policy.decision_timeout, max(urgent / 8, _SHORTEST_QUESTION)))
@@ -157,9 +159,15 @@ class CertificateRenewal(Runbook):
             await self._not_before(failed)
         return done
 
+    def _too_long(self, failed: list[Renewal], policy: CertificatePolicy) -> bool:
+        """Tell whether the authority wants none of them before the next look: that one is not to be kept away."""
+        waits = [one.not_before for one in failed if one.not_before]
+        return len(waits) == len(failed) and min(waits) > workflow.now() + policy.looked_at_every
+
     async def _not_before(self, failed: list[Renewal]) -> None:
-        """Wait as long as the authority has asked for."""
-        until = max((one.not_before for one in failed if one.not_before), default=None)
+        """Wait as long as the authority has asked for, where that is before the next look."""
+        waits = [one.not_before for one in failed if one.not_before]
+        until = min(waits, default=None) if len(waits) == len(failed) else None
         if until is not None and until > workflow.now():
             self.say("decision", f"The authority asks not to come before {until:%Y-%m-%d %H:%M:%S %Z}: waiting")
             await workflow.sleep(until - workflow.now(), summary="the authority's Retry-After")
@@ -255,6 +263,10 @@ def _wanted(request: CertificateRenewalRequest, status: Status) -> list[Target]:
         message = f"only: the service has no {', '.join(missing)}. It has: {', '.join(sorted(known)) or 'none'}"
         raise InvalidInput(message)
     return [target for target in status.targets if target.called & {*request.only}]
+
+
+def _may_be_tried(renewal: Renewal) -> bool:
+    return bool(renewal.failed) and (renewal.not_before is None or renewal.not_before <= workflow.now())
 
 
 def _expected(targets: list[Target], renewals: dict[str, Renewal]) -> list[Expected]:

@@ -106,9 +106,18 @@ class CertificateStatus:
             unseen.append("cert-manager's Certificates")
         targets = self._targets(secrets.items if secrets else [], managed.items if managed else [], served)
         unseen += [f"{one.name}: {one.secret.problem}" for one in targets if one.secret and one.secret.problem]
-        missing = self.ours - {one.name for one in targets}
         if secrets is not None:
-            unseen += [f"{name}: settings name it, and it is not there" for name in sorted(missing)]
+            there = {str(one) for one in secrets.items}
+            unseen += [f"{name}: settings name it, and it is not there" for name in sorted(self.ours - there)]
+            unseen += (
+                [
+                    f"{one}: its Secret is not there"
+                    for one in managed.items
+                    if f"{one.namespace}/{one.secret}" not in there
+                ]
+                if managed
+                else []
+            )
         at = secrets.at if secrets else max((one.at for one in served), default=workflow.now())
         await asyncio.gather(*(self._judge(target, at) for target in targets))
         return Status(at=at, targets=targets, unseen=unseen)

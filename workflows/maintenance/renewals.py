@@ -117,6 +117,7 @@ class _Order:
         self.at = {"namespace": target.secret.namespace, "name": target.secret.name}
         self.challenge: ChallengeKind = acme.challenge
         self.url = ""
+        self.not_before: datetime | None = None
 
     async def renew(self) -> Renewal:
         name = self.target.name
@@ -125,6 +126,11 @@ class _Order:
             return Renewal(name=name, failed="its certificate can't be read", permanent=True)
         if why := self._impossible(old):
             return Renewal(name=name, failed=why, permanent=True)
+        assert self.target.secret is not None
+        asked = self.target.secret.not_before
+        if asked is not None and asked > workflow.now():
+            told = f"the authority has asked an earlier run not to come before {asked:%Y-%m-%d %H:%M:%S %Z}"
+            return Renewal(name=name, failed=told, not_before=asked)
         longest = self.acme.visible_within + self.acme.validate_within + self.acme.issue_within + _SPARE
         hold = HoldForRenewal(**self.at, until=workflow.now() + longest, effect=self.run.effect("hold"))
         try:
@@ -219,11 +225,12 @@ class _Order:
         return Renewal(name=self.target.name, certificate=new)
 
     def _refused(self, problems: list[Problem]) -> Renewal:
+        self.not_before = max((one.not_before for one in problems if one.not_before), default=None)
         return Renewal(
             name=self.target.name,
             failed="; ".join(str(problem) for problem in problems),
             permanent=any(problem.permanent for problem in problems),
-            not_before=max((one.not_before for one in problems if one.not_before), default=None),
+            not_before=self.not_before,
         )
 
     def _on(self, step: str) -> OnOrder:
@@ -233,7 +240,7 @@ class _Order:
         """Take away what was shown, forget the key that was not used, and let other runs in."""
         if self.url:
             await self.run.attempt("6.3/2", "Take away what was shown", Acme.clean, self._on("clean"), policies.EFFECT)
-        release = LetRenewalGo(**self.at, effect=self.run.effect("release"))
+        release = LetRenewalGo(**self.at, not_before=self.not_before, effect=self.run.effect("release"))
         await self.run.attempt(
             "6.3/2", f"Let other runs to {self.target.name}", TlsSecrets.release, release, policies.RELEASE
         )

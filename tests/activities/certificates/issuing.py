@@ -85,7 +85,7 @@ class TlsSecretsOf:
         self.namespace = namespace
         self.path = f"/api/v1/namespaces/{namespace}/secrets"
 
-    def put(self, name: str, chain: bytes, key: bytes, **annotations: str) -> Certificate:
+    def put(self, name: str, chain: bytes, key: bytes, **annotations: str) -> None:
         """Create it, or replace what it holds."""
         data = {"tls.crt": base64.b64encode(chain).decode(), "tls.key": base64.b64encode(key).decode()}
         body = {"metadata": {"name": name, "annotations": annotations}, "type": "kubernetes.io/tls", "data": data}
@@ -94,7 +94,6 @@ class TlsSecretsOf:
             self.kube.patch(f"{self.path}/{name}", headers=kind, json={"data": data}).raise_for_status()
         else:
             self.kube.post(self.path, json=body).raise_for_status()
-        return self.certificate(name)
 
     def there(self, name: str) -> bool:
         return self.kube.get(f"{self.path}/{name}").is_success

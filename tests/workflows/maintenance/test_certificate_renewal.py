@@ -182,7 +182,7 @@ async def test_what_never_passes_is_not_recommended(working: Working, client: Cl
 async def test_retry_after_is_waited_for(working: Working, client: Client, time_skipping: WorkflowEnvironment) -> None:
     world = Certified()
     asked = await time_skipping.get_current_time()
-    until_then = asked + timedelta(hours=30)
+    until_then = asked + timedelta(hours=20)
     world.refusals = [[refused("rateLimited", not_before=until_then)]]
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, CertificateRenewalRequest(), NAME)
@@ -191,6 +191,20 @@ async def test_retry_after_is_waited_for(working: Working, client: Client, time_
         await handle.result()
         assert await time_skipping.get_current_time() >= until_then
     assert world.orders == 2
+
+
+async def test_a_retry_after_that_is_later_than_the_next_look_keeps_no_run_open(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = Certified()
+    later = await time_skipping.get_current_time() + 5 * DAY
+    world.refusals = [[refused("rateLimited", not_before=later)]]
+    result, _ = await run(working, client, world)
+    assert world.not_before == {SECRET: later}
+    assert "rateLimited" in result["failed"][0]
+    result, _ = await run(working, client, world)  # the next day's
+    assert "has asked an earlier run not to come before" in result["failed"][0]
+    assert world.orders == 1
 
 
 async def test_a_challenge_that_we_cannot_see_ourselves_is_not_tried(working: Working, client: Client) -> None:

@@ -72,6 +72,7 @@ class Certified(World):
         self.secrets: dict[str, Certificate | None] = {SECRET: certificate()}
         self.problems: dict[str, str] = {}
         self.held: dict[str, str] = {}
+        self.not_before: dict[str, datetime] = {}
         self.managed: list[ManagedCertificate] = []
         self.windows: dict[str, Window] = {}
         self.serves: dict[str, dict[str, Certificate | None]] = {HOST: {"a": certificate(), "b": certificate()}}
@@ -113,7 +114,7 @@ class Certified(World):
         namespace, _, own = name.partition("/")
         return TlsSecret(
             namespace=namespace, name=own, certificate=self.secrets[name], problem=self.problems.get(name, ""),
-            held_by=self.held.get(name),
+            held_by=self.held.get(name), not_before=self.not_before.get(name),
         )  # fmt: skip
 
     def _served(self, host: str, port: int) -> Served:
@@ -211,6 +212,8 @@ class Certified(World):
             applied = world._done("tls_secrets.release", request)
             if applied and world.held.get(str(request)) == request.effect.workflow_id:
                 del world.held[str(request)]
+                if request.not_before is not None:
+                    world.not_before[str(request)] = request.not_before
             return Change(target=request.name, after="free", applied=applied)
 
         @activity.defn(name="tls_secrets.install")
