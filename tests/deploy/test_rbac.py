@@ -230,5 +230,5 @@ def test_a_certificate_and_its_key(api: client.ApiClient):
         **web, fingerprint=new.fingerprint, instead_of=found.certificate.fingerprint, effect=an_effect()
     )
     assert secrets.install(install).applied
-    assert secrets.release(LetRenewalGo(**web, effect=effect)).applied
+    assert secrets.release(LetRenewalGo(**web, effect=an_effect())).applied
     assert CertManager(api).list(CertificatesRequest(namespaces=[NAMESPACE])).items == []  # it isn't there, and may be
