@@ -98,6 +98,7 @@ class CertificateAuthority:
 
     def resolve(self, host: str, *addresses: str) -> None:
         """Lead a name elsewhere: for the authority alone."""
+        self._tell("clear-a", host=f"{host}.")
         self._tell("add-a", host=f"{host}.", addresses=list(addresses))
 
     def set_txt(self, name: str, value: str) -> None:
