@@ -23,15 +23,25 @@ PROFILES: Mapping[str, int] = {"default": 90, "shortlived": 6}
 
 
 class CertificateAuthority:
-    """One authority with its DNS."""
+    """One authority with its DNS.
+
+    Args:
+        directory: For everything.
+        blocked: Names that it never issues for.
+        bound_to: Its customers, key ID → key (base64url), where it has accounts for none else.
+
+    """
 
     name = "certificate-authority"
 
-    def __init__(self, directory: Path, *, blocked: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, blocked: Sequence[str] = (), bound_to: Mapping[str, str] | None = None
+    ) -> None:
         self.directory = directory
         self.http_port = free_port()
         self._port, self._management, self._dns, self._dns_management = (free_port() for _ in range(4))
         self._blocked = list(blocked)
+        self._bound_to = dict(bound_to or {})
         self.url = f"https://{LOOPBACK}:{self._port}/dir"
         self.ca_file = directory / "api.pem"
         """What vouches for the authority's own API."""
@@ -136,6 +146,8 @@ class CertificateAuthority:
                 "httpPort": self.http_port,
                 "tlsPort": free_port(),
                 "domainBlocklist": self._blocked,
+                "externalAccountBindingRequired": bool(self._bound_to),
+                "externalAccountMACKeys": self._bound_to,
                 "retryAfter": {"authz": 1, "order": 1},
                 "keyAlgorithm": "ecdsa",
                 "profiles": {

@@ -129,6 +129,8 @@ class Route53Challenges:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._changes: dict[str, str] = {}
+        self._zones: list[tuple[str, str]] = []
 
     def show(self, shown: list[Shown], effect: Effect) -> Change:
         """Add the values.
@@ -144,8 +146,8 @@ class Route53Challenges:
     def hidden(self, shown: list[Shown]) -> list[str]:
         """Ask whether all of Route 53's servers know the records.
 
-        A change's own ID would be lost with the worker that made it; so the same change is made again, which changes
-        nothing, and its state is asked for.
+        A change's own ID would be lost with the worker that made it; so at the first look the same change is made
+        again, which changes nothing, and its state is asked for.
         """
         return [f"{name}: Route 53 is still telling its servers" for name, _ in _records(shown) if not self._told(name)]
 
@@ -173,13 +175,14 @@ class Route53Challenges:
         return left != there
 
     def _told(self, name: str) -> bool:
-        zone = self._zone(name)
-        found = self._found(zone, name)
-        if found is None:
-            return False
-        change = self._replace(zone, found, found)
+        if name not in self._changes:
+            zone = self._zone(name)
+            found = self._found(zone, name)
+            if found is None:
+                return False
+            self._changes[name] = self._replace(zone, found, found)
         with failures(_ROUTE_53):
-            state = self._client.get_change(Id=change)
+            state = self._client.get_change(Id=self._changes[name])
         return bool(state["ChangeInfo"]["Status"] == _IN_SYNC)
 
     def _replace(self, zone: str, found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
@@ -204,17 +207,19 @@ class Route53Challenges:
 
     def _zone(self, name: str) -> str:
         """Find the public zone with the longest name that the record belongs to."""
-        best: tuple[int, str] | None = None
-        with failures(_ROUTE_53):
-            for page in self._client.get_paginator("list_hosted_zones").paginate():
-                for zone in page["HostedZones"]:
-                    own = zone["Name"].rstrip(".")
-                    fits = name == own or name.endswith(f".{own}")
-                    if fits and not zone["Config"].get("PrivateZone") and (best is None or len(own) > best[0]):
-                        best = (len(own), zone["Id"])
-        if best is None:
+        fitting = [(own, id_) for own, id_ in self._public_zones() if name == own or name.endswith(f".{own}")]
+        if not fitting:
             raise Misconfigured(f"{_ROUTE_53} has no public hosted zone for {name}")
-        return best[1]
+        return max(fitting, key=lambda zone: len(zone[0]))[1]
+
+    def _public_zones(self) -> list[tuple[str, str]]:
+        if not self._zones:
+            with failures(_ROUTE_53):
+                pages = self._client.get_paginator("list_hosted_zones").paginate()
+                found = [zone for page in pages for zone in page["HostedZones"]]
+            public = [zone for zone in found if not zone["Config"].get("PrivateZone")]
+            self._zones = [(zone["Name"].rstrip("."), zone["Id"]) for zone in public]
+        return self._zones
 
     def _found(self, zone: str, name: str) -> dict[str, Any] | None:
         with failures(_ROUTE_53):

@@ -24,7 +24,7 @@ from libraries import ocsp, openssl
 _SECONDS = 5.0
 """For one address: to connect, and the handshake. All are asked at once, so an activity takes no longer."""
 
-_AT_ONCE = 16
+_AT_ONCE = 64
 _POLL = timedelta(seconds=2)
 _UNTRUSTED = {
     9: "it is not yet valid",
@@ -115,7 +115,7 @@ class TlsProbe:
         now = datetime.now(UTC)
         try:
             addresses = _addresses(served)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of names that can be none
             why = f"the name does not resolve ({_why(error)})"
             return Served(host=served.host, port=served.port, at=now, problem=why)
         with ThreadPoolExecutor(max_workers=min(len(addresses), _AT_ONCE)) as pool:
@@ -134,11 +134,12 @@ class TlsProbe:
     def _look(self, host: str, address: str, port: int) -> Look:
         shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         seen = _Seen()
+        deadline = time.monotonic() + _SECONDS
         try:
             with socket.create_connection((address, port), timeout=_SECONDS) as connected:
                 connected.setblocking(False)
                 connection = openssl.Connection(self._context(seen), connected)
-                _shake_hands(connection, host)
+                _shake_hands(connection, host, deadline)
                 chain = [one.to_cryptography() for one in connection.get_peer_cert_chain() or ()]
         except (OSError, openssl.Error) as error:
             return Look(address=shown, problem=_why(error))
@@ -195,7 +196,7 @@ def _addresses(served: ServedName) -> list[tuple[str, int]]:
     return list(dict.fromkeys((str(address[0]), served.port) for *_, address in found))
 
 
-def _shake_hands(connection: Any, host: str) -> None:
+def _shake_hands(connection: Any, host: str, deadline: float) -> None:
     """Shake hands in time.
 
     Raises:
@@ -206,7 +207,6 @@ def _shake_hands(connection: Any, host: str) -> None:
         connection.set_tlsext_host_name(host.encode("idna"))
     connection.request_ocsp()
     connection.set_connect_state()
-    deadline = time.monotonic() + _SECONDS
     while True:
         try:
             connection.do_handshake()

@@ -174,7 +174,7 @@ class _Order:
     async def _proven(self, old: Certificate) -> Renewal:
         """Show that the names are ours, and have it issued."""
         name, run = self.target.name, self.run
-        await run.step("6.3/2", "Show that the names are ours", Acme.show, self._on("show"), policies.EFFECT)
+        await run.step("6.3/2", "Show that the names are ours", Acme.show, self._on("show"), policies.WAIT)
         if hidden := await self._hidden():
             return Renewal(name=name, failed=f"the challenge can't be seen, so it was not tried: {hidden}")
         validated = await run.step(
@@ -239,7 +239,7 @@ class _Order:
     async def _leave(self) -> None:
         """Take away what was shown, forget the key that was not used, and let other runs in."""
         if self.url:
-            await self.run.attempt("6.3/2", "Take away what was shown", Acme.clean, self._on("clean"), policies.EFFECT)
+            await self.run.attempt("6.3/2", "Take away what was shown", Acme.clean, self._on("clean"), policies.WAIT)
         release = LetRenewalGo(**self.at, not_before=self.not_before, effect=self.run.effect("release"))
         await self.run.attempt(
             "6.3/2", f"Let other runs to {self.target.name}", TlsSecrets.release, release, policies.RELEASE

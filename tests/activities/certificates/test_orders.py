@@ -1,7 +1,10 @@
 """Orders on a real certificate authority, a real cluster and a real Route 53 API: each step once."""
 
+import base64
+import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +14,7 @@ import psycopg
 import pytest
 from kubernetes import client
 from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -292,6 +296,24 @@ def test_the_account_is_made_once(ordering: Ordering, options: AcmeOptions) -> N
     key = ordering.kept.data(options.secret, "account.pem")
     ordering.order()
     assert ordering.kept.data(options.secret, "account.pem") == key
+
+
+def test_an_account_that_is_bound_to_a_customer(cluster_api: client.ApiClient, tensafe: str, tmp_path: Path) -> None:
+    key = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
+    authority = CertificateAuthority(tmp_path, bound_to={"customer-1": key})
+    authority.start()
+    try:
+        authority.wait_ready()
+        options = AcmeOptions(
+            directory=authority.url, terms_agreed=True, ca_file=authority.ca_file, namespace=tensafe, secret="account"
+        )
+        order = OrderCertificate(namespace=tensafe, name="web", names=["a.test"], profile="default", effect=an_effect())
+        with pytest.raises(Misconfigured, match="eab_key_id and eab_key"):
+            Acme(cluster_api, options, {}).order(order)
+        bound = dataclasses.replace(options, eab_key_id="customer-1", eab_key=SecretStr(key))
+        assert Acme(cluster_api, bound, {}).order(order).applied
+    finally:
+        authority.stop()
 
 
 def test_without_agreement_or_authority_nothing_is_asked(cluster_api: client.ApiClient, ordering: Ordering) -> None:
