@@ -71,8 +71,17 @@ class Renewals:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+            if theirs := await self._theirs(target):
+                return Renewal(name=target.name, left=f"somebody has replaced it meanwhile: {theirs}")
             permanent = isinstance(error.cause, ApplicationError) and error.cause.type in _LASTING
             return Renewal(name=target.name, failed=reason(error), permanent=permanent)
+
+    async def _theirs(self, target: Target) -> Certificate | None:
+        """Give what a person or another run has put in, while ours went wrong: for example because it was faster."""
+        if target.secret is None or self.run.dry_run:
+            return None
+        now = await self.run.attempt("6.3/2", f"Read {target.name} again", TlsSecrets.read, _at(target), policies.READ)
+        return now.certificate if now is not None and now.certificate != target.certificate else None
 
     async def _by_cert_manager(self, target: Target) -> Renewal:
         managed = target.managed
@@ -100,10 +109,13 @@ class Renewals:
         return Renewal(name=target.name, certificate=now.certificate)
 
 
-async def _read(run: Runbook, target: Target) -> TlsSecret:
+def _at(target: Target) -> SecretName:
     assert target.secret is not None
-    at = SecretName(namespace=target.secret.namespace, name=target.secret.name)
-    return await run.step("6.3/2", f"Read {target.name} again", TlsSecrets.read, at, policies.READ)
+    return SecretName(namespace=target.secret.namespace, name=target.secret.name)
+
+
+async def _read(run: Runbook, target: Target) -> TlsSecret:
+    return await run.step("6.3/2", f"Read {target.name} again", TlsSecrets.read, _at(target), policies.READ)
 
 
 class _Order:
@@ -211,17 +223,7 @@ class _Order:
         install = InstallCertificate(
             **self.at, fingerprint=new.fingerprint, instead_of=old.fingerprint, effect=self.run.effect("install")
         )
-        try:
-            await self.run.step(
-                "6.3/2", f"Put it into {self.target.name}", TlsSecrets.install, install, policies.EFFECT
-            )
-        except ActivityError as error:
-            if _type(error) != "Refused":
-                raise
-            now = await _read(self.run, self.target)
-            if now.certificate is None or now.certificate == old:
-                raise
-            return Renewal(name=self.target.name, left=f"somebody has replaced it meanwhile: {now.certificate}")
+        await self.run.step("6.3/2", f"Put it into {self.target.name}", TlsSecrets.install, install, policies.EFFECT)
         return Renewal(name=self.target.name, certificate=new)
 
     def _refused(self, problems: list[Problem]) -> Renewal:

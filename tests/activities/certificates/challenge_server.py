@@ -14,7 +14,7 @@ from starters.servers.challenges import application
 
 @contextmanager
 def challenge_server(pool: ConnectionPool[Any], port: int) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(application(pool), port=port, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(application(pool), port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10

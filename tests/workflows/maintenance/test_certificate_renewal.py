@@ -165,7 +165,7 @@ async def test_nobody_answers_and_nothing_is_tried(working: Working, client: Cli
     assert "No answer to renewal-1" in timeline
     levels = [(page.severity, page.incident_id.rpartition("-")[2]) for page in world.done("paging.page")]
     assert levels[-1] == ("P3", "168h")  # of the certificate, with 7 days left; before it, that nobody has answered
-    assert "expires in 6.0 days" in result["paged"][0]
+    assert "expires in 5.7 days" in result["paged"][0]  # people had eight hours
 
 
 async def test_what_never_passes_is_not_recommended(working: Working, client: Client) -> None:
@@ -267,6 +267,15 @@ async def test_what_a_person_has_put_in_meanwhile_stays(working: Working, client
     assert "somebody has replaced it meanwhile" in result["left"][0]
     assert world.done("acme.clean")
     assert world.held == {}
+
+
+async def test_a_run_that_comes_back_too_late_leaves_what_another_has_renewed(working: Working, client: Client) -> None:
+    world = Certified()
+    world.replaced_by = certificate("theirs", left=89 * DAY)
+    world.key_is_gone = True  # the other began clean
+    result, _ = await run(working, client, world)
+    assert "somebody has replaced it meanwhile" in result["left"][0]
+    assert (result["failed"], result["paged"]) == ([], [])
 
 
 async def test_cert_manager_is_asked_and_waited_for(working: Working, client: Client) -> None:

@@ -87,6 +87,8 @@ class Certified(World):
         self.hidden: list[str] = []
         self.replaced_by: Certificate | None = None
         """What a person puts into the Secret while we wait for the authority."""
+        self._said: dict[str, list[Problem]] = {}
+        self.key_is_gone = False
         self.unissued = ""
         self.policy(acme=AcmePolicy(secrets=("web",)), ingress=IngressPolicy())
 
@@ -109,6 +111,12 @@ class Certified(World):
             for address in at:
                 if address not in self.stuck | self.never:
                     at[address] = new
+
+    def _says(self, key: str, next_: list[list[Problem]]) -> list[Problem]:
+        """Say the next thing; to a second attempt the same again."""
+        if key not in self._said:
+            self._said[key] = next_.pop(0) if next_ else []
+        return self._said[key]
 
     def _look(self, name: str) -> TlsSecret:
         namespace, _, own = name.partition("/")
@@ -166,7 +174,7 @@ class Certified(World):
         @activity.defn(name="acme.order")
         def order(request: OrderCertificate) -> Ordered:
             world._done("acme.order", request)
-            problems = world.refusals.pop(0) if world.refusals else []
+            problems = world._says(request.effect.key, world.refusals)
             url = "" if problems or request.effect.dry_run else f"https://ca.test/{world.orders}"
             return Ordered(target=request.name, after="ordered", applied=bool(url), order=url, problems=problems)
 
@@ -177,7 +185,7 @@ class Certified(World):
         @activity.defn(name="acme.validate")
         def validate(request: ValidateOrder) -> Validated:
             world._done("acme.validate", request)
-            problems = world.invalid.pop(0) if world.invalid else []
+            problems = world._says(request.effect.key, world.invalid)
             return Validated(target="o", after="looked at", applied=True, valid=not problems, problems=problems)
 
         @activity.defn(name="acme.issue")
@@ -185,6 +193,8 @@ class Certified(World):
             world._done("acme.issue", request)
             if world.replaced_by is not None:
                 world.put(f"{request.namespace}/{request.name}", world.replaced_by)
+            if world.key_is_gone:
+                raise ApplicationError("the key is gone: order again", type="NotFound", non_retryable=True)
             new = certificate(f"new{world.orders}", left=90 * DAY, names=tuple(request.names))
             return Issued(target="o", after="issued", applied=True, certificate=new)
 
