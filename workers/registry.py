@@ -137,6 +137,7 @@ PROCEDURES: tuple[Procedure, ...] = (
     ),
     Procedure("5.3", "customer_operations.churn_prevention", "Customer churn prevention", _BY),
     Procedure("6.2", "maintenance.database_maintenance", "Database maintenance", {**_BY, "min_duration": "PT60S"}),
+    Procedure("6.3", "maintenance.certificate_renewal", "Certificate renewal", {**_BY, "only": ["api.tensafe.io"]}),
     Procedure(
         "7.1", "disaster_recovery.failover.database_failover", "Database failover", {**_BY, "promote": "replica-1"}
     ),

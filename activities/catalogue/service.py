@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from activities.catalogue.base import Weekday
+from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
@@ -245,6 +246,7 @@ class Service(_Settings):
     customers: CustomerPolicy = CustomerPolicy()
     database: DatabasePolicy | None = None
     recovery: RecoveryPolicy = RecoveryPolicy()
+    certificates: CertificatePolicy | None = None
 
 
 class ApprovalPolicy(_Settings):
@@ -262,6 +264,7 @@ class ApprovalPolicy(_Settings):
             "database": ("dba", "on-call", "commander", "engineering-lead"),
             "failover": ("dba", "commander", "engineering-lead"),
             "restore": ("dba", "commander", "engineering-lead"),
+            "certificate": ("on-call", "security", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",
