@@ -14,6 +14,7 @@ from activities.catalogue.base import Weekday
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
+from activities.catalogue.windows import WindowPolicy
 
 
 def _known_zone(name: str) -> str:
@@ -229,6 +230,7 @@ class Service(_Settings):
     customers: CustomerPolicy = CustomerPolicy()
     database: DatabasePolicy | None = None
     recovery: RecoveryPolicy = RecoveryPolicy()
+    window: WindowPolicy = WindowPolicy()
 
 
 class ApprovalPolicy(_Settings):
@@ -246,6 +248,7 @@ class ApprovalPolicy(_Settings):
             "database": ("dba", "on-call", "commander", "engineering-lead"),
             "failover": ("dba", "commander", "engineering-lead"),
             "restore": ("dba", "commander", "engineering-lead"),
+            "maintain": ("dba", "on-call", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",
