@@ -27,7 +27,7 @@ from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
-from workflows.shared.incident import Incident
+from workflows.shared.hushed_incident import HushedIncident
 
 _TITLE = 200
 
@@ -77,7 +77,7 @@ class P1Incident(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.incident: Incident
+        self.incident: HushedIncident
         self._tried: list[Mitigation] = []
         self._rounds = 0
         self._left_to = ""
@@ -103,7 +103,7 @@ class P1Incident(Runbook):
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         if title is None:
             self.title = f"P1 incident on {service.name}"
-        self.incident = Incident(self, service, "P1", self.title, request.commander)
+        self.incident = HushedIncident(self, service, "P1", self.title, request.commander)
         self._start_clocks(service)
         try:
             self._ready = True
@@ -178,6 +178,8 @@ class P1Incident(Runbook):
     async def _mitigate(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> None:
         """Choose between A, B and C, and do it."""
         self.phase("5–15 min: initial mitigation")
+        if await self.incident.left_to_maintenance():
+            return
         if diagnosis.left_to:
             await self._leave(diagnosis.left_to)
             return
