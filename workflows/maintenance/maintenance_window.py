@@ -116,8 +116,10 @@ class MaintenanceWindow(Runbook):
             request, title=f"Maintenance: {request.title}", service=request.service, severity="P4"
         )
         self.title = f"Maintenance of {service.name}: {request.title}"
-        if request.starts_at <= workflow.now():
-            message = f"starts_at: is past, it is {workflow.now():%Y-%m-%d %H:%M} UTC"
+        # By when it was asked for: that all workers were down meanwhile is no fault of the input.
+        asked_at = workflow.info().workflow_start_time
+        if request.starts_at <= asked_at:
+            message = f"starts_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC"
             raise InvalidInput(message)
         states = await build_tasks(self, service.name, request.tasks)
         self._make(request, service, states)
@@ -179,16 +181,18 @@ class MaintenanceWindow(Runbook):
         if not await self._questions.may_begin(late=late):
             self._call_off("people said so, or nobody answered")
             return
+        if not self.dry_run:
+            lease.acquired_at = workflow.now()
         if not self._notices.announced:
             await self._announce(request)
         if not await self._start(lease):
             return
         await self._work(lease)
-        self._how = self._how or ("planned" if self.dry_run else "done")
-        if not self.dry_run:
-            await self._end.verify()
-            if self._how == "done" and not self._end.healthy:
-                self._how = "done, not healthy"
+        if self.dry_run:
+            self._how = "planned"
+            return
+        await self._end.verify()
+        self._how = self._how or ("done" if self._end.healthy else "done, not healthy")
 
     # -- before ------------------------------------------------------------------------------------------
 
@@ -219,7 +223,6 @@ class MaintenanceWindow(Runbook):
     async def _start(self, lease: Lease) -> bool:
         """Begin the hold, and say so; False where the records refuse it."""
         self.phase("In progress")
-        lease.acquired_at = workflow.now()
         try:
             await self._hold.begin(lease.until)
         except ActivityError as error:

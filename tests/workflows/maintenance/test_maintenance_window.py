@@ -15,8 +15,6 @@ from tests.workflows.steering import Handle, begin, cancel, cause, texts, told, 
 from tests.workflows.worlds.busy_database import table
 from tests.workflows.worlds.company import Company
 from tests.workflows.worlds.maintained import Maintained
-from workers.settings import Temporal
-from workers.worker import build
 from workflows.maintenance.maintenance_window import MaintenanceWindow, MaintenanceWindowRequest
 from workflows.maintenance.window_notices import span
 from workflows.maintenance.window_words import BeginNow, EndEarly, TickTask
@@ -46,7 +44,8 @@ class Clock:
 
     def request(self, *, hours: float = 2, **fields: Any) -> MaintenanceWindowRequest:
         fields.setdefault("starts_at", self.start)
-        fields.setdefault("ends_at", fields["starts_at"] + hours * HOUR)
+        if "ends_at" not in fields:
+            fields["ends_at"] = fields["starts_at"] + hours * HOUR
         return MaintenanceWindowRequest.model_validate({"title": "Database upgrade", **fields})
 
     async def reach(self, at: datetime) -> None:
@@ -58,6 +57,18 @@ class Clock:
 @pytest.fixture
 async def clock(time_skipping: WorkflowEnvironment) -> Clock:
     return Clock(time_skipping, await time_skipping.get_current_time())
+
+
+async def entered(handle: Handle) -> None:
+    await until(handle, lambda status: "Enter the window" in texts(status))
+
+
+async def started(client: Client, queue: str, clock: Clock, **fields: Any) -> Handle:
+    """Start a run, and let its time come."""
+    handle = await begin(client, queue, clock.request(**fields), NAME)
+    await entered(handle)
+    await clock.reach(clock.start + timedelta(seconds=1))
+    return handle
 
 
 async def decide(handle: Handle, question: str, choice: str) -> None:
@@ -100,6 +111,7 @@ async def test_a_window_with_database_maintenance_as_its_child(
         assert world.subjects() == [[f"TenSafe: maintenance on {clock.start:%Y-%m-%d}"]] * 2
         assert world.notices() == [("Scheduled", "")]
         assert world.silenced == {}
+        await clock.reach(clock.start + timedelta(seconds=1))
         status = await waiting_for(handle, "tick swap")
         assert world.windows() == [("in_progress", "")]
         assert world.notices()[-1] == ("In progress", "under_maintenance")
@@ -194,16 +206,16 @@ async def test_two_windows_of_a_service_do_not_overlap(
 ) -> None:
     async with working(world.activities()) as queue:
         first = await begin(client, queue, clock.request(), NAME)
-        await until(first, lambda status: "Enter the window" in texts(status))
+        await entered(first)
         failure = await fails(client, queue, clock.request(starts_at=clock.start + HOUR))
         assert "Refused: Refused: tensafe-server has another window then: MW-" in failure
         assert first.id in failure
         after = await begin(client, queue, clock.request(starts_at=clock.start + 2 * HOUR), NAME)
-        await until(after, lambda status: "Enter the window" in texts(status))
+        await entered(after)
         await cancel(first)
         await until_ended(first)
         again = await begin(client, queue, clock.request(), NAME)
-        await until(again, lambda status: "Enter the window" in texts(status))
+        await entered(again)
         for handle in (after, again):
             await cancel(handle)
             await until_ended(handle)
@@ -246,7 +258,7 @@ async def test_a_window_over_a_clock_change_lasts_as_long_as_was_said(
     )
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, request, NAME)
-        await until(handle, lambda status: "Enter the window" in texts(status))
+        await entered(handle)
         while (left := request.starts_at - await clock.environment.get_current_time()) > 12 * HOUR:
             await clock.environment.sleep(min(left - 11 * HOUR, timedelta(days=20)))
         result = await handle.result()
@@ -260,7 +272,7 @@ async def test_a_window_over_a_clock_change_lasts_as_long_as_was_said(
 
 
 async def scheduled(handle: Handle, world: Maintained, clock: Clock) -> None:
-    await until(handle, lambda status: "Enter the window" in texts(status))
+    await entered(handle)
 
 
 async def announced(handle: Handle, world: Maintained, clock: Clock) -> None:
@@ -271,16 +283,20 @@ async def announced(handle: Handle, world: Maintained, clock: Clock) -> None:
 
 async def at_work(handle: Handle, world: Maintained, clock: Clock) -> None:
     world.slow = "jobs"
+    await entered(handle)
+    await clock.reach(clock.start + timedelta(seconds=1))
     await until(handle, lambda _: world.at_work)
 
 
 async def ticking(handle: Handle, world: Maintained, clock: Clock) -> None:
+    await entered(handle)
+    await clock.reach(clock.start + timedelta(seconds=1))
     await waiting_for(handle, "tick swap")
 
 
 async def overrunning(handle: Handle, world: Maintained, clock: Clock) -> None:
     await ticking(handle, world, clock)
-    await clock.reach(clock.start + 2 * HOUR)
+    await clock.reach(clock.start + 2 * HOUR + timedelta(seconds=1))
     await waiting_for(handle, "decide overrun-1")
 
 
@@ -342,7 +358,7 @@ async def test_a_child_that_fails_is_put_before_a_person(
 ) -> None:
     world.facts = {"in_recovery": True}
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[VACUUM, SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[VACUUM, SWAP])
         status = await waiting_for(handle, "decide task-1")
         assert "which is a replica" in status.questions[0].evidence[0]
         world.facts = {}
@@ -364,7 +380,7 @@ async def test_a_child_that_overruns_is_extended(
 ) -> None:
     world.slow = "jobs"
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[VACUUM]), NAME)
+        handle = await started(client, queue, clock, tasks=[VACUUM])
         await until(handle, lambda _: world.at_work)
         said = await handle.execute_update(MaintenanceWindow.extend, Extend(**ADA, by=HOUR, reason="slow"))
         assert said == f"until {clock.start + 3 * HOUR:%Y-%m-%d %H:%M} UTC"
@@ -380,9 +396,9 @@ async def test_an_overrun_is_asked_and_nobody_s_answer_goes_back(
     working: Working, client: Client, world: Maintained, clock: Clock
 ) -> None:
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await waiting_for(handle, "tick swap")
-        await clock.reach(clock.start + 2 * HOUR)
+        await clock.reach(clock.start + 2 * HOUR + timedelta(seconds=1))
         await decide(handle, "overrun-1", "extend")
         await until(handle, lambda status: "Window extended until" in texts(status))
         result = await handle.result()
@@ -399,7 +415,7 @@ async def test_a_tick_during_the_question_answers_it(
     working: Working, client: Client, world: Maintained, clock: Clock
 ) -> None:
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await overrunning(handle, world, clock)
         await handle.execute_update(MaintenanceWindow.tick, TickTask(**ADA, task="swap"))
         result = await handle.result()
@@ -411,8 +427,8 @@ async def test_an_extension_never_reaches_into_the_next_window(
 ) -> None:
     async with working(world.activities()) as queue:
         next_one = await begin(client, queue, clock.request(starts_at=clock.start + 3 * HOUR), NAME)
-        await until(next_one, lambda status: "Enter the window" in texts(status))
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        await entered(next_one)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await waiting_for(handle, "tick swap")
         reason = await refused(handle, Extend(**ADA, by=2 * HOUR))
         assert "has another window then: MW-" in reason
@@ -431,7 +447,7 @@ async def test_an_extension_never_reaches_into_the_next_window(
 async def test_it_begins_and_ends_on_a_word(working: Working, client: Client, world: Maintained, clock: Clock) -> None:
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
-        await until(handle, lambda status: "Enter the window" in texts(status))
+        await entered(handle)
         assert "has not begun" in await refused(handle, EndEarly(**ADA, reason="enough"))
         assert "has not begun" in await refused(handle, TickTask(**ADA, task="swap"))
         assert "'csm' may not maintain" in await refused(handle, BeginNow(who="carl", role="csm"))
@@ -450,7 +466,7 @@ async def test_it_begins_and_ends_on_a_word(working: Working, client: Client, wo
 async def test_a_tick_may_be_taken_back(working: Working, client: Client, world: Maintained, clock: Clock) -> None:
     other = {**SWAP, "id": "look"}
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP, other]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP, other])
         await waiting_for(handle, "tick swap")
         await handle.execute_update(MaintenanceWindow.tick, TickTask(**ADA, task="look"))
         assert "ticked already" in await refused(handle, TickTask(**ADA, task="look"))
@@ -471,7 +487,7 @@ async def test_it_does_not_begin_in_the_middle_of_an_incident(
         "run_id, effect_key) VALUES ('INC-1', 'P1', 'API down', 'tensafe-server', 'ada', now(), 'w', 'r', 'k')"
     )
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         status = await waiting_for(handle, "decide begin-1")
         assert status.questions[0].evidence == ["P1 INC-1 is open: API down"]
         result = await handle.result()
@@ -486,7 +502,7 @@ async def test_it_begins_on_a_word_and_looks_again(
 ) -> None:
     world.healthy = False
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await decide(handle, "begin-1", "begin")
         world.healthy = True
         await tick(handle)
@@ -495,18 +511,15 @@ async def test_it_begins_on_a_word_and_looks_again(
 
 
 async def test_a_late_start_after_an_outage_of_ours_is_asked(
-    client: Client, world: Maintained, clock: Clock, workflow_types: list[type]
+    working: Working, client: Client, world: Maintained, clock: Clock
 ) -> None:
-    queue = f"q-{uuid4()}"
-
-    def worker() -> Any:
-        return build(client, Temporal(task_queue=queue), world.activities(), workflows=workflow_types)
-
-    async with worker():
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
-        await until(handle, lambda status: "Enter the window" in texts(status))
-    await clock.reach(clock.start + 1.5 * HOUR)
-    async with worker():
+    async with working(world.activities()) as queue:
+        # As if nobody had taken it up until then.
+        handle = await client.start_workflow(
+            MaintenanceWindow.run, clock.request(tasks=[SWAP]), id=f"late-{uuid4()}", task_queue=queue,
+            start_delay=31.5 * HOUR,
+        )  # fmt: skip
+        await clock.reach(clock.start + 1.6 * HOUR)
         status = await waiting_for(handle, "decide begin-1")
         assert status.questions[0].evidence[0].startswith("it is 1:30:")
         assert set(status.questions[0].options) == {"begin", "shift", "call-off"}
@@ -515,7 +528,7 @@ async def test_a_late_start_after_an_outage_of_ours_is_asked(
         await waiting_for(handle, "tick swap")
         assert world.subjects() == [[f"TenSafe: maintenance on {clock.start:%Y-%m-%d}"]] * 2
         await tick(handle)
-        assert (await handle.result())["outcome"] == "done"
+        assert (await handle.result()).outcome == "done"
     assert world.closed()
 
 
@@ -526,7 +539,7 @@ async def test_operational_is_said_only_of_what_is_healthy(
     working: Working, client: Client, world: Maintained, clock: Clock
 ) -> None:
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await verifying(handle, world, clock)
         await decide(handle, "verify-1", "look-again")
         await decide(handle, "verify-2", "end")
@@ -542,7 +555,7 @@ async def test_alerts_that_cannot_be_silenced_are_no_reason_not_to(
 ) -> None:
     world.down = {"silences"}
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await waiting_for(handle, "tick swap")
         world.down = set()
         await tick(handle)
@@ -554,7 +567,7 @@ async def test_incidents_of_its_time_are_told_at_the_end(
     working: Working, client: Client, world: Maintained, clock: Clock
 ) -> None:
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, clock.request(tasks=[SWAP]), NAME)
+        handle = await started(client, queue, clock, tasks=[SWAP])
         await waiting_for(handle, "tick swap")
         at = await clock.environment.get_current_time()
         world.company.sql.execute(
