@@ -12,7 +12,7 @@ from starters.cli.people import EXIT_CODES
 
 _COMMANDS = (
     "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
-    "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit", "codec-server",
+    "onboarding", "ticket", "outreach", "revoke", "windows", "stop-watching", "schedules", "audit", "codec-server",
     "handover-server", "sandbox",
 )  # fmt: skip
 
