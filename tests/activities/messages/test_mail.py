@@ -249,7 +249,7 @@ def to_all(*addresses: str, step: str = "mails", dry_run: bool = False) -> SendM
 def test_each_of_many_gets_one_of_their_own(
     records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
 ) -> None:
-    other = f"other-{to}"
+    other = f"it-{uuid4().hex[:8]}@acme.test"
     system = mail(records_pool, server.port)
     assert not system.send_all(to_all(to, other, dry_run=True)).applied
     assert server.received(to) == []

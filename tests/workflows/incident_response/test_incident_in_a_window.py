@@ -46,9 +46,7 @@ async def test_nobody_is_paged_and_nothing_is_done_until_it_is_over(working: Wor
         await handle.execute_update(P1Incident.close, CLOSING)
         result = await handle.result()
     assert result["mitigations"] == ["rollback"]
-    assert world.done("paging.page")[0].summary.endswith(
-        "the maintenance is over, and it is not well"
-    )
+    assert world.done("paging.page")[0].summary.endswith("the maintenance is over, and it is not well")
 
 
 async def test_what_gets_well_within_it_is_never_told_to_the_public(working: Working, client: Client) -> None:

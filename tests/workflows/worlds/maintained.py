@@ -22,14 +22,14 @@ from workers.procedure_inputs import build
 
 
 class Maintained(BusyDatabase):
-    """Two customers, and nothing wrong unless the test makes it so."""
+    """Customers, and nothing wrong unless the test makes it so."""
 
-    def __init__(self, company: Company, **policy: Any) -> None:
+    def __init__(self, company: Company, *, tenants: tuple[str, ...] = ("acme", "globex"), **policy: Any) -> None:
         super().__init__()
         self.company = company
         self.service = self.service.model_copy(update={"window": WindowPolicy(**policy)})
         company.service = self.service
-        self.mailboxes = [company.tenant("acme"), company.tenant("globex")]
+        self.mailboxes = [company.tenant(tenant) for tenant in tenants]
         self.silenced: dict[str, datetime] = {}
 
     def activities(self) -> list[Callable[..., Any]]:
