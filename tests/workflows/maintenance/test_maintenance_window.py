@@ -220,7 +220,7 @@ async def test_two_windows_of_a_service_do_not_overlap(
             await cancel(handle)
             await until_ended(handle)
     assert [status for status, _ in world.windows()] == ["cancelled"] * 3
-    assert world.notices() == []
+    assert world.closed()
 
 
 async def until_ended(handle: Handle) -> None:
@@ -263,7 +263,7 @@ async def test_a_window_over_a_clock_change_lasts_as_long_as_was_said(
             await clock.environment.sleep(min(left - 11 * HOUR, timedelta(days=20)))
         result = await handle.result()
     lasted = datetime.fromisoformat(result["ended_at"]) - datetime.fromisoformat(result["started_at"])
-    assert 1.5 * HOUR <= lasted < 1.7 * HOUR
+    assert 1.4 * HOUR < lasted < 1.7 * HOUR
     assert "01:30 CET to" in world.chat()
     assert world.closed()
 

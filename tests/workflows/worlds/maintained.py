@@ -86,5 +86,7 @@ class Maintained(BusyDatabase):
     def closed(self) -> bool:
         """Whether nothing is left silenced or in progress."""
         still = [status for status, _ in self.windows() if status in {"scheduled", "in_progress"}]
-        latest = self.notices()[-1][0] if self.notices() else "Completed"
-        return not self.silenced and not still and latest == "Completed"
+        latest = self.company.rows(
+            "SELECT DISTINCT ON (window_id) status FROM runbooks.maintenance_notices ORDER BY window_id, id DESC"
+        )
+        return not self.silenced and not still and all(status == "Completed" for (status,) in latest)
