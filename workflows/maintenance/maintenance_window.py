@@ -166,7 +166,8 @@ class MaintenanceWindow(Runbook):
             await self._through(request, service)
         except Exception as error:
             if not is_cancelled_exception(error):
-                self._how, self._why = "failed", str(error)
+                self._how = "failed"
+                self._why = reason(error) if isinstance(error, ActivityError) else str(error)
             raise
 
     async def _through(self, request: MaintenanceWindowRequest, service: Service) -> None:
@@ -211,7 +212,7 @@ class MaintenanceWindow(Runbook):
 
     async def _announce(self, request: MaintenanceWindowRequest) -> None:
         self.phase("Announced")
-        ahead = request.starts_at - workflow.now()
+        ahead = timedelta(seconds=round((request.starts_at - workflow.now()).total_seconds()))
         if ahead < self._desk.service.window.announce_before - timedelta(minutes=1) and not self.dry_run:
             self.say("deadline", f"Customers are told only {max(ahead, timedelta(0))} ahead")
         await self._notices.announce()
@@ -320,6 +321,7 @@ class MaintenanceWindow(Runbook):
         async with self._moving:  # so that no extension under way silences anew what is lifted here
             pass
         await self._end.close(how, self._why, began=self._started_at, tasks=self.tasks.states)
+        await self.settle()  # a cancelled run too ends only when everything has been written down
 
     def board(self) -> str:
         """Show the window and its tasks."""

@@ -1,5 +1,6 @@
 """What a window holds: its record, at which others look, and the silence (runbook 6.1; design, rules 5 and 11)."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -9,6 +10,7 @@ from activities.common.errors import Refused
 from activities.monitoring.silences import LiftSilence, SetSilence, Silences
 from activities.records.windows import EndWindow, MaintenanceWindows, MoveWindow, ScheduleWindow, StartWindow
 from workflows.platform import policies
+from workflows.platform.lease import shielded
 from workflows.platform.runbook import reason
 from workflows.shared.desk import Desk, insist
 
@@ -45,9 +47,10 @@ class WindowHold:
         )  # fmt: skip
         try:
             await self.run.step("6.1", "Enter the window", MaintenanceWindows.schedule, request, policies.EFFECT)
-        except ActivityError as error:
-            if not is_cancelled_exception(error):
-                await self.end("cancelled", "it could not be entered")
+        except (Exception, asyncio.CancelledError) as error:
+            # Whether it was entered may be unknown; one that nobody holds would keep others from its time.
+            await shielded(self.end("cancelled", "it could not be entered"))
+            if isinstance(error, ActivityError) and not is_cancelled_exception(error):
                 raise Refused(reason(error)) from None
             raise
 

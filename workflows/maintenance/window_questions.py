@@ -52,7 +52,7 @@ class WindowQuestions:
 
     async def _against(self, *, late: bool) -> dict[str, str]:
         """Give what speaks against beginning, by what it is about."""
-        service, now = self.desk.service, workflow.now()
+        service, now = self.desk.service, workflow.now().replace(microsecond=0)
         open_incidents, health, current = await asyncio.gather(
             self.run.attempt("6.1", "Open incidents", Records.open_incidents,
                              OpenIncidentsRequest(service=service.name, severities=["P1", "P2"]), policies.READ),
