@@ -5,12 +5,17 @@ before there were windows are told apart by what their first step has pinned; a 
 activity would not replay for sure where the worker was so busy that it took more than one workflow task.
 """
 
+import asyncio
+from datetime import datetime, timedelta
+
 from temporalio import workflow
 
 from activities.messages.status_page.status_page import IncidentState
 from activities.records.windows import CurrentWindowRequest, MaintenanceWindows, Window
 from workflows.platform import policies
 from workflows.shared.incident import Incident
+
+_FRESH = timedelta(seconds=10)
 
 
 class HushedIncident(Incident):
@@ -19,10 +24,12 @@ class HushedIncident(Incident):
     _unpaged = False
     _published = False
     _left_to = ""
+    _look: "asyncio.Task[Window | None] | None" = None
+    _looked_at: datetime
 
     async def left_to_maintenance(self) -> bool:
         """Tell whether the service is in a window, which is then left to mend it; pages once that is over."""
-        window = await self._window()
+        window = await self._window_now()
         if window is None:
             if self._unpaged:
                 self._unpaged = False
@@ -57,9 +64,21 @@ class HushedIncident(Incident):
         self._published = True
         await super().status_page(section, status, message)
 
+    async def _window_now(self) -> Window | None:
+        """Look, unless the look for a page has only just begun: no mitigation waits for a second one."""
+        look, self._look = self._look, None
+        if look is not None and workflow.now() - self._looked_at < _FRESH:
+            return await asyncio.shield(look)
+        return await self._window()
+
     async def _window(self) -> Window | None:
         if not self.run.looks_at_windows:
             return None
+        self._looked_at = workflow.now()
+        look = self._look = self.run.background(self._read())
+        return await asyncio.shield(look)
+
+    async def _read(self) -> Window | None:
         found = await self.run.attempt(
             "6.1", "Maintenance windows", MaintenanceWindows.current,
             CurrentWindowRequest(service=self.service.name, at=workflow.now()), policies.GLANCE,

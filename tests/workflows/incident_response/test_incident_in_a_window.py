@@ -32,7 +32,10 @@ async def test_nobody_is_paged_and_nothing_is_done_until_it_is_over(working: Wor
     world = broken()
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, P1Request(alert=ALERT), "p1_incident")
-        status = await until(handle, lambda status: any("watching for health" in e.text for e in status.entries))
+        await until(handle, lambda status: any("watching for health" in e.text for e in status.entries))
+        status = await until(
+            handle, lambda status: any("Tell the channel: not-paged" in e.text for e in status.entries)
+        )
         told = "\n".join(entry.text for entry in status.entries)
         assert (
             "Nobody is paged (paged for a new incident): the service is in maintenance, MW-1 (Database upgrade)" in told
