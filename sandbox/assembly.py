@@ -286,6 +286,7 @@ class Environment:
             records_url=self.postgres.url(_DATABASE),
             kubeconfig=self.cluster.kubeconfig,
             prometheus_url=self.prometheus.url,
+            alertmanager_url=self.alertmanager.url,
             aws_url=self.aws.url,
             webhook_port=self.webhook_port,
             health_url=self.health_url,

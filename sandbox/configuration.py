@@ -32,6 +32,7 @@ class Endpoints:
     records_url: str
     kubeconfig: Path
     prometheus_url: str
+    alertmanager_url: str
     aws_url: str
     webhook_port: int
     health_url: str
@@ -116,6 +117,7 @@ class Configuration:
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},
+            "alertmanager": {"url": at.alertmanager_url},
             "aws": {"region": aws.REGION, "endpoint_url": at.aws_url},
             "helm": {"program": str(binaries.expected("helm"))},
             "evidence": {"directory": "evidence"},

@@ -37,6 +37,7 @@ _COMMANDS = (
     "handover-server",
     "challenge-server",
     "sandbox",
+    "windows",
 )
 
 

@@ -109,6 +109,12 @@ class Prometheus(Section):
     url: str = "http://127.0.0.1:9090"
 
 
+class Alertmanager(Section):
+    """Where alerts are silenced; nothing is silenced where none is named."""
+
+    url: str | None = Field(default=None, description="Of its API, without the path; any one of a cluster's.")
+
+
 class Aws(Section):
     """Region and endpoint; credentials come from AWS' own environment, files or roles."""
 
@@ -345,6 +351,7 @@ class Settings(BaseSettings):
     records: Records = Records()
     kubernetes: Kubernetes = Kubernetes()
     prometheus: Prometheus = Prometheus()
+    alertmanager: Alertmanager = Alertmanager()
     aws: Aws = Aws()
     helm: Helm = Helm()
     ci: Ci = Ci()

@@ -16,6 +16,7 @@ from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
+from activities.catalogue.windows import WindowPolicy
 
 
 def _known_zone(name: str) -> str:
@@ -247,6 +248,7 @@ class Service(_Settings):
     database: DatabasePolicy | None = None
     recovery: RecoveryPolicy = RecoveryPolicy()
     certificates: CertificatePolicy | None = None
+    window: WindowPolicy = WindowPolicy()
 
 
 class ApprovalPolicy(_Settings):
@@ -265,6 +267,7 @@ class ApprovalPolicy(_Settings):
             "failover": ("dba", "commander", "engineering-lead"),
             "restore": ("dba", "commander", "engineering-lead"),
             "certificate": ("on-call", "security", "commander", "engineering-lead"),
+            "maintain": ("dba", "on-call", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",

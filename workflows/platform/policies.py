@@ -39,6 +39,9 @@ _S = timedelta(seconds=1)
 READ = Policy(10 * _S, _retries(200 * _MS, 5 * _S, 4))
 """Facts for a decision: better none in time than all too late."""
 
+GLANCE = Policy(2 * _S, _retries(100 * _MS, _S, 2))
+"""A fact that must not delay what it is for: without it the run goes on as if it were not."""
+
 EFFECT = Policy(15 * _S, _retries(500 * _MS, 15 * _S, 10))
 """Something outside changes, and the run waits for it: worth a minute or two of trying."""
 
