@@ -21,7 +21,7 @@ from activities.records.deployments import RecordDeployment
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.command import Declined, HandBack, TakeOver
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
-from workflows.incident_response.joined_alerts import JoinedAlerts, News, named
+from workflows.incident_response.joined_alerts import JoinedAlerts, News, batched, named
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.incident_response.watch import Watch
 from workflows.platform import policies
@@ -34,6 +34,8 @@ from workflows.shared.continued import JOINED, TAKEN_IN, IncidentSoFar, Joined, 
 from workflows.shared.hushed_incident import HushedIncident
 
 _TITLE = 200
+_AT_ONCE = 50
+"""Alerts that are recorded at a time."""
 
 
 class P1Request(ServiceRequest):
@@ -512,8 +514,11 @@ class P1Incident(Runbook):
         self.took(*news.joined)
         if news.joined and self._today:
             self.background(self.incident.tell("joined", f":link: joins {self.incident.id}: {news}"))
-        await asyncio.gather(*(self.incident.acknowledge(alert) for alert in news.joined))
-        await asyncio.gather(*(self.incident.alert_resolved(alert) for alert in news.ended))
+        # A storm may have thousands, and Temporal lets a run have two thousand steps in flight.
+        for some in batched(news.joined, _AT_ONCE):
+            await asyncio.gather(*(self.incident.acknowledge(alert) for alert in some))
+        for some in batched(news.ended, _AT_ONCE):
+            await asyncio.gather(*(self.incident.alert_resolved(alert) for alert in some))
 
     def _fires(self, alert: Alert, news: News) -> None:
         if not self._joined.fires(alert):
