@@ -30,6 +30,7 @@ _COMMANDS = (
     "ticket",
     "outreach",
     "revoke",
+    "windows",
     "stop-watching",
     "schedules",
     "audit",

@@ -255,6 +255,8 @@ class P2Incident(Runbook):
         self.say("decision", f"{found.reason.replace('_', ' ')}: {'; '.join(found.because)}", section="2.3/4")
         if found.reason in {"well", "stopped"} or self._ended:
             return
+        if await self.incident.left_to_maintenance():
+            return
         allowed = len(self._tried) < service.degradation.max_fixes
         chosen = found.first if found.clear and auto and allowed else await self._ask(found, service, allowed=allowed)
         if chosen is None or self._ended:

@@ -53,11 +53,8 @@ class HushedIncident(Incident):
         )
 
     async def status_page(self, section: str, status: IncidentState, message: str) -> None:
-        """Publish, unless the page says already that it is in maintenance; what was never published isn't resolved."""
-        if not self.run.looks_at_windows:
-            await super().status_page(section, status, message)
-            return
-        if (status == "Resolved" and self._left_to and not self.published) or await self._window() is not None:
+        """Publish, unless the page says already that the service is in maintenance."""
+        if not self.published and await self._window() is not None:
             self.run.say("decision", f"The status page isn't told ({status}): it says that there is maintenance")
             return
         await super().status_page(section, status, message)
