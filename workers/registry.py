@@ -87,6 +87,7 @@ class System:
 
 
 PROCEDURES: tuple[Procedure, ...] = (
+    Procedure("1.2", "daily_operations.hourly_health_pulse", "Hourly health pulse", _BY),
     Procedure(
         "2.2",
         "incident_response.p1_incident",

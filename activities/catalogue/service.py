@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from activities.catalogue.base import Weekday
+from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
@@ -229,6 +230,7 @@ class Service(_Settings):
     customers: CustomerPolicy = CustomerPolicy()
     database: DatabasePolicy | None = None
     recovery: RecoveryPolicy = RecoveryPolicy()
+    daily: DailyPolicy | None = Field(default=None, description="Its days (runbook 1); not scheduled without.")
 
 
 class ApprovalPolicy(_Settings):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.common.effects import Change, effect
-from activities.records import alerts, deployments, incident_view, incidents
+from activities.records import alerts, deployments, incident_view, incidents, pulse
 from activities.records.alerts import AcknowledgeAlert, ResolveAlert
 from activities.records.deployments import Deployment, Deployments, RecentDeploymentsRequest, RecordDeployment
 from activities.records.incident_view import Incident, IncidentRequest
@@ -26,6 +26,7 @@ from activities.records.incidents import (
 )
 from activities.records.ledger import Ledger
 from activities.records.on_call import OnCall, OnCallRequest, on_duty
+from activities.records.pulse import RecordPulse
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -132,3 +133,9 @@ class Records:
         with self._ledger.read() as rows:
             name, email = on_duty(rows, request.rotation, request.level, request.at)
         return OnCall(name=name, email=email, level=request.level)
+
+    @activity.defn(name="records.pulse")
+    @effect
+    def pulse(self, request: RecordPulse) -> Change:
+        """Raise or resolve the hourly pulse's warning of a service (1.2); not applied where nothing has changed."""
+        return self._ledger.once(request.effect, "alert.pulse", partial(pulse.record, request=request))
