@@ -7,8 +7,8 @@ taken out of the calendar, and what was due in them is given as instants:
 - a time that the day has not is due when the clock has jumped over it (RFC 5545 calls it the next valid one);
 - a time that comes twice is due the first time.
 
-With a doubled hour those before and after it are taken out: where the zone is east of Greenwich, Temporal starts what is
-due before it a second time an hour later, and so what is due in it, where the clock goes back by half an hour.
+With a doubled hour those before and after it are taken out: where the zone is east of Greenwich, Temporal starts what
+is due before it a second time an hour later, and so what is due in it, where the clock goes back by half an hour.
 
 An instant is an interval of forty years that begins forty years before it. What is taken out is taken out to the
 second, so an instant within such an hour is a second late.

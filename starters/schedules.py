@@ -32,6 +32,7 @@ from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.daily_operations.hourly_health_pulse import HourlyHealthPulse, HourlyHealthPulseRequest
+from workflows.daily_operations.morning_startup import MorningStartup, MorningStartupRequest
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -57,6 +58,9 @@ _PULSE_LATE = timedelta(minutes=15)
 _MORNING_LATE = timedelta(hours=3)
 _EVENING_LATE = timedelta(hours=5)
 """Before the day's end: an evening's report is of its own day."""
+
+_At = tuple[tuple[int, ...], int]
+"""Hours, and a minute of each."""
 
 Done = Literal["made", "changed", "unchanged", "paused", "off"]
 
@@ -170,17 +174,25 @@ def _daily(service: str, policy: DailyPolicy, zone: str, task_queue: str, direct
     """Look at a service in the morning, every business hour, and in the evening."""
     off = days_off(policy, directory, _today(), f"services.{service}.daily")
     hours = tuple(range(policy.pulse_from, policy.pulse_until + 1))
-    for kind, workflow, request, at, late, what in (
-        (PULSE, HourlyHealthPulse, HourlyHealthPulseRequest, (hours, 0) if policy.pulse else None,
-         _PULSE_LATE, "pulse"),
-    ):  # fmt: skip
+    kinds: tuple[tuple[str, type[Runbook], type[ServiceRequest], _At | None, timedelta, str], ...] = (
+        (MORNING, MorningStartup, MorningStartupRequest, _at(policy.morning_at), _MORNING_LATE, "the morning"),
+        (
+            PULSE,
+            HourlyHealthPulse,
+            HourlyHealthPulseRequest,
+            (hours, 0) if policy.pulse else None,
+            _PULSE_LATE,
+            "pulse",
+        ),
+    )
+    for kind, workflow, request, at, late, what in kinds:
         name = f"{kind}/{service}"
         if at is None:
             yield _Wanted(name, None, f"services.{service}.daily has none")
             continue
-        times = LocalTimes(policy.days, *at, zone, off)
+        times = LocalTimes(policy.days, at[0], at[1], zone, off)
         when = f"{_shortly(policy.days)} {_clock(times)} {zone}{_except(policy)}"
-        asked: ServiceRequest = request(service=service, requested_by=f"schedule {name}")
+        asked = request(service=service, requested_by=f"schedule {name}")
         action = _start(workflow, asked, name, task_queue, f"{what[0].upper()}{what[1:]} of {service}")
         yield _Wanted(name, _schedule(action, times, late, f"{what} of {service}, {when}"), when)
 
@@ -222,6 +234,10 @@ def _start(
     return ScheduleActionStartWorkflow(
         workflow.__name__, request, id=name, task_queue=task_queue, static_summary=summary
     )  # fmt: skip
+
+
+def _at(clock: time | None) -> _At | None:
+    return ((clock.hour,), clock.minute) if clock else None
 
 
 def _clock(times: LocalTimes) -> str:

@@ -81,6 +81,7 @@ class OpenIncident(BaseModel):
     title: str
     status: str
     opened_at: datetime
+    commander: str = ""
 
 
 class OpenIncidents(BaseModel):
@@ -121,7 +122,7 @@ def not_over(rows: Rows, service: str, severities: list[str]) -> list[dict[str, 
     """Read the incidents of a service that are neither closed nor cancelled, oldest first."""
     return rows.execute(
         """
-        SELECT incident_id, severity, title, status, opened_at FROM runbooks.incidents
+        SELECT incident_id, severity, title, status, opened_at, commander FROM runbooks.incidents
         WHERE service = %s AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
         ORDER BY opened_at, incident_id
         """,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from activities.common.effects import Change, Effect
 from activities.common.errors import InvalidInput
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
+from activities.messages.chat.pictures import drawn
 from activities.records.ledger import Ledger, Rows
 
 if TYPE_CHECKING:
@@ -46,13 +47,15 @@ class RecordsChat:
 
 def _insert(rows: Rows, request: PostMessage | ScheduleMessage, thread: int | None, post_at: datetime | None) -> int:
     effect: Effect = request.effect
+    picture = request.picture if isinstance(request, PostMessage) else None
     row = rows.execute(
         """
-        INSERT INTO runbooks.messages (channel, text, thread, post_at, workflow_id, run_id, effect_key)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO runbooks.messages (channel, text, thread, post_at, picture, workflow_id, run_id, effect_key)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         RETURNING id
         """,
-        (request.channel, request.text, thread, post_at, effect.workflow_id, effect.run_id, effect.key),
+        (request.channel, request.text, thread, post_at, drawn(picture) if picture else None,
+         effect.workflow_id, effect.run_id, effect.key),
     ).fetchone() or {}  # fmt: skip
     return int(row["id"])
 

@@ -4,8 +4,8 @@ A message carries its effect's key as metadata, and every post looks for it in t
 too: a message that was given up on is tried again later as a new activity, and a reset run starts over, both with the
 same key and an attempt count of one. That costs one request a message, bounded by the look-back window.
 
-Scheduled messages can't have metadata (Slack then silently doesn't post them), so they end with a short reference
-made from the key, and that is looked for among the scheduled ones.
+Scheduled messages can't have metadata (Slack then silently doesn't post them), nor can the message that a file comes
+with. So they end with a short reference made from the key, and that is looked for.
 """
 
 import hashlib
@@ -17,8 +17,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from activities.common.effects import Effect
-from activities.common.errors import ActivityFailure
+from activities.common.errors import ActivityFailure, Misconfigured, Refused
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
+from activities.messages.chat.pictures import Picture, drawn
 from activities.messages.chat.slack_calls import SlackCalls
 from activities.messages.chat.slack_channels import SlackChannels
 from libraries import logger
@@ -29,12 +30,14 @@ EVENT_TYPE = "runbook_effect"
 
 _LOOK_BACK = 48 * 3600  # seconds; a message is tried for a day at the longest
 _PAGES = 10  # of 200 messages each
+_LOOKS, _LOOK_EVERY = 10, 0.3
+"""For the message of a file, which Slack makes after it has answered; seconds."""
 
 
 class SlackChat:
     """Posts as the app whose bot token it has.
 
-    Scopes: those of `SlackChannels`, and chat:write, channels:history, groups:history.
+    Scopes: those of `SlackChannels`, and chat:write, channels:history, groups:history; files:write for pictures.
     """
 
     def __init__(self, token: SecretStr, base_url: str = "https://slack.com/api/") -> None:
@@ -54,6 +57,8 @@ class SlackChat:
             there = self._find(channel, request.thread, request.effect)
             if there is not None:
                 return self._done("post", request.effect, channel, there, applied=False, detail="posted already")
+            if request.picture is not None and (shared := self._share(channel, request, request.picture)) is not None:
+                return self._done("share", request.effect, channel, shared, applied=True)
             posted = self._post(channel, request)
             return self._done("post", request.effect, channel, str(posted["ts"]), applied=True)
 
@@ -106,6 +111,23 @@ class SlackChat:
         if thread:
             return self._calls.pages("conversations.replies", "messages", _PAGES, ts=thread, **window)
         return self._calls.pages("conversations.history", "messages", _PAGES, **window)
+
+    def _share(self, channel: str, request: PostMessage, picture: Picture) -> str | None:
+        """Post with the picture; gives its `ts`, None where files are refused and the text has to do."""
+        comment = f"{request.text}\n_{_reference(request.effect)}_"
+        try:
+            self._calls.upload(
+                channel, drawn(picture), name="chart.png", title=picture.title, comment=comment,
+                thread=request.thread or None,
+            )  # fmt: skip
+        except (Misconfigured, Refused) as error:
+            _log.warning("no picture: Slack refuses files", why=error.message, effect=request.effect.key)
+            return None
+        for _ in range(_LOOKS):
+            if (there := self._find(channel, request.thread, request.effect)) is not None:
+                return there
+            time.sleep(_LOOK_EVERY)
+        return ""
 
     def _find_scheduled(self, channel: str, at: int, reference: str) -> str | None:
         window = {"channel": channel, "oldest": at - 60, "latest": at + 60}
