@@ -14,6 +14,7 @@ from temporalio import activity
 
 from activities.common.errors import Misconfigured, Refused
 from activities.records.ledger import Ledger
+from libraries import psycopg
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -62,9 +63,12 @@ class Figures:
     def _one(self, name: str, request: FiguresRequest) -> float | None:
         text = self._file(name).read_text(encoding="utf-8")
         with self._ledger.read() as rows:
-            rows.execute(text.encode(), {"at": request.at, "zone": request.zone})
-            answer = rows.fetchall()
-        if len(answer) != 1 or len(answer[0]) != 1:
+            try:
+                rows.execute(text.encode(), {"at": request.at, "zone": request.zone})
+            except psycopg.errors.ReadOnlySqlTransaction:
+                raise Misconfigured("it writes, and figures only read") from None
+            columns, answer = rows.description or (), rows.fetchall()
+        if len(columns) != 1 or len(answer) != 1:
             raise Misconfigured("it must give one row of one number")
         (value,) = answer[0].values()
         return None if value is None else float(value)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic import SecretStr
+from temporalio import activity
 
 from activities.common.effects import Effect
 from activities.common.errors import ActivityFailure, Misconfigured, Refused
@@ -30,6 +31,8 @@ EVENT_TYPE = "runbook_effect"
 
 _LOOK_BACK = 48 * 3600  # seconds; a message is tried for a day at the longest
 _PAGES = 10  # of 200 messages each
+_WITH_PICTURE = 2
+"""Attempts: what failed twice with its picture is to be read without it."""
 _LOOKS, _LOOK_EVERY = 10, 0.3
 """For the message of a file, which Slack makes after it has answered; seconds."""
 
@@ -54,10 +57,12 @@ class SlackChat:
         if request.effect.dry_run:
             return self._plan(request.channel, "would be posted")
         with self._opened(request.channel) as channel:
-            there = self._find(channel, request.thread, request.effect)
+            again = request.picture is not None and _attempt() > 1
+            there = self._find(channel, request.thread, request.effect, looks=_LOOKS if again else 1)
             if there is not None:
                 return self._done("post", request.effect, channel, there, applied=False, detail="posted already")
-            if request.picture is not None and (shared := self._share(channel, request, request.picture)) is not None:
+            picture = request.picture if _attempt() <= _WITH_PICTURE else None
+            if picture is not None and (shared := self._share(channel, request, picture)) is not None:
                 return self._done("share", request.effect, channel, shared, applied=True)
             posted = self._post(channel, request)
             return self._done("post", request.effect, channel, str(posted["ts"]), applied=True)
@@ -95,8 +100,19 @@ class SlackChat:
             self._channels.forget(channel)
             raise
 
-    def _find(self, channel: str, thread: str | None, effect: Effect) -> str | None:
-        """Find a message of this effect in the channel or thread, newest first; its `ts`."""
+    def _find(self, channel: str, thread: str | None, effect: Effect, *, looks: int = 1) -> str | None:
+        """Find a message of this effect in the channel or thread, newest first; its `ts`.
+
+        That of a file may come only after some looks.
+        """
+        for look in range(looks):
+            if look:
+                time.sleep(_LOOK_EVERY)
+            if (there := self._found(channel, thread, effect)) is not None:
+                return there
+        return None
+
+    def _found(self, channel: str, thread: str | None, effect: Effect) -> str | None:
         reference = _reference(effect)
         for message in self._recent(channel, thread):
             metadata = message.get("metadata") or {}
@@ -123,11 +139,7 @@ class SlackChat:
         except (Misconfigured, Refused) as error:
             _log.warning("no picture: Slack refuses files", why=error.message, effect=request.effect.key)
             return None
-        for _ in range(_LOOKS):
-            if (there := self._find(channel, request.thread, request.effect)) is not None:
-                return there
-            time.sleep(_LOOK_EVERY)
-        return ""
+        return self._find(channel, request.thread, request.effect, looks=_LOOKS) or ""
 
     def _find_scheduled(self, channel: str, at: int, reference: str) -> str | None:
         window = {"channel": channel, "oldest": at - 60, "latest": at + 60}
@@ -157,6 +169,10 @@ class SlackChat:
     ) -> Message:
         _log.info("slack effect", action=action, channel=channel, message=message, applied=applied, effect=effect.key)
         return Message(channel=channel, message_id=message, applied=applied, detail=detail)
+
+
+def _attempt() -> int:
+    return activity.info().attempt if activity.in_activity() else 1
 
 
 def _reference(effect: Effect) -> str:

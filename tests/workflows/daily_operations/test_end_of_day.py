@@ -1,4 +1,4 @@
-"""EndOfDay: the day in figures against those before, one handoff and one report a day, and what is not known is said."""
+"""EndOfDay: figures against those before, one handoff and one report a day, and what is not known is said."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
