@@ -206,6 +206,7 @@ def _daily() -> dict[str, Any]:
         "night": "PT5M",
         "day": "PT10M",
         "confirm_after": "PT2S",
+        "incident": "ask",  # what is broken here is broken on purpose
         "decision_timeout": "PT2M",
     }
 

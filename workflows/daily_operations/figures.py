@@ -19,6 +19,7 @@ _POINTS = 120
 """Of a chart: more than it has room for would only be more to keep."""
 _GAP = 2.5
 """Steps between two values, beyond which some are missing."""
+_NEARLY_ALL = 0.95
 _SHARES = {"uptime", "error rate"}
 _PERCENT = 100
 
@@ -29,6 +30,15 @@ class Stretch(BaseModel):
     values: dict[str, float | None]
     missing: dict[str, str]
     picture: Picture | None
+    known: float | None
+    """Share of the stretch for which Prometheus has an error rate; None where it could not be asked."""
+
+    @property
+    def gaps(self) -> str:
+        """Say for how much of the time figures are known; empty where it is nearly all."""
+        if self.known is None or self.known >= _NEARLY_ALL:
+            return ""
+        return f"known for {self.known:.0%} of the time"
 
     def shown(self, name: str) -> str:
         """Give a figure as people read it."""
@@ -51,7 +61,12 @@ class Reading:
         (values, missing), (theirs, unknown), picture = await asyncio.gather(
             self._measured(), self._business(list(business)), self._chart()
         )
-        return Stretch(values=values | theirs, missing=missing | unknown, picture=picture)
+        known = len(picture.values) / (self.over / self._step + 1) if picture else None
+        return Stretch(values=values | theirs, missing=missing | unknown, picture=picture, known=known)
+
+    @property
+    def _step(self) -> timedelta:
+        return max(self.over / _POINTS, timedelta(seconds=1))
 
     async def _measured(self) -> tuple[dict[str, float | None], dict[str, str]]:
         settings = {"uptime": self.policy.uptime, "errors": self.policy.errors}
@@ -81,7 +96,7 @@ class Reading:
         query, now = self.service.metrics.error_rate, workflow.now()
         if not query:
             return None
-        step = max(self.over / _POINTS, timedelta(seconds=1))
+        step = self._step
         asked = SeriesRequest(query=query, start=now - self.over, end=now, step=step)
         found = await self.run.attempt(
             self.section, "Error rate over time", PrometheusMetrics.series, asked, policies.READ

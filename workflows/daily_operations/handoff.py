@@ -180,6 +180,8 @@ def _tomorrow(day: LocalDay, evening: Evening, begin: datetime, end: datetime) -
 def _watch(service: Service, evening: Evening) -> Iterator[str]:
     for part in evening.condition.unwell:
         yield f"{part.name}: {plain(part.why)}"
+    if evening.figures.gaps:
+        yield f"its error rate is {evening.figures.gaps}: does Prometheus reach it?"
     if evening.alerts is None:
         yield "its alerts are not known: the records could not be asked"
     for alert in evening.alerts.items if evening.alerts else []:

@@ -75,8 +75,9 @@ def summary(
     lines += [f"• {part}" for part in night.condition.unwell]
     lines.append(f"*Alerts since {day.clock(night.since)}:* {_alerts(night)}")
     stretch = night.figures
+    gaps = f" ({stretch.gaps})" if stretch.gaps else ""
     lines.append(
-        f"*Figures:* uptime {stretch.shown('uptime')}, error rate {stretch.shown('error rate')}, "
+        f"*Figures:* uptime {stretch.shown('uptime')}, error rate {stretch.shown('error rate')}{gaps}, "
         f"DAU {stretch.shown('dau')}, MRR {stretch.shown('mrr')}"
     )
     lines.append(f"*Support:* {_support(night.tickets)}")
