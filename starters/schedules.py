@@ -31,6 +31,7 @@ from starters.schedule_forms import differences
 from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
+from workflows.daily_operations.end_of_day import EndOfDay, EndOfDayRequest
 from workflows.daily_operations.hourly_health_pulse import HourlyHealthPulse, HourlyHealthPulseRequest
 from workflows.daily_operations.morning_startup import MorningStartup, MorningStartupRequest
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
@@ -174,16 +175,11 @@ def _daily(service: str, policy: DailyPolicy, zone: str, task_queue: str, direct
     """Look at a service in the morning, every business hour, and in the evening."""
     off = days_off(policy, directory, _today(), f"services.{service}.daily")
     hours = tuple(range(policy.pulse_from, policy.pulse_until + 1))
+    pulse = (hours, 0) if policy.pulse else None
     kinds: tuple[tuple[str, type[Runbook], type[ServiceRequest], _At | None, timedelta, str], ...] = (
-        (MORNING, MorningStartup, MorningStartupRequest, _at(policy.morning_at), _MORNING_LATE, "the morning"),
-        (
-            PULSE,
-            HourlyHealthPulse,
-            HourlyHealthPulseRequest,
-            (hours, 0) if policy.pulse else None,
-            _PULSE_LATE,
-            "pulse",
-        ),
+        (MORNING, MorningStartup, MorningStartupRequest, _at(policy.morning_at), _MORNING_LATE, "morning"),
+        (PULSE, HourlyHealthPulse, HourlyHealthPulseRequest, pulse, _PULSE_LATE, "pulse"),
+        (EVENING, EndOfDay, EndOfDayRequest, _at(policy.evening_at), _EVENING_LATE, "evening"),
     )
     for kind, workflow, request, at, late, what in kinds:
         name = f"{kind}/{service}"
@@ -193,7 +189,7 @@ def _daily(service: str, policy: DailyPolicy, zone: str, task_queue: str, direct
         times = LocalTimes(policy.days, at[0], at[1], zone, off)
         when = f"{_shortly(policy.days)} {_clock(times)} {zone}{_except(policy)}"
         asked = request(service=service, requested_by=f"schedule {name}")
-        action = _start(workflow, asked, name, task_queue, f"{what[0].upper()}{what[1:]} of {service}")
+        action = _start(workflow, asked, name, task_queue, f"{what.capitalize()} of {service}")
         yield _Wanted(name, _schedule(action, times, late, f"{what} of {service}, {when}"), when)
 
 

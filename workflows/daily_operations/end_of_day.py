@@ -138,7 +138,7 @@ class EndOfDay(Runbook):
 
     def _picture(self, evening: Evening) -> Picture | None:
         releases = evening.deployments.items if evening.deployments else []
-        marks = [Mark(at=one.started_at, text=f"{one.version} {one.status}") for one in releases]
+        marks = [Mark(at=one.started_at, text=f"{one.version} {one.status.replace('_', ' ')}") for one in releases]
         picture = evening.figures.picture
         return marked(picture, [mark for mark in marks if picture and mark.at >= picture.begin])
 

@@ -143,7 +143,8 @@ def _changes(day: LocalDay, evening: Evening) -> Iterator[str]:
         return
     for one in evening.deployments.items:
         if day.local(one.started_at).date() == day.day:
-            yield f"{day.clock(one.started_at)} {plain(one.version)} {one.status} ({plain(one.deployer)})"
+            became = one.status.replace("_", " ")
+            yield f"{day.clock(one.started_at)} {plain(one.version)} {became} ({plain(one.deployer)})"
 
 
 def _tickets(evening: Evening) -> Iterator[str]:
@@ -174,7 +175,7 @@ def _tomorrow(day: LocalDay, evening: Evening, begin: datetime, end: datetime) -
         if schedule.paused:
             yield f"{schedule.name} is **paused**"
         elif due:
-            yield f"{schedule.name} at {due[0]}" + (f" and {counted(len(due) - 1, 'time')} more" if due[1:] else "")
+            yield f"{schedule.name} at {due[0]}{' and later' if due[1:] else ''}"
 
 
 def _watch(service: Service, evening: Evening) -> Iterator[str]:

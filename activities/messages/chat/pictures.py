@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 _INK, _GRID, _LINE, _BAD, _MARK = "#1d2330", "#d5d9e0", "#2f6fb5", "#c0392b", "#b9770e"
 _SIZE, _DPI = (7.0, 2.6), 120
 _HEADROOM = 1.15
+_LATE = 0.7
+"""Share of the time, from which a mark's text stands before its line: there is room."""
 
 
 class Value(BaseModel):
@@ -67,8 +69,10 @@ def drawn(picture: Picture) -> bytes:
         axes.set_xlim(number(picture.begin), number(picture.end))
         for mark in picture.marks:
             axes.axvline(number(mark.at), color=_MARK, linewidth=1)
-            axes.annotate(mark.text, (number(mark.at), 1), xycoords=("data", "axes fraction"), xytext=(3, -9),
-                          textcoords="offset points", color=_MARK, fontsize=8)  # fmt: skip
+            late = (mark.at - picture.begin) > (picture.end - picture.begin) * _LATE
+            axes.annotate(mark.text, (number(mark.at), 1), xycoords=("data", "axes fraction"),
+                          xytext=(-3 if late else 3, -9), textcoords="offset points", color=_MARK, fontsize=8,
+                          ha="right" if late else "left")  # fmt: skip
         if not picture.values:
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=_BAD)
         locator = dates.AutoDateLocator(tz=zone, maxticks=8)  # type: ignore[no-untyped-call]

@@ -110,7 +110,7 @@ async def test_what_is_handed_over(working: Working, client: Client, day: Day) -
     assert "v1.2.5 started (grace)" in text
     assert "- Window (`w/1`)" in text
     assert "- on call, level 1: lea," in text
-    assert "- hourly-health-pulse/tensafe-server at 08:00 and 2 times more" in text
+    assert "- hourly-health-pulse/tensafe-server at 08:00 and later" in text
     assert "- database-maintenance/tensafe-server is **paused**" in text
     assert "- 2 scheduled runs have come too late" in text
     assert "- a release of tensafe-server is not complete" in text
