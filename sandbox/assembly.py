@@ -268,7 +268,8 @@ class Environment:
         from workers.converter import DATA_CONVERTER  # noqa: PLC0415
 
         client = await Client.connect(self.temporal.address, data_converter=DATA_CONVERTER)
-        await schedules.apply(client, self.configuration.audit, self.configuration.services, TASK_QUEUE)
+        of = self.configuration
+        await schedules.apply(client, of.audit, of.services, TASK_QUEUE, of.directory)
 
     def _python(self, name: str, module: str, *arguments: object) -> ServerProcess:
         return ServerProcess(

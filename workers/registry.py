@@ -89,6 +89,9 @@ class System:
 
 
 PROCEDURES: tuple[Procedure, ...] = (
+    Procedure("1.1", "daily_operations.morning_startup", "Morning startup", _BY),
+    Procedure("1.2", "daily_operations.hourly_health_pulse", "Hourly health pulse", _BY),
+    Procedure("1.3", "daily_operations.end_of_day", "End of day", _BY),
     Procedure(
         "2.2",
         "incident_response.p1_incident",

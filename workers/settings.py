@@ -283,6 +283,12 @@ class Evidence(Section):
         return self
 
 
+class Figures(Section):
+    """SQL files of the business' figures (runbook 1.1, 1.3): dau.sql, mrr.sql, new_customers.sql."""
+
+    directory: Path | None = Field(default=None, description="Where yours are; ours are taken for those it hasn't.")
+
+
 class Audit(Section):
     """The archive of closed runs: signed with a key of ours, or one in KMS; without either it is off."""
 
@@ -363,6 +369,7 @@ class Settings(BaseSettings):
     certificates: Certificates = Certificates()
     acme: Acme = Acme()
     evidence: Evidence = Evidence()
+    figures: Figures = Figures()
     audit: Audit = Audit()
     webhook: Webhook = Webhook()
     gateway: Gateway = Gateway()

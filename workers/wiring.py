@@ -58,8 +58,10 @@ from activities.messages.status_page.status_page import StatusPage, StatusPages
 from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
+from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
 from activities.records.activities import Records
+from activities.records.figures import Figures
 from activities.records.windows import MaintenanceWindows
 from activities.releases.ci import Ci, CiService
 from activities.releases.ci_github import GitHubCi
@@ -173,6 +175,8 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Silences: lambda: Silences(http(), settings.alertmanager.url),
         Kubernetes: lambda: Kubernetes(cluster()),
         HealthChecks: lambda: HealthChecks(http()),
+        Runs: Runs,
+        Figures: lambda: Figures(pool(), _figures(settings)),
         PrometheusMetrics: lambda: PrometheusMetrics(http(), prometheus),
         Slack: lambda: Slack(_chat(settings, pool())),
         Paging: lambda: Paging(_pager(settings, clients)),
@@ -214,6 +218,10 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
 
 def _kubeconfig(settings: Settings) -> "Path | None":
     return settings.kubernetes.kubeconfig and settings.path(settings.kubernetes.kubeconfig)
+
+
+def _figures(settings: Settings) -> "Path | None":
+    return settings.figures.directory and settings.path(settings.figures.directory)
 
 
 def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":

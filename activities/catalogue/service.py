@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from activities.catalogue.base import Weekday
 from activities.catalogue.certificates import CertificatePolicy
+from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
@@ -249,6 +250,7 @@ class Service(_Settings):
     recovery: RecoveryPolicy = RecoveryPolicy()
     certificates: CertificatePolicy | None = None
     window: WindowPolicy = WindowPolicy()
+    daily: DailyPolicy | None = Field(default=None, description="Its days (runbook 1); not scheduled without.")
 
 
 class ApprovalPolicy(_Settings):

@@ -3,7 +3,7 @@
 from records_schema.migrations.sql import run_beside
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 
 def upgrade() -> None:
