@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from activities.database.servers.versions import PAUSE_STATE
 from libraries import psycopg
 
 if TYPE_CHECKING:
@@ -26,13 +27,16 @@ SELECT recovery.on AS in_recovery,
             ELSE pg_current_wal_flush_lsn() END::text AS received,
        CASE WHEN recovery.on THEN pg_last_wal_replay_lsn() END::text AS replayed,
        pg_last_xact_replay_timestamp() AS last_commit_at,
-       CASE WHEN recovery.on THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END AS paused,
+       CASE WHEN recovery.on THEN {paused} ELSE false END AS paused,
        coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
        (SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') AS conninfo,
        current_setting('synchronous_standby_names') AS synchronous,
        (SELECT source = 'command line' FROM pg_settings WHERE name = 'synchronous_standby_names') AS synchronous_fixed
   FROM (SELECT pg_is_in_recovery() AS on) AS recovery
 """
+_PAUSED = "pg_get_wal_replay_pause_state() <> 'not paused'"
+_PAUSED_BEFORE_14 = "pg_is_wal_replay_paused()"
+"""Says so as soon as a pause is asked for, as the state does."""
 
 
 class ServerStanding(BaseModel):
@@ -84,7 +88,8 @@ def number(lsn: str) -> int:
 
 def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]) -> ServerStanding:
     """Read a server's standing; `names` are the servers by their addresses."""
-    found: dict[str, Any] | None = connection.execute(_FACTS).fetchone()
+    paused = _PAUSED if connection.info.server_version >= PAUSE_STATE else _PAUSED_BEFORE_14
+    found: dict[str, Any] | None = connection.execute(_FACTS.format(paused=paused).encode()).fetchone()
     assert found is not None
     conninfo = found.pop("conninfo")
     upstream = None

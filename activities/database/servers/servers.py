@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, SecretStr
 
 from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, unavailable
+from activities.database.servers.versions import unsupported
 from libraries import psycopg
 from records_schema.server import conninfo
 
@@ -94,7 +95,8 @@ class Databases:
             database: Another one on the same server than the URL names.
 
         Raises:
-            Misconfigured: settings don't have it, the password is wrong, or an extension is missing.
+            Misconfigured: settings don't have it, it is older than PostgreSQL 13, the password is wrong, or an
+                extension is missing.
             Unavailable: it doesn't answer, is starting up, or ended while it worked.
             Conflict: a lock or a serialisation kept it from working now.
             Refused: the server refuses the statement; names the kind, not the data.
@@ -107,6 +109,9 @@ class Databases:
             failures(f"{at.database}/{at.server}"),
             psycopg.connect(**parts, autocommit=True, row_factory=psycopg.rows.dict_row) as connection,
         ):
+            if why := unsupported(connection.info.server_version):
+                message = f"PostgreSQL server {at.database}/{at.server} {why}"
+                raise Misconfigured(message)
             yield connection
 
     def parameters(self, at: OnServer, *, statement_timeout: timedelta | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _FACTS = """
     SELECT clock_timestamp() AS at, pg_is_in_recovery() AS in_recovery,
            current_setting('server_version') AS version, pg_database_size(current_database()) AS size,
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-               - current_setting('reserved_connections')::int AS connections_limit,
+               - coalesce(current_setting('reserved_connections', true), '0')::int AS connections_limit,
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
            d.blks_hit + d.blks_read AS reads,
            CASE WHEN d.blks_hit + d.blks_read > 0 THEN d.blks_hit::float / (d.blks_hit + d.blks_read) END AS cache_hit,
