@@ -13,6 +13,7 @@ from activities.common.errors import NotFound, Refused
 from activities.database.servers.servers import Connection, Databases, OnServer
 from activities.database.upkeep.ending import Ended, EndSession, end
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, measure
+from activities.database.upkeep.holders import known
 from activities.database.upkeep.indexes import drop_leftovers, find_index
 from activities.database.upkeep.sessions import QueriesRequest, RunningQueries, running
 from activities.database.upkeep.work import end_backend, left_running, work_session
@@ -81,7 +82,10 @@ class Postgres:
     def health(self, request: DatabaseHealthRequest) -> DatabaseHealth:
         """Look at a server and its database (6.2 step 1)."""
         with self._databases.connect(request, statement_timeout=timedelta(seconds=30)) as connection:
-            return measure(connection, request)
+            found = measure(connection, request)
+        matters = any(table.dead >= request.policy.dead_rows for table in found.tables)
+        found.holders = known(found.holders, self._databases, request, request.policy, matters=matters)
+        return found
 
     @activity.defn(name="postgres.queries")
     def queries(self, request: QueriesRequest) -> RunningQueries:
