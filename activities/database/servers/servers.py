@@ -159,6 +159,8 @@ def failures(server: str) -> Iterator[None]:
         psycopg.errors.ObjectInUse,
     ) as error:
         raise Conflict(f"{system} was busy ({type(error).__name__})") from None
+    except psycopg.errors.ProgramLimitExceeded as error:  # an operational error by its class; no waiting helps
+        raise Refused(f"{system} refused it ({type(error).__name__})") from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         unavailable(system, error)
     except psycopg.Error as error:

@@ -124,6 +124,7 @@ class DatabaseHealth(BaseModel):
     holders: list[Holder] = Field(default_factory=list)
     tables: list[TableState] = Field(default_factory=list, description="Notable ones, the most dead rows first.")
     indexes: list[IndexState] = Field(default_factory=list, description="Notable ones, the most waste first.")
+    more_indexes: int = Field(default=0, description="Notable ones that are not listed.")
     figures: Figures
     unknown: list[str] = Field(default_factory=list, description="Names of the request that there are none of.")
 
@@ -174,13 +175,15 @@ def measure(connection: Connection, request: DatabaseHealthRequest) -> DatabaseH
     facts = connection.execute(_FACTS).fetchone() or {}
     all_tables = tables(connection, policy, [*request.tables, *request.indexes])
     all_indexes = indexes(connection, policy, request.indexes)
+    notable = _notable_indexes(all_indexes, policy)
     return DatabaseHealth(
         **facts,
         replicas=[ReplicaState.model_validate(row) for row in connection.execute(_REPLICAS)],
         slots=[SlotState.model_validate(row) for row in connection.execute(_SLOTS)],
         holders=holders(connection, policy),
         tables=_notable_tables(all_tables, policy, int(facts["freeze_max_age"]), request.tables),
-        indexes=_notable_indexes(all_indexes, policy),
+        indexes=notable[:_MOST],
+        more_indexes=len(notable[_MOST:]),
         figures=Figures(
             size=facts["size"],
             dead_rows=sum(table.dead for table in all_tables),
@@ -217,7 +220,7 @@ def _notable_indexes(found: list[IndexState], policy: MaintenancePolicy) -> list
         if index.named or not index.valid
         or (index.size >= policy.index_size and (index.bloat or 0) >= policy.index_bloat)
     ]  # fmt: skip
-    return sorted(notable, key=lambda index: (not index.named, index.valid, -index.wasted))[:_MOST]
+    return sorted(notable, key=lambda index: (not index.named, index.valid, -index.wasted))
 
 
 def size(of: float) -> str:

@@ -225,7 +225,9 @@ def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently(on: OnPostgres) 
 def test_named_tables_and_indexes_are_reported_whatever_their_state(on: OnPostgres) -> None:
     found = health(on, tables=["public.items"], indexes=["items"])
     assert [(one.full_name, one.named) for one in found.tables] == [("public.items", True)]
-    assert {(one.name, one.named) for one in found.indexes} == {("items_name", True), ("items_pkey", True)}
+    assert {(one.name, one.named) for one in found.indexes if not one.toast} == {
+        ("items_name", True), ("items_pkey", True),
+    }  # fmt: skip
     assert found.unknown == []
 
 
