@@ -1,7 +1,7 @@
 """How far a PostgreSQL server is: its timeline, its log, whom it follows (runbook 7.1 step 1)."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
@@ -28,6 +28,9 @@ SELECT recovery.on AS in_recovery,
        CASE WHEN recovery.on THEN pg_last_wal_replay_lsn() END::text AS replayed,
        pg_last_xact_replay_timestamp() AS last_commit_at,
        CASE WHEN recovery.on THEN {paused} ELSE false END AS paused,
+       CASE WHEN recovery.on THEN (
+           SELECT make_interval(secs => setting::float / 1000) FROM pg_settings WHERE name = 'recovery_min_apply_delay')
+            ELSE interval '0' END AS delay,
        coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
        (SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') AS conninfo,
        current_setting('synchronous_standby_names') AS synchronous,
@@ -54,6 +57,9 @@ class ServerStanding(BaseModel):
         description="By the primary's clock: of the last transaction that it has replayed.",
     )
     paused: bool = Field(default=False, description="Somebody has paused its replay.")
+    delay: timedelta = Field(
+        default=timedelta(0), description="That it is kept behind on purpose: its recovery_min_apply_delay."
+    )
     streaming: bool = Field(default=False, description="It receives log now.")
     upstream: str | None = Field(
         default=None, description="Name of the server it follows; empty: none that we know; None: we may not read it."
@@ -68,6 +74,11 @@ class ServerStanding(BaseModel):
         """How far it is, to compare by."""
         return self.timeline, number(self.received)
 
+    @property
+    def unreplayed(self) -> int:
+        """Bytes of the log that it has, and has not replayed."""
+        return max(number(self.received) - number(self.replayed), 0) if self.replayed is not None else 0
+
     def __str__(self) -> str:
         if not self.reachable:
             return f"unreachable ({self.trouble})"
@@ -77,7 +88,8 @@ class ServerStanding(BaseModel):
         last = f", last commit {self.last_commit_at:%H:%M:%S.%f}"[:-3] if self.last_commit_at else ""
         state = "streaming" if self.streaming else "not streaming"
         paused = ", replay PAUSED" if self.paused else ""
-        return f"{follows}, {state}, timeline {self.timeline}, received {self.received}{last}{paused}"
+        delayed = f", KEPT {self.delay} BEHIND" if self.delay else ""
+        return f"{follows}, {state}, timeline {self.timeline}, received {self.received}{last}{paused}{delayed}"
 
 
 def number(lsn: str) -> int:
