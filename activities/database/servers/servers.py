@@ -5,7 +5,7 @@ Runs know names only. URLs, passwords and commands stay here.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Server:
     directory: str | None = None
     host: str | None = None
     instance: str | None = None
+    tablespaces: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
