@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format bench crash compose-secrets clean
+.PHONY: help setup check demo sandbox test lint format docs bench crash compose-secrets clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,11 +51,15 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
 
-lint: setup ## Style, types, import contracts
+lint: setup ## Style, types, import contracts, pages made from the code
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports
+	@$(RUN) python -m docs --check
+
+docs: setup ## Write the pages that are made from the code: docs/runbook.md
+	@$(RUN) python -m docs
 
 format: setup ## Format, and fix what can be fixed
 	@$(RUN) ruff format
