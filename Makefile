@@ -51,12 +51,13 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
 
-lint: setup ## Style, types, import contracts, pages made from the code
+lint: setup ## Style, types, import contracts, pages made from the code, open runs
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports
 	@$(RUN) python -m docs --check
+	@$(RUN) python -m tests.replay.guard --check
 
 docs: setup ## Write the pages that are made from the code: docs/runbook.md
 	@$(RUN) python -m docs

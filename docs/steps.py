@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 KEY = re.compile(r"[1-8]\.[1-9](/[\w-]+)*")
+_PLATFORM = "workflows.platform.runbook"
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEEPEST = 6
 """Calls into calls that are followed: nothing passes a key on through more than three."""
@@ -139,6 +140,11 @@ class Module:
         }
 
     @cached_property
+    def rooms(self) -> set[str]:
+        """The modules that it imports from, and those it imports whole."""
+        return {name for alias, module in self.imports.items() for name in (module, f"{module}.{alias}")}
+
+    @cached_property
     def constants(self) -> dict[str, ast.expr]:
         """What names of the module are."""
         return {
@@ -181,7 +187,7 @@ class Workflows:
                 yield key, self._passed(code, name)
 
     def _keyed(self, code: Code, call: ast.Call) -> Iterator[tuple[str, set[Activity]]]:
-        targets = self._callees(code, call)
+        targets = self.callees(code, call)
         bound = _bound(call, targets[0]) if targets else {}
         for value in (*call.args, *(keyword.value for keyword in call.keywords)):
             for key in code.keys(value):
@@ -202,28 +208,32 @@ class Workflows:
                 if not passed:
                     continue
                 found |= other.activities(call)
-                for target in self._callees(other, call):
+                for target in self.callees(other, call):
                     for name, argument in _bound(call, target).items():
                         if argument in passed:
                             found |= self._passed(target, name, depth + 1)
         return found
 
-    def _callees(self, code: Code, call: ast.Call) -> list[Code]:
-        """Give the functions of `workflows/` that a call may mean: of this module, else of those it imports."""
+    def callees(self, code: Code, call: ast.Call) -> list[Code]:
+        """Give the functions of `workflows/` that a call may mean: of this module, else of those it imports.
+
+        The platform's own (`Runbook.step` and so on) are not among them.
+        """
         called = _called(call)
         names = {called, f"{called}.__init__"}
-        here = [c for c in code.module.functions if c.name in names or c.name.rpartition(".")[2] == called]
-        own = isinstance(call.func, ast.Name) or _is_self(call.func)
-        if here and own:
-            return here
-        rooms = {m for m in code.module.imports.values() if m in self.modules and m != "workflows.platform.runbook"}
+        if isinstance(call.func, ast.Name):
+            rooms = [code.module.name, code.module.imports.get(called, "")]
+            return [
+                c for room in rooms if room in self.modules for c in self.modules[room].functions if c.name in names
+            ]
+        own = [c for c in code.module.functions if c.owner == code.owner and c.name.rpartition(".")[2] == called]
+        if _is_self(call.func) and own:
+            return own
+        rooms = (code.module.rooms & self.modules.keys() - {_PLATFORM}) | {code.module.name}
         there = [
-            c
-            for room in sorted(rooms)
-            for c in self.modules[room].functions
-            if c.name in names or (isinstance(call.func, ast.Attribute) and c.name.rpartition(".")[2] == called)
+            c for room in sorted(rooms) for c in self.modules[room].functions if c.name.rpartition(".")[2] == called
         ]
-        return there or here
+        return [c for c in there if c.owner != code.owner or c.module is not code.module]
 
     def of(self, dotted: str) -> Found:
         """Give a function by its dotted name, with every activity that it comes to; outside `workflows/` a module.
@@ -246,7 +256,7 @@ class Workflows:
         for call in code.calls:
             found |= code.activities(call)
             if depth < _DEEPEST:
-                for target in self._callees(code, call):
+                for target in self.callees(code, call):
                     if not target.name.endswith("__init__"):
                         found |= self._all(target, depth + 1)
         return found
