@@ -222,10 +222,8 @@ class Workflows:
         called = _called(call)
         names = {called, f"{called}.__init__"}
         if isinstance(call.func, ast.Name):
-            rooms = [code.module.name, code.module.imports.get(called, "")]
-            return [
-                c for room in rooms if room in self.modules for c in self.modules[room].functions if c.name in names
-            ]
+            near = {code.module.name, code.module.imports.get(called, "")} & self.modules.keys()
+            return [c for room in sorted(near) for c in self.modules[room].functions if c.name in names]
         own = [c for c in code.module.functions if c.owner == code.owner and c.name.rpartition(".")[2] == called]
         if _is_self(call.func) and own:
             return own

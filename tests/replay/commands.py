@@ -44,9 +44,8 @@ class Reader:
     def all(self) -> dict[str, Commands]:
         """Give each procedure's `run` and handlers, then what the platform does for all of them, by name."""
         found: dict[str, Commands] = {}
-        for entry in (*PROCEDURES, *SYSTEM):
-            module = self._workflows.modules[f"workflows.{entry.module}"]
-            for code in module.functions:
+        for name in [entry.module for entry in PROCEDURES] + [entry.module for entry in SYSTEM]:
+            for code in self._workflows.modules[f"workflows.{name}"].functions:
                 handled = _handled(code)
                 if handled or code.name.endswith(".run"):
                     found[f"{code.owner}.{handled or 'run'}"] = self._of(code)
@@ -67,11 +66,11 @@ class Reader:
         if isinstance(node, ast.If) and (patch := _patch(node.test)):
             yield from self._read(code, node.test)
             yield f"patched {patch} {{"
-            for child in node.body:
-                yield from self._read(code, child)
+            for statement in node.body:
+                yield from self._read(code, statement)
             yield "}"
-            for child in node.orelse:
-                yield from self._read(code, child)
+            for statement in node.orelse:
+                yield from self._read(code, statement)
             return
         for child in ast.iter_child_nodes(node):
             yield from self._read(code, child)
