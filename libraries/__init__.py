@@ -13,6 +13,9 @@ lock sees to it that a module is imported once, and whoever comes second waits f
 """
 
 import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -49,16 +52,38 @@ __all__ = [
     "psycopg",
     "sql",
     "structlog",
+    "uninterrupted",
     "urllib3",
     "yaml",
 ]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Import to the end, though the activity be cancelled meanwhile.
+
+    A cancellation is an exception that Temporal throws into the activity's thread, wherever it is. In the middle of an
+    import it would leave half a module behind, for as long as the worker lives.
+    """
+    activity = sys.modules.get("temporalio.activity")  # a command doesn't need it, and doesn't wait for it
+    with activity.shield_thread_cancel_exception() if activity and activity.in_activity() else nullcontext():
+        yield
 
 
 class _Later(ModuleType):
     """Stands for a module until something of it is asked for, and goes on passing that on."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
+        if self.__name__ in _WHOLE:
+            return getattr(sys.modules[self.__name__], name)
+        with uninterrupted():
+            module = importlib.import_module(self.__name__)
+        _WHOLE.add(self.__name__)
+        return getattr(module, name)
+
+
+_WHOLE: set[str] = set()
+"""What has been imported to its end; `sys.modules` also has what somebody is just importing."""
 
 
 if not TYPE_CHECKING:

@@ -11,9 +11,9 @@ import typer
 from starters.cli.people import EXIT_CODES
 
 _COMMANDS = (
-    "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
-    "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit", "codec-server",
-    "handover-server", "sandbox",
+    "start", "status", "approve", "note", "close", "raise-to-p1", "extend", "resume", "cancel", "catalogue", "ci",
+    "routes", "keys", "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit",
+    "codec-server", "handover-server", "sandbox",
 )  # fmt: skip
 
 

@@ -98,6 +98,17 @@ PROCEDURES: tuple[Procedure, ...] = (
             "requested_by": "oncall@tensafe.io",
         },
     ),
+    Procedure(
+        "2.3",
+        "incident_response.p2_incident",
+        "P2 incident response",
+        {
+            "service": "tensafe-server",
+            "title": "Answers take more than 2 s",
+            "commander": "oncall@tensafe.io",
+            "requested_by": "oncall@tensafe.io",
+        },
+    ),
     Procedure("3.1", "scaling.manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
     Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),
     Procedure("3.3", "scaling.add_gpu_node", "Add a GPU node", _BY),

@@ -24,6 +24,7 @@ from activities.database.servers.hosts import DatabaseHosts
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
 from activities.evidence.archive import Archive
+from activities.evidence.error_patterns import ErrorLogs
 from activities.evidence.evidence import Evidence, EvidenceStore
 from activities.evidence.files import FileStore
 from activities.evidence.s3 import S3Store
@@ -47,6 +48,7 @@ from activities.messages.paging.records import RecordsPager
 from activities.messages.status_page.atlassian import AtlassianStatusPage
 from activities.messages.status_page.records import RecordsStatusPage
 from activities.messages.status_page.status_page import StatusPage, StatusPages
+from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
 from activities.records.activities import Records
@@ -171,6 +173,8 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
         ReleaseWatch: lambda: ReleaseWatch(http(), prometheus),
+        DegradationWatch: lambda: DegradationWatch(http(), prometheus),
+        ErrorLogs: lambda: ErrorLogs(cluster()),
         Tenants: lambda: Tenants(pool(), handovers()),
         ApiKeys: lambda: ApiKeys(pool(), handovers()),
         Support: lambda: Support(pool()),

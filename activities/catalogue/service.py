@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from activities.catalogue.base import Weekday
 from activities.catalogue.database import DatabasePolicy
+from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
 
@@ -223,6 +224,7 @@ class Service(_Settings):
     stakeholders: tuple[str, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
     metrics: ServiceMetrics = ServiceMetrics()
     incident: IncidentPolicy = IncidentPolicy()
+    degradation: DegradationPolicy = DegradationPolicy()
     scaling: ScalingPolicy = ScalingPolicy()
     gpu: GpuPolicy | None = None
     release: ReleasePolicy | None = None

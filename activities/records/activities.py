@@ -22,6 +22,7 @@ from activities.records.incidents import (
     OpenIncident,
     OpenIncidents,
     OpenIncidentsRequest,
+    RaiseIncident,
     SchedulePostMortem,
 )
 from activities.records.ledger import Ledger
@@ -79,6 +80,13 @@ class Records:
         """Set a milestone; the first time it is reached counts, and the status never moves back."""
         work = partial(incidents.mark, request=request)
         return self._ledger.once(request.effect, f"incident.{request.milestone}", work)
+
+    @activity.defn(name="records.raise_incident")
+    @effect
+    def raise_incident(self, request: RaiseIncident) -> Change:
+        """Go on with an incident as a more severe one (2.3)."""
+        work = partial(incidents.raise_severity, request=request)
+        return self._ledger.once(request.effect, "incident.raise", work)
 
     @activity.defn(name="records.close_incident")
     @effect

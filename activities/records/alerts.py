@@ -81,11 +81,11 @@ def acknowledge(rows: Rows, request: AcknowledgeAlert) -> Change:
 
 
 def resolve(rows: Rows, request: ResolveAlert) -> Change:
-    """Mark the firing resolved; the first time counts."""
+    """Mark the firing resolved; the first time counts, and the first notes."""
     place = (request.source, request.fingerprint, request.starts_at)
     known = rows.execute(
         """
-        SELECT id, name, resolved_at FROM runbooks.alerts
+        SELECT id, name, resolved_at, notes FROM runbooks.alerts
         WHERE source = %s AND fingerprint = %s AND starts_at = %s
         FOR UPDATE
         """,
@@ -97,6 +97,10 @@ def resolve(rows: Rows, request: ResolveAlert) -> Change:
         # Its acknowledgement may still be on its way after an outage, so trying again can help.
         raise Unavailable(f"alert {request.fingerprint} of {request.source} is not in the records yet")
     target = f"alert/{known['name']}"
+    if known["resolved_at"] is not None and request.notes and not known["notes"]:
+        # It had gone away by itself; what a person or a run says of it is known only now.
+        rows.execute("UPDATE runbooks.alerts SET notes = %s WHERE id = %s", (request.notes, known["id"]))
+        return Change(target=target, before="resolved", after=f"resolved, {request.notes}"[:500], applied=True)
     if known["resolved_at"] is not None:
         return Change(target=target, after="resolved", applied=False, note=f"since {known['resolved_at']:%F %T}Z")
     rows.execute(

@@ -45,6 +45,14 @@ class MarkIncident(BaseModel):
     effect: Effect
 
 
+class RaiseIncident(BaseModel):
+    """A P2 that has become worse goes on as P1 (2.3): the same incident, more severe."""
+
+    incident_id: str
+    severity: Severity
+    effect: Effect
+
+
 class CloseIncident(BaseModel):
     """`tensafe-admin incident close` (2.2 step 12)."""
 
@@ -81,6 +89,7 @@ class OpenIncident(BaseModel):
     title: str
     status: str
     opened_at: datetime
+    workflow_id: str = Field(default="", description="The run that looks after it.")
 
 
 class OpenIncidents(BaseModel):
@@ -121,7 +130,7 @@ def not_over(rows: Rows, service: str, severities: list[str]) -> list[dict[str, 
     """Read the incidents of a service that are neither closed nor cancelled, oldest first."""
     return rows.execute(
         """
-        SELECT incident_id, severity, title, status, opened_at FROM runbooks.incidents
+        SELECT incident_id, severity, title, status, opened_at, workflow_id FROM runbooks.incidents
         WHERE service = %s AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
         ORDER BY opened_at, incident_id
         """,
@@ -160,6 +169,18 @@ def mark(rows: Rows, request: MarkIncident) -> Change:
     at = rows.execute("SELECT %s::timestamptz AS at", (request.at,)).fetchone() or {}
     after = f"{request.milestone} at {at['at']:%F %T}Z"
     return Change(target=target, before=known["status"], after=after, applied=True)
+
+
+def raise_severity(rows: Rows, request: RaiseIncident) -> Change:
+    """Raise the severity; it is never lowered."""
+    known = _locked(rows, request.incident_id, request.effect)
+    target, before = f"incident/{request.incident_id}", known["severity"]
+    if before <= request.severity:
+        return Change(target=target, after=before, applied=False, note="already")
+    rows.execute(
+        "UPDATE runbooks.incidents SET severity = %s WHERE incident_id = %s", (request.severity, request.incident_id)
+    )
+    return Change(target=target, before=before, after=request.severity, applied=True)
 
 
 def close(rows: Rows, request: CloseIncident) -> Change:

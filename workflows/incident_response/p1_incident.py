@@ -27,6 +27,7 @@ from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
+from workflows.shared.continued import JOINED, TAKEN_IN, IncidentSoFar, Joined, TakenIn, open_incidents, tell
 from workflows.shared.incident import Incident
 
 _TITLE = 200
@@ -39,6 +40,9 @@ class P1Request(ServiceRequest):
     commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
+    )
+    continues: IncidentSoFar | None = Field(
+        default=None, description="The P2 incident that has become worse; set by its run."
     )
 
 
@@ -103,7 +107,7 @@ class P1Incident(Runbook):
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         if title is None:
             self.title = f"P1 incident on {service.name}"
-        self.incident = Incident(self, service, "P1", self.title, request.commander)
+        self.incident = Incident(self, service, "P1", self.title, request.commander, so_far=request.continues)
         self._start_clocks(service)
         try:
             self._ready = True
@@ -117,6 +121,8 @@ class P1Incident(Runbook):
     async def _respond(self, request: P1Request, service: Service) -> P1Result:
         self.phase("0 min: alert received")
         opened = self.background(self.incident.begin(request.alert))
+        if not self.dry_run and workflow.patched("takes-p2-in"):
+            self.background(self._take_in(service, opened))
         while True:
             await self._restore(request, service)
             await opened
@@ -130,6 +136,15 @@ class P1Incident(Runbook):
                 break
         await self._resolve()
         return await self._end(request, "closed")
+
+    async def _take_in(self, service: Service, opened: "asyncio.Task[None]") -> None:
+        """Take the service's open P2 incidents in: the worst leads (2.3)."""
+        await opened
+        for other in await open_incidents(self, "2.2/2", service, ["P2"]):
+            if other.incident_id != self.incident.id and await tell(
+                self, other, TAKEN_IN, TakenIn(incident_id=self.incident.id)
+            ):
+                self.say("decision", f"Takes {other.severity} {other.incident_id} in: {other.title}")
 
     def _start_clocks(self, service: Service) -> None:
         policy = service.incident
@@ -330,7 +345,8 @@ class P1Incident(Runbook):
         self.finish(outcome)
         if self._next_alert is not None:
             # It fired while this incident was being closed: that is a new incident, under the same workflow ID.
-            workflow.continue_as_new(request.model_copy(update={"alert": self._next_alert, "title": None}))
+            following = {"alert": self._next_alert, "title": None, "continues": None}
+            workflow.continue_as_new(request.model_copy(update=following))
         return P1Result(
             incident_id=self.incident.id,
             service=self.incident.service.name,
@@ -369,6 +385,16 @@ class P1Incident(Runbook):
             self.took(alert)
             self._fired_again = True
             await self.incident.acknowledge(alert)
+
+    @workflow.signal(
+        name=JOINED,
+        description="A less severe run has met the same trouble, and leaves it to this one.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def joined(self, joined: Joined) -> None:
+        """Note what else was met; it is part of this incident."""
+        await workflow.wait_condition(lambda: self._ready)
+        self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
 
     @workflow.update(name="close", description="Close the incident: resolution and root cause.")
     async def close(self, closing: Closing) -> str:

@@ -18,11 +18,19 @@ from activities.messages.paging.paging import Paging, ResolvePage
 from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
 from activities.records.activities import Records
 from activities.records.alerts import AcknowledgeAlert, Alert, ResolveAlert
-from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
+from activities.records.incidents import (
+    CloseIncident,
+    CreateIncident,
+    MarkIncident,
+    NoteIncident,
+    RaiseIncident,
+    SchedulePostMortem,
+)
 from activities.records.on_call import OnCallRequest
 from workflows.platform import policies, search_attributes
 from workflows.platform.runbook import Runbook
 from workflows.shared import post_mortem
+from workflows.shared.continued import IncidentSoFar
 from workflows.shared.desk import Desk
 from workflows.shared.post_mortem import PostMortemFacts
 
@@ -32,10 +40,32 @@ _RESOLVED = "The incident has been resolved."
 class Incident(Desk):
     """One incident, as far as a run looks after it."""
 
-    def __init__(self, run: Runbook, service: Service, severity: Severity, title: str, commander: str | None) -> None:
+    def __init__(
+        self,
+        run: Runbook,
+        service: Service,
+        severity: Severity,
+        title: str,
+        commander: str | None,
+        *,
+        so_far: IncidentSoFar | None = None,
+        acknowledging: str = "2.2/1",
+    ) -> None:
+        """Open one, or go on with another run's; `acknowledging` is the runbook's step that acknowledges an alert."""
         super().__init__(run, service, severity, title, "INC")
         self.commander = commander or ""
         self.evidence: list[StoredEvidence] = []
+        self._acknowledging = acknowledging
+        self._so_far = so_far
+        if so_far is not None:
+            self.id, self.opened_at, self.thread, self.levels = (
+                so_far.incident_id,
+                so_far.opened_at,
+                so_far.thread,
+                so_far.levels,
+            )
+            self.commander = self.commander or so_far.commander
+            self.evidence = list(so_far.evidence)
         run.incident_id = self.id
         run.mark(search_attributes.INCIDENT.value_set(self.id))
 
@@ -44,7 +74,7 @@ class Incident(Desk):
     async def begin(self, alert: Alert | None) -> None:
         """Acknowledge the alert, create the incident, page the on-call, open the channel's thread."""
         run = self.run
-        create = run.background(self._create())
+        create = run.background(self._create() if self._so_far is None else self._go_on(self._so_far))
         page = run.background(self.page("paged for a new incident"))
         thread = run.background(self._open_thread(alert))
         if alert is not None:
@@ -59,7 +89,7 @@ class Incident(Desk):
         """Acknowledge one firing for this incident."""
         run = self.run
         done = await run.keep(
-            "2.2/1", f"Acknowledge {alert.name}", Records.acknowledge_alert,
+            self._acknowledging, f"Acknowledge {alert.name}", Records.acknowledge_alert,
             AcknowledgeAlert(
                 alert=alert, incident_id=self.id, service=self.service.name, severity=self.severity,
                 effect=run.effect("acknowledge"),
@@ -84,13 +114,35 @@ class Incident(Desk):
             ),
         )  # fmt: skip
 
+    async def _go_on(self, so_far: IncidentSoFar) -> object:
+        """Go on with an incident that another run has opened: it is more severe now."""
+        raised = RaiseIncident(incident_id=self.id, severity=self.severity, effect=self.run.effect("raise-incident"))
+        self.run.say("decision", f"Goes on with {self.id}, opened {so_far.opened_at:%H:%M:%S %Z}: {so_far.why}")
+        title = f"Raise {self.id} to {self.severity}"
+        return await self.run.keep("2.2/2", title, Records.raise_incident, raised)
+
+    def so_far(self, why: str) -> IncidentSoFar:
+        """Hand the incident on to another run."""
+        return IncidentSoFar(
+            incident_id=self.id,
+            opened_at=self.opened_at,
+            commander=self.commander,
+            thread=self.thread,
+            levels=self.levels,
+            evidence=self.evidence,
+            why=why,
+        )
+
     # -- telling -----------------------------------------------------------------------------------------
 
     async def _open_thread(self, alert: Alert | None) -> None:
         text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
         if alert is not None:
             text += f"\n{alert.summary}"
-        await self.open(text)
+        if self._so_far is not None:
+            await self.tell("raised", f":fire: *{self.severity}* {self.id}: {self._so_far.why}")
+        else:
+            await self.open(text)
 
     async def notify_stakeholders(self, text: str) -> None:
         """Tell everybody who must know (step 8)."""
@@ -175,15 +227,18 @@ class Incident(Desk):
 
     # -- closing (2.2, resolution) -----------------------------------------------------------------------
 
-    async def close(self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "") -> None:
+    async def close(
+        self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "", public: bool = True
+    ) -> None:
         """Close the record, withdraw the pages, tell everybody (steps 12 and 13).
 
-        With `unwell`, what the service says of itself, the record says so and the public isn't told that all is well.
+        With `unwell`, what the service says of itself, the record says so and the public isn't told that all is well;
+        without `public` nothing is published, since nothing was.
         """
         run = self.run
         if unwell:
             resolution = f"{resolution} (closed while not healthy: {unwell})"
-        public = [] if unwell else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
+        published = [self.status_page("2.2/13", "Resolved", _RESOLVED)] if public and not unwell else []
         await asyncio.gather(
             run.keep(
                 "2.2/12", "Close the incident", Records.close_incident,
@@ -194,7 +249,7 @@ class Incident(Desk):
                 "2.2/12", "Resolve the page", Paging.resolve,
                 ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
             ),
-            *public,
+            *published,
             self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
         )  # fmt: skip
 
