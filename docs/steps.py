@@ -51,7 +51,7 @@ Found = dict[Function, set[Activity]]
 """Where something is done, and by which activities; none where it is decided or said only."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Code:
     """One function of a module."""
 
@@ -109,6 +109,16 @@ class Code:
                         found.setdefault(target.id, []).append(node.value)
         return found
 
+    def kept_as(self, parameter: str) -> set[str]:
+        """Give the attributes of `self` that a parameter is kept as."""
+        return {
+            target.attr
+            for node in ast.walk(self.node)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id == parameter
+            for target in node.targets
+            if isinstance(target, ast.Attribute)
+        }
+
     def activities(self, call: ast.Call) -> set[Activity]:
         """Give the activities that are arguments of a call."""
         found = set()
@@ -143,6 +153,13 @@ class Module:
     def rooms(self) -> set[str]:
         """The modules that it imports from, and those it imports whole."""
         return {name for alias, module in self.imports.items() for name in (module, f"{module}.{alias}")}
+
+    def whole(self, function: ast.expr) -> str:
+        """Give the module that a function is called of, where that is imported whole; empty for other objects."""
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            alias = function.value.id
+            return f"{self.imports[alias]}.{alias}" if alias in self.imports else ""
+        return ""
 
     @cached_property
     def constants(self) -> dict[str, ast.expr]:
@@ -201,10 +218,11 @@ class Workflows:
         if depth > _DEEPEST:
             return found
         whole = code.name.endswith(".__init__")
+        names = {parameter, *code.kept_as(parameter)}
         for other in [c for c in code.module.functions if c.owner == code.owner] if whole else [code]:
             for call in other.calls:
                 values = [*call.args, *(keyword.value for keyword in call.keywords)]
-                passed = [value for value in values if _is(value, parameter, of_self=whole)]
+                passed = [value for value in values if any(_is(value, name, of_self=whole) for name in names)]
                 if not passed:
                     continue
                 found |= other.activities(call)
@@ -227,11 +245,12 @@ class Workflows:
         own = [c for c in code.module.functions if c.owner == code.owner and c.name.rpartition(".")[2] == called]
         if _is_self(call.func) and own:
             return own
+        whole = self.modules.get(code.module.whole(call.func))
+        if whole is not None:
+            return [c for c in whole.functions if c.name in names]
         rooms = (code.module.rooms & self.modules.keys() - {_PLATFORM}) | {code.module.name}
-        there = [
-            c for room in sorted(rooms) for c in self.modules[room].functions if c.name.rpartition(".")[2] == called
-        ]
-        return [c for c in there if c.owner != code.owner or c.module is not code.module]
+        there = [c for room in sorted(rooms) for c in self.modules[room].functions if c.owner and c not in own]
+        return [c for c in there if c.name.rpartition(".")[2] == called]
 
     def of(self, dotted: str) -> Found:
         """Give a function by its dotted name, with every activity that it comes to; outside `workflows/` a module.

@@ -35,8 +35,8 @@ COMMANDS_TODO = f"""\
 What to do, the first that fits:
   1. Runs from before may be open. Put what is new behind `if workflow.patched("<what>"):`, leave what was in the
      `else`, and run `{WRITE}`.
-  2. Only the code moved, and runs give what they gave: `pytest tests/replay` passes. Then
-     `{WRITE} --because "<how you know>"`.
+  2. Runs from before give what they gave: the code only moved, or what is new needs an input that they don't have.
+     `pytest tests/replay` passes too. Then `{WRITE} --because "<how you know>"`.
   3. No run from before can be open. Say in docs/upgrading.md, under "Histories", how an operator makes sure of it.
      Then as in 2, and record anew: `python -m tests.replay.record <case> --because "<that line>"`."""
 
