@@ -11,10 +11,33 @@ import typer
 from starters.cli.people import EXIT_CODES
 
 _COMMANDS = (
-    "start", "status", "approve", "note", "close", "raise-to-p1", "extend", "resume", "cancel", "catalogue", "ci",
-    "routes", "keys", "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit",
-    "codec-server", "handover-server", "sandbox",
-)  # fmt: skip
+    "start",
+    "status",
+    "approve",
+    "note",
+    "take-over",
+    "hand-back",
+    "close",
+    "raise-to-p1",
+    "extend",
+    "resume",
+    "cancel",
+    "catalogue",
+    "ci",
+    "routes",
+    "keys",
+    "onboarding",
+    "ticket",
+    "outreach",
+    "revoke",
+    "stop-watching",
+    "schedules",
+    "audit",
+    "codec-server",
+    "handover-server",
+    "challenge-server",
+    "sandbox",
+)
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:

@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.node_groups import NodeGroups
 from activities.catalogue.lookup import Catalogue
+from activities.certificates.account import AcmeOptions
+from activities.certificates.cert_manager import CertManager
+from activities.certificates.challenges import Challenges, HttpChallenges, Route53Challenges
+from activities.certificates.orders import Acme
+from activities.certificates.probe import TlsProbe
+from activities.certificates.secrets import TlsSecrets
 from activities.common.errors import Misconfigured
 from activities.customers.api_keys import ApiKeys
 from activities.customers.churn_risk import CustomerHealth
@@ -192,6 +198,10 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),
         NodeGroups: lambda: NodeGroups(_aws(settings, "eks")),
+        TlsProbe: lambda: TlsProbe(settings.certificates.ca_file and settings.path(settings.certificates.ca_file)),
+        TlsSecrets: lambda: TlsSecrets(cluster()),
+        CertManager: lambda: CertManager(cluster()),
+        Acme: lambda: _acme(settings, clients),
     }
 
 
@@ -209,7 +219,7 @@ def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":
     return made
 
 
-def _aws(settings: Settings, service: Literal["eks", "rds", "secretsmanager"]) -> Any:
+def _aws(settings: Settings, service: Literal["eks", "rds", "route53", "secretsmanager"]) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
     config = aws_config.Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     # Without a region it can't be made; a service without GPUs needs none.
@@ -232,6 +242,25 @@ def _ci(settings: Settings, clients: _Clients) -> CiService:
     if ci.token and ci.backend == "github":
         return GitHubCi(clients.http(), ci.token, ci.base_url)
     return RecordsCi(clients.pool())
+
+
+def _acme(settings: Settings, clients: _Clients) -> Acme:
+    acme = settings.acme
+    options = acme.directory and AcmeOptions(
+        directory=acme.directory,
+        terms_agreed=acme.terms_agreed,
+        contact=acme.contact,
+        ca_file=acme.ca_file and settings.path(acme.ca_file),
+        eab_key_id=acme.eab_key_id,
+        eab_key=acme.eab_key,
+        namespace=acme.namespace,
+        secret=acme.secret,
+    )
+    challenges: dict[str, Callable[[], Challenges]] = {
+        HttpChallenges.kind: lambda: HttpChallenges(clients.pool(), clients.http(), acme.look_at),
+        Route53Challenges.kind: lambda: Route53Challenges(_aws(settings, "route53")),
+    }
+    return Acme(clients.cluster(), options or None, challenges)
 
 
 def _handovers(settings: Settings) -> Handovers:
@@ -260,7 +289,7 @@ def _chat(settings: Settings, pool: _Pool) -> Chat:
 def _pager(settings: Settings, clients: _Clients) -> Pager:
     paging = settings.paging
     if paging.routing_key and paging.backend == "pagerduty":
-        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url)
+        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url, paging.escalation_keys)
     return RecordsPager(clients.pool())
 
 

@@ -23,6 +23,7 @@ from activities.records.incidents import (
     OpenIncidents,
     OpenIncidentsRequest,
     RaiseIncident,
+    RelapseIncident,
     SchedulePostMortem,
 )
 from activities.records.ledger import Ledger
@@ -87,6 +88,13 @@ class Records:
         """Go on with an incident as a more severe one (2.3)."""
         work = partial(incidents.raise_severity, request=request)
         return self._ledger.once(request.effect, "incident.raise", work)
+
+    @activity.defn(name="records.relapse_incident")
+    @effect
+    def relapse_incident(self, request: RelapseIncident) -> Change:
+        """Record that a mitigation didn't hold (2.2 step 6): the incident is open again, and both times are kept."""
+        work = partial(incidents.relapse, request=request)
+        return self._ledger.once(request.effect, "incident.relapse", work)
 
     @activity.defn(name="records.close_incident")
     @effect

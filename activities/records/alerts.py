@@ -1,6 +1,7 @@
 """Alerts in the records: one row a firing, several firings may belong to one incident."""
 
-from datetime import datetime
+import hashlib
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,9 @@ from activities.common.errors import Unavailable
 from activities.common.severity import Severity
 from activities.records.ledger import Rows
 from libraries import psycopg
+
+EPISODES_KEPT = 300
+"""How many firings a run's memo names, so that repetitions of an ended incident's alerts begin nothing."""
 
 
 class Alert(BaseModel):
@@ -30,6 +34,12 @@ class Alert(BaseModel):
     def summary(self) -> str:
         """What a person reads first."""
         return self.annotations.get("summary") or self.annotations.get("description") or self.name
+
+    @property
+    def episode(self) -> str:
+        """What makes two posts the same firing: source, fingerprint and start, as 12 hex digits."""
+        start = self.starts_at.astimezone(UTC).isoformat()
+        return hashlib.sha256(f"{self.source}\0{self.fingerprint}\0{start}".encode()).hexdigest()[:12]
 
 
 class AcknowledgeAlert(BaseModel):

@@ -53,6 +53,15 @@ class RaiseIncident(BaseModel):
     effect: Effect
 
 
+class RelapseIncident(BaseModel):
+    """What was mitigated is unhealthy again."""
+
+    incident_id: str
+    mitigated_at: datetime
+    lost_at: datetime
+    effect: Effect
+
+
 class CloseIncident(BaseModel):
     """`tensafe-admin incident close` (2.2 step 12)."""
 
@@ -103,6 +112,7 @@ class OpenIncidents(BaseModel):
         return "; ".join(f"{i.severity} {i.incident_id} {i.title} ({i.status})" for i in self.items)
 
 
+_LOST_BY_RELAPSE = {"mitigated", "stable"}
 _RANK = ("open", "mitigated", "stable", "cancelled", "closed")
 
 
@@ -153,9 +163,15 @@ def note(rows: Rows, request: NoteIncident) -> Change:
 
 
 def mark(rows: Rows, request: MarkIncident) -> Change:
-    """Set a milestone's time, once; the status moves on and never back, in whatever order milestones arrive."""
+    """Set a milestone's time, once; the status moves on and never back, in whatever order milestones arrive.
+
+    Only a relapse takes it back, and what was reached before that doesn't count any more, though it is told late.
+    """
     known = _locked(rows, request.incident_id, request.effect)
     target, column = f"incident/{request.incident_id}", f"{request.milestone}_at"
+    if request.milestone in _LOST_BY_RELAPSE and (lost := _lost_since(rows, request.incident_id, request.at)):
+        after = f"{request.milestone} at {request.at:%F %T}Z"
+        return Change(target=target, after=after, applied=False, note=f"lost at {lost:%F %T}Z")
     if known[column] is not None:
         after = f"{request.milestone} at {known[column]:%F %T}Z"
         return Change(target=target, after=after, applied=False, note="the first time counts")
@@ -181,6 +197,32 @@ def raise_severity(rows: Rows, request: RaiseIncident) -> Change:
         "UPDATE runbooks.incidents SET severity = %s WHERE incident_id = %s", (request.severity, request.incident_id)
     )
     return Change(target=target, before=before, after=request.severity, applied=True)
+
+
+def relapse(rows: Rows, request: RelapseIncident) -> Change:
+    """Keep both times, and open the incident again, unless it is over."""
+    known = _locked(rows, request.incident_id, request.effect)
+    rows.execute(
+        """
+        INSERT INTO runbooks.incident_relapses
+               (incident_id, mitigated_at, lost_at, workflow_id, run_id, effect_key)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        """,
+        (request.incident_id, request.mitigated_at, request.lost_at,
+         request.effect.workflow_id, request.effect.run_id, request.effect.key),
+    )  # fmt: skip
+    rows.execute(
+        """
+        UPDATE runbooks.incidents
+        SET mitigated_at = CASE WHEN mitigated_at > %(lost)s THEN mitigated_at END,
+            stable_at = CASE WHEN stable_at > %(lost)s THEN stable_at END,
+            status = CASE WHEN status IN ('mitigated', 'stable') THEN 'open' ELSE status END
+        WHERE incident_id = %(incident)s
+        """,
+        {"lost": request.lost_at, "incident": request.incident_id},
+    )
+    after = f"unhealthy again at {request.lost_at:%F %T}Z"
+    return Change(target=f"incident/{request.incident_id}", before=known["status"], after=after, applied=True)
 
 
 def close(rows: Rows, request: CloseIncident) -> Change:
@@ -220,6 +262,15 @@ def schedule_post_mortem(rows: Rows, request: SchedulePostMortem) -> Change:
     ).fetchone() or {}  # fmt: skip
     after = f"scheduled for {kept['at']:%F %H:%M}Z"
     return Change(target=f"post-mortem/{request.incident_id}", after=after, applied=new, note="" if new else "already")
+
+
+def _lost_since(rows: Rows, incident_id: str, reached_at: datetime) -> datetime | None:
+    found = rows.execute(
+        "SELECT max(lost_at) AS at FROM runbooks.incident_relapses WHERE incident_id = %s AND lost_at >= %s",
+        (incident_id, reached_at),
+    ).fetchone() or {}  # fmt: skip
+    lost: datetime | None = found.get("at")
+    return lost
 
 
 def _rank(status: str) -> int:

@@ -3,13 +3,11 @@
 2xx only once Temporal has accepted; 5xx when it has not, so that the sender tries again; 4xx for a fault of the sender.
 """
 
-import asyncio
 import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -91,16 +89,17 @@ def _group(body: bytes) -> Group:
 
 
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:
-    """Take each alert for itself, all at once; one that is bad doesn't lose the others."""
-
-    async def take(raw: Any) -> Taken:
+    """Take all alerts of a post; one that is bad doesn't lose the others."""
+    taken: dict[int, Taken] = {}
+    alerts = {}
+    for number, raw in enumerate(group.alerts):
         try:
-            alert = AlertmanagerAlert.model_validate(raw).alert(group.group_key)
+            alerts[number] = AlertmanagerAlert.model_validate(raw).alert(group.group_key)
         except ValidationError as error:
-            return Taken("invalid", detail="; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error)))
-        return await intake.take(alert)
-
-    return await asyncio.gather(*(take(raw) for raw in group.alerts))
+            detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error))
+            taken[number] = Taken("invalid", detail=detail)
+    taken |= zip(alerts, await intake.take([*alerts.values()]), strict=True)
+    return [taken[number] for number in range(len(group.alerts))]
 
 
 def _answer(taken: list[Taken], metrics: Metrics) -> Response:

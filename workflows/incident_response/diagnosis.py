@@ -43,6 +43,7 @@ class Diagnosis(BaseModel):
     """The proposals, best first, and whether the facts ask for the first one clearly."""
 
     healthy: bool
+    down: bool = Field(default=False, description="The service itself says that it isn't healthy, or doesn't answer.")
     clear: bool
     proposals: list[Proposal]
     evidence: list[str] = Field(description="For the person who is asked.")
@@ -114,6 +115,7 @@ def diagnose(
     clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
     return Diagnosis(
         healthy=facts.health is not None and facts.health.healthy and not failing,
+        down=down,
         clear=clear,
         proposals=proposals,
         evidence=_evidence(facts, recent),

@@ -32,7 +32,7 @@ from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
-from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, tell
+from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, tell
 from workflows.shared.incident import Incident
 
 _TITLE = 200
@@ -337,7 +337,7 @@ class P2Incident(Runbook):
         notes = self._resolution = f"{resolution} (before: {self._before})"
         await asyncio.gather(
             *(self._resolve_alert(alert, notes) for alert in self._alerts),
-            self.incident.close(self.actor, notes, self._causes, public=False),
+            self.incident.close(self.actor, notes, self._causes, publish=False),
         )
         return "resolved"
 
@@ -356,7 +356,7 @@ class P2Incident(Runbook):
         self.phase("Resolve")
         self._resolution = closing.resolution
         self.say("decision", f"Closed: {closing.resolution}", who=f"{closing.who} ({closing.role})")
-        await self.incident.close(closing.who, closing.resolution, closing.root_cause, public=False)
+        await self.incident.close(closing.who, closing.resolution, closing.root_cause, publish=False)
         return "closed"
 
     async def _hand_on(self, request: P2Request, service: Service) -> Outcome:
@@ -368,7 +368,7 @@ class P2Incident(Runbook):
             await self._raise(request, service)
         if self._taken_in:
             self._resolution = f"Taken in by {self._taken_in}. {self._done}"
-            await self.incident.close(self.actor, self._resolution, self._causes, public=False)
+            await self.incident.close(self.actor, self._resolution, self._causes, publish=False)
         await self._scaled.hold_on()
         return "taken in" if self._taken_in else "raised"
 
@@ -386,13 +386,15 @@ class P2Incident(Runbook):
             await workflow.start_child_workflow(
                 P1Incident.run,
                 go_on,
-                id=f"{workflow.info().workflow_id}/raised",
+                id=p1_run_id(service.name),
                 # Begun, it goes on, whatever becomes of this run.
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 static_summary=f"P1 of {service.name}: {self.title}"[:_TITLE],
             )
         except WorkflowAlreadyStartedError:
-            self.say("problem", "The P1 that goes on with it runs already")
+            self.say("decision", f"{service.name} has a P1 already, which takes this in")
+            running = await open_incidents(self, "2.3", service, ["P1"])
+            self._taken_in = running[0].incident_id if running else p1_run_id(service.name)
 
     async def _end(self, request: P2Request, outcome: Outcome) -> P2Result:
         self.clocks.stop()
@@ -400,7 +402,8 @@ class P2Incident(Runbook):
         self.finish(outcome)
         if self._next_alert is not None:
             # It fired while this incident was being closed: that is a new incident, under the same workflow ID.
-            workflow.continue_as_new(request.model_copy(update={"alert": self._next_alert, "title": None}))
+            following = request.model_copy(update={"alert": self._next_alert, "title": None})
+            workflow.continue_as_new(following, memo=self.handed_on)
         return P2Result(
             incident_id=self._taken_in or self.incident.id,
             service=self.incident.service.name,

@@ -19,6 +19,11 @@ from workflows.platform.runbook import Runbook
 JOINED, TAKEN_IN = "joined", "taken_in"
 
 
+def p1_run_id(service: str) -> str:
+    """Give the ID of the one P1 run that a service has at a time, which its alerts have too (`starters.steering`)."""
+    return f"p1-incident/{service}"
+
+
 class IncidentSoFar(BaseModel):
     """An incident as the run that had it hands it on; pinned in the history of the run that goes on with it."""
 

@@ -14,7 +14,7 @@ from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.evidence.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
 from activities.messages.chat.chat import ScheduleMessage, Slack, escaped
-from activities.messages.paging.paging import Paging, ResolvePage
+from activities.messages.paging.paging import AcknowledgePage, Paging, ResolvePage
 from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
 from activities.records.activities import Records
 from activities.records.alerts import AcknowledgeAlert, Alert, ResolveAlert
@@ -24,6 +24,7 @@ from activities.records.incidents import (
     MarkIncident,
     NoteIncident,
     RaiseIncident,
+    RelapseIncident,
     SchedulePostMortem,
 )
 from activities.records.on_call import OnCallRequest
@@ -35,6 +36,8 @@ from workflows.shared.desk import Desk
 from workflows.shared.post_mortem import PostMortemFacts
 
 _RESOLVED = "The incident has been resolved."
+_BACK = "The problem has come back. We are investigating."
+_LEFT = "We have stopped updating this entry. Our team continues to work on the service."
 
 
 class Incident(Desk):
@@ -66,6 +69,9 @@ class Incident(Desk):
             )
             self.commander = self.commander or so_far.commander
             self.evidence = list(so_far.evidence)
+        self.published = False
+        """Whether the public has heard of it."""
+
         run.incident_id = self.id
         run.mark(search_attributes.INCIDENT.value_set(self.id))
 
@@ -157,6 +163,7 @@ class Incident(Desk):
 
         An alert's text, a title and a resolution are written for ourselves: they name hosts and colleagues.
         """
+        self.published = True
         product = self.service.customers.product
         await self.run.keep(
             section, f"Status page: {status}", StatusPages.update,
@@ -184,6 +191,38 @@ class Incident(Desk):
             "2.2/11", "Note on the incident", Records.note_incident,
             NoteIncident(incident_id=self.id, at=workflow.now(), author=author, text=text,
                          effect=self.run.effect("note")),
+        )  # fmt: skip
+
+    async def taken_over(self, by: str, text: str) -> None:
+        """Record who has it, and stop the pages from reminding others."""
+        await asyncio.gather(
+            self.run.keep(
+                "2.2", f"Acknowledge the pages for {by}", Paging.acknowledge,
+                AcknowledgePage(
+                    incident_id=self.id, by=by, levels=max(self.levels, 1), effect=self.run.effect("acknowledge-page")
+                ),
+            ),
+            self.note(by, text),
+            self.tell("taken-over", f":raising_hand: {by}: {text}"),
+        )  # fmt: skip
+
+    async def relapsed(self, mitigated_at: datetime, lost_at: datetime) -> None:
+        """Tell everybody who heard that it was over, that it isn't; both times are recorded."""
+        times = f"mitigated at {mitigated_at:%H:%M:%S}, unhealthy again at {lost_at:%H:%M:%S} UTC"
+        told = []
+        if self.published and not self.held_by:
+            told.append(self.notify_stakeholders("the service is down again"))
+            told.append(self.status_page("2.2/7", "Investigating", _BACK))
+        await asyncio.gather(
+            self.run.keep(
+                "2.2", "Record the relapse", Records.relapse_incident,
+                RelapseIncident(
+                    incident_id=self.id, mitigated_at=mitigated_at, lost_at=lost_at, effect=self.run.effect("relapse")
+                ),
+            ),
+            self.note("runbook", f"Relapse: {times}"),
+            self.escalate(f"down again: {times}"),
+            *told,
         )  # fmt: skip
 
     async def alert_resolved(self, alert: Alert) -> None:
@@ -228,29 +267,31 @@ class Incident(Desk):
     # -- closing (2.2, resolution) -----------------------------------------------------------------------
 
     async def close(
-        self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "", public: bool = True
+        self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "", publish: bool = True
     ) -> None:
-        """Close the record, withdraw the pages, tell everybody (steps 12 and 13).
+        """Close the record, withdraw the pages, tell everybody (steps 12 and 13), the public unless not to `publish`.
 
-        With `unwell`, what the service says of itself, the record says so and the public isn't told that all is well;
-        without `public` nothing is published, since nothing was.
+        With `unwell`, what the service says of itself, the record says so and the public isn't told that all is well.
         """
         run = self.run
         if unwell:
             resolution = f"{resolution} (closed while not healthy: {unwell})"
-        published = [self.status_page("2.2/13", "Resolved", _RESOLVED)] if public and not unwell else []
+        public = [] if unwell or not publish else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
         await asyncio.gather(
             run.keep(
                 "2.2/12", "Close the incident", Records.close_incident,
                 CloseIncident(incident_id=self.id, at=workflow.now(), closed_by=closed_by, resolution=resolution,
                               root_cause=root_cause, effect=run.effect("close-incident")),
             ),
-            run.keep(
-                "2.2/12", "Resolve the page", Paging.resolve,
-                ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
-            ),
-            *published,
+            self._resolve_pages(),
+            *public,
             self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
+        )  # fmt: skip
+
+    async def _resolve_pages(self) -> None:
+        await self.run.keep(
+            "2.2/12", "Resolve the page", Paging.resolve,
+            ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=self.run.effect("resolve-page")),
         )  # fmt: skip
 
     async def schedule_post_mortem(self, resolution: str, root_cause: str) -> None:
@@ -317,8 +358,17 @@ class Incident(Desk):
         return datetime.combine(tomorrow, self.service.incident.post_mortem_at, tzinfo=zone)
 
     async def abandon(self) -> None:
-        """Say everywhere that the run was cancelled and the incident is in human hands."""
+        """Say everywhere that the run was cancelled and the incident is in human hands.
+
+        Nobody looks after its pages and the public's entry any more, so they are closed.
+        """
+        closing = []
+        if workflow.patched("cancelled-closes-all"):
+            closing.append(self._resolve_pages())
+            if self.published:
+                closing.append(self.status_page("2.2/13", "Resolved", _LEFT))
         await asyncio.gather(
+            *closing,
             self.reached("cancelled"),
             self.note("runbook", "The run was cancelled. The incident is in human hands."),
             self.tell("cancelled", f":warning: The run for {self.id} was cancelled; the incident is in human hands."),

@@ -26,7 +26,7 @@ class P2Scenario(ServiceScenario):
         return {
             # Saturated for ever, and no figures to be watched: what is watched is the service's own health.
             "metrics": {"saturation": "vector(1)"},
-            "degradation": {"watch_for": "PT2S", "watch_every": "PT0.5S", "better_for": "PT1S"},
+            "degradation": {"watch_for": "PT6S", "watch_every": "PT0.5S", "better_for": "PT1S"},
         }
 
     def request(self, case: Case) -> P2Request:

@@ -10,13 +10,16 @@ from temporalio.testing import WorkflowEnvironment
 from activities.common.severity import Severity
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident
+from starters.steering.catalogue import service_run_id
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
 from tests.workflows.worlds.degraded import Degraded
+from workers.registry import procedure
 from workflows.incident_response.p1_incident import Closing
 from workflows.incident_response.p2_incident import P2Request, P2Result, Raise
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
+from workflows.shared.continued import p1_run_id
 
 NAME = "p2_incident"
 ADA = {"who": "ada", "role": "commander"}
@@ -130,7 +133,7 @@ async def test_what_goes_down_goes_on_as_p1_with_all_there_is(working: Working, 
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, REQUEST, NAME)
         result = await outcome(handle)
-        p1 = client.get_workflow_handle(f"{handle.id}/raised")
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
         status = await until(p1, lambda status: "Goes on with" in texts(status))
         await quiet(p1)
         await p1.terminate()
@@ -155,7 +158,7 @@ async def test_a_person_raises_it_while_it_is_watched(working: Working, client: 
             await handle.execute_update("raise", Raise(who="eve", role="intern", reason="I think so"))
         await handle.execute_update("raise", Raise(**ADA, reason="orders are lost"))
         result = await outcome(handle)
-        p1 = client.get_workflow_handle(f"{handle.id}/raised")
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
         await until(p1, lambda status: status.phase != "")
         await quiet(p1)
         await p1.terminate()
@@ -273,7 +276,7 @@ async def test_no_more_pods_than_settings_allow(working: Working, client: Client
         (question,) = (await waiting_for(handle, "decide fix-1")).questions
         await handle.execute_update("decide", Decision(**ADA, question="fix-1", choice="raise", reason="no room"))
         result = await outcome(handle)
-        p1 = client.get_workflow_handle(f"{handle.id}/raised")
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
         await until(p1, lambda status: status.phase != "")
         await quiet(p1)
         await p1.terminate()
@@ -320,3 +323,7 @@ async def test_a_cancelled_run_gives_the_autoscaler_back(working: Working, clien
     assert described.status is WorkflowExecutionStatus.CANCELED
     assert len(world.done("autoscalers.release")) == 1
     assert world.done("records.mark_incident")[-1].milestone == "cancelled"
+
+
+def test_a_raised_incident_has_the_id_that_the_services_alerts_have() -> None:
+    assert p1_run_id("web") == service_run_id(procedure("p1_incident"), "web")

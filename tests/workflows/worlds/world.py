@@ -23,7 +23,7 @@ from activities.kubernetes.cluster import (
 )
 from activities.kubernetes.states import DeploymentState, Events, Pod, Pods, Revision, Rollout
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
-from activities.messages.paging.paging import PageOnCall, ResolvePage
+from activities.messages.paging.paging import AcknowledgePage, PageOnCall, ResolvePage
 from activities.messages.status_page.status_page import UpdateStatusPage
 from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
@@ -38,6 +38,7 @@ from activities.records.incidents import (
     OpenIncidents,
     OpenIncidentsRequest,
     RaiseIncident,
+    RelapseIncident,
     SchedulePostMortem,
 )
 from activities.records.on_call import OnCall, OnCallRequest
@@ -266,9 +267,11 @@ class World:
             changing("records.note_incident", NoteIncident),
             changing("records.mark_incident", MarkIncident),
             changing("records.raise_incident", RaiseIncident),
+            changing("records.relapse_incident", RelapseIncident),
             changing("records.close_incident", CloseIncident),
             changing("records.schedule_post_mortem", SchedulePostMortem),
             changing("paging.page", PageOnCall),
+            changing("paging.acknowledge", AcknowledgePage),
             changing("paging.resolve", ResolvePage),
             changing("statuspage.update", UpdateStatusPage),
             messaging("slack.post", PostMessage),
