@@ -40,6 +40,7 @@ class Reader:
         self._platform = {c.name.removeprefix(_BASE): c for c in functions if c.name.startswith(_BASE)}
         self._known: dict[tuple[str, str], Commands] = {}
         self._open: set[tuple[str, str]] = set()
+        self._patches: dict[str, dict[str, str]] = {}
 
     def all(self) -> dict[str, Commands]:
         """Give each procedure's `run` and handlers, then what the platform does for all of them, by name."""
@@ -63,7 +64,7 @@ class Reader:
         return self._known[key]
 
     def _read(self, code: Code, node: ast.AST) -> Iterator[str]:
-        if isinstance(node, ast.If) and (patch := _patch(node.test)):
+        if isinstance(node, ast.If) and (patch := _patch(node.test, self._kept(code))):
             yield from self._read(code, node.test)
             yield f"patched {patch} {{"
             for statement in node.body:
@@ -76,12 +77,15 @@ class Reader:
             yield from self._read(code, child)
         if isinstance(node, ast.Call):
             yield from self._called(code, node)
-            # A function that is handed over is called in the end.
-            for value in (*node.args, *(keyword.value for keyword in node.keywords)):
-                if isinstance(value, ast.Attribute | ast.Name):
-                    handed = ast.Call(func=value, args=[], keywords=[])
-                    for target in self._targets(code, handed):
-                        yield from self._of(target)
+            if _TEMPORAL.get(_name(node)) != "child":  # it has a history of its own
+                yield from self._handed(code, node)
+
+    def _handed(self, code: Code, call: ast.Call) -> Iterator[str]:
+        """Give what functions do that a call hands over: they are called in the end."""
+        for value in (*call.args, *(keyword.value for keyword in call.keywords)):
+            if isinstance(value, ast.Attribute | ast.Name):
+                for target in self._targets(code, ast.Call(func=value, args=[], keywords=[])):
+                    yield from self._of(target)
 
     def _called(self, code: Code, call: ast.Call) -> Iterator[str]:
         name = _name(call)
@@ -106,6 +110,17 @@ class Reader:
             for target in self._targets(code, call):
                 yield from self._of(target)
 
+    def _kept(self, code: Code) -> dict[str, str]:
+        """Give the attributes and variables of a module that keep whether a patch is in, with the patch's ID."""
+        module = code.module
+        if module.name not in self._patches:
+            found: dict[str, str] = {}
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Assign) and (patch := _patch(node.value, {})):
+                    found |= {ast.unparse(target): patch for target in node.targets}
+            self._patches[module.name] = found
+        return self._patches[module.name]
+
     def _own(self, code: Code, name: str) -> bool:
         return any(other.name == f"{code.owner}.{name}" for other in code.module.functions)
 
@@ -113,13 +128,15 @@ class Reader:
         return [target for target in self._workflows.callees(code, call) if target.node is not code.node]
 
 
-def _patch(test: ast.expr) -> str:
+def _patch(test: ast.expr, kept: dict[str, str]) -> str:
     """Give the ID of the patch that a condition asks for; empty where it asks for none, or for its absence."""
+    if isinstance(test, ast.Name | ast.Attribute):
+        return kept.get(ast.unparse(test), "")
     if isinstance(test, ast.Call) and _name(test) == "patched":
         argument = test.args[0]
         return str(argument.value) if isinstance(argument, ast.Constant) else ""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return next((found for value in test.values if (found := _patch(value))), "")
+        return next((found for value in test.values if (found := _patch(value, kept))), "")
     return ""
 
 

@@ -56,19 +56,36 @@ def known(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def broken_commands(before: dict[str, Commands], now: dict[str, Commands]) -> list[str]:
-    """Tell which procedures give other commands to runs that began before, one text each."""
-    found = []
+def broken_commands(before: dict[str, Commands], now: dict[str, Commands]) -> dict[str, list[str]]:
+    """Give what is other than it was for runs that began before: by procedure, each place as a difference."""
+    found = {}
     for name, commands in before.items():
         after = without_new_patches(commands, now.get(name, []))
         if after != commands:
-            found.append(f"{name} gives Temporal other commands than before:\n{_difference(commands, after)}")
+            found[name] = _differences(commands, after)
     return found
 
 
-def _difference(before: Commands, after: Commands) -> str:
-    lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
-    return "\n".join(f"    {'…' if line.startswith('@@') else line[:1] + ' ' + line[1:]}" for line in lines)
+def _differences(before: Commands, after: Commands) -> list[str]:
+    places: list[list[str]] = []
+    for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]:
+        if line.startswith("@@"):
+            places.append([])
+        else:
+            places[-1].append(f"    {line[:1]} {line[1:]}")
+    return ["\n".join(place) for place in places]
+
+
+def told(broken: dict[str, list[str]]) -> list[str]:
+    """Tell it, each difference once with all procedures that have it: what helpers do is many procedures' change."""
+    same: dict[str, tuple[str, list[str]]] = {}
+    for name, places in broken.items():
+        for place in places:
+            changed = "\n".join(line for line in place.splitlines() if line[4] != " ")
+            names = same.setdefault(changed, (place, []))[1]
+            if name not in names:
+                names.append(name)
+    return [f"Other commands than before, from {', '.join(names)}:\n{place}" for place, names in same.values()]
 
 
 def digest(file: Path) -> str:
@@ -104,7 +121,7 @@ def check() -> str:
     commands, histories = broken_commands(before, now), broken_histories(manifest, digests())
     parts = []
     if commands:
-        parts += [*commands, WHY, COMMANDS_TODO]
+        parts += [*told(commands), WHY, COMMANDS_TODO]
     if histories:
         parts += [*histories, WHY, HISTORIES_TODO]
     if not parts and (new := unwritten(before, now, manifest)):
@@ -120,7 +137,7 @@ def accept(because: str) -> str:
         return check()
     accepted = file.get("accepted", [])
     if broken:
-        accepted.append({"names": [text.split()[0] for text in broken], "because": because})
+        accepted.append({"names": list(broken), "because": because})
     _write(COMMANDS, {"accepted": accepted, "commands": now})
     for name in digests().keys() - known(MANIFEST).keys():
         note_recorded(name, FIRST)
