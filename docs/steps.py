@@ -162,6 +162,11 @@ class Module:
         return ""
 
     @cached_property
+    def classes(self) -> dict[str, list[ast.expr]]:
+        """What each class of the module derives from."""
+        return {node.name: node.bases for node in self.tree.body if isinstance(node, ast.ClassDef)}
+
+    @cached_property
     def constants(self) -> dict[str, ast.expr]:
         """What names of the module are."""
         return {
@@ -241,16 +246,44 @@ class Workflows:
         names = {called, f"{called}.__init__"}
         if isinstance(call.func, ast.Name):
             near = {code.module.name, code.module.imports.get(called, "")} & self.modules.keys()
-            return [c for room in sorted(near) for c in self.modules[room].functions if c.name in names]
+            found = [c for room in sorted(near) for c in self.modules[room].functions if c.name in names]
+            return found or [c for room in sorted(near) for c in self._inherited(room, called)]
         own = [c for c in code.module.functions if c.owner == code.owner and c.name.rpartition(".")[2] == called]
         if _is_self(call.func) and own:
             return own
         whole = self.modules.get(code.module.whole(call.func))
         if whole is not None:
             return [c for c in whole.functions if c.name in names]
-        rooms = (code.module.rooms & self.modules.keys() - {_PLATFORM}) | {code.module.name}
+        rooms = (self._near(code.module) - {_PLATFORM}) | {code.module.name}
         there = [c for room in sorted(rooms) for c in self.modules[room].functions if c.owner and c not in own]
         return [c for c in there if c.name.rpartition(".")[2] == called]
+
+    def _bases(self, module: str, owner: str) -> list[tuple[str, str]]:
+        """Give the classes that a class of a module derives from, with their modules."""
+        found = self.modules[module]
+        names = [base.id for base in found.classes.get(owner, []) if isinstance(base, ast.Name)]
+        return [
+            (found.imports.get(name, module), name) for name in names if found.imports.get(name, module) in self.modules
+        ]
+
+    def _inherited(self, module: str, owner: str) -> list[Code]:
+        """Give the constructor that a class has from the nearest class it derives from."""
+        for where, name in self._bases(module, owner):
+            own = [c for c in self.modules[where].functions if c.name == f"{name}.__init__"]
+            if found := own or self._inherited(where, name):
+                return found
+        return []
+
+    def _near(self, module: Module) -> set[str]:
+        """Give the modules that a module imports, and those whose classes the imported ones derive from."""
+        found = module.rooms & self.modules.keys()
+        todo = [(where, name) for name, where in module.imports.items() if where in self.modules]
+        while todo:
+            for where, name in self._bases(*todo.pop()):
+                if where not in found:
+                    found.add(where)
+                    todo.append((where, name))
+        return found
 
     def of(self, dotted: str) -> Found:
         """Give a function by its dotted name, with every activity that it comes to; outside `workflows/` a module.

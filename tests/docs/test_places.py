@@ -15,7 +15,6 @@ PROSE = {
     "CONTRIBUTING.md",
     "docs/runbook.md",  # made from the code
     "docs/runbook.toml",
-    "activities/catalogue/service.py",  # which alerts one run takes
     "activities/messages/paging/paging.py",  # a Protocol's docstring says who implements it
 }
 """What tells of things, and isn't a place where something has to be done."""

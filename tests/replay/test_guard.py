@@ -80,6 +80,13 @@ def test_what_helpers_do_is_a_change_of_every_procedure_that_uses_them(checkout:
     assert len(guard.told(found)) < len(found), "said once, and not for each"
 
 
+def test_what_a_class_has_from_another_is_found() -> None:
+    """A missed deadline escalates: `Incident` has that from `Desk`, which its procedure doesn't import."""
+    p1 = NOW["P1Incident.run"]
+    deadline = p1.index("timer")
+    assert "keep Paging.page" in p1[deadline : p1.index("timer", deadline + 1)]
+
+
 def test_patches_within_patches_are_left_out_whole() -> None:
     now = ["begin", "patched new {", "memo", "patched inner {", "timer", "}", "memo", "}", "patched old {", "memo", "}"]
     assert without_new_patches(["begin", "patched old {", "memo", "}"], now) == ["begin", "patched old {", "memo", "}"]
