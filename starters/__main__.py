@@ -30,6 +30,7 @@ _COMMANDS = (
     "ticket",
     "outreach",
     "revoke",
+    "windows",
     "stop-watching",
     "schedules",
     "audit",
@@ -37,6 +38,7 @@ _COMMANDS = (
     "handover-server",
     "challenge-server",
     "sandbox",
+    "windows",
 )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Effect, effect
+from activities.messages.chat.pictures import Picture
 
 
 def escaped(text: str) -> str:
@@ -27,6 +28,7 @@ class PostMessage(BaseModel):
     channel: str = Field(description="`#name` or an ID.")
     text: str = Field(description="Slack mrkdwn.")
     thread: str | None = Field(default=None, description="Message ID of the thread's first message.")
+    picture: Picture | None = Field(default=None, description="A chart that goes with it; the text says it all.")
     effect: Effect
 
 
