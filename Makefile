@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format bench crash compose-secrets clean
+.PHONY: help setup check demo sandbox test lint format docs hooks bench crash compose-secrets clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,15 +51,24 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
 
-lint: setup ## Style, types, import contracts
+lint: setup ## Style, types, import contracts, spelling, pages made from the code, open runs
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports
+	@$(RUN) codespell
+	@$(RUN) python -m docs --check
+	@$(RUN) python -m tests.replay.guard --check
+
+docs: setup ## Write the pages that are made from the code: docs/runbook.md
+	@$(RUN) python -m docs
 
 format: setup ## Format, and fix what can be fixed
 	@$(RUN) ruff format
 	@$(RUN) ruff check --fix
+
+hooks: setup ## Have git run style, format, spelling, pages and the guard of open runs before each commit
+	@$(RUN) prek install
 
 compose-secrets: ## Make the secrets that docker-compose.temporal.yml needs
 	@deploy/secrets.sh

@@ -1,4 +1,4 @@
-"""Payloads encrypted before they leave this process (design, rule 10): Temporal keeps what it can't read.
+"""Payloads encrypted before they leave this process (ARCHITECTURE, rule 10): Temporal keeps what it can't read.
 
 AES-256-GCM by `cryptography`. Each payload is encrypted whole, with its metadata and a nonce of its own, and names its
 key; several keys decrypt, the first one encrypts, so keys can be rotated while old histories stay readable. What is not

@@ -337,7 +337,7 @@ class Webhook(Section):
 
 
 class Gateway(Section):
-    """What signs approvals on behalf of an authenticated person; a worker has none of it (design, rule 6)."""
+    """What signs approvals on behalf of an authenticated person; a worker has none of it (ARCHITECTURE, rule 6)."""
 
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
 

@@ -27,7 +27,7 @@ Kind = Literal["ScaledObject", "HorizontalPodAutoscaler"]
 
 
 class HoldAutoscaler(BaseModel):
-    """Pause KEDA's ScaledObject, or raise an HPA's minimum, for a lease."""
+    """`kubectl annotate scaledobject …/paused`: pause KEDA's ScaledObject, or raise an HPA's minimum, for a lease."""
 
     namespace: str
     scaled_object: str | None = None
@@ -82,7 +82,10 @@ class Autoscalers:
 
     @activity.defn(name="kubernetes.autoscaling")
     def read(self, request: AutoscalingRequest) -> Autoscaling:
-        """Read the HPA and the ScaledObject (2.2 step 3, 3.1, 3.2); what is not there is None, not an error."""
+        """Read the HPA and the ScaledObject (2.2 step 3, 3.1, 3.2): `kubectl get hpa`.
+
+        What is not there is None, not an error.
+        """
         state = Autoscaling()
         found: list[Autoscaler] = []
         if request.scaled_object is not None:

@@ -258,7 +258,7 @@ class Service(_Settings):
 
 
 class ApprovalPolicy(_Settings):
-    """Whose word counts: public keys of the gateways that authenticate people (design, rule 6)."""
+    """Whose word counts: public keys of the gateways that authenticate people (ARCHITECTURE, rule 6)."""
 
     public_keys: tuple[str, ...] = Field(default=(), description="Ed25519 public keys, base64, any may sign.")
     allow_unsigned: bool = Field(default=False, description="Sandbox only: accept what no gateway signed.")

@@ -1,4 +1,4 @@
-"""Orders of certificates by ACME, each step once (RFC 8555; runbook 6.3 step 2).
+"""Orders of certificates by ACME, each step once (RFC 8555; runbook 6.3 step 2, `tensafe-admin cert renew`).
 
 What the authority refuses is part of an answer and not a failure: Temporal would try a failure again, and authorities
 count. Only what was not heard (no answer, a passing fault) is tried again, and finds what an earlier attempt has done:

@@ -1,5 +1,6 @@
 """What is served: a TLS handshake with every address of a name, as a client would make it (runbook 6.3 steps 1 and 3).
 
+`tensafe-admin cert status`, and `curl -v … | grep "expire date"`.
 OpenSSL does it, by pyOpenSSL: Python's own module shows neither the chain that was sent nor a stapled OCSP answer. The
 handshake goes on whatever is wrong with the certificate, and what was wrong is told.
 """

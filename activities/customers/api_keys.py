@@ -84,7 +84,7 @@ class Keys(BaseModel):
 
 
 class IssueKey(BaseModel):
-    """`tensafe-admin apikey create|rotate` (5.1, 8.2 step 1)."""
+    """`tensafe-admin apikey create`, `tensafe-admin apikey rotate` (5.1, 8.2 step 1)."""
 
     key_id: str = Field(pattern=KEY_ID, description="Chosen by the workflow.")
     tenant_id: str

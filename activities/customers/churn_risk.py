@@ -32,7 +32,7 @@ _FULL_DROP = 0.5
 
 
 class HealthOf(BaseModel):
-    """`tensafe-admin customer health`, `customer usage --period 90d` (5.3 steps 2 and 3)."""
+    """`tensafe-admin customer health`, `tensafe-admin customer usage --period 90d` (5.3 steps 2 and 3)."""
 
     tenant_id: str
     policy: ChurnPolicy

@@ -76,7 +76,7 @@ class Contacts(BaseModel):
 
 
 class ActivityRequest(BaseModel):
-    """`tensafe-admin customer activity`, `logs search` (5.2 steps 2 and 3)."""
+    """`tensafe-admin customer activity`, `tensafe-admin logs search` (5.2 steps 2 and 3)."""
 
     tenant_id: str
     since: datetime

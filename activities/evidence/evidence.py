@@ -64,7 +64,7 @@ class CollectLogs(BaseModel):
 
 
 class ExportMetrics(BaseModel):
-    """Range queries as one JSON document."""
+    """`tensafe-admin metrics export`: range queries as one JSON document."""
 
     incident_id: str
     name: str

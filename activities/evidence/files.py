@@ -1,6 +1,7 @@
 """Evidence in a folder. Beside each object lies a hidden file with what is known of it."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -48,10 +49,7 @@ class FileStore:
             with _written(path.parent, content) as whole:
                 # First what is known of it: an object without that would belong to nobody.
                 if not path.exists():
-                    beside = tempfile.SpooledTemporaryFile()  # noqa: SIM115 - in memory
-                    beside.write(json.dumps(known).encode())
-                    beside.seek(0)
-                    with _written(path.parent, beside) as note:
+                    with _written(path.parent, io.BytesIO(json.dumps(known).encode())) as note:
                         note.replace(_beside(path))
                 try:
                     # Unlike a rename, a link never takes the place of what is there.

@@ -95,7 +95,7 @@ class Kubernetes:
 
     @activity.defn(name="kubernetes.pods")
     def pods(self, request: PodsRequest) -> Pods:
-        """Read the pods of a selector (2.2 step 3)."""
+        """Read the pods of a selector (2.2 step 3): `kubectl get pods`."""
         found = ask(self._core.list_namespaced_pod, request.namespace, label_selector=request.selector)
         return Pods(items=[_pod(item) for item in found["items"]])
 
@@ -111,7 +111,7 @@ class Kubernetes:
 
     @activity.defn(name="kubernetes.deployment")
     def deployment(self, request: Workload) -> DeploymentState:
-        """Read a Deployment with its rollout history (2.2 step 4)."""
+        """`kubectl get deployment`, `kubectl rollout history`: a Deployment and its rollout history (2.2 step 4)."""
         found = self._deployments.read(request.namespace, request.deployment)
         status = found.raw.get("status", {})
         return DeploymentState(

@@ -143,7 +143,7 @@ class DatabaseSecrets:
     @activity.defn(name="database_secrets.point")
     @effect
     def point(self, request: PointAt) -> Change:
-        """Point the service at a server (7.1 step 3, 7.3).
+        """Point the service at a server (7.1 step 3, 7.3), where the page has `kubectl set env`.
 
         Raises:
             Misconfigured: a Secret has no such key, or two servers' Secrets have the same content.

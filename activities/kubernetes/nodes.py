@@ -107,7 +107,7 @@ class ClusterNodes:
 
     @activity.defn(name="nodes.list")
     def nodes(self, request: NodesRequest) -> Nodes:
-        """Read the nodes of a selector (3.3 step 1)."""
+        """Read the nodes of a selector (3.3 step 1): `kubectl get nodes`."""
         raw = pages(self._core.list_node, label_selector=request.selector)
         found = [_node(item, request.resource) for item in raw if "deletionTimestamp" not in item["metadata"]]
         return Nodes(items=sorted(found, key=lambda node: (node.created_at, node.name)))
@@ -115,6 +115,8 @@ class ClusterNodes:
     @activity.defn(name="nodes.await_new")
     def await_new(self, request: AwaitNode) -> NodeJoined:
         """Wait for a new node to be Ready with the resource allocatable, heartbeating (3.3 steps 3 and 4).
+
+        What `kubectl get nodes` and `kubectl describe nodes` are watched for.
 
         Running out of time is a result, not an error. An API server that doesn't answer is waited for as well.
         """

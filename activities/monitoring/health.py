@@ -1,4 +1,4 @@
-"""The service's own health endpoint (runbook 2.2 steps 5 and 6)."""
+"""The service's own health endpoint (runbook 2.2 steps 5 and 6): `curl -s …/health`, `tensafe-admin health`."""
 
 import json
 import time

@@ -171,7 +171,7 @@ class PrometheusMetrics:
 
     @activity.defn(name="metrics.snapshot")
     def snapshot(self, request: MetricsRequest) -> Metrics:
-        """Evaluate instant queries; one that Prometheus refuses leaves the others alone."""
+        """`tensafe-admin metrics get`: instant queries; one that Prometheus refuses leaves the others alone."""
         found = Metrics(values={})
         for name, query in request.queries.items():
             try:

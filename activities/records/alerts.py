@@ -53,7 +53,7 @@ class AcknowledgeAlert(BaseModel):
 
 
 class ResolveAlert(BaseModel):
-    """The alert went away, or a person resolved it (2.3 step 7)."""
+    """`tensafe-admin alert resolve` (2.3 step 7): the alert went away, or a person resolved it."""
 
     source: str
     fingerprint: str

@@ -44,7 +44,10 @@ class Deployments(BaseModel):
 
 
 class RecordDeployment(BaseModel):
-    """`tensafe-admin deploy create|complete|rollback`: insert or move on a deployment record (4.1, 4.2)."""
+    """Insert or move on a deployment record (4.1, 4.2).
+
+    `tensafe-admin deploy create`, `tensafe-admin deploy complete`, `tensafe-admin deploy rollback`.
+    """
 
     service: str
     version: str

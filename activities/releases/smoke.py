@@ -1,4 +1,4 @@
-"""Smoke tests of a release: HTTP checks, and a Kubernetes Job (runbook 4.1 step 5)."""
+"""`tensafe-admin test smoke` and `tensafe-admin test integration`: HTTP checks, and a Job (runbook 4.1, 7.2 step 5)."""
 
 import time
 from typing import TYPE_CHECKING

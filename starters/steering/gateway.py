@@ -1,4 +1,4 @@
-"""Signs what a person decides, so that a run can tell it from what anybody might send (design, rule 6).
+"""Signs what a person decides, so that a run can tell it from what anybody might send (ARCHITECTURE, rule 6).
 
 The command line is a gateway where `[gateway] private_key` is set. The operating system then authenticates: whoever
 may read that key may speak for anyone, so it belongs to a shared host's own account, or to nobody's laptop. Without a

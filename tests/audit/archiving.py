@@ -41,7 +41,7 @@ class Note:
     async def run(self, words: dict[str, object]) -> str:
         if child := words.get("child"):
             await workflow.execute_child_workflow(
-                Note.run, {"text": str(child)}, id=f"{workflow.info().workflow_id}-child"
+                "Note", {"text": str(child)}, id=f"{workflow.info().workflow_id}-child"
             )
         if again := words.get("again"):
             workflow.continue_as_new({"text": str(again)})

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from audit.records import Record, Statement
 from audit.sealing import Archivable, Link, Parts, seal_redaction, seal_run
-from audit.signer import FileSigner
+from audit.signer import FileSigner, Signer
 from audit.story import Run, Story, Trigger
 
 BEGAN = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
@@ -76,12 +76,12 @@ def archivable(number: int = 1, *values: Any, **fields: Any) -> Archivable:
     return Archivable(history(number, *values), told, told.ended_at or told.started_at)
 
 
-def chain(signer: FileSigner, length: int) -> list[Record]:
+def chain(signer: Signer, length: int) -> list[Record]:
     """Records of runs 1 to `length`."""
     return list(itertools.islice(_chain(signer), length))
 
 
-def _chain(signer: FileSigner) -> Iterator[Record]:
+def _chain(signer: Signer) -> Iterator[Record]:
     link = Link()
     for number in itertools.count(1):
         record = seal_run(signer, Parts.of(archivable(number)), link)

@@ -44,8 +44,8 @@ def month() -> Report:
         incident(5, severity="P2", acknowledged=8, mitigated=9).model_copy(
             update={"unreadable": 2, "timers": [
                 deadline("Acknowledged", began, canceled_at=began + S),
-                Timer(event_id=7, started_at=began, canceled_at=began + S, **lease),  # type: ignore[arg-type]
-                Timer(event_id=8, started_at=began + S, fired_at=began + 9 * S, **lease),  # type: ignore[arg-type]
+                Timer(event_id=7, started_at=began, canceled_at=began + S, **lease),
+                Timer(event_id=8, started_at=began + S, fired_at=began + 9 * S, **lease),
             ]}
         ),
     )  # fmt: skip

@@ -93,7 +93,8 @@ def test_what_somebody_types_in_is_there_afterwards(typed: str, place: int) -> N
 
 def sections_of(text: str) -> list[tuple[str, str]]:
     """Read sections line by line, unlike the code under test."""
-    found, name, lines = [], "", []
+    found: list[tuple[str, str]] = []
+    name, lines = "", list[str]()
     for line in text.split("\n"):
         words = line.split(" ")
         if line.startswith("<!-- runbooks:begin ") and line.endswith(" -->") and len(words) == 5:

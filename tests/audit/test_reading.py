@@ -277,7 +277,8 @@ def test_an_update_without_arguments_is_not_signed() -> None:
 
 
 def test_nothing_is_read_from_what_is_no_history() -> None:
-    for foreign in (None, [], {}, {"events": "none"}, {"events": [None, 1, {"eventId": []}]}):
+    anything: tuple[Any, ...] = (None, [], {}, {"events": "none"}, {"events": [None, 1, {"eventId": []}]})
+    for foreign in anything:
         story = story_of(foreign)
         assert (story.steps, story.status) == ([], "running")
 

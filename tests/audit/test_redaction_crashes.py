@@ -70,10 +70,10 @@ def check(store: Store, signer: FileSigner, *, erased: bool) -> None:
     for record in store.records():
         verifier.feed(record)
     verdict = verifier.end()
-    record = store.record("default", "run-2")
-    assert record is not None
+    redacted = store.record("default", "run-2")
+    assert redacted is not None
     assert verdict.ok, verdict.broken
     assert verdict.records == (4 if erased else 3)
     assert (verdict.redacted > 0) == erased
-    assert (find(record, SECRET).commitments == []) == erased
+    assert (find(redacted, SECRET).commitments == []) == erased
     assert len(list(store.stories())) == 3, "the run is found before and after"

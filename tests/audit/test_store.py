@@ -44,7 +44,8 @@ def test_a_run_is_archived_once_and_comes_back_as_it_was(store: Store) -> None:
     assert found == made == store.record("default", "run-1")
     assert restore(found.skeleton, found.bodies) == history(1)
     assert store.story("default", "run-1") == story(1)
-    assert store.record("default", "run-2") is store.story("default", "run-2") is None
+    assert store.record("default", "run-2") is None
+    assert store.story("default", "run-2") is None
     assert store.has("default", "run-1")
     assert not store.has("other", "run-1")
     assert store.among("default", ["run-0", "run-1"]) == {"run-1"}

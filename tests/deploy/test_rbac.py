@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -213,7 +214,7 @@ def test_a_certificate_and_its_key(api: client.ApiClient):
     issuer, effect = Issuer(), an_effect()
     core, pending = client.CoreV1Api(api), PendingSecrets(client.CoreV1Api(api))
     (old_chain, old_key), (chain, key) = issuer.issue("a.test"), issuer.issue("a.test", left=80 * DAY)
-    body = {
+    body: Any = {
         "metadata": {"name": "tensafe-tls"},
         "type": "kubernetes.io/tls",
         "stringData": {"tls.crt": old_chain.decode(), "tls.key": old_key.decode()},

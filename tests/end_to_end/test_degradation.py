@@ -7,7 +7,7 @@ import pytest
 from tests.end_to_end.conftest import Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import paused, read, replicas, set_load, three
 from tests.workflows.steering import until
-from workflows.incident_response.p2_incident import P2Incident, P2Result
+from workflows.incident_response.p2_incident import P2Result
 
 __all__ = ["three"]
 
@@ -25,7 +25,7 @@ async def test_slow_answers_bring_two_more_pods_once_and_are_resolved(three: Sta
     # Nearly as many as three pods can answer: each waits its turn.
     await asyncio.to_thread(set_load, three, "load", 59)
     (workflow_id,) = await eventually(begun, within=120)
-    handle = three.client.get_workflow_handle_for(P2Incident.run, workflow_id)
+    handle = three.client.get_workflow_handle(workflow_id, result_type=P2Result)
     await until(handle, lambda status: status.phase == "Watch")
     assert paused(three)
     result: P2Result = await asyncio.wait_for(handle.result(), 120)

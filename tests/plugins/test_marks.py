@@ -36,6 +36,7 @@ TESTS = """
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeconftest('pytest_plugins = ["tests.plugins.marks", "tests.plugins.costs"]')
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = session")
     pytester.makepyfile(TESTS)
     return pytester
 

@@ -7,7 +7,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from activities.common.effects import Effect
-from records_schema.pool import connect_pool
+from records_schema.pool import BoundedConnection, connect_pool
 from tests.records_schema.own_server import OwnPostgres
 from tests.servers import CreateDatabase
 
@@ -33,7 +33,7 @@ def records_url(create_database: CreateDatabase, records_template: str) -> str:
 
 
 @pytest.fixture
-def records_pool(records_url: str) -> Iterator[ConnectionPool]:
+def records_pool(records_url: str) -> Iterator[ConnectionPool[BoundedConnection]]:
     with connect_pool(records_url, max_size=8) as opened:
         yield opened
 

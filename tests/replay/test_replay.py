@@ -10,7 +10,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.every_case import every_case
-from tests.replay.record import HISTORIES
+from tests.replay.guard import COMMANDS_TODO, HISTORIES, WHY
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
 from workers.registry import PROCEDURES, procedure
@@ -43,7 +43,10 @@ def test_every_procedure_has_a_recorded_history() -> None:
 @pytest.mark.parametrize("run_by", RUNNERS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_recorded_histories_replay(file: Path, run_by: str) -> None:
-    await replayer(procedure(file.stem.partition("-")[0]).workflow, run_by).replay_workflow(history(file))
+    try:
+        await replayer(procedure(file.stem.partition("-")[0]).workflow, run_by).replay_workflow(history(file))
+    except NondeterminismError as error:
+        pytest.fail(f"{file.stem}: {error}\n\n{WHY}\n\n{COMMANDS_TODO}", pytrace=False)
 
 
 @workflow.defn(name="P1Incident", sandboxed=False)

@@ -52,7 +52,8 @@ class Group:
 
 @pytest.fixture
 def controller(cluster: Cluster, aws: Aws, tmp_path: Path) -> Iterator[ServerProcess]:
-    argv = [sys.executable, "-m", "sandbox.node_groups", "--kubeconfig", cluster.kubeconfig, "--endpoint", aws.url]
+    options = ["--kubeconfig", str(cluster.kubeconfig), "--endpoint", aws.url]
+    argv = [sys.executable, "-m", "sandbox.node_groups", *options]
     process = ServerProcess("node-groups", tmp_path, argv)
     process.start()
     yield process

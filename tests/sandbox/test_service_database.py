@@ -25,7 +25,8 @@ WRITE = "INSERT INTO events (kind) VALUES ('test')"
 def ask(url: str, query: str) -> Any:
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute(query)
-        return found.fetchone()[0] if found.description else None
+        row = found.fetchone() if found.description else None
+        return row[0] if row else None
 
 
 def events(database: ServiceDatabase, server: str) -> Any:

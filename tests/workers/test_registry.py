@@ -20,7 +20,7 @@ def test_every_procedure_file_is_registered() -> None:
     files = {
         file.stem for file in (ROOT / "workflows").rglob("*.py") if "@workflow.defn" in file.read_text(encoding="utf-8")
     }
-    assert files == {entry.name for entry in (*PROCEDURES, *SYSTEM)}
+    assert files == {entry.name for entry in PROCEDURES} | {entry.name for entry in SYSTEM}
 
 
 @each

@@ -187,4 +187,4 @@ async def test_a_procedure_is_prepared_once_a_process(
     assert prepared == [PROCEDURES[0].workflow_type]
     for queue in ("all", "all again"):
         build(time_skipping.client, Temporal(task_queue=queue), [])
-    assert sorted(prepared) == sorted(one.workflow.__name__ for one in (*PROCEDURES, *SYSTEM))
+    assert sorted(prepared) == sorted([p.workflow.__name__ for p in PROCEDURES] + [s.workflow.__name__ for s in SYSTEM])

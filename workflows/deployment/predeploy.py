@@ -1,4 +1,4 @@
-"""The check before a deployment (runbook 4.1 step 1): tests pass, no open P1 or P2, off-peak hours."""
+"""`tensafe-admin predeploy check` (runbook 4.1 step 1): tests pass, no open P1 or P2, off-peak hours."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Questions a run asks a person, and the person's signed answer (design, rule 6).
+"""Questions a run asks a person, and the person's signed answer (ARCHITECTURE, rule 6).
 
 An answer arrives as an update whose validator refuses what doesn't count: a question that isn't open, a choice that
 isn't offered, a role that may not, a signature that doesn't fit, something else than what was shown. Where settings

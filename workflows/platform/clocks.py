@@ -1,4 +1,7 @@
-"""Deadlines of the runbook: durable timers that escalate once when missed, and never stop the work (design, rule 9)."""
+"""Deadlines of the runbook: durable timers that escalate once when missed, and never stop the work.
+
+ARCHITECTURE, rule 9.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine

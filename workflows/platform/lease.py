@@ -1,4 +1,4 @@
-"""A lease: something is held for a time and let go on every way out (design, rule 5).
+"""A lease: something is held for a time and let go on every way out (ARCHITECTURE, rule 5).
 
 The lease itself is a durable timer with an end that can be moved, and an end that can come early. What is acquired and
 released is the procedure's: it releases in whatever way `hold` was left, cancellation and failure included.

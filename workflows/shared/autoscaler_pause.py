@@ -1,4 +1,4 @@
-"""The autoscaler, paused for a lease and resumed on every way out (runbook 3.2, 7.3, design rule 5)."""
+"""The autoscaler, paused for a lease and resumed on every way out (runbook 3.2, 7.3; ARCHITECTURE, rule 5)."""
 
 import asyncio
 from datetime import timedelta

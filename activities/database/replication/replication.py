@@ -142,7 +142,7 @@ class Replication:
 
     @activity.defn(name="replication.watch")
     def watch(self, request: WatchPrimary) -> Watched:
-        """Watch a primary for long enough to tell a failure from a hiccup (7.1 step 1, `db status`).
+        """Watch a primary for long enough to tell a failure from a hiccup (7.1 step 1, `tensafe-admin db status`).
 
         Ends at once where any place knows that it lives. Heartbeats; a second attempt goes on counting.
         """
@@ -167,14 +167,14 @@ class Replication:
 
     @activity.defn(name="replication.standing")
     def standing(self, request: StandingRequest) -> Standing:
-        """Read how far each server is; one that can't be asked says why (7.1 step 1)."""
+        """Read how far each server is (7.1 steps 1 and 4, `tensafe-admin db health`), or why it can't be asked."""
         found = _each(request.servers, lambda name: self._standing(OnServer(database=request.database, server=name)))
         return Standing(servers=dict(zip(request.servers, found, strict=True)))
 
     @activity.defn(name="replication.promote")
     @effect
     def promote(self, request: PromoteReplica) -> Promoted:
-        """Promote a replica, and commit a transaction on it (7.1 step 2, `db failover --promote`).
+        """Promote a replica, and commit a transaction on it (7.1 step 2, `tensafe-admin db failover --promote`).
 
         A second attempt finds the primary that the first one made, by its timeline. All log that the replica has is
         replayed before it takes writes. Its synchronous_standby_names are set aside: nobody could fulfil them now.

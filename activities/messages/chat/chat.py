@@ -23,7 +23,7 @@ def escaped(text: str) -> str:
 
 
 class PostMessage(BaseModel):
-    """Post to a channel, or into a thread of it."""
+    """Post to a channel, or into a thread of it; so does `tensafe-admin notify stakeholders` (2.2 step 8)."""
 
     channel: str = Field(description="`#name` or an ID.")
     text: str = Field(description="Slack mrkdwn.")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class SendMail(BaseModel):
-    """One mail to one person."""
+    """One mail to one person: `tensafe-admin notify customer` (8.2), `tensafe-admin notify customers` (7.3 step 7)."""
 
     to: str = Field(description="Mail address.")
     name: str = ""

@@ -17,7 +17,7 @@ ComponentState = Literal["operational", "under_maintenance", "degraded_performan
 
 
 class UpdateStatusPage(BaseModel):
-    """Say something about a component because of an incident; creates the page's incident if it is new."""
+    """`tensafe-admin statuspage update`: say something about a component; creates the page's incident if it is new."""
 
     component: str
     incident_id: str

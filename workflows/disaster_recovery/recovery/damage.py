@@ -1,4 +1,4 @@
-"""What is broken (runbook 7.2 step 1): everything is looked at at once, and summed up for people."""
+"""What is broken: `tensafe-admin health --verbose` (runbook 7.2 step 1), all looked at at once and summed up."""
 
 import asyncio
 from datetime import timedelta

@@ -1,0 +1,33 @@
+"""`python -m docs`: write the pages that are made from the code; `--check` only says which are out of date."""
+
+import sys
+
+from docs.runbook_page import page
+from docs.steps import ROOT, Workflows
+
+
+def _runbook() -> str:
+    return page(Workflows())
+
+
+_PAGES = {"docs/runbook.md": _runbook}
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or check; gives the process's exit code."""
+    stale = []
+    for name, make in _PAGES.items():
+        file, text = ROOT / name, make()
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in arguments:
+                file.write_text(text, encoding="utf-8")
+                print(f"{name}: written")
+    if stale and "--check" in arguments:
+        print(f"out of date: {', '.join(stale)}. `make docs` writes them anew")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
