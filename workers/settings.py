@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from activities.catalogue.service import ApprovalPolicy, Service
+from activities.common.text import fitted
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.sections import Secret, Section
@@ -355,12 +356,24 @@ def config_file() -> Path:
     return Path(os.environ.get("RUNBOOKS_CONFIG", "runbooks.toml"))
 
 
+_NAMED = 20
+_PART_SHOWN = 100
+_SENTENCE_SHOWN = 500
+
+
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with a model's input, a line a field, without the input's values."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_input=False, include_url=False, include_context=False)
-    )
+    """Say what is wrong with a model's input, a part a field, without the input's values, and in 20 KB at most."""
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    told = [
+        f"{_place(item['loc'])}: {item['msg'].removeprefix('Value error, ')[:_SENTENCE_SHOWN]}"
+        for item in errors[:_NAMED]
+    ]
+    return "; ".join([*told, *([f"and {len(errors) - len(told)} more"] if len(errors) > len(told) else [])])
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Name a field; parts of a path can be keys that were sent."""
+    return ".".join(fitted(str(part), _PART_SHOWN) for part in loc) or "input"
 
 
 def load() -> Settings:

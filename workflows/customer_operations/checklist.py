@@ -5,26 +5,27 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, Field
 
 from activities.common.errors import InvalidInput
+from activities.common.text import Key, Reason
 
 
 class Item(BaseModel):
     """One line of the checklist."""
 
-    id: str
-    text: str
-    kind: str = Field(default="", description="Usage that ticks it by itself, e.g. `api_call`.")
+    id: Key
+    text: Reason
+    kind: Key = Field(default="", description="Usage that ticks it by itself, e.g. `api_call`.")
     done_at: datetime | None = None
-    done_by: str = ""
-    note: str = ""
-    evidence: str = Field(default="", description="Where it can be seen: a link.")
+    done_by: Key = ""
+    note: Reason = ""
+    evidence: Reason = Field(default="", description="Where it can be seen: a link.")
     needed: bool = True
 
 
 class Phase(BaseModel):
     """One heading of the checklist."""
 
-    id: str
-    title: str
+    id: Key
+    title: Key
     due_at: datetime
     items: list[Item]
     reminded: bool = False

@@ -66,6 +66,9 @@ class Runbook:
             InvalidInput: the catalogue doesn't have the service; lists those it has.
 
         """
+        if not workflow.info().workflow_id.isprintable():
+            message = "the workflow ID has control characters, which records can't keep: start it under another"
+            raise InvalidInput(message)
         self.title = title
         self.dry_run = request.dry_run
         self.actor = request.requested_by or "not told"

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from activities.common.text import Shown, ShownLine
 from audit.text import MARKS, counted
 
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
@@ -17,10 +18,10 @@ class Entry(BaseModel):
 
     at: datetime
     kind: Kind
-    phase: str = Field(description="Name of the phase it happened in.")
-    section: str = Field(default="", description="Section and step of the runbook, e.g. `2.2/3`.")
-    text: str
-    who: str = Field(default="", description="The person, where one acted.")
+    phase: ShownLine = Field(description="Name of the phase it happened in.")
+    section: ShownLine = Field(default="", description="Section and step of the runbook, e.g. `2.2/3`.")
+    text: Shown
+    who: ShownLine = Field(default="", description="The person, where one acted.")
     seconds: float | None = Field(default=None, description="How long the step took.")
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Effect, effect
+from activities.common.text import Key, Shown
 
 
 def escaped(text: str) -> str:
@@ -43,10 +44,10 @@ class ScheduleMessage(BaseModel):
 class Message(BaseModel):
     """A message that is posted, or will be."""
 
-    channel: str = Field(description="ID, at Slack.")
-    message_id: str = Field(description="Slack's `ts` or `scheduled_message_id`; empty in plan mode.")
+    channel: Key = Field(description="ID, at Slack.")
+    message_id: Key = Field(description="Slack's `ts` or `scheduled_message_id`; empty in plan mode.")
     applied: bool
-    detail: str = ""
+    detail: Shown = ""
 
     def __str__(self) -> str:
         return f"{self.channel}{', ' + self.detail if self.detail else ''}"

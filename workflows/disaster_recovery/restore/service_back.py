@@ -6,14 +6,16 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from activities.common.text import Key
+
 SIGNAL = "service_back"
 
 
 class ServiceBack(BaseModel):
     """The service runs on restored data."""
 
-    server: str = Field(description="That it is pointed at now.")
-    backup_id: str
+    server: Key = Field(description="That it is pointed at now.")
+    backup_id: Key
     recovered_to: datetime | None = Field(description="Time of the last transaction that is in the data.")
 
     def __str__(self) -> str:
