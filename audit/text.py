@@ -37,6 +37,16 @@ def visible(text: str, *, lines: bool = False) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_IN_LINES if lines else _VISIBLE)
 
 
+# What turns the order of text around or can't be seen at all: Unicode's bidirectional controls and separators, zero
+# widths and the byte order mark (unicode.org/reports/tr36, "Bidirectional Text Spoofing").
+_UNSEEN = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def shown(text: str) -> str:
+    """Give the text as a terminal, a chat or a log may show it: nothing in it is obeyed, reordered or unseen."""
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", visible(text, lines=True))
+
+
 def kept(text: str, most: int = 500) -> str:
     """Give text as a database can keep and index it: what it can't is escaped, and what is too long is cut.
 
@@ -47,7 +57,7 @@ def kept(text: str, most: int = 500) -> str:
 
 def plain(text: str) -> str:
     """Give text in one line, in which nothing is markup, HTML, a picture or a link."""
-    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = shown(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", line)
 
 

@@ -356,13 +356,15 @@ def config_file() -> Path:
     return Path(os.environ.get("RUNBOOKS_CONFIG", "runbooks.toml"))
 
 
-_NAMED = 20
+_NAMED, _LISTED = 20, 1000
 _PART_SHOWN = 100
 _SENTENCE_SHOWN = 500
 
 
 def explain(error: ValidationError) -> str:
     """Say what is wrong with a model's input, a part a field, without the input's values, and in 20 KB at most."""
+    if error.error_count() > _LISTED:  # a workflow task has two seconds, and a hundred thousand errors take them
+        return f"input: {error.error_count()} things are wrong with it, more than can be listed"
     errors = error.errors(include_input=False, include_url=False, include_context=False)
     told = [
         f"{_place(item['loc'])}: {item['msg'].removeprefix('Value error, ')[:_SENTENCE_SHOWN]}"

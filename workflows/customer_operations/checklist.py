@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from activities.common.errors import InvalidInput
 from activities.common.text import Key, Reason
+from audit.text import plain
 
 
 class Item(BaseModel):
@@ -108,9 +109,9 @@ def _phase(phase: Phase) -> list[str]:
 def _item(item: Item) -> str:
     if item.done_at is None:
         return f"- [ ] {item.text} (`{item.id}`)"
-    how = f"{item.done_at:%Y-%m-%d}, {item.done_by}{'' if item.needed else ', not needed'}"
-    note = f": {item.note}" if item.note else ""
-    link = f" — [evidence]({item.evidence})" if item.evidence else ""
+    how = f"{item.done_at:%Y-%m-%d}, {plain(item.done_by)}{'' if item.needed else ', not needed'}"
+    note = f": {plain(item.note)}" if item.note else ""
+    link = f" — [evidence](<{plain(item.evidence)}>)" if item.evidence else ""
     return f"- [x] {item.text} ({how}{note}){link}"
 
 

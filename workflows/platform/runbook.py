@@ -19,6 +19,7 @@ from activities.catalogue.service import Service
 from activities.common.effects import Effect, is_effect
 from activities.common.errors import InvalidInput
 from activities.records.alerts import Alert
+from audit.text import plain
 from workflows.platform import policies, search_attributes
 from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
@@ -134,8 +135,8 @@ class Runbook:
 
     def _heading(self) -> str:
         plan = " — **plan only, nothing is changed**" if self.dry_run else ""
-        waiting = f"\n\n**Waiting for: {self.waiting_for}**" if self.waiting_for else ""
-        return f"### {self.title}{plan}{waiting}\n{self.board()}".rstrip()
+        waiting = f"\n\n**Waiting for: {plain(self.waiting_for)}**" if self.waiting_for else ""
+        return f"### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
 
     def board(self) -> str:
         """Show what the run holds for people; procedures that hold something override it."""

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from activities.common.text import Shown, ShownLine
-from audit.text import MARKS, counted
+from audit.text import MARKS, counted, plain
 
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
 
@@ -58,9 +58,10 @@ class Timeline:
 
 
 def _line(entry: Entry) -> str:
+    text = plain(entry.text)
     if entry.kind == "phase":
-        return f"\n**{entry.at:%H:%M:%S} — {entry.text}**\n"
+        return f"\n**{entry.at:%H:%M:%S} — {text}**\n"
     section = f" `{entry.section}`" if entry.section else ""
-    who = f" — {entry.who}" if entry.who else ""
+    who = f" — {plain(entry.who)}" if entry.who else ""
     took = f" _({entry.seconds:.1f} s)_" if entry.seconds is not None and entry.seconds >= 1 else ""
-    return f"- {entry.at:%H:%M:%S} {MARKS[entry.kind]}{section} {entry.text}{who}{took}"
+    return f"- {entry.at:%H:%M:%S} {MARKS[entry.kind]}{section} {text}{who}{took}"

@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.common.effects import Effect, effect
 from activities.common.text import Key, Shown
+from audit.text import shown
 
 
 def escaped(text: str) -> str:
@@ -19,7 +20,7 @@ def escaped(text: str) -> str:
 
     What an alert or a person has written is text: `<!channel>` wakes nobody, and `<` isn't lost.
     """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shown(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class PostMessage(BaseModel):

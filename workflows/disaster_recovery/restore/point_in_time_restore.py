@@ -11,6 +11,7 @@ from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Reason, Text
 from activities.database.integrity.contents import TableChange
+from audit.text import plain
 from workflows.disaster_recovery.restore.damaged_copy import DamagedCopy
 from workflows.disaster_recovery.restore.notices import Notices
 from workflows.disaster_recovery.restore.restore_beside import RestoreBeside
@@ -285,7 +286,7 @@ class PointInTimeRestore(Runbook):
     def board(self) -> str:
         """Show what was restored, since the run stays open for long after the service is back."""
         done = self.restoration
-        return "\n".join(f"- {line}" for line in done.evidence()) if done and done.restored else ""
+        return "\n".join(f"- {plain(line)}" for line in done.evidence()) if done and done.restored else ""
 
     def _result(self, service: Service, plan: RestorePlan, outcome: Outcome) -> PointInTimeRestoreResult:
         done, switch, copy = self.restoration, self.switch, self.copy

@@ -2,16 +2,17 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from activities.common.signals import Signal
 from activities.common.text import Key
 
 SIGNAL = "service_back"
 
 
-class ServiceBack(BaseModel):
+class ServiceBack(Signal):
     """The service runs on restored data."""
 
     server: Key = Field(description="That it is pointed at now.")
