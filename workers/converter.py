@@ -57,6 +57,12 @@ def _accepts_none(hint: type[Any]) -> bool:
     return hint in {Any, type(None), object}
 
 
+def _of_signal(hint: Any) -> bool:
+    """Tell what a signal carries, one or a list of them."""
+    one = typing.get_args(hint)[0] if typing.get_origin(hint) is list else hint
+    return isinstance(one, type) and issubclass(one, Signal)
+
+
 class _Json(PydanticJSONPlainPayloadConverter):
     """Pydantic's; a model decodes itself, so that nothing is built, nor kept, for a class that only one run has."""
 
@@ -104,18 +110,19 @@ class RunbookPayloadConverter(CompositePayloadConverter):
         try:
             return self._ours(payloads, type_hints)
         except InvalidInput as error:
-            if type_hints and not any(isinstance(hint, type) and issubclass(hint, Signal) for hint in type_hints):
+            if type_hints and not any(_of_signal(hint) for hint in type_hints):
                 raise
             return [Undecodable(error.message)] * len(payloads)
 
     def _ours(self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None) -> list[Any]:
+        listed = any(typing.get_origin(hint) is list for hint in type_hints or [])
         for payload in payloads:
             encoding = payload.metadata.get("encoding", b"")
             if encoding not in {_OURS, _NOTHING}:
                 told = fitted(encoding.decode(errors="replace"), 50) or "no encoding"
                 message = f"{told} is not a JSON object of this procedure's request: send JSON (json/plain)"
                 raise InvalidInput(message)
-            if payload.data.count(b":") > _FIELDS:
+            if not listed and payload.data.count(b":") > _FIELDS:
                 message = "the input has more fields than any request of ours: send a JSON object of this one's fields"
                 raise InvalidInput(message)
         try:

@@ -17,11 +17,13 @@ _NAMED = {
 }
 
 
-def example(model: type[BaseModel]) -> dict[str, Any]:
-    """Give the required fields of a model as JSON, with values that it takes."""
+def example(hint: Any) -> Any:
+    """Give the required fields of a model, or a list of one, as JSON, with values that it takes."""
+    if typing.get_origin(hint) is list:
+        return [example(argument) for argument in typing.get_args(hint)]
     return {
         field.alias or name: _NAMED.get(name) or _value(field.annotation, name)
-        for name, field in model.model_fields.items()
+        for name, field in hint.model_fields.items()
         if field.is_required()
     }
 
@@ -33,5 +35,7 @@ def _value(hint: Any, name: str) -> Any:
         return _OF[hint]
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return example(hint)
+    if typing.get_origin(hint) is list:
+        return [_value(typing.get_args(hint)[0], name)]
     inner = [argument for argument in typing.get_args(hint) if argument is not type(None)]
     return _value(inner[0], name) if inner else f"<{name}>"

@@ -58,8 +58,8 @@ class RunbookInterceptor(Interceptor):
 class _Workflow(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
         """Give a run started from an empty box its defaults, and refuse what is not its one request."""
-        request = _model(input.run_fn)
-        if request is not None and not input.args:
+        request = _hint(input.run_fn)
+        if isinstance(request, type) and issubclass(request, BaseModel) and not input.args:
             try:
                 input.args = [request.model_validate({})]
             except ValidationError as error:
@@ -104,34 +104,30 @@ def _refuse(handler: Any, given: Sequence[Any], what: str) -> None:
         InvalidInput: says what to send.
 
     """
-    if handler is None:
+    hint = _hint(handler) if handler is not None else None
+    if hint is None:
         return
-    model = _model(handler)
-    if model is None:
-        if given:
-            raise InvalidInput(f"{what} takes nothing, {len(given)} were given: leave the box empty")
-        return
+    several = typing.get_origin(hint) is list
     if len(given) != 1:
         found = "none was" if not given else f"{len(given)} were"
-        raise InvalidInput(f"{what} takes one JSON object, {found} given. {_to_send(model)}")
+        what_it_takes = "JSON list" if several else "JSON object"
+        raise InvalidInput(f"{what} takes one {what_it_takes}, {found} given. {_to_send(hint)}")
     (value,) = given
     if isinstance(value, Undecodable):
-        raise InvalidInput(f"{what}: {value.why}. {_to_send(model)}")
-    if not isinstance(value, model):
-        raise InvalidInput(f"{what} is not a JSON object of its fields. {_to_send(model)}")
+        raise InvalidInput(f"{what}: {value.why}. {_to_send(hint)}")
+    expected = list if several else hint
+    if isinstance(expected, type) and not isinstance(value, expected):
+        raise InvalidInput(f"{what} is not what it takes. {_to_send(hint)}")
 
 
-def _model(handler: Any) -> type[BaseModel] | None:
-    """Name the one model that a handler takes; None where it takes nothing."""
+def _hint(handler: Any) -> Any:
+    """Give what a handler takes: a model, or a list of them; None where it takes nothing, or several things."""
     parameters = [name for name in inspect.signature(handler).parameters if name != "self"]
-    if len(parameters) != 1:
-        return None
-    hint = typing.get_type_hints(handler).get(parameters[0])
-    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+    return typing.get_type_hints(handler).get(parameters[0]) if len(parameters) == 1 else None
 
 
-def _to_send(model: type[BaseModel]) -> str:
-    return f"Send for example {json.dumps(example(model), ensure_ascii=False)}"
+def _to_send(hint: Any) -> str:
+    return f"Send for example {json.dumps(example(hint), ensure_ascii=False)}"
 
 
 class _Beats(ActivityOutboundInterceptor):

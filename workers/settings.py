@@ -283,7 +283,9 @@ class Webhook(Section):
     bearer_tokens: tuple[Secret, ...] = Field(default=(), description="Any of them opens; several ease rotation.")
     basic_auth: dict[str, Secret] = Field(default_factory=dict, description="User → password.")
     routes: Path = Path("routes.toml")
-    max_body: int = Field(default=1_048_576, ge=1024, description="Bytes.")
+    max_body: int = Field(
+        default=16 * 1_048_576, ge=1024, description="Bytes: what is larger is refused whole, and not sent again."
+    )
 
 
 class Gateway(Section):

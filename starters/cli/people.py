@@ -10,7 +10,6 @@ import typer
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
-from audit.text import shown
 from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable, WrongInput
 
 _P = ParamSpec("_P")
@@ -24,6 +23,8 @@ class _Shown:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Let it lay itself out, and make its text safe."""
+        from audit.text import shown  # noqa: PLC0415
+
         for text, style, control in console.render(self._renderable, options):
             safe = text if control else shown(text)
             # A link's address goes out as it is, in a sequence of its own.

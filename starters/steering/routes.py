@@ -7,8 +7,8 @@ match_re = { alertname = "Tensafe.*" }       # labels whose whole value must mat
 procedure = "p1-incident"
 severity = "P1"                              # optional: how the run is found before it has begun
 service_label = "service"                    # the label that names the service; or service = "tensafe-server".
-                                             # Else what the alert is about: namespace and deployment or pod, or the
-                                             # health URL as `instance`
+                                             # Else what the alert is about: the health URL as `instance` or `target`,
+                                             # namespace and deployment or pod, then `job`, `app` and the like
 input = { factor = 1.5 }                     # optional: further fields of the procedure's request
 input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
 """
@@ -87,7 +87,8 @@ class Route(BaseModel):
         """Name the service: the rule's, or the label's, or the one that the alert is about; None where nobody knows.
 
         With the catalogue itself as `known`, an alert is about the service whose health URL it probes (`instance`), or
-        whose Deployment it names: `namespace` with `deployment` or `pod`. The only service there is needs no label.
+        whose Deployment it names: `namespace` with `deployment` or `pod`; else about that with the name of its `job`,
+        `app` or the like. The only service there is needs no label.
         """
         name = self.service or labels.get(self.service_label)
         if name in known:
@@ -115,19 +116,42 @@ class Route(BaseModel):
 
 
 def _recognised(labels: dict[str, str], services: Mapping[str, Service]) -> str | None:
-    """Find the one service whose health URL or Deployment an alert names; None where that are several, or none.
+    """Find the one service that an alert is about; None where that are several, or none.
+
+    What names the very service counts before what may be shared; within a rule, two services are none.
+    """
+    for rule in (_by_place, _by_name):
+        found = {name for name, service in services.items() if rule(labels, service, name)}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def _by_place(labels: dict[str, str], service: Service, name: str) -> bool:
+    """By its health URL, or by its workload.
 
     A blackbox probe's `service` is the prober, and its `instance` what it probed; kube-state-metrics names the
-    Deployment or the pod (github.com/prometheus-operator/kube-prometheus).
+    Deployment or the pod (github.com/prometheus-operator/kube-prometheus), as `exported_…` beside the scrape's own.
     """
-    probed = labels.get("instance", "").rstrip("/")
-    found = {name for name, service in services.items() if probed and service.health_url.rstrip("/") == probed}
-    for name, service in services.items():
-        if labels.get("namespace") == service.namespace:
-            of_pod = re.fullmatch(rf"{re.escape(service.deployment)}-[a-z0-9]+-[a-z0-9]+", labels.get("pod", ""))
-            if labels.get("deployment") == service.deployment or of_pod:
-                found.add(name)
-    return found.pop() if len(found) == 1 else None
+    del name
+    probed = {labels.get(label, "").rstrip("/") for label in ("instance", "target", "url")} - {""}
+    if service.health_url.rstrip("/") in probed:
+        return True
+    for prefix in ("", "exported_"):
+        if labels.get(f"{prefix}namespace") != service.namespace:
+            continue
+        of_pod = re.fullmatch(rf"{re.escape(service.deployment)}-[a-z0-9]+-[a-z0-9]+", labels.get(f"{prefix}pod", ""))
+        if labels.get(f"{prefix}deployment") == service.deployment or of_pod:
+            return True
+    return False
+
+
+def _by_name(labels: dict[str, str], service: Service, name: str) -> bool:
+    """By the name under which it is scraped; in another namespace that is another service."""
+    if labels.get("namespace", service.namespace) != service.namespace:
+        return False
+    named = {labels.get(label) for label in ("exported_service", "job", "app_kubernetes_io_name", "app", "container")}
+    return bool(named & {name, service.deployment})
 
 
 class Routes(BaseModel):

@@ -33,7 +33,8 @@ class Group(BaseModel):
 
     version: Literal["4"]
     group_key: ToldLine = Field(alias="groupKey", default="")
-    alerts: list[Any] = Field(min_length=1, max_length=1000)
+    alerts: list[Any] = Field(min_length=1, description="As many as fit into a body: none is dropped for the others.")
+    truncated: int = Field(alias="truncatedAlerts", default=0, description="Cut off by Alertmanager's max_alerts.")
 
 
 class AlertmanagerAlert(BaseModel):

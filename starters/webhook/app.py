@@ -26,9 +26,13 @@ from starters.webhook.alertmanager import AlertmanagerAlert, Group
 from starters.webhook.authentication import Authenticator
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
+from starters.webhook.worst_first import worst_first
 from workers.settings import Webhook
 
 _log = structlog.get_logger(__name__)
+_AT_ONCE = 50
+"""Alerts of a post that Temporal is told of at the same time: more would only wait there, and time out."""
+
 _LOGGED = 20
 """Of a large group; the answer has them all, and the counts are complete."""
 
@@ -50,7 +54,7 @@ def application(
         try:
             authenticator.check(request)
             group = _group(await read_json(request, settings.max_body))
-            response: Response = _answer(await _take_all(intake, group), metrics)
+            response: Response = _answer(await _take_all(intake, group), metrics, group.truncated)
         except Problem as problem:
             response = problem.response()
         metrics.seconds.observe(time.perf_counter() - began)
@@ -91,20 +95,24 @@ def _group(body: bytes) -> Group:
 
 
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:
-    """Take each alert for itself, all at once; one that is bad doesn't lose the others."""
+    """Take each alert for itself, the worst first; one that is bad doesn't lose the others."""
+    order = worst_first(group.alerts)
+    room = asyncio.Semaphore(_AT_ONCE)
 
     async def take(raw: Any) -> Taken:
         try:
             alert = AlertmanagerAlert.model_validate(raw).alert(group.group_key)
         except ValidationError as error:
             return Taken("invalid", detail="; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error)))
-        return await intake.take(alert)
+        async with room:
+            return await intake.take(alert)
 
-    return await asyncio.gather(*(take(raw) for raw in group.alerts))
+    taken = await asyncio.gather(*(take(group.alerts[place]) for place in order))
+    return [one for _, one in sorted(zip(order, taken, strict=True), key=lambda pair: pair[0])]
 
 
-def _answer(taken: list[Taken], metrics: Metrics) -> Response:
-    """Tell what became of each alert.
+def _answer(taken: list[Taken], metrics: Metrics, truncated: int) -> Response:
+    """Tell what became of each alert: 202 where a run has one, 200 where no rule or service is there for any.
 
     Raises:
         Problem: 503, Temporal didn't accept a valid one; those it did accept are joined at the next try. 422, none of
@@ -114,10 +122,14 @@ def _answer(taken: list[Taken], metrics: Metrics) -> Response:
     counts: Counts[str] = Counts(one.outcome for one in taken)
     for outcome, count in counts.items():
         metrics.alerts.labels(outcome=outcome).inc(count)
-    log = _log.warning if counts["unavailable"] or counts["invalid"] or counts["unrouted"] else _log.info
+    if truncated:
+        metrics.alerts.labels(outcome="truncated").inc(truncated)
+    bad = counts["unavailable"] or counts["invalid"] or counts["unrouted"] or truncated
+    log = _log.warning if bad else _log.info
     log(
         "alerts taken",
         outcomes=dict(counts),
+        truncated=truncated,
         runs=[one.workflow_id for one in taken if one.workflow_id][:_LOGGED],
         why=sorted({one.detail for one in taken if one.detail})[:_LOGGED],
     )
@@ -131,7 +143,12 @@ def _answer(taken: list[Taken], metrics: Metrics) -> Response:
     if counts["invalid"] == len(taken):
         errors = [{"field": f"alerts.{number}", "message": one.detail} for number, one in enumerate(taken)]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "none of the alerts can be taken", errors=errors)
-    return JSONResponse({"alerts": [asdict(one) for one in taken]}, status_code=HTTPStatus.ACCEPTED)
+    answer: dict[str, Any] = {"alerts": [asdict(one) for one in taken]}
+    if truncated:
+        answer["truncatedAlerts"] = truncated
+        answer["detail"] = f"{truncated} alerts of this group were cut off before they were sent: set max_alerts to 0"
+    accepted = counts["unrouted"] + counts["invalid"] < len(taken)
+    return JSONResponse(answer, status_code=HTTPStatus.ACCEPTED if accepted else HTTPStatus.OK)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

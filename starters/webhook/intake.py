@@ -67,7 +67,7 @@ class Intake:
         service = route.service_of(alert.labels, self._services)
         if service is None:
             known = ", ".join(sorted(self._services)) or "none"
-            return Taken("invalid", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
+            return Taken("unrouted", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
         workflow_id = f"{route.target.command}/{service}/{alert.fingerprint}"
         try:
             async with asyncio.timeout(_ACCEPTED_WITHIN.total_seconds()):

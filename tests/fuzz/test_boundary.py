@@ -94,7 +94,7 @@ async def test_a_live_run_takes_no_harm_from_what_is_sent_to_it(border: Boundary
     entries = (await handle.query("status"))["entries"]
     refused = [one["text"] for one in entries if one["kind"] == "signal" and one["text"].startswith("Refused")]
     assert len(refused) == len(bad | LARGE) * len(definition.signals)
-    assert all("Send for example {" in text for text in refused)
+    assert all("Send for example" in text for text in refused)
     assert max(map(len, refused)) < 20_000
 
     async def tried(name: str, what: str, payloads: list[Payload]) -> None:

@@ -56,7 +56,7 @@ def outside(entry: Procedure | System) -> dict[str, Any]:
 @pytest.mark.parametrize("entry", [*PROCEDURES, *SYSTEM], ids=lambda entry: entry.name)
 def test_all_that_a_run_takes_from_outside_is_bounded_text(entry: Procedure | System) -> None:
     taken = outside(entry)
-    assert {hint for hint in taken.values() if issubclass(hint, BaseModel)}
+    assert taken
     assert [place for where, hint in taken.items() for place in bare(hint, where, set())] == []
 
 
