@@ -14,6 +14,7 @@ _COMMANDS = (
     "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
     "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit", "codec-server",
     "handover-server", "sandbox",
+    "config",
 )  # fmt: skip
 
 

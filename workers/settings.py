@@ -6,11 +6,14 @@ environment, or into a file named by it; they are `SecretStr` and never shown.
 """
 
 import os
+import tomllib
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -28,8 +31,10 @@ from pydantic_settings import (
 
 from activities.catalogue.service import ApprovalPolicy, Service
 from activities.common.text import fitted
+from workers.checks import Fault, faults, unknown_variables
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
+from workers.places import line_of
 from workers.sections import Secret, Section
 
 
@@ -384,7 +389,8 @@ def load() -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsError: the named file does not exist or does not parse, or a field is wrong; says which.
+        SettingsError: the named file does not exist or does not parse, a field is wrong, or values don't hold together;
+            says all of it, a line each.
 
     """
     file = config_file()
@@ -392,10 +398,51 @@ def load() -> Settings:
         message = f"RUNBOOKS_CONFIG names {file}, which does not exist"
         raise SettingsError(message)
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        message = f"{file}: {explain(error)}"
-        raise SettingsError(message) from None
+        raise SettingsError(_told(file, [*described(error), *_of_the_rest(file)])) from None
     except ValueError as error:  # tomllib: invalid TOML, with its line
         message = f"{file}: {error}"
         raise SettingsError(message) from None
+    wrong = [*faults(settings.services, settings.approvals), *unknown_variables(os.environ, Settings.model_fields)]
+    if wrong:
+        raise SettingsError(_told(file, wrong))
+    return settings
+
+
+def described(error: ValidationError) -> list[Fault]:
+    """Give a model's errors as faults, without the input's values."""
+    return [
+        Fault(item["loc"], item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN])
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+
+
+def told(file: Path, text: str, wrong: Sequence[Fault]) -> str:
+    """Say every fault with its line in the file, one a line."""
+    lines = []
+    for place, what in wrong:
+        line = line_of(text, place)
+        lines.append(f"{file}{f':{line}' if line else ''}: {_place(place)}: {what}")
+    return "\n".join(lines)
+
+
+def _told(file: Path, wrong: Sequence[Fault]) -> str:
+    return told(file, file.read_text(encoding="utf-8") if file.is_file() else "", wrong)
+
+
+def _of_the_rest(file: Path) -> list[Fault]:
+    """Look at what is right by itself though something else is wrong, so that one start tells everything."""
+    raw = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    services = {}
+    for name, values in _table(raw.get("services")).items():
+        with suppress(ValidationError):
+            services[name] = Service.model_validate(values)
+    approvals = ApprovalPolicy()
+    with suppress(ValidationError):
+        approvals = ApprovalPolicy.model_validate(_table(raw.get("approvals")))
+    return faults(services, approvals)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
