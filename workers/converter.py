@@ -4,8 +4,8 @@ A payload that does not decode inside a workflow task makes Temporal retry the t
 alive and does nothing. This converter turns such input into a failed run with a readable sentence. Activity
 and child results go on being retried, because there the code is wrong and not the person. Starters use it too.
 
-A signal can't be refused: whoever sent it has gone. What doesn't decode of one comes through as `Undecodable`, for
-`workers.interceptors` to note in the run's timeline; the SDK would drop it and tell nobody.
+Of a request or a signal, what doesn't decode comes through as `Undecodable`, for `workers.interceptors` to refuse: the
+SDK would drop a signal and tell nobody, and give no status of a run whose input it has never had.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from temporalio.converter import (
 )
 
 from activities.common.errors import InvalidInput, UnknownService
-from activities.common.signals import Signal
+from activities.common.refusable import Refusable
 from activities.common.text import fitted
 from workers.codec import AesGcmCodec
 from workers.settings import explain
@@ -57,10 +57,10 @@ def _accepts_none(hint: type[Any]) -> bool:
     return hint in {Any, type(None), object}
 
 
-def _of_signal(hint: Any) -> bool:
-    """Tell what a signal carries, one or a list of them."""
+def _refusable(hint: Any) -> bool:
+    """Tell what is refused by an interceptor: one, or a list of them."""
     one = typing.get_args(hint)[0] if typing.get_origin(hint) is list else hint
-    return isinstance(one, type) and issubclass(one, Signal)
+    return isinstance(one, type) and issubclass(one, Refusable)
 
 
 class _Json(PydanticJSONPlainPayloadConverter):
@@ -98,8 +98,8 @@ class RunbookPayloadConverter(CompositePayloadConverter):
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None) -> list[Any]:
         """Decode payloads.
 
-        In a workflow's context, what comes by a signal, or in another number than is expected, is `Undecodable` where
-        it isn't our JSON: an interceptor says what would be.
+        In a workflow's context, what is `Refusable`, or in another number than is expected, is `Undecodable` where it
+        isn't our JSON: an interceptor says what would be.
 
         Raises:
             InvalidInput: in a workflow's context only; names the fields, not their values.
@@ -110,7 +110,7 @@ class RunbookPayloadConverter(CompositePayloadConverter):
         try:
             return self._ours(payloads, type_hints)
         except InvalidInput as error:
-            if type_hints and not any(_of_signal(hint) for hint in type_hints):
+            if type_hints and not any(_refusable(hint) for hint in type_hints):
                 raise
             return [Undecodable(error.message)] * len(payloads)
 

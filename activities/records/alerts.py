@@ -7,14 +7,14 @@ from pydantic import BaseModel, Field
 
 from activities.common.effects import Change, Effect
 from activities.common.errors import Unavailable
+from activities.common.refusable import Refusable
 from activities.common.severity import Severity
-from activities.common.signals import Signal
 from activities.common.text import Label, Name, Told, ToldLine
 from activities.records.ledger import Rows
 from libraries import psycopg
 
 
-class Alert(Signal):
+class Alert(Refusable):
     """One firing of one alert, whoever sent it."""
 
     source: Label = Field(description="alertmanager, ui, slack, cli, …")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from audit.text import counted
 from starters.cli.people import console
-from starters.steering import configuration
 from workers import settings as settings_module
 from workers.settings import Settings
 
@@ -31,6 +30,8 @@ def check(*, routed: bool) -> None:
         SettingsError: names every fault, with its line.
 
     """
+    from starters.steering import configuration  # noqa: PLC0415 # with all procedures, which no other command needs
+
     _or_sandbox()
     settings, rules = configuration.load(routed=routed)
     told = [counted(len(settings.services), "service"), counted(len(settings.databases), "database")]

@@ -152,3 +152,12 @@ def test_an_alert_that_was_made_fit_is_the_same_wherever_it_is_read() -> None:
     alert = Alert.model_validate(given)
     assert Alert.model_validate_json(alert.model_dump_json()) == alert
     assert json.loads(alert.model_dump_json())["labels"] == {"a␀": "␛"}
+
+
+async def test_the_status_of_a_run_that_was_refused_can_be_read(border: Boundary) -> None:
+    handle = await border.start(PROCEDURES[0], [payload(b"\xff", "binary/plain")])
+    failure = await border.failure(handle)
+    assert isinstance(failure, ApplicationError)
+    assert failure.message.startswith("the input: binary/plain is not a JSON object")
+    status = await handle.query("status")
+    assert (status["procedure"], status["entries"]) == ("P1Incident", [])

@@ -8,7 +8,7 @@ from temporalio import workflow
 
 from activities.common.errors import InvalidInput
 from activities.records.alerts import Alert
-from workers.converter import Undecodable, _of_signal
+from workers.converter import Undecodable, _refusable
 from workers.examples import example
 from workers.interceptors import _refuse
 from workers.registry import PROCEDURES, Procedure
@@ -30,7 +30,7 @@ def test_what_a_signal_carries_is_known_as_such(entry: Procedure) -> None:
     """Or what doesn't decode of it would be dropped, and nobody would hear of it."""
     for handler in workflow._Definition.must_from_class(entry.workflow).signals.values():
         (hint,) = handler.arg_types or []
-        assert _of_signal(hint)
+        assert _refusable(hint)
 
 
 async def _many(self: object, alerts: list[Alert]) -> None: ...
@@ -39,7 +39,7 @@ async def _many(self: object, alerts: list[Alert]) -> None: ...
 def test_a_handler_may_take_a_list_of_them() -> None:
     alert = Alert.model_validate(example(Alert))
     assert TypeAdapter(list[Alert]).validate_python(example(list[Alert])) == [alert]
-    assert _of_signal(list[Alert])
+    assert _refusable(list[Alert])
     _refuse(_many, [[alert]], "the signal alerts")
     for wrong in ([], [alert], [[alert], [alert]], [Undecodable("bytes")], [b"bytes"]):
         with pytest.raises(InvalidInput, match=r"the signal alerts.*Send for example \[\{"):

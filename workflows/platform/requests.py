@@ -1,12 +1,13 @@
 """What every procedure is started with."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from activities.common.refusable import Refusable
 from activities.common.text import Name
 from activities.records.alerts import Alert
 
 
-class RunbookRequest(BaseModel):
+class RunbookRequest(Refusable):
     """What every procedure accepts."""
 
     model_config = ConfigDict(extra="forbid")

@@ -6,13 +6,13 @@ from pydantic import Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from activities.common.signals import Signal
+from activities.common.refusable import Refusable
 from activities.common.text import Key
 
 SIGNAL = "service_back"
 
 
-class ServiceBack(Signal):
+class ServiceBack(Refusable):
     """The service runs on restored data."""
 
     server: Key = Field(description="That it is pointed at now.")
