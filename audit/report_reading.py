@@ -9,7 +9,8 @@ from typing import Literal
 
 from audit.story import Question, Story, Timer
 
-_REACHED = re.compile(r"(?P<name>.+) after [\d.]+ s(?: \(late\))?")
+_REACHED = re.compile(r"(?P<name>.+?)(?: again)? after [\d.]+ s(?: \(late\))?")
+_LOST = re.compile(r"(?P<name>.+) lost at [\d.]+ s: .+")
 _PERSON = re.compile(r".* \((?P<role>[^()]+)\)", re.DOTALL)
 _HOLDING_ON = frozenset({"extend", "note", "decide"})
 """People's words that don't end a lease."""
@@ -19,16 +20,17 @@ LeaseEnd = Literal["expired", "by_person", "by_failure", "open"]
 
 
 def reached(story: Story) -> dict[str, datetime]:
-    """Say when each milestone was reached, by the run's own word.
+    """Say when each milestone was reached for good, by the run's own word: one may be lost again.
 
     A history from before runs wrote that down has only the deadlines' timers: stopped before the run's end is reached.
     """
     told = [said for said in story.said if said.kind == "deadline"]
     found: dict[str, datetime] = {}
     for said in told:
-        match = _REACHED.fullmatch(said.text)
-        if match:
+        if match := _REACHED.fullmatch(said.text):
             found.setdefault(match["name"], said.at)
+        elif match := _LOST.fullmatch(said.text):
+            found.pop(match["name"], None)
     if not story.said:
         for timer in _deadlines(story):
             if timer.canceled_at and (story.ended_at is None or timer.canceled_at < story.ended_at):

@@ -31,8 +31,8 @@ DEMO = (*CLUSTER, "prometheus", "alertmanager")
 """What the demo runs."""
 SANDBOX = (*DEMO, "helm", "rsync")
 """What somebody may ask of a sandbox: releases by Helm, restores by Barman."""
-EVERYTHING = (*SANDBOX, "kubectl")
-"""And what tests and benchmarks compare with."""
+EVERYTHING = (*SANDBOX, "kubectl", "pebble", "pebble-challtestsrv")
+"""And what tests and benchmarks use besides: what they compare with, and a certificate authority."""
 
 _FOLDERS = ("RUNBOOKS_TOOLCHAIN", "KUBEBUILDER_ASSETS")
 _SYSTEMS = {"rsync": "Barman restores with"}

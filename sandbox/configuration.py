@@ -173,6 +173,15 @@ def _service(health_url: str) -> dict[str, Any]:
         },
         # Everything here happens faster than in production, and so does the patience with it.
         "incident": {"steady_for": "PT5S", "verify_timeout": "PT60S", "decision_timeout": "PT2M"},
+        "degradation": {
+            "latency_above": "PT1S",
+            "look_back": "PT5M",
+            "watch_for": "PT20S",
+            "watch_every": "PT1S",
+            "better_for": "PT5S",
+            "down_for": "PT5S",
+            "decision_timeout": "PT2M",
+        },
         "release": {
             "chart": str(manifests.CHART),
             "release": manifests.RELEASE,

@@ -11,11 +11,34 @@ import typer
 from starters.cli.people import EXIT_CODES
 
 _COMMANDS = (
-    "start", "status", "approve", "note", "close", "extend", "resume", "cancel", "catalogue", "ci", "routes", "keys",
-    "onboarding", "ticket", "outreach", "revoke", "stop-watching", "schedules", "audit", "codec-server",
-    "handover-server", "sandbox",
+    "start",
+    "status",
+    "approve",
+    "note",
+    "take-over",
+    "hand-back",
+    "close",
+    "raise-to-p1",
+    "extend",
+    "resume",
+    "cancel",
+    "catalogue",
+    "ci",
     "config",
-)  # fmt: skip
+    "routes",
+    "keys",
+    "onboarding",
+    "ticket",
+    "outreach",
+    "revoke",
+    "stop-watching",
+    "schedules",
+    "audit",
+    "codec-server",
+    "handover-server",
+    "challenge-server",
+    "sandbox",
+)
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:

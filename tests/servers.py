@@ -29,6 +29,7 @@ import records_schema
 from sandbox import kubernetes_api, manifests
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
+from sandbox.certificate_authority import CertificateAuthority
 from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres, with_database
@@ -261,6 +262,18 @@ def tensafe(kubeconfig: Path, kube: httpx.Client) -> Iterator[str]:
 def aws(servers_directory: Path) -> Iterator[Aws]:
     """The session's AWS, with the EKS cluster `tensafe-prod`."""
     server = Aws(servers_directory / "aws")
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate_authority(servers_directory: Path) -> Iterator[CertificateAuthority]:
+    """The session's certificate authority; it never issues for `blocked.example`."""
+    server = CertificateAuthority(servers_directory / "certificate-authority", blocked=["blocked.example"])
     server.start()
     try:
         server.wait_ready()

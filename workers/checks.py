@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from activities.catalogue.service import ApprovalPolicy, Service
 
-QUESTIONS = frozenset({"mitigate", "scale", "deploy", "revoke", "database", "failover", "restore"})
+QUESTIONS = frozenset({"certificate", "mitigate", "scale", "deploy", "revoke", "database", "failover", "restore"})
 """Kinds of the questions that procedures ask: a second person can be asked of these alone."""
 
 _ROLES = frozenset(ApprovalPolicy().roles)

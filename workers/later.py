@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from libraries import uninterrupted
+
 Activity = Callable[..., Any]
 _Made = TypeVar("_Made")
 
@@ -33,7 +35,8 @@ class Later(Generic[_Made]):
         if not self._made:
             with self._lock:
                 if not self._made:
-                    self._made.append(self._make())
+                    with uninterrupted():  # half a client would stay as it is for as long as the worker lives
+                        self._made.append(self._make())
         return self._made[0]
 
 

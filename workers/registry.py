@@ -37,6 +37,8 @@ class Procedure:
 
     title: str
     example: dict[str, Any]
+    one_a_service: bool = False
+    """Whether a service has one open run of it at most, which alerts and people join."""
 
     @property
     def name(self) -> str:
@@ -97,6 +99,19 @@ PROCEDURES: tuple[Procedure, ...] = (
             "commander": "oncall@tensafe.io",
             "requested_by": "oncall@tensafe.io",
         },
+        one_a_service=True,
+    ),
+    Procedure(
+        "2.3",
+        "incident_response.p2_incident",
+        "P2 incident response",
+        {
+            "service": "tensafe-server",
+            "title": "Answers take more than 2 s",
+            "commander": "oncall@tensafe.io",
+            "requested_by": "oncall@tensafe.io",
+        },
+        one_a_service=True,
     ),
     Procedure("3.1", "scaling.manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
     Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),
@@ -122,6 +137,7 @@ PROCEDURES: tuple[Procedure, ...] = (
     ),
     Procedure("5.3", "customer_operations.churn_prevention", "Customer churn prevention", _BY),
     Procedure("6.2", "maintenance.database_maintenance", "Database maintenance", {**_BY, "min_duration": "PT60S"}),
+    Procedure("6.3", "maintenance.certificate_renewal", "Certificate renewal", {**_BY, "only": ["api.tensafe.io"]}),
     Procedure(
         "7.1", "disaster_recovery.failover.database_failover", "Database failover", {**_BY, "promote": "replica-1"}
     ),

@@ -163,6 +163,9 @@ class Paging(Section):
 
     backend: Literal["records", "pagerduty"] = "records"
     routing_key: Secret | None = None
+    escalation_keys: dict[int, Secret] = Field(
+        default={}, description="Routing key by level, e.g. 2 and 3; a level without one goes to `routing_key`."
+    )
     base_url: str = "https://events.pagerduty.com"
 
     @model_validator(mode="after")
@@ -227,6 +230,39 @@ class Handover(Section):
     base_url: str = Field(default="http://127.0.0.1:8082", description="Where customers reach the handover server.")
     valid_for: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
     prefix: str = Field(default="runbooks/", description="Of the secrets' names in Secrets Manager.")
+
+
+class Certificates(Section):
+    """How what is served is judged (6.3)."""
+
+    ca_file: Path | None = Field(
+        default=None, description="PEM: what vouches for it; what the system trusts where none is named."
+    )
+
+
+class Acme(Section):
+    """The certificate authority that runs order from, by ACME (6.3); without a directory they order nothing."""
+
+    directory: str | None = Field(default=None, description="URL of its directory.")
+    terms_agreed: bool = Field(default=False, description="Somebody who may has agreed to its terms of service.")
+    contact: tuple[str, ...] = Field(default=(), description="Mail addresses that it may write to.")
+    ca_file: Path | None = Field(default=None, description="PEM: what vouches for the authority's own API.")
+    eab_key_id: str = Field(default="", description="Where it binds accounts to its customers.")
+    eab_key: Secret | None = Field(default=None, description="The key that goes with it, base64url.")
+    namespace: str = Field(default="tensafe", description="Where the account's Secret is.")
+    secret: str = Field(default="acme-account", description="It holds the account's key; made at the first order.")
+    look_at: str | None = Field(
+        default=None,
+        description="Where our own look for HTTP-01's pages goes, e.g. the ingress's inner address; to the names "
+        "themselves where it is not said.",
+    )
+
+    @model_validator(mode="after")
+    def _binding(self) -> Self:
+        if bool(self.eab_key_id) != (self.eab_key is not None):
+            message = "eab_key_id and eab_key: both or neither"
+            raise ValueError(message)
+        return self
 
 
 class Evidence(Section):
@@ -325,6 +361,8 @@ class Settings(BaseSettings):
     statuspage: StatusPage = StatusPage()
     mail: Mail = Mail()
     handover: Handover = Handover()
+    certificates: Certificates = Certificates()
+    acme: Acme = Acme()
     evidence: Evidence = Evidence()
     audit: Audit = Audit()
     webhook: Webhook = Webhook()

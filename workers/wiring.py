@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.node_groups import NodeGroups
 from activities.catalogue.lookup import Catalogue
+from activities.certificates.account import AcmeOptions
+from activities.certificates.cert_manager import CertManager
+from activities.certificates.challenges import Challenges, HttpChallenges, Route53Challenges
+from activities.certificates.orders import Acme
+from activities.certificates.probe import TlsProbe
+from activities.certificates.secrets import TlsSecrets
 from activities.common.errors import Misconfigured
 from activities.customers.api_keys import ApiKeys
 from activities.customers.churn_risk import CustomerHealth
@@ -24,6 +30,7 @@ from activities.database.servers.hosts import DatabaseHosts
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
 from activities.evidence.archive import Archive
+from activities.evidence.error_patterns import ErrorLogs
 from activities.evidence.evidence import Evidence, EvidenceStore
 from activities.evidence.files import FileStore
 from activities.evidence.s3 import S3Store
@@ -47,6 +54,7 @@ from activities.messages.paging.records import RecordsPager
 from activities.messages.status_page.atlassian import AtlassianStatusPage
 from activities.messages.status_page.records import RecordsStatusPage
 from activities.messages.status_page.status_page import StatusPage, StatusPages
+from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
 from activities.records.activities import Records
@@ -171,6 +179,8 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
         ReleaseWatch: lambda: ReleaseWatch(http(), prometheus),
+        DegradationWatch: lambda: DegradationWatch(http(), prometheus),
+        ErrorLogs: lambda: ErrorLogs(cluster()),
         Tenants: lambda: Tenants(pool(), handovers()),
         ApiKeys: lambda: ApiKeys(pool(), handovers()),
         Support: lambda: Support(pool()),
@@ -188,6 +198,10 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),
         NodeGroups: lambda: NodeGroups(_aws(settings, "eks")),
+        TlsProbe: lambda: TlsProbe(settings.certificates.ca_file and settings.path(settings.certificates.ca_file)),
+        TlsSecrets: lambda: TlsSecrets(cluster()),
+        CertManager: lambda: CertManager(cluster()),
+        Acme: lambda: _acme(settings, clients),
     }
 
 
@@ -205,7 +219,7 @@ def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":
     return made
 
 
-def _aws(settings: Settings, service: Literal["eks", "rds", "secretsmanager"]) -> Any:
+def _aws(settings: Settings, service: Literal["eks", "rds", "route53", "secretsmanager"]) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
     config = aws_config.Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     # Without a region it can't be made; a service without GPUs needs none.
@@ -228,6 +242,25 @@ def _ci(settings: Settings, clients: _Clients) -> CiService:
     if ci.token and ci.backend == "github":
         return GitHubCi(clients.http(), ci.token, ci.base_url)
     return RecordsCi(clients.pool())
+
+
+def _acme(settings: Settings, clients: _Clients) -> Acme:
+    acme = settings.acme
+    options = acme.directory and AcmeOptions(
+        directory=acme.directory,
+        terms_agreed=acme.terms_agreed,
+        contact=acme.contact,
+        ca_file=acme.ca_file and settings.path(acme.ca_file),
+        eab_key_id=acme.eab_key_id,
+        eab_key=acme.eab_key,
+        namespace=acme.namespace,
+        secret=acme.secret,
+    )
+    challenges: dict[str, Callable[[], Challenges]] = {
+        HttpChallenges.kind: lambda: HttpChallenges(clients.pool(), clients.http(), acme.look_at),
+        Route53Challenges.kind: lambda: Route53Challenges(_aws(settings, "route53")),
+    }
+    return Acme(clients.cluster(), options or None, challenges)
 
 
 def _handovers(settings: Settings) -> Handovers:
@@ -256,7 +289,7 @@ def _chat(settings: Settings, pool: _Pool) -> Chat:
 def _pager(settings: Settings, clients: _Clients) -> Pager:
     paging = settings.paging
     if paging.routing_key and paging.backend == "pagerduty":
-        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url)
+        return PagerDutyPager(clients.http(), paging.routing_key, paging.base_url, paging.escalation_keys)
     return RecordsPager(clients.pool())
 
 

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from activities.catalogue.base import Weekday
+from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy
+from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
 from activities.common.text import Key, Link, Name, Words
@@ -28,6 +30,7 @@ def _known_zone(name: str) -> str:
 
 TimeZone = Annotated[Name, AfterValidator(_known_zone)]
 Mitigation = Literal["rollback", "restart", "scale"]
+Grouping = Literal["service", "group", "alert"]
 
 
 class _Settings(BaseModel):
@@ -72,6 +75,15 @@ class IncidentPolicy(_Settings):
     logs_since: timedelta = Field(default=timedelta(hours=1))
     metrics_since: timedelta = Field(default=timedelta(hours=2))
     close_reminder: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0))
+    watch_every: timedelta = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        description="How often health is looked at while people are awaited; the longer, the less often.",
+    )
+    reminder: timedelta = Field(
+        default=timedelta(minutes=30), gt=timedelta(0), description="To whoever has taken an unhealthy service over."
+    )
+    highest_page: int = Field(default=3, ge=1, le=20, description="The level above which no escalation pages.")
     post_mortem_at: time = Field(default=time(10, 0), description="Tomorrow, in the service's time zone.")
 
 
@@ -222,14 +234,20 @@ class Service(_Settings):
     on_call: Key = Field(default="primary", description="On-call rotation that is paged.")
     channel: Key = Field(default="#incidents", description="Chat channel of its incidents.")
     stakeholders: tuple[Key, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
+    alerts_by: Grouping = Field(
+        default="service",
+        description="Which alerts one run of a procedure takes: all of the service, of Alertmanager's group, or one.",
+    )
     metrics: ServiceMetrics = ServiceMetrics()
     incident: IncidentPolicy = IncidentPolicy()
+    degradation: DegradationPolicy = DegradationPolicy()
     scaling: ScalingPolicy = ScalingPolicy()
     gpu: GpuPolicy | None = None
     release: ReleasePolicy | None = None
     customers: CustomerPolicy = CustomerPolicy()
     database: DatabasePolicy | None = None
     recovery: RecoveryPolicy = RecoveryPolicy()
+    certificates: CertificatePolicy | None = None
 
 
 class ApprovalPolicy(_Settings):
@@ -247,6 +265,7 @@ class ApprovalPolicy(_Settings):
             "database": ("dba", "on-call", "commander", "engineering-lead"),
             "failover": ("dba", "commander", "engineering-lead"),
             "restore": ("dba", "commander", "engineering-lead"),
+            "certificate": ("on-call", "security", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",

@@ -63,18 +63,18 @@ def send(
     raise Refused(f"{system} refused (HTTP {status}){said}")
 
 
-def wait_asked(headers: Mapping[str, str]) -> timedelta | None:
-    """Read `Retry-After` (RFC 9110), seconds or a date, at most ten minutes; None where it is missing or unreadable."""
+def wait_asked(headers: Mapping[str, str], *, longest: timedelta = _LONGEST_WAIT) -> timedelta | None:
+    """Read `Retry-After` (RFC 9110), seconds or a date, at most `longest`; None where it is missing or unreadable."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if value.isdecimal():
         # Longer numbers would overflow, and mean the same.
-        return min(timedelta(seconds=int(value[:9])), _LONGEST_WAIT)
+        return min(timedelta(seconds=int(value[:9])), longest)
     try:
         until = parsedate_to_datetime(value)
     except (ValueError, IndexError, OverflowError):
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(until - datetime.now(UTC), timedelta(0)), _LONGEST_WAIT)
+    return min(max(until - datetime.now(UTC), timedelta(0)), longest)
 
 
 def _safe(sentence: "Callable[[httpx.Response], str]", response: "httpx.Response", secret: SecretStr) -> str:

@@ -20,6 +20,8 @@ from temporalio import activity
 
 from activities.common.effects import Effect, effect
 from activities.common.errors import InvalidInput
+from activities.common.text import Key, Shown, ToldLine
+from activities.evidence.figures_chart import Panel, draw
 from activities.evidence.pod_logs import PodLogs
 from activities.messages.mail.calendars import Meeting, calendar_file
 from activities.monitoring.prometheus import Prometheus, QueryError
@@ -40,10 +42,10 @@ _log = logger(__name__)
 class StoredEvidence(BaseModel):
     """One object of the store."""
 
-    uri: str = Field(description="file:// or s3://.")
-    sha256: str
+    uri: ToldLine = Field(description="file:// or s3://.")
+    sha256: Key
     size: int = Field(description="Bytes.")
-    detail: str = Field(default="", description="For example the number of log lines.")
+    detail: Shown = Field(default="", description="For example the number of log lines.")
     applied: bool = True
 
     def __str__(self) -> str:
@@ -68,6 +70,20 @@ class ExportMetrics(BaseModel):
     incident_id: str
     name: str
     queries: dict[str, str]
+    start: datetime
+    end: datetime
+    effect: Effect
+
+
+class ChartFigures(BaseModel):
+    """Error rate and latency over a time, as a picture."""
+
+    incident_id: str
+    name: str = Field(description="File name in the incident's folder, ending in `.svg`.")
+    error_rate: str | None = Field(description="PromQL; None is left out.")
+    p95_latency: str | None
+    error_rate_limit: float = Field(description="Share, 0 to 1.")
+    p95_latency_limit: float = Field(description="Seconds.")
     start: datetime
     end: datetime
     effect: Effect
@@ -153,8 +169,7 @@ class Evidence:
 
         At most 1000 points a series, at most one every 15 s. A query that Prometheus refuses leaves its error.
         """
-        span = request.end - request.start
-        step = max(_FINEST_STEP, timedelta(seconds=math.ceil(span.total_seconds() / _POINTS)))
+        step = _step(request.end - request.start)
 
         def produce(content: IO[bytes]) -> str:
             answers = {name: self._series(query, request, step) for name, query in request.queries.items()}
@@ -176,6 +191,33 @@ class Evidence:
             return {"query": query, "series": self._prometheus.series(query, request.start, request.end, step)}
         except QueryError as error:
             return {"query": query, "error": str(error)}
+
+    @activity.defn(name="evidence.chart_figures")
+    @effect
+    def chart_figures(self, request: ChartFigures) -> StoredEvidence:
+        """Draw error rate and latency against their limits (2.3 step 3: `metrics get … --last 30m`), as SVG.
+
+        A query that Prometheus refuses leaves its error in the picture.
+        """
+        step = _step(request.end - request.start)
+
+        def panel(title: str, query: str, factor: float, limit: float) -> Panel:
+            try:
+                series = self._prometheus.series(query, request.start, request.end, step)
+            except QueryError as error:
+                return Panel(title, (), factor, limit, missing=str(error))
+            return Panel(title, series, factor, limit)
+
+        def produce(content: IO[bytes]) -> str:
+            panels = []
+            if request.error_rate is not None:
+                panels.append(panel("Error rate, %", request.error_rate, 100, request.error_rate_limit))
+            if request.p95_latency is not None:
+                panels.append(panel("p95 latency, s", request.p95_latency, 1, request.p95_latency_limit))
+            content.write(draw(panels, request.start, request.end))
+            return counted(len(panels), "figure")
+
+        return self._keep(request, "image/svg+xml", produce)
 
     @activity.defn(name="evidence.store_document")
     @effect
@@ -203,7 +245,7 @@ class Evidence:
 
     def _keep(
         self,
-        request: CollectLogs | ExportMetrics | StoreDocument | Invite,
+        request: CollectLogs | ExportMetrics | ChartFigures | StoreDocument | Invite,
         content_type: str,
         produce: Callable[[IO[bytes]], str],
     ) -> StoredEvidence:
@@ -237,6 +279,10 @@ class Evidence:
             key = f"incidents/{incident_id}/" + (f"{stem}.{mark}.{suffix}" if dot else f"{name}.{mark}")
             kept = self._store.find(key)
         return key, kept
+
+
+def _step(span: timedelta) -> timedelta:
+    return max(_FINEST_STEP, timedelta(seconds=math.ceil(span.total_seconds() / _POINTS)))
 
 
 def _safe(field: str, value: str) -> str:

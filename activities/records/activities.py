@@ -22,6 +22,8 @@ from activities.records.incidents import (
     OpenIncident,
     OpenIncidents,
     OpenIncidentsRequest,
+    RaiseIncident,
+    RelapseIncident,
     SchedulePostMortem,
 )
 from activities.records.ledger import Ledger
@@ -79,6 +81,20 @@ class Records:
         """Set a milestone; the first time it is reached counts, and the status never moves back."""
         work = partial(incidents.mark, request=request)
         return self._ledger.once(request.effect, f"incident.{request.milestone}", work)
+
+    @activity.defn(name="records.raise_incident")
+    @effect
+    def raise_incident(self, request: RaiseIncident) -> Change:
+        """Go on with an incident as a more severe one (2.3)."""
+        work = partial(incidents.raise_severity, request=request)
+        return self._ledger.once(request.effect, "incident.raise", work)
+
+    @activity.defn(name="records.relapse_incident")
+    @effect
+    def relapse_incident(self, request: RelapseIncident) -> Change:
+        """Record that a mitigation didn't hold (2.2 step 6): the incident is open again, and both times are kept."""
+        work = partial(incidents.relapse, request=request)
+        return self._ledger.once(request.effect, "incident.relapse", work)
 
     @activity.defn(name="records.close_incident")
     @effect

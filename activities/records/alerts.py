@@ -1,6 +1,7 @@
 """Alerts in the records: one row a firing, several firings may belong to one incident."""
 
-from datetime import datetime
+import hashlib
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -12,6 +13,9 @@ from activities.common.severity import Severity
 from activities.common.text import Label, Name, Told, ToldLine
 from activities.records.ledger import Rows
 from libraries import psycopg
+
+EPISODES_KEPT = 300
+"""How many firings a run's memo names, so that repetitions of an ended incident's alerts begin nothing."""
 
 
 class Alert(Refusable):
@@ -32,6 +36,12 @@ class Alert(Refusable):
     def summary(self) -> str:
         """What a person reads first."""
         return self.annotations.get("summary") or self.annotations.get("description") or self.name
+
+    @property
+    def episode(self) -> str:
+        """What makes two posts the same firing: source, fingerprint and start, as 12 hex digits."""
+        start = self.starts_at.astimezone(UTC).isoformat()
+        return hashlib.sha256(f"{self.source}\0{self.fingerprint}\0{start}".encode()).hexdigest()[:12]
 
 
 class AcknowledgeAlert(BaseModel):
@@ -83,11 +93,11 @@ def acknowledge(rows: Rows, request: AcknowledgeAlert) -> Change:
 
 
 def resolve(rows: Rows, request: ResolveAlert) -> Change:
-    """Mark the firing resolved; the first time counts."""
+    """Mark the firing resolved; the first time counts, and the first notes."""
     place = (request.source, request.fingerprint, request.starts_at)
     known = rows.execute(
         """
-        SELECT id, name, resolved_at FROM runbooks.alerts
+        SELECT id, name, resolved_at, notes FROM runbooks.alerts
         WHERE source = %s AND fingerprint = %s AND starts_at = %s
         FOR UPDATE
         """,
@@ -99,6 +109,10 @@ def resolve(rows: Rows, request: ResolveAlert) -> Change:
         # Its acknowledgement may still be on its way after an outage, so trying again can help.
         raise Unavailable(f"alert {request.fingerprint} of {request.source} is not in the records yet")
     target = f"alert/{known['name']}"
+    if known["resolved_at"] is not None and request.notes and not known["notes"]:
+        # It had gone away by itself; what a person or a run says of it is known only now.
+        rows.execute("UPDATE runbooks.alerts SET notes = %s WHERE id = %s", (request.notes, known["id"]))
+        return Change(target=target, before="resolved", after=f"resolved, {request.notes}"[:500], applied=True)
     if known["resolved_at"] is not None:
         return Change(target=target, after="resolved", applied=False, note=f"since {known['resolved_at']:%F %T}Z")
     rows.execute(

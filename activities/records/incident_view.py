@@ -25,6 +25,13 @@ class IncidentNote(BaseModel):
     text: str
 
 
+class IncidentRelapse(BaseModel):
+    """It was mitigated, and unhealthy again."""
+
+    mitigated_at: datetime
+    lost_at: datetime
+
+
 class IncidentAlert(BaseModel):
     """One firing that the incident handles."""
 
@@ -114,6 +121,7 @@ class Incident(BaseModel):
     root_cause: str
     workflow_id: str
     run_id: str
+    relapses: list[IncidentRelapse] = []
     alerts: list[IncidentAlert]
     notes: list[IncidentNote]
     pages: list[IncidentPage]
@@ -137,13 +145,18 @@ def read(rows: Rows, incident_id: str) -> Incident:
     if row is None:
         raise NotFound(f"incident {incident_id} is not in the records")
 
-    def all_of(query: str, value: str) -> list[dict[str, Any]]:
-        return rows.execute(query, (value,)).fetchall()
+    def all_of(query: str, *value: str) -> list[dict[str, Any]]:
+        return rows.execute(query, value).fetchall()
 
+    # The incidents of a service have one workflow ID after another, and runs of their own.
+    run = (row["workflow_id"], row["run_id"])
     post_mortems = all_of("SELECT * FROM runbooks.post_mortems WHERE incident_id = %s", incident_id)
     return Incident.model_validate(
         {
             **row,
+            "relapses": all_of(
+                "SELECT * FROM runbooks.incident_relapses WHERE incident_id = %s ORDER BY lost_at, id", incident_id
+            ),
             "alerts": all_of(
                 "SELECT * FROM runbooks.alerts WHERE incident_id = %s ORDER BY starts_at, id", incident_id
             ),
@@ -157,11 +170,13 @@ def read(rows: Rows, incident_id: str) -> Incident:
             "messages": all_of(
                 """
                 SELECT id::text AS message_id, channel, text, thread::text AS thread, post_at, written_at
-                FROM runbooks.messages WHERE workflow_id = %s ORDER BY id
+                FROM runbooks.messages WHERE workflow_id = %s AND run_id = %s ORDER BY id
                 """,
-                row["workflow_id"],
+                *run,
             ),
             "post_mortem": post_mortems[0] if post_mortems else None,
-            "audit": all_of("SELECT * FROM runbooks.audit_log WHERE workflow_id = %s ORDER BY id", row["workflow_id"]),
+            "audit": all_of(
+                "SELECT * FROM runbooks.audit_log WHERE workflow_id = %s AND run_id = %s ORDER BY id", *run
+            ),
         }
     )

@@ -45,6 +45,23 @@ class MarkIncident(BaseModel):
     effect: Effect
 
 
+class RaiseIncident(BaseModel):
+    """A P2 that has become worse goes on as P1 (2.3): the same incident, more severe."""
+
+    incident_id: str
+    severity: Severity
+    effect: Effect
+
+
+class RelapseIncident(BaseModel):
+    """What was mitigated is unhealthy again."""
+
+    incident_id: str
+    mitigated_at: datetime
+    lost_at: datetime
+    effect: Effect
+
+
 class CloseIncident(BaseModel):
     """`tensafe-admin incident close` (2.2 step 12)."""
 
@@ -81,6 +98,7 @@ class OpenIncident(BaseModel):
     title: str
     status: str
     opened_at: datetime
+    workflow_id: str = Field(default="", description="The run that looks after it.")
 
 
 class OpenIncidents(BaseModel):
@@ -94,6 +112,7 @@ class OpenIncidents(BaseModel):
         return "; ".join(f"{i.severity} {i.incident_id} {i.title} ({i.status})" for i in self.items)
 
 
+_LOST_BY_RELAPSE = {"mitigated", "stable"}
 _RANK = ("open", "mitigated", "stable", "cancelled", "closed")
 
 
@@ -121,7 +140,7 @@ def not_over(rows: Rows, service: str, severities: list[str]) -> list[dict[str, 
     """Read the incidents of a service that are neither closed nor cancelled, oldest first."""
     return rows.execute(
         """
-        SELECT incident_id, severity, title, status, opened_at FROM runbooks.incidents
+        SELECT incident_id, severity, title, status, opened_at, workflow_id FROM runbooks.incidents
         WHERE service = %s AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
         ORDER BY opened_at, incident_id
         """,
@@ -144,9 +163,15 @@ def note(rows: Rows, request: NoteIncident) -> Change:
 
 
 def mark(rows: Rows, request: MarkIncident) -> Change:
-    """Set a milestone's time, once; the status moves on and never back, in whatever order milestones arrive."""
+    """Set a milestone's time, once; the status moves on and never back, in whatever order milestones arrive.
+
+    Only a relapse takes it back, and what was reached before that doesn't count any more, though it is told late.
+    """
     known = _locked(rows, request.incident_id, request.effect)
     target, column = f"incident/{request.incident_id}", f"{request.milestone}_at"
+    if request.milestone in _LOST_BY_RELAPSE and (lost := _lost_since(rows, request.incident_id, request.at)):
+        after = f"{request.milestone} at {request.at:%F %T}Z"
+        return Change(target=target, after=after, applied=False, note=f"lost at {lost:%F %T}Z")
     if known[column] is not None:
         after = f"{request.milestone} at {known[column]:%F %T}Z"
         return Change(target=target, after=after, applied=False, note="the first time counts")
@@ -160,6 +185,44 @@ def mark(rows: Rows, request: MarkIncident) -> Change:
     at = rows.execute("SELECT %s::timestamptz AS at", (request.at,)).fetchone() or {}
     after = f"{request.milestone} at {at['at']:%F %T}Z"
     return Change(target=target, before=known["status"], after=after, applied=True)
+
+
+def raise_severity(rows: Rows, request: RaiseIncident) -> Change:
+    """Raise the severity; it is never lowered."""
+    known = _locked(rows, request.incident_id, request.effect)
+    target, before = f"incident/{request.incident_id}", known["severity"]
+    if before <= request.severity:
+        return Change(target=target, after=before, applied=False, note="already")
+    rows.execute(
+        "UPDATE runbooks.incidents SET severity = %s WHERE incident_id = %s", (request.severity, request.incident_id)
+    )
+    return Change(target=target, before=before, after=request.severity, applied=True)
+
+
+def relapse(rows: Rows, request: RelapseIncident) -> Change:
+    """Keep both times, and open the incident again, unless it is over."""
+    known = _locked(rows, request.incident_id, request.effect)
+    rows.execute(
+        """
+        INSERT INTO runbooks.incident_relapses
+               (incident_id, mitigated_at, lost_at, workflow_id, run_id, effect_key)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        """,
+        (request.incident_id, request.mitigated_at, request.lost_at,
+         request.effect.workflow_id, request.effect.run_id, request.effect.key),
+    )  # fmt: skip
+    rows.execute(
+        """
+        UPDATE runbooks.incidents
+        SET mitigated_at = CASE WHEN mitigated_at > %(lost)s THEN mitigated_at END,
+            stable_at = CASE WHEN stable_at > %(lost)s THEN stable_at END,
+            status = CASE WHEN status IN ('mitigated', 'stable') THEN 'open' ELSE status END
+        WHERE incident_id = %(incident)s
+        """,
+        {"lost": request.lost_at, "incident": request.incident_id},
+    )
+    after = f"unhealthy again at {request.lost_at:%F %T}Z"
+    return Change(target=f"incident/{request.incident_id}", before=known["status"], after=after, applied=True)
 
 
 def close(rows: Rows, request: CloseIncident) -> Change:
@@ -199,6 +262,15 @@ def schedule_post_mortem(rows: Rows, request: SchedulePostMortem) -> Change:
     ).fetchone() or {}  # fmt: skip
     after = f"scheduled for {kept['at']:%F %H:%M}Z"
     return Change(target=f"post-mortem/{request.incident_id}", after=after, applied=new, note="" if new else "already")
+
+
+def _lost_since(rows: Rows, incident_id: str, reached_at: datetime) -> datetime | None:
+    found = rows.execute(
+        "SELECT max(lost_at) AS at FROM runbooks.incident_relapses WHERE incident_id = %s AND lost_at >= %s",
+        (incident_id, reached_at),
+    ).fetchone() or {}  # fmt: skip
+    lost: datetime | None = found.get("at")
+    return lost
 
 
 def _rank(status: str) -> int:

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.common.errors import ActivityFailure, Misconfigured
 from activities.common.heartbeat import Progress, resume, turns
+from activities.monitoring.figures import Breaches, Figures, duration, percent, worse
 from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.monitoring.prometheus import Prometheus, QueryError
 from audit.text import counted
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 _SAMPLES = 60
 _STEPS = (timedelta(seconds=1), timedelta(minutes=1))
-_SECOND = 1000  # milliseconds
-_WHOLE = 10  # milliseconds: from here on without decimals
 
 
 class BaselineRequest(BaseModel):
@@ -29,17 +28,6 @@ class BaselineRequest(BaseModel):
     error_rate: str | None = Field(description="PromQL; None is not watched.")
     p95_latency: str | None
     over: timedelta
-
-
-class Figures(BaseModel):
-    """Error rate (0 to 1) and p95 latency (seconds); None: no data."""
-
-    error_rate: float | None = None
-    p95_latency: float | None = None
-
-    def __str__(self) -> str:
-        """For example `error rate 0.10 %, p95 41 ms`."""
-        return f"error rate {_percent(self.error_rate)}, p95 {_duration(self.p95_latency)}"
 
 
 class WatchRelease(BaseModel):
@@ -117,13 +105,13 @@ class ReleaseWatch:
         and the time between two attempts neither end that nor count towards it.
         """
         progress = resume(_Watching)
-        breaches = _Breaches(progress.beyond, request.breach_for.total_seconds())
+        breaches = Breaches(progress.beyond, request.breach_for.total_seconds())
         elapsed = 0.0
         for elapsed in turns(progress, within=request.lasting, every=request.every):
             now = self._sample(request)
             progress.samples += 1
             progress.blind += _blind(request, now)
-            progress.worst = _worse(progress.worst, now)
+            progress.worst = worse(progress.worst, now)
             if breaches.see(elapsed, {**_judged(request, now), "health": self._trouble(request.health_url)}):
                 break
         return Watched(
@@ -165,58 +153,21 @@ class ReleaseWatch:
         return f"health {health}" if health.status in {"unhealthy", "unreachable"} else ""
 
 
-class _Breaches:
-    """Tells a breach from a spike: how long each figure has been beyond its limit, as far as it was seen."""
-
-    def __init__(self, seconds: dict[str, float], enough: float) -> None:
-        self._seconds = seconds
-        self._enough = enough
-        self._seen_beyond_at: dict[str, float] = {}
-        self._why: dict[str, str] = {}
-        self.broken = False
-
-    def see(self, elapsed: float, judged: dict[str, str | None]) -> bool:
-        """Take a sample, and tell whether there is a breach by now.
-
-        `judged` says what each figure breaks: "" for nothing, None where it is unknown.
-        """
-        for figure, why in judged.items():
-            before = self._seen_beyond_at.pop(figure, None)
-            if why is None:
-                continue
-            if not why:
-                self._seconds.pop(figure, None)
-                self._why.pop(figure, None)
-                continue
-            seen = self._seconds.get(figure, 0.0) + (elapsed - before if before is not None else 0.0)
-            self._seconds[figure] = seen
-            self._seen_beyond_at[figure] = elapsed
-            self._why[figure] = f"{why} for {seen:.0f} s"
-            self.broken = self.broken or seen >= self._enough
-        return self.broken
-
-    @property
-    def told(self) -> str:
-        """Which figures are beyond their limits, those that are a breach alone where there are any."""
-        those = [why for figure, why in self._why.items() if not self.broken or self._seconds[figure] >= self._enough]
-        return "; ".join(those)
-
-
 def _judged(request: WatchRelease, now: Figures) -> dict[str, str | None]:
     judged: dict[str, str | None] = {}
     if request.error_rate is not None:
         usual = request.baseline.error_rate or 0.0
         limit = usual + request.error_rate_rise
-        why = f"error rate {_percent(now.error_rate)}, above {_percent(limit)}"
+        why = f"error rate {percent(now.error_rate)}, above {percent(limit)}"
         if request.baseline.error_rate is not None:
-            why += f" ({_percent(usual)} is usual)"
+            why += f" ({percent(usual)} is usual)"
         judged["error rate"] = None if now.error_rate is None else why if now.error_rate > limit else ""
     if request.p95_latency is not None and request.baseline.p95_latency:
         usual = request.baseline.p95_latency
         limit = usual * request.latency_factor
-        why = f"p95 {_duration(now.p95_latency)}, above {_duration(limit)}"
+        why = f"p95 {duration(now.p95_latency)}, above {duration(limit)}"
         if limit != usual:
-            why += f" ({_duration(usual)} is usual)"
+            why += f" ({duration(usual)} is usual)"
         judged["p95"] = None if now.p95_latency is None else why if now.p95_latency > limit else ""
     return judged
 
@@ -224,25 +175,3 @@ def _judged(request: WatchRelease, now: Figures) -> dict[str, str | None]:
 def _blind(request: WatchRelease, now: Figures) -> bool:
     errors_unseen = request.error_rate is not None and now.error_rate is None
     return errors_unseen or (request.p95_latency is not None and now.p95_latency is None)
-
-
-def _worse(one: Figures, other: Figures) -> Figures:
-    def most(*values: float | None) -> float | None:
-        return max((value for value in values if value is not None), default=None)
-
-    return Figures(
-        error_rate=most(one.error_rate, other.error_rate), p95_latency=most(one.p95_latency, other.p95_latency)
-    )
-
-
-def _percent(share: float | None) -> str:
-    return "no data" if share is None else f"{share:.2%}".replace("%", " %")
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "no data"
-    milliseconds = seconds * 1000
-    if milliseconds >= _SECOND:
-        return f"{seconds:.2f} s"
-    return f"{milliseconds:.0f} ms" if milliseconds >= _WHOLE else f"{milliseconds:.1f} ms"

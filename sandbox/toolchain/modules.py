@@ -126,7 +126,18 @@ HELM = Module(
     asked={"helm": ("version", "--short")},
     work={"helm": 105},
 )
-MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM)
+PEBBLE = Module(
+    name="pebble",
+    programs={
+        "pebble": "github.com/letsencrypt/pebble/v2/cmd/pebble",
+        "pebble-challtestsrv": "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv",
+    },
+    ldflags="-X main.version={pebble}",
+    fits={"pebble": r"Pebble version: v?2\.(?:1\d|[2-9]\d)\.", "pebble-challtestsrv": r"-dnsserver"},
+    asked={"pebble": ("-version",), "pebble-challtestsrv": ("-help",)},
+    work={"pebble": 8, "pebble-challtestsrv": 3},
+)
+MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM, PEBBLE)
 
 
 def module_of(program: str) -> Module:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 from urllib.parse import quote, urlencode
 
+from pydantic import BaseModel
+
 from workers.registry import PROCEDURES, Procedure
-from workers.settings import Temporal
+from workers.settings import Settings, Temporal
 
 
 class Item(TypedDict):
@@ -37,6 +39,21 @@ def catalogue(settings: Temporal) -> list[Item]:
         )
         for procedure in PROCEDURES
     ]
+
+
+def service_run_id(procedure: Procedure, service: str) -> str:
+    """Give the ID of the one run of a procedure that a service has at a time."""
+    return f"{procedure.command}/{service}"
+
+
+def one_of_a_service(procedure: Procedure, request: BaseModel, settings: Settings) -> str | None:
+    """Give that ID for a person's start; None where there may be several, or it is only a plan, or nobody knows."""
+    service = getattr(request, "service", None) or (
+        next(iter(settings.services)) if len(settings.services) == 1 else None
+    )
+    if not procedure.one_a_service or service is None or getattr(request, "dry_run", False):
+        return None
+    return service_run_id(procedure, service)
 
 
 def new_workflow_id(procedure: Procedure) -> str:

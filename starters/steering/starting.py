@@ -4,14 +4,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import BaseModel
+from temporalio.client import WorkflowExecutionDescription
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
-from starters.steering.catalogue import new_workflow_id
+from starters.steering.catalogue import new_workflow_id, one_of_a_service
+from starters.steering.episodes import dealt_with
 from starters.steering.errors import Refused
 from starters.steering.identity import Person
 from starters.steering.session import Session
 from workers.registry import Procedure
+from workflows.platform.search_attributes import INCIDENT
 
 _ACCEPTED_WITHIN = timedelta(seconds=10)
 
@@ -35,11 +39,16 @@ async def begin(
 ) -> Begun:
     """Start it; `origin` says in the Temporal UI from where, for example `the command line`.
 
+    A procedure of which a service has one run at a time gets that run's ID, which its alerts have too. A plan changes
+    nothing, so it is a run of its own.
+
     Raises:
-        Refused: a run of that workflow ID is open.
+        Refused: a run of that workflow ID is open; says which incident it has.
 
     """
-    workflow_id = workflow_id or new_workflow_id(procedure)
+    workflow_id = workflow_id or one_of_a_service(procedure, request, session.settings) or new_workflow_id(procedure)
+    last = await _last(session, workflow_id) if procedure.one_a_service else None
+    before = await dealt_with(last) if last else []
     try:
         handle = await session.client.start_workflow(
             procedure.workflow_type,
@@ -47,11 +56,30 @@ async def begin(
             id=workflow_id,
             task_queue=session.settings.temporal.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            # What the alerts' runs have taken stays taken, whoever starts the next one.
+            memo={"episodes": before} if before else None,
             static_summary=procedure.title,
             static_details=f"Started from {origin} by {by.who} ({by.role}).",
             rpc_timeout=_ACCEPTED_WITHIN,
         )
     except WorkflowAlreadyStartedError as error:
-        raise Refused(f"{workflow_id} runs already: {session.link(workflow_id, error.run_id or '')}") from None
+        raise Refused(await _open_already(session, workflow_id, error.run_id or "")) from None
     run_id = handle.result_run_id or ""
     return Begun(workflow_id, run_id, session.link(workflow_id, run_id))
+
+
+async def _open_already(session: Session, workflow_id: str, run_id: str) -> str:
+    described = await _last(session, workflow_id)
+    incident = described.typed_search_attributes.get(INCIDENT) if described else None
+    has = f" and has incident {incident}: join it with `runbooks status {incident}`, `note`, `take-over`"
+    return f"{workflow_id} runs already{has if incident else ''}: {session.link(workflow_id, run_id)}"
+
+
+async def _last(session: Session, workflow_id: str) -> WorkflowExecutionDescription | None:
+    """Describe the newest run of an ID; None where there is none."""
+    try:
+        return await session.client.get_workflow_handle(workflow_id).describe(rpc_timeout=_ACCEPTED_WITHIN)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise

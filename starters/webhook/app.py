@@ -3,7 +3,6 @@
 2xx only once Temporal has accepted; 5xx when it has not, so that the sender tries again; 4xx for a fault of the sender.
 """
 
-import asyncio
 import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable
@@ -30,9 +29,6 @@ from starters.webhook.worst_first import worst_first
 from workers.settings import Webhook
 
 _log = structlog.get_logger(__name__)
-_AT_ONCE = 50
-"""Alerts of a post that Temporal is told of at the same time: more would only wait there, and time out."""
-
 _LOGGED = 20
 """Of a large group; the answer has them all, and the counts are complete."""
 
@@ -95,20 +91,17 @@ def _group(body: bytes) -> Group:
 
 
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:
-    """Take each alert for itself, the worst first; one that is bad doesn't lose the others."""
-    order = worst_first(group.alerts)
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def take(raw: Any) -> Taken:
+    """Take all alerts of a post, the worst first; one that is bad doesn't lose the others."""
+    taken: dict[int, Taken] = {}
+    alerts = {}
+    for number in worst_first(group.alerts):
         try:
-            alert = AlertmanagerAlert.model_validate(raw).alert(group.group_key)
+            alerts[number] = AlertmanagerAlert.model_validate(group.alerts[number]).alert(group.group_key)
         except ValidationError as error:
-            return Taken("invalid", detail="; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error)))
-        async with room:
-            return await intake.take(alert)
-
-    taken = await asyncio.gather(*(take(group.alerts[place]) for place in order))
-    return [one for _, one in sorted(zip(order, taken, strict=True), key=lambda pair: pair[0])]
+            detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error))
+            taken[number] = Taken("invalid", detail=detail)
+    taken |= zip(alerts, await intake.take([*alerts.values()]), strict=True)
+    return [taken[number] for number in range(len(group.alerts))]
 
 
 def _answer(taken: list[Taken], metrics: Metrics, truncated: int) -> Response:

@@ -1,13 +1,18 @@
-"""From an alert to a run: started once an episode, joined by whatever belongs to it.
+"""From alerts to runs: started once an episode, joined by whatever belongs to it.
 
-The workflow ID is the alert (procedure, service, fingerprint), so Temporal itself sees to it that one run handles it
-at a time: starting and telling are one request (signal-with-start), and concurrent posts meet in the same run. A run
-keeps in its memo which firings it took, so that a repetition which arrives after it has closed starts nothing; only
-then is there a second request. Nothing is kept here, so any number of webhooks may run.
+The workflow ID is the trouble (procedure and service, see `starters.steering.grouping`), so Temporal itself sees to it
+that one run handles it at a time: starting and telling are one request (signal-with-start), and concurrent posts meet
+in the same run. What one post has for a run goes there as one signal, in order, so that a firing and its end don't
+race. A run keeps in its memo which firings were taken under its ID, by itself and by those before it, so that a
+repetition which arrives after it has closed starts nothing; only then is there a second request. Any number of
+webhooks may run: nothing is kept here but which firings this one was lately told are over.
 """
 
 import asyncio
-from collections.abc import Collection
+import itertools
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -19,19 +24,26 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.records.alerts import Alert
-from starters.steering.routes import Route, Routes
+from activities.catalogue.service import Service
+from activities.records.alerts import EPISODES_KEPT, Alert
+from starters.steering import grouping
+from starters.steering.episodes import dealt_with
+from starters.steering.routes import Route, Routes, classified
 from starters.webhook import summary
 from workers.settings import explain
-from workflows.incident_response.severity import classify, impact_of
+from workflows.incident_response.severity import SEVERITIES
 from workflows.platform import search_attributes
 
 Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid", "unavailable"]
 
 _ACCEPTED_WITHIN = timedelta(seconds=5)
-
-_GAVE_UP = {WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TIMED_OUT}
-"""Ends that handled nothing: the alert still fires, so its repetition tries again."""
+_AT_ONCE = 50
+"""Runs that Temporal is told of at the same time for one post: more would only wait there, and time out."""
+_A_SIGNAL = 100
+"""Alerts in one: Temporal takes 2 MB, and one of them may have several KB of labels."""
+_OVER_FOR = timedelta(hours=1)
+_OVER_MOST = 10_000
+_WORST_FIRST = [*SEVERITIES]
 
 
 @dataclass(frozen=True)
@@ -44,36 +56,99 @@ class Taken:
     detail: str = ""
 
 
-def _classified(labels: dict[str, str]) -> dict[str, str]:
-    """Give an alert without a `severity` label the one of its impact (runbook 2.1), for routing."""
-    impact = None if "severity" in labels else impact_of(labels)
-    return labels if impact is None else {**labels, "severity": classify(impact)}
+@dataclass(frozen=True)
+class _Routed:
+    """An alert, and the run that it belongs to."""
+
+    alert: Alert
+    route: Route
+    service: str
+    workflow_id: str
+
+    @property
+    def rank(self) -> int:
+        """How bad it says it is: 0 is worst; what it doesn't say comes last."""
+        severity = self.route.severity or classified(self.alert.labels).get("severity", "")
+        return _WORST_FIRST.index(severity) if severity in _WORST_FIRST else len(_WORST_FIRST)
+
+
+class Over:
+    """Firings that have ended, as this webhook was told lately: a post of theirs that comes late begins nothing."""
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[str, float] = OrderedDict()
+
+    def add(self, alert: Alert) -> None:
+        """Remember the end of a firing; the oldest are forgotten."""
+        self._since[alert.episode] = time.monotonic()
+        self._since.move_to_end(alert.episode)
+        while len(self._since) > _OVER_MOST:
+            self._since.popitem(last=False)
+
+    def __contains__(self, alert: Alert) -> bool:
+        since = self._since.get(alert.episode)
+        return since is not None and time.monotonic() - since < _OVER_FOR.total_seconds()
 
 
 class Intake:
     """Starts and joins the runs of alerts."""
 
-    def __init__(self, client: Client, routes: Routes, task_queue: str, services: Collection[str]) -> None:
+    def __init__(self, client: Client, routes: Routes, task_queue: str, services: Mapping[str, Service]) -> None:
         self._client = client
         self._routes = routes
         self._task_queue = task_queue
         self._services = services
+        self._over = Over()
 
-    async def take(self, alert: Alert) -> Taken:
-        """Start or join the run of an alert; `unavailable` when Temporal doesn't accept it within five seconds."""
-        route = self._routes.find(_classified(alert.labels))
+    async def take(self, alerts: Sequence[Alert]) -> list[Taken]:
+        """Start or join the runs of one post's alerts, all runs at once; gives what became of each, in their order.
+
+        `unavailable` when Temporal doesn't accept an alert within five seconds.
+        """
+        taken: dict[int, Taken] = {}
+        runs: dict[str, dict[int, _Routed]] = defaultdict(dict)
+        for number, alert in enumerate(alerts):
+            routed = self._routed(alert)
+            if isinstance(routed, Taken):
+                taken[number] = routed
+            else:
+                runs[routed.workflow_id][number] = routed
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def tell(workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+            async with room:
+                return await self._tell(workflow_id, routed)
+
+        for told in await asyncio.gather(*(tell(workflow_id, one) for workflow_id, one in runs.items())):
+            taken |= told
+        return [taken[number] for number in range(len(alerts))]
+
+    def _routed(self, alert: Alert) -> _Routed | Taken:
+        route = self._routes.find(alert.labels)
         if route is None:
             return Taken("unrouted", detail="no routing rule matches its labels")
         service = route.service_of(alert.labels, self._services)
         if service is None:
             known = ", ".join(sorted(self._services)) or "none"
             return Taken("unrouted", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
-        workflow_id = f"{route.target.command}/{service}/{alert.fingerprint}"
+        by = self._services[service].alerts_by
+        return _Routed(alert, route, service, grouping.of_alert(route, service, alert, by))
+
+    async def _tell(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+        """Tell one run of its alerts, in the order in which they began; starts it where one of them fires."""
+        taken: dict[int, Taken] = {}
+        telling: dict[int, _Routed] = {}
+        over: set[str] = set()
+        for number, one in sorted(routed.items(), key=lambda item: item[1].alert.starts_at):
+            if one.alert.status == "resolved":
+                over.add(one.alert.episode)
+            elif one.alert.episode in over or one.alert in self._over:
+                taken[number] = Taken("already_handled", workflow_id, detail="this firing has resolved already")
+                continue
+            telling[number] = one
         try:
             async with asyncio.timeout(_ACCEPTED_WITHIN.total_seconds()):
-                if alert.status == "resolved":
-                    return await self._resolved(workflow_id, alert)
-                return await self._firing(workflow_id, alert, route, service)
+                told = await self._told(workflow_id, telling)
         except ValidationError as error:
             failed = Taken("invalid", workflow_id, detail=explain(error))
         except RPCError as error:
@@ -81,55 +156,101 @@ class Intake:
             failed = Taken("unavailable", workflow_id, detail=f"Temporal refused: {error.status.name}")
         except (TimeoutError, RuntimeError) as error:  # the SDK's word for a first connection that fails
             failed = Taken("unavailable", workflow_id, detail=f"Temporal did not answer: {type(error).__name__}")
-        return failed
+        else:
+            for one in telling.values():
+                if one.alert.status == "resolved":
+                    self._over.add(one.alert)
+            return taken | told
+        return taken | dict.fromkeys(telling, failed)
 
-    async def _resolved(self, workflow_id: str, alert: Alert) -> Taken:
-        try:
-            await self._client.get_workflow_handle(workflow_id).signal("alert", alert)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return Taken("resolved", workflow_id, detail="no run handles it any more")
-            raise
-        return Taken("resolved", workflow_id)
+    async def _told(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+        told: dict[int, Taken] = {}
+        for part in _parts(routed):
+            firing = any(one.alert.status == "firing" for one in part.values())
+            told |= await (self._firing(workflow_id, part) if firing else self._resolved(workflow_id, part))
+        return told
 
-    async def _firing(self, workflow_id: str, alert: Alert, route: Route, service: str) -> Taken:
+    async def _resolved(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+        detail = ""
+        if routed:
+            try:
+                await self._client.get_workflow_handle(workflow_id).signal("alerts", _alerts(routed))
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                detail = "no run handles it any more"
+        return dict.fromkeys(routed, Taken("resolved", workflow_id, detail=detail))
+
+    async def _firing(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
         try:
-            return await self._start(workflow_id, alert, route, service, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+            return await self._start(workflow_id, routed, [], WorkflowIDReusePolicy.REJECT_DUPLICATE)
         except WorkflowAlreadyStartedError:
-            # A running run would have been joined, so the last one has ended. Was it this firing's?
+            # A running run would have been joined, so the last one has ended. Which firings did it and others take?
             last = await self._client.get_workflow_handle(workflow_id).describe()
-            if await _handled(alert, last):
-                return Taken("already_handled", workflow_id, last.run_id, "its run has ended")
-            return await self._start(workflow_id, alert, route, service, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+            before = await dealt_with(last)
+            fresh = {
+                number: one
+                for number, one in routed.items()
+                if one.alert.status == "resolved" or not _handled(one.alert, last, before)
+            }
+            handled = Taken("already_handled", workflow_id, last.run_id, "its run has ended")
+            taken = {number: handled for number in routed if number not in fresh}
+            if any(one.alert.status == "firing" for one in fresh.values()):
+                return taken | await self._start(workflow_id, fresh, before, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+            return taken | await self._resolved(workflow_id, fresh)
 
     async def _start(
-        self, workflow_id: str, alert: Alert, route: Route, service: str, reuse: WorkflowIDReusePolicy
-    ) -> Taken:
-        target = route.target
+        self, workflow_id: str, routed: dict[int, _Routed], before: list[str], reuse: WorkflowIDReusePolicy
+    ) -> dict[int, Taken]:
+        firing = {number: one for number, one in routed.items() if one.alert.status == "firing"}
+        # The worst leads: it says what the incident is called.
+        leads = min(firing, key=lambda number: (firing[number].rank, firing[number].alert.starts_at, number))
+        leader = firing[leads]
+        target = leader.route.target
+        episodes = [*before, *(one.alert.episode for one in routed.values())]
         handle = await self._client.start_workflow(
             target.workflow_type,
-            route.request(alert, service),
+            leader.route.request(leader.alert, leader.service),
             id=workflow_id,
             task_queue=self._task_queue,
             id_reuse_policy=reuse,
-            start_signal="alert",
-            start_signal_args=[alert],
-            memo={"episodes": [alert.starts_at.isoformat()]},
-            search_attributes=_search_attributes(route, service),
-            static_summary=summary.summary(target.title, alert),
-            static_details=summary.details(alert),
+            start_signal="alerts",
+            start_signal_args=[_alerts(routed)],
+            memo={"episodes": list(dict.fromkeys(episodes))[-EPISODES_KEPT:]},
+            search_attributes=_search_attributes(leader.route, leader.service),
+            static_summary=summary.summary(target.title, leader.alert),
+            static_details=summary.details(leader.alert),
         )
         # The handle doesn't tell a run that was started from one that was joined; what Temporal answered does.
         answer: Any = handle._start_workflow_response  # noqa: SLF001
         assert isinstance(answer, SignalWithStartWorkflowExecutionResponse)
-        return Taken("started" if answer.started else "joined", workflow_id, answer.run_id)
+
+        def outcome(number: int, one: _Routed) -> Outcome:
+            if one.alert.status == "resolved":
+                return "resolved"
+            return "started" if answer.started and number == leads else "joined"
+
+        return {number: Taken(outcome(number, one), workflow_id, answer.run_id) for number, one in routed.items()}
 
 
-async def _handled(alert: Alert, last: WorkflowExecutionDescription) -> bool:
-    """Tell whether an ended run took this firing; one that was cancelled or terminated did so by a person's word."""
-    if last.status is WorkflowExecutionStatus.RUNNING or last.status in _GAVE_UP:
-        return False
-    return alert.starts_at.isoformat() in (await last.memo()).get("episodes", [])
+def _parts(telling: dict[int, _Routed]) -> Iterator[dict[int, _Routed]]:
+    """Give what one signal can carry, the worst first; an alert and its end have one rank, and keep their order."""
+    if len(telling) <= _A_SIGNAL:
+        yield telling
+        return
+    ranked = iter(sorted(telling.items(), key=lambda item: item[1].rank))
+    while part := dict(itertools.islice(ranked, _A_SIGNAL)):
+        yield part
+
+
+def _alerts(routed: dict[int, _Routed]) -> list[Alert]:
+    return [one.alert for one in routed.values()]
+
+
+def _handled(alert: Alert, last: WorkflowExecutionDescription, episodes: list[str]) -> bool:
+    """Tell whether a firing was taken already; runs from before kept its start alone, under the alert's own ID."""
+    own = last.id.endswith(f"/{alert.fingerprint}") and alert.starts_at.isoformat() in episodes
+    return last.status is not WorkflowExecutionStatus.RUNNING and (own or alert.episode in episodes)
 
 
 def _search_attributes(route: Route, service: str) -> TypedSearchAttributes:

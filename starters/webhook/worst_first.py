@@ -8,14 +8,15 @@ _LEADING = ("p0", "p1", "critical", "page", "emergency", "disaster", "p2", "erro
 
 
 def worst_first(alerts: Sequence[Any]) -> list[int]:
-    """Give the places of raw alerts in the order of their severity; what doesn't say one comes behind what does."""
+    """Give the places of raw alerts in the order of their severity; what doesn't say one comes behind what does.
+
+    Alerts of one severity keep their order: a firing and its end may be in one post.
+    """
     return sorted(range(len(alerts)), key=lambda place: _rank(alerts[place]))
 
 
-def _rank(alert: Any) -> tuple[int, bool]:
+def _rank(alert: Any) -> int:
     labels = alert.get("labels") if isinstance(alert, dict) else None
     severity = labels.get("severity") if isinstance(labels, dict) else None
     said = severity.lower() if isinstance(severity, str) else ""
-    rank = _LEADING.index(said) if said in _LEADING else len(_LEADING)
-    # An end wakes nobody, so it can wait for a beginning.
-    return rank, isinstance(alert, dict) and alert.get("status") == "resolved"
+    return _LEADING.index(said) if said in _LEADING else len(_LEADING)

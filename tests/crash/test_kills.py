@@ -65,6 +65,13 @@ KILLS = {
         "DatabaseMaintenance/reindex:during@primary",
         "DatabaseMaintenance/end-session:after",
     },
+    "certificate-renewal": {
+        "CertificateRenewal/order:after",
+        "CertificateRenewal/show:before",
+        "CertificateRenewal/issue:after",
+        "CertificateRenewal/install:after",
+        "CertificateRenewal/release:before",
+    },
     "enterprise-onboarding": {
         "EnterpriseOnboarding/tenant:after",
         "EnterpriseOnboarding/issue:after",

@@ -12,6 +12,16 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.autoscaling.autoscalers import Autoscalers, HoldAutoscaler, Kind, ReleaseAutoscaler, RenewHold
 from activities.autoscaling.states import AutoscalingRequest
+from activities.certificates.cert_manager import CertificatesRequest, CertManager
+from activities.certificates.facts import chain_of, facts
+from activities.certificates.pending import PendingSecrets
+from activities.certificates.secrets import (
+    HoldForRenewal,
+    InstallCertificate,
+    LetRenewalGo,
+    SecretsRequest,
+    TlsSecrets,
+)
 from activities.kubernetes.api import connect
 from activities.kubernetes.cluster import (
     AwaitRollout,
@@ -35,6 +45,7 @@ from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from sandbox import binaries, manifests
 from sandbox.cluster import Cluster
 from sandbox.toolchain import keda
+from tests.activities.certificates.issuing import DAY, Issuer
 from tests.activities.kubernetes.on_cluster import an_effect
 
 pytestmark = pytest.mark.servers
@@ -196,3 +207,28 @@ def test_it_may(worker: Path, verb: str, resource: str):
 )
 def test_it_may_not(worker: Path, verb: str, resource: str, namespace: str):
     assert not _may(worker, verb, resource, namespace)
+
+
+def test_a_certificate_and_its_key(api: client.ApiClient):
+    issuer, effect = Issuer(), an_effect()
+    core, pending = client.CoreV1Api(api), PendingSecrets(client.CoreV1Api(api))
+    (old_chain, old_key), (chain, key) = issuer.issue("a.test"), issuer.issue("a.test", left=80 * DAY)
+    body = {
+        "metadata": {"name": "tensafe-tls"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": old_chain.decode(), "tls.key": old_key.decode()},
+    }
+    core.create_namespaced_secret(NAMESPACE, body)
+    secrets, web = TlsSecrets(api), {"namespace": NAMESPACE, "name": "tensafe-tls"}
+    (found,) = [one for one in secrets.list(SecretsRequest(namespaces=[NAMESPACE])).items if one.name == web["name"]]
+    assert found.certificate is not None
+    assert secrets.hold(HoldForRenewal(**web, until=_soon(), effect=effect)).applied
+    waits = pending.begin(NAMESPACE, web["name"], effect, key)
+    pending.issued(NAMESPACE, web["name"], waits, chain)
+    new = facts(chain_of(chain)[0])
+    install = InstallCertificate(
+        **web, fingerprint=new.fingerprint, instead_of=found.certificate.fingerprint, effect=an_effect()
+    )
+    assert secrets.install(install).applied
+    assert secrets.release(LetRenewalGo(**web, effect=an_effect())).applied
+    assert CertManager(api).list(CertificatesRequest(namespaces=[NAMESPACE])).items == []  # it isn't there, and may be

@@ -93,7 +93,7 @@ async def test_with_input_and_closed_there_too(page: Page, stack: Stack, start_u
 
     result = await asyncio.wait_for(handle.result(), 30)
     assert (result.outcome, result.resolution) == ("closed", CLOSING.resolution)
-    stack.once(result.incident_id)
+    stack.once(result.incident_id, false_alarm=True)
     await shown(page, stack, handle, "Completed")
     await page.get_by_text(result.incident_id).first.wait_for()
 

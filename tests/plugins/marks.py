@@ -25,6 +25,7 @@ USES: dict[str, tuple[str, ...]] = {
     "helm": ("helm_charts",),
     "aws": ("aws",),
     "mail": ("mail_server",),
+    "acme": ("certificate_authority",),
     "database": ("start_service_database", "unharmed", "damaged"),
     "prometheus": ("start_prometheus", "start_alertmanager"),
     "stack": ("environment", "crash_servers"),

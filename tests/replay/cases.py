@@ -16,6 +16,7 @@ from tests.workflows.worlds.platform import BAD, GOOD, Platform, image
 from tests.workflows.worlds.world import World
 from workflows.deployment.rollback import RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeploymentRequest
+from workflows.incident_response.command import HandBack, TakeOver
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
 from workflows.platform.approval import Decision
 from workflows.platform.lease import Extend, Resume
@@ -70,6 +71,35 @@ async def sees_it_fire_again(handle: Handle, world: World) -> None:
     world.break_down()
     await handle.signal(P1Incident.alert, ALERT.model_copy(update={"starts_at": datetime(2026, 2, 4, 5, tzinfo=UTC)}))
     await answers(handle, world)
+
+
+async def has_several_alerts_and_a_relapse(handle: Handle, world: World) -> None:
+    """Two alerts at once, of which one ends; mitigated, and lost again; a person declines, another one restarts."""
+    second = ALERT.model_copy(update={"fingerprint": "f01", "labels": {"pod": "tensafe-server-1"}})
+    await handle.signal(P1Incident.alerts, [ALERT, second])
+    await waiting(handle, "close")
+    await handle.signal(P1Incident.alerts, [ALERT.model_copy(update={"status": "resolved"})])
+    world.break_down()
+    world.cures = {"restart"}
+    later = datetime(2026, 2, 4, 5, tzinfo=UTC)
+    await handle.signal(P1Incident.alerts, [second.model_copy(update={"starts_at": later})])
+    await answers(handle, world)
+
+
+async def is_taken_over_and_given_back(handle: Handle, world: World) -> None:
+    await waiting(handle, "decide mitigation-1")
+    await handle.execute_update("decide", Decision(**ADA, question="mitigation-1", choice="none"))
+    await handle.execute_update(P1Incident.take_over, TakeOver(**ADA, reason="by hand"))
+    await until(handle, lambda status: "has it" in status.board)
+    await handle.execute_update(P1Incident.hand_back, HandBack(**ADA))
+    await waiting(handle, "decide mitigation-2")
+    await handle.execute_update("decide", Decision(**ADA, question="mitigation-2", choice="restart"))
+    await closes(handle, world)
+
+
+async def is_cancelled(handle: Handle, world: World) -> None:
+    await waiting(handle, "close")
+    await handle.cancel()
 
 
 def unclear(world: World) -> None:
@@ -136,6 +166,14 @@ CASES: dict[str, Case] = {
     "p1_incident-fired-again": Case(
         P1Request(alert=ALERT), sees_it_fire_again, lambda world: world.bad_release(), p1_world
     ),
+    "p1_incident-relapsed": Case(
+        P1Request(alert=ALERT), has_several_alerts_and_a_relapse, lambda world: world.bad_release(), p1_world
+    ),
+    "p1_incident-taken-over": Case(P1Request(alert=ALERT), is_taken_over_and_given_back, unclear, p1_world),
+    "p1_incident-cancelled": Case(
+        P1Request(alert=ALERT), is_cancelled, lambda world: world.bad_release(), p1_world, cancelled=True
+    ),
+    "p1_incident-false-alarm": Case(P1Request(alert=ALERT), closes, world=p1_world),
     "manual_scale_up-scaled": Case(ManualScaleUpRequest()),
     "emergency_scale_up-expired": Case(EmergencyScaleUpRequest(alert=ALERT)),
     "emergency_scale_up-resumed": Case(EmergencyScaleUpRequest(), extends_and_resumes),

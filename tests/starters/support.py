@@ -1,6 +1,7 @@
 """A webhook and a command line for tests, on a real Temporal, with the world of the workflow tests behind them."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ from uuid import uuid4
 import httpx
 import tomli_w
 from pydantic import SecretStr
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError
 
 from sandbox.ports import free_port
 from sandbox.processes import ServerProcess
@@ -26,7 +28,12 @@ SERVICE = "tensafe-server"
 TOKEN = "a-token-for-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 RULES = '[[route]]\nmatch = { severity = "P1" }\nprocedure = "p1-incident"\nseverity = "P1"\n'
+NOBODY = "127.0.0.1:1"
+"""Where nothing listens."""
+
 PATH = "/webhooks/alertmanager"
+RUN = f"p1-incident/{SERVICE}"
+"""The one run that takes the service's alerts."""
 
 
 def settings_for(address: str, queue: str, folder: Path, world: World, **webhook: Any) -> Settings:
@@ -41,8 +48,19 @@ def settings_for(address: str, queue: str, folder: Path, world: World, **webhook
     )  # fmt: skip
 
 
+async def no_incident(address: str) -> None:
+    """End what a test before this one has left open: a service has one incident at a time."""
+    if address == NOBODY:
+        return
+    with contextlib.suppress(RuntimeError, TimeoutError, RPCError):
+        async with asyncio.timeout(2):
+            client = await connect(Temporal(address=address))
+            await client.get_workflow_handle(RUN).terminate("the next test begins")
+
+
 @asynccontextmanager
 async def serving(configured: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    await no_incident(configured.temporal.address)
     transport = httpx.ASGITransport(await build(configured))
     async with httpx.AsyncClient(transport=transport, base_url="http://webhook", headers=HEADERS) as http:
         yield http
@@ -91,10 +109,6 @@ def fresh() -> str:
     return uuid4().hex[:16]
 
 
-def run_of(fingerprint: str) -> str:
-    return f"p1-incident/{SERVICE}/{fingerprint}"
-
-
 async def send(http: httpx.AsyncClient, *alerts: Any) -> httpx.Response:
     return await http.post(PATH, json=body(*alerts))
 
@@ -110,6 +124,15 @@ async def working(address: str, queue: str, world: World | Company) -> AsyncIter
     connected = await connect(Temporal(address=address))
     async with worker.build(connected, Temporal(task_queue=queue), world.activities()):
         yield connected
+
+
+async def open_now(client: Client) -> str | None:
+    """Give the run ID of the service's open incident."""
+    try:
+        found = await client.get_workflow_handle(RUN).describe()
+    except RPCError:
+        return None
+    return found.run_id if found.status is WorkflowExecutionStatus.RUNNING else None
 
 
 async def waiting_for(client: Client, workflow_id: str, what: str) -> None:

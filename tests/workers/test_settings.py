@@ -96,3 +96,22 @@ def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("RUNBOOKS_CONFIG", str(tmp_path / "nowhere.toml"))
     with pytest.raises(SettingsError, match="does not exist"):
         load()
+
+
+def test_certificates_and_their_authority(file: Path) -> None:
+    served = 'served = [{ host = "api.tensafe.test", addresses = ["10.0.0.1", "[2001:db8::1]:8443"] }]'
+    certificates = f'[services.tensafe-server.certificates]\n{served}\nacme = {{ secrets = ["tls"] }}\n'
+    acme = '[acme]\ndirectory = "https://ca.test/dir"\nterms_agreed = true\n'
+    file.write_text(FILE + certificates + acme, encoding="utf-8")
+    loaded = load()
+    policy = loaded.services["tensafe-server"].certificates
+    assert policy is not None
+    assert [str(served) for served in policy.served] == ["api.tensafe.test"]
+    assert policy.acme is not None
+    assert (policy.acme.challenge, loaded.acme.terms_agreed) == ("http-01", True)
+    file.write_text(FILE + acme + 'eab_key_id = "k"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="acme: eab_key_id and eab_key: both or neither"):
+        load()
+    file.write_text(FILE + certificates.replace("10.0.0.1", "10.0.0"), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"'10\.0\.0': expected IP, IP:port"):
+        load()

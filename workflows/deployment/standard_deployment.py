@@ -11,11 +11,12 @@ from activities.catalogue.service import ReleasePolicy, Service
 from activities.common.errors import Misconfigured, Refused
 from activities.common.text import Name, Words, fitted
 from activities.kubernetes.cluster import Kubernetes, Workload
+from activities.monitoring.figures import Figures
 from activities.records.activities import Records
 from activities.records.deployments import RecordDeployment
 from activities.releases.helm import DescribeRelease, Helm, HelmRelease, UpgradeRelease
 from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
-from activities.releases.watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
+from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
 from audit.text import counted
 from workflows.deployment import predeploy
 from workflows.deployment.rollback import Rollback, RollbackRequest, RollbackResult

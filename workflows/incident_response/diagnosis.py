@@ -43,6 +43,7 @@ class Diagnosis(BaseModel):
     """The proposals, best first, and whether the facts ask for the first one clearly."""
 
     healthy: bool
+    down: bool = Field(default=False, description="The service itself says that it isn't healthy, or doesn't answer.")
     clear: bool
     proposals: list[Proposal]
     evidence: list[str] = Field(description="For the person who is asked.")
@@ -79,9 +80,9 @@ def diagnose(
     down = facts.health is not None and not facts.health.healthy
     releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
     failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
-    recent = _recent_rollout(releases, policy.recent_rollout, now)
+    recent = recent_rollout(releases, policy.recent_rollout, now)
 
-    if rollback := _rollback(releases):
+    if rollback := rollback_proposal(releases):
         if recent and failing and down:
             rollback.because = [recent, _failing(failing), f"health: {facts.health}"]
             likely.append(rollback)
@@ -105,7 +106,7 @@ def diagnose(
                     f"scale {facts.deployment.name} from {facts.deployment.replicas} to "
                     f"{counted(policy.scale_to, 'replica')}"
                 ),
-                because=_saturation(facts, policy),
+                because=saturation(facts, policy),
                 replicas=policy.scale_to,
             )
             (likely if scale.because and not failing else possible).append(scale)
@@ -114,13 +115,15 @@ def diagnose(
     clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
     return Diagnosis(
         healthy=facts.health is not None and facts.health.healthy and not failing,
+        down=down,
         clear=clear,
         proposals=proposals,
         evidence=_evidence(facts, recent),
     )
 
 
-def _rollback(releases: Releases | None) -> Proposal | None:
+def rollback_proposal(releases: Releases | None) -> Proposal | None:
+    """Pin the way back to the last good release; None where there is none."""
     if releases is None or releases.state.paused:
         return None
     state, target = releases.state, releases.last_good
@@ -139,7 +142,7 @@ def _rollback(releases: Releases | None) -> Proposal | None:
     )
 
 
-def _recent_rollout(releases: Releases | None, window: timedelta, now: datetime) -> str | None:
+def recent_rollout(releases: Releases | None, window: timedelta, now: datetime) -> str | None:
     """Say when the release in force came, where that was lately."""
     released_at = releases.released_at if releases else None
     if releases is None or released_at is None or now - released_at > window:
@@ -156,16 +159,17 @@ def _failing(failing: list[Pod]) -> str:
     return f"{counted(len(failing), 'pod')} failing: {reasons}"
 
 
-def _saturation(facts: Facts, policy: IncidentPolicy) -> list[str]:
+def saturation(facts: Facts, policy: IncidentPolicy) -> list[str]:
+    """Name the signs that there are too few pods."""
     signs = []
     if facts.autoscaling and facts.autoscaling.at_maximum:
         signs.append(f"the HPA is at its maximum of {facts.autoscaling.hpa_max}")
     pending = [p for p in facts.pods.items if p.phase == "Pending" and not p.failing] if facts.pods else []
     if pending:
         signs.append(f"{counted(len(pending), 'pod')} pending")
-    saturation = facts.metrics.values.get("saturation") if facts.metrics else None
-    if saturation is not None and saturation > policy.saturated_above:
-        signs.append(f"saturation {saturation:.0%} is above {policy.saturated_above:.0%}")
+    used = facts.metrics.values.get("saturation") if facts.metrics else None
+    if used is not None and used > policy.saturated_above:
+        signs.append(f"saturation {used:.0%} is above {policy.saturated_above:.0%}")
     return signs
 
 

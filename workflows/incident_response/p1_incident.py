@@ -20,14 +20,18 @@ from activities.records.activities import Records
 from activities.records.alerts import Alert
 from activities.records.deployments import RecordDeployment
 from workflows.incident_response.assessment import Assessment
+from workflows.incident_response.command import Declined, HandBack, TakeOver
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
+from workflows.incident_response.joined_alerts import JoinedAlerts, News, named
 from workflows.incident_response.mitigation import mitigate, question
+from workflows.incident_response.watch import Watch
 from workflows.platform import policies
-from workflows.platform.clocks import Clock
+from workflows.platform.clocks import Clock, Lapse
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
+from workflows.shared.continued import JOINED, TAKEN_IN, IncidentSoFar, Joined, TakenIn, open_incidents, tell
 from workflows.shared.incident import Incident
 
 _TITLE = 200
@@ -41,6 +45,10 @@ class P1Request(ServiceRequest):
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
     )
+    continues: IncidentSoFar | None = Field(
+        default=None, description="The P2 incident that has become worse; set by its run."
+    )
+    joined: list[Alert] = Field(default=[], description="Further alerts of the same trouble; set by the run before.")
 
 
 class P1Result(BaseModel):
@@ -53,7 +61,9 @@ class P1Result(BaseModel):
     resolution: str = ""
     root_cause: str = ""
     acknowledged_after: timedelta | None = None
-    mitigated_after: timedelta | None = None
+    mitigated_after: timedelta | None = Field(default=None, description="For good: what didn't hold is in `lapses`.")
+    lapses: list[Lapse] = Field(default=[], description="When it was mitigated, and unhealthy again.")
+    healthy: bool | None = Field(default=None, description="As the service said when people closed it; None: unknown.")
     resolved_after: timedelta
     evidence: list[str]
 
@@ -83,10 +93,22 @@ class P1Incident(Runbook):
         self._rounds = 0
         self._left_to = ""
         self._ready = False
+        self._today = False
+        """Whether it began under today's rules: one incident a service, what was mitigated can be lost, nothing public
+        of a false alarm."""
+
+        self._was_unwell = False
+        """Whether anything but an alert has said so, since people were told of it last."""
+
+        self._declined = Declined()
+        self._watch: Watch
+        self._changed_hands = False
+        self._joined = JoinedAlerts()
         self._resolutions = 0
         self._fired_again = False
-        self._next_alert: Alert | None = None
+        self._next_alerts: list[Alert] = []
         self._closing: Closing | None = None
+        self._healthy: bool | None = None
         self._unwell = ""
         """What the service said when people closed in spite of it."""
 
@@ -100,14 +122,20 @@ class P1Incident(Runbook):
         """
         # A run that goes on as a new incident (see `_end`) does everything anew: its effects are not those of the last.
         self.epoch = (workflow.info().continued_run_id or "")[:8]
+        self._today = workflow.patched("one-incident-a-service")
         title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         if title is None:
             self.title = f"P1 incident on {service.name}"
-        self.incident = Incident(self, service, "P1", self.title, request.commander)
+        self.incident = Incident(self, service, "P1", self.title, request.commander, so_far=request.continues)
+        self._watch = Watch(self, service, self._has_news)
         self._start_clocks(service)
+        if request.alert is not None:
+            self._joined.fires(request.alert)
         try:
             self._ready = True
+            if request.joined:
+                self.background(self.alerts(request.joined))
             return await self._respond(request, service)
         except BaseException as error:
             if is_cancelled_exception(error):
@@ -118,19 +146,35 @@ class P1Incident(Runbook):
     async def _respond(self, request: P1Request, service: Service) -> P1Result:
         self.phase("0 min: alert received")
         opened = self.background(self.incident.begin(request.alert))
+        if not self.dry_run and workflow.patched("takes-p2-in"):
+            self.background(self._take_in(service, opened))
+        first = True
         while True:
             await self._restore(request, service)
             await opened
             if self._closing is not None:
                 break
-            await self._stabilise(service)
-            await self._investigate(service)
+            if first or self._was_unwell or not self._today:
+                await self._stabilise(service)
+                await self._investigate(service)
+            else:
+                self.phase("30+ min: root cause investigation")
+            first = False
             if self.dry_run:
                 return await self._end(request, "planned")
             if await self._wait_for_closing(service):
                 break
         await self._resolve()
         return await self._end(request, "closed")
+
+    async def _take_in(self, service: Service, opened: "asyncio.Task[None]") -> None:
+        """Take the service's open P2 incidents in: the worst leads (2.3)."""
+        await opened
+        for other in await open_incidents(self, "2.2/2", service, ["P2"]):
+            if other.incident_id != self.incident.id and await tell(
+                self, other, TAKEN_IN, TakenIn(incident_id=self.incident.id)
+            ):
+                self.say("decision", f"Takes {other.severity} {other.incident_id} in: {other.title}")
 
     def _start_clocks(self, service: Service) -> None:
         policy = service.incident
@@ -142,13 +186,16 @@ class P1Incident(Runbook):
     async def _late(self, clock: Clock) -> None:
         """Escalate a missed deadline, once; the public hears of an outage that lasts."""
         await self.incident.escalate(f"deadline missed: {clock.name}")
-        if clock.name == "Mitigated":
+        if clock.name == "Mitigated" and not self.incident.held_by:
             await self.incident.status_page("2.2/7", "Investigating", "We are investigating an outage.")
 
     # -- 0–15 minutes: assess and mitigate ---------------------------------------------------------------
 
     async def _restore(self, request: P1Request, service: Service) -> None:
-        """Bring health back: assess, choose, act, verify; never the same twice, and not once people have closed."""
+        """Bring health back: assess, choose, act, verify; never the same twice, and not once people have closed.
+
+        While a person has it, and after one has said no to all that is proposed, the run only looks on.
+        """
         auto = (request.mitigation or service.incident.mitigation) == "auto"
         while True:
             diagnosis = await self._assess(service)
@@ -157,8 +204,17 @@ class P1Incident(Runbook):
             if diagnosis.healthy:
                 self.say("step", "The service says it is healthy: nothing to mitigate")
             else:
+                self._was_unwell = True
+                if diagnosis.down and self._today:
+                    self._relapsed(service)
                 await self._mitigate(diagnosis, service, auto=auto)
-            if self.dry_run or self._closing is not None or await self._verify(service):
+            if self.dry_run or self._closing is not None:
+                return
+            if self._today:
+                self._fired_again = False  # what fires from here on may be news to the verification
+            by_people = self.incident.held_by or (self._declined and not diagnosis.healthy)
+            if await (self._look_on(service) if by_people else self._verify(service)):
+                self._declined.forget()
                 return
 
     async def _assess(self, service: Service) -> Diagnosis:
@@ -181,6 +237,9 @@ class P1Incident(Runbook):
         self.phase("5–15 min: initial mitigation")
         if diagnosis.left_to:
             await self._leave(diagnosis.left_to)
+            return
+        if self.incident.held_by:
+            self.say("decision", f"Left to {self.incident.held_by}, who has it: watching for health")
             return
         chosen = await self._choose(diagnosis, service, auto=auto)
         if chosen is None:
@@ -216,22 +275,31 @@ class P1Incident(Runbook):
         """Decide by the facts where they are clear and policy allows it, else ask; None is left to people."""
         first = diagnosis.first
         allowed = len(self._tried) < service.incident.max_mitigations
-        if first is not None and diagnosis.clear and auto and allowed:
+        if first is not None and diagnosis.clear and auto and allowed and not self._declined:
             self.say("decision", f"Decided to {first.does}: {'; '.join(first.because)}")
             return first
-        self._rounds += 1
-        asked = question(self._rounds, diagnosis, service, allowed=allowed)
+        asked = question(self._rounds + 1, diagnosis, service, allowed=allowed)
         if self.dry_run:
             self.say("decision", f"would ask the commander to choose: {', '.join(asked.options)}")
             return None
+        if self._declined.covers(asked):
+            return None
+        self._rounds += 1
         self.background(self.incident.ask(asked))
         resolutions = self._resolutions
         answer = await self.ask(
             asked, escalate=self.incident.escalate,
-            until=lambda: self._resolutions > resolutions or self._closing is not None,
+            until=lambda: self._resolutions > resolutions or self._closing is not None or bool(self.incident.held_by),
         )  # fmt: skip
-        # Whoever closes has said what is to be done: nothing, whatever the question's default is.
-        return None if self._closing is not None else diagnosis.find(answer.choice)
+        if self._closing is not None or self.incident.held_by:
+            # Whoever closes, or takes over, has said what is to be done: nothing, whatever the question's default is.
+            return None
+        chosen = diagnosis.find(answer.choice)
+        if self._today and asked.id in self.approvals.answers:
+            self._declined.forget()
+            if chosen is None:
+                self._declined.say(asked)
+        return chosen
 
     # -- 15–30 minutes: stabilise ------------------------------------------------------------------------
 
@@ -261,24 +329,63 @@ class P1Incident(Runbook):
         self._mitigated()
         return True
 
+    async def _look_on(self, service: Service) -> bool:
+        """Only look, and remind; True once health holds, False where there may be something to do."""
+        every, self._changed_hands = service.incident.reminder, False
+        remind_at = workflow.now() + every
+        while not self._has_news():
+            if await self._watch.healthy():
+                return await self._verify(service)
+            if workflow.now() < remind_at:
+                await self._watch.pause(remind_at - workflow.now())
+            elif held := self.incident.held_by:
+                remind_at = workflow.now() + every
+                text = f":alarm_clock: {held} has {self.incident.id}; {service.name} is not healthy yet"
+                await self.incident.tell("yours", f"{text}. `runbooks hand-back` gives it back")
+            else:
+                return False  # perhaps something else is proposed by now
+        return False
+
+    def _has_news(self) -> bool:
+        return self._closing is not None or self._fired_again or self._changed_hands
+
+    def _relapsed(self, service: Service) -> None:
+        """Take back what was reached and doesn't hold; told and recorded, and its clocks run anew."""
+        policy = service.incident
+        lapse = self.clocks.lost("Mitigated", policy.mitigate_within, self._late)
+        if lapse is None:
+            return
+        self.clocks.lost("Stable", policy.stabilise_within, self._late)
+        self._declined.forget()
+        self._watch.anew()
+        self.background(self.incident.relapsed(lapse.met_at, lapse.lost_at))
+
     def _mitigated(self) -> None:
         if self.clocks.met("Mitigated"):
             self.background(self.incident.reached("mitigated"))
 
     async def _stabilise(self, service: Service) -> None:
-        """Tell the public and the stakeholders (steps 7 and 8)."""
+        """Tell the public and the stakeholders (steps 7 and 8), unless it was a false alarm or a person speaks."""
         self.phase("15–30 min: stabilisation")
         if not self.dry_run:
             self.clocks.met("Stable")
-        done = f"{', '.join(self._tried)} done" if self._tried else "no mitigation was needed"
-        await asyncio.gather(
-            self.incident.reached("stable"),
-            self.incident.status_page("2.2/7", "Identified", "Issue identified, implementing fix"),
-            self.incident.notify_stakeholders("P1 incident in progress, service restored, investigating root cause"),
-            self.incident.tell(
-                "restored", f":large_green_circle: {service.name} is healthy again ({done}). Investigating."
-            ),
-        )
+        false_alarm = self._today and not self._was_unwell
+        self._was_unwell = False
+        if false_alarm:
+            text = f"{service.name} says it is healthy: nothing was done, and nobody outside was told. Investigating."
+        else:
+            done = f"{', '.join(self._tried)} done" if self._tried else "no mitigation was needed"
+            text = f"{service.name} is healthy again ({done}). Investigating."
+        told = [self.incident.tell("restored", f":large_green_circle: {text}")]
+        if not false_alarm and not self.incident.held_by:
+            told = [
+                self.incident.status_page("2.2/7", "Identified", "Issue identified, implementing fix"),
+                self.incident.notify_stakeholders(
+                    "P1 incident in progress, service restored, investigating root cause"
+                ),
+                *told,
+            ]
+        await asyncio.gather(self.incident.reached("stable"), *told)
 
     # -- 30+ minutes: root cause -------------------------------------------------------------------------
 
@@ -294,13 +401,16 @@ class P1Incident(Runbook):
         await self.incident.note("runbook", f"{self.timeline.markdown()}\n\nEvidence:\n{kept}")
 
     async def _wait_for_closing(self, service: Service) -> bool:
-        """Wait for a person to close, reminding; False when the alert has fired again."""
-        self._fired_again = False
+        """Wait for a person to close, reminding; False when an alert has fired, or health doesn't hold."""
+        if not self._today:
+            self._fired_again = False
         self.wait_for("close")
         await self.incident.tell(
             "closable", f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`"
         )
-        while self._closing is None and not self._fired_again:
+        if self._today:
+            await self._watch_until_closed(service)
+        while self._closing is None and not self._fired_again and not self._today:
             try:
                 await workflow.wait_condition(
                     lambda: self._closing is not None or self._fired_again,
@@ -312,6 +422,20 @@ class P1Incident(Runbook):
         self.wait_for("")
         return self._closing is not None
 
+    async def _watch_until_closed(self, service: Service) -> None:
+        """Remind of closing, and look whether health still holds; ends when there is something to do."""
+        every = service.incident.close_reminder
+        remind_at = workflow.now() + every
+        self._watch.anew()
+        while self._closing is None and not self._fired_again:
+            self._changed_hands = False
+            if workflow.now() >= remind_at:
+                remind_at = workflow.now() + every
+                await self.incident.tell("reminder", f":alarm_clock: {self.incident.id} is still open")
+            elif await self._watch.pause(remind_at - workflow.now()) and await self._watch.healthy() is False:
+                self.say("problem", f"{service.name} is not healthy any more: looking again")
+                return
+
     # -- resolution --------------------------------------------------------------------------------------
 
     async def _resolve(self) -> None:
@@ -322,16 +446,21 @@ class P1Incident(Runbook):
         self.say("decision", f"Closed: {closing.resolution}", who=f"{closing.who} ({closing.role})")
         if self._unwell:
             self.say("problem", f"Closed although {self.incident.service.name} is not healthy: {self._unwell}")
-        await self.incident.close(closing.who, closing.resolution, closing.root_cause, unwell=self._unwell)
+        await self.incident.close(
+            closing.who, closing.resolution, closing.root_cause, unwell=self._unwell,
+            publish=self.incident.published or not self._today,
+        )  # fmt: skip
         await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
 
     async def _end(self, request: P1Request, outcome: Literal["closed", "planned"]) -> P1Result:
         self.clocks.stop()
         await self.settle()
-        self.finish(outcome)
-        if self._next_alert is not None:
-            # It fired while this incident was being closed: that is a new incident, under the same workflow ID.
-            workflow.continue_as_new(request.model_copy(update={"alert": self._next_alert, "title": None}))
+        self.finish(f"{outcome}, not healthy" if self._unwell else outcome)
+        if self._next_alerts:
+            # They fired while this incident was being closed: that is a new incident, under the same workflow ID.
+            first, *others = self._next_alerts
+            following = request.model_copy(update={"alert": first, "joined": others, "title": None, "continues": None})
+            workflow.continue_as_new(following, memo=self.handed_on)
         return P1Result(
             incident_id=self.incident.id,
             service=self.incident.service.name,
@@ -341,9 +470,16 @@ class P1Incident(Runbook):
             root_cause=self._closing.root_cause if self._closing else "",
             acknowledged_after=self.clocks.took("Acknowledged"),
             mitigated_after=self.clocks.took("Mitigated"),
+            lapses=self.clocks["Mitigated"].lapses,
+            healthy=self._healthy,
             resolved_after=workflow.now() - workflow.info().workflow_start_time,
             evidence=[item.uri for item in self.incident.evidence],
         )
+
+    def board(self) -> str:
+        """Show who has it."""
+        held = self.incident.held_by if self._ready else ""
+        return f"**{held} has it**: the run only watches, records and reminds" if held else ""
 
     # -- what people and alerts send ---------------------------------------------------------------------
 
@@ -354,22 +490,62 @@ class P1Incident(Runbook):
         unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
     )
     async def alert(self, alert: Alert) -> None:
-        """Take the alert firing again (it joins this incident) or resolving."""
+        """Take an alert firing (it joins this incident) or resolving."""
+        await self.alerts([alert])
+
+    @workflow.signal(
+        name="alerts",
+        description="Firings and their ends that one post has for this run, in order, from the webhook.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def alerts(self, alerts: list[Alert]) -> None:
+        """Take the alerts of one post; what they change counts at once, what is recorded of it follows."""
         await workflow.wait_condition(lambda: self._ready)
-        if alert.status == "resolved":
-            self._resolutions += 1
-            self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
-            await self.incident.alert_resolved(alert)
-        elif self.has_taken(alert):
+        news = News()
+        for alert in alerts:
+            if alert.status == "resolved":
+                self._ended(alert, news)
+            else:
+                self._fires(alert, news)
+        self.took(*news.joined)
+        if news.joined and self._today:
+            self.background(self.incident.tell("joined", f":link: joins {self.incident.id}: {news}"))
+        await asyncio.gather(*(self.incident.acknowledge(alert) for alert in news.joined))
+        await asyncio.gather(*(self.incident.alert_resolved(alert) for alert in news.ended))
+
+    def _fires(self, alert: Alert, news: News) -> None:
+        if not self._joined.fires(alert):
             return
-        elif self._closing is not None:
+        if self._closing is not None:
             self.say("signal", f"{alert.name} fires again while this incident is being closed: a new incident follows")
-            self._next_alert = alert
-        else:
-            self.say("signal", f"{alert.name} fires again: joins this incident")
-            self.took(alert)
-            self._fired_again = True
-            await self.incident.acknowledge(alert)
+            self._next_alerts.append(alert)
+            return
+        self.say("signal", f"{named([alert])} fires: joins this incident")
+        news.joined.append(alert)
+        self._fired_again = True
+
+    def _ended(self, alert: Alert, news: News) -> None:
+        """Take an end; that a trouble is over is said by the last of its alerts, and not by the first."""
+        self._next_alerts = [one for one in self._next_alerts if one.episode != alert.episode]
+        ours = self._joined.ends(alert)
+        if self._today and not ours:
+            return
+        left = self._joined.firing
+        still = f"; still firing: {named(left)}" if left else ""
+        self.say("signal", f"{named([alert])} has resolved by itself, says {alert.source}{still}")
+        if not left or not self._today:
+            self._resolutions += 1
+        news.ended.append(alert)
+
+    @workflow.signal(
+        name=JOINED,
+        description="A less severe run has met the same trouble, and leaves it to this one.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def joined(self, joined: Joined) -> None:
+        """Note what else was met; it is part of this incident."""
+        await workflow.wait_condition(lambda: self._ready)
+        self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
 
     @workflow.update(name="close", description="Close the incident: resolution and root cause.")
     async def close(self, closing: Closing) -> str:
@@ -392,16 +568,55 @@ class P1Incident(Runbook):
             raise Refused(f"{service.name} is not healthy ({unwell}): close with --force, or wait")
         if self._closing is None:
             self._closing, self._unwell = closing, unwell
+            self._healthy = None if health is None else health.healthy
         return f"{self.incident.id} is being closed"
 
     @close.validator
     def _check_closing(self, closing: Closing) -> None:
         self.approvals.authorise(closing, "close")
         # Who takes over knows more than the health URL: with `force` nothing keeps them.
-        if self.waiting_for != "close" and not (closing.force and self._ready):
+        ready = self.waiting_for == "close" or (self._ready and (closing.force or self.incident.held_by))
+        if not ready:
             message = f"the incident can't be closed yet, the run is at: {self.timeline.phase}" + (
                 f". It waits for you to {self.waiting_for}" if self.waiting_for else ""
             )
+            raise Refused(message)
+
+    @workflow.update(name="take-over", description="A person has it: the run only watches, records and reminds.")
+    async def take_over(self, word: TakeOver) -> str:
+        """Leave it to a person; gives what that means."""
+        by, before = f"{word.who} ({word.role})", self.incident.held_by
+        self.incident.held_by, self._changed_hands = by, True
+        self._watch.anew()
+        text = "has it now" + (f", from {before}" if before else "") + (f": {word.reason}" if word.reason else "")
+        self.say("decision", f"Taken over{f': {word.reason}' if word.reason else ''}", who=by)
+        self.background(self.incident.taken_over(by, text))
+        return f"{self.incident.id} is yours: the run only watches, records and reminds you, until `hand-back`"
+
+    @take_over.validator
+    def _check_take_over(self, word: TakeOver) -> None:
+        self.approvals.authorise(word, "mitigate")
+        if not self._ready or self._closing is not None:
+            message = "the incident is being closed" if self._closing else "the run is only just starting: try again"
+            raise Refused(message)
+
+    @workflow.update(name="hand-back", description="The run goes on by itself again.")
+    async def hand_back(self, word: HandBack) -> str:
+        """Take it back from a person."""
+        by, self.incident.held_by, self._changed_hands = f"{word.who} ({word.role})", "", True
+        self._watch.anew()
+        self._declined.forget()
+        self.say("decision", f"Given back{f': {word.reason}' if word.reason else ''}", who=by)
+        text = f"gives it back{f': {word.reason}' if word.reason else ''}"
+        self.background(self.incident.note(by, text))
+        self.background(self.incident.tell("given-back", f":leftwards_arrow_with_hook: {by} {text}"))
+        return f"the run goes on with {self.incident.id} by itself"
+
+    @hand_back.validator
+    def _check_hand_back(self, word: HandBack) -> None:
+        self.approvals.authorise(word, "mitigate")
+        if not self._ready or not self.incident.held_by:
+            message = "nobody has taken this incident over"
             raise Refused(message)
 
     async def noted(self, note: Note) -> None:

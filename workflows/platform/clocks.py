@@ -5,8 +5,16 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from temporalio import workflow
+
+
+class Lapse(BaseModel):
+    """A milestone that was reached, and lost again."""
+
+    met_at: datetime
+    lost_at: datetime
+    missed: bool = Field(description="Its deadline had passed before it was reached.")
 
 
 class Clock(BaseModel):
@@ -16,6 +24,7 @@ class Clock(BaseModel):
     due_at: datetime
     met_at: datetime | None = None
     missed: bool = False
+    lapses: list[Lapse] = []
 
 
 Missed = Callable[[Clock], Coroutine[Any, Any, None]]
@@ -48,9 +57,24 @@ class Clocks:
         if clock.met_at is not None:
             return False
         clock.met_at = workflow.now()
-        after = (clock.met_at - workflow.info().workflow_start_time).total_seconds()
-        self._say(f"{name} after {after:.1f} s{' (late)' if clock.missed else ''}")
+        again = " again" if clock.lapses else ""
+        self._say(f"{name}{again} after {_since_start(clock.met_at):.1f} s{' (late)' if clock.missed else ''}")
         return True
+
+    def lost(self, name: str, within: timedelta, missed: Missed) -> Lapse | None:
+        """Start a deadline anew that was met, since what it stood for no longer holds; None where it wasn't met."""
+        clock = self._clocks[name]
+        if clock.met_at is None:
+            return None
+        lapse = Lapse(met_at=clock.met_at, lost_at=workflow.now(), missed=clock.missed)
+        clock.lapses.append(lapse)
+        clock.met_at, clock.missed, clock.due_at = None, False, lapse.lost_at + within
+        self._say(
+            f"{name} lost at {_since_start(lapse.lost_at):.1f} s: "
+            f"it held since {_since_start(lapse.met_at):.1f} s, and is due again at {clock.due_at:%H:%M:%S}"
+        )
+        self._tasks.append(asyncio.create_task(self._watch(clock, missed)))
+        return lapse
 
     def took(self, name: str) -> timedelta | None:
         """Say how long it took, None where it wasn't reached."""
@@ -74,3 +98,7 @@ class Clocks:
             clock.missed = True
             self._say(f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} missed")
             await missed(clock)
+
+
+def _since_start(at: datetime) -> float:
+    return (at - workflow.info().workflow_start_time).total_seconds()

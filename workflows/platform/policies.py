@@ -51,6 +51,9 @@ PERSIST = Policy(15 * _S, _retries(10 * _S, 60 * _S, 1440), schedule_to_close=ti
 COLLECT = Policy(timedelta(minutes=10), _retries(_S, 30 * _S, 5))
 """Evidence: much to read, heartbeats while it does."""
 
+ORDER = Policy(timedelta(minutes=1), _retries(5 * _S, 60 * _S, 4))
+"""Others count how often it is asked for: a few tries, and only where it was not heard."""
+
 WAIT = Policy(timedelta(minutes=10), _retries(500 * _MS, 10 * _S, 10))
 """Waits for something outside, heartbeating; use `.lasting()` with the wait's own limit."""
 

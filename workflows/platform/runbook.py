@@ -18,7 +18,7 @@ from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
 from activities.catalogue.service import Service
 from activities.common.effects import Effect, is_effect
 from activities.common.errors import InvalidInput
-from activities.records.alerts import Alert
+from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
 from workflows.platform import policies, search_attributes
 from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
@@ -28,7 +28,6 @@ from workflows.platform.requests import RunbookRequest, ServiceRequest
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.timeline import Kind, Timeline
 
-_EPISODES_KEPT = 50
 _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem"})
 """What only the procedure's code knows. It is written into the history; steps, notes and signals are there anyway."""
 
@@ -57,6 +56,7 @@ class Runbook:
         self._keys: dict[str, int] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._episodes: list[str] = []
+        self._taken: set[str] = set()
 
     # -- beginning ---------------------------------------------------------------------------------------
 
@@ -71,6 +71,8 @@ class Runbook:
             message = "the workflow ID has control characters, which records can't keep: start it under another"
             raise InvalidInput(message)
         self.title = title
+        # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
+        self._episodes = workflow.memo_value("episodes", [], type_hint=list[str])
         self.dry_run = request.dry_run
         self.actor = request.requested_by or "not told"
         try:
@@ -291,14 +293,32 @@ class Runbook:
             self.say("signal", f"{alert.name} fires again: this run has it already")
             self.took(alert)
 
-    def took(self, alert: Alert) -> None:
-        """Remember a firing where the webhook finds it, also after the run has closed."""
-        self._episodes = [*self._episodes, alert.starts_at.isoformat()][-_EPISODES_KEPT:]
-        workflow.upsert_memo({"episodes": self._episodes})
+    @workflow.signal(
+        name="alerts",
+        description="Firings and their ends that one post has for this run, in order, from the webhook.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def alerts(self, alerts: list[Alert]) -> None:
+        """Take each of them, one after another."""
+        for alert in alerts:
+            await self.alert(alert)
+
+    def took(self, *alerts: Alert) -> None:
+        """Remember firings where the webhook finds them, also after the run has closed."""
+        episodes = list(dict.fromkeys(alert.episode for alert in alerts))
+        self._taken.update(episodes)
+        if unknown := [episode for episode in episodes if episode not in self._episodes]:
+            self._episodes = [*self._episodes, *unknown][-EPISODES_KEPT:]
+            workflow.upsert_memo({"episodes": self._episodes})
 
     def has_taken(self, alert: Alert) -> bool:
         """Tell whether this run took a firing."""
-        return alert.starts_at.isoformat() in self._episodes
+        return alert.episode in self._taken
+
+    @property
+    def handed_on(self) -> dict[str, list[str]]:
+        """Give the memo of a run that goes on under the same ID."""
+        return {"episodes": self._episodes}
 
     @workflow.query(name="status", description="The run at a glance: phase, clocks, open questions, timeline.")
     def status(self) -> RunStatus:

@@ -38,6 +38,9 @@ class Desk:
         self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
         self.commander = ""
         self.levels = 0
+        self.held_by = ""
+        """Who has taken over, as they say who they are; empty where nobody has."""
+
         self.thread: Message | None = None
 
     async def open(self, text: str) -> None:
@@ -62,8 +65,17 @@ class Desk:
         )  # fmt: skip
 
     async def escalate(self, why: str) -> None:
-        """Page the next level, and say so in the thread."""
-        await asyncio.gather(self.page(why), self.tell("escalated", f":rotating_light: Escalated: {why}"))
+        """Page the next level, and say so in the thread.
+
+        Who has taken over is not escalated past; and there is a highest level, above which only the thread is told.
+        """
+        told = f":rotating_light: Escalated: {why}"
+        if self.held_by:
+            await self.tell("escalated", f":rotating_light: {why}. {self.held_by} has it: nobody else is paged")
+        elif self.levels >= self.service.incident.highest_page and workflow.patched("highest-page"):
+            await self.tell("escalated", f"{told}. Level {self.levels}, the highest, has been paged already")
+        else:
+            await asyncio.gather(self.page(why), self.tell("escalated", told))
 
     async def ask(self, question: Question) -> None:
         """Put a question before the people of the channel."""

@@ -14,28 +14,64 @@ from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.evidence.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
 from activities.messages.chat.chat import ScheduleMessage, Slack, escaped
-from activities.messages.paging.paging import Paging, ResolvePage
+from activities.messages.paging.paging import AcknowledgePage, Paging, ResolvePage
 from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
 from activities.records.activities import Records
 from activities.records.alerts import AcknowledgeAlert, Alert, ResolveAlert
-from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
+from activities.records.incidents import (
+    CloseIncident,
+    CreateIncident,
+    MarkIncident,
+    NoteIncident,
+    RaiseIncident,
+    RelapseIncident,
+    SchedulePostMortem,
+)
 from activities.records.on_call import OnCallRequest
 from workflows.platform import policies, search_attributes
 from workflows.platform.runbook import Runbook
 from workflows.shared import post_mortem
+from workflows.shared.continued import IncidentSoFar
 from workflows.shared.desk import Desk
 from workflows.shared.post_mortem import PostMortemFacts
 
 _RESOLVED = "The incident has been resolved."
+_BACK = "The problem has come back. We are investigating."
+_LEFT = "We have stopped updating this entry. Our team continues to work on the service."
 
 
 class Incident(Desk):
     """One incident, as far as a run looks after it."""
 
-    def __init__(self, run: Runbook, service: Service, severity: Severity, title: str, commander: str | None) -> None:
+    def __init__(
+        self,
+        run: Runbook,
+        service: Service,
+        severity: Severity,
+        title: str,
+        commander: str | None,
+        *,
+        so_far: IncidentSoFar | None = None,
+        acknowledging: str = "2.2/1",
+    ) -> None:
+        """Open one, or go on with another run's; `acknowledging` is the runbook's step that acknowledges an alert."""
         super().__init__(run, service, severity, title, "INC")
         self.commander = commander or ""
         self.evidence: list[StoredEvidence] = []
+        self._acknowledging = acknowledging
+        self._so_far = so_far
+        if so_far is not None:
+            self.id, self.opened_at, self.thread, self.levels = (
+                so_far.incident_id,
+                so_far.opened_at,
+                so_far.thread,
+                so_far.levels,
+            )
+            self.commander = self.commander or so_far.commander
+            self.evidence = list(so_far.evidence)
+        self.published = False
+        """Whether the public has heard of it."""
+
         run.incident_id = self.id
         run.mark(search_attributes.INCIDENT.value_set(self.id))
 
@@ -44,7 +80,7 @@ class Incident(Desk):
     async def begin(self, alert: Alert | None) -> None:
         """Acknowledge the alert, create the incident, page the on-call, open the channel's thread."""
         run = self.run
-        create = run.background(self._create())
+        create = run.background(self._create() if self._so_far is None else self._go_on(self._so_far))
         page = run.background(self.page("paged for a new incident"))
         thread = run.background(self._open_thread(alert))
         if alert is not None:
@@ -59,7 +95,7 @@ class Incident(Desk):
         """Acknowledge one firing for this incident."""
         run = self.run
         done = await run.keep(
-            "2.2/1", f"Acknowledge {alert.name}", Records.acknowledge_alert,
+            self._acknowledging, f"Acknowledge {alert.name}", Records.acknowledge_alert,
             AcknowledgeAlert(
                 alert=alert, incident_id=self.id, service=self.service.name, severity=self.severity,
                 effect=run.effect("acknowledge"),
@@ -84,13 +120,35 @@ class Incident(Desk):
             ),
         )  # fmt: skip
 
+    async def _go_on(self, so_far: IncidentSoFar) -> object:
+        """Go on with an incident that another run has opened: it is more severe now."""
+        raised = RaiseIncident(incident_id=self.id, severity=self.severity, effect=self.run.effect("raise-incident"))
+        self.run.say("decision", f"Goes on with {self.id}, opened {so_far.opened_at:%H:%M:%S %Z}: {so_far.why}")
+        title = f"Raise {self.id} to {self.severity}"
+        return await self.run.keep("2.2/2", title, Records.raise_incident, raised)
+
+    def so_far(self, why: str) -> IncidentSoFar:
+        """Hand the incident on to another run."""
+        return IncidentSoFar(
+            incident_id=self.id,
+            opened_at=self.opened_at,
+            commander=self.commander,
+            thread=self.thread,
+            levels=self.levels,
+            evidence=self.evidence,
+            why=why,
+        )
+
     # -- telling -----------------------------------------------------------------------------------------
 
     async def _open_thread(self, alert: Alert | None) -> None:
         text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
         if alert is not None:
             text += f"\n{alert.summary}"
-        await self.open(text)
+        if self._so_far is not None:
+            await self.tell("raised", f":fire: *{self.severity}* {self.id}: {self._so_far.why}")
+        else:
+            await self.open(text)
 
     async def notify_stakeholders(self, text: str) -> None:
         """Tell everybody who must know (step 8)."""
@@ -105,6 +163,7 @@ class Incident(Desk):
 
         An alert's text, a title and a resolution are written for ourselves: they name hosts and colleagues.
         """
+        self.published = True
         product = self.service.customers.product
         await self.run.keep(
             section, f"Status page: {status}", StatusPages.update,
@@ -132,6 +191,38 @@ class Incident(Desk):
             "2.2/11", "Note on the incident", Records.note_incident,
             NoteIncident(incident_id=self.id, at=workflow.now(), author=author, text=text,
                          effect=self.run.effect("note")),
+        )  # fmt: skip
+
+    async def taken_over(self, by: str, text: str) -> None:
+        """Record who has it, and stop the pages from reminding others."""
+        await asyncio.gather(
+            self.run.keep(
+                "2.2", f"Acknowledge the pages for {by}", Paging.acknowledge,
+                AcknowledgePage(
+                    incident_id=self.id, by=by, levels=max(self.levels, 1), effect=self.run.effect("acknowledge-page")
+                ),
+            ),
+            self.note(by, text),
+            self.tell("taken-over", f":raising_hand: {by}: {text}"),
+        )  # fmt: skip
+
+    async def relapsed(self, mitigated_at: datetime, lost_at: datetime) -> None:
+        """Tell everybody who heard that it was over, that it isn't; both times are recorded."""
+        times = f"mitigated at {mitigated_at:%H:%M:%S}, unhealthy again at {lost_at:%H:%M:%S} UTC"
+        told = []
+        if self.published and not self.held_by:
+            told.append(self.notify_stakeholders("the service is down again"))
+            told.append(self.status_page("2.2/7", "Investigating", _BACK))
+        await asyncio.gather(
+            self.run.keep(
+                "2.2", "Record the relapse", Records.relapse_incident,
+                RelapseIncident(
+                    incident_id=self.id, mitigated_at=mitigated_at, lost_at=lost_at, effect=self.run.effect("relapse")
+                ),
+            ),
+            self.note("runbook", f"Relapse: {times}"),
+            self.escalate(f"down again: {times}"),
+            *told,
         )  # fmt: skip
 
     async def alert_resolved(self, alert: Alert) -> None:
@@ -175,27 +266,32 @@ class Incident(Desk):
 
     # -- closing (2.2, resolution) -----------------------------------------------------------------------
 
-    async def close(self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "") -> None:
-        """Close the record, withdraw the pages, tell everybody (steps 12 and 13).
+    async def close(
+        self, closed_by: str, resolution: str, root_cause: str, *, unwell: str = "", publish: bool = True
+    ) -> None:
+        """Close the record, withdraw the pages, tell everybody (steps 12 and 13), the public unless not to `publish`.
 
         With `unwell`, what the service says of itself, the record says so and the public isn't told that all is well.
         """
         run = self.run
         if unwell:
             resolution = f"{resolution} (closed while not healthy: {unwell})"
-        public = [] if unwell else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
+        public = [] if unwell or not publish else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
         await asyncio.gather(
             run.keep(
                 "2.2/12", "Close the incident", Records.close_incident,
                 CloseIncident(incident_id=self.id, at=workflow.now(), closed_by=closed_by, resolution=resolution,
                               root_cause=root_cause, effect=run.effect("close-incident")),
             ),
-            run.keep(
-                "2.2/12", "Resolve the page", Paging.resolve,
-                ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=run.effect("resolve-page")),
-            ),
+            self._resolve_pages(),
             *public,
             self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
+        )  # fmt: skip
+
+    async def _resolve_pages(self) -> None:
+        await self.run.keep(
+            "2.2/12", "Resolve the page", Paging.resolve,
+            ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=self.run.effect("resolve-page")),
         )  # fmt: skip
 
     async def schedule_post_mortem(self, resolution: str, root_cause: str) -> None:
@@ -262,8 +358,17 @@ class Incident(Desk):
         return datetime.combine(tomorrow, self.service.incident.post_mortem_at, tzinfo=zone)
 
     async def abandon(self) -> None:
-        """Say everywhere that the run was cancelled and the incident is in human hands."""
+        """Say everywhere that the run was cancelled and the incident is in human hands.
+
+        Nobody looks after its pages and the public's entry any more, so they are closed.
+        """
+        closing = []
+        if workflow.patched("cancelled-closes-all"):
+            closing.append(self._resolve_pages())
+            if self.published:
+                closing.append(self.status_page("2.2/13", "Resolved", _LEFT))
         await asyncio.gather(
+            *closing,
             self.reached("cancelled"),
             self.note("runbook", "The run was cancelled. The incident is in human hands."),
             self.tell("cancelled", f":warning: The run for {self.id} was cancelled; the incident is in human hands."),

@@ -1,6 +1,6 @@
 """The draft of a post-mortem, written from the run's timeline (runbook 2.2 step 14)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,11 +27,7 @@ class PostMortemFacts:
 
 def draft(incident: PostMortemFacts, *, resolution: str, root_cause: str, when: datetime) -> str:
     """Write the draft: what is known is filled in, what people must add is left open and marked."""
-    clocks = "\n".join(
-        f"| {clock.name} | {clock.due_at:%H:%M:%S} | "
-        f"{f'{clock.met_at:%H:%M:%S}' if clock.met_at else 'not reached'} | {'missed' if clock.missed else 'kept'} |"
-        for clock in incident.clocks
-    )
+    clocks = "\n".join(row for clock in incident.clocks for row in _rows(clock))
     evidence = "\n".join(f"- `{item.uri}` (SHA-256 `{item.sha256}`)" for item in incident.evidence) or "- none"
     return f"""# Post-mortem {incident.id}: {incident.title}
 
@@ -76,3 +72,12 @@ def draft(incident: PostMortemFacts, *, resolution: str, root_cause: str, when: 
 |---|---|---|
 | | | |
 """
+
+
+def _rows(clock: Clock) -> Iterator[str]:
+    """Give a deadline's row, and before it one for each time that it was reached and lost again."""
+    for lapse in clock.lapses:
+        kept = "missed" if lapse.missed else "kept"
+        yield f"| {clock.name} | | {lapse.met_at:%H:%M:%S}, lost at {lapse.lost_at:%H:%M:%S} | {kept} |"
+    met = f"{clock.met_at:%H:%M:%S}" if clock.met_at else "not reached"
+    yield f"| {clock.name} | {clock.due_at:%H:%M:%S} | {met} | {'missed' if clock.missed else 'kept'} |"

@@ -4,6 +4,7 @@ Its `dedup_key` is the incident and the level, so that an event sent twice is on
 before a retry. An event is queued, and 202 says so; what a routing key is routed to is PagerDuty's matter.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
@@ -24,13 +25,21 @@ _LONGEST_KEY = 255
 
 
 class PagerDutyPager:
-    """Sends events with one integration's routing key (32 characters, of an "Events API v2" integration)."""
+    """Sends events with an integration's routing key (32 characters, of an "Events API v2" integration).
+
+    A level may have a key of its own, which leads to another service or escalation policy at PagerDuty.
+    """
 
     def __init__(
-        self, http: "httpx.Client", routing_key: SecretStr, base_url: str = "https://events.pagerduty.com"
+        self,
+        http: "httpx.Client",
+        routing_key: SecretStr,
+        base_url: str = "https://events.pagerduty.com",
+        escalation_keys: Mapping[int, SecretStr] | None = None,
     ) -> None:
         self._http = http
         self._routing_key = routing_key
+        self._escalation_keys = escalation_keys or {}
         self._url = f"{base_url.rstrip('/')}/v2/enqueue"
 
     def page(self, request: PageOnCall) -> Change:
@@ -54,7 +63,7 @@ class PagerDutyPager:
         if request.link:
             event |= {"client_url": request.link, "links": [{"href": request.link, "text": "The run"}]}
         key = _key(request.incident_id, request.level)
-        self._enqueue("trigger", key, event, dry_run=request.effect.dry_run)
+        self._enqueue("trigger", key, event, request.level, dry_run=request.effect.dry_run)
         return Change(
             target=f"page/{key}",
             after=f"{request.rotation} paged through PagerDuty, level {request.level}",
@@ -73,7 +82,7 @@ class PagerDutyPager:
         self, action: Literal["acknowledge", "resolve"], request: AcknowledgePage | ResolvePage, after: str
     ) -> Change:
         for level in range(1, request.levels + 1):
-            self._enqueue(action, _key(request.incident_id, level), {}, dry_run=request.effect.dry_run)
+            self._enqueue(action, _key(request.incident_id, level), {}, level, dry_run=request.effect.dry_run)
         levels = f"level{'s 1 to' if request.levels > 1 else ''} {request.levels}"
         return Change(
             target=f"page/{request.incident_id}",
@@ -83,18 +92,19 @@ class PagerDutyPager:
             note=levels,
         )
 
-    def _enqueue(self, action: str, key: str, event: dict[str, Any], *, dry_run: bool) -> None:
+    def _enqueue(self, action: str, key: str, event: dict[str, Any], level: int, *, dry_run: bool) -> None:
+        routing_key = self._escalation_keys.get(level, self._routing_key)
         if not dry_run:
             body = {
                 **event,
-                "routing_key": self._routing_key.get_secret_value(),
+                "routing_key": routing_key.get_secret_value(),
                 "event_action": action,
                 "dedup_key": key,
             }
             send(
                 "PagerDuty",
                 lambda: self._http.post(self._url, json=body, timeout=TIMEOUT),
-                secret=self._routing_key,
+                secret=routing_key,
                 sentence=_sentence,
             )
         _log.info("pagerduty event", action=action, dedup_key=key, dry_run=dry_run)

@@ -19,7 +19,7 @@ class PagerDutyContract:
     """Keeps alerts by dedup key: `alerts[key]` is triggered, acknowledged or resolved; `events` is all accepted."""
 
     def __init__(self, routing_key: str) -> None:
-        self.routing_key = routing_key
+        self.keys = {routing_key}
         self.alerts: dict[str, str] = {}
         self.opened: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -30,7 +30,7 @@ class PagerDutyContract:
             return _invalid("Content-Type is not application/json")
         event = await request.json()
         errors = _errors(event)
-        if event.get("routing_key") != self.routing_key:
+        if event.get("routing_key") not in self.keys:
             errors.append(f"'routing_key' {event.get('routing_key')} is invalid")
         if errors:
             return _invalid(*errors)

@@ -114,7 +114,7 @@ def _document(content: str = "# Timeline\n", effect: Effect | None = None, **cha
 def test_all_are_effects():
     public = [name for name in vars(Evidence) if not name.startswith("_")]
     assert public == [name for name in public if is_effect(getattr(Evidence, name))]
-    assert len(public) == 4
+    assert len(public) == 5
 
 
 # -- keeping ----------------------------------------------------------------------------------------------

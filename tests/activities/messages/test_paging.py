@@ -153,6 +153,19 @@ def test_an_alert_lives_from_trigger_to_resolve(pagerduty: PagerDutyPager, servi
     assert event["links"] == [{"href": "http://127.0.0.1:8233/run", "text": "The run"}]
 
 
+def test_a_level_may_have_a_routing_key_of_its_own(base_url: str, service: PagerDutyContract) -> None:
+    lead = secrets.token_hex(16)
+    service.keys = {KEY, lead}
+    with httpx.Client() as http:
+        pager = PagerDutyPager(http, SecretStr(KEY), base_url, {2: SecretStr(lead)})
+        for level in (1, 2, 3):
+            pager.page(page("escalation", level))
+        pager.resolve(resolve())
+    assert [(event["dedup_key"][-2:], event["routing_key"]) for event in service.events] == [
+        ("L1", KEY), ("L2", lead), ("L3", KEY), ("L1", KEY), ("L2", lead),
+    ]  # fmt: skip
+
+
 def test_a_page_sent_twice_is_one_alert(pagerduty: PagerDutyPager, service: PagerDutyContract) -> None:
     for _ in range(3):
         pagerduty.page(page())

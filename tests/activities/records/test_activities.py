@@ -15,7 +15,14 @@ from activities.records.activities import Records
 from activities.records.alerts import AcknowledgeAlert, Alert, ResolveAlert
 from activities.records.deployments import RecentDeploymentsRequest, RecordDeployment
 from activities.records.incident_view import IncidentRequest
-from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
+from activities.records.incidents import (
+    CloseIncident,
+    CreateIncident,
+    MarkIncident,
+    NoteIncident,
+    RelapseIncident,
+    SchedulePostMortem,
+)
 from activities.records.on_call import OnCallRequest
 from tests.records_schema.fixtures import count, effect
 
@@ -63,6 +70,14 @@ def close(step: str = "close", by: str = "grace", **plan: bool) -> CloseIncident
                          root_cause="bad image", effect=effect(step, **plan))  # fmt: skip
 
 
+def relapse(step: str = "relapse", **plan: bool) -> RelapseIncident:
+    """It held from the tenth minute to the fifteenth."""
+    return RelapseIncident(
+        incident_id="INC-1", mitigated_at=NOW + timedelta(minutes=10), lost_at=NOW + timedelta(minutes=15),
+        effect=effect(step, **plan),
+    )  # fmt: skip
+
+
 def post_mortem(step: str = "pm", **plan: bool) -> SchedulePostMortem:
     return SchedulePostMortem(incident_id="INC-1", scheduled_for=NOW + timedelta(days=1), draft_uri="file:///d.md",
                               effect=effect(step, **plan))  # fmt: skip
@@ -80,6 +95,7 @@ EFFECTS: list[tuple[str, Any, str]] = [
     ("create_incident", create, "incidents"),
     ("note_incident", note, "incident_notes"),
     ("mark_incident", lambda **plan: mark("mark", "mitigated", **plan), "incidents"),
+    ("relapse_incident", relapse, "incident_relapses"),
     ("close_incident", close, "incidents"),
     ("schedule_post_mortem", post_mortem, "post_mortems"),
     ("record_deployment", lambda **plan: deployment("started", "deploy", **plan), "deployments"),
@@ -89,14 +105,14 @@ each_effect = pytest.mark.parametrize(("method", "request_of", "table"), EFFECTS
 
 def prepare(records: Records, method: str) -> None:
     """Do what must be there before an effect."""
-    if method in {"note_incident", "mark_incident", "close_incident", "schedule_post_mortem"}:
+    if method in {"note_incident", "mark_incident", "relapse_incident", "close_incident", "schedule_post_mortem"}:
         records.create_incident(create("before"))
     if method == "resolve_alert":
         records.acknowledge_alert(acknowledge("before"))
 
 
 def everything(sql: psycopg.Connection) -> list[Any]:
-    tables = ["alerts", "incidents", "incident_notes", "post_mortems", "deployments", "audit_log"]
+    tables = ["alerts", "incidents", "incident_relapses", "incident_notes", "post_mortems", "deployments", "audit_log"]
     return [sql.execute(f"SELECT * FROM runbooks.{table} ORDER BY 1").fetchall() for table in tables]
 
 
@@ -236,6 +252,32 @@ def test_a_milestone_counts_the_first_time(records: Records) -> None:
     assert second.after == "mitigated at 2026-03-01 03:10:00Z"
     incident = records.incident(IncidentRequest(incident_id="INC-1"))
     assert incident.mitigated_at == NOW + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_reached_is_lost_by_a_relapse_and_both_times_are_kept(records: Records, *, late: bool) -> None:
+    """Told late, after an outage of the records, it doesn't come back either."""
+    records.create_incident(create())
+    marks = [mark("one", "mitigated", 10), mark("two", "stable", 11)]
+    told = [*(lambda one=one: records.mark_incident(one) for one in marks), lambda: records.relapse_incident(relapse())]
+    for tell in reversed(told) if late else told:
+        tell()
+    read = IncidentRequest(incident_id="INC-1")
+    lost = records.incident(read)
+    assert (lost.status, lost.mitigated_at, lost.stable_at) == ("open", None, None)
+    assert [(one.mitigated_at, one.lost_at) for one in lost.relapses] == [
+        (NOW + timedelta(minutes=10), NOW + timedelta(minutes=15))
+    ]
+    records.mark_incident(mark("again", "mitigated", 20))
+    again = records.incident(read)
+    assert (again.status, again.mitigated_at) == ("mitigated", NOW + timedelta(minutes=20))
+
+
+def test_a_relapse_of_what_is_closed_opens_nothing(records: Records) -> None:
+    records.create_incident(create())
+    records.close_incident(close())
+    records.relapse_incident(relapse())
+    assert records.incident(IncidentRequest(incident_id="INC-1")).status == "closed"
 
 
 ORDER = ["open", "mitigated", "stable", "cancelled", "closed"]

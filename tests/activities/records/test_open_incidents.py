@@ -15,6 +15,7 @@ from activities.records.incidents import (
     MarkIncident,
     OpenIncidents,
     OpenIncidentsRequest,
+    RaiseIncident,
 )
 from records_schema.pool import connect_pool
 from tests.records_schema.fixtures import effect
@@ -82,3 +83,16 @@ def test_only_the_service_and_the_severities_asked_for(records: Records) -> None
 def test_without_postgresql_nothing_is_said_to_be_open_or_not(own_postgres: OwnPostgres) -> None:
     with connect_pool(own_postgres.url(), max_size=1) as pool, pytest.raises(Unavailable):
         read(Records(pool), "P1")
+
+
+def test_an_incident_is_raised_once_and_never_lowered(records: Records) -> None:
+    opened(records, "slow", "P2")
+    before = read(records, "P2").items[0]
+    assert before.workflow_id == effect("create-slow").workflow_id
+    up = records.raise_incident(RaiseIncident(incident_id="slow", severity="P1", effect=effect("raise")))
+    assert (up.before, up.after, up.applied) == ("P2", "P1", True)
+    again = records.raise_incident(RaiseIncident(incident_id="slow", severity="P1", effect=effect("raise")))
+    assert not again.applied
+    down = records.raise_incident(RaiseIncident(incident_id="slow", severity="P2", effect=effect("lower")))
+    assert (down.after, down.applied) == ("P1", False)
+    assert [one.incident_id for one in read(records, "P1").items] == ["slow"]

@@ -18,7 +18,8 @@ from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
 from activities.common.errors import Misconfigured, Unavailable
-from activities.releases.watch import BaselineRequest, Figures, ReleaseWatch, Watched, WatchRelease
+from activities.monitoring.figures import Figures
+from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
 from sandbox.prometheus import Prometheus
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.kubernetes.on_cluster import eventually

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from starters.__main__ import application
-from tests.starters.support import settings_file, waiting_for, working
+from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
 
 Runbooks = Callable[..., Awaitable[Result]]
@@ -65,6 +65,7 @@ def runbooks(
 
 @pytest.fixture
 async def worker(temporal_address: str, queue: str, world: World) -> AsyncIterator[Client]:
+    await no_incident(temporal_address)
     async with working(temporal_address, queue, world) as client:
         yield client
 
@@ -87,6 +88,37 @@ async def incident_of(client: Client, workflow_id: str) -> str:
         while not [r async for r in client.list_workflows(f'RunbookIncident = "{incident}"')]:
             await asyncio.sleep(0.1)
     return str(incident)
+
+
+async def test_a_person_is_told_which_incident_is_open(runbooks: Runbooks, worker: Client, world: World) -> None:
+    assert await started(runbooks) == RUN
+    await waiting_for(worker, RUN, "close")
+    incident = await incident_of(worker, RUN)
+    for service in ([], ["--set", "service=tensafe-server"]):
+        again = await runbooks("start", "p1-incident", *service)
+        assert again.exit_code != 0
+        assert f"{RUN} runs already and has incident {incident}" in " ".join(again.output.split())
+    planned = await runbooks("start", "p1-incident", "--dry-run", "--wait")
+    assert planned.exit_code == 0, planned.output
+    assert len(world.done("records.create_incident")) == 1
+
+
+async def test_a_person_takes_an_incident_over_and_gives_it_back(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    ada = ("--as", "ada", "--role", "commander")
+    refused = await runbooks("hand-back", workflow_id, *ada)
+    assert (refused.exit_code, "nobody has taken this incident over" in refused.stderr) == (1, True), refused.output
+    taken = await runbooks("take-over", workflow_id, "--reason", "failing over", *ada)
+    assert "is yours: the run only watches" in taken.stdout, taken.output
+    shown = await runbooks("status", workflow_id)
+    assert "ada (commander) has it" in shown.stdout, shown.output
+    given = await runbooks("hand-back", workflow_id, *ada)
+    assert "by itself" in given.stdout, given.output
+    await waiting_for(worker, workflow_id, "decide mitigation-2")
 
 
 async def test_an_incident_from_start_to_close(runbooks: Runbooks, worker: Client, world: World) -> None:

@@ -20,11 +20,12 @@ from sandbox.temporal import Temporal as TemporalServer
 from tests.starters.support import (
     HEADERS,
     PATH,
+    RUN,
     alert,
     body,
     fresh,
+    no_incident,
     process,
-    run_of,
     serving,
     settings_file,
     settings_for,
@@ -69,24 +70,25 @@ async def test_killed_between_accept_and_answer_the_retry_makes_no_second_run(
 ) -> None:
     name, queue, world = fresh(), f"q-{uuid4()}", World()
     config = settings_file(tmp_path, temporal_address, queue, world)
+    await no_incident(temporal_address)
     dying = started(stack, tmp_path, config, "tests.starters.webhook.dying_webhook")
     with pytest.raises(httpx.TransportError):
         dying.post(alert(name))
-    accepted = await client.get_workflow_handle(run_of(name)).describe()
+    accepted = await client.get_workflow_handle(RUN).describe()
 
     webhook = started(stack, tmp_path, config)
     retried = webhook.post(alert(name))
     assert retried.status_code == 202
     assert retried.json()["alerts"][0] == {
-        "outcome": "joined", "workflow_id": run_of(name), "run_id": accepted.run_id, "detail": "",
+        "outcome": "joined", "workflow_id": RUN, "run_id": accepted.run_id, "detail": "",
     }  # fmt: skip
 
     async with working(temporal_address, queue, world) as connected:
-        await waiting_for(connected, run_of(name), "close")
-        await client.get_workflow_handle(run_of(name)).execute_update(
+        await waiting_for(connected, RUN, "close")
+        await client.get_workflow_handle(RUN).execute_update(
             "close", {"who": "ada", "role": "commander", "resolution": "r", "root_cause": "c"}
         )
-        await client.get_workflow_handle(run_of(name)).result()
+        await client.get_workflow_handle(RUN).result()
     assert webhook.post(alert(name)).json()["alerts"][0]["outcome"] == "already_handled"
     assert len(world.done("records.create_incident")) == 1
 

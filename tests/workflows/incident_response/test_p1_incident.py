@@ -217,6 +217,21 @@ async def test_no_answer_escalates_once_and_takes_the_safe_default(
     assert [request.level for request in world.done("paging.page")] == [1, 2]
 
 
+async def test_of_a_false_alarm_nobody_outside_hears(working: Working, client: Client) -> None:
+    world = World()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        await handle.signal(P1Incident.alert, firing(datetime(2026, 2, 4, 5, tzinfo=UTC)))
+        result = await close(handle)
+    assert (result.outcome, result.mitigations, result.healthy) == ("closed", [], True)
+    assert not world.done("statuspage.update")
+    assert not [post for post in world.done("slack.post") if post.channel in world.service.stakeholders]
+    said = [post.text for post in world.done("slack.post")]
+    assert sum("says it is healthy: nothing was done" in text for text in said) == 1
+    assert not any("healthy again" in text for text in said)
+
+
 async def test_one_good_answer_is_no_mitigation(working: Working, client: Client) -> None:
     world = World()
     world.bad_release()
@@ -502,6 +517,8 @@ async def test_cancelling_says_so_everywhere_and_ends_cancelled(working: Working
             await handle.result()
     assert isinstance(failure.value.cause, CancelledError)
     assert [request.milestone for request in world.done("records.mark_incident")][-1] == "cancelled"
+    assert len(world.done("paging.resolve")) == 1
+    assert not world.done("statuspage.update"), "the public has heard nothing of it"
 
 
 async def test_plan_mode_changes_nothing_and_says_would(working: Working, client: Client) -> None:

@@ -16,9 +16,9 @@ from activities.common.effects import Change
 from activities.kubernetes.cluster import AwaitRollout, PodsRequest, ScaleDeployment, Workload
 from activities.kubernetes.nodes import AwaitNode, Node, NodeJoined, Nodes, NodesRequest
 from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision, Rollout
+from activities.monitoring.figures import Figures
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.deployments import RecordDeployment
-from activities.records.incidents import OpenIncident, OpenIncidents, OpenIncidentsRequest
 from activities.releases.ci import CiRequest, CiStatus, Verdict
 from activities.releases.helm import (
     DescribeRelease,
@@ -29,7 +29,7 @@ from activities.releases.helm import (
     UpgradeRelease,
 )
 from activities.releases.smoke import RunSmokeJob, SmokeChecks, SmokeJobResult, SmokeResult
-from activities.releases.watch import BaselineRequest, Figures, Watched, WatchRelease
+from activities.releases.watch import BaselineRequest, Watched, WatchRelease
 from tests.workflows.worlds.world import World, instead
 
 NOW = datetime(2026, 2, 4, tzinfo=UTC)
@@ -71,7 +71,6 @@ class Platform(World):
         self.releases = [(1, "deployed", GOOD)]
         self.bad_versions: set[str] = set()
         self.tests: Verdict = "passed"
-        self.incidents: list[OpenIncident] = []
         self.breach = self.unsettled = ""
         self.blind = 0
         self.smoke_fails = False
@@ -225,11 +224,6 @@ class Platform(World):
             world._up("ci.status")
             return CiStatus(verdict=world.tests)
 
-        @activity.defn(name="records.open_incidents")
-        def open_incidents(request: OpenIncidentsRequest) -> OpenIncidents:
-            world._up("records.open_incidents")
-            return OpenIncidents(items=[i for i in world.incidents if i.severity in request.severities])
-
         @activity.defn(name="records.record_deployment")
         def record(request: RecordDeployment) -> Change:
             world._done("records.record_deployment", request)
@@ -265,4 +259,4 @@ class Platform(World):
                 worst=request.baseline,
             )
 
-        return [release, upgrade, rollback, ci, open_incidents, record, smoke, job, baseline, watch]
+        return [release, upgrade, rollback, ci, record, smoke, job, baseline, watch]

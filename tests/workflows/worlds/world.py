@@ -23,13 +23,24 @@ from activities.kubernetes.cluster import (
 )
 from activities.kubernetes.states import DeploymentState, Events, Pod, Pods, Revision, Rollout
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
-from activities.messages.paging.paging import PageOnCall, ResolvePage
+from activities.messages.paging.paging import AcknowledgePage, PageOnCall, ResolvePage
 from activities.messages.status_page.status_page import UpdateStatusPage
 from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.alerts import AcknowledgeAlert, ResolveAlert
 from activities.records.deployments import Deployment, Deployments, RecentDeploymentsRequest, RecordDeployment
-from activities.records.incidents import CloseIncident, CreateIncident, MarkIncident, NoteIncident, SchedulePostMortem
+from activities.records.incidents import (
+    CloseIncident,
+    CreateIncident,
+    MarkIncident,
+    NoteIncident,
+    OpenIncident,
+    OpenIncidents,
+    OpenIncidentsRequest,
+    RaiseIncident,
+    RelapseIncident,
+    SchedulePostMortem,
+)
 from activities.records.on_call import OnCall, OnCallRequest
 
 
@@ -68,6 +79,8 @@ class World:
         self.blips = 0
         """How often health doesn't hold, though an answer was good."""
         self.cures = {"rollback", "restart", "scale"}
+        self.incidents: list[OpenIncident] = []
+        """What the records have open of the service."""
         self.effects: list[tuple[str, Any]] = []
         self.down: set[str] = set()
 
@@ -180,6 +193,11 @@ class World:
             world._up("records.recent_deployments")
             return Deployments(items=world.deployments)
 
+        @activity.defn(name="records.open_incidents")
+        def open_incidents(request: OpenIncidentsRequest) -> OpenIncidents:
+            world._up("records.open_incidents")
+            return OpenIncidents(items=[one for one in world.incidents if one.severity in request.severities])
+
         @activity.defn(name="records.on_call")
         def on_call(request: OnCallRequest) -> OnCall:
             world._up("records.on_call")
@@ -195,6 +213,7 @@ class World:
             steady,
             snapshot,
             recent,
+            open_incidents,
             on_call,
         ]
 
@@ -247,9 +266,12 @@ class World:
             changing("records.create_incident", CreateIncident),
             changing("records.note_incident", NoteIncident),
             changing("records.mark_incident", MarkIncident),
+            changing("records.raise_incident", RaiseIncident),
+            changing("records.relapse_incident", RelapseIncident),
             changing("records.close_incident", CloseIncident),
             changing("records.schedule_post_mortem", SchedulePostMortem),
             changing("paging.page", PageOnCall),
+            changing("paging.acknowledge", AcknowledgePage),
             changing("paging.resolve", ResolvePage),
             changing("statuspage.update", UpdateStatusPage),
             messaging("slack.post", PostMessage),

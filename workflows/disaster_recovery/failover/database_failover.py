@@ -244,7 +244,8 @@ class DatabaseFailover(Runbook):
         self.finish(outcome)
         if self._fired_again is not None:
             # The new primary fails while the old one's return is open: a failover of its own, under the same ID.
-            workflow.continue_as_new(request.model_copy(update={"alert": self._fired_again, "promote": None}))
+            following = request.model_copy(update={"alert": self._fired_again, "promote": None})
+            workflow.continue_as_new(following, memo=self.handed_on)
         return self.result
 
     # -- what alerts send --------------------------------------------------------------------------------
@@ -261,8 +262,13 @@ class DatabaseFailover(Runbook):
             self._resolutions += 1
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
             await self.incident.alert_resolved(alert)
-        elif alert.status == "firing" and self._returning and not self.has_taken(alert):
+        elif alert.status == "firing" and self._returning and self._is_news(alert):
             self.say("signal", f"{alert.name} fires again: another failover follows")
             self._fired_again = alert
         else:
             await super().alert(alert)
+
+    def _is_news(self, alert: Alert) -> bool:
+        """Tell whether an alert is about the new primary, and not about the failure that is dealt with."""
+        since = self.result.writable_since
+        return not self.has_taken(alert) and (since is None or alert.starts_at > since)

@@ -7,9 +7,10 @@ from datetime import timedelta
 from activities.catalogue.recovery import Component
 from activities.catalogue.service import Service
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes
+from activities.monitoring.figures import Figures
 from activities.monitoring.health import HealthChecks, SteadyRequest
 from activities.monitoring.prometheus import MetricsRequest, PrometheusMetrics
-from activities.releases.watch import Figures, WatchRelease
+from activities.releases.watch import WatchRelease
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 

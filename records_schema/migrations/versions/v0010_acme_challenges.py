@@ -1,0 +1,11 @@
+"""Pages that a certificate authority looks for (HTTP-01)."""
+
+from records_schema.migrations.sql import run_beside
+
+revision = "0010"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Apply the SQL beside this file."""
+    run_beside(__file__)

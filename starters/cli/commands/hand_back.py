@@ -1,0 +1,23 @@
+"""`runbooks hand-back`: let an incident's run go on by itself again."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def hand_back(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="How you leave it; for the record.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Give an incident back that somebody has taken over: its run goes on by itself (runbook 2.2)."""
+    from starters.cli.saying import say
+    from workflows.incident_response.command import HandBack
+
+    await say(reference, who, role, HandBack, reason=reason)

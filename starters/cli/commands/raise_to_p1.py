@@ -1,0 +1,23 @@
+"""`runbooks raise-to-p1`: an incident of severity P2 is an outage."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def raise_to_p1(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="What makes it an outage.")],
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Raise a P2 incident to P1, which goes on with all there is (runbook 2.3)."""
+    from starters.cli.saying import say
+    from workflows.incident_response.p2_incident import Raise
+
+    await say(reference, who, role, Raise, reason=reason)

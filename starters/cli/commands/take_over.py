@@ -1,0 +1,23 @@
+"""`runbooks take-over`: have an incident in one's own hands."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command
+
+
+@command
+async def take_over(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="What you are going to do; for the record.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Take an incident over: its run only watches, records and reminds you, until `hand-back` (runbook 2.2)."""
+    from starters.cli.saying import say
+    from workflows.incident_response.command import TakeOver
+
+    await say(reference, who, role, TakeOver, reason=reason)

@@ -1,0 +1,329 @@
+"""P2Incident with the time-skipping server: what it decides, whom it asks, what it hands on, what it never leaves."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.common.severity import Severity
+from activities.records.alerts import Alert
+from activities.records.incidents import OpenIncident
+from starters.steering.catalogue import service_run_id
+from tests.workflows.conftest import Working
+from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
+from tests.workflows.worlds.degraded import Degraded
+from workers.registry import procedure
+from workflows.incident_response.p1_incident import Closing
+from workflows.incident_response.p2_incident import P2Request, P2Result, Raise
+from workflows.platform.approval import Decision
+from workflows.platform.run_status import RunStatus
+from workflows.shared.continued import p1_run_id
+
+NAME = "p2_incident"
+ADA = {"who": "ada", "role": "commander"}
+
+
+def firing(fingerprint: str = "slow", **changes: Any) -> Alert:
+    return Alert(
+        source="alertmanager",
+        fingerprint=fingerprint,
+        name="HighLatency",
+        starts_at=datetime(2026, 2, 4, 3, tzinfo=UTC),
+        annotations={"summary": "Answers take more than 2 s"},
+    ).model_copy(update=changes)
+
+
+REQUEST = P2Request(alert=firing())
+
+
+async def outcome(handle: Handle) -> P2Result:
+    return P2Result.model_validate(await handle.result())
+
+
+async def test_a_busy_service_gets_two_more_pods_is_watched_and_resolved(working: Working, client: Client) -> None:
+    world = Degraded()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        result = await outcome(handle)
+        timeline = await told(handle)
+    assert (result.outcome, result.fixes, result.reasons) == ("resolved", ["scale"], ["saturated"])
+    assert [request.replicas for request in world.done("kubernetes.scale")] == [5]
+    assert len(world.done("autoscalers.hold")) == len(world.done("autoscalers.release")) == 1
+    (resolved,) = world.done("records.resolve_alert")
+    assert "Scaled up" in resolved.notes
+    assert "p95 3.00 s" in resolved.notes  # what it was before
+    assert not world.done("statuspage.update")
+    for once in ("records.acknowledge_alert", "records.create_incident", "paging.page", "paging.resolve",
+                 "records.close_incident", "evidence.chart_figures"):  # fmt: skip
+        assert len(world.done(once)) == 1, once
+    assert "7 × error: no worker free for <n> s" in timeline
+    keys = [request.effect.key for _, request in world.effects]
+    assert len(keys) == len(set(keys))
+
+
+async def test_high_latency_without_other_signs_is_met_with_more_pods(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.saturation = None
+    async with working(world.activities()) as queue:
+        result = await outcome(await begin(client, queue, REQUEST, NAME))
+    assert (result.outcome, result.reasons, result.fixes) == ("resolved", ["latency"], ["scale"])
+
+
+async def test_what_is_well_by_now_is_watched_and_changed_by_nobody(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.well()
+    async with working(world.activities()) as queue:
+        result = await outcome(await begin(client, queue, REQUEST, NAME))
+    assert (result.outcome, result.reasons, result.fixes) == ("resolved", ["well"], [])
+    assert result.resolution.startswith("No fix was needed")
+
+
+async def test_while_a_dependency_is_down_people_decide(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.dependency_down = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        status = await waiting_for(handle, "decide fix-1")
+        (question,) = status.questions
+        world.well()
+        await handle.execute_update("decide", Decision(**ADA, question="fix-1", choice="watch"))
+        result = await outcome(handle)
+    assert question.recommended == question.default == "watch"
+    assert result.reasons[0] == "dependency"
+    assert not world.done("kubernetes.scale")
+
+
+async def test_a_young_release_is_suspected_and_a_person_rolls_it_back(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.released(timedelta(minutes=5))
+    world.cures = {"rollback"}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        (question,) = (await waiting_for(handle, "decide fix-1")).questions
+        await handle.execute_update("decide", Decision(**ADA, question="fix-1", choice="rollback"))
+        result = await outcome(handle)
+    assert question.recommended == "rollback"
+    assert [request.to_revision for request in world.done("kubernetes.undo_rollout")] == [1]
+    assert (result.outcome, result.reasons, result.fixes) == ("resolved", ["recent_release"], ["rollback"])
+
+
+async def test_nobody_is_asked_the_same_twice(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = Degraded()
+    world.dependency_down, world.lasts_from = True, 4
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await waiting_for(handle, "decide fix-1")
+        for _ in range(2):  # the escalation, and the default
+            await time_skipping.sleep(timedelta(minutes=5, seconds=1))
+        await until(handle, lambda _: world.watches >= 4)
+        world.well()
+        await outcome(handle)
+    asked = [request for request in world.done("slack.post") if request.text.startswith(":question:")]
+    assert len(asked) == 1
+    assert len(world.done("paging.page")) <= 3, "begun, not answered, and an hour is over"
+
+
+async def test_what_goes_down_goes_on_as_p1_with_all_there_is(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.goes_down = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        result = await outcome(handle)
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
+        status = await until(p1, lambda status: "Goes on with" in texts(status))
+        await quiet(p1)
+        await p1.terminate()
+    assert result.outcome == "raised"
+    assert status.incident_id == result.incident_id
+    assert len(world.done("records.create_incident")) == 1
+    (raised,) = world.done("records.raise_incident")
+    assert (raised.incident_id, raised.severity) == (result.incident_id, "P1")
+    assert not [one for one in world.done("records.close_incident") if one.incident_id == result.incident_id]
+    levels = [request.level for request in world.done("paging.page")]
+    assert levels == sorted(set(levels)), "the P1 pages the next level"
+    assert len(world.done("autoscalers.release")) == 1
+
+
+async def test_a_person_raises_it_while_it_is_watched(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches == 1)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("raise", Raise(who="eve", role="intern", reason="I think so"))
+        await handle.execute_update("raise", Raise(**ADA, reason="orders are lost"))
+        result = await outcome(handle)
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
+        await until(p1, lambda status: status.phase != "")
+        await quiet(p1)
+        await p1.terminate()
+    assert (result.outcome, result.resolution) == ("raised", "orders are lost")
+
+
+async def test_a_person_closes_it(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches == 1)
+        await handle.execute_update("close", Closing(**ADA, resolution="Load test ended", root_cause="Load test"))
+        result = await outcome(handle)
+    assert (result.outcome, result.resolution) == ("closed", "Load test ended")
+    assert len(world.done("autoscalers.release")) == 1
+
+
+async def test_the_same_alert_twice_and_another_one_are_one_incident(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches == 1)
+        await handle.signal("alert", firing())
+        await handle.signal("alert", firing("errors", name="HighErrorRate", starts_at=datetime.now(UTC)))
+        await until(handle, lambda status: "HighErrorRate fires: joins" in texts(status))
+        await handle.execute_update("close", Closing(**ADA, resolution="over", root_cause="none"))
+        await outcome(handle)
+    assert len(world.done("records.create_incident")) == 1
+    assert [request.alert.name for request in world.done("records.acknowledge_alert")] == [
+        "HighLatency",
+        "HighErrorRate",
+    ]
+
+
+def open_incident(handle: Handle, severity: Severity) -> OpenIncident:
+    return OpenIncident(
+        incident_id=f"INC-{severity}",
+        severity=severity,
+        title="Open already",
+        status="open",
+        opened_at=datetime.now(UTC),
+        workflow_id=handle.id,
+    )
+
+
+async def test_a_second_run_joins_the_open_incident(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        first = await begin(client, queue, REQUEST, NAME)
+        await until(first, lambda _: world.watches == 1)
+        world.incidents = [open_incident(first, "P2")]
+        second = await begin(client, queue, P2Request(requested_by="ada", title="Slow for me"), NAME)
+        result = await outcome(second)
+        status: RunStatus = await until(first, lambda status: "Slow for me, by ada" in texts(status))
+        await first.execute_update("close", Closing(**ADA, resolution="over", root_cause="none"))
+        await outcome(first)
+    assert (result.outcome, result.incident_id) == ("joined", "INC-P2")
+    assert status.waiting_for == ""
+    assert len(world.done("records.create_incident")) == 1
+
+
+async def test_an_incident_whose_run_has_ended_is_joined_by_nobody(working: Working, client: Client) -> None:
+    world = Degraded()
+    async with working(world.activities()) as queue:
+        first = await begin(client, queue, REQUEST, NAME)
+        await outcome(first)
+        world.incidents = [open_incident(first, "P2")]
+        world.figures = world.figures.model_copy(update={"p95_latency": 3.0})
+        result = await outcome(await begin(client, queue, P2Request(), NAME))
+    assert result.outcome == "resolved"
+    assert len(world.done("records.create_incident")) == 2
+
+
+async def test_a_p1_takes_the_p2_in_and_the_pods_stay(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        second = await begin(client, queue, REQUEST, NAME)
+        await until(second, lambda _: world.watches == 1)
+        world.incidents = [open_incident(second, "P2")]
+        world.healthy = True
+        first = await begin(client, queue, P2Request(), "p1_incident")
+        result = await outcome(second)
+        await waiting_for(first, "close")
+        p1 = await first.query("status", result_type=RunStatus)
+        await quiet(first)
+        await first.terminate()
+    assert (result.outcome, result.incident_id) == ("taken in", p1.incident_id)
+    assert "Takes P2 INC-P2 in" in texts(p1)
+    assert len(world.done("autoscalers.release")) == 1
+
+
+async def test_a_service_that_a_run_keeps_stopped_is_no_outage(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.stopped_by, world.healthy, world.goes_down = "point-in-time-restore/x", False, True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches >= 2)
+        world.stopped_by, world.healthy, world.goes_down = None, True, False
+        world.well()
+        result = await outcome(handle)
+    assert result.outcome == "resolved"
+    assert result.reasons[0] == "stopped"
+    assert not world.done("kubernetes.scale") + world.done("records.raise_incident")
+
+
+async def test_no_more_pods_than_settings_allow(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.replicas = 20
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        (question,) = (await waiting_for(handle, "decide fix-1")).questions
+        await handle.execute_update("decide", Decision(**ADA, question="fix-1", choice="raise", reason="no room"))
+        result = await outcome(handle)
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
+        await until(p1, lambda status: status.phase != "")
+        await quiet(p1)
+        await p1.terminate()
+    assert "scale" not in question.options
+    assert any("more than settings allow" in line for line in question.evidence)
+    assert result.outcome == "raised"
+    assert not world.done("kubernetes.scale")
+
+
+async def test_without_figures_nobody_can_say_that_it_is_well(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.down = {"metrics.snapshot", "records.open_incidents"}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        status = await waiting_for(handle, "decide fix-1")
+        assert "the error rate could not be read" in texts(status)
+        world.down = set()
+        world.well()
+        await handle.execute_update("decide", Decision(**ADA, question="fix-1", choice="watch"))
+        result = await outcome(handle)
+    assert (result.outcome, result.reasons[0]) == ("resolved", "unknown")
+
+
+async def test_a_plan_changes_nothing(working: Working, client: Client) -> None:
+    world = Degraded()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, P2Request(dry_run=True, alert=firing()), NAME)
+        result = await outcome(handle)
+    assert result.outcome == "planned"
+    assert world.effects == []
+    assert world.watches == 0
+
+
+async def test_a_cancelled_run_gives_the_autoscaler_back(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches == 1)
+        await cancel(handle, beside=1)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        described = await handle.describe()
+    assert described.status is WorkflowExecutionStatus.CANCELED
+    assert len(world.done("autoscalers.release")) == 1
+    assert world.done("records.mark_incident")[-1].milestone == "cancelled"
+
+
+def test_a_raised_incident_has_the_id_that_the_services_alerts_have() -> None:
+    assert p1_run_id("web") == service_run_id(procedure("p1_incident"), "web")

@@ -1,0 +1,76 @@
+"""The alerts of one incident: which of them still fire, and what a post of several adds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from activities.records.alerts import Alert
+
+_NAMED = 5
+
+
+@dataclass
+class News:
+    """What a post added."""
+
+    joined: list[Alert] = field(default_factory=list)
+    """Firings that the incident didn't have."""
+
+    ended: list[Alert] = field(default_factory=list)
+    """Ends of firings that it had."""
+
+    def __str__(self) -> str:
+        return named(self.joined)
+
+
+def named(alerts: Sequence[Alert]) -> str:
+    """Name alerts and what each is about: a storm names the first ones and counts the others."""
+    names = list(dict.fromkeys(_about(alert) for alert in alerts))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _about(alert: Alert) -> str:
+    what = alert.labels.get("pod") or alert.labels.get("instance") or ""
+    return f"{alert.name} ({what})" if what else alert.name
+
+
+class JoinedAlerts:
+    """The firings of one incident: its service is told to be well again only when all of them are over."""
+
+    def __init__(self) -> None:
+        self._firing: dict[str, Alert] = {}
+        self._ours: set[str] = set()
+        """Firings that were taken, and whose end nobody has told."""
+
+        self._known: set[str] = set()
+
+    def fires(self, alert: Alert) -> bool:
+        """Take a firing; False where it is known, or its end came before it."""
+        if alert.episode in self._known:
+            return False
+        self._known.add(alert.episode)
+        self._ours.add(alert.episode)
+        same = [one for one in self._firing.values() if _same(one, alert)]
+        if all(one.starts_at <= alert.starts_at for one in same):
+            # Whoever fires anew has ended before, though nobody said so.
+            for one in same:
+                del self._firing[one.episode]
+            self._firing[alert.episode] = alert
+        return True
+
+    def ends(self, alert: Alert) -> bool:
+        """Take an end; False where the firing isn't one of the incident's, or has ended already."""
+        self._known.add(alert.episode)
+        self._firing.pop(alert.episode, None)
+        ours = alert.episode in self._ours
+        self._ours.discard(alert.episode)
+        return ours
+
+    @property
+    def firing(self) -> list[Alert]:
+        """Those that still fire."""
+        return [*self._firing.values()]
+
+
+def _same(one: Alert, other: Alert) -> bool:
+    return (one.source, one.fingerprint) == (other.source, other.fingerprint)

@@ -1,0 +1,77 @@
+"""An incident that goes from one run to another: a P2 raised to P1, a P1 that takes a P2 in (runbook 2.3)."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+from activities.catalogue.service import Service
+from activities.common.refusable import Refusable
+from activities.common.severity import Severity
+from activities.common.text import Key, Shown, ShownLine
+from activities.evidence.evidence import StoredEvidence
+from activities.messages.chat.chat import Message
+from activities.records.activities import Records
+from activities.records.alerts import Alert
+from activities.records.incidents import OpenIncident, OpenIncidentsRequest
+from workflows.platform import policies
+from workflows.platform.runbook import Runbook
+
+JOINED, TAKEN_IN = "joined", "taken_in"
+
+
+def p1_run_id(service: str) -> str:
+    """Give the ID of the one P1 run that a service has at a time, which its alerts have too (`starters.steering`)."""
+    return f"p1-incident/{service}"
+
+
+class IncidentSoFar(BaseModel):
+    """An incident as the run that had it hands it on; pinned in the history of the run that goes on with it."""
+
+    incident_id: Key
+    opened_at: datetime
+    commander: ShownLine = ""
+    thread: Message | None = None
+    levels: int = Field(default=0, description="Levels that were paged.")
+    evidence: list[StoredEvidence] = Field(default_factory=list)
+    why: Shown = Field(description="Why it goes on in another run, in a sentence.")
+
+
+class Joined(Refusable):
+    """Somebody else has met the same trouble: it joins the incident that is open."""
+
+    what: Shown = Field(description="What would have been another incident.")
+    who: ShownLine = ""
+    alert: Alert | None = None
+
+
+class TakenIn(Refusable):
+    """A more severe incident of the same service takes this one in."""
+
+    incident_id: Key
+
+
+async def open_incidents(
+    run: Runbook, section: str, service: Service, severities: list[Severity]
+) -> list[OpenIncident]:
+    """Read the service's open incidents that other runs look after, the most severe first; none where none is readable.
+
+    A run goes on alone then, and the timeline says so.
+    """
+    request = OpenIncidentsRequest(service=service.name, severities=severities)
+    found = await run.attempt(section, "Open incidents", Records.open_incidents, request, policies.READ)
+    others = [one for one in found.items if one.workflow_id != workflow.info().workflow_id] if found else []
+    return sorted(others, key=lambda one: (one.severity, one.opened_at))
+
+
+async def tell(run: Runbook, other: OpenIncident, signal: str, text: BaseModel) -> bool:
+    """Tell the run that looks after another incident; False where that run has ended."""
+    if not other.workflow_id:
+        return False
+    try:
+        await workflow.get_external_workflow_handle(other.workflow_id).signal(signal, text)
+    except FailureError:
+        run.say("problem", f"{other.incident_id} is open in the records, but its run {other.workflow_id} has ended")
+        return False
+    return True
