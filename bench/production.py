@@ -118,6 +118,7 @@ class Production:
                 records_url=servers.records,
                 kubeconfig=kubeconfig,
                 prometheus_url=prometheus_url or nowhere,
+                alertmanager_url=nowhere,
                 aws_url=nowhere,
                 webhook_port=self._port,
                 health_url="",

@@ -163,7 +163,8 @@ def _configured(directory: Path, *, temporal: str, records: str) -> Configuratio
     configuration.write(
         Endpoints(
             temporal_address=temporal, temporal_ui=nowhere, records_url=records, kubeconfig=kubeconfig,
-            prometheus_url=nowhere, aws_url=nowhere, webhook_port=free_port(), health_url=nowhere,
+            prometheus_url=nowhere, alertmanager_url=nowhere, aws_url=nowhere, webhook_port=free_port(),
+            health_url=nowhere,
         )
     )  # fmt: skip
     kubeconfig.write_text(json.dumps(_KUBECONFIG), encoding="utf-8")

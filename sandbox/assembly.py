@@ -268,7 +268,8 @@ class Environment:
         from workers.converter import DATA_CONVERTER  # noqa: PLC0415
 
         client = await Client.connect(self.temporal.address, data_converter=DATA_CONVERTER)
-        await schedules.apply(client, self.configuration.audit, self.configuration.services, TASK_QUEUE)
+        of = self.configuration
+        await schedules.apply(client, of.audit, of.services, TASK_QUEUE, of.directory)
 
     def _python(self, name: str, module: str, *arguments: object) -> ServerProcess:
         return ServerProcess(
@@ -286,6 +287,7 @@ class Environment:
             records_url=self.postgres.url(_DATABASE),
             kubeconfig=self.cluster.kubeconfig,
             prometheus_url=self.prometheus.url,
+            alertmanager_url=self.alertmanager.url,
             aws_url=self.aws.url,
             webhook_port=self.webhook_port,
             health_url=self.health_url,

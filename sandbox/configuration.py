@@ -32,6 +32,7 @@ class Endpoints:
     records_url: str
     kubeconfig: Path
     prometheus_url: str
+    alertmanager_url: str
     aws_url: str
     webhook_port: int
     health_url: str
@@ -116,6 +117,7 @@ class Configuration:
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},
+            "alertmanager": {"url": at.alertmanager_url},
             "aws": {"region": aws.REGION, "endpoint_url": at.aws_url},
             "helm": {"program": str(binaries.expected("helm"))},
             "evidence": {"directory": "evidence"},
@@ -193,6 +195,7 @@ def _service(health_url: str) -> dict[str, Any]:
             "breach_for": "PT3S",
         },
         "recovery": _recovery(health_url),
+        "daily": _daily(),
         "customers": {"onboarding": {"look_every": "PT10S"}},
         "gpu": {
             "cluster": aws.CLUSTER,
@@ -202,6 +205,20 @@ def _service(health_url: str) -> dict[str, Any]:
             "join_within": "PT60S",
             "decision_timeout": "PT2M",
         },
+    }
+
+
+def _daily() -> dict[str, Any]:
+    requests = f'http_requests_total{{service="{SERVICE}",code=~"5.."}}'
+    return {
+        "uptime": f'avg_over_time(service_up{{service="{SERVICE}"}}[$window])',
+        "errors": f"sum(increase({requests}[$window]))",
+        # A night and a day, in minutes: nothing here is older.
+        "night": "PT5M",
+        "day": "PT10M",
+        "confirm_after": "PT2S",
+        "incident": "ask",  # what is broken here is broken on purpose
+        "decision_timeout": "PT2M",
     }
 
 

@@ -40,6 +40,7 @@ from workflows.incident_response.p1_incident import P1Incident, P1Result
 from workflows.platform.run_status import RunStatus
 
 DIRECTORY = Path("var/demo")
+SECOND_ALERT = "KubePodCrashLooping"
 GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartition(":")[2]
 _ALERT_WITHIN = 60.0
 _CLOSED_WITHIN = 120.0
@@ -125,6 +126,7 @@ class Demo:
         manifests.release(self.kubeconfig, "tensafe", manifests.BAD_IMAGE)
         released = datetime.now(UTC)
         handle = await self._alerted(client)
+        await asyncio.to_thread(self._second_alert)
         with Live(console=self.console, refresh_per_second=1 / _REFRESH, transient=True) as live:
             status = await self._watch(handle, live)
         closing = asyncio.create_task(handle.result())
@@ -147,6 +149,16 @@ class Demo:
         message = f"no alert started a run within {_ALERT_WITHIN:g} s; see {self.state.links['Prometheus']}"
         raise DemoFailed(message)
 
+    def _second_alert(self) -> None:
+        """Tell Alertmanager of a crashing pod, as another rule would: it is the same trouble, so it joins the run."""
+        alert = {
+            "labels": {
+                "alertname": SECOND_ALERT, "severity": "P1", "service": manifests.SERVICE, "pod": "one-of-three",
+            },
+            "annotations": {"summary": f"a pod of {manifests.SERVICE} crashes"},
+        }  # fmt: skip
+        httpx.post(self.state.links["Alertmanager"], json=[alert], timeout=10).raise_for_status()
+
     async def _watch(self, handle: P1Handle, live: Live) -> RunStatus:
         deadline = time.monotonic() + _CLOSED_WITHIN
         link = f"{self.ui}/namespaces/default/workflows/{handle.id.replace('/', '%2F')}"
@@ -154,9 +166,10 @@ class Demo:
             status = await handle.query(P1Incident.status)
             view = render(status, now=datetime.now(UTC), link=link)
             live.update(Group(view, Text(f"the service says: {_health(self.state)}", style="dim")))
-            if status.waiting_for == "close":
+            joined = any("joins this incident" in entry.text for entry in status.entries)
+            if status.waiting_for == "close" and joined:
                 return status
-            if status.waiting_for:
+            if status.waiting_for not in {"", "close"}:
                 message = (
                     f"the run waits for a person to {status.waiting_for}, which this release shouldn't need: {link}"
                 )

@@ -31,6 +31,7 @@ _COMMANDS = (
     "ticket",
     "outreach",
     "revoke",
+    "windows",
     "stop-watching",
     "schedules",
     "audit",
@@ -38,6 +39,7 @@ _COMMANDS = (
     "handover-server",
     "challenge-server",
     "sandbox",
+    "windows",
 )
 
 

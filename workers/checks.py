@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from activities.catalogue.service import ApprovalPolicy, Service
 
-QUESTIONS = frozenset({"certificate", "mitigate", "scale", "deploy", "revoke", "database", "failover", "restore"})
+QUESTIONS = frozenset(
+    {"certificate", "maintain", "mitigate", "scale", "deploy", "revoke", "database", "failover", "restore"}
+)
 """Kinds of the questions that procedures ask: a second person can be asked of these alone."""
 
 _ROLES = frozenset(ApprovalPolicy().roles)

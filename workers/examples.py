@@ -14,6 +14,7 @@ _NAMED = {
     "tenant_id": "acme",
     "email": "name@example.com",
     "fingerprint": "f01",
+    "ends_at": "2026-02-04T14:00:00Z",
 }
 
 

@@ -89,6 +89,9 @@ class System:
 
 
 PROCEDURES: tuple[Procedure, ...] = (
+    Procedure("1.1", "daily_operations.morning_startup", "Morning startup", _BY),
+    Procedure("1.2", "daily_operations.hourly_health_pulse", "Hourly health pulse", _BY),
+    Procedure("1.3", "daily_operations.end_of_day", "End of day", _BY),
     Procedure(
         "2.2",
         "incident_response.p1_incident",
@@ -136,6 +139,19 @@ PROCEDURES: tuple[Procedure, ...] = (
         {**_BY, "tenant_id": "acme", "summary": "Training jobs fail since this morning"},
     ),
     Procedure("5.3", "customer_operations.churn_prevention", "Customer churn prevention", _BY),
+    Procedure(
+        "6.1",
+        "maintenance.maintenance_window",
+        "Scheduled maintenance window",
+        {
+            **_BY,
+            "title": "Database upgrade",
+            "starts_at": "2026-02-05T02:00:00+00:00",
+            "ends_at": "2026-02-05T04:00:00+00:00",
+            "impact": "Brief service interruption possible",
+            "tasks": [{"procedure": "database-maintenance", "takes": "PT1H"}],
+        },
+    ),
     Procedure("6.2", "maintenance.database_maintenance", "Database maintenance", {**_BY, "min_duration": "PT60S"}),
     Procedure("6.3", "maintenance.certificate_renewal", "Certificate renewal", {**_BY, "only": ["api.tensafe.io"]}),
     Procedure(

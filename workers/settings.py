@@ -115,6 +115,12 @@ class Prometheus(Section):
     url: str = "http://127.0.0.1:9090"
 
 
+class Alertmanager(Section):
+    """Where alerts are silenced; nothing is silenced where none is named."""
+
+    url: str | None = Field(default=None, description="Of its API, without the path; any one of a cluster's.")
+
+
 class Aws(Section):
     """Region and endpoint; credentials come from AWS' own environment, files or roles."""
 
@@ -283,6 +289,12 @@ class Evidence(Section):
         return self
 
 
+class Figures(Section):
+    """SQL files of the business' figures (runbook 1.1, 1.3): dau.sql, mrr.sql, new_customers.sql."""
+
+    directory: Path | None = Field(default=None, description="Where yours are; ours are taken for those it hasn't.")
+
+
 class Audit(Section):
     """The archive of closed runs: signed with a key of ours, or one in KMS; without either it is off."""
 
@@ -353,6 +365,7 @@ class Settings(BaseSettings):
     records: Records = Records()
     kubernetes: Kubernetes = Kubernetes()
     prometheus: Prometheus = Prometheus()
+    alertmanager: Alertmanager = Alertmanager()
     aws: Aws = Aws()
     helm: Helm = Helm()
     ci: Ci = Ci()
@@ -364,6 +377,7 @@ class Settings(BaseSettings):
     certificates: Certificates = Certificates()
     acme: Acme = Acme()
     evidence: Evidence = Evidence()
+    figures: Figures = Figures()
     audit: Audit = Audit()
     webhook: Webhook = Webhook()
     gateway: Gateway = Gateway()

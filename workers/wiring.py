@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.node_groups import NodeGroups
 from activities.catalogue.lookup import Catalogue
+from activities.catalogue.procedures import Procedures
 from activities.certificates.account import AcmeOptions
 from activities.certificates.cert_manager import CertManager
 from activities.certificates.challenges import Challenges, HttpChallenges, Route53Challenges
@@ -57,7 +58,11 @@ from activities.messages.status_page.status_page import StatusPage, StatusPages
 from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
+from activities.monitoring.runs import Runs
+from activities.monitoring.silences import Silences
 from activities.records.activities import Records
+from activities.records.figures import Figures
+from activities.records.windows import MaintenanceWindows
 from activities.releases.ci import Ci, CiService
 from activities.releases.ci_github import GitHubCi
 from activities.releases.ci_records import RecordsCi
@@ -73,6 +78,7 @@ from workers.codec import decrypting
 from workers.databases import check as check_databases
 from workers.databases import databases
 from workers.later import Activity, Later, activities_of
+from workers.procedure_inputs import build as build_request
 from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
@@ -163,9 +169,14 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
     handovers, prometheus = clients.handovers, settings.prometheus.url
     return {
         Catalogue: lambda: Catalogue(settings.services, settings.approvals),
+        Procedures: lambda: Procedures(build_request),
         Records: lambda: Records(pool()),
+        MaintenanceWindows: lambda: MaintenanceWindows(pool()),
+        Silences: lambda: Silences(http(), settings.alertmanager.url),
         Kubernetes: lambda: Kubernetes(cluster()),
         HealthChecks: lambda: HealthChecks(http()),
+        Runs: Runs,
+        Figures: lambda: Figures(pool(), _figures(settings)),
         PrometheusMetrics: lambda: PrometheusMetrics(http(), prometheus),
         Slack: lambda: Slack(_chat(settings, pool())),
         Paging: lambda: Paging(_pager(settings, clients)),
@@ -207,6 +218,10 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
 
 def _kubeconfig(settings: Settings) -> "Path | None":
     return settings.kubernetes.kubeconfig and settings.path(settings.kubernetes.kubeconfig)
+
+
+def _figures(settings: Settings) -> "Path | None":
+    return settings.figures.directory and settings.path(settings.figures.directory)
 
 
 def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":

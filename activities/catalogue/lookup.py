@@ -18,6 +18,7 @@ class Resolved(BaseModel):
 
     service: Service
     approvals: ApprovalPolicy
+    windows: bool = Field(default=False, description="Maintenance windows are looked at; not in runs from before.")
 
 
 class Catalogue:
@@ -38,10 +39,13 @@ class Catalogue:
         known = ", ".join(sorted(self._services)) or "none: add [services.NAME] to runbooks.toml"
         if request.service is None:
             if len(self._services) == 1:
-                return Resolved(service=next(iter(self._services.values())), approvals=self._approvals)
+                return self._resolved(next(iter(self._services.values())))
             message = f"service: required, since there are several. Known services: {known}"
             raise UnknownService(message)
         if request.service not in self._services:
             message = f"service: {request.service!r} is not in the catalogue. Known services: {known}"
             raise UnknownService(message)
-        return Resolved(service=self._services[request.service], approvals=self._approvals)
+        return self._resolved(self._services[request.service])
+
+    def _resolved(self, service: Service) -> Resolved:
+        return Resolved(service=service, approvals=self._approvals, windows=True)

@@ -12,10 +12,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from activities.catalogue.base import Weekday
 from activities.catalogue.certificates import CertificatePolicy
+from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
+from activities.catalogue.windows import WindowPolicy
 from activities.common.text import Key, Link, Name, Words
 
 
@@ -248,6 +250,8 @@ class Service(_Settings):
     database: DatabasePolicy | None = None
     recovery: RecoveryPolicy = RecoveryPolicy()
     certificates: CertificatePolicy | None = None
+    window: WindowPolicy = WindowPolicy()
+    daily: DailyPolicy | None = Field(default=None, description="Its days (runbook 1); not scheduled without.")
 
 
 class ApprovalPolicy(_Settings):
@@ -266,6 +270,7 @@ class ApprovalPolicy(_Settings):
             "failover": ("dba", "commander", "engineering-lead"),
             "restore": ("dba", "commander", "engineering-lead"),
             "certificate": ("on-call", "security", "commander", "engineering-lead"),
+            "maintain": ("dba", "on-call", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",

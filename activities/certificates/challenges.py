@@ -112,7 +112,7 @@ def _show(rows: Rows, shown: list[Shown], effect: Effect) -> Change:
             VALUES (%s, %s, %s, clock_timestamp() + %s, %s, %s, %s)
             ON CONFLICT (token) DO NOTHING
             """,
-            (one.token, one.name, one.value, _KEPT_FOR, effect.workflow_id, effect.run_id, effect.key),
+            (one.token, one.name, one.value, _KEPT_FOR, effect.workflow_id, effect.run_id, f"{effect.key}/{one.token}"),
         )
     return Change(target="acme challenges", after=f"shown for {_names(shown)}", applied=bool(shown))
 

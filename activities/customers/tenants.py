@@ -50,6 +50,31 @@ class Tenant(BaseModel):
         return f"{self.name} ({self.tenant_id}, {self.tier}, {self.status})"
 
 
+class ContactsRequest(BaseModel):
+    """Whom to write to."""
+
+    tenants: list[str] | None = Field(default=None, description="Their IDs; all tenants where nothing is given.")
+
+
+class Contact(BaseModel):
+    """The person of a tenant."""
+
+    tenant_id: str
+    name: str
+    email: str
+
+
+class Contacts(BaseModel):
+    """One person a tenant, by the tenants' IDs."""
+
+    items: list[Contact]
+    missing: list[str] = Field(default_factory=list, description="Tenants that were named and are none, or closed.")
+
+    def __str__(self) -> str:
+        missing = f", none of {', '.join(self.missing)}" if self.missing else ""
+        return f"{counted(len(self.items), 'customer')}{missing}"
+
+
 class ActivityRequest(BaseModel):
     """`tensafe-admin customer activity`, `logs search` (5.2 steps 2 and 3)."""
 
@@ -142,6 +167,22 @@ class Tenants:
         """
         with self._ledger.read() as rows:
             return Tenant.model_validate(tenant_records.find(rows, request.tenant_id))
+
+    @activity.defn(name="tenants.contacts")
+    def contacts(self, request: ContactsRequest) -> Contacts:
+        """Read whom to write to: one person a tenant that isn't closed."""
+        with self._ledger.read() as rows:
+            found = rows.execute(
+                """
+                SELECT tenant_id, contact_name AS name, email FROM runbooks.tenants
+                WHERE status <> 'closed' AND (%(tenants)s::text[] IS NULL OR tenant_id = ANY(%(tenants)s))
+                ORDER BY tenant_id
+                """,
+                {"tenants": request.tenants},
+            ).fetchall()
+        items = [Contact.model_validate(row) for row in found]
+        missing = sorted(set(request.tenants or ()) - {item.tenant_id for item in items})
+        return Contacts(items=items, missing=missing)
 
     @activity.defn(name="tenants.create")
     @effect

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, Field
 from temporalio import activity
 
-from activities.common.errors import RateLimited, Refused, Unavailable, unavailable
+from activities.common.errors import Misconfigured, RateLimited, Refused, Unavailable, unavailable
+from audit.text import counted
 from libraries import httpx
 
 _SYSTEM = "Prometheus"
@@ -34,6 +35,58 @@ class Metrics(BaseModel):
     def __str__(self) -> str:
         shown = ", ".join(f"{k} {'no data' if v is None else format(v, '.4g')}" for k, v in self.values.items())
         return shown or "no queries configured"
+
+
+class SeriesRequest(BaseModel):
+    """One query over a time, for a chart."""
+
+    query: str
+    start: datetime
+    end: datetime
+    step: timedelta
+
+
+class Point(BaseModel):
+    """One value."""
+
+    at: datetime
+    value: float
+
+
+class Series(BaseModel):
+    """The values that Prometheus has; a gap is where it has none."""
+
+    points: list[Point]
+
+    def __str__(self) -> str:
+        return f"{counted(len(self.points), 'value')}" if self.points else "no data"
+
+
+class FiredRequest(BaseModel):
+    """Which alerts fired lately."""
+
+    matchers: str = Field(description='Of ALERTS, e.g. service="tensafe-server".')
+    over: timedelta
+
+
+class Fired(BaseModel):
+    """One alert of Prometheus'."""
+
+    name: str
+    severity: str
+    firing: bool = Field(description="Now; else it has ended.")
+
+    def __str__(self) -> str:
+        return f"{self.name}{f' ({self.severity})' if self.severity else ''}{' still fires' if self.firing else ''}"
+
+
+class FiredAlerts(BaseModel):
+    """Those that fired, the most severe first."""
+
+    items: list[Fired]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.items)) or "no alerts"
 
 
 class QueryError(Exception):
@@ -83,6 +136,11 @@ class Prometheus:
         result: list[dict[str, Any]] = data["result"]
         return result
 
+    def vector(self, query: str) -> list[dict[str, Any]]:
+        """Evaluate an instant query that gives a vector: `metric` and `value` of each."""
+        result: list[dict[str, Any]] = self._ask("query", {"query": query})["result"]
+        return result
+
     def _ask(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
         try:
             # By POST, since a query may be longer than a URL may be.
@@ -122,3 +180,50 @@ class PrometheusMetrics:
                 found.values[name] = None
                 found.errors[name] = str(error)
         return found
+
+    @activity.defn(name="metrics.series")
+    def series(self, request: SeriesRequest) -> Series:
+        """Evaluate a range query that gives one series at most.
+
+        Raises:
+            Misconfigured: Prometheus refuses the query, or it gives several series.
+
+        """
+        try:
+            found = self._prometheus.series(request.query, request.start, request.end, request.step)
+        except QueryError as error:
+            raise Misconfigured(f"a query of the settings: {error}") from None
+        if len(found) > 1:
+            raise Misconfigured(f"a query of the settings gives {len(found)} series, where one is wanted")
+        values = [(float(at), float(text)) for at, text in (found[0]["values"] if found else ())]
+        return Series(
+            points=[
+                Point(at=datetime.fromtimestamp(at, UTC), value=value) for at, value in values if math.isfinite(value)
+            ]
+        )
+
+    @activity.defn(name="metrics.alerts")
+    def alerts(self, request: FiredRequest) -> FiredAlerts:
+        """List the alerts that fired at any time of a stretch until now (1.1 step 2), whoever took them.
+
+        Raises:
+            Misconfigured: Prometheus refuses the matchers of the settings.
+
+        """
+        alerts = f'ALERTS{{alertstate="firing",{request.matchers}}}'
+        by = "max by (alertname, severity)"
+        try:
+            lately = self._prometheus.vector(f"{by} (max_over_time({alerts}[{request.over.total_seconds():.0f}s]))")
+            now = self._prometheus.vector(f"{by} ({alerts})")
+        except QueryError as error:
+            raise Misconfigured(f"the alerts of the settings: {error}") from None
+        firing = {_alert(one) for one in now}
+        every = sorted({_alert(one) for one in lately} | firing, key=lambda one: (one[1] or "P9", one[0]))
+        return FiredAlerts(
+            items=[Fired(name=name, severity=severity, firing=(name, severity) in firing) for name, severity in every]
+        )
+
+
+def _alert(found: Mapping[str, Any]) -> tuple[str, str]:
+    labels = found["metric"]
+    return str(labels.get("alertname", "")), str(labels.get("severity", ""))

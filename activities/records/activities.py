@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.common.effects import Change, effect
-from activities.records import alerts, deployments, incident_view, incidents
+from activities.records import alerts, days, deployments, incident_view, incidents, pulse
 from activities.records.alerts import AcknowledgeAlert, ResolveAlert
+from activities.records.days import (
+    AlertsSince,
+    KeepReport,
+    KnownAlerts,
+    Reports,
+    ReportsRequest,
+    Shifts,
+    ShiftsRequest,
+)
 from activities.records.deployments import Deployment, Deployments, RecentDeploymentsRequest, RecordDeployment
 from activities.records.incident_view import Incident, IncidentRequest
 from activities.records.incidents import (
@@ -28,6 +37,7 @@ from activities.records.incidents import (
 )
 from activities.records.ledger import Ledger
 from activities.records.on_call import OnCall, OnCallRequest, on_duty
+from activities.records.pulse import RecordPulse
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -148,3 +158,33 @@ class Records:
         with self._ledger.read() as rows:
             name, email = on_duty(rows, request.rotation, request.level, request.at)
         return OnCall(name=name, email=email, level=request.level)
+
+    @activity.defn(name="records.pulse")
+    @effect
+    def pulse(self, request: RecordPulse) -> Change:
+        """Raise or resolve the hourly pulse's warning of a service (1.2); not applied where nothing has changed."""
+        return self._ledger.once(request.effect, "alert.pulse", partial(pulse.record, request=request))
+
+    @activity.defn(name="records.alerts_since")
+    def alerts_since(self, request: AlertsSince) -> KnownAlerts:
+        """Read the alerts of a service that fired lately (1.1 step 2)."""
+        with self._ledger.read() as rows:
+            return days.alerts_since(rows, request)
+
+    @activity.defn(name="records.shifts")
+    def shifts(self, request: ShiftsRequest) -> Shifts:
+        """Read who is on duty in a stretch of time (1.3 step 4)."""
+        with self._ledger.read() as rows:
+            return days.shifts(rows, request)
+
+    @activity.defn(name="records.keep_report")
+    @effect
+    def keep_report(self, request: KeepReport) -> Change:
+        """Keep a day's report (1.3 step 6); one a service and day, the first."""
+        return self._ledger.once(request.effect, "report.keep", partial(days.keep_report, request=request))
+
+    @activity.defn(name="records.reports")
+    def reports(self, request: ReportsRequest) -> Reports:
+        """Read the reports of some days (1.3 step 2)."""
+        with self._ledger.read() as rows:
+            return days.reports(rows, request)

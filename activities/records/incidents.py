@@ -99,6 +99,7 @@ class OpenIncident(BaseModel):
     status: str
     opened_at: datetime
     workflow_id: str = Field(default="", description="The run that looks after it.")
+    commander: str = ""
 
 
 class OpenIncidents(BaseModel):
@@ -140,7 +141,7 @@ def not_over(rows: Rows, service: str, severities: list[str]) -> list[dict[str, 
     """Read the incidents of a service that are neither closed nor cancelled, oldest first."""
     return rows.execute(
         """
-        SELECT incident_id, severity, title, status, opened_at, workflow_id FROM runbooks.incidents
+        SELECT incident_id, severity, title, status, opened_at, commander, workflow_id FROM runbooks.incidents
         WHERE service = %s AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
         ORDER BY opened_at, incident_id
         """,

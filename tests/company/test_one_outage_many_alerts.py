@@ -105,3 +105,18 @@ async def test_an_alert_that_comes_while_logs_are_kept_is_looked_at(working: Wor
         await handle.signal("alerts", [pod(2)])
         await until(handle, "decide mitigation-1")
         await handle.terminate()
+
+
+async def test_a_storm_is_one_incident_and_loses_no_alert(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()
+    storm = [pod(number) for number in range(130)]
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue, P1Request(alert=storm[0]))
+        await handle.signal("alerts", storm)
+        await close(handle)
+        memo = await (await handle.describe()).memo()
+    assert len(world.done("records.acknowledge_alert")) == len(memo["episodes"]) == 130
+    assert len(world.done("records.create_incident")) == 1
+    (told,) = [post.text for post in world.done("slack.post") if ":link:" in post.text]
+    assert told.endswith("and 124 more")

@@ -20,6 +20,7 @@ class Servers:
     records: str
     kubeconfig: Path
     prometheus: str
+    alertmanager: str
     aws: str
     mail: MailServer
     forks: Forks

@@ -9,9 +9,11 @@ from unittest.mock import patch
 
 import records_schema
 from sandbox import kubernetes_api, manifests
+from sandbox.alertmanager import Alertmanager
 from sandbox.aws import ENVIRONMENT, Aws
 from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
+from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
 from sandbox.processes import ServerProcess
 from sandbox.prometheus import Prometheus
@@ -29,10 +31,11 @@ def servers(directory: Path) -> Iterator[Servers]:
         temporal = Temporal(directory / "temporal", SEARCH_ATTRIBUTES)
         cluster = Cluster(directory / "kubernetes")
         prometheus = Prometheus(directory / "prometheus", targets={})
+        alertmanager = Alertmanager(directory / "alertmanager", webhook_url=f"http://{LOOPBACK}:{free_port()}")
         aws = Aws(directory / "aws")
         mail = MailServer(directory / "mail")
         forks = Forks(directory / "forks")
-        everything = (forks, postgres, temporal, cluster, prometheus, aws, mail)
+        everything = (forks, postgres, temporal, cluster, prometheus, alertmanager, aws, mail)
         for server in everything:
             server.start()
             stack.callback(server.stop)
@@ -59,6 +62,7 @@ def servers(directory: Path) -> Iterator[Servers]:
             records=records,
             kubeconfig=cluster.kubeconfig,
             prometheus=prometheus.url,
+            alertmanager=alertmanager.url,
             aws=aws.url,
             mail=mail,
             forks=forks,

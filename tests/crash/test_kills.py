@@ -59,6 +59,15 @@ KILLS = {
         "Rollback/rollback:after",
     },
     "rollback-undo": {"Rollback/rollback:before", "Rollback/rollback:after"},
+    "maintenance-window": {
+        "MaintenanceWindow/start-window:after",
+        "MaintenanceWindow/silence:before",
+        "MaintenanceWindow/silence:after",
+        "MaintenanceWindow/lift-silence:before",
+        "MaintenanceWindow/lift-silence:after",
+        "MaintenanceWindow/page-completed:after",
+    },
+    "maintenance-window-cancelled": {"MaintenanceWindow/silence:after", "MaintenanceWindow/lift-silence:before"},
     "database-maintenance": {
         "DatabaseMaintenance/vacuum:after",
         "DatabaseMaintenance/reindex:after",

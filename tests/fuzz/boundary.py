@@ -28,6 +28,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
+from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from activities.catalogue.lookup import Catalogue
 from activities.catalogue.service import ApprovalPolicy, GpuPolicy, ReleasePolicy, Service
@@ -41,6 +42,7 @@ SERVICE = Service(
     health_url="http://127.0.0.1:1/health",
     hpa="tensafe-server",
     gpu=GpuPolicy(),
+    certificates=CertificatePolicy(),
     release=ReleasePolicy(chart="./chart"),
     database=DatabasePolicy(
         name="tensafe",

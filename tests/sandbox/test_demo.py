@@ -30,6 +30,7 @@ def test_the_demo_brings_the_service_back_and_leaves_nothing_running(tmp_path: P
     for told in (
         "webhook and workers",
         "Rolled back to v1.2.3",
+        "KubePodCrashLooping (one-of-three) fires: joins this incident",
         "1 run archived, everything that closed before",
         "the chain has 1 record\n",
         "whole: record 1;",

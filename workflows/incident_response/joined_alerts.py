@@ -1,6 +1,6 @@
 """The alerts of one incident: which of them still fire, and what a post of several adds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from activities.records.alerts import Alert
@@ -27,6 +27,11 @@ def named(alerts: Sequence[Alert]) -> str:
     names = list(dict.fromkeys(_about(alert) for alert in alerts))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def batched(alerts: Sequence[Alert], most: int) -> Iterator[Sequence[Alert]]:
+    """Give them in order, some at a time."""
+    return (alerts[first : first + most] for first in range(0, len(alerts), most))
 
 
 def _about(alert: Alert) -> str:

@@ -34,7 +34,7 @@ from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
 from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, tell
-from workflows.shared.incident import Incident
+from workflows.shared.hushed_incident import HushedIncident
 
 _TITLE = 200
 _WATCH_ON, _RAISE = "watch", "raise"
@@ -85,7 +85,7 @@ class P2Incident(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.incident: Incident
+        self.incident: HushedIncident
         self._scaled: Scaled
         self._ready = False
         self._tried: list[Mitigation] = []
@@ -124,7 +124,7 @@ class P2Incident(Runbook):
                 self.say("decision", f"would join {other.severity} {other.incident_id}, which is open")
             elif await tell(self, other, JOINED, Joined(what=self.title, who=self.actor, alert=request.alert)):
                 return await self._joins(request, service, other)
-        self.incident = Incident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
+        self.incident = HushedIncident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
         self._scaled = Scaled(self, self.incident, service)
         if request.alert is not None:
             self._alerts.append(request.alert)
@@ -255,6 +255,8 @@ class P2Incident(Runbook):
         self._reasons.append(found.reason)
         self.say("decision", f"{found.reason.replace('_', ' ')}: {'; '.join(found.because)}", section="2.3/4")
         if found.reason in {"well", "stopped"} or self._ended:
+            return
+        if await self.incident.left_to_maintenance():
             return
         allowed = len(self._tried) < service.degradation.max_fixes
         chosen = found.first if found.clear and auto and allowed else await self._ask(found, service, allowed=allowed)

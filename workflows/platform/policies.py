@@ -39,6 +39,9 @@ _S = timedelta(seconds=1)
 READ = Policy(10 * _S, _retries(200 * _MS, 5 * _S, 4))
 """Facts for a decision: better none in time than all too late."""
 
+GLANCE = Policy(2 * _S, _retries(100 * _MS, _S, 2))
+"""A fact that must not delay what it is for: without it the run goes on as if it were not."""
+
 EFFECT = Policy(15 * _S, _retries(500 * _MS, 15 * _S, 10))
 """Something outside changes, and the run waits for it: worth a minute or two of trying."""
 
@@ -47,6 +50,9 @@ RECORD = Policy(15 * _S, _retries(500 * _MS, 5 * _S, 4))
 
 PERSIST = Policy(15 * _S, _retries(10 * _S, 60 * _S, 1440), schedule_to_close=timedelta(days=1))
 """Records and messages that the first tries didn't bring through: a day in the background, nobody waits."""
+
+DAILY = Policy(30 * _S, _retries(5 * _S, 60 * _S, 240), schedule_to_close=timedelta(hours=4))
+"""What belongs to a day: tried for hours, and over before the next day's, which would be skipped beside it."""
 
 COLLECT = Policy(timedelta(minutes=10), _retries(_S, 30 * _S, 5))
 """Evidence: much to read, heartbeats while it does."""

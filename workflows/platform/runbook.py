@@ -48,6 +48,7 @@ class Runbook:
         self.service: Service | None = None
         self.severity = ""
         self.incident_id = ""
+        self.looks_at_windows = False
         self.outcome = ""
         self.waiting_for = ""
         self.dry_run = False
@@ -91,6 +92,7 @@ class Runbook:
         if isinstance(request, ServiceRequest) and request.alert is not None:
             self.took(request.alert)
         self.service = resolved.service
+        self.looks_at_windows = resolved.windows
         self.approvals.policy = resolved.approvals
         workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
         self.severity = severity

@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.common.effects import Effect, effect
 from activities.common.text import Key, Shown
+from activities.messages.chat.pictures import Picture
 from audit.text import shown
 
 
@@ -29,6 +30,7 @@ class PostMessage(BaseModel):
     channel: str = Field(description="`#name` or an ID.")
     text: str = Field(description="Slack mrkdwn.")
     thread: str | None = Field(default=None, description="Message ID of the thread's first message.")
+    picture: Picture | None = Field(default=None, description="A chart that goes with it; the text says it all.")
     effect: Effect
 
 

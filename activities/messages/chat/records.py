@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from activities.common.effects import Change, Effect
 from activities.common.errors import InvalidInput
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
+from activities.messages.chat.pictures import drawn
 from activities.records.ledger import Ledger, Rows
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class RecordsChat:
         thread = _number(request.thread) if request.thread else None
         target = f"chat/{request.channel}"
 
+        picture = request.picture if isinstance(request, PostMessage) else None
+        png = drawn(picture) if picture else None  # before the transaction: it may take a second
+
         def work(rows: Rows) -> Change:
-            number = _insert(rows, request, thread, post_at)
+            number = _insert(rows, request, thread, post_at, png)
             return Change(target=target, after=f"message {number}", applied=True)
 
         action = "message.schedule" if post_at else "message.post"
@@ -44,15 +48,18 @@ class RecordsChat:
         )
 
 
-def _insert(rows: Rows, request: PostMessage | ScheduleMessage, thread: int | None, post_at: datetime | None) -> int:
+def _insert(
+    rows: Rows, request: PostMessage | ScheduleMessage, thread: int | None, post_at: datetime | None, png: bytes | None
+) -> int:
     effect: Effect = request.effect
     row = rows.execute(
         """
-        INSERT INTO runbooks.messages (channel, text, thread, post_at, workflow_id, run_id, effect_key)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO runbooks.messages (channel, text, thread, post_at, picture, workflow_id, run_id, effect_key)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         RETURNING id
         """,
-        (request.channel, request.text, thread, post_at, effect.workflow_id, effect.run_id, effect.key),
+        (request.channel, request.text, thread, post_at, png,
+         effect.workflow_id, effect.run_id, effect.key),
     ).fetchone() or {}  # fmt: skip
     return int(row["id"])
 

@@ -4,8 +4,8 @@ A message carries its effect's key as metadata, and every post looks for it in t
 too: a message that was given up on is tried again later as a new activity, and a reset run starts over, both with the
 same key and an attempt count of one. That costs one request a message, bounded by the look-back window.
 
-Scheduled messages can't have metadata (Slack then silently doesn't post them), so they end with a short reference
-made from the key, and that is looked for among the scheduled ones.
+Scheduled messages can't have metadata (Slack then silently doesn't post them), nor can the message that a file comes
+with. So they end with a short reference made from the key, and that is looked for.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic import SecretStr
+from temporalio import activity
 
 from activities.common.effects import Effect
-from activities.common.errors import ActivityFailure
+from activities.common.errors import ActivityFailure, Misconfigured, Refused
 from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
+from activities.messages.chat.pictures import Picture, drawn
 from activities.messages.chat.slack_calls import SlackCalls
 from activities.messages.chat.slack_channels import SlackChannels
 from libraries import logger
@@ -29,12 +31,16 @@ EVENT_TYPE = "runbook_effect"
 
 _LOOK_BACK = 48 * 3600  # seconds; a message is tried for a day at the longest
 _PAGES = 10  # of 200 messages each
+_WITH_PICTURE = 2
+"""Attempts: what failed twice with its picture is to be read without it."""
+_LOOKS, _LOOK_EVERY = 10, 0.3
+"""For the message of a file, which Slack makes after it has answered; seconds."""
 
 
 class SlackChat:
     """Posts as the app whose bot token it has.
 
-    Scopes: those of `SlackChannels`, and chat:write, channels:history, groups:history.
+    Scopes: those of `SlackChannels`, and chat:write, channels:history, groups:history; files:write for pictures.
     """
 
     def __init__(self, token: SecretStr, base_url: str = "https://slack.com/api/") -> None:
@@ -51,9 +57,13 @@ class SlackChat:
         if request.effect.dry_run:
             return self._plan(request.channel, "would be posted")
         with self._opened(request.channel) as channel:
-            there = self._find(channel, request.thread, request.effect)
+            again = request.picture is not None and _attempt() > 1
+            there = self._find(channel, request.thread, request.effect, looks=_LOOKS if again else 1)
             if there is not None:
                 return self._done("post", request.effect, channel, there, applied=False, detail="posted already")
+            picture = request.picture if _attempt() <= _WITH_PICTURE else None
+            if picture is not None and (shared := self._share(channel, request, picture)) is not None:
+                return self._done("share", request.effect, channel, shared, applied=True)
             posted = self._post(channel, request)
             return self._done("post", request.effect, channel, str(posted["ts"]), applied=True)
 
@@ -90,8 +100,19 @@ class SlackChat:
             self._channels.forget(channel)
             raise
 
-    def _find(self, channel: str, thread: str | None, effect: Effect) -> str | None:
-        """Find a message of this effect in the channel or thread, newest first; its `ts`."""
+    def _find(self, channel: str, thread: str | None, effect: Effect, *, looks: int = 1) -> str | None:
+        """Find a message of this effect in the channel or thread, newest first; its `ts`.
+
+        That of a file may come only after some looks.
+        """
+        for look in range(looks):
+            if look:
+                time.sleep(_LOOK_EVERY)
+            if (there := self._found(channel, thread, effect)) is not None:
+                return there
+        return None
+
+    def _found(self, channel: str, thread: str | None, effect: Effect) -> str | None:
         reference = _reference(effect)
         for message in self._recent(channel, thread):
             metadata = message.get("metadata") or {}
@@ -106,6 +127,19 @@ class SlackChat:
         if thread:
             return self._calls.pages("conversations.replies", "messages", _PAGES, ts=thread, **window)
         return self._calls.pages("conversations.history", "messages", _PAGES, **window)
+
+    def _share(self, channel: str, request: PostMessage, picture: Picture) -> str | None:
+        """Post with the picture; gives its `ts`, None where files are refused and the text has to do."""
+        comment = f"{request.text}\n_{_reference(request.effect)}_"
+        try:
+            self._calls.upload(
+                channel, drawn(picture), name="chart.png", title=picture.title, comment=comment,
+                thread=request.thread or None,
+            )  # fmt: skip
+        except (Misconfigured, Refused) as error:
+            _log.warning("no picture: Slack refuses files", why=error.message, effect=request.effect.key)
+            return None
+        return self._find(channel, request.thread, request.effect, looks=_LOOKS) or ""
 
     def _find_scheduled(self, channel: str, at: int, reference: str) -> str | None:
         window = {"channel": channel, "oldest": at - 60, "latest": at + 60}
@@ -135,6 +169,10 @@ class SlackChat:
     ) -> Message:
         _log.info("slack effect", action=action, channel=channel, message=message, applied=applied, effect=effect.key)
         return Message(channel=channel, message_id=message, applied=applied, detail=detail)
+
+
+def _attempt() -> int:
+    return activity.info().attempt if activity.in_activity() else 1
 
 
 def _reference(effect: Effect) -> str:

@@ -72,6 +72,20 @@ class SlackCalls:
         """Call a method that may not be called twice; None where Slack says one of the codes in `unless`."""
         return _answer(self._once, method, unless, json={k: v for k, v in body.items() if v is not None})
 
+    def upload(self, channel: str, content: bytes, *, name: str, title: str, comment: str, thread: str | None) -> None:
+        """Share a file with a comment; its message appears in the channel a moment later, and nothing says as what.
+
+        Needs the scope files:write.
+        """
+        try:
+            self._once.files_upload_v2(
+                channel=channel, content=content, filename=name, title=title, initial_comment=comment, thread_ts=thread
+            )
+        except SlackApiError as error:
+            _refuse("files.upload", error)
+        except (OSError, http.client.HTTPException, SlackClientError) as error:
+            unavailable("Slack", error)
+
     def pages(self, method: str, items: str, at_most: int, **params: Any) -> Iterator[dict[str, Any]]:
         """Go through the items of up to `at_most` pages of a list."""
         cursor = ""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
-from activities.common.errors import InvalidInput, Misconfigured
+from activities.common.errors import InvalidInput, Misconfigured, Refused
 from activities.handovers.handovers import Handovers
 from activities.messages.mail.calendars import Meeting, calendar_file
 from activities.records.ledger import Ledger, Rows
@@ -39,6 +39,28 @@ class SendMail(BaseModel):
     handover_id: str | None = Field(default=None, description="Secret for the template's `handover`: its link.")
     meeting: Meeting | None = Field(default=None, description="Attached as .ics.")
     effect: Effect
+
+
+class Recipient(BaseModel):
+    """One of many."""
+
+    to: str = Field(description="Mail address.")
+    name: str = ""
+
+
+class SendMails(BaseModel):
+    """The same mail to many people, each of whom gets one of their own."""
+
+    recipients: list[Recipient] = Field(max_length=500)
+    template: str = Field(description="A pair of files in `activities/mails`, e.g. `maintenance_scheduled`.")
+    values: dict[str, str] = Field(default_factory=dict, description="What the template names. No secrets.")
+    effect: Effect
+
+
+class MailsSent(Change):
+    """How many were taken, and which were not."""
+
+    refused: list[str] = Field(default_factory=list, description="Addresses that no mail is taken for.")
 
 
 class MailServer(Protocol):
@@ -80,6 +102,30 @@ class Mail:
             return Change(target=f"mail/{request.to}", after=str(message["Subject"]), applied=True)
 
         return self._ledger.once(request.effect, "mail.send", work)
+
+    @activity.defn(name="mail.send_all")
+    @effect
+    def send_all(self, request: SendMails) -> MailsSent:
+        """Send a mail to each; whoever had theirs in an earlier attempt gets no second one.
+
+        An address that is none, or is refused, keeps nobody else from theirs.
+        """
+        applied, refused = 0, []
+        for recipient in request.recipients:
+            name = hashlib.sha256(recipient.to.encode()).hexdigest()[:12]
+            mine = request.effect.model_copy(update={"key": f"{request.effect.key}-{name}"})
+            mail = SendMail(
+                to=recipient.to, name=recipient.name, template=request.template, values=request.values, effect=mine
+            )
+            try:
+                applied += self.send(mail).applied
+            except (InvalidInput, Refused):
+                refused.append(recipient.to)
+        taken = len(request.recipients) - len(refused)
+        return MailsSent(
+            target=f"mails/{request.template}", after=f"{counted(taken, 'mail')} taken", applied=applied > 0,
+            refused=refused, note=f"{counted(len(refused), 'address', 'addresses')} refused" if refused else "",
+        )  # fmt: skip
 
 
 def _record(rows: Rows, request: SendMail, message: EmailMessage) -> None:

@@ -12,7 +12,13 @@ from pydantic import SecretStr
 from activities.common.effects import Change
 from activities.common.errors import Misconfigured, Unavailable
 from activities.common.http import TIMEOUT, send
-from activities.messages.status_page.status_page import IncidentState, UpdateStatusPage
+from activities.messages.status_page.status_page import (
+    MAINTENANCE_STATES,
+    IncidentState,
+    MaintenanceState,
+    UpdateMaintenance,
+    UpdateStatusPage,
+)
 from libraries import logger
 
 if TYPE_CHECKING:
@@ -28,6 +34,11 @@ _OVER = {"resolved", "postmortem", "completed", "scheduled"}
 """States of the page's incidents that say nothing of a component now; `scheduled` is yet to come."""
 
 _MAINTENANCE = {"in_progress", "verifying"}
+
+_MAINTENANCE_STATUS: dict[str, MaintenanceState] = {
+    state.lower().replace(" ", "_"): state for state in MAINTENANCE_STATES
+}
+"""Theirs → ours."""
 
 _COMPONENT_STATUS: dict[IncidentState, str] = {
     "Investigating": "major_outage",
@@ -74,10 +85,7 @@ class AtlassianStatusPage:
             Unavailable, RateLimited, NotFound, Refused: as Statuspage answers.
 
         """
-        component = self._components.get(request.component)
-        if component is None:
-            known = ", ".join(sorted(self._components)) or "none"
-            raise Misconfigured(f"[statuspage.components] does not map {request.component!r}; it has: {known}")
+        component = self._mapped(request.component)
         found, others = self._find(request.incident_id, component)
         ours = found["metadata"][_OURS] if found else {"incident_id": request.incident_id, "effects": []}
         done = request.effect.key in ours["effects"]
@@ -99,6 +107,71 @@ class AtlassianStatusPage:
             applied=not done and not request.effect.dry_run,
             note="published already" if done else "",
         )
+
+    def maintenance(self, request: UpdateMaintenance) -> Change:
+        """Publish where a maintenance stands: a scheduled incident of the page, made when it is scheduled.
+
+        Nothing moves on by itself there: what is said comes from the run alone.
+
+        Raises:
+            Misconfigured, Unavailable, RateLimited, NotFound, Refused: as `update`.
+
+        """
+        component = self._mapped(request.component)
+        target = f"status page/{request.component}"
+        found, others = self._find(request.window_id, component)
+        ours = found["metadata"][_OURS] if found else {"incident_id": request.window_id, "effects": []}
+        before = _MAINTENANCE_STATUS.get(str(found["status"])) if found else None
+        if request.effect.key in ours["effects"]:
+            return Change(target=target, after=request.status, applied=False, note="published already")
+        if before and MAINTENANCE_STATES.index(before) > MAINTENANCE_STATES.index(request.status):
+            return Change(target=target, after=before, applied=False, note=f"{request.status} comes too late")
+        if found is None and request.status == "Completed" and not request.effect.dry_run:
+            return Change(target=target, after="nothing", applied=False, note="it was never announced")
+        if not request.effect.dry_run:
+            keys = [*ours["effects"], request.effect.key][-_KEYS_KEPT:]
+            metadata = {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}}
+            self._publish_maintenance(request, component, found, metadata, others)
+        _log.info("statuspage maintenance", component=request.component, status=request.status, new=found is None,
+                  dry_run=request.effect.dry_run)  # fmt: skip
+        return Change(
+            target=target, before=before or "",
+            after=f"{request.status}, component {request.shows}" if request.shows else request.status,
+            applied=not request.effect.dry_run,
+        )  # fmt: skip
+
+    def _mapped(self, name: str) -> str:
+        component = self._components.get(name)
+        if component is None:
+            known = ", ".join(sorted(self._components)) or "none"
+            raise Misconfigured(f"[statuspage.components] does not map {name!r}; it has: {known}")
+        return component
+
+    def _publish_maintenance(
+        self, request: UpdateMaintenance, component: str, found: dict[str, Any] | None, metadata: dict[str, Any],
+        others: str,
+    ) -> None:  # fmt: skip
+        incident: dict[str, Any] = {
+            "status": request.status.lower().replace(" ", "_"),
+            "body": request.message,
+            "scheduled_for": request.starts_at.isoformat(),
+            "scheduled_until": request.ends_at.isoformat(),
+            "component_ids": [component],
+            "metadata": metadata,
+            "deliver_notifications": True,
+        }
+        if request.shows is not None:
+            incident["components"] = {component: max(request.shows, others, key=_WORSE.index)}
+        if found is not None:
+            self._call("PATCH", f"{self._incidents}/{found['id']}", json={"incident": incident})
+            return
+        by_us_alone = dict.fromkeys(
+            ("scheduled_remind_prior", "scheduled_auto_in_progress", "scheduled_auto_completed",
+             "auto_transition_to_maintenance_state", "auto_transition_to_operational_state"),
+            False,
+        )  # fmt: skip
+        new = {"name": request.title, "impact_override": "maintenance", **by_us_alone, **incident}
+        self._call("POST", self._incidents, json={"incident": new})
 
     def _find(self, incident_id: str, component: str) -> tuple[dict[str, Any] | None, str]:
         """Find the page's incident that is ours, and the worst that others say of the component.

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from activities.common.effects import Change
-from activities.messages.status_page.status_page import UpdateStatusPage
+from activities.messages.status_page.status_page import MAINTENANCE_STATES, UpdateMaintenance, UpdateStatusPage
 from activities.records.ledger import Ledger, Rows
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ class RecordsStatusPage:
     def update(self, request: UpdateStatusPage) -> Change:
         """Add an update."""
         return self._ledger.once(request.effect, "status_page.update", partial(_update, request=request))
+
+    def maintenance(self, request: UpdateMaintenance) -> Change:
+        """Add where a maintenance stands."""
+        return self._ledger.once(request.effect, "status_page.maintenance", partial(_maintenance, request=request))
 
 
 def _update(rows: Rows, request: UpdateStatusPage) -> Change:
@@ -41,3 +45,29 @@ def _update(rows: Rows, request: UpdateStatusPage) -> Change:
         after=request.status,
         applied=True,
     )
+
+
+def _maintenance(rows: Rows, request: UpdateMaintenance) -> Change:
+    target = f"status page/{request.component}"
+    rows.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"notices of {request.window_id}",))
+    known = rows.execute(
+        "SELECT status FROM runbooks.maintenance_notices WHERE window_id = %s ORDER BY id DESC LIMIT 1",
+        (request.window_id,),
+    ).fetchone()
+    before = known["status"] if known else ""
+    if known and MAINTENANCE_STATES.index(before) > MAINTENANCE_STATES.index(request.status):
+        return Change(target=target, after=before, applied=False, note=f"{request.status} comes too late")
+    if not known and request.status == "Completed" and not request.effect.dry_run:
+        return Change(target=target, after="nothing", applied=False, note="it was never announced")
+    rows.execute(
+        """
+        INSERT INTO runbooks.maintenance_notices
+               (window_id, component, title, status, component_shows, message, starts_at, ends_at,
+                workflow_id, run_id, effect_key)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        (request.window_id, request.component, request.title, request.status, request.shows or "", request.message,
+         request.starts_at, request.ends_at, request.effect.workflow_id, request.effect.run_id, request.effect.key),
+    )  # fmt: skip
+    after = f"{request.status}, component {request.shows}" if request.shows else request.status
+    return Change(target=target, before=before, after=after, applied=True)

@@ -1,13 +1,19 @@
-"""The public status page: our own records, or Atlassian Statuspage, by settings (runbook 2.2 steps 7 and 13)."""
+"""The public status page: our own records, or Atlassian Statuspage, by settings (runbook 2.2 steps 7 and 13, 6.1)."""
 
+from datetime import datetime
 from typing import Literal, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
 
 IncidentState = Literal["Investigating", "Identified", "Monitoring", "Resolved"]
+MaintenanceState = Literal["Scheduled", "In progress", "Verifying", "Completed"]
+MAINTENANCE_STATES: tuple[MaintenanceState, ...] = ("Scheduled", "In progress", "Verifying", "Completed")
+"""In their order: a maintenance never goes back, whatever arrives late."""
+
+ComponentState = Literal["operational", "under_maintenance", "degraded_performance", "partial_outage", "major_outage"]
 
 
 class UpdateStatusPage(BaseModel):
@@ -21,11 +27,28 @@ class UpdateStatusPage(BaseModel):
     effect: Effect
 
 
+class UpdateMaintenance(BaseModel):
+    """Say where a maintenance stands; the page's entry is made when it is scheduled."""
+
+    component: str
+    window_id: str
+    title: str
+    status: MaintenanceState
+    message: str
+    starts_at: datetime
+    ends_at: datetime
+    shows: ComponentState | None = Field(default=None, description="What the component shows; None: as it is.")
+    effect: Effect
+
+
 class StatusPage(Protocol):
     """A status page backend; idempotent by the effect's key."""
 
     def update(self, request: UpdateStatusPage) -> Change:
         """Publish an update."""
+
+    def maintenance(self, request: UpdateMaintenance) -> Change:
+        """Publish where a maintenance stands; not applied where it is further already, or over without being known."""
 
 
 class StatusPages:
@@ -39,3 +62,9 @@ class StatusPages:
     def update(self, request: UpdateStatusPage) -> Change:
         """Publish an incident update."""
         return self._page.update(request)
+
+    @activity.defn(name="statuspage.maintenance")
+    @effect
+    def maintenance(self, request: UpdateMaintenance) -> Change:
+        """Publish where a maintenance stands (6.1)."""
+        return self._page.maintenance(request)

@@ -3,7 +3,7 @@
 from records_schema.migrations.sql import run_beside
 
 revision = "0010"
-down_revision = "0006"
+down_revision = "0009"
 
 
 def upgrade() -> None:

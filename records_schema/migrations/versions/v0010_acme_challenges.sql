@@ -9,7 +9,8 @@ CREATE TABLE runbooks.acme_challenges (
     expires_at        timestamptz NOT NULL,
     workflow_id       text        NOT NULL,
     run_id            text        NOT NULL,
-    effect_key        text        NOT NULL,
+    -- One effect shows several pages: behind its key stands the page's token.
+    effect_key        text        NOT NULL CONSTRAINT acme_challenges_have_an_effect_once UNIQUE,
     CONSTRAINT challenge_token_is_base64url CHECK (token ~ '^[A-Za-z0-9_-]+$'),
     CONSTRAINT challenge_name_is_not_empty CHECK (name <> '')
 );

@@ -1,10 +1,15 @@
 """`runbooks schedules`: what runs on the clock."""
 
+from typing import Annotated
+
 import typer
 
+from starters.cli.options import Who
 from starters.cli.people import command, console
 
 app = typer.Typer(help="What runs on the clock.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `runbooks schedules list` shows it.")]
 
 
 @app.command("apply")
@@ -17,37 +22,86 @@ async def apply_all() -> None:
 
     session = await open_session(load_settings())
     settings = session.settings
-    for applied in await apply(session.client, settings.audit, settings.services, settings.temporal.task_queue):
+    for applied in await apply(
+        session.client, settings.audit, settings.services, settings.temporal.task_queue, settings.directory
+    ):
         console.print(f"{applied.name}: {applied.what} ({applied.note})", markup=False, soft_wrap=True)
+
+
+@app.command("diff")
+@command
+async def diff() -> None:
+    """Show what `apply` would change; nothing is changed. Exit code 1 where it is anything."""
+    from starters.cli.configured import load_settings
+    from starters.cli.people import Exit, Stop
+    from starters.schedules import compare
+    from starters.steering.session import open_session
+
+    session = await open_session(load_settings())
+    settings = session.settings
+    found = await compare(
+        session.client, settings.audit, settings.services, settings.temporal.task_queue, settings.directory
+    )
+    changed = [one for one in found if one.what]
+    for one in changed:
+        console.print(f"{one.name}: {'; '.join(one.what)}", markup=False, soft_wrap=True)
+    if changed:
+        raise Stop(Exit.REFUSED, "`runbooks schedules apply` makes it so")
+    console.print("Temporal's schedules are as the settings say", style="dim")
 
 
 @app.command("list")
 @command
-async def list_all() -> None:
-    """Show every schedule of the namespace, when it ran last and when it runs next."""
-    from rich import box
-    from rich.table import Table
-
+async def list_all(
+    runs: Annotated[int, typer.Option(min=1, max=10, help="How many of the next runs are shown.")] = 3,
+) -> None:
+    """Show every schedule, when it ran last and runs next, in its own time zone, and what it has missed."""
     from starters.cli.configured import load_settings
+    from starters.cli.schedule_table import show
+    from starters.steering.session import open_session
+
+    await show(await open_session(load_settings()), runs)
+
+
+@app.command("pause")
+@command
+async def pause(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why; whoever looks at the schedule reads it.")],
+    who: Who = None,
+) -> None:
+    """Let it start nothing until `resume`; `apply` leaves it paused."""
+    from starters.cli.configured import load_settings
+    from starters.cli.speaker import person
+    from starters.steering.schedules import pause as pause_it
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("schedule", "state", "last", "next", "note"):
-        table.add_column(name, overflow="fold")
-    async for found in await session.client.list_schedules():
-        description = await session.client.get_schedule_handle(found.id).describe()
-        info, state = description.info, description.schedule.state
-        last = info.recent_actions[-1].started_at if info.recent_actions else None
-        upcoming = info.next_action_times[0] if info.next_action_times else None
-        table.add_row(
-            found.id,
-            "paused" if state.paused else "on",
-            f"{last:%Y-%m-%d %H:%M:%S}" if last else "never",
-            f"{upcoming:%Y-%m-%d %H:%M:%S}" if upcoming and not state.paused else "—",
-            state.note or "",
-        )
-    if table.row_count:
-        console.print(table)
-    else:
-        console.print("no schedules: `runbooks schedules apply` makes them", style="dim")
+    await pause_it(session, name, f"{reason} ({person(who, None).who})")
+    console.print(f"{name} is paused; `runbooks schedules resume {name}` lets it run again", soft_wrap=True)
+
+
+@app.command("resume")
+@command
+async def resume(name: Name) -> None:
+    """Let a paused schedule run again; what it missed meanwhile stays missed."""
+    from starters.cli.configured import load_settings
+    from starters.steering.schedules import resume as resume_it
+    from starters.steering.session import open_session
+
+    session = await open_session(load_settings())
+    await resume_it(session, name)
+    console.print(f"{name} runs again; `runbooks schedules apply` gives it its note back", soft_wrap=True)
+
+
+@app.command("trigger")
+@command
+async def trigger(name: Name) -> None:
+    """Start its run now, a paused one's too; not where a run of it is still open."""
+    from starters.cli.configured import load_settings
+    from starters.steering.schedules import trigger as trigger_it
+    from starters.steering.session import open_session
+
+    session = await open_session(load_settings())
+    begun = await trigger_it(session, name)
+    console.print(begun, markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 _SCOPES = {
@@ -22,6 +22,8 @@ _SCOPES = {
     "chat.postMessage": {"chat:write"},
     "chat.scheduleMessage": {"chat:write"},
     "chat.scheduledMessages.list": set(),
+    "files.getUploadURLExternal": {"files:write"},
+    "files.completeUploadExternal": {"files:write"},
 }
 ALL_SCOPES = frozenset().union(*_SCOPES.values())
 _JSON_ONLY_TEXT = 40_000
@@ -38,7 +40,15 @@ class SlackContract:
         self.calls: list[str] = []
         self.page_size = 1000
         self._numbers = itertools.count(1)
-        self.app = Starlette(routes=[Route("/api/{method}", self._call, methods=["POST"])])
+        self.files: dict[str, dict[str, Any]] = {}
+        self.slow_shares: list[dict[str, Any]] = []
+        """Messages of files that appear only when the channel has been read once more: Slack shares when it likes."""
+        self.app = Starlette(
+            routes=[
+                Route("/api/{method}", self._call, methods=["POST", "GET"]),
+                Route("/upload/{file}", self._upload, methods=["POST"]),
+            ]
+        )
 
     def add_channel(self, name: str, *, member: bool = False, private: bool = False) -> str:
         identity = f"C{next(self._numbers):09d}"
@@ -62,8 +72,9 @@ class SlackContract:
         if request.headers.get("content-type", "").startswith("application/json"):
             arguments = json.loads(await request.body() or b"{}")
         else:
-            arguments = dict(parse_qsl((await request.body()).decode()))
-        name = re.sub(r"([A-Z])", lambda capital: f"_{capital[0].lower()}", method.replace(".", "_"))
+            arguments = dict(request.query_params) | dict(parse_qsl((await request.body()).decode()))
+        arguments["base"] = str(request.base_url)
+        name = re.sub(r"([A-Z]+(?![a-z])|[A-Z])", lambda capital: f"_{capital[0].lower()}", method.replace(".", "_"))
         answer: JSONResponse = getattr(self, f"_{name}")(arguments)
         return answer
 
@@ -102,6 +113,9 @@ class SlackContract:
         if no is not None:
             return no
         top = [m for m in channel["messages"] if m.get("thread_ts", m["ts"]) == m["ts"]]
+        for share in [one for one in self.slow_shares if one["channel"] == channel["id"]]:
+            channel["messages"].append(share["message"])
+            self.slow_shares.remove(share)
         return self._page("messages", self._shown(reversed(top), arguments), arguments)
 
     def _conversations_replies(self, arguments: dict[str, Any]) -> JSONResponse:
@@ -127,6 +141,30 @@ class SlackContract:
             message["thread_ts"] = arguments["thread_ts"]
         channel["messages"].append(message)
         return _yes(channel=channel["id"], ts=ts, message=message)
+
+    def _files_get_upload_url_external(self, arguments: dict[str, Any]) -> JSONResponse:
+        identity = f"F{next(self._numbers):09d}"
+        self.files[identity] = {"length": int(arguments["length"]), "name": arguments["filename"], "content": b""}
+        return _yes(upload_url=f"{arguments['base']}upload/{identity}", file_id=identity)
+
+    async def _upload(self, request: Request) -> Response:
+        file = self.files[request.path_params["file"]]
+        file["content"] = await request.body()
+        return PlainTextResponse("OK", status_code=200 if len(file["content"]) == file["length"] else 400)
+
+    def _files_complete_upload_external(self, arguments: dict[str, Any]) -> JSONResponse:
+        given = arguments["files"]
+        files = json.loads(given) if isinstance(given, str) else given
+        channel, no = self._seen({"channel": arguments["channel_id"]})
+        if no is not None:
+            return no
+        ts = f"{time.time():.0f}.{next(self._numbers):06d}"
+        message = {"type": "message", "ts": ts, "text": _escaped(arguments["initial_comment"]), "bot_id": "B1",
+                   "files": files}  # fmt: skip
+        if arguments.get("thread_ts"):
+            message["thread_ts"] = arguments["thread_ts"]
+        self.slow_shares.append({"channel": channel["id"], "message": message})
+        return _yes(files=files)
 
     def _chat_schedule_message(self, arguments: dict[str, Any]) -> JSONResponse:
         channel, no = self._seen(arguments)

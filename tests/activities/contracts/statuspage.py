@@ -8,9 +8,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-_STATUSES = {"investigating", "identified", "monitoring", "resolved"}
+_STATUSES = {
+    "investigating", "identified", "monitoring", "resolved", "scheduled", "in_progress", "verifying", "completed",
+}  # fmt: skip
 _COMPONENT_STATUSES = {"operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"}
-_FIELDS = {"name", "status", "body", "components", "component_ids", "metadata", "deliver_notifications"}
+_TIMES = {"scheduled_for", "scheduled_until"}
+_AUTOMATIC = {
+    "scheduled_remind_prior", "scheduled_auto_in_progress", "scheduled_auto_completed",
+    "auto_transition_to_maintenance_state", "auto_transition_to_operational_state",
+}  # fmt: skip
+_FIELDS = {
+    "name", "status", "body", "components", "component_ids", "metadata", "deliver_notifications", "impact_override",
+    *_TIMES, *_AUTOMATIC,
+}  # fmt: skip
 
 
 class StatuspageContract:
@@ -99,6 +109,7 @@ class StatuspageContract:
         incident["name"] = content.get("name", incident.get("name"))
         incident["status"] = content["status"]
         incident["metadata"] = content.get("metadata", incident.get("metadata", {}))
+        incident.update({name: content[name] for name in {*_TIMES, *_AUTOMATIC} & set(content)})
         self.components.update(content.get("components", {}))
         ids = content.get("component_ids", [part["id"] for part in incident["components"]])
         incident["components"] = [{"id": name, "status": self.components[name]} for name in ids]

@@ -12,7 +12,14 @@ from pydantic import SecretStr, ValidationError
 
 from activities.common.errors import NotFound, Refused
 from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, SetTenantStatus
-from activities.customers.tenants import ActivityRequest, FirstsRequest, TenantRequest, Tenants, UsedSinceRequest
+from activities.customers.tenants import (
+    ActivityRequest,
+    ContactsRequest,
+    FirstsRequest,
+    TenantRequest,
+    Tenants,
+    UsedSinceRequest,
+)
 from activities.handovers.links import HandoverLinks
 from tests.records_schema.fixtures import count, effect
 
@@ -172,3 +179,15 @@ def test_who_has_used_the_service_since_is_found_and_who_has_left_is_not(
     found = tenants.used_since(UsedSinceRequest(since=NOW - timedelta(hours=2)))
     assert [(one.tenant_id, one.email) for one in found.items] == [("acme", "ada@acme.test")]
     assert str(found) == "1 tenant"
+
+
+def test_whom_to_write_to_is_one_person_a_tenant_that_is_not_closed(tenants: Tenants) -> None:
+    for tenant_id in ("acme", "globex", "gone"):
+        tenants.create(new(tenant_id, tenant_id, email=f"{tenant_id}@example.test"))
+    tenants.set_status(SetTenantStatus(tenant_id="gone", status="closed", reason="left", effect=effect("close")))
+    everybody = tenants.contacts(ContactsRequest())
+    assert [each.email for each in everybody.items] == ["acme@example.test", "globex@example.test"]
+    some = tenants.contacts(ContactsRequest(tenants=["globex", "gone", "nobody"]))
+    assert ([each.tenant_id for each in some.items], some.missing) == (["globex"], ["gone", "nobody"])
+    assert str(some) == "1 customer, none of gone, nobody"
+    assert tenants.contacts(ContactsRequest(tenants=[])).items == []

@@ -2,6 +2,7 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.common.errors import InvalidInput, Misconfigured, RateLimited, Refused, Unavailable
 from activities.messages.chat.chat import Chat, PostMessage, ScheduleMessage, Slack
+from activities.messages.chat.pictures import Picture, Value
 from activities.messages.chat.records import RecordsChat
 from activities.messages.chat.slack import SlackChat
 from tests.activities.contracts.serving import Misbehaviour, serving
@@ -36,6 +38,13 @@ def schedule(
 ) -> ScheduleMessage:
     return ScheduleMessage(channel="#incidents", text="Post-mortem of <INC-1>", post_at=datetime.now(UTC) + ahead,
                            effect=effect(step, dry_run=dry_run))  # fmt: skip
+
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+PICTURE = Picture(
+    title="failed requests", unit="%", begin=NOON, end=NOON + timedelta(hours=1), longest_gap=60,
+    values=[Value(at=NOON + timedelta(minutes=n), value=n) for n in range(60)], limit=5,
+)  # fmt: skip
 
 
 # -- records --------------------------------------------------------------------------------------------------------
@@ -75,6 +84,13 @@ def test_a_thread_of_another_backend_is_refused(own: RecordsChat) -> None:
         own.post(post(thread="1700000000.000100"))
     with pytest.raises(Refused):
         own.post(post(thread="4711"))
+
+
+def test_a_picture_is_kept_beside_the_message(own: RecordsChat, records_sql: psycopg.Connection) -> None:
+    own.post(post(picture=PICTURE))
+    row = records_sql.execute("SELECT picture FROM runbooks.messages").fetchone()
+    assert row is not None
+    assert bytes(row[0]).startswith(b"\x89PNG")
 
 
 # -- Slack ----------------------------------------------------------------------------------------------------------
@@ -127,6 +143,48 @@ def test_the_same_effect_is_posted_once_also_by_a_new_worker(
         assert (again.applied, again.message_id, again.detail) == (False, first.message_id, "posted already")
     assert other.message_id != first.message_id
     assert len(service.texts(channel)) == 2
+
+
+def test_a_picture_comes_with_its_message_once(chat: SlackChat, service: SlackContract, channel: str) -> None:
+    first = chat.post(post(picture=PICTURE))
+    again = chat.post(post(picture=PICTURE))
+    (kept,) = service.channels[channel]["messages"]
+    assert (first.applied, again.applied, first.message_id, again.message_id) == (True, False, kept["ts"], kept["ts"])
+    assert kept["text"].startswith("P1: API down")
+    (file,) = service.files.values()
+    assert file["content"].startswith(b"\x89PNG")
+    assert kept["files"][0]["title"] == "failed requests"
+
+
+def test_a_lost_answer_to_a_picture_makes_no_second_message(
+    chat: SlackChat, service: SlackContract, faults: Misbehaviour, channel: str
+) -> None:
+    faults.lose_answer("files.completeUploadExternal")
+    with pytest.raises(Unavailable):
+        chat.post(post(picture=PICTURE))
+    second = ActivityEnvironment()
+    second.info = replace(second.info, attempt=2)
+    assert not second.run(Slack(chat).post, post(picture=PICTURE)).applied
+    assert len(service.texts(channel)) == 1
+
+
+@pytest.mark.parametrize("why", ["no scope", "no luck"])
+def test_a_picture_that_slack_does_not_take_is_left_out(
+    chat: SlackChat, service: SlackContract, faults: Misbehaviour, channel: str, why: str
+) -> None:
+    if why == "no scope":
+        service.scopes.discard("files:write")
+        message = chat.post(post(picture=PICTURE))
+    else:
+        last = ActivityEnvironment()
+        last.info = replace(last.info, attempt=3)
+        message = last.run(Slack(chat).post, post(picture=PICTURE))
+    (kept,) = service.channels[channel]["messages"]
+    assert (message.message_id, "files" in kept, kept["metadata"]["event_type"]) == (
+        kept["ts"],
+        False,
+        "runbook_effect",
+    )
 
 
 @pytest.mark.parametrize("threaded", [False, True])

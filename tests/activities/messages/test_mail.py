@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from activities.common.errors import InvalidInput, Misconfigured, Refused, Unavailable
 from activities.handovers.links import HandoverLinks
 from activities.messages.mail.calendars import Meeting
-from activities.messages.mail.mail import Mail, SendMail
+from activities.messages.mail.mail import Mail, Recipient, SendMail, SendMails
 from activities.messages.mail.servers import RecordsMail, SmtpServer
 from sandbox.mail_server import MailServer
 from sandbox.ports import LOOPBACK, free_port
@@ -33,6 +33,7 @@ VALUES = {
     "ends": "tomorrow", "old_key_end": "ends tomorrow", "reason": "scheduled", "tenant": "acme", "csm": "Ada & Co",
     "email": "it@acme.test", "when": "Friday", "title": "check-in",
     "ticket": "TCK-1", "summary": "<b>slow</b>", "eta": "1 hour", "headline": "found", "message": "We found it.",
+    "day": "2026-02-05", "impact": "brief", "how": "cancelled", "what": "It does not take place.",
     "next": "More within an hour.", "since": "12:00 UTC", "until": "12:30 UTC",
 }  # fmt: skip
 
@@ -233,3 +234,41 @@ def test_without_a_mail_server_mails_stand_in_the_records(
 ) -> None:
     assert Mail(records_pool, RecordsMail(), LINKS, SENDER).send(request(to)).applied
     assert count(records_sql, "mails") == 1
+
+
+# -- to many --------------------------------------------------------------------------------------------------------
+
+
+def to_all(*addresses: str, step: str = "mails", dry_run: bool = False) -> SendMails:
+    return SendMails(
+        recipients=[Recipient(to=address, name="Grace") for address in addresses], template="maintenance_scheduled",
+        values=VALUES, effect=effect(step, dry_run=dry_run),
+    )  # fmt: skip
+
+
+def test_each_of_many_gets_one_of_their_own(
+    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+) -> None:
+    other = f"it-{uuid4().hex[:8]}@acme.test"
+    system = mail(records_pool, server.port)
+    assert not system.send_all(to_all(to, other, dry_run=True)).applied
+    assert server.received(to) == []
+    sent = system.send_all(to_all(to, "no address", other))
+    assert (sent.applied, sent.refused, sent.after) == (True, ["no address"], "2 mails taken")
+    assert not system.send_all(to_all(to, other)).applied
+    for address in (to, other):
+        (mine,) = server.received(address)
+        assert mine["To"] == f"Grace <{address}>"
+        assert "Expect: brief" in body(mine, "plain")
+    assert count(records_sql, "mails") == 2
+
+
+def test_whoever_had_theirs_before_an_outage_gets_no_second_one(
+    records_pool: ConnectionPool, server: MailServer, to: str
+) -> None:
+    others = [f"{n}-{to}" for n in range(3)]
+    mail(records_pool, server.port).send_all(to_all(others[0]))
+    with pytest.raises(Unavailable):
+        mail(records_pool, free_port()).send_all(to_all(*others))
+    mail(records_pool, server.port).send_all(to_all(*others))
+    assert [len(server.received(address)) for address in others] == [1, 1, 1]

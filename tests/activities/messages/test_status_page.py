@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.common.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable
 from activities.messages.status_page.atlassian import AtlassianStatusPage
 from activities.messages.status_page.records import RecordsStatusPage
-from activities.messages.status_page.status_page import StatusPage, StatusPages, UpdateStatusPage
+from activities.messages.status_page.status_page import StatusPage, StatusPages, UpdateMaintenance, UpdateStatusPage
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.contracts.statuspage import StatuspageContract
 from tests.records_schema.fixtures import count, effect
@@ -248,3 +248,88 @@ def test_both_backends_are_status_pages(page: AtlassianStatusPage, own: RecordsS
     backends: list[StatusPage] = [page, own]
     for backend in backends:
         assert ActivityEnvironment().run(StatusPages(backend).update, update("Identified", "one")).applied
+
+
+# -- maintenance ----------------------------------------------------------------------------------------------------
+
+AT = datetime(2026, 2, 5, 2, tzinfo=UTC)
+
+
+def maintenance(status: Any, step: str, shows: Any = None, **plan: bool) -> UpdateMaintenance:
+    return UpdateMaintenance(
+        component="api", window_id="MW-1", title="TenSafe maintenance: Upgrade", status=status, message=f"{status}.",
+        starts_at=AT, ends_at=AT + timedelta(hours=2), shows=shows, effect=effect(step, **plan),
+    )  # fmt: skip
+
+
+WAY: tuple[tuple[Any, Any], ...] = (
+    ("Scheduled", None), ("In progress", "under_maintenance"), ("Verifying", None), ("Completed", "operational"),
+)  # fmt: skip
+
+
+def test_a_maintenance_goes_its_way_on_our_page(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+    for status, shows in WAY:
+        assert own.maintenance(maintenance(status, status, shows)).applied
+        assert not own.maintenance(maintenance(status, status, shows)).applied
+    late = own.maintenance(maintenance("In progress", "late"))
+    assert (late.applied, late.after, late.note) == (False, "Completed", "In progress comes too late")
+    rows = records_sql.execute(
+        "SELECT status, component_shows FROM runbooks.maintenance_notices ORDER BY id"
+    ).fetchall()
+    assert rows == [(status, shows or "") for status, shows in WAY]
+
+
+def test_a_maintenance_goes_its_way_at_atlassian(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    shown = []
+    for status, shows in WAY:
+        assert page.maintenance(maintenance(status, status, shows)).applied
+        assert page.maintenance(maintenance(status, status, shows)).note == "published already"
+        shown.append(service.components["comp-api"])
+    assert service.updates() == ["scheduled", "in_progress", "verifying", "completed"]
+    assert shown == ["operational", "under_maintenance", "under_maintenance", "operational"]
+    (incident,) = service.incidents
+    assert incident["scheduled_until"] == "2026-02-05T04:00:00+00:00"
+    assert not any(value for name, value in incident.items() if name.startswith(("scheduled_auto", "auto_")))
+
+
+def test_a_maintenance_never_goes_back(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.maintenance(maintenance("Scheduled", "a"))
+    page.maintenance(maintenance("Completed", "b"))
+    assert page.maintenance(maintenance("In progress", "c", "under_maintenance")).note == "In progress comes too late"
+    assert service.components["comp-api"] == "operational"
+
+
+def test_what_was_never_announced_is_not_completed(
+    page: AtlassianStatusPage, service: StatuspageContract, own: RecordsStatusPage
+) -> None:
+    for backend in (page, own):
+        change = backend.maintenance(maintenance("Completed", "b", "operational"))
+        assert (change.applied, change.note) == (False, "it was never announced")
+    assert service.incidents == []
+
+
+def test_a_lost_answer_schedules_no_second_one(
+    page: AtlassianStatusPage, service: StatuspageContract, faults: Misbehaviour
+) -> None:
+    faults.lose_answer("/incidents", after=1)
+    with pytest.raises(Unavailable):
+        page.maintenance(maintenance("Scheduled", "a"))
+    assert not page.maintenance(maintenance("Scheduled", "a")).applied
+    assert len(service.incidents) == 1
+
+
+def test_an_incident_shows_through_a_maintenance(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.maintenance(maintenance("In progress", "a", "under_maintenance"))
+    page.update(update("Investigating", "b"))
+    page.maintenance(maintenance("Completed", "c", "operational"))
+    assert service.components["comp-api"] == "major_outage"
+    page.update(update("Resolved", "d"))
+    assert service.components["comp-api"] == "operational"
+
+
+def test_a_planned_maintenance_leaves_nothing(
+    page: AtlassianStatusPage, service: StatuspageContract, own: RecordsStatusPage, records_sql: psycopg.Connection
+) -> None:
+    for backend in (page, own):
+        assert not backend.maintenance(maintenance("Scheduled", "a", dry_run=True)).applied
+    assert (service.incidents, count(records_sql, "maintenance_notices")) == ([], 0)

@@ -15,8 +15,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from activities.common.errors import ActivityFailure, RateLimited, Refused, Unavailable
-from activities.monitoring.prometheus import Metrics, MetricsRequest, Prometheus, PrometheusMetrics
+from activities.common.errors import ActivityFailure, Misconfigured, RateLimited, Refused, Unavailable
+from activities.monitoring.prometheus import (
+    Fired,
+    FiredRequest,
+    Metrics,
+    MetricsRequest,
+    Prometheus,
+    PrometheusMetrics,
+    SeriesRequest,
+)
 from sandbox.prometheus import Prometheus as PrometheusServer
 from tests.activities.contracts.serving import Misbehaviour, serving
 
@@ -30,7 +38,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with serving(Starlette(routes=[Route("/metrics", metrics)]), Misbehaviour()) as target:
         server = PrometheusServer(
-            tmp_path_factory.mktemp("prometheus"), targets={"test": target.removeprefix("http://")}
+            tmp_path_factory.mktemp("prometheus"),
+            targets={"test": target.removeprefix("http://")},
+            rules=[{"alert": "Broken", "expr": "vector(1)", "labels": {"service": "tests", "severity": "P1"}}],
         )
         server.start()
         try:
@@ -170,3 +180,29 @@ def test_a_query_that_takes_too_long_is_the_querys_fault(http: httpx.Client, ans
     body = {"status": "error", "errorType": "timeout", "error": "query timed out"}
     found = _value(PrometheusMetrics(http, answering(JSONResponse(body, 503))), "1")
     assert found == Metrics(values={"x": None}, errors={"x": "timeout: query timed out"})
+
+
+def test_a_series_has_what_there_is_of_it(metrics: PrometheusMetrics) -> None:
+    end = datetime.now(UTC)
+    asked = SeriesRequest(query="vector(2)", start=end - timedelta(seconds=4), end=end, step=timedelta(seconds=2))
+    found = metrics.series(asked)
+    assert [point.value for point in found.points] == [2.0, 2.0, 2.0]
+    assert found.points[0].at == asked.start.replace(microsecond=asked.start.microsecond // 1000 * 1000)
+    assert metrics.series(asked.model_copy(update={"query": "no_such_metric"})).points == []
+    assert metrics.series(asked.model_copy(update={"query": "vector(0) / 0"})).points == []
+    for query in ("errors or by_pod", "no ("):
+        with pytest.raises(Misconfigured, match="a query of the settings"):
+            metrics.series(asked.model_copy(update={"query": query}))
+
+
+def test_alerts_that_fired_are_listed_whoever_took_them(metrics: PrometheusMetrics) -> None:
+    asked = FiredRequest(matchers='service="tests"', over=timedelta(minutes=5))
+    deadline = time.monotonic() + 20
+    while not (found := metrics.alerts(asked).items):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert found == [Fired(name="Broken", severity="P1", firing=True)]
+    assert str(found[0]) == "Broken (P1) still fires"
+    assert metrics.alerts(asked.model_copy(update={"matchers": 'service="others"'})).items == []
+    with pytest.raises(Misconfigured, match="the alerts of the settings"):
+        metrics.alerts(asked.model_copy(update={"matchers": "service="}))

@@ -42,7 +42,7 @@ def runbooks(config: Path) -> Runbooks:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["p2-incidnet"], "no procedure 'p2-incidnet'. Known: p1-incident"),
+        (["p2-incidnet"], "no procedure 'p2-incidnet'. Known: morning-startup"),
         (["p1-incident", "--input", "{"], "--input: not JSON"),
         (["p1-incident", "--input", "[1]"], "--input: a JSON object is expected"),
         (["p1-incident", "--input", "@nowhere.json"], "--input: cannot read the file"),

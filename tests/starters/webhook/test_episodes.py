@@ -17,6 +17,7 @@ from tests.starters.support import (
     fresh,
     open_now,
     outcomes,
+    run_of,
     send,
     serving,
     settings_for,
@@ -46,7 +47,7 @@ async def test_twenty_posts_at_once_through_two_webhooks_are_one_run(
     assert sorted(one["outcome"] for one in taken) == ["joined"] * 19 + ["started"]
     runs = {one["run_id"] for one in taken}
     assert len(runs) == 1
-    description = await client.get_workflow_handle(RUN).describe()
+    description = await client.get_workflow_handle(run_of(name)).describe()
     assert description.run_id in runs
     found = description.typed_search_attributes
     assert (found[PROCEDURE], found[SEVERITY], found[SERVICE]) == ("P1Incident", "P1", "tensafe-server")

@@ -196,7 +196,8 @@ async def test_of_two_runs_at_once_one_renews(
         results = await asyncio.gather(*(handle.result() for handle in handles))
     assert sorted(len(result["renewed"]) for result in results) == [0, 1]
     (loser,) = [result for result in results if not result["renewed"]]
-    assert "is being renewed by" in loser["left"][0] or "somebody has replaced it" in loser["left"][0]
+    # It was kept away, or came when all was done: between the other's steps, or after its last.
+    assert all("is being renewed by" in left or "somebody has replaced it" in left for left in loser["left"])
     assert real.issued == 1
     assert [loser["failed"], loser["paged"], loser["not_served"]] == [[], [], []]
     with real.pool.connection() as connection:

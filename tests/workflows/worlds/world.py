@@ -42,6 +42,7 @@ from activities.records.incidents import (
     SchedulePostMortem,
 )
 from activities.records.on_call import OnCall, OnCallRequest
+from activities.records.windows import CurrentWindow, CurrentWindowRequest, Window
 
 
 def instead(known: list[Callable[..., Any]], *mine: Callable[..., Any]) -> list[Callable[..., Any]]:
@@ -68,6 +69,8 @@ class World:
         self.crashing = False
         self.stopped_by: str | None = None
         """The run that keeps the service without replicas."""
+        self.window: Window | None = None
+        """The maintenance window that the service is in."""
         self.revision = 1
         self.images = {1: "registry.example/tensafe-server:v1.2.3"}
         self.earlier: dict[int, list[int]] = {}
@@ -203,7 +206,13 @@ class World:
             world._up("records.on_call")
             return OnCall(name="oncall@tensafe.io")
 
+        @activity.defn(name="windows.current")
+        def window(request: CurrentWindowRequest) -> CurrentWindow:
+            world._up("windows.current")
+            return CurrentWindow(window=world.window)
+
         return [
+            window,
             pods,
             events,
             deployment,

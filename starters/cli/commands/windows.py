@@ -1,0 +1,91 @@
+"""`runbooks windows`: maintenance windows, and what people say to them (runbook 6.1)."""
+
+from typing import Annotated
+
+import typer
+
+from starters.cli.options import Reference, Role, Who
+from starters.cli.people import command, console
+
+app = typer.Typer(help="Maintenance windows (6.1); `runbooks extend` lets one last longer.", no_args_is_help=True)
+
+
+@app.command("list")
+@command
+async def list_all() -> None:
+    """Show the windows that are to come or in progress."""
+    from rich import box
+    from rich.table import Table
+
+    from starters.cli.configured import load_settings
+    from starters.steering import runs
+    from starters.steering.errors import SteeringError
+    from starters.steering.session import open_session
+
+    session = await open_session(load_settings())
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("run", "what", "phase", "waiting for", "window"):
+        table.add_column(name, overflow="fold")
+    async for found in session.client.list_workflows(
+        "WorkflowType = 'MaintenanceWindow' AND ExecutionStatus = 'Running'"
+    ):
+        try:
+            told = await runs.status_of(await runs.find(session, found.id))
+        except SteeringError as error:
+            table.add_row(found.id, str(error), "", "", "")
+        else:
+            table.add_row(found.id, told.title, told.phase, told.waiting_for, told.board.partition("\n")[0])
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("no windows: `runbooks start maintenance-window` makes one", style="dim")
+
+
+@app.command()
+@command
+async def tick(
+    reference: Reference,
+    task: Annotated[str, typer.Argument(help="The task's ID, as `runbooks status` shows it.")],
+    *,
+    note: Annotated[str, typer.Option(help="What there is to know about it.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take a tick back.")] = False,
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Tick a task that people do."""
+    from starters.cli.saying import say
+    from workflows.maintenance.window_words import TickTask
+
+    await say(reference, who, role, TickTask, task=task, note=note, undo=undo)
+
+
+@app.command()
+@command
+async def begin(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """Begin a window now, before its time; its end stays."""
+    from starters.cli.saying import say
+    from workflows.maintenance.window_words import BeginNow
+
+    await say(reference, who, role, BeginNow, reason=reason)
+
+
+@app.command()
+@command
+async def end(
+    reference: Reference,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the timeline.")],
+    who: Who = None,
+    role: Role = None,
+) -> None:
+    """End a window now: what is under way is stopped, and the service verified."""
+    from starters.cli.saying import say
+    from workflows.maintenance.window_words import EndEarly
+
+    await say(reference, who, role, EndEarly, reason=reason)

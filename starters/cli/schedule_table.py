@@ -1,0 +1,52 @@
+"""The table of all schedules."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from rich import box
+from rich.table import Table
+from temporalio.client import ScheduleDescription
+
+from starters.cli.people import console
+from starters.steering.session import Session
+
+
+async def show(session: Session, runs: int) -> None:
+    """Show every schedule of the namespace, with its next `runs` runs."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("schedule", "state", "last", "next", "missed", "note"):
+        table.add_column(name, overflow="fold")
+    async for found in await session.client.list_schedules():
+        description = await session.client.get_schedule_handle(found.id).describe()
+        table.add_row(found.id, *_row(description, runs))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("no schedules: `runbooks schedules apply` makes them", style="dim")
+
+
+def _row(description: ScheduleDescription, runs: int) -> tuple[str, ...]:
+    info, schedule = description.info, description.schedule
+    zone = ZoneInfo(schedule.spec.time_zone_name or "UTC")
+    last = info.recent_actions[-1].started_at if info.recent_actions else None
+    upcoming = [] if schedule.state.paused else info.next_action_times[:runs]
+    return (
+        "paused" if schedule.state.paused else "on",
+        _shown(last, zone) if last else "never",
+        "\n".join(_shown(at, zone) for at in upcoming) or "—",
+        _missed(description),
+        schedule.state.note or "",
+    )
+
+
+def _missed(description: ScheduleDescription) -> str:
+    info = description.info
+    missed = [
+        f"{info.num_actions_missed_catchup_window} too late" if info.num_actions_missed_catchup_window else "",
+        f"{info.num_actions_skipped_overlap} still open" if info.num_actions_skipped_overlap else "",
+    ]
+    return "\n".join(filter(None, missed)) or "none"
+
+
+def _shown(at: datetime, zone: ZoneInfo) -> str:
+    return f"{at.astimezone(zone):%a %Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,292 @@
+"""The days' schedules: as settings say, with days off, the same when applied twice, and late only within limits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import tomli_w
+from click.testing import Result
+from temporalio.client import Client, ScheduleOverlapPolicy, ScheduleRange
+from typer.testing import CliRunner
+
+from activities.catalogue.daily import DailyPolicy
+from activities.catalogue.service import Service
+from sandbox.temporal import Temporal as TemporalServer
+from starters import schedules
+from starters.__main__ import application
+from starters.days_off import days_off
+from starters.schedules import EVENING, MORNING, PULSE, apply, compare
+from tests.audit.archiving import new_namespace
+from workers.clients import connect
+from workers.settings import Audit, SettingsError, Temporal
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
+
+NAME = f"{PULSE}/tensafe-server"
+BERLIN = ZoneInfo("Europe/Berlin")
+COMPANY = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:tests
+BEGIN:VEVENT
+UID:1
+DTSTART;VALUE=DATE:20271227
+DTEND;VALUE=DATE:20271231
+SUMMARY:Between the years
+END:VEVENT
+BEGIN:VEVENT
+UID:2
+DTSTART;VALUE=DATE:20250604
+RRULE:FREQ=YEARLY
+SUMMARY:Founding day
+END:VEVENT
+BEGIN:VEVENT
+UID:3
+DTSTART:20270603T140000Z
+DTEND:20270603T150000Z
+SUMMARY:A meeting
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def service(**daily: Any) -> Service:
+    return Service(
+        deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health",
+        time_zone="Europe/Berlin", daily=DailyPolicy(**daily),
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def namespace(temporal_address: str) -> Client:
+    return await new_namespace(temporal_address)
+
+
+async def applied(client: Client, folder: Path = Path(), **daily: Any) -> dict[str, str]:
+    done = await apply(client, Audit(), {"tensafe-server": service(**daily)}, "runbooks", folder)
+    return {one.name: one.what for one in done if "/" in one.name}
+
+
+async def differing(client: Client, **daily: Any) -> dict[str, tuple[str, ...]]:
+    found = await compare(client, Audit(), {"tensafe-server": service(**daily)}, "runbooks")
+    return {one.name: one.what for one in found if one.what}
+
+
+async def test_applied_twice_nothing_changes(namespace: Client) -> None:
+    assert (await applied(namespace, holidays="DE-BE"))[NAME] == "made"
+    before = (await namespace.get_schedule_handle(NAME).describe()).raw_description
+    assert await differing(namespace, holidays="DE-BE") == {}
+    assert (await applied(namespace, holidays="DE-BE"))[NAME] == "unchanged"
+    after = (await namespace.get_schedule_handle(NAME).describe()).raw_description
+    assert (before.info.update_time, before.conflict_token) == (after.info.update_time, after.conflict_token)
+
+
+async def test_whatever_is_another_is_seen_and_changed(namespace: Client) -> None:
+    await applied(namespace)
+    for daily, what in (
+        ({"pulse_until": 20}, ("when it runs", "its note")),
+        ({"pulse_until": 20, "days": ("mon",)}, ("when it runs", "its note")),
+        ({"pulse_until": 20, "days": ("mon",), "holidays": "DE"}, ("when it runs", "its note")),
+    ):
+        assert (await differing(namespace, **daily))[NAME] == what
+        assert (await applied(namespace, **daily))[NAME] == "changed"
+        assert await differing(namespace, **daily) == {}
+
+
+async def test_what_somebody_has_changed_by_hand_is_put_right(namespace: Client) -> None:
+    await applied(namespace)
+
+    def meddle(found: Any) -> Any:
+        there = found.description.schedule
+        there.policy.catchup_window = timedelta(days=365)
+        there.action.args = ["other"]
+        return schedules.ScheduleUpdate(schedule=there)
+
+    await namespace.get_schedule_handle(NAME).update(meddle)
+    assert (await differing(namespace))[NAME] == ("how late it may run, or beside another", "what it starts")
+    assert (await applied(namespace))[NAME] == "changed"
+    policy = (await namespace.get_schedule_handle(NAME).describe()).schedule.policy
+    assert policy.catchup_window == timedelta(minutes=15)
+
+
+async def test_every_business_hour_in_the_services_zone(namespace: Client) -> None:
+    await applied(namespace, pulse_from=9, pulse_until=11)
+    info = (await namespace.get_schedule_handle(NAME).describe()).info
+    upcoming = [at.astimezone(BERLIN) for at in info.next_action_times]
+    assert {at.hour for at in upcoming} == {9, 10, 11}
+    assert all(at.weekday() < 5 and at.minute == 0 for at in upcoming)
+
+
+async def test_morning_and_evening_come_at_their_times_and_no_later_than_makes_sense(namespace: Client) -> None:
+    done = await applied(namespace, evening_at=time(16, 45))
+    assert set(done) == {f"{kind}/tensafe-server" for kind in (MORNING, PULSE, EVENING)}
+    for kind, at, late in ((MORNING, time(8), 3), (EVENING, time(16, 45), 5)):
+        found = await namespace.get_schedule_handle(f"{kind}/tensafe-server").describe()
+        upcoming = [due.astimezone(BERLIN) for due in found.info.next_action_times[:3]]
+        assert {due.time() for due in upcoming} == {at}
+        assert all(due.weekday() < 5 for due in upcoming)
+        assert found.schedule.policy.catchup_window == timedelta(hours=late)
+        assert found.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
+    none = await applied(namespace, morning_at=None, evening_at=None)
+    assert none == {f"{MORNING}/tensafe-server": "off", NAME: "unchanged", f"{EVENING}/tensafe-server": "off"}
+
+
+async def test_a_service_that_settings_have_forgotten_is_left_alone(namespace: Client) -> None:
+    await applied(namespace)
+    while NAME not in [found.id async for found in await namespace.list_schedules()]:
+        await asyncio.sleep(0.05)
+    done = await apply(namespace, Audit(), {}, "runbooks")
+    assert {one.name: one.what for one in done}[NAME] == "off"
+    assert (await applied(namespace, pulse=False))[NAME] == "off"
+
+
+# -- days off ------------------------------------------------------------------------------------------------
+
+
+def test_days_off_are_a_countrys_and_a_files(tmp_path: Path) -> None:
+    (tmp_path / "company.ics").write_text(COMPANY.replace("\n", "\r\n"), encoding="utf-8")
+    policy = DailyPolicy(holidays="DE-BE", calendar="company.ics")
+    found = days_off(policy, tmp_path, date(2026, 11, 29), "daily")
+    of_2027 = {day for day in found if day.year == 2027}
+    assert {date(2027, 3, 8), date(2027, 3, 26), date(2027, 6, 4), date(2027, 12, 27), date(2027, 12, 30)} <= of_2027
+    assert {date(2027, 12, 31), date(2027, 6, 3), date(2027, 11, 2)}.isdisjoint(of_2027)
+    assert {date(2028, 6, 4), date(2031, 6, 4)} <= found
+
+
+@pytest.mark.parametrize(
+    ("daily", "sentence"),
+    [
+        ({"holidays": "XX"}, "services.a.daily.holidays: XX is not known"),
+        ({"holidays": "DE-QQ"}, "services.a.daily.holidays: DE-QQ is not known"),
+        ({"calendar": "nowhere.ics"}, "nowhere.ics: No such file or directory"),
+        ({"calendar": "broken.ics"}, "broken.ics: "),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, daily: dict[str, str], sentence: str) -> None:
+    (tmp_path / "broken.ics").write_text("nothing of the kind", encoding="utf-8")
+    with pytest.raises(SettingsError, match=sentence):
+        days_off(DailyPolicy(**daily), tmp_path, date(2026, 11, 29), "services.a.daily")
+
+
+async def test_a_day_off_has_no_pulse(namespace: Client, tmp_path: Path) -> None:
+    today = datetime.now(BERLIN).date()
+    days = "".join(
+        f"BEGIN:VEVENT\nUID:{number}\nDTSTART;VALUE=DATE:{today + timedelta(days=number):%Y%m%d}\nEND:VEVENT\n"
+        for number in range(14)
+    )
+    text = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:tests\n{days}END:VCALENDAR\n"
+    (tmp_path / "off.ics").write_text(text.replace("\n", "\r\n"), encoding="utf-8")
+    await applied(namespace, tmp_path, calendar="off.ics", days=("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+    info = (await namespace.get_schedule_handle(NAME).describe()).info
+    assert info.next_action_times[0].astimezone(BERLIN).date() == today + timedelta(days=14)
+
+
+# -- after an outage of Temporal -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[TemporalServer]:
+    server = TemporalServer(tmp_path / "temporal", SEARCH_ATTRIBUTES)
+    server.start()
+    server.wait_ready()
+    yield server
+    server.stop()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("late", "runs"), [(timedelta(minutes=15), 1), (timedelta(seconds=10), 0)])
+async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
+    server: TemporalServer, late: timedelta, runs: int
+) -> None:
+    client = await connect(Temporal(address=server.address))
+    await applied(client)
+    handle = client.get_schedule_handle(NAME)
+    due = (datetime.now(UTC) + timedelta(seconds=6)).replace(microsecond=0)
+
+    def soon(found: Any) -> Any:
+        """Let it be due in seconds: in all else it is the schedule that was applied."""
+        there = found.description.schedule
+        field = {name: [ScheduleRange(getattr(due, name))] for name in ("hour", "minute", "second")}
+        day = {"day_of_week": [ScheduleRange(due.isoweekday() % 7)]}
+        spec = replace(there.spec, calendars=[replace(there.spec.calendars[0], **field, **day)], time_zone_name="UTC")
+        policy = replace(there.policy, catchup_window=late)
+        return schedules.ScheduleUpdate(schedule=replace(there, spec=spec, policy=policy))
+
+    await handle.update(soon)
+    while due not in (await handle.describe()).info.next_action_times:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)
+    server.processes[0].kill()
+    assert datetime.now(UTC) < due
+    wait = (due - datetime.now(UTC)).total_seconds() + (12 if runs == 0 else 1)
+    await asyncio.sleep(wait)
+    server.restart()
+    client = await connect(Temporal(address=server.address))
+    handle = client.get_schedule_handle(NAME)
+    for _ in range(200):
+        info = (await handle.describe()).info
+        if info.num_actions or info.num_actions_missed_catchup_window:
+            break
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
+    info = (await handle.describe()).info
+    assert (info.num_actions, info.num_actions_missed_catchup_window) == (runs, 1 - runs)
+
+
+# -- the command line ----------------------------------------------------------------------------------------
+
+Runbooks = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def runbooks(namespace: Client, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runbooks:
+    file = tmp_path / "runbooks.toml"
+    daily = {"tensafe-server": service(pulse_from=9, pulse_until=9).model_dump(mode="json", exclude_none=True)}
+    temporal = {"address": temporal_address, "namespace": namespace.namespace}
+    file.write_text(tomli_w.dumps({"temporal": temporal, "services": daily}), encoding="utf-8")
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(file))
+    monkeypatch.setenv("COLUMNS", "240")
+
+    async def call(*arguments: str) -> Result:
+        given = ["schedules", *arguments]
+        return await asyncio.to_thread(CliRunner().invoke, application(given), given)
+
+    return call
+
+
+async def test_from_the_command_line(runbooks: Runbooks, namespace: Client) -> None:
+    different = await runbooks("diff")
+    assert different.exit_code == 1
+    assert f"{NAME}: made: mon–fri 09:00 Europe/Berlin" in different.output
+    assert f"{NAME}: made" in (await runbooks("apply")).output
+    assert (await runbooks("diff")).exit_code == 0
+    while NAME not in [found.id async for found in await namespace.list_schedules()]:
+        await asyncio.sleep(0.05)
+    shown = (await runbooks("list", "--runs", "2")).output
+    assert shown.count("09:00 CE") == 2
+    assert "none" in shown
+    paused = await runbooks("pause", NAME, "--reason", "the office moves", "--as", "ada")
+    assert paused.exit_code == 0, paused.output
+    assert "the office moves (ada)" in (await runbooks("list")).output
+    assert f"{NAME}: paused (the office moves (ada))" in (await runbooks("apply")).output
+    assert (await runbooks("resume", NAME)).exit_code == 0
+    begun = await runbooks("trigger", NAME)
+    assert begun.output.startswith(f"{NAME}-"), begun.output
+    twice = await runbooks("trigger", NAME)
+    assert (twice.exit_code, "still open" in twice.output) == (1, True)
+    unknown = await runbooks("pause", "nothing", "--reason", "x")
+    assert (unknown.exit_code, "no schedule 'nothing'" in unknown.output) == (4, True)
+
+
+def test_a_policy_says_what_is_wrong_with_it() -> None:
+    for daily, sentence in (
+        ({"pulse_from": 10, "pulse_until": 9}, "pulse_until"),
+        ({"uptime": "avg_over_time(up[$range])"}, r"only \$window"),
+        ({"holidays": "Germany"}, "holidays"),
+        ({"morning_at": time(8), "evening": time(17)}, "evening"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            DailyPolicy(**daily)

@@ -1,0 +1,406 @@
+"""Maintenance window (runbook 6.1): told of ahead, held while it lasts, closed in whatever way it ends."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Name, Words
+from audit.text import counted
+from workflows.maintenance.window_end import WindowEnd
+from workflows.maintenance.window_hold import WindowHold
+from workflows.maintenance.window_notices import WindowNotices
+from workflows.maintenance.window_questions import WindowQuestions
+from workflows.maintenance.window_tasks import TaskState, WindowTask, WindowTasks, build_tasks
+from workflows.maintenance.window_words import BeginNow, EndEarly, TickTask
+from workflows.platform.lease import Extend, Lease, finally_do, shielded
+from workflows.platform.requests import ServiceRequest
+from workflows.platform.runbook import Runbook, reason
+from workflows.shared.desk import Desk
+
+
+class MaintenanceWindowRequest(ServiceRequest):
+    """Announce a maintenance, hold it, and do its tasks."""
+
+    title: Name = Field(
+        min_length=1, max_length=100, pattern=r"^[^\r\n]+$", description="Customers read it, e.g. Database upgrade."
+    )
+    starts_at: AwareDatetime = Field(description="With its offset: 2026-02-05T02:00:00Z, or 2026-02-05 02:00 UTC.")
+    ends_at: AwareDatetime = Field(description="As customers are told; likewise.")
+    impact: Words = Field(
+        default="Brief service interruption possible.", min_length=1, max_length=500,
+        description="Customers read it: what they will notice.",
+    )  # fmt: skip
+    tasks: list[WindowTask] = Field(
+        default_factory=list, max_length=20,
+        description="Done one after the other: procedures with their input, or what people do and tick. "
+        "Without any the window lasts until its end.",
+    )  # fmt: skip
+    tenants: list[Name] | None = Field(
+        default=None, max_length=500, description="Who is told by mail; all customers where nothing is given."
+    )
+
+    @field_validator("starts_at", "ends_at", mode="before")
+    @classmethod
+    def _utc(cls, value: object) -> object:
+        return value.removesuffix(" UTC") + "Z" if isinstance(value, str) and value.endswith(" UTC") else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MaintenanceWindowRequest":
+        length = self.ends_at - self.starts_at
+        if length <= timedelta(0):
+            message = "ends_at: is not after starts_at"
+            raise ValueError(message)
+        taken = sum((task.takes for task in self.tasks), timedelta(0))
+        if taken > length:
+            message = f"tasks: take {taken} together, and the window lasts {length}"
+            raise ValueError(message)
+        return self
+
+
+Outcome = Literal[
+    "planned", "done", "done, not healthy", "ended early", "gone back", "called off", "cancelled", "failed"
+]  # fmt: skip
+
+
+class MaintenanceWindowResult(BaseModel):
+    """What became of it."""
+
+    window_id: str
+    service: str
+    outcome: Outcome
+    why: str = Field(default="", description="Where it didn't go through.")
+    started_at: datetime | None = Field(default=None, description="None where it never began.")
+    ended_at: datetime
+    healthy: bool | None = Field(default=None, description="What the last look said; None where none was taken.")
+    tasks: list[TaskState] = Field(default_factory=list)
+    incidents: list[str] = Field(default_factory=list, description="Of the service, still open at the end.")
+
+
+@workflow.defn
+class MaintenanceWindow(Runbook):
+    """Announce, start, do the tasks, verify, end; close everything on every way out."""
+
+    SECTION = "6.1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lease: Lease | None = None
+        self.tasks: WindowTasks
+        self._desk: Desk
+        self._hold: WindowHold
+        self._notices: WindowNotices
+        self._questions: WindowQuestions
+        self._end: WindowEnd
+        self._started_at: datetime | None = None
+        self._begin_now = False
+        self._how: Outcome | None = None
+        self._why = ""
+        self._moving = asyncio.Lock()
+
+    @workflow.run
+    async def run(self, request: MaintenanceWindowRequest) -> MaintenanceWindowResult:
+        """Follow 6.1.
+
+        Raises:
+            InvalidInput: the service is not in the catalogue, the start is past, a task's procedure or input is wrong,
+                or a tenant is none. Nobody has been told anything then.
+            Refused: the window overlaps another one of the service.
+
+        """
+        service = await self.begin(
+            request, title=f"Maintenance: {request.title}", service=request.service, severity="P4"
+        )
+        self.title = f"Maintenance of {service.name}: {request.title}"
+        # By when it was asked for: that all workers were down meanwhile is no fault of the input.
+        asked_at = workflow.info().workflow_start_time
+        if request.starts_at <= asked_at:
+            message = f"starts_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC"
+            raise InvalidInput(message)
+        states = await build_tasks(self, service.name, request.tasks)
+        self._make(request, service, states)
+        await self._check_tenants(request)
+        await self._hold.schedule(request.starts_at, request.ends_at)
+        try:
+            await finally_do(self._guarded(request, service), self._close)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                self.finish("cancelled")
+            raise
+        await self.settle()
+        outcome = self._how or "failed"
+        self.finish(outcome)
+        return MaintenanceWindowResult(
+            window_id=self._desk.id, service=service.name, outcome=outcome, why=self._why,
+            started_at=self._started_at, ended_at=workflow.now(), healthy=self._end.healthy, tasks=states,
+            incidents=self._end.incidents,
+        )  # fmt: skip
+
+    def _make(self, request: MaintenanceWindowRequest, service: Service, states: list[TaskState]) -> None:
+        policy = service.window
+        self._desk = Desk(self, service, "P4", self.title, "MW")
+        self._hold = WindowHold(self._desk, request.title, request.impact)
+        self.tasks = WindowTasks(self, self._desk, states, policy.decision_timeout)
+        lease = self.lease = Lease(
+            name="the window", acquired_at=request.starts_at, until=request.ends_at,
+            latest=request.ends_at + policy.longest_extension,
+        )  # fmt: skip
+        self._notices = WindowNotices(self._desk, request.title, request.impact, lease, request.tenants)
+        self._questions = WindowQuestions(self._desk, lease, request.ends_at - request.starts_at)
+        self._end = WindowEnd(self._desk, self._hold, self._notices)
+
+    async def _check_tenants(self, request: MaintenanceWindowRequest) -> None:
+        if not request.tenants:
+            return
+        found = await self._notices.contacts()
+        if found is not None and found.missing:
+            message = f"tenants: there is no customer {', '.join(found.missing)}"
+            raise InvalidInput(message)
+
+    async def _guarded(self, request: MaintenanceWindowRequest, service: Service) -> None:
+        try:
+            await self._through(request, service)
+        except Exception as error:
+            if not is_cancelled_exception(error):
+                self._how = "failed"
+                self._why = reason(error) if isinstance(error, ActivityError) else str(error)
+            raise
+
+    async def _through(self, request: MaintenanceWindowRequest, service: Service) -> None:
+        policy, lease = service.window, self._lease()
+        self.phase("Scheduled")
+        await self._wait_until(request.starts_at - policy.announce_before, "customers are told")
+        late = workflow.now() > request.starts_at + policy.late_after
+        if not late:  # whether one that is late comes at all is for people to say first
+            await self._announce(request)
+        await self._wait_until(request.starts_at, "the window begins")
+        late = not self._begin_now and workflow.now() > request.starts_at + policy.late_after
+        if not await self._questions.may_begin(late=late):
+            self._call_off("people said so, or nobody answered")
+            return
+        if not self.dry_run:
+            lease.acquired_at = workflow.now()
+        if not self._notices.announced:
+            await self._announce(request)
+        if not await self._start(lease):
+            return
+        await self._work(lease)
+        if self.dry_run:
+            self._how = "planned"
+            return
+        await self._end.verify()
+        self._how = self._how or ("done" if self._end.healthy else "done, not healthy")
+
+    # -- before ------------------------------------------------------------------------------------------
+
+    async def _wait_until(self, at: datetime, what: str) -> None:
+        """Wait for a time, or for the word that it begins now."""
+        left = at - workflow.now()
+        if self.dry_run:
+            self.say("decision", f"would wait until {at:%Y-%m-%d %H:%M %Z}: {what}")
+            return
+        if left <= timedelta(0):
+            return
+        try:
+            await workflow.wait_condition(lambda: self._begin_now, timeout=left, timeout_summary=f"until {what}")
+        except TimeoutError:
+            return
+
+    async def _announce(self, request: MaintenanceWindowRequest) -> None:
+        self.phase("Announced")
+        ahead = timedelta(seconds=round((request.starts_at - workflow.now()).total_seconds()))
+        if ahead < self._desk.service.window.announce_before - timedelta(minutes=1) and not self.dry_run:
+            self.say("deadline", f"Customers are told only {max(ahead, timedelta(0))} ahead")
+        await self._notices.announce()
+
+    def _call_off(self, why: str) -> None:
+        self._how, self._why = "called off", why
+        self.say("decision", f"Called off: {why}")
+
+    async def _start(self, lease: Lease) -> bool:
+        """Begin the hold, and say so; False where the records refuse it."""
+        self.phase("In progress")
+        try:
+            await self._hold.begin(lease.until)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            await self._desk.escalate(f"the window can't begin: {reason(error)}")
+            self._call_off(reason(error))
+            return False
+        self._started_at = workflow.now()
+        await self._notices.started()
+        return True
+
+    # -- during ------------------------------------------------------------------------------------------
+
+    async def _work(self, lease: Lease) -> None:
+        """Do the tasks, until they are through, or the window ends."""
+        if not self.tasks.states:
+            if not self.dry_run:
+                await lease.hold(self._moving)
+            self._how = "ended early" if lease.ended_by not in {"", "expiry"} else None
+            return
+        work = asyncio.create_task(self.tasks.work())
+        try:
+            await self._watch_the_end(lease, work)
+        except (Exception, asyncio.CancelledError):
+            await shielded(self.tasks.stop(work))
+            raise
+        await self.tasks.stop(work)
+        if not work.cancelled() and (not_through := work.exception() or work.result()):
+            if isinstance(not_through, BaseException) and not lease.ended_by:
+                raise not_through
+            self._how, self._why = self._how or "gone back", self._why or str(not_through)
+
+    async def _watch_the_end(self, lease: Lease, work: "asyncio.Task[str]") -> None:
+        while not work.done() and not lease.ended_by:
+            until = lease.until
+            if until > workflow.now():
+                try:
+                    await workflow.wait_condition(
+                        lambda until=until: work.done() or bool(lease.ended_by) or lease.until != until,  # type: ignore[misc]
+                        timeout=until - workflow.now(),
+                        timeout_summary=f"end of the window, {until:%Y-%m-%d %H:%M %Z}",
+                    )
+                except TimeoutError:
+                    continue
+            elif self._moving.locked():
+                async with self._moving:  # a word that came before the end is still being carried out
+                    continue
+            else:
+                await self._overrun(lease, work)
+
+    async def _overrun(self, lease: Lease, work: "asyncio.Task[str]") -> None:
+        """Ask whether to extend or to go back (6.1); nobody's answer goes back."""
+        until = lease.until
+        answer = await self._questions.overrun(
+            self.tasks.open, until=lambda: work.done() or bool(lease.ended_by) or lease.until != until
+        )
+        if answer.choice == "go-back":
+            self._how, self._why = "gone back", f"it overran, and {answer.by} said to go back"
+            lease.end(answer.by)
+        elif answer.choice == "extend":
+            by = workflow.now() + self._desk.service.window.extension - lease.until
+            try:
+                await self._extend(min(by, lease.latest - lease.until), answer.by)
+            except Refused as error:
+                self.say("problem", f"not extended: {error.message}", section="6.1")
+        self.tasks.show()
+
+    async def _extend(self, by: timedelta, who: str, why: str = "") -> str:
+        """Move the end, if the records let it be moved.
+
+        Raises:
+            Refused: the next window of the service is in the way, or the records don't answer.
+            InvalidInput: the window has ended, or would last longer than it may.
+
+        """
+        lease = self._lease()
+        async with self._moving:
+            lease.check(by)
+            await self._hold.move(lease.until + by)
+            lease.extend(by)
+        until = f"{lease.until:%Y-%m-%d %H:%M %Z}"
+        self.say("decision", f"Window extended until {until} {why}".rstrip(), who=who)
+        await self._notices.extended()
+        return f"until {until}"
+
+    # -- after -------------------------------------------------------------------------------------------
+
+    async def _close(self) -> None:
+        """Close everything, in whatever way it ended: silence, record, page, customers, channel."""
+        how = self._how or "cancelled"
+        self.phase("End")
+        self.wait_for("")
+        self._lease().end(how)
+        async with self._moving:  # so that no extension under way silences anew what is lifted here
+            pass
+        await self._end.close(how, self._why, began=self._started_at, tasks=self.tasks.states)
+        await self.settle()  # a cancelled run too ends only when everything has been written down
+
+    def board(self) -> str:
+        """Show the window and its tasks."""
+        if self.lease is None:
+            return ""
+        return f"{self._desk.id}: {self._notices.when}\n\n{self.tasks.markdown()}".rstrip()
+
+    # -- what people send --------------------------------------------------------------------------------
+
+    @workflow.update(name="extend", description="Let the window last longer.")
+    async def extend(self, word: Extend) -> str:
+        """Move the end of the window."""
+        return await self._extend(word.by, f"{word.who} ({word.role})", word.reason)
+
+    @extend.validator
+    def _check_extend(self, word: Extend) -> None:
+        self.approvals.authorise(word, "maintain")
+        self._under_way().check(word.by)
+
+    @workflow.update(name="tick", description="Tick a task that people do, or take a tick back.")
+    async def tick(self, word: TickTask) -> str:
+        """Take a tick."""
+        return self.tasks.tick(word.task, f"{word.who} ({word.role})", word.note, undo=word.undo)
+
+    @tick.validator
+    def _check_tick(self, word: TickTask) -> None:
+        self.approvals.authorise(word, "maintain")
+        self._under_way()
+        self.tasks.check_tick(word.task, undo=word.undo)
+
+    @workflow.update(name="begin", description="Begin the window now, before its time.")
+    async def begin_now(self, word: BeginNow) -> str:
+        """Begin it."""
+        self.say("decision", f"Begin now {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
+        self._begin_now = True
+        self._lease().acquired_at = workflow.now()
+        return "begins now"
+
+    @begin_now.validator
+    def _check_begin_now(self, word: BeginNow) -> None:
+        self.approvals.authorise(word, "maintain")
+        if self.lease is None or self.dry_run or self._begin_now or self._started_at or self.lease.ended_by:
+            message = "the window has begun already, or ends"
+            raise Refused(message)
+        if self.lease.acquired_at <= workflow.now():
+            message = "its time has come: answer what it asks, see `runbooks status`"
+            raise Refused(message)
+
+    @workflow.update(name="end", description="End the window now: what is under way is stopped.")
+    async def end(self, word: EndEarly) -> str:
+        """End it early."""
+        who = f"{word.who} ({word.role})"
+        self.say("decision", f"End now: {word.reason}", who=who)
+        self._how, self._why = "ended early", word.reason
+        self._lease().end(who)
+        return f"ends: {counted(len(self.tasks.open), 'task')} not done"
+
+    @end.validator
+    def _check_end(self, word: EndEarly) -> None:
+        self.approvals.authorise(word, "maintain")
+        self._under_way()
+
+    def _under_way(self) -> Lease:
+        """Give the window's lease while it is in progress.
+
+        Raises:
+            Refused: it has not begun, or ends already.
+
+        """
+        lease = self.lease
+        if lease is None or self.dry_run or self._started_at is None:
+            message = "the window has not begun: `runbooks cancel` calls it off"
+            raise Refused(message)
+        if lease.ended_by or self._end.verifying:
+            message = f"the window ends already ({lease.ended_by or 'it is being verified'})"
+            raise Refused(message)
+        return lease
+
+    def _lease(self) -> Lease:
+        assert self.lease is not None
+        return self.lease
