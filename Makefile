@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format docs hooks bench crash compose-secrets clean
+.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz compose-secrets clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)
+
+fuzz: setup ## Send anything to runs of every procedure on a real Temporal: make fuzz MINUTES=5 SEED=7
+	@$(RUN) python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## Style, types, import contracts, spelling, pages made from the code, open runs
 	@$(RUN) ruff check

@@ -13,8 +13,12 @@ from audit.errors import RunNotFound
 from audit.payloads import Decoder
 from audit.reading import read
 from audit.story import Run, Story
+from audit.text import kept
 
 _ANSWERED_WITHIN = timedelta(seconds=30)
+_LONGEST_ID = 1000
+"""Bytes that Temporal takes in a workflow ID (limit.maxIDLength)."""
+
 _GONE = {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}
 
 
@@ -28,9 +32,10 @@ class Fetched:
     history: dict[str, Any]
 
     def story(self, decoder: Decoder) -> Story:
-        """Read it."""
+        """Read it; a workflow ID that PostgreSQL couldn't keep is escaped, here and in everything made of it."""
+        workflow_id = kept(self.workflow_id, _LONGEST_ID)
         return read(
-            self.history, namespace=self.namespace, workflow_id=self.workflow_id, run_id=self.run_id, decoder=decoder
+            self.history, namespace=self.namespace, workflow_id=workflow_id, run_id=self.run_id, decoder=decoder
         )
 
 

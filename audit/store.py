@@ -24,6 +24,7 @@ from audit.skeleton import fits
 from audit.store_connection import DamagedRecord, Pool, Rows, StoreError, rows
 from audit.store_filter import Filter, keys_of
 from audit.story import Story
+from audit.text import kept
 from libraries import logger
 
 _log = logger(__name__)
@@ -246,7 +247,8 @@ class Store:
         """Write down who did what with the evidence."""
         with rows(self._pool) as cursor:
             cursor.execute(
-                "INSERT INTO runbooks.archive_access (who, action, what) VALUES (%s, %s, %s)", (who, action, what)
+                "INSERT INTO runbooks.archive_access (who, action, what) VALUES (%s, %s, %s)",
+                (kept(who), action, kept(what, 10_000)),
             )
 
     def accesses(self) -> Iterator[Access]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from libraries import psycopg
+from records_schema.refusals import broken_rule
 
 if TYPE_CHECKING:
     from psycopg.rows import DictRow
@@ -60,12 +61,17 @@ def rows(pool: Pool, *, transaction: bool = False) -> Iterator[Rows]:
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(f"the archive refuses: {error.diag.message_primary}") from None
-    except psycopg.DataError as error:
-        raise StoreRefused(f"the archive can't hold this data: {error.diag.message_primary or error}") from None
-    except psycopg.OperationalError as error:
+    except psycopg.errors.CheckViolation as error:  # somebody else was quicker at the end of the chain
+        raise StoreError(f"the archive refuses: {error.diag.message_primary}", passing=True) from None
+    except (psycopg.Error, UnicodeError) as error:
+        _refused(error)
+
+
+def _refused(error: "psycopg.Error | UnicodeError") -> NoReturn:
+    rule = broken_rule(error)
+    if rule is not None:
+        raise StoreRefused(f"the archive can't hold this data: {rule}") from None
+    if isinstance(error, psycopg.OperationalError):
         raise StoreError(f"the archive (PostgreSQL) did not answer ({type(error).__name__})", passing=True) from None
-    except psycopg.Error as error:
-        said = error.diag.message_primary or type(error).__name__
-        raise StoreError(
-            f"the archive refuses: {said}", passing=isinstance(error, psycopg.errors.CheckViolation)
-        ) from None
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    raise StoreError(f"the archive refuses: {said or type(error).__name__}") from None

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from audit.story import Story
+from audit.text import kept
 
 
 class Filter(BaseModel):
@@ -66,6 +67,17 @@ class Filter(BaseModel):
 def keys_of(story: Story) -> dict[str, Any]:
     """Give what a story is found by: the columns of `archive_index`."""
     names = {target.rpartition("/")[2] for target in story.targets}
+    return {name: _kept(value) for name, value in _keys(story, names).items()}
+
+
+def _kept(value: Any) -> Any:
+    """Make a key one that PostgreSQL can have in its index, alike in what is stored and in what is asked for."""
+    if isinstance(value, list):
+        return sorted({kept(one) for one in value})
+    return kept(value) if isinstance(value, str) else value
+
+
+def _keys(story: Story, names: set[str]) -> dict[str, Any]:
     return {
         "namespace": story.namespace,
         "workflow_id": story.run.workflow_id,
@@ -89,4 +101,4 @@ def keys_of(story: Story) -> dict[str, Any]:
 
 def _columns(wanted: dict[str, str]) -> list[tuple[str, str]]:
     plural = {"actor": "actors", "target": "targets"}
-    return [(plural.get(name, name), value) for name, value in wanted.items()]
+    return [(plural.get(name, name), kept(value)) for name, value in wanted.items()]

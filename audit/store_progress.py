@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audit.store_connection import Pool, rows
+from audit.text import kept
 
 _GONE_AFTER = 3
 
@@ -58,7 +59,7 @@ class Progress:
                     attempts = f.attempts + 1, last_at = clock_timestamp()
                 """,
                 (
-                    namespace, failure.workflow_id, failure.run_id, failure.closed_at, failure.problem[:500],
+                    namespace, kept(failure.workflow_id), failure.run_id, failure.closed_at, kept(failure.problem),
                     failure.gone,
                 ),
             )  # fmt: skip

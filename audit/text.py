@@ -20,9 +20,44 @@ MARKS = {
 """What each kind of line in a run's timeline begins with, wherever it is shown."""
 
 
+# Unicode has a picture of each control character of ASCII: U+241B `␛` for ESC. Those of Latin-1 have none, and half a
+# surrogate pair is no character.
+_PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
+_VISIBLE = _PICTURES | dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
+_IN_LINES = {code: shown for code, shown in _VISIBLE.items() if code not in {0x09, 0x0A}}
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Give the text with a visible character in place of each control character; with `lines`, line breaks stay.
+
+    Doing it twice changes nothing more, and no text gets longer by it.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_IN_LINES if lines else _VISIBLE)
+
+
+# What turns the order of text around or can't be seen at all: Unicode's bidirectional controls and separators, zero
+# widths and the byte order mark (unicode.org/reports/tr36, "Bidirectional Text Spoofing").
+_UNSEEN = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def shown(text: str) -> str:
+    """Give the text as a terminal, a chat or a log may show it: nothing in it is obeyed, reordered or unseen."""
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", visible(text, lines=True))
+
+
+def kept(text: str, most: int = 500) -> str:
+    """Give text as a database can keep and index it: what it can't is escaped, and what is too long is cut.
+
+    Temporal keeps a NUL in a workflow ID and megabytes in a name; PostgreSQL neither.
+    """
+    return text.replace("\x00", "\\x00")[:most].encode(errors="backslashreplace").decode()
+
+
 def plain(text: str) -> str:
     """Give text in one line, in which nothing is markup, HTML, a picture or a link."""
-    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = shown(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", line)
 
 

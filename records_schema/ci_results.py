@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from libraries import psycopg
+from records_schema.refusals import broken_rule
 from records_schema.server import DatabaseError, connect
 
 _DETAIL_CHARACTERS = 500
@@ -39,15 +40,15 @@ def report(
                 """,
                 (service, version, verdict, detail[:_DETAIL_CHARACTERS], link, reported_by),
             )
-        except psycopg.errors.IntegrityError as error:
-            message = f"the records refuse it: {(error.diag.constraint_name or '').replace('_', ' ')}"
-            raise DatabaseError(message) from None
         except psycopg.errors.ProgrammingError as error:
             message = (
                 f"the records' schema or role does not fit this release ({type(error).__name__}): "
                 "run `python -m records_schema migrate`, and check the role's privileges"
             )
             raise DatabaseError(message) from None
-        except psycopg.Error as error:
-            message = f"the records did not take it ({type(error).__name__})"
+        except (psycopg.Error, UnicodeError) as error:
+            rule = broken_rule(error)
+            message = (
+                f"the records refuse it: {rule}" if rule else f"the records did not take it ({type(error).__name__})"
+            )
             raise DatabaseError(message) from None

@@ -24,6 +24,7 @@ _COMMANDS = (
     "cancel",
     "catalogue",
     "ci",
+    "config",
     "routes",
     "keys",
     "onboarding",

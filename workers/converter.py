@@ -2,7 +2,10 @@
 
 A payload that does not decode inside a workflow task makes Temporal retry the task for ever: the run looks
 alive and does nothing. This converter turns such input into a failed run with a readable sentence. Activity
-results go on being retried, because there the code is wrong and not the person. Starters use it too.
+and child results go on being retried, because there the code is wrong and not the person. Starters use it too.
+
+Of a request or a signal, what doesn't decode comes through as `Undecodable`, for `workers.interceptors` to refuse: the
+SDK would drop a signal and tell nobody, and give no status of a run whose input it has never had.
 """
 
 import dataclasses
@@ -12,26 +15,52 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
-    DefaultFailureConverterWithEncodedAttributes,
+    DefaultFailureConverter,
     PayloadCodec,
+    PayloadConverter,
     SerializationContext,
     WorkflowSerializationContext,
 )
 
-from activities.common.errors import InvalidInput
+from activities.common.errors import InvalidInput, UnknownService
+from activities.common.refusable import Refusable
+from activities.common.text import fitted
 from workers.codec import AesGcmCodec
 from workers.settings import explain
+
+_MESSAGE_SHOWN, _STACK_SHOWN = 4000, 20_000
+"""Characters of a failure: Temporal takes 4 MB in a message of its own, and a UI shows a screen."""
+_FIELDS = 20_000
+"""Colons in a payload, ten times what a large onboarding carries. To look at more takes pydantic seconds on a busy
+machine, and a workflow task that takes two is tried again and again."""
+_A_PERSONS = {InvalidInput.__name__, UnknownService.__name__}
+_OURS, _NOTHING = b"json/plain", b"binary/null"
+
+
+@dataclasses.dataclass(frozen=True)
+class Undecodable:
+    """What was sent to a run instead of our JSON; only interceptors see it."""
+
+    why: str
 
 
 def _accepts_none(hint: type[Any]) -> bool:
     if typing.get_origin(hint) in {typing.Union, types.UnionType}:
         return type(None) in typing.get_args(hint)
     return hint in {Any, type(None), object}
+
+
+def _refusable(hint: Any) -> bool:
+    """Tell what is refused by an interceptor: one, or a list of them."""
+    one = typing.get_args(hint)[0] if typing.get_origin(hint) is list else hint
+    return isinstance(one, type) and issubclass(one, Refusable)
 
 
 class _Json(PydanticJSONPlainPayloadConverter):
@@ -60,11 +89,17 @@ class RunbookPayloadConverter(CompositePayloadConverter):
         self._in_workflow = in_workflow
 
     def with_context(self, context: SerializationContext) -> "RunbookPayloadConverter":
-        """Know whether payloads are a workflow's own input."""
-        return _IN_WORKFLOW if isinstance(context, WorkflowSerializationContext) else _ELSEWHERE
+        """Know whether payloads are a workflow's own input, and not what a child run of it gives back."""
+        if not isinstance(context, WorkflowSerializationContext):
+            return _ELSEWHERE
+        others = workflow.in_workflow() and workflow.info().workflow_id != context.workflow_id
+        return _ELSEWHERE if others else _IN_WORKFLOW
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None) -> list[Any]:
         """Decode payloads.
+
+        In a workflow's context, what is `Refusable`, or in another number than is expected, is `Undecodable` where it
+        isn't our JSON: an interceptor says what would be.
 
         Raises:
             InvalidInput: in a workflow's context only; names the fields, not their values.
@@ -72,6 +107,24 @@ class RunbookPayloadConverter(CompositePayloadConverter):
         """
         if not self._in_workflow:
             return super().from_payloads(payloads, type_hints)
+        try:
+            return self._ours(payloads, type_hints)
+        except InvalidInput as error:
+            if type_hints and not any(_refusable(hint) for hint in type_hints):
+                raise
+            return [Undecodable(error.message)] * len(payloads)
+
+    def _ours(self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None) -> list[Any]:
+        listed = any(typing.get_origin(hint) is list for hint in type_hints or [])
+        for payload in payloads:
+            encoding = payload.metadata.get("encoding", b"")
+            if encoding not in {_OURS, _NOTHING}:
+                told = fitted(encoding.decode(errors="replace"), 50) or "no encoding"
+                message = f"{told} is not a JSON object of this procedure's request: send JSON (json/plain)"
+                raise InvalidInput(message)
+            if not listed and payload.data.count(b":") > _FIELDS:
+                message = "the input has more fields than any request of ours: send a JSON object of this one's fields"
+                raise InvalidInput(message)
         try:
             values = super().from_payloads(payloads, type_hints)
         except ValidationError as error:
@@ -84,6 +137,28 @@ class RunbookPayloadConverter(CompositePayloadConverter):
                 message = "the input is null; leave it empty or give a JSON object"
                 raise InvalidInput(message)
         return values
+
+
+class _Failures(DefaultFailureConverter):
+    """Keeps a failure readable: cut to what a person reads, and without Python's account of a person's slip."""
+
+    encoded = False
+    """Whether what it says goes through the codec."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Make the failure that history keeps."""
+        super().to_failure(exception, payload_converter, failure)
+        failure.message = fitted(failure.message, _MESSAGE_SHOWN, lines=True)
+        slip = failure.application_failure_info.type in _A_PERSONS
+        failure.stack_trace = "" if slip else fitted(failure.stack_trace, _STACK_SHOWN, lines=True)
+        if self.encoded:
+            told = {"message": failure.message, "stack_trace": failure.stack_trace}
+            failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([told])[0])
+            failure.message, failure.stack_trace = "Encoded failure", ""
+
+
+class _EncodedFailures(_Failures):
+    encoded = True
 
 
 class _DataConverter(DataConverter):
@@ -103,7 +178,11 @@ _IN_WORKFLOW, _ELSEWHERE = RunbookPayloadConverter(in_workflow=True), RunbookPay
 
 # Its codec has no keys: it encrypts nothing, and what is encrypted it refuses before a run sees it. So the task is
 # retried until a worker with the key takes it; here, input would end the run for good, and a signal would be dropped.
-DATA_CONVERTER = _DataConverter(payload_converter_class=RunbookPayloadConverter, payload_codec=AesGcmCodec(()))
+DATA_CONVERTER = _DataConverter(
+    payload_converter_class=RunbookPayloadConverter,
+    payload_codec=AesGcmCodec(()),
+    failure_converter_class=_Failures,
+)
 
 
 def data_converter(codec: PayloadCodec | None) -> DataConverter:
@@ -113,5 +192,5 @@ def data_converter(codec: PayloadCodec | None) -> DataConverter:
     return dataclasses.replace(
         DATA_CONVERTER,
         payload_codec=codec,
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+        failure_converter_class=_EncodedFailures,
     )

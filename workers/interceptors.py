@@ -1,32 +1,39 @@
 """What every workflow and activity of a worker gets, without its author thinking of it.
 
 - An empty or doubled input becomes defaults, or a readable failure (see `workers.converter`).
+- What is not the one JSON object that an update or a signal takes is refused with a sentence that says what to send.
+  A signal's sender has gone: there the run notes it.
 - Every activity heartbeats while its worker lives, so that a dead worker is noticed in seconds.
 - Every log line of an activity carries workflow, run, activity, attempt and procedure.
 """
 
 import contextvars
 import inspect
+import json
 import threading
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 from pydantic import BaseModel, ValidationError
-from temporalio import activity
+from temporalio import activity, workflow
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
     ExecuteActivityInput,
     ExecuteWorkflowInput,
+    HandleSignalInput,
+    HandleUpdateInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
 
 from activities.common.errors import InvalidInput
+from workers.converter import Undecodable
+from workers.examples import example
 from workers.settings import explain
 
 _BEATS_PER_TIMEOUT = 4
@@ -50,27 +57,77 @@ class RunbookInterceptor(Interceptor):
 
 class _Workflow(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
-        """Give a run started from an empty box its defaults, and refuse more than one input."""
-        request = _request_model(input.run_fn)
-        if request is not None:
-            if len(input.args) > 1:
-                message = f"one JSON object is expected as input, {len(input.args)} were given"
-                raise InvalidInput(message)
-            if not input.args:
-                try:
-                    input.args = [request.model_validate({})]
-                except ValidationError as error:
-                    raise InvalidInput(explain(error)) from None
+        """Give a run started from an empty box its defaults, and refuse what is not its one request."""
+        request = _hint(input.run_fn)
+        if isinstance(request, type) and issubclass(request, BaseModel) and not input.args:
+            try:
+                input.args = [request.model_validate({})]
+            except ValidationError as error:
+                raise InvalidInput(f"{explain(error)}. {_to_send(request)}") from None
+        _refuse(input.run_fn, input.args, "the input")
         return await super().execute_workflow(input)
 
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
+        """Refuse what is not the update's word, before anything of it is in history."""
+        _refuse(_handler("updates", input.update), input.args, f"the update {input.update}")
+        super().handle_update_validator(input)
 
-def _request_model(run: Any) -> type[BaseModel] | None:
-    parameters = [p for p in inspect.signature(run).parameters if p != "self"]
-    hints = typing.get_type_hints(run)
-    if len(parameters) != 1:
-        return None
-    hint = hints.get(parameters[0])
-    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
+        """Refuse it where an update has no validator."""
+        _refuse(_handler("updates", input.update), input.args, f"the update {input.update}")
+        return await super().handle_update_handler(input)
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
+        """Note a signal that isn't one, and go on: its handler would fail the task for ever."""
+        try:
+            _refuse(_handler("signals", input.signal), input.args, f"the signal {input.signal}")
+        except InvalidInput as refused:
+            workflow.logger.warning("a signal was refused: %s", refused.message)
+            if (say := getattr(workflow.instance(), "say", None)) is not None:
+                # As a signal and no problem: the history has it anyway, and runs from before this go on replaying.
+                say("signal", f"Refused: {refused.message}")
+            return
+        await super().handle_signal(input)
+
+
+def _handler(kind: str, name: str) -> Any:
+    """Find the function behind a handler, which has its model; what the SDK gives out takes anything."""
+    definition = workflow._Definition.must_from_class(type(workflow.instance()))  # noqa: SLF001
+    found = getattr(definition, kind).get(name)
+    return found and found.fn
+
+
+def _refuse(handler: Any, given: Sequence[Any], what: str) -> None:
+    """Refuse what a handler doesn't take.
+
+    Raises:
+        InvalidInput: says what to send.
+
+    """
+    hint = _hint(handler) if handler is not None else None
+    if hint is None:
+        return
+    several = typing.get_origin(hint) is list
+    if len(given) != 1:
+        found = "none was" if not given else f"{len(given)} were"
+        what_it_takes = "JSON list" if several else "JSON object"
+        raise InvalidInput(f"{what} takes one {what_it_takes}, {found} given. {_to_send(hint)}")
+    (value,) = given
+    if isinstance(value, Undecodable):
+        raise InvalidInput(f"{what}: {value.why}. {_to_send(hint)}")
+    expected = list if several else hint
+    if isinstance(expected, type) and not isinstance(value, expected):
+        raise InvalidInput(f"{what} is not what it takes. {_to_send(hint)}")
+
+
+def _hint(handler: Any) -> Any:
+    """Give what a handler takes: a model, or a list of them; None where it takes nothing, or several things."""
+    parameters = [name for name in inspect.signature(handler).parameters if name != "self"]
+    return typing.get_type_hints(handler).get(parameters[0]) if len(parameters) == 1 else None
+
+
+def _to_send(hint: Any) -> str:
+    return f"Send for example {json.dumps(example(hint), ensure_ascii=False)}"
 
 
 class _Beats(ActivityOutboundInterceptor):

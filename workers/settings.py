@@ -6,11 +6,14 @@ environment, or into a file named by it; they are `SecretStr` and never shown.
 """
 
 import os
+import tomllib
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -27,9 +30,12 @@ from pydantic_settings import (
 )
 
 from activities.catalogue.service import ApprovalPolicy, Service
+from activities.common.text import fitted
 from activities.messages.mail.addresses import mail_address
+from workers.checks import Fault, faults, unknown_variables
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
+from workers.places import line_of
 from workers.sections import Secret, Section
 
 
@@ -333,7 +339,9 @@ class Webhook(Section):
     bearer_tokens: tuple[Secret, ...] = Field(default=(), description="Any of them opens; several ease rotation.")
     basic_auth: dict[str, Secret] = Field(default_factory=dict, description="User → password.")
     routes: Path = Path("routes.toml")
-    max_body: int = Field(default=1_048_576, ge=1024, description="Bytes.")
+    max_body: int = Field(
+        default=16 * 1_048_576, ge=1024, description="Bytes: what is larger is refused whole, and not sent again."
+    )
 
 
 class Gateway(Section):
@@ -410,19 +418,34 @@ def config_file() -> Path:
     return Path(os.environ.get("RUNBOOKS_CONFIG", "runbooks.toml"))
 
 
+_NAMED, _LISTED = 20, 1000
+_PART_SHOWN = 100
+_SENTENCE_SHOWN = 500
+
+
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with a model's input, a line a field, without the input's values."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_input=False, include_url=False, include_context=False)
-    )
+    """Say what is wrong with a model's input, a part a field, without the input's values, and in 20 KB at most."""
+    if error.error_count() > _LISTED:  # a workflow task has two seconds, and a hundred thousand errors take them
+        return f"input: {error.error_count()} things are wrong with it, more than can be listed"
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    told = [
+        f"{_place(item['loc'])}: {item['msg'].removeprefix('Value error, ')[:_SENTENCE_SHOWN]}"
+        for item in errors[:_NAMED]
+    ]
+    return "; ".join([*told, *([f"and {len(errors) - len(told)} more"] if len(errors) > len(told) else [])])
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Name a field; parts of a path can be keys that were sent."""
+    return ".".join(fitted(str(part), _PART_SHOWN) for part in loc) or "input"
 
 
 def load() -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsError: the named file does not exist or does not parse, or a field is wrong; says which.
+        SettingsError: the named file does not exist or does not parse, a field is wrong, or values don't hold together;
+            says all of it, a line each.
 
     """
     file = config_file()
@@ -430,10 +453,51 @@ def load() -> Settings:
         message = f"RUNBOOKS_CONFIG names {file}, which does not exist"
         raise SettingsError(message)
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        message = f"{file}: {explain(error)}"
-        raise SettingsError(message) from None
+        raise SettingsError(_told(file, [*described(error), *_of_the_rest(file)])) from None
     except ValueError as error:  # tomllib: invalid TOML, with its line
         message = f"{file}: {error}"
         raise SettingsError(message) from None
+    wrong = [*faults(settings.services, settings.approvals), *unknown_variables(os.environ, Settings.model_fields)]
+    if wrong:
+        raise SettingsError(_told(file, wrong))
+    return settings
+
+
+def described(error: ValidationError) -> list[Fault]:
+    """Give a model's errors as faults, without the input's values."""
+    return [
+        Fault(item["loc"], item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN])
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+
+
+def told(file: Path, text: str, wrong: Sequence[Fault]) -> str:
+    """Say every fault with its line in the file, one a line."""
+    lines = []
+    for place, what in wrong:
+        line = line_of(text, place)
+        lines.append(f"{file}{f':{line}' if line else ''}: {_place(place)}: {what}")
+    return "\n".join(lines)
+
+
+def _told(file: Path, wrong: Sequence[Fault]) -> str:
+    return told(file, file.read_text(encoding="utf-8") if file.is_file() else "", wrong)
+
+
+def _of_the_rest(file: Path) -> list[Fault]:
+    """Look at what is right by itself though something else is wrong, so that one start tells everything."""
+    raw = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    services = {}
+    for name, values in _table(raw.get("services")).items():
+        with suppress(ValidationError):
+            services[name] = Service.model_validate(values)
+    approvals = ApprovalPolicy()
+    with suppress(ValidationError):
+        approvals = ApprovalPolicy.model_validate(_table(raw.get("approvals")))
+    return faults(services, approvals)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -2,11 +2,16 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
+from audit.text import shown, visible
 from workers.settings import Observability
+
+_LINES = {"exception", "stack"}
+"""What has lines of its own."""
 
 
 def configure_logging(settings: Observability) -> None:
@@ -34,6 +39,7 @@ def configure_logging(settings: Observability) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _readable,
                 renderer,
             ],
         )
@@ -43,6 +49,26 @@ def configure_logging(settings: Observability) -> None:
     root.setLevel(settings.log_level.upper())
     for chatty in ("httpx", "httpcore", "urllib3", "botocore", "kubernetes"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _readable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Make every text of a line safe: it may quote an alert, and a terminal obeys what it finds."""
+    return {_line(str(name)): shown(str(value)) if name in _LINES else _safe(value) for name, value in event.items()}
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str):
+        return _line(value)
+    if isinstance(value, dict):
+        return {_line(str(name)): _safe(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_safe(inner) for inner in value]
+    return value
+
+
+def _line(text: str) -> str:
+    # Without line breaks: what follows one would look like another line of the log.
+    return visible(shown(text))
 
 
 def runtime(settings: Observability) -> Runtime | None:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from activities.catalogue.base import ServicePolicy
+from activities.common.text import Key
 
 
 def address_of(text: str, port: int) -> tuple[str, int]:
@@ -33,12 +34,12 @@ def address_of(text: str, port: int) -> tuple[str, int]:
 class ServedName(ServicePolicy):
     """A name that answers with a certificate."""
 
-    host: str = Field(min_length=1, max_length=253)
+    host: Key = Field(min_length=1, max_length=253)
     port: int = Field(default=443, ge=1, le=65535)
-    addresses: tuple[str, ...] = Field(
+    addresses: tuple[Key, ...] = Field(
         default=(), description="IP, IP:port or [IPv6]:port to look at; what DNS says otherwise."
     )
-    secret: str | None = Field(
+    secret: Key | None = Field(
         default=None, description="The TLS Secret that is served there, NAMESPACE/NAME; found by its names otherwise."
     )
 
@@ -63,12 +64,12 @@ _HTTPS = 443
 class AcmePolicy(ServicePolicy):
     """Which Secrets runs renew themselves; the authority and its account are the settings' [acme]."""
 
-    secrets: tuple[str, ...] = Field(min_length=1, description="TLS Secrets, NAME or NAMESPACE/NAME.")
+    secrets: tuple[Key, ...] = Field(min_length=1, description="TLS Secrets, NAME or NAMESPACE/NAME.")
     challenge: Literal["http-01", "dns-01"] = Field(
         default="http-01", description="dns-01 is by Route 53; a wildcard takes it."
     )
     key: Literal["ecdsa-p256", "rsa-2048"] = "ecdsa-p256"
-    profile: str | None = Field(default=None, description="What the authority calls the kind of certificate.")
+    profile: Key | None = Field(default=None, description="What the authority calls the kind of certificate.")
     visible_within: timedelta = Field(
         default=timedelta(minutes=3), gt=timedelta(0), description="Until our own look finds the challenge."
     )
@@ -79,8 +80,8 @@ class AcmePolicy(ServicePolicy):
 class IngressPolicy(ServicePolicy):
     """What serves certificates to the outside, and may have to be restarted to serve a new one (6.3 step 4)."""
 
-    namespace: str = "ingress-nginx"
-    deployment: str = "ingress-nginx"
+    namespace: Key = "ingress-nginx"
+    deployment: Key = "ingress-nginx"
     restart: Literal["ask", "auto"] = Field(
         default="ask", description="It serves others as well, whose long connections end with its pods."
     )
@@ -91,7 +92,7 @@ class CertificatePolicy(ServicePolicy):
     """Certificates of a service (runbook 6.3)."""
 
     served: tuple[ServedName, ...] = ()
-    namespaces: tuple[str, ...] = Field(
+    namespaces: tuple[Key, ...] = Field(
         default=(), description="Where its TLS Secrets and cert-manager Certificates are; its own where none is named."
     )
     acme: AcmePolicy | None = None

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from activities.catalogue.base import ServicePolicy, Weekday
+from activities.common.text import Key, Link, Words
 
 WINDOW = "window"
 """What `$window` stands for in PromQL of this section: how far back the report looks, e.g. 43200s."""
@@ -15,17 +16,17 @@ WINDOW = "window"
 class DailyPolicy(ServicePolicy):
     """When a service is looked at, by which clock, and where people read of it; times are in the service's zone."""
 
-    channel: str = Field(default="#ops", description="Where the morning's summary and the pulse's warnings go.")
-    handoff_channel: str = Field(default="#oncall", description="Where the evening's handoff goes.")
+    channel: Key = Field(default="#ops", description="Where the morning's summary and the pulse's warnings go.")
+    handoff_channel: Key = Field(default="#oncall", description="Where the evening's handoff goes.")
     days: tuple[Weekday, ...] = Field(
         default=("mon", "tue", "wed", "thu", "fri"), min_length=1, description="Business days."
     )
-    holidays: str | None = Field(
+    holidays: Link | None = Field(
         default=None,
         pattern=r"^[A-Z]{2}(-[A-Za-z0-9]{1,6})?$",
         description="Days off of a country, or of a part of it, by ISO 3166: DE, DE-BE, US-NY.",
     )
-    calendar: str | None = Field(
+    calendar: Link | None = Field(
         default=None,
         description="An iCalendar file (relative to the settings file) whose all-day events are days off as well.",
     )
@@ -42,13 +43,13 @@ class DailyPolicy(ServicePolicy):
         default=timedelta(hours=12), gt=timedelta(0), description="How far back the morning looks."
     )
     day: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0), description="How far back the evening looks.")
-    uptime: str | None = Field(
+    uptime: Words | None = Field(
         default=None, description='PromQL of a share, 0 to 1, e.g. avg_over_time(service_up{service="x"}[$window]).'
     )  # fmt: skip
-    errors: str | None = Field(
+    errors: Words | None = Field(
         default=None, description='PromQL of a number, e.g. sum(increase(http_requests_total{code=~"5.."}[$window])).'
     )
-    alerts: str = Field(
+    alerts: Words = Field(
         default="", description="Which of Prometheus' ALERTS are this service's; service=\"NAME\" where it is empty."
     )
     error_rate_below: float = Field(

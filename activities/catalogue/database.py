@@ -9,6 +9,7 @@ from datetime import time, timedelta
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from activities.catalogue.base import Weekday
+from activities.common.text import Key, Name, Words
 
 
 class _Settings(BaseModel):
@@ -18,7 +19,7 @@ class _Settings(BaseModel):
 class ServerPolicy(_Settings):
     """One PostgreSQL server that the service may be pointed at."""
 
-    secret: str = Field(description="Kubernetes Secret, in the service's namespace, with the server's URL.")
+    secret: Key = Field(description="Kubernetes Secret, in the service's namespace, with the server's URL.")
     spare: bool = Field(default=False, description="Free for a restore: whatever is on it may be made anew.")
 
 
@@ -81,7 +82,7 @@ class FailoverPolicy(_Settings):
         description="With `probes` half a minute or more: so long an idle primary may be silent to its replicas.",
     )
     probe_timeout: timedelta = Field(default=timedelta(seconds=3), gt=timedelta(0))
-    up: str | None = Field(
+    up: Words | None = Field(
         default=None, description="PromQL of one number, above 0 where monitoring sees the primary up, e.g. pg_up."
     )
     longest_lag: timedelta = Field(
@@ -103,8 +104,8 @@ class FailoverPolicy(_Settings):
 class SqlCheck(_Settings):
     """A rule of the service's own that its data must keep."""
 
-    name: str = Field(min_length=1, max_length=100)
-    sql: str = Field(
+    name: Name = Field(min_length=1, max_length=100)
+    sql: Words = Field(
         min_length=1,
         description="Passes where it gives no row, or one that is true. Runs read-only, as the administrator.",
     )
@@ -127,7 +128,7 @@ class RestorePolicy(_Settings):
     )
     all_rows_indexed: bool = Field(default=True, description="Look every row up in every B-tree index as well.")
     checks: tuple[SqlCheck, ...] = Field(default=(), description="What must hold of the restored data.")
-    roles: tuple[str, ...] = Field(
+    roles: tuple[Key, ...] = Field(
         default=(),
         description="That the service connects as; all but superusers and replication where none is named.",
     )
@@ -149,10 +150,10 @@ class RestorePolicy(_Settings):
 class DatabasePolicy(_Settings):
     """The database of a service."""
 
-    name: str = Field(description="Of the settings' [databases.NAME].")
-    secret: str = Field(description="The Kubernetes Secret that the service's DATABASE_URL comes from.")
-    key: str = Field(default="url", description="Key of the URL in all these Secrets.")
-    servers: dict[str, ServerPolicy] = Field(
+    name: Name = Field(description="Of the settings' [databases.NAME].")
+    secret: Key = Field(description="The Kubernetes Secret that the service's DATABASE_URL comes from.")
+    key: Key = Field(default="url", description="Key of the URL in all these Secrets.")
+    servers: dict[Key, ServerPolicy] = Field(
         min_length=1,
         description="By their names in [databases.NAME]. The primary is the one the service is pointed at.",
     )

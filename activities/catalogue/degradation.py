@@ -6,6 +6,7 @@ from pydantic import Field
 
 from activities.catalogue.base import ServicePolicy
 from activities.catalogue.recovery import Component
+from activities.common.text import Key
 
 
 class DegradationPolicy(ServicePolicy):
@@ -15,7 +16,7 @@ class DegradationPolicy(ServicePolicy):
     latency_above: timedelta = Field(
         default=timedelta(seconds=2), gt=timedelta(0), description="95th percentile (runbook 2.1)."
     )
-    scale_by: str = Field(
+    scale_by: Key = Field(
         default="+2", pattern=r"^(\+\d{1,3}|[x×*]\d{1,2}(\.\d{1,2})?)$", description="As 2.3 step 5: +2, or ×1.5."
     )
     assess_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0), description="2.3 step 1.")
@@ -39,7 +40,7 @@ class DegradationPolicy(ServicePolicy):
     replica_behind: timedelta = Field(
         default=timedelta(seconds=30), gt=timedelta(0), description="A replica of the database that is told."
     )
-    dependencies: dict[str, Component] = Field(
+    dependencies: dict[Key, Component] = Field(
         default_factory=dict, description="What the service needs of others: a health URL or a condition of each."
     )
     max_fixes: int = Field(default=3, ge=1, le=10)

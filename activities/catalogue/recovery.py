@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from activities.catalogue.base import ServicePolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
+from activities.common.text import Key, Link, Words
 
 _ALL = 100
 """Per cent."""
@@ -16,9 +17,9 @@ _ALL = 100
 class Component(ServicePolicy):
     """A part of the service that must be well after a recovery (step 4)."""
 
-    deployment: str | None = Field(default=None, description="Its rollout must be complete.")
-    health_url: str | None = Field(default=None, description="Must say that it is healthy.")
-    condition: str | None = Field(
+    deployment: Key | None = Field(default=None, description="Its rollout must be complete.")
+    health_url: Link | None = Field(default=None, description="Must say that it is healthy.")
+    condition: Words | None = Field(
         default=None,
         description="PromQL, like an alerting rule's but of what is well: it holds where it gives a number, "
         'e.g. `up{job="gateway"} == 1`.',
@@ -41,7 +42,7 @@ class TrafficPolicy(ServicePolicy):
         "example to a maintenance page. replicas: by a share of the pods that there were. none: it is not in our "
         "hands.",
     )
-    ingress: str | None = Field(default=None, description="Name of the canary Ingress, in the service's namespace.")
+    ingress: Key | None = Field(default=None, description="Name of the canary Ingress, in the service's namespace.")
     replicas: int | None = Field(
         default=None, ge=1, le=1000, description="All pods that there are to be; as many as at the run's beginning."
     )
@@ -66,7 +67,7 @@ class TrafficPolicy(ServicePolicy):
 class RecoveryPolicy(ServicePolicy):
     """How a whole service is brought back (runbook 7.2)."""
 
-    order: tuple[tuple[str, ...], ...] = Field(
+    order: tuple[tuple[Key, ...], ...] = Field(
         default=(),
         description="Stages of Deployments in the service's namespace; a stage is complete before the next begins. "
         "Where it is empty: all Deployments of the namespace, and the service's own after them.",
@@ -74,7 +75,7 @@ class RecoveryPolicy(ServicePolicy):
     rollout_within: timedelta = Field(
         default=timedelta(minutes=10), gt=timedelta(0), description="For one stage's Deployments to be complete."
     )
-    components: dict[str, Component] = Field(
+    components: dict[Key, Component] = Field(
         default_factory=dict, description="By name; every Deployment that was restarted is looked at anyway."
     )
     steady_for: timedelta = Field(

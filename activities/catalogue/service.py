@@ -18,6 +18,7 @@ from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
 from activities.catalogue.windows import WindowPolicy
+from activities.common.text import Key, Link, Name, Words
 
 
 def _known_zone(name: str) -> str:
@@ -29,7 +30,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
+TimeZone = Annotated[Name, AfterValidator(_known_zone)]
 Mitigation = Literal["rollback", "restart", "scale"]
 Grouping = Literal["service", "group", "alert"]
 
@@ -41,10 +42,10 @@ class _Settings(BaseModel):
 class ServiceMetrics(_Settings):
     """PromQL of the figures a run reads; each must give one scalar or a one-element vector."""
 
-    error_rate: str | None = Field(default=None, description="Share of failed requests, 0 to 1.")
-    p95_latency: str | None = Field(default=None, description="Seconds.")
-    saturation: str | None = Field(default=None, description="Use of the busiest resource, 0 to 1.")
-    request_rate: str | None = Field(default=None, description="Requests per second.")
+    error_rate: Words | None = Field(default=None, description="Share of failed requests, 0 to 1.")
+    p95_latency: Words | None = Field(default=None, description="Seconds.")
+    saturation: Words | None = Field(default=None, description="Use of the busiest resource, 0 to 1.")
+    request_rate: Words | None = Field(default=None, description="Requests per second.")
 
 
 class IncidentPolicy(_Settings):
@@ -104,17 +105,17 @@ class ScalingPolicy(_Settings):
 class GpuPolicy(_Settings):
     """The GPU nodes that a service computes on: an EKS managed node group (runbook 3.3)."""
 
-    cluster: str = "tensafe-prod"
-    nodegroup: str = "gpu-workers"
+    cluster: Key = "tensafe-prod"
+    nodegroup: Key = "gpu-workers"
     min_nodes: int = Field(default=2, ge=0)
     max_nodes: int = Field(default=10, ge=1)
-    selector: str = Field(default="nvidia.com/gpu.present=true", description="Label selector of its nodes.")
-    resource: str = Field(default="nvidia.com/gpu", description="What a node must offer once it has joined.")
-    tolerates: tuple[str, ...] = Field(
+    selector: Key = Field(default="nvidia.com/gpu.present=true", description="Label selector of its nodes.")
+    resource: Key = Field(default="nvidia.com/gpu", description="What a node must offer once it has joined.")
+    tolerates: tuple[Key, ...] = Field(
         default=(),
         description="Keys of taints that its pods tolerate, beside the resource's name and what its older nodes have.",
     )
-    utilisation: str | None = Field(default=None, description="PromQL of the GPUs' use, 0 to 1; one number.")
+    utilisation: Words | None = Field(default=None, description="PromQL of the GPUs' use, 0 to 1; one number.")
     above: float = Field(default=0.85, gt=0, le=1)
     sustained: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
     join_within: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
@@ -135,12 +136,12 @@ class OffPeak(_Settings):
 class ReleasePolicy(_Settings):
     """How releases of a service go out (runbook 4.1, 4.2)."""
 
-    chart: str = Field(description="A path (relative to the settings file), repo/name, or oci://…")
-    release: str = "tensafe"
-    tag_value: str = Field(default="image.tag", description="The chart's value that takes the version.")
-    values: dict[str, str] = Field(default_factory=dict, description="Further values; no secrets.")
+    chart: Link = Field(description="A path (relative to the settings file), repo/name, or oci://…")
+    release: Key = "tensafe"
+    tag_value: Key = Field(default="image.tag", description="The chart's value that takes the version.")
+    values: dict[Key, Words] = Field(default_factory=dict, description="Further values; no secrets.")
     timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
-    repository: str | None = Field(default=None, description="owner/name at the CI service; for its backends.")
+    repository: Key | None = Field(default=None, description="owner/name at the CI service; for its backends.")
     off_peak: tuple[OffPeak, ...] = Field(default=(), description="At any time where there is none.")
     smoke: tuple[SmokeCheck, ...] = ()
     smoke_job: SmokeJob | None = None
@@ -206,7 +207,7 @@ class OnboardingPolicy(_Settings):
 class CustomerPolicy(_Settings):
     """What customers are promised, and what is done about them (runbook 5, 8.2)."""
 
-    product: str = Field(default="TenSafe", description="As mails name it.")
+    product: Key = Field(default="TenSafe", description="As mails name it.")
     update_within: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0), description="5.2's ETA.")
     lead_after: timedelta = Field(
         default=timedelta(minutes=15), gt=timedelta(0), description="From the engineer's page to the lead's."
@@ -226,19 +227,19 @@ class CustomerPolicy(_Settings):
 class Service(_Settings):
     """One service of the catalogue."""
 
-    name: str = ""
-    namespace: str = "tensafe"
-    deployment: str
-    container: str | None = Field(default=None, description="Where the image is; the only container otherwise.")
-    selector: str = Field(description="Label selector of its pods, for example `app=tensafe`.")
-    health_url: str
-    hpa: str | None = None
-    scaled_object: str | None = None
+    name: Name = ""
+    namespace: Key = "tensafe"
+    deployment: Key
+    container: Key | None = Field(default=None, description="Where the image is; the only container otherwise.")
+    selector: Key = Field(description="Label selector of its pods, for example `app=tensafe`.")
+    health_url: Link
+    hpa: Key | None = None
+    scaled_object: Key | None = None
     time_zone: TimeZone = "UTC"
-    status_component: str = Field(default="api", description="Component of the status page.")
-    on_call: str = Field(default="primary", description="On-call rotation that is paged.")
-    channel: str = Field(default="#incidents", description="Chat channel of its incidents.")
-    stakeholders: tuple[str, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
+    status_component: Key = Field(default="api", description="Component of the status page.")
+    on_call: Key = Field(default="primary", description="On-call rotation that is paged.")
+    channel: Key = Field(default="#incidents", description="Chat channel of its incidents.")
+    stakeholders: tuple[Key, ...] = Field(default=("#stakeholders",), description="Channels told of incidents.")
     alerts_by: Grouping = Field(
         default="service",
         description="Which alerts one run of a procedure takes: all of the service, of Alertmanager's group, or one.",
@@ -260,9 +261,9 @@ class Service(_Settings):
 class ApprovalPolicy(_Settings):
     """Whose word counts: public keys of the gateways that authenticate people (ARCHITECTURE, rule 6)."""
 
-    public_keys: tuple[str, ...] = Field(default=(), description="Ed25519 public keys, base64, any may sign.")
+    public_keys: tuple[Key, ...] = Field(default=(), description="Ed25519 public keys, base64, any may sign.")
     allow_unsigned: bool = Field(default=False, description="Sandbox only: accept what no gateway signed.")
-    roles: dict[str, tuple[str, ...]] = Field(
+    roles: dict[Key, tuple[Key, ...]] = Field(
         default={
             "mitigate": ("commander", "on-call", "engineering-lead"),
             "close": ("commander", "on-call", "engineering-lead"),
@@ -278,7 +279,7 @@ class ApprovalPolicy(_Settings):
         },
         description="Which roles may decide what.",
     )
-    second_person: tuple[str, ...] = Field(
+    second_person: tuple[Key, ...] = Field(
         default=(),
         description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one.",
     )

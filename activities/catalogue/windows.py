@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from activities.catalogue.base import ServicePolicy
+from activities.common.text import Key, Words
 
 
 class WindowPolicy(ServicePolicy):
@@ -13,7 +14,7 @@ class WindowPolicy(ServicePolicy):
     announce_before: timedelta = Field(
         default=timedelta(hours=24), ge=timedelta(0), description="When customers are told, before the start."
     )
-    silence: dict[str, str] = Field(
+    silence: dict[Key, Words] = Field(
         default_factory=dict,
         description="Labels of the alerts that are silenced; where none are given, `service` with the service's name.",
     )

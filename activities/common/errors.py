@@ -4,10 +4,14 @@ Temporal retries what it gets unless told otherwise, so each kind says it itself
 on call: what failed, and what to do next. They never carry credentials or response bodies.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import NoReturn
 
 from temporalio.exceptions import ApplicationError
+
+from records_schema.refusals import broken_rule
 
 
 class ActivityFailure(ApplicationError):
@@ -62,6 +66,24 @@ class InvalidInput(ActivityFailure):
 
 class UnknownService(InvalidInput):
     """The request names a service that the catalogue does not have."""
+
+
+@contextmanager
+def refusing_data(system: str) -> Iterator[None]:
+    """Around everything that sends SQL: what the database can't store, and never will, is refused.
+
+    Raises:
+        Refused: names the rule that the data breaks, and not the data.
+
+    """
+    try:
+        yield
+    except Exception as error:
+        rule = broken_rule(error)
+        if rule is None:
+            raise
+        message = f"{system} refuse it: {rule}" if system.endswith("s") else f"{system} refuses it: {rule}"
+        raise Refused(message) from None
 
 
 def unavailable(system: str, error: BaseException) -> NoReturn:

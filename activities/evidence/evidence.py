@@ -20,6 +20,7 @@ from temporalio import activity
 
 from activities.common.effects import Effect, effect
 from activities.common.errors import InvalidInput
+from activities.common.text import Key, Shown, ToldLine
 from activities.evidence.figures_chart import Panel, draw
 from activities.evidence.pod_logs import PodLogs
 from activities.messages.mail.calendars import Meeting, calendar_file
@@ -41,10 +42,10 @@ _log = logger(__name__)
 class StoredEvidence(BaseModel):
     """One object of the store."""
 
-    uri: str = Field(description="file:// or s3://.")
-    sha256: str
+    uri: ToldLine = Field(description="file:// or s3://.")
+    sha256: Key
     size: int = Field(description="Bytes.")
-    detail: str = Field(default="", description="For example the number of log lines.")
+    detail: Shown = Field(default="", description="For example the number of log lines.")
     applied: bool = True
 
     def __str__(self) -> str:

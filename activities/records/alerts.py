@@ -8,7 +8,9 @@ from pydantic import BaseModel, Field
 
 from activities.common.effects import Change, Effect
 from activities.common.errors import Unavailable
+from activities.common.refusable import Refusable
 from activities.common.severity import Severity
+from activities.common.text import Label, Name, Told, ToldLine
 from activities.records.ledger import Rows
 from libraries import psycopg
 
@@ -16,19 +18,19 @@ EPISODES_KEPT = 300
 """How many firings a run's memo names, so that repetitions of an ended incident's alerts begin nothing."""
 
 
-class Alert(BaseModel):
+class Alert(Refusable):
     """One firing of one alert, whoever sent it."""
 
-    source: str = Field(description="alertmanager, ui, slack, cli, …")
-    fingerprint: str = Field(description="Identifies the alert (not the firing) at its source.")
-    name: str
+    source: Label = Field(description="alertmanager, ui, slack, cli, …")
+    fingerprint: Name = Field(description="Identifies the alert (not the firing) at its source.")
+    name: Label
     starts_at: datetime = Field(description="When this firing began; with the fingerprint it is the episode.")
     status: Literal["firing", "resolved"] = "firing"
     ends_at: datetime | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
-    generator_url: str = ""
-    group_key: str = ""
+    labels: dict[Label, Told] = Field(default_factory=dict)
+    annotations: dict[Label, Told] = Field(default_factory=dict)
+    generator_url: ToldLine = ""
+    group_key: ToldLine = ""
 
     @property
     def summary(self) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from activities.common.effects import Change, Effect
-from activities.common.errors import Misconfigured, Refused, unavailable
+from activities.common.errors import Misconfigured, refusing_data, unavailable
 from libraries import logger, psycopg
 
 if TYPE_CHECKING:
@@ -97,15 +97,8 @@ def _write(rows: Rows, effect: Effect, action: str, change: Change) -> None:
 @contextmanager
 def _typed_failures() -> Iterator[None]:
     try:
-        yield
-    except psycopg.errors.IntegrityError as error:
-        rule = (error.diag.constraint_name or "").replace("_", " ")
-        rule = rule or f"{error.diag.column_name or 'a column'} must be given"
-        message = f"the records refuse it: {rule}"
-        raise Refused(message) from None
-    except psycopg.errors.DataError as error:
-        message = f"the records refuse a value ({type(error).__name__})"
-        raise Refused(message) from None
+        with refusing_data("the records"):
+            yield
     except psycopg.errors.ProgrammingError as error:
         message = (
             f"the records' schema or role does not fit this release ({type(error).__name__}): "

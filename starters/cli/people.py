@@ -7,14 +7,47 @@ from enum import IntEnum
 from typing import Any, NoReturn, ParamSpec
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 
 from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable, WrongInput
 
 _P = ParamSpec("_P")
 
-console = Console(highlight=False)
-complaints = Console(stderr=True, highlight=False)
+
+class _Shown:
+    """What is printed, with nothing in it that a terminal obeys."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Let it lay itself out, and make its text safe."""
+        from audit.text import shown  # noqa: PLC0415
+
+        for text, style, control in console.render(self._renderable, options):
+            safe = text if control else shown(text)
+            # A link's address goes out as it is, in a sequence of its own.
+            linked = style is not None and style.link is not None and shown(style.link) != style.link
+            yield Segment(safe, style.update_link(None) if linked and style else style, control)
+
+
+class _Door(RenderHook):
+    """The one way to the terminal: a run's words may be anybody's."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Wrap everything that is printed."""
+        return [_Shown(renderable) for renderable in renderables]
+
+
+def _terminal(*, stderr: bool = False) -> Console:
+    made = Console(stderr=stderr, highlight=False)
+    made.push_render_hook(_Door())
+    return made
+
+
+console = _terminal()
+complaints = _terminal(stderr=True)
 
 
 class Exit(IntEnum):

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 
+from pydantic import TypeAdapter
 from rich.table import Table
 
+from activities.common.text import Label, Told
 from audit.text import counted
 from starters.cli.configured import load_settings
 from starters.cli.people import Exit, Stop, console
-from starters.steering.routes import Route, load
+from starters.steering.routes import Route, Routes, load
 
 
 def check(labels: Sequence[str]) -> None:
@@ -27,25 +29,27 @@ def check(labels: Sequence[str]) -> None:
     console.print(table)
     console.print(f"{file}: {counted(len(rules.route), 'rule')}, fine", markup=False, soft_wrap=True)
     if labels:
-        _explain(_labels(labels), rules.route, settings.services)
+        _explain(_labels(labels), rules, settings.services)
 
 
-def _explain(labels: dict[str, str], rules: tuple[Route, ...], services: Collection[str]) -> None:
-    taking = next((number for number, rule in enumerate(rules) if rule.takes(labels)), None)
-    if taking is None:
+def _explain(labels: dict[str, str], rules: Routes, services: Collection[str]) -> None:
+    """Ask what the webhook asks."""
+    rule = rules.find(labels)
+    if rule is None:
         raise Stop(Exit.REFUSED, "no rule takes such an alert: it would start nothing")
-    service = rules[taking].service_of(labels, services)
+    number = rules.route.index(rule)
+    service = rule.service_of(labels, services)
     if service is None:
         known = ", ".join(services) or "none"
-        raise Stop(Exit.REFUSED, f"rule {taking} takes it, but its service is not known. Known: {known}")
-    console.print(f"rule {taking} takes it: {rules[taking].procedure} for {service}", markup=False)
+        raise Stop(Exit.REFUSED, f"rule {number} takes it, but its service is not known. Known: {known}")
+    console.print(f"rule {number} takes it: {rule.procedure} for {service}", markup=False)
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:
     pairs = [label.partition("=") for label in given]
     if not all(name and equals for name, equals, _ in pairs):
         raise Stop(Exit.USAGE, "labels: expected LABEL=VALUE")
-    return {name: value for name, _, value in pairs}
+    return TypeAdapter(dict[Label, Told]).validate_python({name: value for name, _, value in pairs})
 
 
 def _matchers(rule: Route) -> str:

@@ -6,8 +6,11 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
+from activities.common.text import fitted
+
 _NAME_SHOWN = 100
 _ERRORS_SHOWN = 50
+_SENTENCE_SHOWN = 500
 
 
 class Problem(Exception):  # noqa: N818  a problem in RFC 9457's sense
@@ -38,8 +41,8 @@ def errors_of(error: ValidationError) -> list[dict[str, str]]:
     return [
         {
             # Parts of a path can be keys that were sent.
-            "field": ".".join(str(part)[:_NAME_SHOWN] for part in item["loc"]) or "body",
-            "message": item["msg"].removeprefix("Value error, "),
+            "field": ".".join(fitted(str(part), _NAME_SHOWN) for part in item["loc"]) or "body",
+            "message": item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN],
         }
         for item in error.errors(include_input=False, include_url=False, include_context=False)[:_ERRORS_SHOWN]
     ]

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from activities.handovers.handovers import Contents
 from activities.handovers.links import is_waiting, open_once
 from records_schema.pool import BoundedConnection
+from records_schema.refusals import broken_rule
 
 _Pool = ConnectionPool[BoundedConnection]
 _log = structlog.get_logger(__name__)
@@ -42,7 +43,9 @@ def application(pool: _Pool) -> Starlette:
         async def answer(request: Request) -> Response:
             try:
                 return await run_in_threadpool(work, pool, request.path_params["token"])
-            except (psycopg.Error, PoolTimeout) as error:
+            except (psycopg.Error, PoolTimeout, UnicodeError) as error:
+                if broken_rule(error) is not None:  # no link of ours has such a token
+                    return _shown(HTTPStatus.GONE, "gone")
                 _log.warning("a handover can't be read", why=type(error).__name__)
                 return _shown(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable")
 

@@ -7,25 +7,28 @@ match_re = { alertname = "Tensafe.*" }       # labels whose whole value must mat
 procedure = "p1-incident"
 severity = "P1"                              # optional: how the run is found before it has begun
 service_label = "service"                    # the label that names the service; or service = "tensafe-server".
-                                             # Else what the alert is about: namespace and deployment or pod, or the
-                                             # health URL as `instance`
+                                             # Else what the alert is about: the health URL as `instance` or `target`,
+                                             # namespace and deployment or pod, then `job`, `app` and the like
 input = { factor = 1.5 }                     # optional: further fields of the procedure's request
 input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
 """
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.records.alerts import Alert
+from workers.checks import Fault
 from workers.registry import Procedure, procedure
-from workers.settings import SettingsError, explain
+from workers.settings import SettingsError, described, told
+from workflows.incident_response.severity import classify, impact_of
 
 _NEEDED = {"alert", "service"}
 _OURS = {*_NEEDED, "requested_by"}
@@ -87,7 +90,8 @@ class Route(BaseModel):
         """Name the service: the rule's, or the label's, or the one that the alert is about; None where nobody knows.
 
         With the catalogue itself as `known`, an alert is about the service whose health URL it probes (`instance`), or
-        whose Deployment it names: `namespace` with `deployment` or `pod`. The only service there is needs no label.
+        whose Deployment it names: `namespace` with `deployment` or `pod`; else about that with the name of its `job`,
+        `app` or the like. The only service there is needs no label.
         """
         name = self.service or labels.get(self.service_label)
         if name in known:
@@ -115,19 +119,42 @@ class Route(BaseModel):
 
 
 def _recognised(labels: dict[str, str], services: Mapping[str, Service]) -> str | None:
-    """Find the one service whose health URL or Deployment an alert names; None where that are several, or none.
+    """Find the one service that an alert is about; None where that are several, or none.
+
+    What names the very service counts before what may be shared; within a rule, two services are none.
+    """
+    for rule in (_by_place, _by_name):
+        found = {name for name, service in services.items() if rule(labels, service, name)}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def _by_place(labels: dict[str, str], service: Service, name: str) -> bool:
+    """By its health URL, or by its workload.
 
     A blackbox probe's `service` is the prober, and its `instance` what it probed; kube-state-metrics names the
-    Deployment or the pod (github.com/prometheus-operator/kube-prometheus).
+    Deployment or the pod (github.com/prometheus-operator/kube-prometheus), as `exported_…` beside the scrape's own.
     """
-    probed = labels.get("instance", "").rstrip("/")
-    found = {name for name, service in services.items() if probed and service.health_url.rstrip("/") == probed}
-    for name, service in services.items():
-        if labels.get("namespace") == service.namespace:
-            of_pod = re.fullmatch(rf"{re.escape(service.deployment)}-[a-z0-9]+-[a-z0-9]+", labels.get("pod", ""))
-            if labels.get("deployment") == service.deployment or of_pod:
-                found.add(name)
-    return found.pop() if len(found) == 1 else None
+    del name
+    probed = {labels.get(label, "").rstrip("/") for label in ("instance", "target", "url")} - {""}
+    if service.health_url.rstrip("/") in probed:
+        return True
+    for prefix in ("", "exported_"):
+        if labels.get(f"{prefix}namespace") != service.namespace:
+            continue
+        of_pod = re.fullmatch(rf"{re.escape(service.deployment)}-[a-z0-9]+-[a-z0-9]+", labels.get(f"{prefix}pod", ""))
+        if labels.get(f"{prefix}deployment") == service.deployment or of_pod:
+            return True
+    return False
+
+
+def _by_name(labels: dict[str, str], service: Service, name: str) -> bool:
+    """By the name under which it is scraped; in another namespace that is another service."""
+    if labels.get("namespace", service.namespace) != service.namespace:
+        return False
+    named = {labels.get(label) for label in ("exported_service", "job", "app_kubernetes_io_name", "app", "container")}
+    return bool(named & {name, service.deployment})
 
 
 class Routes(BaseModel):
@@ -138,39 +165,79 @@ class Routes(BaseModel):
     route: tuple[Route, ...] = Field(min_length=1)
 
     def find(self, labels: dict[str, str]) -> Route | None:
-        """Find the first rule for an alert."""
+        """Find the first rule for an alert; one without a `severity` has that of its impact (2.1)."""
+        labels = classified(labels)
         return next((route for route in self.route if route.takes(labels)), None)
 
-    def check_services(self, known: Iterable[str]) -> None:
-        """Refuse a rule that names a service the catalogue doesn't have.
-
-        Raises:
-            SettingsError: names rule and service.
-
-        """
-        services = sorted(known)
+    def faults(self, services: Collection[str]) -> list[Fault]:
+        """Find what would start nothing: services that aren't there, and input that no run would take."""
+        found = []
         for number, route in enumerate(self.route):
             if route.service is not None and route.service not in services:
-                message = f"route.{number}.service: {route.service!r} is not in the catalogue. Known: {services}"
-                raise SettingsError(message)
+                what = f"{route.service!r} is not in the catalogue. Known: {', '.join(sorted(services)) or 'none'}"
+                found.append(Fault(("route", number, "service"), what))
+            found += [Fault(("route", number, *place), what) for place, what in _input(route, services)]
+        return found
 
 
-def load(file: Path, services: Iterable[str]) -> Routes:
+def classified(labels: dict[str, str]) -> dict[str, str]:
+    """Give an alert's labels with the severity of its impact, where it has none."""
+    impact = None if "severity" in labels else impact_of(labels)
+    return labels if impact is None else {**labels, "severity": classify(impact)}
+
+
+_SAMPLE = Alert(source="a rule", fingerprint="0", name="a rule", starts_at=datetime(2026, 2, 4, tzinfo=UTC))
+
+
+def _input(route: Route, services: Collection[str]) -> Iterator[Fault]:
+    """Build the request as far as the rule alone says it, and hold it against the services it may be about."""
+    meant = [route.service] if route.service is not None else [*services]
+    given = {**route.input, "service": next(iter(meant), "a-service"), "alert": _SAMPLE, "requested_by": "a rule"}
+    try:
+        route.target.request.model_validate(given)
+    except ValidationError as error:
+        for place, what in described(error):
+            if not (place and place[0] in route.input_labels):  # a label's value is known when an alert has it
+                yield Fault(("input", *place), what)
+        return
+    for name, limit in _LIMITS.items():
+        for service in meant:
+            known = services.get(service) if isinstance(services, Mapping) else None
+            longest = limit(known) if isinstance(known, Service) else None
+            if name in route.input and longest is not None and _span(route, name) > longest:
+                yield Fault(("input", name), f"longer than {service} allows, {longest}")
+
+
+_LIMITS: dict[str, Callable[[Service], timedelta | None]] = {
+    "lease": lambda service: service.scaling.longest_lease,
+    "grace": lambda service: service.customers.longest_key_grace,
+    "forensics": lambda service: service.database.restore.longest_forensics if service.database else None,
+}
+
+
+def _span(route: Route, name: str) -> timedelta:
+    return TypeAdapter(timedelta).validate_python(route.input[name])
+
+
+def load(file: Path, services: Collection[str]) -> Routes:
     """Read the file, and check it against the catalogue's services.
 
     Raises:
-        SettingsError: it is missing or wrong; names the field.
+        SettingsError: it is missing or wrong; names each field with its line.
 
     """
     try:
-        routes = Routes.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-        routes.check_services(services)
+        text = file.read_text(encoding="utf-8")
+        routes = Routes.model_validate(tomllib.loads(text))
     except OSError as error:
         message = f"{file}: {error.strerror}. [webhook] routes names the file of routing rules"
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, SettingsError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"{file}: {error}"
     except ValidationError as error:
-        message = f"{file}: {explain(error)}"
+        message = told(file, text, described(error))
     else:
-        return routes
+        wrong = routes.faults(services)
+        if not wrong:
+            return routes
+        message = told(file, text, wrong)
     raise SettingsError(message)

@@ -16,10 +16,9 @@ from temporalio.client import Client
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from starters.steering import routes
+from starters.steering import configuration, routes
 from starters.webhook.app import application
 from starters.webhook.intake import Intake
-from workers import settings as settings_module
 from workers import telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
@@ -107,7 +106,7 @@ async def _serve(settings: Settings) -> None:
 def main() -> int:
     """Serve until SIGTERM; 2 for wrong settings."""
     try:
-        settings = settings_module.load()
+        settings, _ = configuration.load(routed=True)
         telemetry.configure_logging(settings.observability)
         asyncio.run(_serve(settings))
     except SettingsError as error:

@@ -5,14 +5,13 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from activities.common.text import Label, Name, Told, ToldLine
 from activities.records.alerts import Alert
 
 _ENDLESS_YEAR = 1
 """`endsAt` of a firing alert is the year 1."""
-
-_TEXT_KEPT = 4096
 
 
 def _utc(value: datetime) -> datetime:
@@ -24,15 +23,7 @@ def _utc(value: datetime) -> datetime:
         raise ValueError(message) from None
 
 
-def _storable(text: str) -> str:
-    """Keep what PostgreSQL and chat can take: an alert must not be lost over a long or odd text."""
-    kept = text if len(text) <= _TEXT_KEPT else f"{text[: _TEXT_KEPT - 1]}…"
-    return kept.replace("\x00", "�")
-
-
 Time = Annotated[AwareDatetime, AfterValidator(_utc)]
-Text = Annotated[str, AfterValidator(_storable)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class Group(BaseModel):
@@ -41,8 +32,9 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     version: Literal["4"]
-    group_key: Text = Field(alias="groupKey", default="")
-    alerts: list[Any] = Field(min_length=1, max_length=1000)
+    group_key: ToldLine = Field(alias="groupKey", default="")
+    alerts: list[Any] = Field(min_length=1, description="As many as fit into a body: none is dropped for the others.")
+    truncated: int = Field(alias="truncatedAlerts", default=0, description="Cut off by Alertmanager's max_alerts.")
 
 
 class AlertmanagerAlert(BaseModel):
@@ -51,12 +43,12 @@ class AlertmanagerAlert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
-    labels: dict[Name, Text] = Field(max_length=256)
-    annotations: dict[Name, Text] = Field(default_factory=dict, max_length=256)
+    labels: dict[Label, Told] = Field(max_length=256)
+    annotations: dict[Label, Told] = Field(default_factory=dict, max_length=256)
     starts_at: Time = Field(alias="startsAt")
     ends_at: AwareDatetime | None = Field(alias="endsAt", default=None)
-    generator_url: Text = Field(alias="generatorURL", default="")
-    fingerprint: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
+    generator_url: ToldLine = Field(alias="generatorURL", default="")
+    fingerprint: Name = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
 
     @field_validator("labels")
     @classmethod

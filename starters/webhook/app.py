@@ -8,6 +8,7 @@ from collections import Counter as Counts
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from starters.webhook.alertmanager import AlertmanagerAlert, Group
 from starters.webhook.authentication import Authenticator
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
+from starters.webhook.worst_first import worst_first
 from workers.settings import Webhook
 
 _log = structlog.get_logger(__name__)
@@ -48,7 +50,7 @@ def application(
         try:
             authenticator.check(request)
             group = _group(await read_json(request, settings.max_body))
-            response: Response = _answer(await _take_all(intake, group), metrics)
+            response: Response = _answer(await _take_all(intake, group), metrics, group.truncated)
         except Problem as problem:
             response = problem.response()
         metrics.seconds.observe(time.perf_counter() - began)
@@ -89,12 +91,12 @@ def _group(body: bytes) -> Group:
 
 
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:
-    """Take all alerts of a post; one that is bad doesn't lose the others."""
+    """Take all alerts of a post, the worst first; one that is bad doesn't lose the others."""
     taken: dict[int, Taken] = {}
     alerts = {}
-    for number, raw in enumerate(group.alerts):
+    for number in worst_first(group.alerts):
         try:
-            alerts[number] = AlertmanagerAlert.model_validate(raw).alert(group.group_key)
+            alerts[number] = AlertmanagerAlert.model_validate(group.alerts[number]).alert(group.group_key)
         except ValidationError as error:
             detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error))
             taken[number] = Taken("invalid", detail=detail)
@@ -102,8 +104,8 @@ async def _take_all(intake: Intake, group: Group) -> list[Taken]:
     return [taken[number] for number in range(len(group.alerts))]
 
 
-def _answer(taken: list[Taken], metrics: Metrics) -> Response:
-    """Tell what became of each alert.
+def _answer(taken: list[Taken], metrics: Metrics, truncated: int) -> Response:
+    """Tell what became of each alert: 202 where a run has one, 200 where no rule or service is there for any.
 
     Raises:
         Problem: 503, Temporal didn't accept a valid one; those it did accept are joined at the next try. 422, none of
@@ -113,10 +115,14 @@ def _answer(taken: list[Taken], metrics: Metrics) -> Response:
     counts: Counts[str] = Counts(one.outcome for one in taken)
     for outcome, count in counts.items():
         metrics.alerts.labels(outcome=outcome).inc(count)
-    log = _log.warning if counts["unavailable"] or counts["invalid"] or counts["unrouted"] else _log.info
+    if truncated:
+        metrics.alerts.labels(outcome="truncated").inc(truncated)
+    bad = counts["unavailable"] or counts["invalid"] or counts["unrouted"] or truncated
+    log = _log.warning if bad else _log.info
     log(
         "alerts taken",
         outcomes=dict(counts),
+        truncated=truncated,
         runs=[one.workflow_id for one in taken if one.workflow_id][:_LOGGED],
         why=sorted({one.detail for one in taken if one.detail})[:_LOGGED],
     )
@@ -130,7 +136,12 @@ def _answer(taken: list[Taken], metrics: Metrics) -> Response:
     if counts["invalid"] == len(taken):
         errors = [{"field": f"alerts.{number}", "message": one.detail} for number, one in enumerate(taken)]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "none of the alerts can be taken", errors=errors)
-    return JSONResponse({"alerts": [asdict(one) for one in taken]}, status_code=HTTPStatus.ACCEPTED)
+    answer: dict[str, Any] = {"alerts": [asdict(one) for one in taken]}
+    if truncated:
+        answer["truncatedAlerts"] = truncated
+        answer["detail"] = f"{truncated} alerts of this group were cut off before they were sent: set max_alerts to 0"
+    accepted = counts["unrouted"] + counts["invalid"] < len(taken)
+    return JSONResponse(answer, status_code=HTTPStatus.ACCEPTED if accepted else HTTPStatus.OK)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

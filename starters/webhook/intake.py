@@ -9,9 +9,10 @@ webhooks may run: nothing is kept here but which firings this one was lately tol
 """
 
 import asyncio
+import itertools
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -27,15 +28,19 @@ from activities.catalogue.service import Service
 from activities.records.alerts import EPISODES_KEPT, Alert
 from starters.steering import grouping
 from starters.steering.episodes import dealt_with
-from starters.steering.routes import Route, Routes
+from starters.steering.routes import Route, Routes, classified
 from starters.webhook import summary
 from workers.settings import explain
-from workflows.incident_response.severity import SEVERITIES, classify, impact_of
+from workflows.incident_response.severity import SEVERITIES
 from workflows.platform import search_attributes
 
 Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid", "unavailable"]
 
 _ACCEPTED_WITHIN = timedelta(seconds=5)
+_AT_ONCE = 50
+"""Runs that Temporal is told of at the same time for one post: more would only wait there, and time out."""
+_A_SIGNAL = 100
+"""Alerts in one: Temporal takes 2 MB, and one of them may have several KB of labels."""
 _OVER_FOR = timedelta(hours=1)
 _OVER_MOST = 10_000
 _WORST_FIRST = [*SEVERITIES]
@@ -63,14 +68,8 @@ class _Routed:
     @property
     def rank(self) -> int:
         """How bad it says it is: 0 is worst; what it doesn't say comes last."""
-        severity = self.route.severity or _classified(self.alert.labels).get("severity", "")
+        severity = self.route.severity or classified(self.alert.labels).get("severity", "")
         return _WORST_FIRST.index(severity) if severity in _WORST_FIRST else len(_WORST_FIRST)
-
-
-def _classified(labels: dict[str, str]) -> dict[str, str]:
-    """Give an alert without a `severity` label the one of its impact (runbook 2.1), for routing."""
-    impact = None if "severity" in labels else impact_of(labels)
-    return labels if impact is None else {**labels, "severity": classify(impact)}
 
 
 class Over:
@@ -114,18 +113,24 @@ class Intake:
                 taken[number] = routed
             else:
                 runs[routed.workflow_id][number] = routed
-        for told in await asyncio.gather(*(self._tell(workflow_id, one) for workflow_id, one in runs.items())):
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def tell(workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+            async with room:
+                return await self._tell(workflow_id, routed)
+
+        for told in await asyncio.gather(*(tell(workflow_id, one) for workflow_id, one in runs.items())):
             taken |= told
         return [taken[number] for number in range(len(alerts))]
 
     def _routed(self, alert: Alert) -> _Routed | Taken:
-        route = self._routes.find(_classified(alert.labels))
+        route = self._routes.find(alert.labels)
         if route is None:
             return Taken("unrouted", detail="no routing rule matches its labels")
         service = route.service_of(alert.labels, self._services)
         if service is None:
             known = ", ".join(sorted(self._services)) or "none"
-            return Taken("invalid", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
+            return Taken("unrouted", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
         by = self._services[service].alerts_by
         return _Routed(alert, route, service, grouping.of_alert(route, service, alert, by))
 
@@ -159,9 +164,11 @@ class Intake:
         return taken | dict.fromkeys(telling, failed)
 
     async def _told(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
-        if any(one.alert.status == "firing" for one in routed.values()):
-            return await self._firing(workflow_id, routed)
-        return await self._resolved(workflow_id, routed)
+        told: dict[int, Taken] = {}
+        for part in _parts(routed):
+            firing = any(one.alert.status == "firing" for one in part.values())
+            told |= await (self._firing(workflow_id, part) if firing else self._resolved(workflow_id, part))
+        return told
 
     async def _resolved(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
         detail = ""
@@ -224,6 +231,16 @@ class Intake:
             return "started" if answer.started and number == leads else "joined"
 
         return {number: Taken(outcome(number, one), workflow_id, answer.run_id) for number, one in routed.items()}
+
+
+def _parts(telling: dict[int, _Routed]) -> Iterator[dict[int, _Routed]]:
+    """Give what one signal can carry, the worst first; an alert and its end have one rank, and keep their order."""
+    if len(telling) <= _A_SIGNAL:
+        yield telling
+        return
+    ranked = iter(sorted(telling.items(), key=lambda item: item[1].rank))
+    while part := dict(itertools.islice(ranked, _A_SIGNAL)):
+        yield part
 
 
 def _alerts(routed: dict[int, _Routed]) -> list[Alert]:

@@ -3,17 +3,19 @@
 import json
 
 from activities.records.alerts import Alert
+from audit.text import plain, shown
 
 SUMMARY_BYTES = 400
 DETAILS_BYTES = 20_000
 """Temporal's limits of a run's static summary and details, as encoded; a longer one refuses the start."""
 
 _BREAKING = str.maketrans(dict.fromkeys("\r\n\t`", " ") | {"<": "(", ">": ")"})
+"""What ends code or a link's address: there, nothing else is markup."""
 
 
 def summary(title: str, alert: Alert) -> str:
     """Give one line for the list of runs."""
-    return clipped(f"{title}: {_plain(alert.summary)}", SUMMARY_BYTES)
+    return clipped(f"{title}: {plain(alert.summary)}", SUMMARY_BYTES)
 
 
 def details(alert: Alert) -> str:
@@ -41,7 +43,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _plain(text: str) -> str:
-    return text.translate(_BREAKING)
+    return shown(text).translate(_BREAKING)
 
 
 def _code(text: str) -> str:

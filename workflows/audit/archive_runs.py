@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
+from activities.common.text import Shown
 from activities.evidence.archive import Archive, ArchivedWindow, ArchiveWindow
 from audit.text import counted
 from workflows.platform import policies
@@ -28,10 +29,10 @@ class ArchiveResult(BaseModel):
     windows: int = 0
     copied: int = 0
     failures: int = Field(default=0, description="Runs that could not be archived; they are tried again.")
-    failed: list[str] = Field(default=[], description="The first of them, and why.")
+    failed: list[Shown] = Field(default=[], description="The first of them, and why.")
     head: int = Field(default=0, description="The chain's last record.")
     until: datetime | None = None
-    warning: str = ""
+    warning: Shown = ""
 
     def add(self, window: ArchivedWindow) -> None:
         """Count a window in."""

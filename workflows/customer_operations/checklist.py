@@ -5,26 +5,28 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, Field
 
 from activities.common.errors import InvalidInput
+from activities.common.text import Key, Reason
+from audit.text import plain
 
 
 class Item(BaseModel):
     """One line of the checklist."""
 
-    id: str
-    text: str
-    kind: str = Field(default="", description="Usage that ticks it by itself, e.g. `api_call`.")
+    id: Key
+    text: Reason
+    kind: Key = Field(default="", description="Usage that ticks it by itself, e.g. `api_call`.")
     done_at: datetime | None = None
-    done_by: str = ""
-    note: str = ""
-    evidence: str = Field(default="", description="Where it can be seen: a link.")
+    done_by: Key = ""
+    note: Reason = ""
+    evidence: Reason = Field(default="", description="Where it can be seen: a link.")
     needed: bool = True
 
 
 class Phase(BaseModel):
     """One heading of the checklist."""
 
-    id: str
-    title: str
+    id: Key
+    title: Key
     due_at: datetime
     items: list[Item]
     reminded: bool = False
@@ -107,9 +109,9 @@ def _phase(phase: Phase) -> list[str]:
 def _item(item: Item) -> str:
     if item.done_at is None:
         return f"- [ ] {item.text} (`{item.id}`)"
-    how = f"{item.done_at:%Y-%m-%d}, {item.done_by}{'' if item.needed else ', not needed'}"
-    note = f": {item.note}" if item.note else ""
-    link = f" — [evidence]({item.evidence})" if item.evidence else ""
+    how = f"{item.done_at:%Y-%m-%d}, {plain(item.done_by)}{'' if item.needed else ', not needed'}"
+    note = f": {plain(item.note)}" if item.note else ""
+    link = f" — [evidence](<{plain(item.evidence)}>)" if item.evidence else ""
     return f"- [x] {item.text} ({how}{note}){link}"
 
 

@@ -8,6 +8,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exce
 
 from activities.catalogue.service import Service
 from activities.common.errors import Refused
+from activities.common.text import Name, fitted
 from activities.customers.churn_risk import (
     AtRiskRequest,
     ChurnRisk,
@@ -31,7 +32,7 @@ from workflows.shared.desk import Desk
 class ChurnPreventionRequest(ServiceRequest):
     """Look at all tenants, or look after one."""
 
-    tenant_id: str | None = Field(
+    tenant_id: Name | None = Field(
         default=None, pattern=TENANT_ID, description="Whom to look after; all are looked at where none is named."
     )
 
@@ -105,7 +106,9 @@ class ChurnPrevention(Runbook):
     async def _start(self, service: Service, tenant: TenantAtRisk) -> bool:
         """Start the intervention; False where the tenant has a run that goes on."""
         request = ChurnPreventionRequest(
-            service=service.name, tenant_id=tenant.tenant_id, requested_by=f"the scan {workflow.info().workflow_id}"
+            service=service.name,
+            tenant_id=tenant.tenant_id,
+            requested_by=fitted(f"the scan {workflow.info().workflow_id}", 200),
         )
         try:
             await workflow.start_child_workflow(

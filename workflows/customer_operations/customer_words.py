@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from activities.common.text import Name, Words
 from workflows.platform.signing import SignedWord
 
 
@@ -13,7 +14,7 @@ class UpdateCustomer(SignedWord):
 
     UPDATE = "update_customer"
 
-    text: str = Field(min_length=1, max_length=10_000, description="The customer reads it.")
+    text: Words = Field(min_length=1, max_length=10_000, description="The customer reads it.")
     next_within: timedelta | None = Field(
         default=None,
         gt=timedelta(0),
@@ -27,7 +28,7 @@ class Reassign(SignedWord):
 
     UPDATE = "reassign"
 
-    to: str = Field(min_length=1, max_length=200)
+    to: Name = Field(min_length=1)
 
 
 class Resolve(SignedWord):
@@ -35,7 +36,7 @@ class Resolve(SignedWord):
 
     UPDATE = "resolve"
 
-    resolution: str = Field(min_length=1, max_length=10_000, description="The customer reads it.")
+    resolution: Words = Field(min_length=1, max_length=10_000, description="The customer reads it.")
 
 
 class Outreach(SignedWord):
@@ -44,4 +45,4 @@ class Outreach(SignedWord):
     UPDATE = "outreach"
 
     outcome: Literal["retained", "at_risk", "lost", "no_contact"]
-    note: str = Field(default="", max_length=10_000, description="What was said, and what follows.")
+    note: Words = Field(default="", max_length=10_000, description="What was said, and what follows.")

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
+from activities.common.text import Key, Name
 from activities.customers.api_keys import ApiKeys, IssueKey
 from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, Tier
 from activities.customers.tenants import Tenants
@@ -37,17 +38,17 @@ class Contract(Protocol):
 class Account(BaseModel):
     """The tenant, and where its secrets wait."""
 
-    tenant_id: str
-    name: str
+    tenant_id: Name
+    name: Name
     tier: Tier
-    contact_name: str
-    email: str
-    csm: str
-    se: str
+    contact_name: Name
+    email: Key
+    csm: Name
+    se: Name
     renews_on: date | None
-    key_id: str
-    key_handover: str
-    password_handover: str
+    key_id: Key
+    key_handover: Key
+    password_handover: Key
     kickoff_at: datetime | None = None
 
     @classmethod

@@ -9,6 +9,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Key, Name
 from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.chat.chat import Message
@@ -36,7 +37,7 @@ class Carried(BaseModel):
     account: Account
     checklist: Checklist
     signed_at: datetime
-    desk_id: str
+    desk_id: Key
     thread: Message | None
     paused_at: datetime | None
     next_look: datetime
@@ -46,15 +47,13 @@ class Carried(BaseModel):
 class EnterpriseOnboardingRequest(ServiceRequest):
     """Bring a new enterprise customer from the contract to its first review."""
 
-    name: str = Field(min_length=1, max_length=120, description="The customer's.")
-    tenant_id: str | None = Field(default=None, pattern=TENANT_ID, description="Made of the name where none is given.")
+    name: Name = Field(min_length=1, max_length=120, description="The customer's.")
+    tenant_id: Name | None = Field(default=None, pattern=TENANT_ID, description="Made of the name where none is given.")
     tier: Tier = Field(default="enterprise", description="starter, team or enterprise.")
-    contact_name: str = Field(min_length=1, max_length=120, description="Who becomes the tenant's administrator.")
-    email: MailAddress = Field(
-        pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=320, description="That person's address."
-    )
-    csm: str = Field(default="", max_length=200, description="Customer success manager, if known already.")
-    se: str = Field(default="", max_length=200, description="Solutions engineer, if known already.")
+    contact_name: Name = Field(min_length=1, max_length=120, description="Who becomes the tenant's administrator.")
+    email: MailAddress = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="That person's address.")
+    csm: Name = Field(default="", description="Customer success manager, if known already.")
+    se: Name = Field(default="", description="Solutions engineer, if known already.")
     renews_on: date | None = Field(default=None, description="When the contract ends unless it is renewed.")
     kickoff_at: AwareDatetime | None = Field(default=None, description="As settings say where none is given.")
     carried: Carried | None = Field(default=None, description="Set by the run itself when it continues as new.")

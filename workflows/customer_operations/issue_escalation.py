@@ -11,6 +11,7 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import Refused
 from activities.common.severity import Severity
+from activities.common.text import Name, Words
 from activities.customers.tenant_records import TENANT_ID
 from activities.customers.tenants import ActivityRequest, Tenant, TenantActivity, Tenants
 from activities.customers.tickets import AssignTicket, CloseTicket, CommentTicket, CreateTicket, Support
@@ -35,11 +36,11 @@ _ERRORS = 20
 class IssueEscalationRequest(ServiceRequest):
     """A customer reports a critical issue."""
 
-    tenant_id: str = Field(pattern=TENANT_ID, description="Who reports it.")
-    summary: str = Field(min_length=1, max_length=200, description="The customer reads it in the answer.")
-    details: str = Field(default="", max_length=20_000, description="All that they say; for the ticket.")
+    tenant_id: Name = Field(pattern=TENANT_ID, description="Who reports it.")
+    summary: Name = Field(min_length=1, description="The customer reads it in the answer.")
+    details: Words = Field(default="", description="All that they say; for the ticket.")
     priority: Severity = Field(default="P2", description="P1 to P4.")
-    assignee: str | None = Field(default=None, max_length=200, description="Who is on duty where nobody is named.")
+    assignee: Name | None = Field(default=None, description="Who is on duty where nobody is named.")
 
 
 class IssueEscalationResult(BaseModel):

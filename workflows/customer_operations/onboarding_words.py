@@ -1,9 +1,10 @@
 """What people send to an onboarding (runbook 5.1)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from activities.common.text import Key, Name, Reason, Text
 from activities.messages.mail.addresses import MailAddress
 from workflows.platform.signing import SignedWord
 
@@ -13,9 +14,9 @@ class Tick(SignedWord):
 
     UPDATE = "tick"
 
-    item: str = Field(min_length=1, max_length=100)
-    note: str = Field(default="", max_length=2000)
-    evidence: str = Field(
+    item: Name = Field(min_length=1, max_length=100)
+    note: Reason = ""
+    evidence: Reason = Field(
         default="", max_length=2000, pattern=r"^(https?://\S+)?$", description="A link to what shows it."
     )
     not_needed: bool = Field(default=False, description="It does not apply to this customer; counts with a note.")
@@ -27,9 +28,9 @@ class Reschedule(SignedWord):
 
     UPDATE = "reschedule"
 
-    phase: str
+    phase: Key
     due: AwareDatetime
-    reason: str = Field(default="", max_length=2000)
+    reason: Reason = ""
 
 
 class Assign(SignedWord):
@@ -37,8 +38,8 @@ class Assign(SignedWord):
 
     UPDATE = "assign"
 
-    csm: str | None = Field(default=None, min_length=1, max_length=200, description="Customer success manager.")
-    se: str | None = Field(default=None, min_length=1, max_length=200, description="Solutions engineer.")
+    csm: Annotated[str, Text(200, 1)] | None = Field(default=None, description="Customer success manager.")
+    se: Annotated[str, Text(200, 1)] | None = Field(default=None, description="Solutions engineer.")
 
 
 class Resend(SignedWord):
@@ -46,7 +47,7 @@ class Resend(SignedWord):
 
     UPDATE = "resend"
 
-    email: MailAddress | None = Field(default=None, max_length=320)
+    email: MailAddress | None = None
 
 
 class Pause(SignedWord):
@@ -54,7 +55,7 @@ class Pause(SignedWord):
 
     UPDATE = "pause"
 
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: Reason = Field(min_length=1)
 
 
 class StopOnboarding(SignedWord):
@@ -63,4 +64,4 @@ class StopOnboarding(SignedWord):
     UPDATE = "stop"
 
     tenant: Literal["keep", "suspend", "close"] = Field(description="What happens to the tenant and so to its keys.")
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: Reason = Field(min_length=1)

@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from activities.catalogue.service import Service
 from activities.common.errors import Refused
+from activities.common.text import Reason
 from activities.evidence.evidence import CollectLogs, Evidence
 from activities.kubernetes.cluster import Kubernetes, PodsRequest, UndoRollout, Workload
 from activities.monitoring.health import HealthChecks, HealthRequest
@@ -33,7 +34,7 @@ class RollbackRequest(ServiceRequest):
 
     to_revision: int | None = Field(default=None, ge=1, description="Revision of the Deployment to go back to.")
     helm_revision: int | None = Field(default=None, ge=1, description="Revision of the Helm release to go back to.")
-    reason: str = Field(default="", max_length=2000, description="What is wrong, e.g. Error rate spiked to 5%.")
+    reason: Reason = Field(default="", description="What is wrong, e.g. Error rate spiked to 5%.")
     confirmed: bool = Field(
         default=False, description="Don't ask, though the service is healthy and no revision is named; for scripts."
     )

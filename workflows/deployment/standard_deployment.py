@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from activities.catalogue.service import ReleasePolicy, Service
 from activities.common.errors import Misconfigured, Refused
+from activities.common.text import Name, Words, fitted
 from activities.kubernetes.cluster import Kubernetes, Workload
 from activities.monitoring.figures import Figures
 from activities.records.activities import Records
@@ -35,8 +36,8 @@ Status = Literal["started", "complete", "failed"]
 class StandardDeploymentRequest(ServiceRequest):
     """Deploy a version."""
 
-    version: str = Field(pattern=VERSION, description="Image tag, e.g. v1.2.4.")
-    change_log: str = Field(default="", max_length=10_000, description="What is new in it.")
+    version: Name = Field(pattern=VERSION, description="Image tag, e.g. v1.2.4.")
+    change_log: Words = Field(default="", max_length=10_000, description="What is new in it.")
 
 
 class StandardDeploymentResult(BaseModel):
@@ -275,7 +276,10 @@ class StandardDeployment(Runbook):
             result: RollbackResult = await workflow.execute_child_workflow(
                 Rollback.run,
                 RollbackRequest(
-                    service=service.name, helm_revision=earlier, reason=why[:2000], requested_by=self.actor
+                    service=service.name,
+                    helm_revision=earlier,
+                    reason=fitted(why, 2000, lines=True),
+                    requested_by=self.actor,
                 ),
                 id=f"{workflow.info().workflow_id}/rollback",
                 # Begun, it ends, whatever becomes of this run.

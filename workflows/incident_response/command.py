@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from activities.common.text import Reason
 from workflows.platform.approval import Question
 from workflows.platform.signing import SignedWord
 
@@ -11,7 +12,7 @@ class TakeOver(SignedWord):
 
     UPDATE = "take-over"
 
-    reason: str = Field(default="", max_length=2000, description="What they are going to do; for the record.")
+    reason: Reason = Field(default="", description="What they are going to do; for the record.")
 
 
 class HandBack(SignedWord):
@@ -19,7 +20,7 @@ class HandBack(SignedWord):
 
     UPDATE = "hand-back"
 
-    reason: str = Field(default="", max_length=2000, description="How they leave it; for the record.")
+    reason: Reason = Field(default="", description="How they leave it; for the record.")
 
 
 class Declined:

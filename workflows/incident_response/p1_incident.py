@@ -13,6 +13,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
+from activities.common.text import Name, Words
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes
 from activities.monitoring.health import HealthChecks, HealthRequest, SteadyRequest
 from activities.records.activities import Records
@@ -41,8 +42,8 @@ _AT_ONCE = 50
 class P1Request(ServiceRequest):
     """Start a P1 incident; everything has a default where the catalogue has one service."""
 
-    title: str | None = Field(default=None, max_length=_TITLE, description="What the incident is called.")
-    commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
+    title: Name | None = Field(default=None, description="What the incident is called.")
+    commander: Name | None = Field(default=None, description="The on-call, where nobody is named.")
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
     )
@@ -74,8 +75,8 @@ class Closing(SignedWord):
 
     UPDATE = "close"
 
-    resolution: str = Field(min_length=1, max_length=5000)
-    root_cause: str = Field(min_length=1, max_length=5000)
+    resolution: Words = Field(min_length=1, max_length=5000)
+    root_cause: Words = Field(min_length=1, max_length=5000)
     force: bool = Field(
         default=False, description="Close at any time, although the service doesn't say it is healthy; it is noted."
     )

@@ -10,6 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exce
 
 from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
+from activities.common.text import Name, Words
 from activities.evidence.error_patterns import ErrorLogs, ErrorPatternsRequest
 from activities.evidence.evidence import ChartFigures, Evidence
 from activities.monitoring.degradation import DegradationWatch, DegradationWatched, WatchDegradation
@@ -46,8 +47,8 @@ Outcome = Literal["resolved", "closed", "raised", "taken in", "joined", "planned
 class P2Request(ServiceRequest):
     """Start a P2 incident; everything has a default where the catalogue has one service."""
 
-    title: str | None = Field(default=None, max_length=_TITLE, description="What the incident is called.")
-    commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
+    title: Name | None = Field(default=None, description="What the incident is called.")
+    commander: Name | None = Field(default=None, description="The on-call, where nobody is named.")
     mitigation: Literal["auto", "approve"] | None = Field(
         default=None, description="Overrides the service's policy for this run."
     )
@@ -73,7 +74,7 @@ class Raise(SignedWord):
 
     UPDATE = "raise"
 
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: Words = Field(min_length=1, max_length=2000)
 
 
 @workflow.defn

@@ -9,6 +9,7 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput
+from activities.common.text import Key
 from workflows.maintenance.certificate_status import CertificateStatus, Status, Target
 from workflows.maintenance.certificate_warnings import CertificateWarnings
 from workflows.maintenance.renewal_windows import Due
@@ -29,7 +30,7 @@ _RETRY, _LEAVE = "retry", "leave"
 class CertificateRenewalRequest(ServiceRequest):
     """Look at a service's certificates, and renew those that are due."""
 
-    only: list[str] = Field(
+    only: list[Key] = Field(
         default_factory=list,
         max_length=100,
         description="Look at these alone: hosts, or TLS Secrets as NAME or NAMESPACE/NAME.",

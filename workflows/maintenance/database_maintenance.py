@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Name
 from activities.database.servers.servers import OnServer
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, Figures
 from activities.database.upkeep.postgres import Postgres
@@ -29,10 +30,10 @@ _LOOKED_WITHIN = timedelta(minutes=1)
 class DatabaseMaintenanceRequest(ServiceRequest):
     """Look after a service's database: only what it needs is done, and nothing stops its writes."""
 
-    tables: list[str] = Field(
+    tables: list[Name] = Field(
         default_factory=list, max_length=100, description="Vacuumed whatever their state, e.g. public.orders."
     )
-    reindex: list[str] = Field(
+    reindex: list[Name] = Field(
         default_factory=list, max_length=100,
         description="Indexes, or tables whose indexes, are rebuilt whatever their state.",
     )  # fmt: skip

@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Name, Words
 from audit.text import counted
 from workflows.maintenance.window_end import WindowEnd
 from workflows.maintenance.window_hold import WindowHold
@@ -26,12 +27,12 @@ from workflows.shared.desk import Desk
 class MaintenanceWindowRequest(ServiceRequest):
     """Announce a maintenance, hold it, and do its tasks."""
 
-    title: str = Field(
+    title: Name = Field(
         min_length=1, max_length=100, pattern=r"^[^\r\n]+$", description="Customers read it, e.g. Database upgrade."
     )
     starts_at: AwareDatetime = Field(description="With its offset: 2026-02-05T02:00:00Z, or 2026-02-05 02:00 UTC.")
     ends_at: AwareDatetime = Field(description="As customers are told; likewise.")
-    impact: str = Field(
+    impact: Words = Field(
         default="Brief service interruption possible.", min_length=1, max_length=500,
         description="Customers read it: what they will notice.",
     )  # fmt: skip
@@ -40,7 +41,7 @@ class MaintenanceWindowRequest(ServiceRequest):
         description="Done one after the other: procedures with their input, or what people do and tick. "
         "Without any the window lasts until its end.",
     )  # fmt: skip
-    tenants: list[str] | None = Field(
+    tenants: list[Name] | None = Field(
         default=None, max_length=500, description="Who is told by mail; all customers where nothing is given."
     )
 

@@ -16,6 +16,7 @@ from temporalio.exceptions import (
 
 from activities.catalogue.procedures import BuildRequest, BuiltRequest, Procedures
 from activities.common.errors import InvalidInput
+from activities.common.text import Key, Name
 from workflows.platform.approval import Question
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
@@ -28,12 +29,12 @@ class WindowTask(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(default="", max_length=60, pattern=r"^[a-z0-9-]*$", description="For ticks; task-1, … otherwise.")
-    procedure: str = Field(
+    id: Key = Field(default="", max_length=60, pattern=r"^[a-z0-9-]*$", description="For ticks; task-1, … otherwise.")
+    procedure: Name = Field(
         default="", max_length=100, description="See `runbooks catalogue`, e.g. database-maintenance."
     )
-    input: dict[str, Any] = Field(default_factory=dict, description="The procedure's.")
-    check: str = Field(default="", max_length=200, description="What a person does, and then ticks.")
+    input: dict[Key, Any] = Field(default_factory=dict, description="The procedure's.")
+    check: Name = Field(default="", description="What a person does, and then ticks.")
     takes: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0), description="How long it is expected to.")
 
     @model_validator(mode="after")

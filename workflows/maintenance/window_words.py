@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from activities.common.text import Key, Words
 from workflows.platform.signing import SignedWord
 
 
@@ -10,8 +11,8 @@ class TickTask(SignedWord):
 
     UPDATE = "tick"
 
-    task: str = Field(min_length=1, max_length=60)
-    note: str = Field(default="", max_length=2000)
+    task: Key = Field(min_length=1, max_length=60)
+    note: Words = Field(default="", max_length=2000)
     undo: bool = Field(default=False, description="Take a tick back.")
 
 
@@ -20,7 +21,7 @@ class BeginNow(SignedWord):
 
     UPDATE = "begin"
 
-    reason: str = Field(default="", max_length=2000)
+    reason: Words = Field(default="", max_length=2000)
 
 
 class EndEarly(SignedWord):
@@ -28,4 +29,4 @@ class EndEarly(SignedWord):
 
     UPDATE = "end"
 
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: Words = Field(min_length=1, max_length=2000)

@@ -12,6 +12,7 @@ from temporalio import workflow
 
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Key, Reason
 from workflows.platform.signing import SignedWord, digest, objection
 
 
@@ -54,10 +55,10 @@ class Decision(SignedWord):
 
     UPDATE = "decide"
 
-    question: str = Field(description="The question's ID.")
-    choice: str
-    reason: str = Field(default="", max_length=2000)
-    subject: str | None = Field(default=None, description="The question's digest, as shown.")
+    question: Key = Field(description="The question's ID.")
+    choice: Key
+    reason: Reason = ""
+    subject: Key | None = Field(default=None, description="The question's digest, as shown.")
 
 
 class Approvals:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.common.errors import InvalidInput
+from activities.common.text import Reason
 from workflows.platform.signing import SignedWord
 
 _T = TypeVar("_T")
@@ -24,7 +25,7 @@ class Extend(SignedWord):
     UPDATE = "extend"
 
     by: timedelta = Field(gt=timedelta(0), description="How much later the lease ends, e.g. PT15M.")
-    reason: str = Field(default="", max_length=2000)
+    reason: Reason = ""
 
 
 class Resume(SignedWord):
@@ -32,7 +33,7 @@ class Resume(SignedWord):
 
     UPDATE = "resume"
 
-    reason: str = Field(default="", max_length=2000)
+    reason: Reason = ""
 
 
 class Lease(BaseModel):

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from activities.common.text import Words
 from workflows.platform.approval import OpenQuestion
 from workflows.platform.clocks import Clock
 from workflows.platform.signing import SignedWord
@@ -36,4 +37,4 @@ class Note(SignedWord):
 
     UPDATE = "note"
 
-    text: str = Field(min_length=1, max_length=10_000)
+    text: Words = Field(min_length=1, max_length=10_000)

@@ -19,6 +19,7 @@ from activities.catalogue.service import Service
 from activities.common.effects import Effect, is_effect
 from activities.common.errors import InvalidInput
 from activities.records.alerts import EPISODES_KEPT, Alert
+from audit.text import plain
 from workflows.platform import policies, search_attributes
 from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
@@ -67,6 +68,9 @@ class Runbook:
             InvalidInput: the catalogue doesn't have the service; lists those it has.
 
         """
+        if not workflow.info().workflow_id.isprintable():
+            message = "the workflow ID has control characters, which records can't keep: start it under another"
+            raise InvalidInput(message)
         self.title = title
         # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
         self._episodes = workflow.memo_value("episodes", [], type_hint=list[str])
@@ -135,8 +139,8 @@ class Runbook:
 
     def _heading(self) -> str:
         plan = " — **plan only, nothing is changed**" if self.dry_run else ""
-        waiting = f"\n\n**Waiting for: {self.waiting_for}**" if self.waiting_for else ""
-        return f"### {self.title}{plan}{waiting}\n{self.board()}".rstrip()
+        waiting = f"\n\n**Waiting for: {plain(self.waiting_for)}**" if self.waiting_for else ""
+        return f"### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
 
     def board(self) -> str:
         """Show what the run holds for people; procedures that hold something override it."""

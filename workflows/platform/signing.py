@@ -13,6 +13,7 @@ from typing import ClassVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field
 
+from activities.common.text import Key, Name
 from audit.signatures import canonical, fitting, word_bytes
 
 
@@ -24,10 +25,10 @@ class SignedWord(BaseModel):
     UPDATE: ClassVar[str]
     """Name of the update that takes it; an auditor has the history and not the code, and checks signatures by it."""
 
-    who: str = Field(min_length=1, max_length=200, description="Authenticated name, e.g. an e-mail address.")
-    role: str = Field(min_length=1, max_length=100, description="For example commander, on-call.")
+    who: Name = Field(min_length=1, description="Authenticated name, e.g. an e-mail address.")
+    role: Name = Field(min_length=1, max_length=100, description="For example commander, on-call.")
     issued_at: datetime | None = Field(default=None, description="When it was signed, with time zone.")
-    signature: str | None = Field(default=None, description="Base64 Ed25519 signature by a gateway's key.")
+    signature: Key | None = Field(default=None, description="Base64 Ed25519 signature by a gateway's key.")
 
     def signed_bytes(self, workflow_id: str, run_id: str) -> bytes:
         """Give the canonical form that is signed: bound to update and run, and to every field but the signature."""

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from audit.text import MARKS, counted
+from activities.common.text import Shown, ShownLine
+from audit.text import MARKS, counted, plain
 
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
 
@@ -17,10 +18,10 @@ class Entry(BaseModel):
 
     at: datetime
     kind: Kind
-    phase: str = Field(description="Name of the phase it happened in.")
-    section: str = Field(default="", description="Section and step of the runbook, e.g. `2.2/3`.")
-    text: str
-    who: str = Field(default="", description="The person, where one acted.")
+    phase: ShownLine = Field(description="Name of the phase it happened in.")
+    section: ShownLine = Field(default="", description="Section and step of the runbook, e.g. `2.2/3`.")
+    text: Shown
+    who: ShownLine = Field(default="", description="The person, where one acted.")
     seconds: float | None = Field(default=None, description="How long the step took.")
 
 
@@ -57,9 +58,10 @@ class Timeline:
 
 
 def _line(entry: Entry) -> str:
+    text = plain(entry.text)
     if entry.kind == "phase":
-        return f"\n**{entry.at:%H:%M:%S} — {entry.text}**\n"
+        return f"\n**{entry.at:%H:%M:%S} — {text}**\n"
     section = f" `{entry.section}`" if entry.section else ""
-    who = f" — {entry.who}" if entry.who else ""
+    who = f" — {plain(entry.who)}" if entry.who else ""
     took = f" _({entry.seconds:.1f} s)_" if entry.seconds is not None and entry.seconds >= 1 else ""
-    return f"- {entry.at:%H:%M:%S} {MARKS[entry.kind]}{section} {entry.text}{who}{took}"
+    return f"- {entry.at:%H:%M:%S} {MARKS[entry.kind]}{section} {text}{who}{took}"

@@ -9,6 +9,7 @@ from temporalio import workflow
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.states import Autoscaling, AutoscalingRequest
 from activities.catalogue.service import Service
+from activities.common.text import Name
 from activities.kubernetes.cluster import Kubernetes, PodsRequest, ScaleDeployment, Workload
 from audit.text import counted
 from workflows.platform import policies
@@ -22,7 +23,7 @@ from workflows.shared.verification import verify
 class ManualScaleUpRequest(ServiceRequest):
     """Scale a service up."""
 
-    target: str = Field(
+    target: Name = Field(
         default="+2", pattern=PATTERN, description="+2 adds, ×1.5 (or x1.5) multiplies, 8 is the number itself."
     )
 

@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Name
 from activities.customers.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
 from activities.customers.tenant_records import TENANT_ID
 from workflows.platform import policies
@@ -25,13 +26,15 @@ from workflows.shared.desk import Desk
 class ApiKeyRotationRequest(ServiceRequest):
     """Replace an API key of a tenant."""
 
-    tenant_id: str = Field(pattern=TENANT_ID, description="Whose key.")
-    key_id: str | None = Field(default=None, pattern=KEY_ID, description="The key's ID; the only active one otherwise.")
+    tenant_id: Name = Field(pattern=TENANT_ID, description="Whose key.")
+    key_id: Name | None = Field(
+        default=None, pattern=KEY_ID, description="The key's ID; the only active one otherwise."
+    )
     compromised: bool = Field(default=False, description="Revoke it at once, after an approval; there is no grace.")
     grace: timedelta | None = Field(
         default=None, gt=timedelta(0), description="How long the old key goes on working, e.g. PT24H; as settings say."
     )
-    reason: str = Field(
+    reason: Name = Field(
         default="scheduled rotation", min_length=1, max_length=200, description="The customer reads it."
     )
 

@@ -1,7 +1,6 @@
 """What people send to an API key's rotation (runbook 8.2)."""
 
-from pydantic import Field
-
+from activities.common.text import Reason
 from workflows.platform.signing import SignedWord
 
 
@@ -10,4 +9,4 @@ class RevokeNow(SignedWord):
 
     UPDATE = "revoke"
 
-    reason: str = Field(default="", max_length=2000)
+    reason: Reason = ""

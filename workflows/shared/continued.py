@@ -7,7 +7,9 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from activities.catalogue.service import Service
+from activities.common.refusable import Refusable
 from activities.common.severity import Severity
+from activities.common.text import Key, Shown, ShownLine
 from activities.evidence.evidence import StoredEvidence
 from activities.messages.chat.chat import Message
 from activities.records.activities import Records
@@ -27,27 +29,27 @@ def p1_run_id(service: str) -> str:
 class IncidentSoFar(BaseModel):
     """An incident as the run that had it hands it on; pinned in the history of the run that goes on with it."""
 
-    incident_id: str
+    incident_id: Key
     opened_at: datetime
-    commander: str = ""
+    commander: ShownLine = ""
     thread: Message | None = None
     levels: int = Field(default=0, description="Levels that were paged.")
     evidence: list[StoredEvidence] = Field(default_factory=list)
-    why: str = Field(description="Why it goes on in another run, in a sentence.")
+    why: Shown = Field(description="Why it goes on in another run, in a sentence.")
 
 
-class Joined(BaseModel):
+class Joined(Refusable):
     """Somebody else has met the same trouble: it joins the incident that is open."""
 
-    what: str = Field(description="What would have been another incident.")
-    who: str = ""
+    what: Shown = Field(description="What would have been another incident.")
+    who: ShownLine = ""
     alert: Alert | None = None
 
 
-class TakenIn(BaseModel):
+class TakenIn(Refusable):
     """A more severe incident of the same service takes this one in."""
 
-    incident_id: str
+    incident_id: Key
 
 
 async def open_incidents(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from activities.common.errors import Conflict, Unavailable, unavailable
+from activities.common.errors import Conflict, Unavailable, refusing_data, unavailable
 from activities.common.heartbeat import pause
 from libraries import psycopg
 
@@ -38,7 +38,7 @@ def exclusive(pool: "ConnectionPool[Any]", lock: str, holder: str) -> Iterator[C
 
     """
     try:
-        with _connect(pool) as connection, connection.transaction():
+        with refusing_data(_SYSTEM), _connect(pool) as connection, connection.transaction():
             _take(connection, lock, holder)
             with _kept(connection) as check:
                 yield check

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, SecretStr
 
-from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, unavailable
+from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, refusing_data, unavailable
 from activities.database.servers.versions import unsupported
 from libraries import psycopg
 from records_schema.server import conninfo
@@ -142,7 +142,8 @@ def failures(server: str) -> Iterator[None]:
     """
     system = f"PostgreSQL server {server}"
     try:
-        yield
+        with refusing_data(system):
+            yield
     except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as error:
         raise Misconfigured(f"{system} doesn't let us in ({type(error).__name__})") from None
     except (

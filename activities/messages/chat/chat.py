@@ -11,7 +11,9 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Effect, effect
+from activities.common.text import Key, Shown
 from activities.messages.chat.pictures import Picture
+from audit.text import shown
 
 
 def escaped(text: str) -> str:
@@ -19,7 +21,7 @@ def escaped(text: str) -> str:
 
     What an alert or a person has written is text: `<!channel>` wakes nobody, and `<` isn't lost.
     """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shown(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class PostMessage(BaseModel):
@@ -45,10 +47,10 @@ class ScheduleMessage(BaseModel):
 class Message(BaseModel):
     """A message that is posted, or will be."""
 
-    channel: str = Field(description="ID, at Slack.")
-    message_id: str = Field(description="Slack's `ts` or `scheduled_message_id`; empty in plan mode.")
+    channel: Key = Field(description="ID, at Slack.")
+    message_id: Key = Field(description="Slack's `ts` or `scheduled_message_id`; empty in plan mode.")
     applied: bool
-    detail: str = ""
+    detail: Shown = ""
 
     def __str__(self) -> str:
         return f"{self.channel}{', ' + self.detail if self.detail else ''}"

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator
 
+from activities.common.text import Text
 from libraries import email_validator
 
 _PLAIN = "!$'*+-./=^_`{|}~"
@@ -25,7 +26,7 @@ def mail_address(text: str) -> str:
     return _checked(text)[0]
 
 
-MailAddress = Annotated[str, AfterValidator(mail_address)]
+MailAddress = Annotated[str, Text(320), AfterValidator(mail_address)]
 """Of a request's field."""
 
 

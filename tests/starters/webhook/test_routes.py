@@ -138,3 +138,34 @@ def test_the_service_that_an_alert_is_about_is_recognised(labels: dict[str, str]
 def test_a_fixed_service_is_not_guessed() -> None:
     rule = routes.Route(procedure="p1-incident", match={"severity": "P1"}, service="elsewhere")
     assert rule.service_of({"namespace": "shop", "deployment": "api"}, catalogue()) is None
+
+
+TWO = {
+    "tensafe-server": Service(
+        deployment="tensafe", namespace="prod", selector="app=tensafe", health_url="https://tensafe.example/health"
+    ),
+    "billing": Service(deployment="billing", namespace="prod", selector="app=billing", health_url="http://b:8080/"),
+}
+
+
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        ({"service": "billing"}, "billing"),
+        ({"service": "blackbox-exporter", "instance": "https://tensafe.example/health"}, "tensafe-server"),
+        ({"service": "blackbox-exporter", "namespace": "prod", "deployment": "tensafe"}, "tensafe-server"),
+        ({"service": "kube-state-metrics", "namespace": "monitoring", "exported_namespace": "prod",
+          "exported_pod": "billing-5d4f7c9b8-x2x4z"}, "billing"),
+        ({"target": "http://b:8080"}, "billing"),
+        ({"job": "billing"}, "billing"),
+        ({"job": "tensafe", "namespace": "prod"}, "tensafe-server"),
+        ({"job": "tensafe", "namespace": "staging"}, None),
+        ({"app": "tensafe", "job": "billing"}, None),
+        ({"job": "billing", "instance": "https://tensafe.example/health"}, "tensafe-server"),
+        ({"namespace": "prod"}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_an_alert_is_about_the_service_that_it_names_best(labels: dict[str, str], service: str | None) -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
+    assert rule.service_of(labels, TWO) == service

@@ -295,3 +295,35 @@ async def test_a_run_with_what_can_not_be_written_again_stops_nothing(place: Pla
     told = place.store.story(client.namespace, started.run_id)
     assert told is not None
     assert (told.status, told.unreadable, told.request) == ("terminated", 1, None)
+
+
+async def test_whatever_temporal_can_hold_is_archived_and_found(place: Place) -> None:
+    """A workflow ID with control characters, names of 700 KB and a NUL: nobody can keep a run out of the evidence."""
+    client = place.client
+    input_ = json.dumps({"requested_by": "a\x00b" + "x" * 700_000, "service": "\x00", "title": "\x1b[31m"}).encode()
+    workflow_id = "odd\x00\x1b/ü"
+    started = await client.workflow_service.start_workflow_execution(
+        StartWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_id=workflow_id,
+            workflow_type=WorkflowType(name="Other\x00"),
+            task_queue=TaskQueue(name="nobody"),
+            request_id="odd",
+            identity="who\x00",
+            input=Payloads(payloads=[Payload(metadata={"encoding": b"json/plain"}, data=input_)]),
+        )
+    )
+    await client.get_workflow_handle(workflow_id, run_id=started.run_id).terminate(reason="enough\x00")
+    async with asyncio.timeout(30):
+        while not (await client.count_workflows("ExecutionStatus = 'Terminated'")).count:
+            await asyncio.sleep(0.05)
+    result = await place.archive()
+
+    assert (result.archived, result.failures) == (1, 0), result
+    assert place.verify().ok
+    (told,) = place.store.stories(Filter(workflow_id=workflow_id))
+    assert told.run.run_id == started.run_id
+    assert told.run.workflow_id == "odd\\x00\x1b/ü"
+    assert place.store.reindex() == 1
+    for actor in told.actors:
+        assert [found.run.run_id for found in place.store.stories(Filter(actor=actor))] == [started.run_id]

@@ -9,6 +9,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Name, Reason
 from activities.database.backups.backups import Backups, FollowPrimary
 from activities.database.replication.replication import Promoted, Replication, Standing, StandingRequest, Watched
 from activities.records.alerts import Alert
@@ -33,10 +34,10 @@ _HOLD = timedelta(hours=1)
 class DatabaseFailoverRequest(ServiceRequest):
     """Fail a service's database over to a replica, where its primary does not answer."""
 
-    promote: str | None = Field(
+    promote: Name | None = Field(
         default=None, description="The replica, e.g. replica-1; the one with most of the log otherwise."
     )
-    reason: str = Field(default="", max_length=2000, description="What was seen, for the record.")
+    reason: Reason = Field(default="", description="What was seen, for the record.")
 
 
 class DatabaseFailoverResult(BaseModel):

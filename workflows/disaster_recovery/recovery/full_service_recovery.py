@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Name
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from audit.text import counted
 from workflows.disaster_recovery.recovery import restart as restarting
@@ -36,7 +37,7 @@ Outcome = Literal["recovered", "recovered, not well", "stopped", "planned"]
 class FullServiceRecoveryRequest(ServiceRequest):
     """Bring a whole service back."""
 
-    commander: str | None = Field(default=None, max_length=200, description="The on-call, where nobody is named.")
+    commander: Name | None = Field(default=None, description="The on-call, where nobody is named.")
     restore: Literal["ask", "never"] = Field(
         default="ask",
         description="Whether its database may be restored; a person approves it, here and in the restore.",
@@ -44,7 +45,7 @@ class FullServiceRecoveryRequest(ServiceRequest):
     target_time: AwareDatetime | None = Field(
         default=None, description="What a restore goes back to, with time zone; the latest there is where not given."
     )
-    backup_id: str | None = Field(
+    backup_id: Name | None = Field(
         default=None, max_length=200, description="What a restore begins with; chosen by the target where not given."
     )
     take_traffic_away: Literal["auto", "always", "never"] = Field(

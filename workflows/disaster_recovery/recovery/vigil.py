@@ -6,10 +6,10 @@ Between two looks there is nothing but a durable timer. What a look finds pages 
 import asyncio
 from datetime import datetime, timedelta
 
-from pydantic import Field
 from temporalio import workflow
 
 from activities.catalogue.service import Service
+from activities.common.text import Reason
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from activities.releases.watch import ReleaseWatch
 from workflows.disaster_recovery.recovery.components import rollouts, watching
@@ -24,7 +24,7 @@ class StopWatching(SignedWord):
 
     UPDATE = "stop_watching"
 
-    reason: str = Field(default="", max_length=2000)
+    reason: Reason = ""
 
 
 CLOCK = "the clock"

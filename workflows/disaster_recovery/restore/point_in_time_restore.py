@@ -9,7 +9,9 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
+from activities.common.text import Reason, Text
 from activities.database.integrity.contents import TableChange
+from audit.text import plain
 from workflows.disaster_recovery.restore.damaged_copy import DamagedCopy
 from workflows.disaster_recovery.restore.notices import Notices
 from workflows.disaster_recovery.restore.restore_beside import RestoreBeside
@@ -52,8 +54,8 @@ class PointInTimeRestoreRequest(ServiceRequest):
         description="All that was committed until then is kept, with its time zone, e.g. 2026-02-04T12:00:00+00:00; "
         "as late as the log reaches where not given.",
     )
-    backup_id: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The last good one before the target where not given."
+    backup_id: Annotated[str, Text(200, 1)] | None = Field(
+        default=None, description="The last good one before the target where not given."
     )
     accept_unverified: bool = Field(
         default=False, description="Take the named backup though nobody has checked it; a person is asked first."
@@ -62,7 +64,7 @@ class PointInTimeRestoreRequest(ServiceRequest):
         default=None, ge=1, le=1000, description="Of the service afterwards; as settings say, or as many as before."
     )
     notify_customers: bool | None = Field(default=None, description="Write to those affected; as settings say.")
-    message: str = Field(
+    message: Reason = Field(
         default="Data recovery completed, please verify your data.", min_length=1, max_length=2000,
         description="To the customers who have used the service since the target.",
     )  # fmt: skip
@@ -284,7 +286,7 @@ class PointInTimeRestore(Runbook):
     def board(self) -> str:
         """Show what was restored, since the run stays open for long after the service is back."""
         done = self.restoration
-        return "\n".join(f"- {line}" for line in done.evidence()) if done and done.restored else ""
+        return "\n".join(f"- {plain(line)}" for line in done.evidence()) if done and done.restored else ""
 
     def _result(self, service: Service, plan: RestorePlan, outcome: Outcome) -> PointInTimeRestoreResult:
         done, switch, copy = self.restoration, self.switch, self.copy

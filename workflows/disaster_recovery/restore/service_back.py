@@ -2,18 +2,21 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
+
+from activities.common.refusable import Refusable
+from activities.common.text import Key
 
 SIGNAL = "service_back"
 
 
-class ServiceBack(BaseModel):
+class ServiceBack(Refusable):
     """The service runs on restored data."""
 
-    server: str = Field(description="That it is pointed at now.")
-    backup_id: str
+    server: Key = Field(description="That it is pointed at now.")
+    backup_id: Key
     recovered_to: datetime | None = Field(description="Time of the last transaction that is in the data.")
 
     def __str__(self) -> str:

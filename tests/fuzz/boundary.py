@@ -1,0 +1,175 @@
+"""Runs of every procedure on a real Temporal, that begin and then wait for steps which nobody takes.
+
+What is sent to them is sent as raw payloads, past everything of ours that would keep bad ones from being sent.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
+from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.update.v1 import Input, Meta, Request, WaitPolicy
+from temporalio.api.workflowservice.v1 import (
+    QueryWorkflowRequest,
+    SignalWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+    UpdateWorkflowExecutionRequest,
+)
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
+
+from activities.catalogue.certificates import CertificatePolicy
+from activities.catalogue.database import DatabasePolicy, ServerPolicy
+from activities.catalogue.lookup import Catalogue
+from activities.catalogue.service import ApprovalPolicy, GpuPolicy, ReleasePolicy, Service
+from workers.interceptors import RunbookInterceptor
+from workers.registry import PROCEDURES, Procedure
+from workers.runner import runner
+
+SERVICE = Service(
+    deployment="tensafe-server",
+    selector="app=tensafe",
+    health_url="http://127.0.0.1:1/health",
+    hpa="tensafe-server",
+    gpu=GpuPolicy(),
+    certificates=CertificatePolicy(),
+    release=ReleasePolicy(chart="./chart"),
+    database=DatabasePolicy(
+        name="tensafe",
+        secret="current",
+        servers={"primary": ServerPolicy(secret="one"), "replica-1": ServerPolicy(secret="two")},
+    ),
+)
+AT_ONCE = 60.0
+"""Seconds in which a busy machine answers; a run that is stuck never does."""
+
+
+def payload(data: bytes | str, encoding: str = "json/plain", **metadata: bytes) -> Payload:
+    raw = data if isinstance(data, bytes) else data.encode()
+    return Payload(metadata={"encoding": encoding.encode(), **metadata}, data=raw)
+
+
+def as_json(value: Any) -> Payload:
+    return payload(json.dumps(value))
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A queue on which all procedures are run."""
+
+    client: Client
+    queue: str
+
+    async def start(self, entry: Procedure, payloads: list[Payload]) -> WorkflowHandle[Any, Any]:
+        workflow_id = f"{entry.command}/{uuid4()}"
+        answer = await self.client.workflow_service.start_workflow_execution(
+            StartWorkflowExecutionRequest(
+                namespace=self.client.namespace,
+                workflow_id=workflow_id,
+                workflow_type=WorkflowType(name=entry.workflow_type),
+                task_queue=TaskQueue(name=self.queue),
+                request_id=str(uuid4()),
+                input=Payloads(payloads=payloads) if payloads else None,
+            )
+        )
+        return self.client.get_workflow_handle(workflow_id, run_id=answer.run_id)
+
+    async def begun(self, entry: Procedure) -> WorkflowHandle[Any, Any]:
+        """Start it as its example says, and wait until it knows its service."""
+        handle = await self.start(entry, [as_json(entry.example)])
+        async with asyncio.timeout(AT_ONCE):
+            while not (await handle.query("status"))["service"]:
+                await asyncio.sleep(0.05)
+        return handle
+
+    async def signal(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> None:
+        await self.client.workflow_service.signal_workflow_execution(
+            SignalWorkflowExecutionRequest(
+                namespace=self.client.namespace,
+                workflow_execution=_of(handle),
+                signal_name=name,
+                input=Payloads(payloads=payloads) if payloads else None,
+                request_id=str(uuid4()),
+            )
+        )
+
+    async def update(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> Failure | None:
+        """Give why it was refused; None where it was taken, or the run has ended."""
+        arguments = Payloads(payloads=payloads) if payloads else None
+        stage = UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+        request = UpdateWorkflowExecutionRequest(
+            namespace=self.client.namespace,
+            workflow_execution=_of(handle),
+            wait_policy=WaitPolicy(lifecycle_stage=stage),
+            request=Request(meta=Meta(update_id=str(uuid4())), input=Input(name=name, args=arguments)),
+        )
+        try:
+            async with asyncio.timeout(AT_ONCE):
+                answer = await self.client.workflow_service.update_workflow_execution(request)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        failed = answer.outcome.WhichOneof("value") == "failure"
+        return answer.outcome.failure if failed else None
+
+    async def query(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> str:
+        """Give why it was refused; empty where it was answered."""
+        query = WorkflowQuery(query_type=name, query_args=Payloads(payloads=payloads))
+        request = QueryWorkflowRequest(namespace=self.client.namespace, execution=_of(handle), query=query)
+        try:
+            await self.client.workflow_service.query_workflow(request)
+        except RPCError as error:
+            return error.message
+        return ""
+
+    async def goes_on(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Fail where a run is stuck: one that is open answers, and its task isn't tried again and again."""
+        async with asyncio.timeout(AT_ONCE):
+            description = await handle.describe()
+            if description.status is WorkflowExecutionStatus.RUNNING:
+                await handle.query("status", rpc_timeout=None)
+                attempt = (await handle.describe()).raw_description.pending_workflow_task.attempt
+                assert attempt <= 1, f"{handle.id} is stuck: its task is tried for the {attempt}th time"
+
+    async def failure(self, handle: WorkflowHandle[Any, Any]) -> BaseException:
+        """Give why a run failed; it does so at once, and once and for all."""
+        try:
+            async with asyncio.timeout(AT_ONCE):
+                await handle.result()
+        except WorkflowFailureError as error:
+            return error.cause
+        message = f"{handle.id} has not failed"
+        raise AssertionError(message)
+
+
+def _of(handle: WorkflowHandle[Any, Any]) -> WorkflowExecution:
+    return WorkflowExecution(workflow_id=handle.id, run_id=handle.run_id or "")
+
+
+@asynccontextmanager
+async def boundary(client: Client) -> AsyncIterator[Boundary]:
+    """Work on all procedures, as far as needs no system outside."""
+    queue = f"boundary-{uuid4()}"
+    catalogue = Catalogue({"tensafe-server": SERVICE}, ApprovalPolicy(allow_unsigned=True))
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[entry.workflow for entry in PROCEDURES],
+        activities=[catalogue.resolve],
+        activity_executor=ThreadPoolExecutor(4),
+        no_remote_activities=True,
+        interceptors=[RunbookInterceptor()],
+        workflow_runner=runner(sandbox=True),
+    ):
+        yield Boundary(client, queue)
