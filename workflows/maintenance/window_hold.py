@@ -1,4 +1,4 @@
-"""What a window holds: its record, at which others look, and the silence (runbook 6.1; design, rules 5 and 11)."""
+"""What a window holds: its record, at which others look, and the silence (runbook 6.1; ARCHITECTURE, rule 5)."""
 
 import asyncio
 from datetime import datetime, timedelta
