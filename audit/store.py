@@ -199,6 +199,12 @@ class Store:
         with rows(self._pool) as cursor:
             return _end(cursor)
 
+    def hash_at(self, seq: int) -> str:
+        """Give the hash of a record, hex; empty where there is none of that number."""
+        with rows(self._pool) as cursor:
+            row = cursor.execute("SELECT header FROM runbooks.archive_records WHERE seq = %s", (seq,)).fetchone()
+        return hashlib.sha256(row["header"]).hexdigest() if row else ""
+
     def sign_head(self) -> Head | None:
         """Sign where the chain ends now; the head of that place where there is one, None for an empty chain.
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import boto3
+    import email_validator
     import httpx
     import icalendar
     import jinja2
@@ -56,6 +57,7 @@ __all__ = [
     "aws_config",
     "aws_errors",
     "boto3",
+    "email_validator",
     "httpx",
     "icalendar",
     "jinja2",
@@ -114,6 +116,7 @@ if not TYPE_CHECKING:
     aws_config = _Later("botocore.config")
     aws_errors = _Later("botocore.exceptions")
     boto3 = _Later("boto3")
+    email_validator = _Later("email_validator")
     httpx = _Later("httpx")
     icalendar = _Later("icalendar")
     jinja2 = _Later("jinja2")

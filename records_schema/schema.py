@@ -49,8 +49,8 @@ def migrate(url: SecretStr | str, *, wait: float = 30.0) -> tuple[str, ...]:
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     raw = connect(url, wait=wait)
-    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
-        # Where the platform can do it, the server notices a killed starter even inside a long statement.
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+        # Where platform and version can do it (from 14 on), a killed starter is noticed even inside a long statement.
         raw.execute("SET client_connection_check_interval = '1s'")
     raw.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
     raw.autocommit = False

@@ -36,6 +36,9 @@ _KNOWN = (
     "SSL",
 )
 
+OLDEST = 130_000
+"""The oldest server version that is known, as libpq gives versions."""
+
 _PLACE = (("host", "localhost"), ("port", 5432), ("dbname", ""))
 
 
@@ -62,7 +65,8 @@ def connect(url: SecretStr | str, *, wait: float) -> "psycopg.Connection":
     """Connect in autocommit mode, waiting up to `wait` seconds for the server to accept connections.
 
     Raises:
-        DatabaseError: it did not within that time, or it refuses these credentials, which no waiting helps.
+        DatabaseError: it did not within that time, it refuses these credentials, which no waiting helps, or it is
+            older than PostgreSQL 13.
 
     """
     parts = conninfo(url)
@@ -71,14 +75,25 @@ def connect(url: SecretStr | str, *, wait: float) -> "psycopg.Connection":
     deadline = time.monotonic() + wait
     while True:
         try:
-            return psycopg.connect(**parts, autocommit=True)
+            connection = psycopg.connect(**parts, autocommit=True)
         except psycopg.Error as error:
             hopeless = any(phrase in str(error) for phrase in _HOPELESS)
             if hopeless or time.monotonic() >= deadline:
                 patience = "" if hopeless else f" within {wait:g} s"
                 message = f"PostgreSQL at {where(parts)} accepted no connection{patience}: {reason(error)}"
                 raise DatabaseError(message) from None
-        time.sleep(0.1)
+            time.sleep(0.1)
+        else:
+            if (found := connection.info.server_version) < OLDEST:
+                connection.close()
+                message = f"PostgreSQL at {where(parts)} is version {version(found)}: 13 is the oldest that is known"
+                raise DatabaseError(message)
+            return connection
+
+
+def version(number: int) -> str:
+    """Write a version as people do: 130016 is 13.16."""
+    return f"{number // 10_000}.{number % 10_000}"
 
 
 def where(parts: dict[str, Any]) -> str:

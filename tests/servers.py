@@ -37,6 +37,7 @@ from sandbox.prometheus import Prometheus
 from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
+from sandbox.toolchain.older_postgres import oldest
 from workers.converter import DATA_CONVERTER
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
@@ -108,6 +109,18 @@ def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
         with psycopg.connect(url, autocommit=True) as connection:
             for name in made:
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def oldest_postgres(servers_directory: Path) -> Iterator[Postgres]:
+    """A server of the oldest version that is supported."""
+    server = Postgres(servers_directory / "oldest-postgresql", oldest())
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

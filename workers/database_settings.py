@@ -13,6 +13,10 @@ class DatabaseServer(Section):
 
     url: Secret = Field(description="For its administrator (a superuser), with the database's name.")
     directory: str | None = Field(default=None, description="Its data directory, where a restore writes.")
+    tablespaces: dict[str, str] = Field(
+        default_factory=dict,
+        description="Where Barman restores each tablespace to on its machine: name = a directory of this server's own.",
+    )
     host: str | None = Field(default=None, description="What commands call its machine, e.g. a name for ssh.")
     instance: str | None = Field(default=None, description="Identifier of its RDS instance.")
 
@@ -34,7 +38,7 @@ class DatabaseCommands(Section):
         default=(),
         description="Make it a replica of {source}, e.g. by pg_rewind. History keeps the last line it prints.",
     )
-    discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory.")
+    discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory and tablespaces.")
 
 
 class Barman(Section):

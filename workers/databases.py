@@ -69,7 +69,14 @@ def _server(database: str, name: str, values: database_settings.DatabaseServer) 
     except DatabaseError:
         message = f"databases.{database}.servers.{name}.url: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         raise SettingsError(message) from None
-    return Server(name=name, url=values.url, directory=values.directory, host=values.host, instance=values.instance)
+    return Server(
+        name=name,
+        url=values.url,
+        directory=values.directory,
+        host=values.host,
+        instance=values.instance,
+        tablespaces=values.tablespaces,
+    )
 
 
 def _barman(section: database_settings.Database, settings: Settings) -> BarmanOptions:

@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from activities.catalogue.service import ApprovalPolicy, Service
+from activities.messages.mail.addresses import mail_address
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.sections import Secret, Section
@@ -214,9 +215,11 @@ class Mail(Section):
     @field_validator("sender")
     @classmethod
     def _address(cls, sender: str) -> str:
-        if "@" not in parseaddr(sender)[1]:
-            message = "sender: no mail address in it"
-            raise ValueError(message)
+        try:
+            mail_address(parseaddr(sender)[1])
+        except ValueError as error:
+            message = f"sender: {error}"
+            raise ValueError(message) from None
         return sender
 
 

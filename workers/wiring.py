@@ -32,9 +32,7 @@ from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
 from activities.evidence.archive import Archive
 from activities.evidence.error_patterns import ErrorLogs
-from activities.evidence.evidence import Evidence, EvidenceStore
-from activities.evidence.files import FileStore
-from activities.evidence.s3 import S3Store
+from activities.evidence.evidence import Evidence
 from activities.handovers.handovers import Handovers
 from activities.handovers.links import HandoverLinks
 from activities.handovers.secrets_manager import HandoverSecretsManager
@@ -77,6 +75,7 @@ from workers.audit_keys import signer
 from workers.codec import decrypting
 from workers.databases import check as check_databases
 from workers.databases import databases
+from workers.evidence_store import evidence_store
 from workers.later import Activity, Later, activities_of
 from workers.procedure_inputs import build as build_request
 from workers.settings import Mail as MailSettings
@@ -160,7 +159,7 @@ class _Clients:
         self.http: Later[httpx.Client] = Later(lambda: stack.enter_context(httpx.Client()))
         self.cluster: Later[kubernetes.ApiClient] = Later(lambda: _cluster(settings, stack))
         self.handovers = Later(lambda: _handovers(settings))
-        self.evidence = Later(lambda: _evidence_store(settings))
+        self.evidence = Later(lambda: evidence_store(settings))
         self.databases = Later(lambda: databases(settings, lambda: _aws(settings, "rds")))
 
 
@@ -313,10 +312,3 @@ def _status_page(settings: Settings, clients: _Clients) -> StatusPage:
     if page.backend == "statuspage" and page.api_key and page.page_id:
         return AtlassianStatusPage(clients.http(), page.api_key, page.page_id, page.components, page.base_url)
     return RecordsStatusPage(clients.pool())
-
-
-def _evidence_store(settings: Settings) -> EvidenceStore:
-    evidence = settings.evidence
-    if evidence.backend == "s3" and evidence.bucket:
-        return S3Store(evidence.bucket, evidence.prefix, endpoint_url=evidence.endpoint_url, region=evidence.region)
-    return FileStore(settings.path(evidence.directory))

@@ -110,6 +110,10 @@ class GpuPolicy(_Settings):
     max_nodes: int = Field(default=10, ge=1)
     selector: str = Field(default="nvidia.com/gpu.present=true", description="Label selector of its nodes.")
     resource: str = Field(default="nvidia.com/gpu", description="What a node must offer once it has joined.")
+    tolerates: tuple[str, ...] = Field(
+        default=(),
+        description="Keys of taints that its pods tolerate, beside the resource's name and what its older nodes have.",
+    )
     utilisation: str | None = Field(default=None, description="PromQL of the GPUs' use, 0 to 1; one number.")
     above: float = Field(default=0.85, gt=0, le=1)
     sustained: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))

@@ -21,7 +21,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.common import aws
 from activities.common.errors import Misconfigured, Refused, Unavailable
+from activities.evidence import heads
 from activities.evidence.evidence import EvidenceStore, Kept
+from activities.evidence.heads import key_of
 from audit import live
 from audit.chain import digest
 from audit.errors import RunNotFound
@@ -115,7 +117,8 @@ class Archive:
         Raises:
             Unavailable: Temporal, PostgreSQL, KMS or S3 doesn't answer.
             Misconfigured: there is no key, no schema, or no permission.
-            Refused: the bucket's copies are of another chain.
+            Refused: the chain is shorter than a signed head that is kept elsewhere says, or has other records; the
+                bucket's copies are of another chain.
 
         """
         if self._archiver is None:
@@ -153,6 +156,8 @@ class _Pass:
             self._noted = {failure.run_id for failure in again}
             listed = {run.run_id for run in closed}
             closed += [_Closed(f.workflow_id, f.run_id, f.closed_at) for f in again if f.run_id not in listed]
+        # After what may take long, and as near to appending as can be.
+        await _thread(lambda: heads.must_have_all(self._with.store, self._with.heads))
         made = await self._archive(closed)
         head, copied = await _thread(self._publish)
         # Not to `until` where that is almost now: what closed just before it may be listed only in a moment.
@@ -296,11 +301,11 @@ def _failure(run: _Closed, problem: str, *, gone: bool = False) -> Failure:
     return Failure(run.workflow_id, run.run_id, run.closed_at, problem, gone=gone, attempts=1)
 
 
-def _keep(heads: EvidenceStore, head: Head) -> None:
-    key = f"audit/heads/{head.seq:012d}.json"
+def _keep(store: EvidenceStore, head: Head) -> None:
+    key = key_of(head)
     content = head.model_dump_json().encode()
-    kept = Kept(heads.uri(key), digest(content), len(content), effect=head.hash[:16], detail="")
-    heads.create(key, io.BytesIO(content), kept, "application/json")
+    kept = Kept(store.uri(key), digest(content), len(content), effect=head.hash[:16], detail="")
+    store.create(key, io.BytesIO(content), kept, "application/json")
 
 
 async def _thread(work: Callable[[], _Answer]) -> _Answer:

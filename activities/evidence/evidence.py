@@ -129,6 +129,12 @@ class EvidenceStore(Protocol):
     def create(self, key: str, content: IO[bytes], kept: Kept, content_type: str) -> bool:
         """Store an object whole; False, and nothing done, where there is one already."""
 
+    def keys(self, prefix: str) -> list[str]:
+        """List what is kept below a prefix that ends with a slash."""
+
+    def read(self, key: str) -> bytes:
+        """Read an object that is there."""
+
 
 class Evidence:
     """Collects and stores evidence; a second attempt of the same effect returns what the first stored.

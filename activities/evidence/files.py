@@ -59,6 +59,20 @@ class FileStore:
             _sync(path.parent)
         return True
 
+    def keys(self, prefix: str) -> list[str]:
+        """List what lies in a folder, and not what is known of it."""
+        with _failures():
+            try:
+                names = [path.name for path in (self._root / prefix).iterdir()]
+            except FileNotFoundError:
+                return []
+        return [f"{prefix}{name}" for name in names if not name.startswith(".")]
+
+    def read(self, key: str) -> bytes:
+        """Read a file."""
+        with _failures():
+            return (self._root / key).read_bytes()
+
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.json")

@@ -79,3 +79,18 @@ class S3Store:
                     return False
                 raise
         return True
+
+    def keys(self, prefix: str) -> list[str]:
+        """List the objects below a prefix."""
+        with aws.failures(_SYSTEM):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return [key.removeprefix(self._prefix) for key in found]
+
+    def read(self, key: str) -> bytes:
+        """Read an object."""
+        with aws.failures(_SYSTEM):
+            content: bytes = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read()
+        return content

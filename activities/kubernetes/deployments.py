@@ -62,6 +62,8 @@ class Deployments:
             if found.on(target):
                 return Plan(_current(found), f"already on {target}")
             after = f"{target}, now numbered {found.next_revision}"
+            if dropped := found.dropped(target):
+                after += f"; its pods are without what was put on them since: {', '.join(dropped)}"
             return Plan(_current(found), after, lambda done: found.undo_patch(target, done))
 
         return self._change(namespace, name, effect, plan)

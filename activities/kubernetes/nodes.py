@@ -1,5 +1,6 @@
 """Nodes of the cluster and what they offer (runbook 3.3)."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
@@ -12,6 +13,14 @@ from audit.text import counted
 from libraries import kubernetes, kubernetes_quantity
 
 _POLL = timedelta(milliseconds=500)
+_KEEP_OFF = ("NoSchedule", "NoExecute")
+_PASSING = (
+    "node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "node.cilium.io/", "readiness.k8s.io/",
+    "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/",
+    "karpenter.sh/", "ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler",
+)  # fmt: skip
+"""What keys of taints begin with that say how a node is, not what it is for: of Kubernetes, its autoscalers, and those
+who take one away when a node may begin. One is never tolerated because another node has it just now."""
 
 
 class NodesRequest(BaseModel):
@@ -19,6 +28,9 @@ class NodesRequest(BaseModel):
 
     selector: str
     resource: str = Field(default="nvidia.com/gpu")
+    tolerates: tuple[str, ...] = Field(
+        default=(), description="Keys of taints that those pods tolerate, beside the resource's own name."
+    )
 
 
 class Node(BaseModel):
@@ -29,14 +41,29 @@ class Node(BaseModel):
     schedulable: bool
     allocatable: int = Field(description="Units of the resource; 0 where it offers none (yet).")
     created_at: datetime
+    taints: list[str] = Field(default_factory=list, description="Keys of those that keep pods off it.")
+    unready: list[str] = Field(
+        default_factory=list, description="Conditions of others that say Ready in their name, and are not true."
+    )
 
-    def lacks(self, resource: str) -> str:
-        """Tell what it lacks until pods can use the resource on it; "" where nothing."""
+    def lacks(self, resource: str, tolerated: Collection[str] = ()) -> str:
+        """Tell what it lacks until pods can use the resource on it; "" where nothing.
+
+        Args:
+            resource: That they ask for; a taint of its name is one that they tolerate.
+            tolerated: Keys of other taints that they tolerate.
+
+        """
         if not self.ready:
             return "has joined but is NotReady"
         if not self.schedulable:
             return "is Ready but cordoned"
-        return "" if self.allocatable else f"is Ready but offers no {resource}"
+        if not self.allocatable:
+            return f"is Ready but offers no {resource}"
+        if self.unready:
+            return f"is Ready but its condition {', '.join(self.unready)} isn't True"
+        kept = [key for key in self.taints if key not in {resource, *tolerated}]
+        return f"is Ready, but its taint {', '.join(kept)} keeps pods off" if kept else ""
 
 
 class Nodes(BaseModel):
@@ -102,7 +129,8 @@ class ClusterNodes:
                 reason = error.message
                 continue
             new = {node.name: node for node in found if node.name not in request.known}
-            lacking = {name: node.lacks(request.resource) for name, node in new.items()}
+            tolerated = _tolerated(found, request)
+            lacking = {name: node.lacks(request.resource, tolerated) for name, node in new.items()}
             for name, node in new.items():
                 if not lacking[name]:
                     return NodeJoined(node=node, seconds=elapsed)
@@ -110,12 +138,22 @@ class ClusterNodes:
         return NodeJoined(node=None, seconds=seconds, reason=reason)
 
 
+def _tolerated(nodes: list[Node], request: AwaitNode) -> set[str]:
+    """Give the keys of taints that keep nobody off whom it is for: the settings', and what the known nodes have too."""
+    at_work = [node for node in nodes if node.name in request.known and node.ready and node.allocatable]
+    shared = {key for node in at_work for key in node.taints if not key.startswith(_PASSING)}
+    return {*request.tolerates, *shared}
+
+
 def _node(raw: Object, resource: str) -> Node:
     status = raw.get("status", {})
+    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
     return Node(
         name=raw["metadata"]["name"],
-        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
+        ready=conditions.get("Ready") == "True",
         schedulable=not raw["spec"].get("unschedulable", False),
         allocatable=int(kubernetes_quantity.parse_quantity(status.get("allocatable", {}).get(resource, "0"))),  # type: ignore[no-untyped-call]
         created_at=moment(raw["metadata"]["creationTimestamp"]),
+        taints=[taint["key"] for taint in raw["spec"].get("taints") or () if taint["effect"] in _KEEP_OFF],
+        unready=[name for name, state in conditions.items() if name.endswith("Ready") and state != "True"],
     )

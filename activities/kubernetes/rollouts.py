@@ -210,6 +210,16 @@ class Rollouts:
             {"op": "add", "path": "/metadata/annotations", "value": annotations},
         ]
 
+    def dropped(self, target: ReplicaSet) -> list[str]:
+        """Name what somebody has put on the pods since a revision: it goes with the undo, as it would with kubectl."""
+        here = self.raw["spec"]["template"]["metadata"]
+        there = target.template.get("metadata") or {}
+        return [
+            f"{kind[:-1]} {name}"
+            for kind in ("annotations", "labels")
+            for name in sorted({*(here.get(kind) or {})} - {*(there.get(kind) or {}), RESTARTED_AT})
+        ]
+
     def merge_patch(self, spec: Object, done: Done, **annotations: str | None) -> Object:
         """Give the merge patch of a part of the spec, refused (409) where anything has changed meanwhile."""
         noted = {**annotations, EFFECTS: effect_notes.noted(self.annotations, done)}

@@ -52,6 +52,11 @@ class HelmRelease(BaseModel):
         """The newest revision."""
         return self.revisions[-1] if self.revisions else None
 
+    @property
+    def uninstalled(self) -> str:
+        """That somebody has uninstalled it and kept its history, with the ways out; empty where not."""
+        return self.current.uninstalled(self.namespace, self.release) if self.current else ""
+
     def __str__(self) -> str:
         if self.current is None:
             return f"no release {self.release}"
@@ -140,7 +145,7 @@ class Helm:
         ends before its time where the rollout has given up, or all pods waited for have been failing for a minute.
 
         Raises:
-            Refused: somebody else has released meanwhile, or is doing so now.
+            Refused: somebody else has released meanwhile, or is doing so now; or has uninstalled the release.
 
         """
         where = (request.namespace, request.release)
@@ -181,7 +186,7 @@ class Helm:
 
         Raises:
             NotFound: the release has no such revision; lists those it has.
-            Refused: somebody else has released meanwhile.
+            Refused: somebody else has released meanwhile, or has uninstalled the release.
 
         """
         says = f"Rollback to {request.to_revision}"

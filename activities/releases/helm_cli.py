@@ -58,6 +58,23 @@ class HelmRevision(BaseModel):
         """Whether Helm is at work on it, or was when it was killed."""
         return self.status.startswith("pending-")
 
+    def uninstalled(self, namespace: str, release: str) -> str:
+        """Say, with the ways out, that somebody has uninstalled the release and kept its history; empty where not."""
+        if self.status not in {"uninstalled", "uninstalling"}:
+            return ""
+        where = f"{release} --namespace={namespace}"
+        if self.status == "uninstalling":
+            return (
+                f"release {release}: somebody has begun to uninstall it, and it is not through (revision {self.number} "
+                f"is uninstalling): wait for its end, or `helm uninstall {where}` ends it; then a release installs it"
+            )
+        return (
+            f"release {release} was uninstalled with its history kept, after {self.updated_at:%Y-%m-%d %H:%M} "
+            f"(revision {self.number} is uninstalled), and Helm upgrades nothing that isn't there. Where it is to come "
+            f"back as it was: `helm rollback {release} {self.number} --namespace={namespace}`. Where it is to be new: "
+            f"`helm uninstall {where}` forgets the history, then begin again"
+        )
+
 
 class HelmCli:
     """Runs Helm against one cluster, on the releases that it keeps as Secrets: its default."""

@@ -135,6 +135,8 @@ class Step:
                     f"{newest.updated_at:%H:%M:%S %Z}. Try again when it has ended; at {until:%H:%M:%S %Z} it counts "
                     "as abandoned"
                 )
+        if newest is not None and (why := newest.uninstalled(self.namespace, self.release)):
+            raise Refused(why)  # it keeps its number, so that alone doesn't tell
         if number != self.from_revision:
             # A release in the meantime, perhaps the fix: what was decided was decided about another state.
             now = f"on revision {number} now ({newest.status}: {newest.description})" if newest else "gone"

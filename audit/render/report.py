@@ -1,13 +1,11 @@
 """A report as Markdown, HTML, PDF or JSON, or for a terminal."""
 
-import json
-from importlib import resources
-
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from audit.render.paper import typeset
 from audit.render.report_blocks import blocks, heading, preface
 from audit.render.report_charts import charts
 from audit.report import Report
@@ -44,8 +42,6 @@ def html(report: Report) -> str:
 
 def pdf(report: Report) -> bytes:
     """Write a PDF, with the charts."""
-    import typst  # noqa: PLC0415  a quarter of a second that other commands need not wait
-
     data = {
         "title": heading(report),
         "sentences": preface(report),
@@ -57,9 +53,7 @@ def pdf(report: Report) -> bytes:
             for block in blocks(report)
         ],
     }  # fmt: skip
-    template = resources.files("audit.render").joinpath("report.typ").read_bytes()
-    made: bytes = typst.compile(template, format="pdf", sys_inputs={"data": json.dumps(data)})
-    return made
+    return typeset("report.typ", data)
 
 
 def as_json(report: Report) -> str:

@@ -1,15 +1,12 @@
 """A run with its family as Markdown, HTML, PDF or JSON."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from datetime import datetime
-from importlib import resources
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from audit.render.chapters import Chapter, Told, chapters, generated
 from audit.render.chart import BAND, INK, LINE, chart
+from audit.render.paper import typeset
 from audit.render.parts import Part
 from audit.text import plain, table
 from libraries import jinja2
@@ -72,24 +69,13 @@ def _themed(svg: str) -> str:
 
 def pdf(family: Sequence[Told], now: datetime) -> bytes:
     """Write a PDF, with the charts."""
-    import matplotlib as mpl  # noqa: PLC0415  slow, and only for this
-    import typst  # noqa: PLC0415
-
     told = chapters(family, now)
     data = {
         "title": heading(told),
         "generated": generated(now),
         "chapters": [_for_paper(number, one, now) for number, one in enumerate(told, start=1)],
     }
-    template = resources.files("audit.render").joinpath("show.typ").read_bytes()
-    with TemporaryDirectory() as fonts:
-        # The letters that the charts were measured with, whatever this machine has; beside them lies one of boxes.
-        for font in (Path(mpl.get_data_path()) / "fonts/ttf").glob("DejaVuSans*.ttf"):
-            shutil.copy(font, fonts)
-        file = Path(fonts) / "show.typ"
-        file.write_bytes(template)
-        made: bytes = typst.compile(str(file), format="pdf", sys_inputs={"data": json.dumps(data)}, font_paths=[fonts])
-    return made
+    return typeset("show.typ", data)
 
 
 def _for_paper(number: int, one: Chapter, now: datetime) -> dict[str, object]:

@@ -164,9 +164,11 @@ class DatabaseServer:
     def put_in_order(self) -> None:
         """Give its data to the account it runs as, whoever put them there, with the rights PostgreSQL insists on."""
         if self.plan.uid is not None and self.plan.gid is not None:
-            for folder, _, files in os.walk(self.data):
-                for path in (folder, *(os.path.join(folder, file) for file in files)):  # noqa: PTH118 - thousands
-                    os.chown(path, self.plan.uid, self.plan.gid, follow_symlinks=False)
+            # Tablespaces lie elsewhere; the data lead to them by links.
+            for place in (self.data, *(link.resolve() for link in (self.data / "pg_tblspc").glob("*"))):
+                for folder, _, files in os.walk(place):
+                    for path in (folder, *(os.path.join(folder, file) for file in files)):  # noqa: PTH118 - thousands
+                        os.chown(path, self.plan.uid, self.plan.gid, follow_symlinks=False)
         self.data.chmod(0o700)
 
     def end_all(self) -> None:

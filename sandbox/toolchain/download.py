@@ -48,7 +48,7 @@ def download(release: Release, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="downloading-", dir=target.parent) as folder:
         file = Path(folder) / release.file
-        actual = _fetch(release.url, file)
+        actual = fetch(release.url, file)
         if actual != expected:
             message = (
                 f"{release.url} has SHA-256 {actual}, but its publisher says {expected}: not used. "
@@ -91,7 +91,14 @@ def _published_checksum(release: Release) -> str:
     raise NotPublished(message)
 
 
-def _fetch(url: str, file: Path) -> str:
+def fetch(url: str, file: Path) -> str:
+    """Put what is published there into a file; gives its SHA-256.
+
+    Raises:
+        NotPublished: there is nothing.
+        NotReached: the publisher cannot be reached, or breaks off.
+
+    """
     digest = hashlib.sha256()
     try:
         with closing(_open(url, _TIMEOUT_SECONDS)) as answer, file.open("wb") as output:

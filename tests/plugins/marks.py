@@ -19,7 +19,7 @@ from sandbox.processes import ServerProcess
 
 USES: dict[str, tuple[str, ...]] = {
     "clock": ("time_skipping",),
-    "postgres": ("create_database", "own_postgres"),
+    "postgres": ("create_database", "own_postgres", "oldest_postgres"),
     "temporal": ("temporal_server", "temporal_address"),
     "kubernetes": ("cluster", "kubeconfig"),
     "helm": ("helm_charts",),

@@ -34,7 +34,20 @@ async def cancels_the_reindex(handle: Handle, world: BusyDatabase) -> None:
     await cancel(handle, beside=1)
 
 
+def left(world: BusyDatabase) -> None:
+    world.indexes = [
+        index("i_ccnew", valid=False, leftover=True, twin="public.i", twin_valid=True),
+        index("i2", oid=9, valid=False, twin="public.i", twin_valid=True),
+    ]
+
+
+async def drops_one(handle: Handle, world: BusyDatabase) -> None:
+    await waiting(handle, "decide drop-indexes")
+    await handle.execute_update("decide", Decision(**DANA, question="drop-indexes", choice="public.i_ccnew"))
+
+
 CASES: dict[str, Case] = {
+    "database_maintenance-drops": Case(DatabaseMaintenanceRequest(), drops_one, left, BusyDatabase),
     "database_maintenance-healthy": Case(DatabaseMaintenanceRequest(), world=BusyDatabase),
     "database_maintenance-maintained": Case(DatabaseMaintenanceRequest(), ends_one, needy, BusyDatabase),
     "database_maintenance-named": Case(DatabaseMaintenanceRequest(end=[11]), ends_one, needy, BusyDatabase),

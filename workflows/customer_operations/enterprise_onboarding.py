@@ -12,6 +12,7 @@ from activities.common.errors import InvalidInput, Refused
 from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.chat.chat import Message
+from activities.messages.mail.addresses import MailAddress
 from audit.text import counted
 from workflows.customer_operations.checklist import Checklist, checklist
 from workflows.customer_operations.checklist_watch import ChecklistWatch
@@ -49,7 +50,9 @@ class EnterpriseOnboardingRequest(ServiceRequest):
     tenant_id: str | None = Field(default=None, pattern=TENANT_ID, description="Made of the name where none is given.")
     tier: Tier = Field(default="enterprise", description="starter, team or enterprise.")
     contact_name: str = Field(min_length=1, max_length=120, description="Who becomes the tenant's administrator.")
-    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=320, description="That person's address.")
+    email: MailAddress = Field(
+        pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=320, description="That person's address."
+    )
     csm: str = Field(default="", max_length=200, description="Customer success manager, if known already.")
     se: str = Field(default="", max_length=200, description="Solutions engineer, if known already.")
     renews_on: date | None = Field(default=None, description="When the contract ends unless it is renewed.")

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from activities.messages.mail.addresses import MailAddress
 from workflows.platform.signing import SignedWord
 
 
@@ -45,7 +46,7 @@ class Resend(SignedWord):
 
     UPDATE = "resend"
 
-    email: str | None = Field(default=None, max_length=320)
+    email: MailAddress | None = Field(default=None, max_length=320)
 
 
 class Pause(SignedWord):

@@ -92,6 +92,8 @@ class StandardDeployment(Runbook):
         if before.current is not None and before.current.status == "deployed" and before.tag == request.version:
             message = f"version: {request.version} runs already (Helm revision {before.current.number})"
             raise Refused(message)
+        if before.uninstalled:
+            raise Refused(before.uninstalled)
         if before.current is not None and workflow.patched("kept-stopped"):
             await self._must_not_be_stopped(service)
         if stopped := await self._objected(request, found):

@@ -78,6 +78,8 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
     if release is None or release.current is None:
         message = "helm_revision: the service has no Helm release"
         raise NotFound(message)
+    if release.uninstalled:
+        raise Refused(release.uninstalled)
     current = release.current.number
     earlier = [r for r in release.revisions if r.number != current]
     chosen = wanted is None

@@ -57,7 +57,8 @@ class DatabaseMaintenanceResult(BaseModel):
     after: Figures | None = Field(default=None, description="None where it could not be looked at again.")
     vacuumed: list[str] = Field(default_factory=list, description="Tables, analyzed too.")
     reindexed: list[str] = Field(default_factory=list)
-    dropped: list[str] = Field(default_factory=list, description="Invalid indexes that crashes had left.")
+    dropped: list[str] = Field(default_factory=list, description="Invalid indexes that nobody needed.")
+    kept: list[str] = Field(default_factory=list, description="Invalid indexes that nobody needs and nobody dropped.")
     ended: list[str] = Field(default_factory=list, description="Sessions, and how: cancelled, terminated, gone.")
     failed: list[str] = Field(default_factory=list, description="What should have been done and was not.")
     problems: list[str] = Field(default_factory=list, description="What vacuum and reindex can't mend.")
@@ -116,7 +117,7 @@ class DatabaseMaintenance(Runbook):
         needed = list(todo.told())
         for told in needed:
             self.say("decision", told, section="6.2/1")
-        upkeep = Upkeep(self, at, policy)
+        upkeep = Upkeep(self, desk, at, policy)
         if request.end:  # whoever names sessions doesn't want to wait for hours of vacuum
             self.phase("Long queries")
             await queries.decide()
@@ -136,14 +137,25 @@ class DatabaseMaintenance(Runbook):
         if not (self.dry_run or (todo.nothing and not queries.ended)):
             after = await self.attempt("6.2", "Health again", Postgres.health, look, self._policy(look))
         result = DatabaseMaintenanceResult(
-            service=service.name, database=database.name, server=primary, needed=needed, before=health.figures,
-            after=after.figures if after else None, vacuumed=upkeep.vacuumed, reindexed=upkeep.reindexed,
-            dropped=upkeep.dropped, ended=queries.ended, failed=[*upkeep.failed, *queries.failed], problems=problems,
+            service=service.name,
+            database=database.name,
+            server=primary,
+            needed=needed,
+            before=health.figures,
+            after=after.figures if after else None,
+            vacuumed=upkeep.vacuumed,
+            reindexed=upkeep.reindexed,
+            dropped=upkeep.dropped,
+            kept=upkeep.kept,
+            ended=queries.ended,
+            failed=[*upkeep.failed, *queries.failed],
+            problems=problems,
             backup=backup,
-        )  # fmt: skip
+        )
         await self._tell(desk, result)
         await self.settle()
-        self.finish(self._outcome(result, nothing=todo.nothing))
+        only_kept = bool(upkeep.kept) and not (upkeep.vacuumed or upkeep.reindexed or upkeep.dropped)
+        self.finish(self._outcome(result, nothing=todo.nothing or only_kept))
         return result
 
     async def _look(self, look: DatabaseHealthRequest) -> DatabaseHealth:
@@ -185,9 +197,14 @@ class DatabaseMaintenance(Runbook):
     async def _tell(self, desk: Desk, result: DatabaseMaintenanceResult) -> None:
         """Tell the channel what was done, and what is wrong; nothing where nothing was."""
         done = [
-            ("vacuumed", result.vacuumed), ("reindexed", result.reindexed), ("dropped", result.dropped),
-            ("ended", result.ended), (":warning: not done", result.failed), (":warning: problems", result.problems),
-        ]  # fmt: skip
+            ("vacuumed", result.vacuumed),
+            ("reindexed", result.reindexed),
+            ("dropped", result.dropped),
+            ("ended", result.ended),
+            ("kept, though invalid", result.kept),
+            (":warning: not done", result.failed),
+            (":warning: problems", result.problems),
+        ]
         lines = [f"• {what}: {', '.join(names)}" for what, names in done if names]
         if not lines:
             return
@@ -201,5 +218,5 @@ class DatabaseMaintenance(Runbook):
         if result.failed:
             return "maintained in part"
         if nothing and not result.ended:
-            return "problems found" if result.problems else "healthy"
+            return "problems found" if result.problems or result.kept else "healthy"
         return "maintained"

@@ -64,7 +64,7 @@ class AddGpuNode(Runbook):
             raise Misconfigured(message)
         desk = self.desk = Desk(self, service, "P3", self.title, "GPU")
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
-        offering = NodesRequest(selector=gpu.selector, resource=gpu.resource)
+        offering = NodesRequest(selector=gpu.selector, resource=gpu.resource, tolerates=gpu.tolerates)
 
         self.phase("Current GPU nodes")
         nodes, group, used = await asyncio.gather(

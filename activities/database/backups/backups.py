@@ -148,6 +148,11 @@ class Backups:
         system = self._system(request.database)
         verdicts = self._verdicts.of(request.database)
         items = [_judged(backup, verdicts.get(backup.backup_id)) for backup in system.backups()]
+        servers = self._databases[request.database].servers
+        for item in items:
+            placed = {name: set(server.tablespaces) for name, server in servers.items()}
+            without = {name: [one for one in item.tablespaces if one not in known] for name, known in placed.items()}
+            item.unplaced = {name: names for name, names in without.items() if names}
         usable = [item.ended_at for item in items if item.status == "done" and item.verified is not False]
         earliest = min((ended_at for ended_at in usable if ended_at), default=None)
         return BackupCatalogue(items=items, earliest=earliest, latest=system.latest(beat))

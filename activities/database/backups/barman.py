@@ -12,7 +12,7 @@ from activities.common.errors import Misconfigured, Unavailable
 from activities.common.heartbeat import pause
 from activities.database.backups.barman_log import BackupInLog, BarmanLog
 from activities.database.backups.barman_program import BarmanProgram, errors, failure
-from activities.database.backups.system import Backup, Beat, Reach
+from activities.database.backups.system import Backup, Beat, Reach, no_place
 from libraries import sql
 
 if TYPE_CHECKING:
@@ -122,13 +122,17 @@ class BarmanBackups:
         Barman switches the copy's `archive_command` off, so that it can't write into the archive that it came from.
 
         Raises:
-            Misconfigured: settings don't say where the spare server's data directory is.
+            Misconfigured: settings don't say where the spare server's data directory is, or one of its tablespaces.
 
         """
         del effect_key
         if not into.directory:
             message = f"settings don't name the data directory of server {into.name}: set its `directory`"
             raise Misconfigured(message)
+        shown = self._barman.json("show-backup", backup_id)[self._options.server]
+        tablespaces = _tablespaces(shown)
+        if unplaced := [name for name in tablespaces if name not in into.tablespaces]:
+            raise Misconfigured(no_place(into.name, unplaced))
         timeline = "current"
         if self._log.forked(backup_id, beat):
             timeline = str(self._log.timeline(self._in_log(backup_id), target, beat))
@@ -137,6 +141,7 @@ class BarmanBackups:
             "--target-tli", timeline,
             "--target-action", "promote",
             "--jobs", str(os.cpu_count() or 1),
+            *(word for name in tablespaces for word in ("--tablespace", f"{name}:{into.tablespaces[name]}")),
         ]  # fmt: skip
         if self._options.remote:
             remote = self._options.remote.format(host=into.host or "", server=into.name)
@@ -225,8 +230,13 @@ class BarmanBackups:
             ended_at=_time(base.get("end_time")),
             size=int(entry.get("size_bytes") or 0),
             timeline=base.get("timeline"),
+            tablespaces=_tablespaces(shown),
             detail=str(shown.get("error") or "")[:_DETAIL_CHARACTERS],
         )
+
+
+def _tablespaces(shown: dict[str, Any]) -> list[str]:
+    return [str(one["name"]) for one in shown.get("tablespaces") or ()]
 
 
 def _time(text: str | None) -> datetime | None:

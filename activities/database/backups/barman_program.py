@@ -25,6 +25,9 @@ _KINDS: tuple[tuple[type[ActivityFailure], str], ...] = (
     (Misconfigured, r"cannot run |onfiguration file .*(?:not found|does not exist)|pg_verifybackup not found"),
     (Misconfigured, r"is disabled|is inactive|[Pp]ermission denied|streaming_archiver option set to 'off'"),
     (Refused, r"is before the backup end time|Unable to parse the target time|not reachable from"),
+    (Misconfigured, r"relocation rule|[Tt]ablespace.* (?:directory|location)|[Nn]ot a directory"),
+    (Misconfigured, r"[Rr]ead-only file system"),
+    (Refused, r"[Nn]o space left on device|[Dd]isk quota exceeded"),
     (Conflict, r"[Aa]nother .*(?:running|in progress|holding the)|Process is still running"),
 )  # fmt: skip
 _SECRETS = re.compile(r"(password=)('[^']*'|\S+)|(//[^:/@\s]+:)[^@\s]+(?=@)")

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
+from audit.text import noun
+
 if TYPE_CHECKING:
     from activities.database.servers.servers import Connection, Server
+
+
+def no_place(server: str, tablespaces: list[str]) -> str:
+    """Say that settings don't say where tablespaces go."""
+    return (
+        f"the backup has the {noun(len(tablespaces), 'tablespace')} {', '.join(tablespaces)}, and settings don't say "
+        f"where on {server} {noun(len(tablespaces), 'it goes', 'they go')}: set servers.{server}.tablespaces, e.g. "
+        f'{{ {tablespaces[0]} = "/srv/{server}/{tablespaces[0]}" }}. In its old place it could write over the original'
+    )
 
 
 class Backup(BaseModel):
@@ -21,6 +32,10 @@ class Backup(BaseModel):
     timeline: int | None = None
     verified: bool | None = Field(default=None, description="None: nobody has checked it yet.")
     detail: str = Field(default="", description="Why it failed, or failed its check.")
+    tablespaces: list[str] = Field(default_factory=list, description="Beside the data directory, by their names.")
+    unplaced: dict[str, list[str]] = Field(
+        default_factory=dict, description="Those that settings give no place on a server, by the server's name."
+    )
 
     def __str__(self) -> str:
         checked = {True: "verified", False: "NOT GOOD", None: "not verified"}[self.verified]

@@ -75,8 +75,19 @@ _CATALOGUE: dict[str, LiteralString] = {
 }
 
 
-def amcheck(connection: Connection, *, install: bool) -> str:
-    """Give the schema that amcheck is in; creates the extension where that is allowed and possible.
+@dataclass(frozen=True)
+class Amcheck:
+    """Where the extension is, and whether it can check heaps: before PostgreSQL 14 it couldn't.
+
+    A server that was upgraded has the old version of it until somebody says ALTER EXTENSION amcheck UPDATE.
+    """
+
+    schema: str
+    heaps: bool
+
+
+def amcheck(connection: Connection, *, install: bool) -> Amcheck:
+    """Find the extension amcheck; creates it where that is allowed and possible.
 
     Raises:
         Misconfigured: it is missing, and can't be created here.
@@ -84,11 +95,12 @@ def amcheck(connection: Connection, *, install: bool) -> str:
     """
     for _ in range(2):
         row = connection.execute(
-            "SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
-            "WHERE e.extname = 'amcheck'"
+            "SELECT n.nspname AS schema, EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = n.oid "
+            "AND p.proname = 'verify_heapam') AS heaps "
+            "FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'"
         ).fetchone()
         if row is not None:
-            return str(row["schema"])
+            return Amcheck(str(row["schema"]), heaps=row["heaps"])
         if not install:
             break
         try:
@@ -106,12 +118,16 @@ def relations(connection: Connection) -> list[Relation]:
     return [Relation(row["oid"], row["name"], row["kind"]) for row in connection.execute(_RELATIONS)]
 
 
-def check(connection: Connection, schema: str, relation: Relation, *, all_rows_indexed: bool) -> list[Damage]:
+def check(connection: Connection, by: Amcheck, relation: Relation, *, all_rows_indexed: bool) -> list[Damage]:
     """Check one relation; one that has been dropped meanwhile is fine."""
+    schema = by.schema
     try:
         if relation.kind == "index":
             query = sql.SQL("SELECT {}(%s::oid::regclass, %s)").format(sql.Identifier(schema, "bt_index_check"))
             connection.execute(query, (relation.oid, all_rows_indexed))
+            return []
+        if not by.heaps:
+            _read(connection, relation)
             return []
         query = sql.SQL("SELECT blkno, msg FROM {}(%s::oid::regclass)").format(sql.Identifier(schema, "verify_heapam"))
         found = connection.execute(query, (relation.oid,)).fetchall()
@@ -126,6 +142,19 @@ def check(connection: Connection, schema: str, relation: Relation, *, all_rows_i
     if more := len(found) - len(shown):
         shown.append(Damage(name=relation.name, kind=relation.kind, what=f"{more} more"))
     return shown
+
+
+def _read(connection: Connection, relation: Relation) -> None:
+    """Read every row of a table with all that it has in its TOAST table, which meets what is damaged.
+
+    A TOAST table itself is read with the table it belongs to.
+    """
+    if relation.kind == "table":
+        # Not only counted: to write a row as text, each of its values must be there and whole.
+        rows = sql.SQL("SELECT count(whole::text) FROM ONLY {} AS whole")
+        named = connection.execute("SELECT %s::oid::regclass::text AS name", (relation.oid,)).fetchone()
+        if named is not None:
+            connection.execute(rows.format(sql.SQL(named["name"])))
 
 
 def damage(error: "psycopg.Error") -> str:

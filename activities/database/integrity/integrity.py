@@ -93,7 +93,7 @@ class Integrity:
         """
         begun, progress = time.monotonic(), resume(_Checked)
         with self._databases.connect(request, statement_timeout=None) as connection:
-            schema = checks.amcheck(connection, install=request.install)
+            by = checks.amcheck(connection, install=request.install)
             relations = checks.relations(connection)
             catalogue = checks.catalogue(connection)
         rest = [relation for relation in relations if relation.oid > progress.after]
@@ -101,7 +101,7 @@ class Integrity:
             for relation, damages in lanes.over(
                 rest,
                 lambda connection, relation: checks.check(
-                    connection, schema, relation, all_rows_indexed=request.all_rows_indexed
+                    connection, by, relation, all_rows_indexed=request.all_rows_indexed
                 ),
                 progress,
                 within=request.within,

@@ -1,11 +1,12 @@
 """How far a PostgreSQL server is: its timeline, its log, whom it follows (runbook 7.1 step 1)."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from activities.database.servers.versions import PAUSE_STATE
 from libraries import psycopg
 
 if TYPE_CHECKING:
@@ -26,13 +27,19 @@ SELECT recovery.on AS in_recovery,
             ELSE pg_current_wal_flush_lsn() END::text AS received,
        CASE WHEN recovery.on THEN pg_last_wal_replay_lsn() END::text AS replayed,
        pg_last_xact_replay_timestamp() AS last_commit_at,
-       CASE WHEN recovery.on THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END AS paused,
+       CASE WHEN recovery.on THEN {paused} ELSE false END AS paused,
+       CASE WHEN recovery.on THEN (
+           SELECT make_interval(secs => setting::float / 1000) FROM pg_settings WHERE name = 'recovery_min_apply_delay')
+            ELSE interval '0' END AS delay,
        coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
        (SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') AS conninfo,
        current_setting('synchronous_standby_names') AS synchronous,
        (SELECT source = 'command line' FROM pg_settings WHERE name = 'synchronous_standby_names') AS synchronous_fixed
   FROM (SELECT pg_is_in_recovery() AS on) AS recovery
 """
+_PAUSED = "pg_get_wal_replay_pause_state() <> 'not paused'"
+_PAUSED_BEFORE_14 = "pg_is_wal_replay_paused()"
+"""Says so as soon as a pause is asked for, as the state does."""
 
 
 class ServerStanding(BaseModel):
@@ -50,6 +57,9 @@ class ServerStanding(BaseModel):
         description="By the primary's clock: of the last transaction that it has replayed.",
     )
     paused: bool = Field(default=False, description="Somebody has paused its replay.")
+    delay: timedelta = Field(
+        default=timedelta(0), description="That it is kept behind on purpose: its recovery_min_apply_delay."
+    )
     streaming: bool = Field(default=False, description="It receives log now.")
     upstream: str | None = Field(
         default=None, description="Name of the server it follows; empty: none that we know; None: we may not read it."
@@ -64,6 +74,11 @@ class ServerStanding(BaseModel):
         """How far it is, to compare by."""
         return self.timeline, number(self.received)
 
+    @property
+    def unreplayed(self) -> int:
+        """Bytes of the log that it has, and has not replayed."""
+        return max(number(self.received) - number(self.replayed), 0) if self.replayed is not None else 0
+
     def __str__(self) -> str:
         if not self.reachable:
             return f"unreachable ({self.trouble})"
@@ -73,7 +88,8 @@ class ServerStanding(BaseModel):
         last = f", last commit {self.last_commit_at:%H:%M:%S.%f}"[:-3] if self.last_commit_at else ""
         state = "streaming" if self.streaming else "not streaming"
         paused = ", replay PAUSED" if self.paused else ""
-        return f"{follows}, {state}, timeline {self.timeline}, received {self.received}{last}{paused}"
+        delayed = f", KEPT {self.delay} BEHIND" if self.delay else ""
+        return f"{follows}, {state}, timeline {self.timeline}, received {self.received}{last}{paused}{delayed}"
 
 
 def number(lsn: str) -> int:
@@ -84,7 +100,8 @@ def number(lsn: str) -> int:
 
 def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]) -> ServerStanding:
     """Read a server's standing; `names` are the servers by their addresses."""
-    found: dict[str, Any] | None = connection.execute(_FACTS).fetchone()
+    paused = _PAUSED if connection.info.server_version >= PAUSE_STATE else _PAUSED_BEFORE_14
+    found: dict[str, Any] | None = connection.execute(_FACTS.format(paused=paused).encode()).fetchone()
     assert found is not None
     conninfo = found.pop("conninfo")
     upstream = None

@@ -5,13 +5,14 @@ Runs know names only. URLs, passwords and commands stay here.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, SecretStr
 
 from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, unavailable
+from activities.database.servers.versions import unsupported
 from libraries import psycopg
 from records_schema.server import conninfo
 
@@ -41,6 +42,7 @@ class Server:
     directory: str | None = None
     host: str | None = None
     instance: str | None = None
+    tablespaces: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Databases:
             database: Another one on the same server than the URL names.
 
         Raises:
-            Misconfigured: settings don't have it, the password is wrong, or an extension is missing.
+            Misconfigured: settings don't have it, it is older than PostgreSQL 13, the password is wrong, or an
+                extension is missing.
             Unavailable: it doesn't answer, is starting up, or ended while it worked.
             Conflict: a lock or a serialisation kept it from working now.
             Refused: the server refuses the statement; names the kind, not the data.
@@ -107,6 +110,9 @@ class Databases:
             failures(f"{at.database}/{at.server}"),
             psycopg.connect(**parts, autocommit=True, row_factory=psycopg.rows.dict_row) as connection,
         ):
+            if why := unsupported(connection.info.server_version):
+                message = f"PostgreSQL server {at.database}/{at.server} {why}"
+                raise Misconfigured(message)
             yield connection
 
     def parameters(self, at: OnServer, *, statement_timeout: timedelta | None) -> dict[str, Any]:
@@ -154,6 +160,8 @@ def failures(server: str) -> Iterator[None]:
         psycopg.errors.ObjectInUse,
     ) as error:
         raise Conflict(f"{system} was busy ({type(error).__name__})") from None
+    except psycopg.errors.ProgramLimitExceeded as error:  # an operational error by its class; no waiting helps
+        raise Refused(f"{system} refused it ({type(error).__name__})") from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         unavailable(system, error)
     except psycopg.Error as error:

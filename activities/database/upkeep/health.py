@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from activities.catalogue.database import MaintenancePolicy
 from activities.database.servers.servers import Connection, OnServer
+from activities.database.upkeep.holders import Holder, holders
 from activities.database.upkeep.tables import IndexState, TableState, indexes, tables, unknown
 from audit.text import counted, noun
 
@@ -19,7 +20,7 @@ _FACTS = """
     SELECT clock_timestamp() AS at, pg_is_in_recovery() AS in_recovery,
            current_setting('server_version') AS version, pg_database_size(current_database()) AS size,
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-               - current_setting('reserved_connections')::int AS connections_limit,
+               - coalesce(current_setting('reserved_connections', true), '0')::int AS connections_limit,
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
            d.blks_hit + d.blks_read AS reads,
            CASE WHEN d.blks_hit + d.blks_read > 0 THEN d.blks_hit::float / (d.blks_hit + d.blks_read) END AS cache_hit,
@@ -46,22 +47,6 @@ _SLOTS = """
                CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END,
                restart_lsn), 0)::bigint AS kept
     FROM pg_replication_slots WHERE NOT temporary ORDER BY 1
-"""
-_HOLDERS = """
-    SELECT CASE WHEN backend_type = 'client backend' THEN 'session' ELSE backend_type END AS kind, pid::text AS name,
-           coalesce(usename, '') AS user, coalesce(state, '') AS state, xact_start AS since,
-           greatest(age(backend_xmin), age(backend_xid)) AS transactions
-    FROM pg_stat_activity
-    WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND pid <> pg_backend_pid()
-      AND xact_start < clock_timestamp() - %(older)s
-    UNION ALL
-    SELECT 'prepared transaction', left(gid, 40), owner, '', prepared, age(transaction)
-    FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - %(older)s
-    UNION ALL
-    SELECT 'replication slot', slot_name, '', CASE WHEN active THEN 'active' ELSE 'inactive' END, NULL,
-           greatest(age(xmin), age(catalog_xmin))
-    FROM pg_replication_slots WHERE NOT active AND (xmin IS NOT NULL OR catalog_xmin IS NOT NULL)
-    ORDER BY transactions DESC NULLS LAST LIMIT 20
 """
 
 
@@ -95,22 +80,6 @@ class SlotState(BaseModel):
     active: bool
     wal_status: str
     kept: int | None = Field(description="Bytes.")
-
-
-class Holder(BaseModel):
-    """What keeps vacuum from removing rows that died since."""
-
-    kind: str
-    name: str
-    user: str = ""
-    state: str = ""
-    since: datetime | None = None
-    transactions: int | None = Field(default=None, description="Begun since.")
-
-    def __str__(self) -> str:
-        since = f" since {self.since:%Y-%m-%d %H:%M:%S %Z}" if self.since else ""
-        of = f" of {self.user}" if self.user else ""
-        return f"{self.kind} {self.name}{of}{f', {self.state},' if self.state else ''}{since}"
 
 
 class Figures(BaseModel):
@@ -155,6 +124,7 @@ class DatabaseHealth(BaseModel):
     holders: list[Holder] = Field(default_factory=list)
     tables: list[TableState] = Field(default_factory=list, description="Notable ones, the most dead rows first.")
     indexes: list[IndexState] = Field(default_factory=list, description="Notable ones, the most waste first.")
+    more_indexes: int = Field(default=0, description="Notable ones that are not listed.")
     figures: Figures
     unknown: list[str] = Field(default_factory=list, description="Names of the request that there are none of.")
 
@@ -169,8 +139,7 @@ class DatabaseHealth(BaseModel):
         """Say what is wrong beyond what vacuum and reindex mend; `replicas` are expected to stream."""
         yield from self._server_problems(policy)
         yield from self._replica_problems(policy, replicas)
-        for holder in self.holders:
-            yield f"{holder} keeps vacuum from removing rows that died since"
+        yield from (holder.problem for holder in self.holders)
 
     def _server_problems(self, policy: MaintenancePolicy) -> Iterator[str]:
         if self.connections > policy.connections_share * self.connections_limit:
@@ -206,13 +175,15 @@ def measure(connection: Connection, request: DatabaseHealthRequest) -> DatabaseH
     facts = connection.execute(_FACTS).fetchone() or {}
     all_tables = tables(connection, policy, [*request.tables, *request.indexes])
     all_indexes = indexes(connection, policy, request.indexes)
+    notable = _notable_indexes(all_indexes, policy)
     return DatabaseHealth(
         **facts,
         replicas=[ReplicaState.model_validate(row) for row in connection.execute(_REPLICAS)],
         slots=[SlotState.model_validate(row) for row in connection.execute(_SLOTS)],
-        holders=[Holder.model_validate(row) for row in connection.execute(_HOLDERS, {"older": policy.holds_back})],
+        holders=holders(connection, policy),
         tables=_notable_tables(all_tables, policy, int(facts["freeze_max_age"]), request.tables),
-        indexes=_notable_indexes(all_indexes, policy),
+        indexes=notable[:_MOST],
+        more_indexes=len(notable[_MOST:]),
         figures=Figures(
             size=facts["size"],
             dead_rows=sum(table.dead for table in all_tables),
@@ -249,7 +220,7 @@ def _notable_indexes(found: list[IndexState], policy: MaintenancePolicy) -> list
         if index.named or not index.valid
         or (index.size >= policy.index_size and (index.bloat or 0) >= policy.index_bloat)
     ]  # fmt: skip
-    return sorted(notable, key=lambda index: (not index.named, index.valid, -index.wasted))[:_MOST]
+    return sorted(notable, key=lambda index: (not index.named, index.valid, -index.wasted))
 
 
 def size(of: float) -> str:

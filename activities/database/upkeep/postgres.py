@@ -11,9 +11,11 @@ from temporalio import activity
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import NotFound, Refused
 from activities.database.servers.servers import Connection, Databases, OnServer
+from activities.database.servers.versions import ANALYZE_ONLY
 from activities.database.upkeep.ending import Ended, EndSession, end
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, measure
-from activities.database.upkeep.indexes import drop_leftovers, find_index
+from activities.database.upkeep.holders import known
+from activities.database.upkeep.indexes import drop, drop_leftovers, find_index, rebuild
 from activities.database.upkeep.sessions import QueriesRequest, RunningQueries, running
 from activities.database.upkeep.work import end_backend, left_running, work_session
 from audit.text import counted
@@ -21,9 +23,15 @@ from libraries import logger, sql
 
 _log = logger(__name__)
 _EARLIER = "done by an earlier attempt, or by somebody else since it was looked at"
+# A partitioned table is never vacuumed itself; before PostgreSQL 14 nobody keeps when it was analyzed, so it is again.
 _VACUUMED = """
-    SELECT s.last_vacuum > %(since)s AND s.last_analyze > %(since)s AS done,
-           coalesce(s.n_dead_tup, 0) AS dead, greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at
+    SELECT s.last_analyze > %(since)s AND (%(analyze_only)s OR CASE c.relkind
+               WHEN 'p' THEN (SELECT bool_and(ls.last_vacuum > %(since)s AND ls.last_analyze > %(since)s)
+                              FROM pg_partition_tree(c.oid) p JOIN pg_stat_all_tables ls ON ls.relid = p.relid
+                              WHERE p.isleaf)
+               ELSE s.last_vacuum > %(since)s END) AS done, c.relkind = 'p' AS partitioned,
+           coalesce(s.n_dead_tup, 0) AS dead, greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at,
+           greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
     WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'm', 'p')
 """
@@ -36,6 +44,7 @@ class VacuumTable(OnServer):
     table: str
     since: datetime = Field(description="When it was looked at, by the server's clock: vacuumed later, it is done.")
     freeze: bool = Field(default=False, description="Its rows are so old that all of them are to be frozen.")
+    analyze_only: bool = Field(default=False, description="Of a partitioned table: its own statistics.")
     within: timedelta = Field(description="The longest it may take, over all attempts.")
     effect: Effect
 
@@ -51,7 +60,7 @@ class ReindexIndex(OnServer):
 
 
 class DropLeftover(OnServer):
-    """Drop an invalid index that a crash of REINDEX CONCURRENTLY has left."""
+    """Drop an invalid index beside which another has all that it would have."""
 
     index_schema: str
     index: str
@@ -81,7 +90,10 @@ class Postgres:
     def health(self, request: DatabaseHealthRequest) -> DatabaseHealth:
         """Look at a server and its database (6.2 step 1)."""
         with self._databases.connect(request, statement_timeout=timedelta(seconds=30)) as connection:
-            return measure(connection, request)
+            found = measure(connection, request)
+        matters = any(table.dead >= request.policy.dead_rows for table in found.tables)
+        found.holders = known(found.holders, self._databases, request, request.policy, matters=matters)
+        return found
 
     @activity.defn(name="postgres.queries")
     def queries(self, request: QueriesRequest) -> RunningQueries:
@@ -100,21 +112,16 @@ class Postgres:
 
         """
         target = f"table/{request.table_schema}.{request.table}"
-        options = ["ANALYZE", "TRUNCATE false", *(["FREEZE"] if request.freeze else [])]
-        statement = sql.SQL("VACUUM ({}) {}").format(
-            sql.SQL(", ").join(map(sql.SQL, options)), sql.Identifier(request.table_schema, request.table)
-        )
-        after = f"vacuumed{', frozen' if request.freeze else ''} and analyzed"
+        after = "analyzed" if request.analyze_only else f"vacuumed{', frozen' if request.freeze else ''} and analyzed"
         with self._databases.connect(request) as watch:
             _writable(watch, request)
             before = self._seen(watch, request)
             if request.effect.dry_run:
                 return Change(target=target, before=before[1], after=after, applied=False)
             with work_session(self._databases, request, request.effect, watch, request.within) as session:
-                # Not TRUNCATE: it would lock readers out for a moment, and cancel queries on replicas.
                 applied = not self._seen(watch, request)[0]
                 if applied:
-                    session.execute(statement)
+                    session.execute(_vacuum(request, watch.info.server_version))
             note = "" if applied else _EARLIER
         _log.info("vacuumed", target=target, applied=applied, effect=request.effect.key)
         return Change(target=target, before=before[1], after=after, applied=applied, note=note)
@@ -126,12 +133,11 @@ class Postgres:
 
         Raises:
             NotFound: there is no such index any more.
-            Refused: it can't be rebuilt (a replica, an exclusion constraint, rows that aren't unique); it took too
-                long; somebody cancelled it on the server.
+            Refused: it can't be rebuilt (a replica, an exclusion constraint, rows that have its key twice or don't fit
+                it); it took too long; somebody cancelled it on the server.
 
         """
         target = f"index/{request.index_schema}.{request.index}"
-        statement = sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(sql.Identifier(request.index_schema, request.index))
         with self._databases.connect(request) as watch:
             _writable(watch, request)
             before = find_index(watch, request.index_schema, request.index)
@@ -142,7 +148,7 @@ class Postgres:
                 dropped = drop_leftovers(watch, session, found)
                 applied = not (found.valid and found.oid != request.oid)
                 if applied:
-                    session.execute(statement)
+                    rebuild(watch, session, found)
             after = find_index(watch, request.index_schema, request.index)
         notes = [*([] if applied else [_EARLIER]), *(f"dropped {name}, left by a crash" for name in dropped)]
         _log.info("reindexed", target=target, applied=applied, dropped=dropped, effect=request.effect.key)
@@ -153,10 +159,11 @@ class Postgres:
     @activity.defn(name="postgres.drop_leftover", no_thread_cancel_exception=True)
     @effect
     def drop_leftover(self, request: DropLeftover) -> Change:
-        """Drop what a crash of REINDEX CONCURRENTLY has left (6.2 step 3); not applied where it is gone.
+        """Drop an invalid index that nobody needs (6.2 step 3); not applied where it is gone.
 
         Raises:
-            Refused: it is valid, or is being built now.
+            Refused: it is valid, or something needs it.
+            Conflict: an index of the same table is being built now.
 
         """
         target = f"index/{request.index_schema}.{request.index}"
@@ -166,11 +173,11 @@ class Postgres:
                 found = find_index(watch, request.index_schema, request.index)
             except NotFound:
                 return Change(target=target, before="gone", after="dropped", applied=False, note=_EARLIER)
-            found.check_leftover(request.oid)
+            found.check_needless(request.oid)
             if request.effect.dry_run:
                 return Change(target=target, before=found.shown, after="dropped", applied=False)
             with work_session(self._databases, request, request.effect, watch, timedelta(minutes=10)) as session:
-                drop_leftovers(watch, session, found, only=found.name)
+                drop(watch, session, found, found.name)
         return Change(target=target, before=found.shown, after="dropped", applied=True)
 
     @activity.defn(name="postgres.stop_work")
@@ -222,13 +229,29 @@ class Postgres:
             NotFound: there is none.
 
         """
-        which = {"since": request.since, "schema": request.table_schema, "table": request.table}
+        which = {
+            "since": request.since, "schema": request.table_schema, "table": request.table,
+            "analyze_only": request.analyze_only,
+        }  # fmt: skip
         row = connection.execute(_VACUUMED, which).fetchone()
         if row is None:
             message = f"there is no table {request.table_schema}.{request.table} any more"
             raise NotFound(message)
-        last = f"{row['vacuumed_at']:%Y-%m-%d %H:%M:%S %Z}" if row["vacuumed_at"] else "never"
+        at = row["analyzed_at" if row["partitioned"] else "vacuumed_at"]
+        last = f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "never"
+        if row["partitioned"]:
+            return bool(row["done"]), f"partitioned, last analyzed {last}"
         return bool(row["done"]), f"{counted(row['dead'], 'dead row')}, last vacuumed {last}"
+
+
+def _vacuum(request: VacuumTable, server_version: int) -> "sql.Composed":
+    """Write the statement. It does all partitions of a partitioned table, but for its own statistics where it can."""
+    table = sql.Identifier(request.table_schema, request.table)
+    if request.analyze_only:
+        return sql.SQL("ANALYZE {} {}").format(sql.SQL("ONLY" if server_version >= ANALYZE_ONLY else ""), table)
+    # Not TRUNCATE: it would lock readers out for a moment, and cancel queries on replicas.
+    options = ["ANALYZE", "TRUNCATE false", *(["FREEZE"] if request.freeze else [])]
+    return sql.SQL("VACUUM ({}) {}").format(sql.SQL(", ").join(map(sql.SQL, options)), table)
 
 
 def _writable(connection: Connection, at: OnServer) -> None:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 
+from activities.messages.mail.addresses import as_link
 from libraries import icalendar
 
 
@@ -33,7 +34,7 @@ def calendar_file(meeting: Meeting, key: str) -> bytes:
         stamp=datetime.now(UTC),
     )
     for attendee in meeting.attendees:
-        entry.add("attendee", icalendar.vCalAddress(f"mailto:{attendee}"))
+        entry.add("attendee", icalendar.vCalAddress(as_link(attendee)))
     calendar = icalendar.Calendar.new(prodid="-//durable runbooks//EN", subcomponents=[entry])
     # Rules for the years around it are enough, and keep the file readable.
     year = timedelta(days=366)

@@ -5,7 +5,6 @@ two, the next attempt sends it again under the same Message-ID, by which mailbox
 """
 
 import hashlib
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, parseaddr
@@ -18,6 +17,7 @@ from temporalio import activity
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import InvalidInput, Misconfigured, Refused
 from activities.handovers.handovers import Handovers
+from activities.messages.mail.addresses import sent_as
 from activities.messages.mail.calendars import Meeting, calendar_file
 from activities.records.ledger import Ledger, Rows
 from audit.text import counted
@@ -144,14 +144,14 @@ def compose(request: SendMail, sender: str, handover: str | None) -> EmailMessag
     """Write the mail, text and HTML; raises as `Mail` does."""
     values = {**request.values, "name": request.name, **({"handover": handover} if handover else {})}
     message = EmailMessage()
-    message["To"] = _recipient(request)
+    message["To"] = _header(request.name, request.to)
     subject, _, text = _rendered(request.template, "txt", values).partition("\n")
     message["Subject"] = " ".join(subject.split())
-    message["From"] = sender
+    message["From"] = author = _header(*parseaddr(sender))
     message["Date"] = localtime()
     # The same for every attempt.
     name = hashlib.sha256(request.effect.key.encode()).hexdigest()[:40]
-    message["Message-ID"] = f"<{name}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{name}@{author.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text.strip() + "\n")
     message.add_alternative(_rendered(request.template, "html", values), subtype="html")
@@ -163,11 +163,13 @@ def compose(request: SendMail, sender: str, handover: str | None) -> EmailMessag
     return message
 
 
-def _recipient(request: SendMail) -> Address:
+def _header(name: str, address: str) -> Address:
+    """Write a person's name and address, the domain in ASCII: so that any server takes it."""
     try:
-        return Address(request.name, addr_spec=request.to)
-    except (ValueError, IndexError, HeaderParseError):
-        message = "to: not a mail address"
+        user, domain = sent_as(address)
+        return Address(name, username=user, domain=domain)
+    except ValueError as error:
+        message = f"to: {error}"
         raise InvalidInput(message) from None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import getaddresses
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pydantic import SecretStr
 
@@ -30,11 +30,14 @@ class SmtpServer:
     def send(self, message: EmailMessage, *, dry_run: bool) -> None:
         """Give the server the mail; in plan mode ask it whether it takes mail from us to there, and no more."""
         with _failures(), self._connected() as smtp:
+            (_, sender), (_, recipient) = getaddresses([str(message["From"]), str(message["To"])])
+            international = not (sender + recipient).isascii()
+            if international and not smtp.has_extn("smtputf8"):
+                _cannot_write_to(sender)
             if not dry_run:
                 smtp.send_message(message)
                 return
-            (_, sender), (_, recipient) = getaddresses([str(message["From"]), str(message["To"])])
-            _taken(smtp.mail(sender), sender)
+            _taken(smtp.mail(sender, ["SMTPUTF8", "BODY=8BITMIME"] if international else []), sender)
             _taken(smtp.rcpt(recipient), recipient)
             smtp.rset()
 
@@ -54,6 +57,15 @@ class SmtpServer:
                 user, password = self._login
                 smtp.login(user, password.get_secret_value())
             yield smtp
+
+
+def _cannot_write_to(sender: str) -> NoReturn:
+    what = "takes no address whose name before the @ has letters beyond ASCII (it offers no SMTPUTF8)"
+    if not sender.isascii():
+        message = f"{_SYSTEM} {what}: give [mail] sender another"
+        raise Misconfigured(message)
+    message = f"{_SYSTEM} {what}: ask the customer for another address"
+    raise Refused(message)
 
 
 def _taken(answer: tuple[int, bytes], address: str) -> None:

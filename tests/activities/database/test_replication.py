@@ -93,6 +93,13 @@ def test_how_far_each_server_is(servers: OnReplicas):
     assert replica.last_commit_at > datetime.now(UTC) - timedelta(seconds=30)
     servers.sql("replica-1", "SELECT pg_wal_replay_pause()")
     assert "replay PAUSED" in str(servers.do("standing", servers=("replica-1",)))
+    servers.sql("replica-1", "ALTER SYSTEM SET recovery_min_apply_delay = '8h'")
+    servers.sql("replica-1", "SELECT pg_reload_conf()")
+    servers.write("primary")
+    eventually(lambda: servers.do("standing", servers=("replica-1",)).servers["replica-1"].unreplayed)
+    delayed = servers.do("standing", servers=("replica-1",))
+    assert delayed.servers["replica-1"].delay == timedelta(hours=8)
+    assert "KEPT 8:00:00 BEHIND" in str(delayed)
     servers.database.kill("primary")
     eventually(lambda: not servers.do("standing", servers=("replica-1",)).servers["replica-1"].streaming)
     cut = servers.do("standing", servers=("replica-1",)).servers["replica-1"]

@@ -218,6 +218,17 @@ def test_a_store_finds_what_it_keeps(store: EvidenceStore):
     assert (found.sha256, found.size, found.effect, found.detail) == (_kept(b"content").sha256, 7, "e", "1 line, ü")
 
 
+def test_a_store_lists_and_reads_what_it_keeps(store: EvidenceStore):
+    assert list(store.keys("audit/heads/")) == []
+    for number in range(3):
+        content = f"head {number}".encode()
+        key = f"audit/heads/{number:012d}.json"
+        kept = Kept(store.uri(key), hashlib.sha256(content).hexdigest(), len(content), effect="e", detail="")
+        assert store.create(key, BytesIO(content), kept, "application/json")
+    assert sorted(store.keys("audit/heads/")) == [f"audit/heads/{number:012d}.json" for number in range(3)]
+    assert store.read("audit/heads/000000000002.json") == b"head 2"
+
+
 def test_many_at_once_make_one(store: EvidenceStore):
     made: list[bool] = []
 

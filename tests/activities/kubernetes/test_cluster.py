@@ -92,6 +92,16 @@ def test_undo_leaves_what_kubectl_would_and_what_others_have_noted_since(
         kube.delete(f"/api/v1/namespaces/{other.namespace}").raise_for_status()
 
 
+def test_undo_says_what_the_pods_lose_that_others_have_put_on_them(kubernetes: Kubernetes, broken: OnCluster):
+    put = {"annotations": {"example.com/scrape": "true"}, "labels": {"team": "payments"}}
+    broken.patch({"spec": {"template": {"metadata": put}}})
+    eventually(partial(_numbered, broken, 3))
+    change = kubernetes.undo_rollout(_undo(broken, 1))
+    assert change.after.endswith(
+        "; its pods are without what was put on them since: annotation example.com/scrape, label team"
+    )
+
+
 def test_undo_again_makes_no_second_revision(kubernetes: Kubernetes, broken: OnCluster):
     request = _undo(broken, 1)
     first = kubernetes.undo_rollout(request)

@@ -176,6 +176,48 @@ def test_a_cordoned_node_is_not_enough(cluster_nodes: ClusterNodes, own: OwnNode
     assert _wait(cluster_nodes, own.awaited(seconds=0.6)).reason == f"{name} is Ready but cordoned"
 
 
+STARTUP = {"key": "readiness.example/gpu-driver", "value": "installing", "effect": "NoSchedule"}
+DEDICATED = {"key": "team", "value": "payments", "effect": "NoExecute"}
+GPU_TAINT = {"key": GPU, "effect": "NoSchedule"}
+
+
+def test_a_node_whose_startup_taint_keeps_pods_off_is_not_enough(cluster_nodes: ClusterNodes, own: OwnNodes):
+    name = own.add_ready("a", taints=[GPU_TAINT, STARTUP])
+    joined = _wait(cluster_nodes, own.awaited(seconds=0.6))
+    assert joined.reason == f"{name} is Ready, but its taint readiness.example/gpu-driver keeps pods off"
+    taken = {"spec": {"taints": [GPU_TAINT]}}
+    threading.Timer(1.0, lambda: own.api.patch(f"/api/v1/nodes/{name}", json=taken, headers=MERGE)).start()
+    assert _wait(cluster_nodes, own.awaited()).node is not None
+
+
+def test_a_taint_that_says_what_nodes_are_for_keeps_none_from_joining(cluster_nodes: ClusterNodes, own: OwnNodes):
+    soft = {"key": "spot", "effect": "PreferNoSchedule"}
+    known = own.add_ready("a", taints=[GPU_TAINT, DEDICATED])
+    own.add_ready("b", taints=[GPU_TAINT, DEDICATED, soft])
+    assert _wait(cluster_nodes, own.awaited(seconds=0.6)).node is None  # where no older node has it
+    named = own.awaited(seconds=5).model_copy(update={"tolerates": ("team",)})
+    assert _wait(cluster_nodes, named).node is not None
+    assert _wait(cluster_nodes, own.awaited(known, seconds=5)).node is not None
+
+
+def test_what_passes_is_not_tolerated_because_another_node_has_it_too(cluster_nodes: ClusterNodes, own: OwnNodes):
+    starting = {"key": "startup-taint.cluster-autoscaler.kubernetes.io/gpu", "effect": "NoSchedule"}
+    known = own.add_ready("a", taints=[GPU_TAINT, starting])
+    name = own.add_ready("b", taints=[GPU_TAINT, starting])
+    joined = _wait(cluster_nodes, own.awaited(known, seconds=0.6))
+    assert joined.reason == f"{name} is Ready, but its taint {starting['key']} keeps pods off"
+
+
+def test_a_condition_of_the_gpus_own_is_waited_for(cluster_nodes: ClusterNodes, own: OwnNodes):
+    name = own.add_ready("a")
+    status = own.api.get(f"/api/v1/nodes/{name}").json()["status"]
+    others = [*status["conditions"], {"type": "nvidia.com/GPUReady", "status": "Unknown"}]
+    patch = {"status": {"conditions": others}}
+    own.api.patch(f"/api/v1/nodes/{name}/status", json=patch, headers=MERGE).raise_for_status()
+    joined = _wait(cluster_nodes, own.awaited(seconds=0.6))
+    assert joined.reason == f"{name} is Ready but its condition nvidia.com/GPUReady isn't True"
+
+
 def test_a_node_that_is_not_ready_is_not_enough(cluster: Cluster):
     (kwok,) = (process for process in cluster.processes if process.name == "kwok")
     assert kwok.pid is not None

@@ -1,7 +1,9 @@
 """Mail through a real SMTP server, and through servers that refuse, stall and die."""
 
+import re
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -19,11 +21,14 @@ from pydantic import SecretStr
 from activities.common.errors import InvalidInput, Misconfigured, Refused, Unavailable
 from activities.handovers.links import HandoverLinks
 from activities.messages.mail.calendars import Meeting
-from activities.messages.mail.mail import Mail, Recipient, SendMail, SendMails
+from activities.messages.mail.mail import Mail, Recipient, SendMail, SendMails, compose
 from activities.messages.mail.servers import RecordsMail, SmtpServer
 from sandbox.mail_server import MailServer
 from sandbox.ports import LOOPBACK, free_port
 from tests.records_schema.fixtures import count, effect
+from workers import settings
+from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboardingRequest
+from workflows.customer_operations.onboarding_words import Resend
 
 LINKS = HandoverLinks(SecretStr("a secret of the settings"), "https://ops.example", timedelta(days=7))
 SENDER = "TenSafe operations <ops@tensafe.test>"
@@ -62,6 +67,94 @@ def body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
     assert part is not None
     return str(part.get_content())
+
+
+class Inbox:
+    """What a server was given; it offers SMTPUTF8 or not."""
+
+    def __init__(self) -> None:
+        self.recipients: list[str] = []
+        self.content = b""
+        self.port = free_port()
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        self.recipients += envelope.rcpt_tos
+        assert isinstance(envelope.content, bytes)
+        self.content = envelope.content
+        return "250 OK"
+
+
+@pytest.fixture(params=[False, True], ids=["ASCII", "SMTPUTF8"])
+def inbox(request: pytest.FixtureRequest) -> Iterator[Inbox]:
+    inbox = Inbox()
+    controller = Controller(inbox, hostname=LOOPBACK, port=inbox.port, enable_SMTPUTF8=request.param)
+    controller.start()
+    inbox.offers = request.param  # type: ignore[attr-defined]
+    yield inbox
+    controller.stop()
+
+
+INVITED = Meeting(
+    title="Kickoff", start=datetime(2026, 5, 1, tzinfo=UTC), time_zone="UTC", attendees=("jürgen@bücher.test",)
+)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("sender", [SENDER, "Büro <ops@bücher.test>"])
+def test_an_international_domain_reaches_any_server(inbox: Inbox, sender: str, *, dry_run: bool) -> None:
+    message = compose(request("grace@bücher.test", "meeting", name="Grace Müller", meeting=INVITED), sender, None)
+    SmtpServer(LOOPBACK, inbox.port, "none", None).send(message, dry_run=dry_run)
+    assert inbox.recipients == ([] if dry_run else ["grace@xn--bcher-kva.test"])
+    if not dry_run:
+        assert b"bcher-kva.test>" in inbox.content
+        calendar = "".join(str(part.get_content()) for part in message.iter_attachments())
+        assert "mailto:j%C3%BCrgen@xn--bcher-kva.test" in calendar.replace("\r\n ", "")
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("to", ["jürgen@firma.test", "用户@例子.广告"])
+def test_a_name_beyond_ascii_needs_a_server_that_offers_it(inbox: Inbox, to: str, *, dry_run: bool) -> None:
+    message = compose(request(to, name="Jürgen"), SENDER, None)
+    server = SmtpServer(LOOPBACK, inbox.port, "none", None)
+    if not inbox.offers:  # type: ignore[attr-defined]
+        with pytest.raises(Refused, match=r"it offers no SMTPUTF8.*: ask the customer for another address"):
+            server.send(message, dry_run=dry_run)
+        with pytest.raises(Misconfigured, match=r"give \[mail\] sender another"):
+            server.send(compose(request("it@acme.test"), "büro@firma.test", None), dry_run=dry_run)
+        return
+    server.send(message, dry_run=dry_run)
+    name, _, domain = to.partition("@")
+    ascii_domain = {"例子.广告": "xn--fsqu00a.xn--4rr70v"}.get(domain, domain)
+    assert inbox.recipients == ([] if dry_run else [f"{name}@{ascii_domain}"])
+
+
+GOOD_ADDRESSES = [
+    "it@acme.test", "grace@bücher.example", "jürgen@firma.example", "用户@例子.广告", "o'brien+x@a-b.example",
+    "Ada.Lovelace@EXAMPLE.example", "x@xn--bcher-kva.example",
+]  # fmt: skip
+NO_ADDRESSES = [
+    "it@acme..test", "it@-acme.test", "a..b@acme.test", "it@acme_x.test", '"a b"@acme.test', "it@[127.0.0.1].x",
+    "it@acme.test, x@y.test", "Grace <it@acme.test>", "it@acme.test\u202e", "it@" + 70 * "a" + ".test", "a@b@c.test",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", [*GOOD_ADDRESSES, *NO_ADDRESSES])
+def test_an_address_is_judged_alike_when_a_run_starts_and_when_it_is_used(address: str) -> None:
+    known = {"who": "ada", "role": "csm"}
+    places: list[Callable[[], object]] = [
+        lambda: EnterpriseOnboardingRequest(name="Acme", contact_name="Grace", email=address),
+        lambda: Resend(**known, email=address),
+        lambda: settings.Mail(sender=f"Operations <{address}>"),
+        lambda: compose(request(address), SENDER, None),
+    ]
+    if re.search("[<,]", address):  # of these a header can be made, which is what settings have
+        del places[2]
+    for place in places:
+        if address in GOOD_ADDRESSES:
+            place()
+        else:
+            with pytest.raises((ValueError, InvalidInput), match=r"mail address|email|sender"):
+                place()
 
 
 @pytest.mark.parametrize("template", sorted({file.name.split(".")[0] for file in TEMPLATES.glob("*.txt.j2")}))

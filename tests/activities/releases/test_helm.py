@@ -1,6 +1,7 @@
 """Helm releases with the real Helm on a real API server, each effect happening once."""
 
 import json
+import re
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -129,6 +130,38 @@ def test_what_has_been_uninstalled_meanwhile_does_not_come_back(released: OnHelm
     released.cli("uninstall", "tensafe")
     with pytest.raises(Refused, match="release tensafe is gone, no longer on revision 1"):
         released.run(released.helm.upgrade, asked)
+
+
+def test_what_was_uninstalled_with_its_history_kept_is_refused_with_the_ways_out(released: OnHelm):
+    released.cli("uninstall", "tensafe", "--keep-history")
+    says = r"was uninstalled with its history kept, after 2.* \(revision 1 is uninstalled\)"
+    found = released.run(released.helm.release, DescribeRelease(**released.where))
+    assert re.search(says, found.uninstalled)
+    for dry_run in (True, False):
+        with pytest.raises(Refused, match=says):
+            released.run(released.helm.upgrade, released.upgrade("v1.2.4", effect=an_effect(dry_run=dry_run)))
+    rollback = released.rollback(from_revision=1, to_revision=1)
+    with pytest.raises(Refused, match=says):
+        released.run(released.helm.rollback, rollback)
+    assert released.history == [(1, "uninstalled")]
+    for way in re.findall("`helm ([^`]*)`", found.uninstalled):  # each is one
+        released.cli(*way.split())
+    assert not released.run(released.helm.release, DescribeRelease(**released.where)).revisions
+    assert released.run(released.helm.upgrade, released.upgrade("v1.2.4", from_revision=0)).deployed
+
+
+def test_a_release_that_was_never_installed_well_is_upgraded(released: OnHelm):
+    """A first install that failed, or that somebody's helm was killed in, has no deployed revision to go by."""
+    released.cli("uninstall", "tensafe")
+    with pytest.raises(Exception, match="helm"):
+        released.cli(
+            "install", "tensafe", str(released.chart), "--set-string=image.tag=v1.2.3", "--set=cpu=100", "--wait",
+            "--timeout=2s",
+        )  # fmt: skip
+    assert released.history == [(1, "failed")]
+    assert not released.run(released.helm.release, DescribeRelease(**released.where)).uninstalled
+    change = released.run(released.helm.upgrade, released.upgrade("v1.2.4", from_revision=1))
+    assert (change.deployed, change.revision) == (True, 2)
 
 
 def test_values_come_through_as_they_are(released: OnHelm):

@@ -84,6 +84,8 @@ class MaintenanceScenario(DatabaseScenario):
         return DatabaseMaintenanceRequest(min_duration="PT1S")  # type: ignore[arg-type]
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
+        await when(handle, lambda status: status.waiting_for == "decide drop-indexes")
+        await decide(handle, "drop-indexes", "drop")
         try:
             status = await when(handle, lambda status: status.waiting_for == "decide end-1")
         except AssertionError:

@@ -25,6 +25,7 @@ from audit.store_filter import Filter
 from tests.audit.archiving import Place, new_namespace
 from tests.audit.stories import new_signer
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
+from tests.workflows.steering import cause
 from workflows.audit import archive_runs
 
 
@@ -64,6 +65,37 @@ async def test_it_goes_on_where_it_was(place: Place) -> None:
     until = place.progress.until(place.client.namespace)
     assert until is not None
     assert datetime.now(UTC) - until < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("how", ["cut off", "replaced"])
+async def test_to_a_chain_that_lost_records_nothing_is_appended(place: Place, how: str) -> None:
+    await place.runs([{"text": "one"}, {"text": "two"}])
+    async with place.worker():
+        await place.start()
+        (head,) = place.heads
+        seq = head.seq if how == "cut off" else 0
+        with place.pool.connection() as owner:
+            for table in ("archive_records", "archive_heads", "archive_bodies"):
+                owner.execute(f"ALTER TABLE runbooks.{table} DISABLE TRIGGER ALL".encode())
+            owner.execute("DELETE FROM runbooks.archive_heads")
+            if how == "cut off":
+                for table in ("archive_index", "archive_bodies", "archive_records"):
+                    owner.execute(f"DELETE FROM runbooks.{table} WHERE seq >= {seq}".encode())
+            else:
+                owner.execute("UPDATE runbooks.archive_records SET header = header || ' '::bytea WHERE seq = 2")
+        end = place.store.end()
+        await place.runs([{"text": "three"}], prefix="later")
+        with pytest.raises(WorkflowFailureError) as failed:
+            await place.start()
+    said = str(cause(failed.value))
+    assert ("its end was cut off" if how == "cut off" else "records were replaced") in said
+    assert "Nothing is archived" in said
+    assert place.store.end() == end
+    for file in (place.folder / "audit" / "heads").glob("0*.json"):  # the way on, by people's decision
+        file.rename(place.folder / file.name)
+    async with place.worker():
+        await place.start()
+    assert place.store.end().seq > end.seq
 
 
 async def test_a_child_that_still_runs_comes_when_it_has_closed(place: Place) -> None:

@@ -38,6 +38,18 @@ async def test_a_good_version_completes(working: Working, client: Client) -> Non
     assert len(world.done("helm.upgrade")) == len(world.done("smoke.job")) == 1
 
 
+@pytest.mark.parametrize("status", ["uninstalled", "uninstalling"])
+async def test_an_uninstalled_release_is_refused_before_anything(working: Working, client: Client, status: str) -> None:
+    world = Platform()
+    world.releases = [(1, status, GOOD)]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, StandardDeploymentRequest(version=BAD), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert "helm uninstall tensafe --namespace=tensafe" in cause(failed.value).message
+    assert world.effects == []
+
+
 @pytest.mark.parametrize("trouble", ["unhealthy", "breach", "unsettled", "smoke", "rollout"])
 async def test_a_bad_version_is_rolled_back_by_itself(working: Working, client: Client, trouble: str) -> None:
     world = Platform()

@@ -74,7 +74,10 @@ async def test_what_needs_it_is_done_the_worst_first(working: Working, client: C
         index(bloat=0.6), index("worse", bloat=0.9), index("broken", valid=False, bloat=None),
         index("jobs_state_ccnew", oid=8, valid=False, leftover=True),
     ]  # fmt: skip
-    result, timeline = await run(working, client, world)
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await decides(handle, "drop-indexes", "drop")
+        result, timeline = await handle.result(), await told(handle)
     assert result["vacuumed"] == ["public.old", "public.deader", "public.dead", "public.stale"]
     assert [each.freeze for each in world.done("postgres.vacuum")] == [True, False, False, False]
     assert result["reindexed"] == ["public.broken", "public.worse", "public.jobs_state"]
@@ -84,8 +87,52 @@ async def test_what_needs_it_is_done_the_worst_first(working: Working, client: C
     assert "reindex public.worse: 90% of 1.0 GiB is waste" in timeline
     keys = [each.effect.key.rpartition("/")[2] for each in world.done("postgres.vacuum")]
     assert keys == ["vacuum", "vacuum-2", "vacuum-3", "vacuum-4"]
-    (summary,) = world.done("slack.post")
-    assert "public.old" in summary.text
+    assert "public.old" in world.done("slack.post")[-1].text
+
+
+@pytest.mark.parametrize(
+    ("choice", "dropped", "kept"),
+    [
+        ("drop", ["public.i_ccnew", "public.j"], []),
+        ("public.j", ["public.j"], ["public.i_ccnew"]),
+        ("keep", [], ["public.i_ccnew", "public.j"]),
+        (None, [], ["public.i_ccnew", "public.j"]),
+    ],
+)
+async def test_an_index_is_dropped_on_a_word_alone(
+    working: Working, client: Client, choice: str | None, dropped: list[str], kept: list[str]
+) -> None:
+    world = BusyDatabase()
+    twin = {"valid": False, "twin": "public.i", "twin_valid": True}
+    world.indexes = [index("i_ccnew", oid=8, leftover=True, **twin), index("j", oid=9, **twin)]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        if choice:
+            await decides(handle, "drop-indexes", choice)
+        result, timeline = await handle.result(), await told(handle)
+        status = await handle.query("status")
+    assert (result["dropped"], result["kept"], result["reindexed"]) == (dropped, kept, [])
+    assert [each.index for each in world.done("postgres.drop_leftover")] == [name[7:] for name in dropped]
+    assert "drop public.j: it is invalid, queries don't use it; public.i has all that it would have" in timeline
+    assert status["outcome"] == ("maintained" if dropped else "problems found")
+    assert not world.done("paging.page")
+
+
+async def test_a_partitioned_table_is_analyzed_after_its_partitions(working: Working, client: Client) -> None:
+    world = BusyDatabase()
+    world.tables = [
+        table("all", oid=5, partitioned=True, changed=50_000),
+        table("part", oid=6, part_of=[5], dead=50_000, changed=50_000),
+    ]
+    result, timeline = await run(working, client, world)
+    assert [(each.table, each.analyze_only) for each in world.done("postgres.vacuum")] == [
+        ("part", False), ("all", True),
+    ]  # fmt: skip
+    assert "analyze public.all: 50,000 rows changed since its statistics were made, nothing but this" in timeline
+    world.tables = [table("all", oid=5, partitioned=True), table("part", oid=6, part_of=[5], dead=50_000)]
+    result, _ = await run(working, client, world, tables=["all"])
+    assert result["vacuumed"] == ["public.all"]
+    assert not world.done("postgres.vacuum")[-1].analyze_only
 
 
 async def test_one_run_does_not_do_all_at_once(working: Working, client: Client) -> None:

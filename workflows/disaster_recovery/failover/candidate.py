@@ -8,7 +8,13 @@ from activities.catalogue.database import FailoverPolicy
 from activities.common.errors import Refused
 from activities.database.replication.replication import Standing, Watched
 from activities.database.replication.standings import ServerStanding, number
+from activities.database.upkeep.health import size
 from workflows.platform.approval import Question
+
+_REPLAYS_WITHIN = timedelta(minutes=1)
+"""How much older than another's last commit a replica's may be where it has log to replay; else its replay is stuck."""
+_MUCH = 64 * 2**20
+"""Bytes, four segments: what a replica replays in seconds is no trouble."""
 
 
 class Candidate(BaseModel):
@@ -36,12 +42,18 @@ class Candidate(BaseModel):
 def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidate:
     """Take the replica that has most of the primary's log, or the one that is wanted.
 
+    Promotion ends when all of the log is replayed. So one that receives and doesn't replay comes last, whatever it has
+    received; and one that is kept behind on purpose is taken by its name alone.
+
     Raises:
         Refused: none can take its place; says of each why not.
 
     """
     considered = standing.servers if wanted is None else {wanted: standing.servers[wanted]}
-    objections = {name: _objection(found, watched.primary, standing) for name, found in considered.items()}
+    objections = {
+        name: _objection(found, watched.primary, standing) or _on_purpose(name, found, wanted)
+        for name, found in considered.items()
+    }
     fit = {name: considered[name] for name, objection in objections.items() if not objection}
     if not fit:
         why = "; ".join(f"{name}: {objection}" for name, objection in objections.items()) or "there is none"
@@ -50,8 +62,32 @@ def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidat
             "`promote`, or restore a backup with point-in-time-restore"
         )
         raise Refused(message)
-    server = max(fit, key=lambda name: fit[name].position)
+    server = max(
+        fit, key=lambda name: (not behind_in_replay(fit[name], standing), fit[name].position, -fit[name].unreplayed)
+    )
     return Candidate(server=server, standing=fit[server], lag=_lag(fit[server], watched.first_failed_at))
+
+
+def behind_in_replay(found: ServerStanding, standing: Standing) -> str:
+    """Say that a replica receives the log and does not replay it; empty where it does."""
+    if found.delay:
+        return f"it is kept {found.delay} behind on purpose (recovery_min_apply_delay)"
+    if found.paused:
+        return "its replay was paused by somebody"
+    if not found.unreplayed:
+        return ""
+    commits = [other.last_commit_at for other in standing.servers.values() if other.reachable and other.last_commit_at]
+    newest = max(commits, default=None)
+    late = newest is not None and (found.last_commit_at is None or newest - found.last_commit_at > _REPLAYS_WITHIN)
+    if late or found.unreplayed >= _MUCH:
+        return f"it has not replayed {size(found.unreplayed)} of the log that it has received"
+    return ""
+
+
+def _on_purpose(name: str, found: ServerStanding, wanted: str | None) -> str:
+    if wanted is not None or not found.delay:
+        return ""
+    return f"is kept {found.delay} behind on purpose (recovery_min_apply_delay); `promote` = {name!r} takes it even so"
 
 
 def _objection(found: ServerStanding, primary: str, standing: Standing) -> str:
@@ -91,8 +127,8 @@ def question(
         and number(found.received) > number(candidate.standing.received)
     ]  # fmt: skip
     doubt = [f"longer than {policy.longest_lag}: the primary was idle, or this replica is behind"] if behind else []
-    if candidate.standing.paused:
-        doubt.append("its replay was paused by somebody; promotion resumes it")
+    if why := behind_in_replay(candidate.standing, standing):
+        doubt.append(f"{why}; promotion replays {size(candidate.standing.unreplayed)} first, which takes its time")
     return Question(
         id=f"failover-{rounds}",
         title=f"Fence {watched.primary} and promote {candidate.server}?",

@@ -8,9 +8,9 @@ from temporalio import workflow
 
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.service import Service
-from activities.common.errors import InvalidInput, Refused
+from activities.common.errors import InvalidInput, Misconfigured, Refused
 from activities.database.backups.backups import BackupCatalogue, Backups, BackupsRequest, ReachRequest
-from activities.database.backups.system import Backup, Reach
+from activities.database.backups.system import Backup, Reach, no_place
 from activities.database.replication.replication import Replication, StandingRequest
 from activities.kubernetes.cluster import Kubernetes, Workload
 from activities.kubernetes.database_secrets import DatabaseSecretRequest, DatabaseSecrets
@@ -60,6 +60,7 @@ async def make_plan(run: Runbook, service: Service, hold: DataHold, *, target: d
     Raises:
         InvalidInput: target or backup can't be; says what can.
         Refused: no server is free, the data isn't where settings say, or another run changes it.
+        Misconfigured: settings don't say where a tablespace of the backup goes.
         ActivityError: Kubernetes or the backups' catalogue don't answer.
 
     """
@@ -80,6 +81,8 @@ async def make_plan(run: Runbook, service: Service, hold: DataHold, *, target: d
         backups=_candidates(catalogue, target, backup_id, accept_unverified=accept_unverified),
         named=backup_id is not None,
     )
+    if unplaced := plan.backups[0].unplaced.get(plan.spare):
+        raise Misconfigured(no_place(plan.spare, unplaced))
     await _must_be_reachable(run, plan, catalogue)
     run.say(
         "decision",

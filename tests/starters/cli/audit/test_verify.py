@@ -127,6 +127,51 @@ async def test_the_chain_in_the_database_is_verified_and_its_first_break_named(
     assert (cut.exit_code, "the end was cut off" in cut.output) == (Exit.REFUSED, True)
 
 
+async def test_a_cut_end_is_found_by_the_heads_that_lie_in_the_store(
+    store: Store,
+    audit: Call,
+    tmp_path: Path,
+    records_url: str,  # noqa: F811
+) -> None:
+    for number in range(1, 4):
+        store.append(archivable(number))
+    head = store.sign_head()
+    assert head is not None
+    nothing_kept = await audit("verify", "--all")
+    assert nothing_kept.exit_code == 0
+    assert "whether the end was cut off is not known" in nothing_kept.output.replace("\n", " ")
+    with (tmp_path / "runbooks.toml").open("rb") as settings:
+        folder = (
+            tmp_path / tomllib.load(settings).get("evidence", {}).get("directory", "var/evidence") / "audit" / "heads"
+        )
+    folder.mkdir(parents=True)
+    kept = folder / f"{head.seq:012d}.json"
+    kept.write_text(head.model_dump_json())
+    whole = await audit("verify", "--all")
+    assert (whole.exit_code, "not known" in whole.output) == (0, False), whole.output
+    cut_off(records_url, 3)
+    cut = await audit("verify", "--all")
+    assert (cut.exit_code, "the end was cut off" in cut.output) == (Exit.REFUSED, True), cut.output
+    cut_off(records_url, 1)
+    gone = await audit("verify", "--all")
+    assert (gone.exit_code, "BROKEN" in gone.output) == (Exit.REFUSED, True), gone.output
+    kept.write_text(head.model_dump_json().replace('"seq"', '"sequel"'))
+    changed = await audit("verify", "--all")
+    assert (changed.exit_code, "is no signed head: it was changed" in changed.output.replace("\n", " ")) == (
+        Exit.REFUSED, True,
+    ), changed.output  # fmt: skip
+
+
+def cut_off(records_url: str, seq: int) -> None:  # noqa: F811
+    """Be the owner who removes the end, signed heads of the database included."""
+    with psycopg.connect(records_url, autocommit=True) as owner:
+        for table in ("archive_records", "archive_heads", "archive_bodies"):
+            owner.execute(f"ALTER TABLE runbooks.{table} DISABLE TRIGGER ALL".encode())
+        for table in ("archive_index", "archive_bodies", "archive_records"):
+            owner.execute(f"DELETE FROM runbooks.{table} WHERE seq >= {seq}".encode())
+        owner.execute("DELETE FROM runbooks.archive_heads")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

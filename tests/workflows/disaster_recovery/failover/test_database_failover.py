@@ -165,7 +165,52 @@ async def test_a_doubtful_replica_takes_a_reason(working: Working, client: Clien
     assert status.questions[0].reason_for == ["promote"]
 
 
-UNFIT = {
+HOURS = {"delay": timedelta(hours=8), "replayed": "0/1000", "last_commit_at": SILENT - timedelta(hours=8)}
+NOT_REPLAYING: dict[str, dict[str, Any]] = {
+    "it is kept 8:00:00 behind on purpose": HOURS,
+    "its replay was paused by somebody": {"paused": True, "replayed": "0/1000"},
+    "it has not replayed 8.0 KiB of": {"replayed": "0/1000", "last_commit_at": SILENT - timedelta(hours=8)},
+    "it has not replayed 64.0 MiB of": {"received": "0/4003000", "replayed": "0/3000"},
+}
+
+
+@pytest.mark.parametrize("why", NOT_REPLAYING)
+async def test_one_that_receives_and_does_not_replay_comes_last(working: Working, client: Client, why: str) -> None:
+    world = FailingPrimary()
+    world.standings["replica-1"] = standby(**NOT_REPLAYING[why])
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        status = await waiting_for(handle, "decide failover-1")
+        await decide(handle, "failover-1", "leave")
+        await handle.result()
+        handle = await begin(client, queue, DatabaseFailoverRequest(promote="replica-1"), NAME)
+        wanted = await waiting_for(handle, "decide failover-1")
+        await decide(handle, "failover-1", "leave")
+        await handle.result()
+    (question,) = status.questions
+    assert question.title == "Fence primary and promote replica-2?"
+    assert question.recommended is None  # since another has more of the log
+    assert any("replica-1 has more of the log" in line for line in question.evidence)
+    assert wanted.questions[0].title == "Fence primary and promote replica-1?"
+    assert wanted.questions[0].reason_for == ["promote"]
+    assert any(why in line and "promotion replays" in line for line in wanted.questions[0].evidence)
+
+
+async def test_what_is_a_moment_behind_in_replay_is_none_of_these(working: Working, client: Client) -> None:
+    world = FailingPrimary()
+    world.standings["replica-1"] = standby("0/4000", replayed="0/3000")
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        status = await waiting_for(handle, "decide failover-1")
+        await decide(handle, "failover-1", "leave")
+        await handle.result()
+    assert (status.questions[0].title, status.questions[0].recommended) == (
+        "Fence primary and promote replica-1?", "promote",
+    )  # fmt: skip
+
+
+UNFIT: dict[str, dict[str, Any]] = {
+    "`promote` = 'replica-1' takes it even so": HOURS,
     "unreachable": {"reachable": False, "trouble": "down"},
     "takes writes already": {"in_recovery": False},
     "follows replica-9, not primary": {"upstream": "replica-9"},

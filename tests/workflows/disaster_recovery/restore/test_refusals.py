@@ -45,6 +45,19 @@ async def test_bad_input_is_refused_and_nothing_is_changed(
     assert world.as_before()
 
 
+async def test_a_tablespace_without_a_place_is_refused_before_writes_are_stopped(
+    working: Working, client: Client
+) -> None:
+    world = DamagedWorld()
+    world.backups = [
+        one.model_copy(update={"tablespaces": ["archive"], "unplaced": {"spare-1": ["archive"]}})
+        for one in world.backups
+    ]
+    async with working(world.activities()) as queue:
+        assert "set servers.spare-1.tablespaces" in await refused(client, queue, request())
+    assert not world.effects
+
+
 async def test_a_gap_in_the_log_is_refused_before_writes_are_stopped(working: Working, client: Client) -> None:
     world = DamagedWorld()
     world.gap = "000000010000000000000007 is missing"

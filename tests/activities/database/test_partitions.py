@@ -1,0 +1,108 @@
+"""Partitioned tables: people name the parent, and nobody but a run analyzes it."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from activities.catalogue.database import MaintenancePolicy
+from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest
+from sandbox.postgres import Postgres
+from tests.activities.database.on_postgres import AT, OnPostgres
+from tests.activities.kubernetes.on_cluster import eventually
+from workflows.maintenance.needs import Needs, needs
+
+POLICY = MaintenancePolicy(dead_rows=100, changed_rows=100, index_size=100_000_000)
+INHERITED = "SELECT count(*) FROM pg_stats WHERE tablename = %s AND inherited"
+
+
+@pytest.fixture(params=["newest", "oldest"])
+def on(request: pytest.FixtureRequest) -> Iterator[OnPostgres]:
+    if request.param == "newest":
+        url = request.getfixturevalue("create_database")()
+    else:
+        server: Postgres = request.getfixturevalue("oldest_postgres")
+        url = server.create_database(f"test_{secrets.token_hex(4)}")
+    with ExitStack() as stack:
+        on = OnPostgres(url, stack)
+        on.sql.execute(
+            "CREATE TABLE readings (at date NOT NULL, device int) PARTITION BY RANGE (at);"
+            "CREATE TABLE readings_2026 PARTITION OF readings FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') "
+            "PARTITION BY LIST (device);"
+            "CREATE TABLE readings_2026_1 PARTITION OF readings_2026 FOR VALUES IN (1) "
+            "WITH (autovacuum_enabled = false);"
+            "CREATE TABLE readings_2027 PARTITION OF readings FOR VALUES FROM ('2027-01-01') TO ('2028-01-01') "
+            "WITH (autovacuum_enabled = false);"
+        )
+        on.sql.execute("INSERT INTO readings SELECT '2026-01-01'::date + n % 300, 1 FROM generate_series(1, 2000) n")
+        seen(on, "readings_2026_1", 2000)
+        yield on
+
+
+def seen(on: OnPostgres, table: str, rows: int) -> None:
+    """Wait until statistics know of rows."""
+
+    def known() -> bool:
+        on.flush()
+        query = "SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = %s"
+        return on.one(query, table) == rows
+
+    eventually(known)
+
+
+def look(on: OnPostgres, **fields: Any) -> DatabaseHealth:
+    return on.run(on.postgres.health, DatabaseHealthRequest(**AT, policy=POLICY, **fields))
+
+
+def needed(on: OnPostgres, **fields: Any) -> Needs:
+    return needs(look(on, **fields), POLICY)
+
+
+def verbs(found: Needs) -> set[tuple[str, str]]:
+    return {(work.verb, work.table.name) for work in found.tables if work.table.name != "items"}
+
+
+def analyze(on: OnPostgres, name: str) -> None:
+    request = on.vacuum(table=name, analyze_only=True)
+    assert on.run(on.postgres.vacuum, request).applied
+    if on.sql.info.server_version >= 140_000:
+        assert not on.run(on.postgres.vacuum, request, attempt=2).applied
+
+
+def test_parents_are_analyzed_of_which_nobody_has_statistics(on: OnPostgres) -> None:
+    found = needed(on)
+    assert verbs(found) == {("analyze", "readings"), ("analyze", "readings_2026"), ("vacuum", "readings_2026_1")}
+    assert any(told.startswith("analyze public.readings: 2,000 rows changed since its") for told in found.told())
+    on.sql.execute("ANALYZE readings_2026_1")  # as autovacuum does it
+    eventually(lambda: verbs(needed(on)) == {("analyze", "readings"), ("analyze", "readings_2026")})
+    assert on.one(INHERITED, "readings") == 0
+    for name in ("readings", "readings_2026"):
+        analyze(on, name)
+        assert on.one(INHERITED, name) > 0
+    eventually(lambda: not verbs(needed(on)))
+
+
+def test_parents_are_analyzed_again_when_their_partitions_have_changed(on: OnPostgres) -> None:
+    on.sql.execute("ANALYZE readings")
+    eventually(lambda: not verbs(needed(on)))
+    on.sql.execute("INSERT INTO readings SELECT '2027-01-01'::date + n % 300, 1 FROM generate_series(1, 500) n")
+    seen(on, "readings_2027", 500)
+    assert verbs(needed(on)) == {("analyze", "readings"), ("vacuum", "readings_2027")}
+    if on.sql.info.server_version >= 140_000:  # before, nobody keeps when the parent was
+        on.sql.execute("ANALYZE readings_2027")
+        assert verbs(needed(on)) == {("analyze", "readings")}
+
+
+def test_a_parent_that_is_named_is_vacuumed_with_all_of_its_partitions(on: OnPostgres) -> None:
+    found = needed(on, tables=["public.readings"])
+    assert look(on, tables=["public.readings"]).unknown == []
+    assert verbs(found) == {("vacuum", "readings")}
+    request = on.vacuum(table="readings")
+    assert on.run(on.postgres.vacuum, request).applied
+    query = "SELECT min(vacuum_count) FROM pg_stat_user_tables WHERE relname IN ('readings_2026_1', 'readings_2027')"
+    eventually(lambda: on.one(query) == 1)
+    if on.sql.info.server_version >= 140_000:
+        assert not on.run(on.postgres.vacuum, request, attempt=2).applied
+    assert on.one(INHERITED, "readings") > 0
