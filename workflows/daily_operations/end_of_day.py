@@ -1,4 +1,7 @@
-"""End of day (runbook 1.3): the day in figures, what is handed over and to whom, and the report that is kept of it."""
+"""End of day (runbook 1.3): the day in figures, what is handed over and to whom, and the report that is kept of it.
+
+The page types `tensafe-admin metrics daily-summary`, `tensafe-admin support list` and `tensafe-admin oncall handoff`.
+"""
 
 import asyncio
 from datetime import date, timedelta

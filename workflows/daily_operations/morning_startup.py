@@ -1,4 +1,8 @@
-"""Morning startup (runbook 1.1): how the service is, what the night was, and who is to look at what."""
+"""Morning startup (runbook 1.1): how the service is, what the night was, and who is to look at what.
+
+The page types `tensafe-admin alerts list`, `tensafe-admin health --quick`, `tensafe-admin metrics morning-snapshot` and
+`tensafe-admin support summary`.
+"""
 
 import asyncio
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a window holds: its record, at which others look, and the silence (runbook 6.1; ARCHITECTURE, rule 5 and ARCHITECTURE, rule 11)."""
+"""What a window holds: its record, at which others look, and the silence (6.1; ARCHITECTURE, rule 5 and 11)."""
 
 import asyncio
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""An incident of a service that may be in a maintenance window: kept, and nobody paged (runbook 6.1; ARCHITECTURE, rule 11).
+"""An incident of a service that may be in a maintenance window: kept, and nobody paged (6.1; ARCHITECTURE, rule 11).
 
 Whoever pages looks at the moment of paging. What can't be read is no window: then people are paged as ever. Runs from
 before there were windows are told apart by what their first step has pinned; a `patched` right behind that local

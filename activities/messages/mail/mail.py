@@ -49,7 +49,7 @@ class Recipient(BaseModel):
 
 
 class SendMails(BaseModel):
-    """The same mail to many people, each of whom gets one of their own."""
+    """The same mail to many people, each of whom gets one of their own: `tensafe-admin maintenance notify` (6.1)."""
 
     recipients: list[Recipient] = Field(max_length=500)
     template: str = Field(description="A pair of files in `activities/mails`, e.g. `maintenance_scheduled`.")

@@ -28,7 +28,10 @@ class UpdateStatusPage(BaseModel):
 
 
 class UpdateMaintenance(BaseModel):
-    """Say where a maintenance stands; the page's entry is made when it is scheduled."""
+    """`tensafe-admin statuspage maintenance schedule` (6.1): say where a maintenance stands.
+
+    The page's entry is made when it is scheduled.
+    """
 
     component: str
     window_id: str
