@@ -20,7 +20,7 @@ SERVICES = ["tensafe-server", "billing"]
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
-        ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incidnet"', "Known: p1-incident"),
+        ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incidnet"', "Known: morning-startup"),
         ('[[route]]\nprocedure = "p1-incident"', "match or match_re: one is required"),
         ('[[route]]\nmatch_re = { a = "(" }\nprocedure = "p1-incident"', "match_re.a"),
         ('[[route]]\nmatch = { a = "b" }\nprocedure = "p1-incident"\nseverity = "P9"', "route.0.severity"),
