@@ -15,6 +15,7 @@ from activities.database.upkeep.postgres import DropLeftover
 from activities.database.upkeep.tables import IndexState
 from sandbox.postgres import Postgres
 from tests.activities.database.on_postgres import AT, READER, WRITER, OnPostgres, an_effect
+from tests.servers import CreateDatabase
 from workflows.maintenance.needs import Needs, needs
 
 POLICY = MaintenancePolicy(dead_rows=100, changed_rows=100, index_size=100_000)
@@ -22,12 +23,13 @@ INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
 
 
 @pytest.fixture(params=["newest", "oldest"])
-def on(request: pytest.FixtureRequest) -> Iterator[OnPostgres]:
+def on(
+    request: pytest.FixtureRequest, create_database: CreateDatabase, oldest_postgres: Postgres
+) -> Iterator[OnPostgres]:
     if request.param == "newest":
-        url = request.getfixturevalue("create_database")()
+        url = create_database()
     else:
-        server: Postgres = request.getfixturevalue("oldest_postgres")
-        url = server.create_database(f"test_{secrets.token_hex(4)}")
+        url = oldest_postgres.create_database(f"test_{secrets.token_hex(4)}")
     with ExitStack() as stack:
         yield OnPostgres(url, stack)
 

@@ -151,6 +151,7 @@ def answers(url: str) -> bool:
     return False
 
 
+@pytest.mark.servers
 def test_the_standing_of_a_replica_that_is_paused_and_its_promotion(pair: tuple[str, str]) -> None:
     on = databases(primary=pair[0], replica=pair[1])
     with on.connect(OnServer(database="tensafe", server="replica")) as standby:

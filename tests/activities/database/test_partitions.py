@@ -12,6 +12,7 @@ from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequ
 from sandbox.postgres import Postgres
 from tests.activities.database.on_postgres import AT, OnPostgres
 from tests.activities.kubernetes.on_cluster import eventually
+from tests.servers import CreateDatabase
 from workflows.maintenance.needs import Needs, needs
 
 POLICY = MaintenancePolicy(dead_rows=100, changed_rows=100, index_size=100_000_000)
@@ -19,12 +20,13 @@ INHERITED = "SELECT count(*) FROM pg_stats WHERE tablename = %s AND inherited"
 
 
 @pytest.fixture(params=["newest", "oldest"])
-def on(request: pytest.FixtureRequest) -> Iterator[OnPostgres]:
+def on(
+    request: pytest.FixtureRequest, create_database: CreateDatabase, oldest_postgres: Postgres
+) -> Iterator[OnPostgres]:
     if request.param == "newest":
-        url = request.getfixturevalue("create_database")()
+        url = create_database()
     else:
-        server: Postgres = request.getfixturevalue("oldest_postgres")
-        url = server.create_database(f"test_{secrets.token_hex(4)}")
+        url = oldest_postgres.create_database(f"test_{secrets.token_hex(4)}")
     with ExitStack() as stack:
         on = OnPostgres(url, stack)
         on.sql.execute(
