@@ -100,7 +100,7 @@ def test_an_operators_file_takes_the_place_of_ours(read: Read, tmp_path: Path) -
         ("SELECT 'none'", "ValueError"),
         ("DELETE FROM runbooks.tenants RETURNING 1", "it writes, and figures only read"),
         ("SELECT nothing", "the records' schema or role does not fit"),
-        ("SELECT 1 / 0", "the records refuse a value"),
+        ("SELECT 1 / 0", "the records refuse it: a value can't be kept"),
     ):
         (tmp_path / "mrr.sql").write_text(text, "utf-8")
         value, error = read("mrr")
