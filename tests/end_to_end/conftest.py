@@ -129,7 +129,7 @@ class Stack:
         updates = self.rows("SELECT status FROM runbooks.status_updates WHERE incident_id = %s", incident_id)
         assert Counter(updates) == ({} if false_alarm else {("Identified",): 1, ("Resolved",): 1})
 
-    async def closable(self, handle: Handle, within: float = 150.0) -> RunStatus:
+    async def closable(self, handle: Handle, within: float = 100.0) -> RunStatus:
         """Wait until a run waits to be closed; where it doesn't, say how far it has come.
 
         Within two minutes a question to a person is answered by its default: a test that counts on a decision without

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from activities.records.alerts import Alert
 from tests.fuzz.boundary import Boundary, as_json, boundary, payload
 from workers.clients import connect
-from workers.registry import PROCEDURES, Procedure
+from workers.registry import PROCEDURES, Procedure, procedure
 from workers.settings import Temporal
 
 each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
@@ -155,7 +155,7 @@ def test_an_alert_that_was_made_fit_is_the_same_wherever_it_is_read() -> None:
 
 
 async def test_the_status_of_a_run_that_was_refused_can_be_read(border: Boundary) -> None:
-    handle = await border.start(PROCEDURES[0], [payload(b"\xff", "binary/plain")])
+    handle = await border.start(procedure("p1_incident"), [payload(b"\xff", "binary/plain")])
     failure = await border.failure(handle)
     assert isinstance(failure, ApplicationError)
     assert failure.message.startswith("the input: binary/plain is not a JSON object")

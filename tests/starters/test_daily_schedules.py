@@ -19,6 +19,7 @@ from activities.catalogue.service import Service
 from sandbox.temporal import Temporal as TemporalServer
 from starters import schedules
 from starters.__main__ import application
+from starters.cli import people
 from starters.days_off import days_off
 from starters.schedules import EVENING, MORNING, PULSE, apply, compare
 from tests.audit.archiving import new_namespace
@@ -257,7 +258,8 @@ def runbooks(namespace: Client, temporal_address: str, tmp_path: Path, monkeypat
     return call
 
 
-async def test_from_the_command_line(runbooks: Runbooks, namespace: Client) -> None:
+async def test_from_the_command_line(runbooks: Runbooks, namespace: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people.console, "_width", 200)  # no note is broken
     different = await runbooks("diff")
     assert different.exit_code == 1
     assert f"{NAME}: made: mon–fri 09:00 Europe/Berlin" in different.output

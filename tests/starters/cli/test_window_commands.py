@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from activities.catalogue.service import CustomerPolicy
 from sandbox.mail_server import MailServer
 from starters.__main__ import application
+from starters.cli import people
 from tests.starters.support import settings_file, working
 from tests.workflows.steering import waiting_for
 from tests.workflows.worlds.company import Company
@@ -48,8 +49,9 @@ async def runbooks(*arguments: str, fails: str = "") -> Result:
 
 
 async def test_a_window_is_made_and_steered_from_the_command_line(
-    temporal_address: str, queue: str, world: Maintained
+    temporal_address: str, queue: str, world: Maintained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(people.console, "_width", 200)  # no ID is broken
     run, starts_at = f"window-{uuid4()}", datetime.now(UTC) + timedelta(hours=2)
     tasks = [{"id": "swap", "check": "Swap the cable"}, {"id": "look", "check": "Look at the lamp"}]
 
