@@ -32,8 +32,10 @@ from temporalio.worker import Worker
 from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from activities.catalogue.lookup import Catalogue
+from activities.catalogue.procedures import Procedures
 from activities.catalogue.service import ApprovalPolicy, GpuPolicy, ReleasePolicy, Service
 from workers.interceptors import RunbookInterceptor
+from workers.procedure_inputs import build
 from workers.registry import PROCEDURES, Procedure
 from workers.runner import runner
 
@@ -167,7 +169,7 @@ async def boundary(client: Client) -> AsyncIterator[Boundary]:
         client,
         task_queue=queue,
         workflows=[entry.workflow for entry in PROCEDURES],
-        activities=[catalogue.resolve],
+        activities=[catalogue.resolve, Procedures(build).build],
         activity_executor=ThreadPoolExecutor(4),
         no_remote_activities=True,
         interceptors=[RunbookInterceptor()],
