@@ -26,7 +26,7 @@ from tests.end_to_end.conftest import Handle, Stack, authorised, eventually, pay
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform import search_attributes
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 PATH = "/webhooks/alertmanager"
 BERLIN = ZoneInfo("Europe/Berlin")
