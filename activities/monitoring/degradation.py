@@ -100,7 +100,9 @@ class DegradationWatch:
         down = Breaches(progress.down, request.down_for.total_seconds())
         seen_at: float | None = None
         elapsed, now, trouble = 0.0, Figures(), ""
-        for elapsed in turns(progress, within=request.lasting, every=request.every):
+        ends = request.lasting.total_seconds()
+        # What a dead worker has not seen to its end is seen a little longer, before anybody calls it degraded.
+        for elapsed in turns(progress, within=request.lasting + 2 * request.better_for, every=request.every):
             now = Figures(error_rate=self._value(request.error_rate), p95_latency=self._value(request.p95_latency))
             trouble = self._trouble(request.health_url)
             blind = _blind(request, now)
@@ -114,7 +116,8 @@ class DegradationWatch:
                 seen_at = elapsed
             if down.see(elapsed, {"health": trouble}):
                 break
-            if request.ends_when_better and progress.well >= request.better_for.total_seconds():
+            settled = progress.well >= request.better_for.total_seconds()
+            if (settled and (request.ends_when_better or elapsed >= ends)) or (seen_at is None and elapsed >= ends):
                 break
         beyond = [*([trouble] if trouble else []), *request.limits.beyond(now)]
         verdict: Verdict = "degraded"

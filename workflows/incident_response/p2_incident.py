@@ -320,7 +320,7 @@ class P2Incident(Runbook):
             every=policy.watch_every,
             ends_when_better=patience > 1,
         )
-        lasting = policies.WAIT.lasting(watch.lasting)
+        lasting = policies.WAIT.lasting(watch.lasting + 2 * watch.better_for)
         watching = asyncio.create_task(self.attempt("2.3/6", "Watch", DegradationWatch.watch, watch, lasting))
         await workflow.wait_condition(lambda: watching.done() or self._ended)
         if not watching.done():
