@@ -70,8 +70,22 @@ class Releases:
 
     @property
     def returned(self) -> bool:
-        """Whether what is in force was gone back to: then nothing new has been released."""
-        return any(self.was_left(revision) for revision in self.state.revisions)
+        """Whether what is in force was gone back to from what was there just before: nothing new has been released.
+
+        What was left longer ago says nothing: a release that was gone back to once may be released anew, from an older
+        one.
+        """
+        current = self.state.current
+        if current is None:
+            return False
+        since = self._since(current)
+        before = [
+            (max(numbers), revision)
+            for revision in self.state.revisions
+            if not self.same(revision, current)
+            if (numbers := [number for number in _numbers(revision) if number < since])
+        ]
+        return bool(before) and self.was_left(max(before, key=lambda one: one[0])[1])
 
     @property
     def released_at(self) -> datetime | None:
@@ -82,10 +96,7 @@ class Releases:
         current = self.state.current
         if current is None or len(self.state.revisions) <= 1 or self.returned:
             return None
-        since = current.number
-        numbers = set(self._numbers_of(current))
-        while since - 1 in numbers:
-            since -= 1
+        since = self._since(current)
         first = next(one for one in self._of(current) if since in _numbers(one))
         # What was in force before under another number has an older ReplicaSet: only its rollout tells.
         return (
@@ -135,6 +146,13 @@ class Releases:
         others = [one for one in self.state.revisions if self.was_left(one) or self.to_blame(one)]
         newest = sorted(others, key=lambda one: one.number, reverse=True)
         return list(dict.fromkeys(self.version(one) for one in newest))
+
+    def _since(self, current: Revision) -> int:
+        """Give the number with which the release in force came, restarts and all."""
+        since, numbers = current.number, set(self._numbers_of(current))
+        while since - 1 in numbers:
+            since -= 1
+        return since
 
     def _of(self, revision: Revision) -> list[Revision]:
         return [one for one in self.state.revisions if self.same(one, revision)]

@@ -155,3 +155,15 @@ def test_a_release_is_as_old_as_its_first_revision() -> None:
     again = revision(4, f"{APP}:v2", template="t", earlier=[2], created_at=NOW - timedelta(days=3))
     assert Releases(state(revision(3, f"{APP}:v1", earlier=[1]), again)).released_at == NOW
     assert Releases(state(first, revision(3, f"{APP}:v1", template="t1", earlier=[1]))).released_at is None
+
+
+def test_what_is_released_anew_from_an_older_one_is_new_though_another_was_left_long_ago() -> None:
+    """v1, v2, v3, back to v1, and v2 once more: v3 lies between the two times of v2, and nobody has gone back to it."""
+    third = revision(3, f"{APP}:v3")
+    first = revision(4, f"{APP}:v1", template="t1", earlier=[1])
+    second = revision(5, f"{APP}:v2", template="t2", earlier=[2])
+    again = Releases(state(third, first, second))
+    assert (again.returned, again.released_at) == (False, NOW)
+    assert again.last_good == first
+    back = Releases(state(first.model_copy(update={"number": 1, "earlier": []}), third, second))
+    assert (back.returned, back.released_at) == (True, None)
