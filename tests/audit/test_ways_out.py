@@ -1,6 +1,7 @@
 """Each way out has one door: one set of text that is up to no good, and every way out that people read."""
 
 import ast
+import contextlib
 import io
 import json
 import logging
@@ -87,14 +88,10 @@ def test_the_summary_and_details_of_an_alert() -> None:
 
 
 def printed(*things: object) -> str:
-    file = io.StringIO()
-    console = people.console
-    before, console.file = console.file, file
-    try:
+    # Not `console.file = …`: what it was is stdout of this test, and to set it again keeps the console there for good.
+    with contextlib.redirect_stdout(io.StringIO()) as file:
         for thing in things:
-            console.print(thing, markup=False)
-    finally:
-        console.file = before
+            people.console.print(thing, markup=False)
     return file.getvalue()
 
 
