@@ -90,6 +90,20 @@ class Worker(Section):
         "queue and is replayed.",
     )
 
+    deployment: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=100,
+        description="The Worker Deployment's name, which turns Worker Versioning on: a worker then gets nothing before "
+        "its version is made current (`runbooks deployments current`).",
+    )
+    build_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="This version's name, for example the image's tag. Without it: a hash of the code.",
+    )
+
     @property
     def cached_runs(self) -> int:
         """How many open runs the memory is for."""

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,22 @@ def test_the_backlog_decides_how_many_there_are_if_it_is_to() -> None:
     assert "replicas" not in objects["Deployment", "runbooks-worker"]["spec"]
 
 
+def test_an_older_version_goes_on_beside_the_one_that_is_put_in_place() -> None:
+    versioned = {"versioning": {"enabled": True, "deployment": "runbooks", "alsoRun": ["v1.2_3"]}}
+    objects = rendered({"worker": {**versioned, "autoscaling": {"enabled": True}}})
+    found = {name: made for (kind, name), made in objects.items() if kind == "Deployment" and "worker" in name}
+    assert set(found) == {"runbooks-worker-1", "runbooks-worker-v1-2-3"}
+    older = found["runbooks-worker-v1-2-3"]
+    assert container(older)["image"] == "registry.example/durable-runbooks:v1.2_3"
+    settings = {one["name"]: one["value"] for one in container(older)["env"]}
+    assert (settings["RUNBOOKS_WORKER__DEPLOYMENT"], settings["RUNBOOKS_WORKER__BUILD_ID"]) == ("runbooks", "v1.2_3")
+    # Neither Deployment takes the other's pods for its own.
+    chosen = [one["spec"]["selector"]["matchLabels"] for one in found.values()]
+    assert {one["runbooks/build-id"] for one in chosen} == {"1", "v1.2_3"}
+    trigger = objects["ScaledObject", "runbooks-worker-v1-2-3"]["spec"]["triggers"][0]["metadata"]
+    assert (trigger["workerDeploymentName"], trigger["workerDeploymentBuildId"]) == ("runbooks", "v1.2_3")
+
+
 def test_nobody_posts_unless_named_and_the_webhook_reaches_temporal_only() -> None:
     alertmanager = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     assert rendered()["NetworkPolicy", "runbooks-webhook"]["spec"]["ingress"] == []
@@ -210,6 +227,14 @@ class Installed:
         chosen = f"--selector=app.kubernetes.io/component={component}"
         living = "--field-selector=status.phase=Running"
         return set(self.kubectl("get", "pods", f"-n={OWN_NAMESPACE}", chosen, living, "--output=name").split())
+
+    def settled(self, component: str, number: int) -> set[str]:
+        """Give the pods once there are so many: those of before take a moment to go."""
+        for _ in range(200):
+            if len(found := self.pods(component)) == number:
+                return found
+            time.sleep(0.1)
+        pytest.fail(f"never {number}: {found}")
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +300,17 @@ def test_an_upgrade_brings_other_pods_and_the_same_one_none(installed: Installed
     assert len(installed.pods("worker") - before) == 3
     # What a service's namespace is no longer given is gone.
     assert not installed.may("patch", "deployments.apps", "-n=tensafe")
+
+
+def test_with_versions_the_old_workers_stay_until_they_are_let_go(installed: Installed) -> None:
+    def values(tag: str, *older: str) -> dict[str, Any]:
+        versioning = {"enabled": True, "deployment": "runbooks", "alsoRun": list(older)}
+        return merged({"image": {"tag": tag}, "worker": {"versioning": versioning}})
+
+    assert installed.helm(values("2"), "upgrade", "runbooks").returncode == 0
+    second = installed.settled("worker", 2)
+    assert installed.helm(values("3", "2"), "upgrade", "runbooks").returncode == 0
+    both = installed.settled("worker", 4)
+    assert second < both
+    assert installed.helm(values("3"), "upgrade", "runbooks").returncode == 0
+    assert installed.settled("worker", 2) == both - second

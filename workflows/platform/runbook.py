@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import SearchAttributeUpdate, VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
 
 from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
@@ -39,6 +39,9 @@ class Runbook:
     """Base of every procedure. Subclasses set `SECTION`, and call `begin` first in `run`."""
 
     SECTION: ClassVar[str]
+    VERSIONING: ClassVar[VersioningBehavior] = VersioningBehavior.PINNED
+    """Under Worker Versioning a run ends with the version that it began with. What may take days moves on to the
+    current one, so that no old version has to be kept for it: its changes stand behind `workflow.patched`."""
 
     def __init__(self) -> None:
         self.timeline = Timeline()
