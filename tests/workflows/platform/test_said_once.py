@@ -186,7 +186,7 @@ async def test_the_starter_is_not_one_of_two(
     working: Working,
     client: Client,
     starter: str,
-    counts: bool,
+    counts: bool,  # noqa: FBT001
     says: str,
 ) -> None:
     world = Platform()
