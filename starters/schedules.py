@@ -55,6 +55,8 @@ _OF_SERVICES = {
 """One of each service: its name follows. And why one is taken away that settings have forgotten."""
 
 _SWEPT = timedelta(minutes=1)
+_SWEPT_LATE = timedelta(days=1)
+"""Of those that an outage has kept, Temporal starts one, since it never has two: none counts as missed."""
 _ARCHIVED_LATE = timedelta(hours=1)
 _WEEKLY_LATE = timedelta(days=1)
 _PULSE_LATE = timedelta(minutes=15)
@@ -157,7 +159,7 @@ def _sweep(task_queue: str) -> _Wanted:
     schedule = Schedule(
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SWEPT)]),
-        policy=_policy(_SWEPT),
+        policy=_policy(_SWEPT_LATE),
         state=ScheduleState(note=f"what terminated runs have left held is given back, every {_SWEPT}"),
     )
     return _Wanted(SWEEP, schedule, f"every {_SWEPT}")

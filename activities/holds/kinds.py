@@ -13,6 +13,7 @@ from activities.autoscaling.autoscalers import Autoscalers, Kind, ReleaseAutosca
 from activities.catalogue.service import Service
 from activities.certificates.secrets import LetRenewalGo, SecretName, TlsSecrets
 from activities.common.effects import Change, Effect
+from activities.common.text import Key, Name, ToldLine
 from activities.kubernetes.database_secrets import DatabaseSecrets, ReleaseSecret
 from activities.kubernetes.deployments import Deployments
 from activities.records.windows import EndWindow, MaintenanceWindows
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
 class Place(BaseModel):
     """What a hold may be on."""
 
-    service: str
-    channel: str = Field(description="Of the service: where its people are told.")
-    namespace: str = ""
-    name: str = Field(description="Of an object of the cluster; empty where the records are looked through.")
+    service: Name
+    channel: Key = Field(description="Of the service: where its people are told.")
+    namespace: Key = ""
+    name: Key = Field(description="Of an object of the cluster; empty where the records are looked through.")
 
 
 class Hold(Place):
     """What is held."""
 
-    kind: str
-    run: str = Field(description="Workflow ID of the run that holds it.")
-    first_run: str = Field(default="", description="First run ID of that run's chain, where the mark says it.")
-    lease: str = ""
+    kind: Key
+    run: ToldLine = Field(description="Workflow ID of the run that holds it.")
+    first_run: Key = Field(default="", description="First run ID of that run's chain, where the mark says it.")
+    lease: ToldLine = ""
     until: AwareDatetime
 
     @property

@@ -35,11 +35,13 @@ class LeftScenario(EmergencyScaleUpScenario):
 
 
 @contextlib.asynccontextmanager
-async def running(case: Case, scenario: LeftScenario) -> AsyncIterator[tuple[Client, Handle, Fork]]:
+async def running(
+    case: Case, scenario: LeftScenario, kill: str | None = None
+) -> AsyncIterator[tuple[Client, Handle, Fork]]:
     """Give a run inside its lease, with its worker."""
     client = await connect(Temporal(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
-        process = worker.start(case)
+        process = worker.start(case, kill)
         try:
             handle = await start()
             await when(handle, inside_the_lease)
@@ -137,7 +139,7 @@ def test_a_scale_up_that_is_reset_after_its_end_does_nothing_and_says_so(crash_s
     asyncio.run(trial())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kill", [None, "GiveBackHold/give-back:before", "GiveBackHold/give-back:after"])
 def test_the_pause_of_a_terminated_run_is_given_back_when_its_time_is_over(
     crash_servers: Servers, kill: str | None
@@ -147,16 +149,14 @@ def test_the_pause_of_a_terminated_run_is_given_back_when_its_time_is_over(
     scenario = LeftScenario()
 
     async def trial() -> None:
-        async with running(case, scenario) as (client, handle, process):
+        async with running(case, scenario, kill) as (client, handle, process):
             assert (await sweep(client, case)).given_back == [], "a run that lives keeps what it holds"
             await handle.terminate("a person's click")
             early = await sweep(client, case)
             assert (early.given_back, early.held) == ([], 1), "its time is not over"
             assert held(case) is not None
             await past(case)
-            if kill:
-                process.kill()
-            given = await (_killed(client, case, kill) if kill else sweep(client, case))
+            given = await (_killed(client, case, process) if kill else sweep(client, case))
             assert [text.partition(":")[0] for text in given.given_back] == ["scaledobject/tensafe-scaledobject"]
             assert held(case) is None
             if not kill:
@@ -170,14 +170,12 @@ def test_the_pause_of_a_terminated_run_is_given_back_when_its_time_is_over(
     asyncio.run(trial())
 
 
-async def _killed(client: Client, case: Case, kill: str) -> SweepResult:
+async def _killed(client: Client, case: Case, dying: Fork) -> SweepResult:
     """Sweep with a worker that dies of it, and another that comes after it."""
     given = asyncio.create_task(sweep(client, case))
-    dying = worker.start(case, kill)
-    await asyncio.wait_for(dying.ended(), 60)
-    assert case.mark.exists()
+    await dying.ended()
     after = worker.start(case)
     try:
-        return await asyncio.wait_for(given, 90)
+        return await given
     finally:
         after.kill()
