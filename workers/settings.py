@@ -354,7 +354,7 @@ class Webhook(Section):
     basic_auth: dict[str, Secret] = Field(default_factory=dict, description="User → password.")
     routes: Path = Path("routes.toml")
     max_body: int = Field(
-        default=16 * 1_048_576, ge=1024, description="Bytes: what is larger is refused whole, and not sent again."
+        default=16 * 1_048_576, ge=1024, description="Bytes: of a larger post so much is kept, its worst alerts."
     )
 
 
