@@ -20,6 +20,16 @@ async def read_json(request: Request, limit: int) -> bytes:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
+    return await read_body(request, limit)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of any type, as `read_json` does.
+
+    Raises:
+        Problem: 413, 408; 400 when the sender hung up.
+
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(_SENT_WITHIN.total_seconds()):
