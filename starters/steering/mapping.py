@@ -156,12 +156,12 @@ class PayloadMapping(BaseModel):
             return Ignored(f"status: what is at {self.status} is none of `firing` or `resolved`")
         try:
             starts_at = _time_at(self.starts_at, item)
-            ends_at = _time_at(self.ends_at, item) if status == "resolved" else None
+            ends_at = (_time_at(self.ends_at, item) or at) if status == "resolved" else None
         except ValueError as error:
             return Flaw(str(error))
         if starts_at is None and status == "resolved":
             # Of the firing before it, whenever that began.
-            starts_at = ends_at = ends_at or at
+            starts_at = ends_at
         elif self.starts_at is None:
             starts_at = at
         if starts_at is None:

@@ -55,7 +55,8 @@ labels = { severity = "P1", service = "$.data.service" }
 
 RULES = (
     '[[route]]\nmatch = { severity = "P1" }\nprocedure = "p1-incident"\nseverity = "P1"\n\n'
-    f'[[route]]\nmatch_re = {{ alertname = "API down.*", severity = "|critical" }}\nprocedure = "p1-incident"\nservice = "{SERVICE}"\n'
+    '[[route]]\nmatch_re = { alertname = "API down.*", severity = "|critical" }\nprocedure = "p1-incident"\n'
+    f'service = "{SERVICE}"\n'
 ) + MAPPING
 
 

@@ -1,6 +1,7 @@
 """What each sender sends becomes the same alert, whichever the sender; what can't be understood says so."""
 
 import json
+import tomllib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from activities.records.alerts import Alert
 from starters.sources import registry
+from starters.sources.datadog import TEMPLATE
 from starters.sources.port import Post, Source, Unreadable
 from starters.steering.mapping import Flaw, Ignored, PayloadMapping
 from starters.steering.routes import Routes
@@ -21,8 +23,6 @@ LATER = BEGAN + timedelta(minutes=9)
 
 
 def source_of(name: str, **more: Any) -> Source:
-    import tomllib
-
     settings = Webhook.model_validate({"sources": settings_of(name, **more)})
     mappings = Routes.model_validate(tomllib.loads(senders.RULES)).mapping
     (source,) = registry.built(settings.sources, mappings, senders.AMAZON.client)
@@ -101,13 +101,13 @@ def test_grafana_keeps_the_good_of_a_group_and_tells_what_was_cut_off() -> None:
     payload["truncatedAlerts"] = 3
     items = said("grafana", senders.grafana(payload, senders.SECRET))
     assert [type(item) for item in items] == [Alert, Flaw, Flaw, Flaw, Flaw]
-    assert [item.detail for item in items if isinstance(item, Flaw)][0] == "fingerprint, startsAt: can't be read"
+    assert next(item.detail for item in items if isinstance(item, Flaw)) == "fingerprint, startsAt: can't be read"
     assert "3 alerts were cut off" in items[-1].detail  # type: ignore[union-attr]
 
 
 def test_a_template_of_grafana_has_any_shape_and_a_mapping_reads_it() -> None:
     source = senders.BY_NAME["grafana"]
-    payload = {"what": [{"id": "a", "since": BEGAN.timestamp(), "s": "Alerting"}, {"id": "b"}]}
+    payload = {"what": [{"id": "a", "since": BEGAN.timestamp(), "s": "Alerting"}, {"id": "b", "s": "OK"}]}
     with pytest.raises(Unreadable, match="no mapping"):
         said("grafana", source.sign(payload, senders.SECRET))
     mapping = PayloadMapping.model_validate(
@@ -162,8 +162,6 @@ def test_datadog() -> None:
     # Monitors of events have no cycle, and Datadog leaves a variable that it doesn't know.
     for cycle in ("", "$ALERT_CYCLE_KEY"):
         assert one("datadog", sender.fires(cycle=cycle)).key == ""
-    from starters.sources.datadog import TEMPLATE
-
     assert set(json.loads(TEMPLATE)) == set(senders.datadog_payload("api", BEGAN, ended=None))
 
 
