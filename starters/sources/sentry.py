@@ -20,7 +20,7 @@ from starters.sources.signatures import signed
 from starters.steering.mapping import Flaw, Ignored, called, made, text, time
 from workers.source_settings import SentrySource
 
-_METRIC_FIRES = {"critical", "warning"}
+_METRIC_FIRES = ("critical", "warning")
 
 
 class _Event(BaseModel):
@@ -107,7 +107,9 @@ class Sentry(Source):
             return Said([Flaw(f"data.{', '.join(places[:10])}: can't be read")])
         try:
             if data.metric_alert is not None:
-                return Said([self._metric(body.action, data, data.metric_alert)])
+                # How bad it was its end doesn't tell, and rules may give the two to different runs.
+                as_bad = _METRIC_FIRES if body.action == "resolved" else (body.action,)
+                return Said([self._metric(body.action, data, data.metric_alert, severity) for severity in as_bad])
             if data.event is not None and data.triggered_rule is not None:
                 return Said([self._event(data, data.event)])
         except ValueError as error:
@@ -116,7 +118,7 @@ class Sentry(Source):
             return Said([self._end(data.issue, post)])
         return Said([Ignored("neither an alert nor the end of an issue")])
 
-    def _metric(self, action: str, data: _Data, metric: _Metric) -> Alert | Flaw | Ignored:
+    def _metric(self, action: str, data: _Data, metric: _Metric, severity: str) -> Alert | Flaw | Ignored:
         ended = action == "resolved"
         if not ended and action not in _METRIC_FIRES:
             return Ignored("an action that neither fires nor ends")
@@ -131,7 +133,7 @@ class Sentry(Source):
             starts_at=time(metric.date_started),
             status="resolved" if ended else "firing",
             labels={
-                "severity": "" if ended else action,
+                "severity": severity,
                 "project": ",".join(metric.projects[:20]),
                 "environment": rule.environment or "",
             },

@@ -337,7 +337,7 @@ def standard_payload(alert: str, at: datetime, *, ended: datetime | None, **more
     # Another severity makes it another check's, which no rule takes.
     mine = more.get("severity", "P1") == "P1"
     return {
-        "type": "check.changed", "timestamp": told(ended or at), "check": f"API down {alert}" if mine else "",
+        "type": "check.changed", "timestamp": told(ended or at), "check": f"API down {alert}",
         "since": told(at), "state": "up" if ended else "down", "message": "API down",
         "service": SERVICE if mine else "billing",
     }  # fmt: skip

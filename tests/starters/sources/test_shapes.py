@@ -60,7 +60,11 @@ def test_a_firing_and_its_repetition_are_one_episode_and_the_next_is_another(sen
 
 @each
 def test_an_end_is_of_its_firing_or_of_whichever_fires(sender: Sender) -> None:
-    fires, ends = one(sender.name, sender.fires()), one(sender.name, sender.ends())
+    fires = one(sender.name, sender.fires())
+    ends, *others = said(sender.name, sender.ends())
+    assert isinstance(ends, Alert)
+    assert len(others) == (sender.name == "sentry")
+    assert ends.labels == fires.labels, "rules have to find the same run"
     assert ends.status == "resolved"
     assert ends.fingerprint == fires.fingerprint
     assert ends.of_whichever != sender.ends_tell
