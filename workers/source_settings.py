@@ -56,6 +56,11 @@ class _Source(Section):
     rate: int = Field(
         default=100, ge=1, le=100_000, description="Posts a second, over ten seconds; what is more has to come again."
     )
+    max_body: int = Field(
+        default=2 * 1_048_576,
+        ge=1024,
+        description="Bytes, and never more than [webhook] max_body: a body is read before anybody knows who sent it.",
+    )
 
 
 class GrafanaSource(_Source):

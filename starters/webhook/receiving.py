@@ -33,8 +33,9 @@ class Receiver:
 
     def __init__(self, source: Source, settings: Webhook, intake: Intake, metrics: Metrics, answer: Answer) -> None:
         self._source = source
-        self._max_body = settings.max_body
-        self._rate = Rate(settings.sources[source.name].rate)
+        limits = settings.sources[source.name]
+        self._max_body = min(limits.max_body, settings.max_body)
+        self._rate = Rate(limits.rate)
         self._intake = intake
         self._metrics = metrics
         self._answer = answer

@@ -19,10 +19,20 @@ from workers.clients import connect
 
 @asynccontextmanager
 async def serving(
-    address: str, queue: str, folder: Path, *, rules: str = RULES, sources: dict[str, Any] | None = None, **webhook: Any
+    address: str,
+    queue: str,
+    folder: Path,
+    *,
+    rules: str = RULES,
+    sources: dict[str, Any] | None = None,
+    credentials: dict[str, Any] | None = None,
+    **webhook: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     given = settings_of() if sources is None else sources
     settings = settings_for(address, queue, folder, World(), sources=given, **webhook)
+    if credentials is not None:
+        changed = settings.webhook.model_copy(update=credentials)
+        settings = settings.model_copy(update={"webhook": changed})
     (folder / "routes.toml").write_text(rules, encoding="utf-8")
     await no_incident(address)
     known = routes.load(folder / "routes.toml", settings.services, settings.webhook.sources)

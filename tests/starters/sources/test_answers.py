@@ -18,6 +18,7 @@ from tests.starters.sources import senders
 from tests.starters.sources.senders import AMAZON, BEGAN, KEY, SECRET, SENDERS, TOPIC, Message, Sender, settings_of
 from tests.starters.sources.serving import post, serving
 from tests.starters.support import NOBODY
+from workers.settings import SettingsError
 
 each = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
 FINAL = {"pagerduty": 200}
@@ -216,6 +217,19 @@ async def test_sentry_is_answered_within_a_second_and_what_it_sent_goes_on(tmp_p
         assert answer.status_code == 503
         assert "it goes on" in answer.text
         server.close()
+
+
+async def test_with_a_source_the_webhook_needs_no_credentials_of_its_own(tmp_path: Path) -> None:
+    rules = senders.RULES.partition("[mapping")[0]
+    none: dict[str, Any] = {"bearer_tokens": (), "basic_auth": {}}
+    async with serving(NOBODY, "q", tmp_path, rules=rules, sources=settings_of("grafana"), credentials=none) as http:
+        assert (await post(http, "grafana", senders.BY_NAME["grafana"].fires())).status_code == 503
+        for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Basic Og=="}):
+            answer = await http.post("/webhooks/alertmanager", json={}, headers=headers)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="runbooks"')
+    with pytest.raises(SettingsError, match="no credentials"):
+        async with serving(NOBODY, "q", tmp_path, rules=rules, sources={}, credentials=none):
+            pass
 
 
 async def test_no_source_says_410(http: httpx.AsyncClient) -> None:
