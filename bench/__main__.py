@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import (
+    accepted_posts,
     cost,
     emergency_scale,
     evidence,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Runnable] = {
         start.BENCHMARK,  # the first, while nothing else runs
         cost.BENCHMARK,
         webhook_start.BENCHMARK,
+        accepted_posts.BENCHMARK,
         webhook_rollback.BENCHMARK,
         emergency_scale.BENCHMARK,
         evidence.BENCHMARK,

@@ -105,9 +105,10 @@ class Production:
         prometheus_url: str | None = None,
         sections: Mapping[str, Any] | None = None,
         policies: Mapping[str, Any] | None = None,
+        sources: Mapping[str, Any] | None = None,
     ) -> None:
         self._servers, self._name = servers, name
-        self._port = free_port()
+        self.port = free_port()
         self.task_queue = f"bench-{name}"  # workers of other benchmarks live on the same Temporal
         nowhere = f"http://{LOOPBACK}:{free_port()}"  # for what nobody asks
         self._configuration = Configuration(servers.directory / name)
@@ -120,7 +121,7 @@ class Production:
                 prometheus_url=prometheus_url or nowhere,
                 alertmanager_url=nowhere,
                 aws_url=nowhere,
-                webhook_port=self._port,
+                webhook_port=self.port,
                 health_url="",
             )
         )
@@ -132,14 +133,15 @@ class Production:
             service: {**like, "namespace": given.namespace, "health_url": given.health_url, **(policies or {})}
             for service, given in services.items()
         }
+        settings["webhook"]["sources"] = dict(sources or {})
         settings.update(sections or {})
         self._configuration.file.write_text(tomli_w.dumps(settings), encoding="utf-8")
 
     def start_webhook(self) -> Webhook:
         """Start the webhook, and connect to it."""
         process = self._process("webhook", "starters.webhook")
-        process.wait_ready(probes.http(f"http://{LOOPBACK}:{self._port}/readyz"))
-        return Webhook(self._port, self._configuration.bearer_token.read_text(encoding="utf-8"))
+        process.wait_ready(probes.http(f"http://{LOOPBACK}:{self.port}/readyz"))
+        return Webhook(self.port, self._configuration.bearer_token.read_text(encoding="utf-8"))
 
     def start_worker(self, module: str = "workers", name: str = "worker") -> ServerProcess:
         """Start one worker."""

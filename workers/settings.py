@@ -37,6 +37,7 @@ from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.places import line_of
 from workers.sections import Secret, Section
+from workers.source_settings import AlertSource, SourceName
 
 
 class SettingsError(Exception):
@@ -355,6 +356,9 @@ class Webhook(Section):
     routes: Path = Path("routes.toml")
     max_body: int = Field(
         default=16 * 1_048_576, ge=1024, description="Bytes: of a larger post so much is kept, its worst alerts."
+    )
+    sources: dict[SourceName, AlertSource] = Field(
+        default_factory=dict, description="Who else sends alerts, by name (docs/alert-sources.md)."
     )
 
 

@@ -10,7 +10,7 @@ from activities.common.effects import Change, Effect
 from activities.common.errors import Unavailable
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
-from activities.common.text import Label, Name, Told, ToldLine
+from activities.common.text import Key, Label, Name, Told, ToldLine
 from activities.records.ledger import Rows
 from libraries import psycopg
 
@@ -21,7 +21,7 @@ EPISODES_KEPT = 300
 class Alert(Refusable):
     """One firing of one alert, whoever sent it."""
 
-    source: Label = Field(description="alertmanager, ui, slack, cli, …")
+    source: Label = Field(description="alertmanager, ui, slack, cli, or the name of a source in the settings.")
     fingerprint: Name = Field(description="Identifies the alert (not the firing) at its source.")
     name: Label
     starts_at: datetime = Field(description="When this firing began; with the fingerprint it is the episode.")
@@ -31,6 +31,7 @@ class Alert(Refusable):
     annotations: dict[Label, Told] = Field(default_factory=dict)
     generator_url: ToldLine = ""
     group_key: ToldLine = ""
+    key: Key = Field(default="", description="What its source calls this firing, where it has a name for it.")
 
     @property
     def summary(self) -> str:
@@ -39,9 +40,17 @@ class Alert(Refusable):
 
     @property
     def episode(self) -> str:
-        """What makes two posts the same firing: source, fingerprint and start, as 12 hex digits."""
-        start = self.starts_at.astimezone(UTC).isoformat()
-        return hashlib.sha256(f"{self.source}\0{self.fingerprint}\0{start}".encode()).hexdigest()[:12]
+        """What makes two posts the same firing: source, fingerprint and start (or `key`), as 12 hex digits."""
+        firing = self.key or self.starts_at.astimezone(UTC).isoformat()
+        return hashlib.sha256(f"{self.source}\0{self.fingerprint}\0{firing}".encode()).hexdigest()[:12]
+
+    @property
+    def of_whichever(self) -> bool:
+        """Whether it ends a firing that its source doesn't name, and whose start it doesn't tell: what lasted no time.
+
+        It is the end of the fingerprint's last firing that had begun by then.
+        """
+        return self.status == "resolved" and not self.key and self.starts_at == self.ends_at
 
 
 class AcknowledgeAlert(BaseModel):

@@ -22,7 +22,7 @@ def check(labels: Sequence[str]) -> None:
     """
     settings = load_settings()
     file = settings.path(settings.webhook.routes)
-    rules = load(file, settings.services)
+    rules = load(file, settings.services, settings.webhook.sources)
     table = Table("#", "labels", "procedure", "service", box=None)
     for number, rule in enumerate(rules.route):
         table.add_row(str(number), _matchers(rule), rule.procedure, rule.service or f"label {rule.service_label}")

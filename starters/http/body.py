@@ -1,4 +1,4 @@
-"""Reads a request's body: JSON only, no more of it than allowed, and not for longer than allowed."""
+"""Reads a request's body: no more of it than allowed, and not for longer than allowed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,15 +12,24 @@ from starters.http.problems import Problem
 _SENT_WITHIN = timedelta(seconds=10)
 
 
-async def chunks(request: Request) -> AsyncIterator[bytes]:
-    """Give the body as it arrives.
+def expect_json(request: Request) -> None:
+    """Refuse what does not call itself JSON.
 
     Raises:
-        Problem: 415, 408; 400 when the sender hung up.
+        Problem: 415.
 
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Give the body as it arrives.
+
+    Raises:
+        Problem: 408; 400 when the sender hung up.
+
+    """
     loop, parts = asyncio.get_running_loop(), request.stream()
     until = loop.time() + _SENT_WITHIN.total_seconds()
     try:
@@ -41,6 +50,17 @@ async def read_json(request: Request, limit: int) -> bytes:
 
     Raises:
         Problem: 415, 413, 408; 400 when the sender hung up.
+
+    """
+    expect_json(request)
+    return await read_body(request, limit)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of any type, as `read_json` does.
+
+    Raises:
+        Problem: 413, 408; 400 when the sender hung up.
 
     """
     body = bytearray()

@@ -27,9 +27,14 @@ class Credential:
 
 def shown(request: Request) -> Credential:
     """Read the header."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return credential(request.headers.get("authorization", ""))
+
+
+def credential(header: str) -> Credential:
+    """Read what the header says."""
+    scheme, _, value = header.partition(" ")
     # Starlette decodes headers as Latin-1; this gives back the bytes that were sent.
-    given = value.strip().encode("latin-1")
+    given = value.strip().encode("latin-1", errors="replace")
     if scheme.lower() == "basic":
         try:
             given = base64.b64decode(given, validate=True)

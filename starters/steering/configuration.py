@@ -30,7 +30,7 @@ def load(*, routed: bool) -> tuple[Settings, routes.Routes | None]:
     if routed:
         file, services = (settings.path(settings.webhook.routes), settings.services) if settings is not None else _raw()
         try:
-            rules = routes.load(file, services)
+            rules = routes.load(file, services, settings.webhook.sources if settings is not None else None)
         except SettingsError as error:
             wrong.append(str(error))
     if settings is None or wrong:

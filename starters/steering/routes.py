@@ -11,6 +11,8 @@ service_label = "service"                    # the label that names the service;
                                              # namespace and deployment or pod, then `job`, `app` and the like
 input = { factor = 1.5 }                     # optional: further fields of the procedure's request
 input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
+
+[mapping.NAME]                               # where the payload of a source has what (`starters.steering.mapping`)
 """
 
 import re
@@ -25,9 +27,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.records.alerts import Alert
+from starters.steering.mapping import PayloadMapping, unfit
 from workers.checks import Fault
 from workers.registry import Procedure, procedure
 from workers.settings import SettingsError, described, told
+from workers.source_settings import AlertSource
 from workflows.incident_response.severity import classify, impact_of
 
 _NEEDED = {"alert", "service"}
@@ -163,6 +167,7 @@ class Routes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     route: tuple[Route, ...] = Field(min_length=1)
+    mapping: dict[str, PayloadMapping] = Field(default_factory=dict, description="By the name of a source.")
 
     def find(self, labels: dict[str, str]) -> Route | None:
         """Find the first rule for an alert; one without a `severity` has that of its impact (2.1)."""
@@ -219,8 +224,8 @@ def _span(route: Route, name: str) -> timedelta:
     return TypeAdapter(timedelta).validate_python(route.input[name])
 
 
-def load(file: Path, services: Collection[str]) -> Routes:
-    """Read the file, and check it against the catalogue's services.
+def load(file: Path, services: Collection[str], sources: Mapping[str, AlertSource] | None = None) -> Routes:
+    """Read the file, and check it against the catalogue's services, and the settings' sources where they are known.
 
     Raises:
         SettingsError: it is missing or wrong; names each field with its line.
@@ -236,7 +241,7 @@ def load(file: Path, services: Collection[str]) -> Routes:
     except ValidationError as error:
         message = told(file, text, described(error))
     else:
-        wrong = routes.faults(services)
+        wrong = routes.faults(services) + ([] if sources is None else [*unfit(routes.mapping, sources)])
         if not wrong:
             return routes
         message = told(file, text, wrong)

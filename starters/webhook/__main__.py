@@ -16,6 +16,7 @@ from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, Tele
 from temporalio.service import RPCError, RPCStatusCode
 
 from starters.http import serving
+from starters.sources import registry
 from starters.steering import configuration, routes
 from starters.webhook.app import application
 from starters.webhook.intake import Intake
@@ -35,7 +36,7 @@ async def build(settings: Settings) -> Starlette:
         SettingsError: routing rules or credentials are missing or wrong.
 
     """
-    rules = routes.load(settings.path(settings.webhook.routes), settings.services)
+    rules = routes.load(settings.path(settings.webhook.routes), settings.services, settings.webhook.sources)
     client = await connect(settings.temporal, lazy=True, runtime=_runtime())
     intake = Intake(client, rules, settings.temporal.task_queue, settings.services)
 
@@ -46,7 +47,8 @@ async def build(settings: Settings) -> Starlette:
         yield
         preparing.cancel()
 
-    return application(settings.webhook, intake, lambda: _ready(client), lifespan)
+    sources = registry.built(settings.webhook.sources, rules.mapping)
+    return application(settings.webhook, intake, lambda: _ready(client), lifespan, sources)
 
 
 async def _prepare(client: Client) -> None:

@@ -5,7 +5,7 @@
 
 import time
 from collections import Counter as Counts
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
@@ -20,10 +20,12 @@ from starlette.routing import Route
 from starlette.types import Lifespan
 
 from starters.http.problems import Problem, errors_of
+from starters.sources.port import Source
 from starters.webhook.alertmanager import AlertmanagerAlert, Group
 from starters.webhook.authentication import Authenticator
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
+from starters.webhook.receiving import addresses
 from starters.webhook.storm import read_group
 from starters.webhook.worst_first import worst_first
 from workers.settings import Webhook
@@ -34,7 +36,11 @@ _LOGGED = 20
 
 
 def application(
-    settings: Webhook, intake: Intake, ready: Callable[[], Awaitable[bool]], lifespan: Lifespan[Starlette] | None = None
+    settings: Webhook,
+    intake: Intake,
+    ready: Callable[[], Awaitable[bool]],
+    lifespan: Lifespan[Starlette] | None = None,
+    sources: Sequence[Source] = (),
 ) -> Starlette:
     """Put the endpoints together; `ready` tells whether Temporal answers.
 
@@ -71,6 +77,7 @@ def application(
     return Starlette(
         routes=[
             Route("/webhooks/alertmanager", alertmanager, methods=["POST"]),
+            *addresses(sources, settings, intake, metrics, _answer),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", exposition),
@@ -94,7 +101,7 @@ async def _take_all(intake: Intake, group: Group) -> list[Taken]:
     return [taken[number] for number in range(len(group.alerts))]
 
 
-def _answer(taken: list[Taken], metrics: Metrics, truncated: int, not_taken: str, left: int) -> Response:
+def _answer(taken: list[Taken], metrics: Metrics, truncated: int, not_taken: str = "", left: int = 0) -> Response:
     """Tell what became of each alert: 202 where a run has one, 200 where no rule or service is there for any.
 
     Raises:

@@ -15,12 +15,12 @@ _HOW = (
 
 
 class Authenticator:
-    """Accepts any of the configured credentials; there must be one."""
+    """Accepts any of the configured credentials; there must be one, or a source with secrets of its own."""
 
     def __init__(self, settings: Webhook) -> None:
         tokens = [token.get_secret_value() for token in settings.bearer_tokens]
         users = {user: password.get_secret_value() for user, password in settings.basic_auth.items()}
-        if not tokens and not users:
+        if not tokens and not users and not settings.sources:
             raise SettingsError(_HOW)
         if not all(tokens):
             message = "webhook.bearer_tokens: a token is empty"
@@ -34,7 +34,7 @@ class Authenticator:
             "basic": [digest(f"{user}:{password}".encode()) for user, password in users.items()],
         }
         schemes = (scheme.title() for scheme, known in self._known.items() if known)
-        self._challenge = ", ".join(f'{scheme} realm="runbooks"' for scheme in schemes)
+        self._challenge = ", ".join(f'{scheme} realm="runbooks"' for scheme in schemes) or 'Bearer realm="runbooks"'
 
     def check(self, request: Request) -> None:
         """Refuse what doesn't authenticate.

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -26,12 +26,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.catalogue.service import Service
 from activities.records.alerts import EPISODES_KEPT, Alert
-from starters.steering import grouping
+from starters.steering.deciding import Routed, Unrouted, decide
 from starters.steering.episodes import dealt_with
-from starters.steering.routes import Route, Routes, classified
+from starters.steering.routes import Route, Routes
 from starters.webhook import summary
 from workers.settings import explain
-from workflows.incident_response.severity import SEVERITIES
 from workflows.platform import search_attributes
 
 Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted", "invalid", "unavailable"]
@@ -43,7 +42,6 @@ _A_SIGNAL = 100
 """Alerts in one: Temporal takes 2 MB, and one of them may have several KB of labels."""
 _OVER_FOR = timedelta(hours=1)
 _OVER_MOST = 10_000
-_WORST_FIRST = [*SEVERITIES]
 
 
 @dataclass(frozen=True)
@@ -56,36 +54,30 @@ class Taken:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class _Routed:
-    """An alert, and the run that it belongs to."""
-
-    alert: Alert
-    route: Route
-    service: str
-    workflow_id: str
-
-    @property
-    def rank(self) -> int:
-        """How bad it says it is: 0 is worst; what it doesn't say comes last."""
-        severity = self.route.severity or classified(self.alert.labels).get("severity", "")
-        return _WORST_FIRST.index(severity) if severity in _WORST_FIRST else len(_WORST_FIRST)
-
-
 class Over:
     """Firings that have ended, as this webhook was told lately: a post of theirs that comes late begins nothing."""
 
     def __init__(self) -> None:
         self._since: OrderedDict[str, float] = OrderedDict()
+        self._ended: dict[str, datetime] = {}
+        """When an alert was last told to be over, by sources that don't tell which firing that ends."""
 
     def add(self, alert: Alert) -> None:
         """Remember the end of a firing; the oldest are forgotten."""
         self._since[alert.episode] = time.monotonic()
         self._since.move_to_end(alert.episode)
+        if alert.of_whichever:
+            if len(self._ended) >= _OVER_MOST:
+                self._ended.clear()
+            named = f"{alert.source}\0{alert.fingerprint}"
+            self._ended[named] = max(alert.starts_at, self._ended.get(named, alert.starts_at))
         while len(self._since) > _OVER_MOST:
             self._since.popitem(last=False)
 
     def __contains__(self, alert: Alert) -> bool:
+        ended = self._ended.get(f"{alert.source}\0{alert.fingerprint}")
+        if ended is not None and not alert.key and alert.starts_at <= ended:
+            return True
         since = self._since.get(alert.episode)
         return since is not None and time.monotonic() - since < _OVER_FOR.total_seconds()
 
@@ -106,7 +98,7 @@ class Intake:
         `unavailable` when Temporal doesn't accept an alert within five seconds.
         """
         taken: dict[int, Taken] = {}
-        runs: dict[str, dict[int, _Routed]] = defaultdict(dict)
+        runs: dict[str, dict[int, Routed]] = defaultdict(dict)
         for number, alert in enumerate(alerts):
             routed = self._routed(alert)
             if isinstance(routed, Taken):
@@ -115,7 +107,7 @@ class Intake:
                 runs[routed.workflow_id][number] = routed
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def tell(workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+        async def tell(workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
             async with room:
                 return await self._tell(workflow_id, routed)
 
@@ -123,21 +115,14 @@ class Intake:
             taken |= told
         return [taken[number] for number in range(len(alerts))]
 
-    def _routed(self, alert: Alert) -> _Routed | Taken:
-        route = self._routes.find(alert.labels)
-        if route is None:
-            return Taken("unrouted", detail="no routing rule matches its labels")
-        service = route.service_of(alert.labels, self._services)
-        if service is None:
-            known = ", ".join(sorted(self._services)) or "none"
-            return Taken("unrouted", detail=f"labels.{route.service_label}: not a known service. Known: {known}")
-        by = self._services[service].alerts_by
-        return _Routed(alert, route, service, grouping.of_alert(route, service, alert, by))
+    def _routed(self, alert: Alert) -> Routed | Taken:
+        decided = decide(alert, self._routes, self._services)
+        return Taken("unrouted", detail=decided.why) if isinstance(decided, Unrouted) else decided
 
-    async def _tell(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+    async def _tell(self, workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
         """Tell one run of its alerts, in the order in which they began; starts it where one of them fires."""
         taken: dict[int, Taken] = {}
-        telling: dict[int, _Routed] = {}
+        telling: dict[int, Routed] = {}
         over: set[str] = set()
         for number, one in sorted(routed.items(), key=lambda item: item[1].alert.starts_at):
             if one.alert.status == "resolved":
@@ -163,14 +148,14 @@ class Intake:
             return taken | told
         return taken | dict.fromkeys(telling, failed)
 
-    async def _told(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+    async def _told(self, workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
         told: dict[int, Taken] = {}
         for part in _parts(routed):
             firing = any(one.alert.status == "firing" for one in part.values())
             told |= await (self._firing(workflow_id, part) if firing else self._resolved(workflow_id, part))
         return told
 
-    async def _resolved(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+    async def _resolved(self, workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
         detail = ""
         if routed:
             try:
@@ -181,7 +166,7 @@ class Intake:
                 detail = "no run handles it any more"
         return dict.fromkeys(routed, Taken("resolved", workflow_id, detail=detail))
 
-    async def _firing(self, workflow_id: str, routed: dict[int, _Routed]) -> dict[int, Taken]:
+    async def _firing(self, workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
         try:
             return await self._start(workflow_id, routed, [], WorkflowIDReusePolicy.REJECT_DUPLICATE)
         except WorkflowAlreadyStartedError:
@@ -200,7 +185,7 @@ class Intake:
             return taken | await self._resolved(workflow_id, fresh)
 
     async def _start(
-        self, workflow_id: str, routed: dict[int, _Routed], before: list[str], reuse: WorkflowIDReusePolicy
+        self, workflow_id: str, routed: dict[int, Routed], before: list[str], reuse: WorkflowIDReusePolicy
     ) -> dict[int, Taken]:
         firing = {number: one for number, one in routed.items() if one.alert.status == "firing"}
         # The worst leads: it says what the incident is called.
@@ -225,7 +210,7 @@ class Intake:
         answer: Any = handle._start_workflow_response  # noqa: SLF001
         assert isinstance(answer, SignalWithStartWorkflowExecutionResponse)
 
-        def outcome(number: int, one: _Routed) -> Outcome:
+        def outcome(number: int, one: Routed) -> Outcome:
             if one.alert.status == "resolved":
                 return "resolved"
             return "started" if answer.started and number == leads else "joined"
@@ -233,7 +218,7 @@ class Intake:
         return {number: Taken(outcome(number, one), workflow_id, answer.run_id) for number, one in routed.items()}
 
 
-def _parts(telling: dict[int, _Routed]) -> Iterator[dict[int, _Routed]]:
+def _parts(telling: dict[int, Routed]) -> Iterator[dict[int, Routed]]:
     """Give what one signal can carry, the worst first; an alert and its end have one rank, and keep their order."""
     if len(telling) <= _A_SIGNAL:
         yield telling
@@ -243,7 +228,7 @@ def _parts(telling: dict[int, _Routed]) -> Iterator[dict[int, _Routed]]:
         yield part
 
 
-def _alerts(routed: dict[int, _Routed]) -> list[Alert]:
+def _alerts(routed: dict[int, Routed]) -> list[Alert]:
     return [one.alert for one in routed.values()]
 
 

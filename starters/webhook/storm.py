@@ -13,7 +13,7 @@ import ijson
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from starters.http.body import chunks
+from starters.http.body import chunks, expect_json
 from starters.http.problems import Problem, errors_of
 from starters.webhook.alertmanager import Group
 from starters.webhook.worst_first import rank
@@ -37,6 +37,7 @@ async def read_group(request: Request, limit: int) -> tuple[Group, str, int]:
             group.
 
     """
+    expect_json(request)
     body = bytearray()
     storm: _Storm | None = None
     try:

@@ -34,6 +34,19 @@ def batched(alerts: Sequence[Alert], most: int) -> Iterator[Sequence[Alert]]:
     return (alerts[first : first + most] for first in range(0, len(alerts), most))
 
 
+def named_end(end: Alert, firings: Sequence[Alert]) -> Alert:
+    """Give an end the start of the firing that it is of, where its source says that by a name or not at all.
+
+    The records know a firing by its start. An end that is of none of them stays as it is.
+    """
+    if end.of_whichever:
+        same = [one for one in firings if _same(one, end) and one.starts_at <= end.starts_at]
+    else:
+        same = [one for one in firings if end.key and one.episode == end.episode]
+    began = max(same, key=lambda one: one.starts_at, default=None)
+    return end if began is None else end.model_copy(update={"starts_at": began.starts_at, "key": began.key})
+
+
 def _about(alert: Alert) -> str:
     what = alert.labels.get("pod") or alert.labels.get("instance") or ""
     return f"{alert.name} ({what})" if what else alert.name
@@ -48,6 +61,8 @@ class JoinedAlerts:
         """Firings that were taken, and whose end nobody has told."""
 
         self._known: set[str] = set()
+        self._began: dict[str, Alert] = {}
+        """Every firing, as it was taken: the records know it by its start."""
 
     def fires(self, alert: Alert) -> bool:
         """Take a firing; False where it is known, or its end came before it."""
@@ -55,6 +70,7 @@ class JoinedAlerts:
             return False
         self._known.add(alert.episode)
         self._ours.add(alert.episode)
+        self._began[alert.episode] = alert
         same = [one for one in self._firing.values() if _same(one, alert)]
         if all(one.starts_at <= alert.starts_at for one in same):
             # Whoever fires anew has ended before, though nobody said so.
@@ -62,6 +78,10 @@ class JoinedAlerts:
                 del self._firing[one.episode]
             self._firing[alert.episode] = alert
         return True
+
+    def named(self, end: Alert) -> Alert:
+        """Give an end the start of the firing that it is of, where its source says that by a name or not at all."""
+        return named_end(end, [*self._firing.values()] if end.of_whichever else [*self._began.values()])
 
     def ends(self, alert: Alert) -> bool:
         """Take an end; False where the firing isn't one of the incident's, or has ended already."""

@@ -534,6 +534,8 @@ class P1Incident(Runbook):
 
     def _ended(self, alert: Alert, news: News) -> None:
         """Take an end; that a trouble is over is said by the last of its alerts, and not by the first."""
+        if alert.key or (alert.of_whichever and workflow.patched("ends-whichever")):
+            alert = self._joined.named(alert)
         self._next_alerts = [one for one in self._next_alerts if one.episode != alert.episode]
         ours = self._joined.ends(alert)
         if self._today and not ours:

@@ -21,6 +21,7 @@ from activities.records.incidents import OpenIncident
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.degraded import Degradation, DegradedFacts, Reason, degraded, limits
 from workflows.incident_response.diagnosis import Proposal
+from workflows.incident_response.joined_alerts import named_end
 from workflows.incident_response.mitigation import mitigate
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
 from workflows.incident_response.scaled import Scaled
@@ -433,7 +434,7 @@ class P2Incident(Runbook):
         await workflow.wait_condition(lambda: self._ready)
         if alert.status == "resolved":
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
-            await self.incident.alert_resolved(alert)
+            await self.incident.alert_resolved(named_end(alert, self._alerts))
         elif self.has_taken(alert):
             return
         elif self._resolution:

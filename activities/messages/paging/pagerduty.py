@@ -4,6 +4,7 @@ Its `dedup_key` is the incident and the level, so that an event sent twice is on
 before a retry. An event is queued, and 202 says so; what a routing key is routed to is PagerDuty's matter.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,6 +116,11 @@ def _key(incident_id: str, level: int) -> str:
     if len(key) > _LONGEST_KEY:
         raise InvalidInput(f"incident_id: PagerDuty takes at most {_LONGEST_KEY} characters with the level")
     return key
+
+
+def is_ours(key: str) -> bool:
+    """Tell whether a `dedup_key`, or the key of the incident that PagerDuty made of it, is that of one of our pages."""
+    return re.fullmatch(r"[A-Z]+-\d{8}-\d{6}-[0-9a-f]{6}/L\d+", key) is not None
 
 
 def _shortened(text: str) -> str:

@@ -1,5 +1,6 @@
 """`runbooks routes`: the webhook's routing rules."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ app = typer.Typer(help="The webhook's routing rules.", no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """Make this a group of commands, though it has one."""
+    """Make this a group of commands."""
 
 
 @app.command("check")
@@ -25,3 +26,19 @@ async def check(
     from starters.cli import rules
 
     rules.check(labels or ())
+
+
+@app.command("test")
+@command
+async def payload(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What a sender would post; - reads it from here.")],
+    *,
+    source: Annotated[str, typer.Option(metavar="NAME", help="Which of [webhook.sources] sends it.")],
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with it, such as ce-id: of a CloudEvent.")
+    ] = None,
+) -> None:
+    """Say what a payload would start, and why, without starting it."""
+    from starters.cli import payloads
+
+    payloads.explain_payload(file, source, header or ())

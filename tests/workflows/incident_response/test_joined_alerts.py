@@ -47,3 +47,31 @@ def test_another_source_may_use_the_same_fingerprint() -> None:
     other = alert("a", minutes=5).model_copy(update={"source": "by hand"})
     assert [joined.fires(EPISODE[0]), joined.fires(other)] == [True, True]
     assert joined.firing == [EPISODE[0], other]
+
+
+def test_an_end_that_tells_no_start_is_of_the_last_firing_before_it() -> None:
+    joined = JoinedAlerts()
+    for told in (alert("a"), alert("b", minutes=2), alert("a", minutes=5)):
+        joined.fires(told)
+    ended = AT + timedelta(minutes=9)
+    end = Alert(source="am", fingerprint="a", name="Down", starts_at=ended, ends_at=ended, status="resolved")
+    assert end.of_whichever
+    named = joined.named(end)
+    assert (named.starts_at, named.ends_at) == (AT + timedelta(minutes=5), ended)
+    assert joined.ends(named)
+    assert [one.fingerprint for one in joined.firing] == ["b"]
+    # Nothing fires any more that it could be of; nor does what begins later.
+    assert joined.named(end) == end
+    joined.fires(alert("a", minutes=20))
+    assert joined.named(end) == end
+
+
+def test_an_end_that_is_named_gets_the_start_of_its_firing() -> None:
+    joined = JoinedAlerts()
+    fires = alert("a").model_copy(update={"key": "cycle-1"})
+    assert joined.fires(fires)
+    assert not joined.fires(fires.model_copy(update={"starts_at": AT + timedelta(minutes=5)}))
+    end = alert("a", minutes=9, status="resolved").model_copy(update={"key": "cycle-1", "ends_at": AT})
+    assert joined.named(end).starts_at == AT
+    other = end.model_copy(update={"key": "cycle-2"})
+    assert joined.named(other) == other

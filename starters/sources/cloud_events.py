@@ -1,0 +1,81 @@
+"""CloudEvents 1.0 over HTTP, structured and binary; https://github.com/cloudevents/spec.
+
+How a sender asks whether it may send is in https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md.
+
+The data are the sender's own: `[mapping.NAME]` says where everything is in the event, `$.data…` in what it carries.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloudevents.core.bindings.http import HTTPMessage, from_http
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+
+from starters.http.credentials import credential, digest, known
+from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document
+from starters.steering.mapping import Flaw, PayloadMapping, called, time
+from workers.source_settings import CloudEventsSource
+
+
+class CloudEvents(Source):
+    """One sender, or several with a token each."""
+
+    manners = Manners(media=frozenset({"application/cloudevents+json", "application/json"}))
+
+    def __init__(self, name: str, settings: CloudEventsSource, mapping: PayloadMapping) -> None:
+        super().__init__(name)
+        self._tokens = [digest(token.get_secret_value().encode()) for token in settings.bearer_tokens]
+        self._origins = settings.origins
+        self._rate = settings.rate
+        self._mapping = mapping
+
+    async def check(self, post: Post) -> None:
+        """See that it shows a token of ours; in an address it would stand in every log on its way."""
+        shown = credential(post.headers.get("authorization", ""))
+        if not (shown.scheme == "bearer" and known(shown.value, self._tokens)):
+            raise Unauthentic("the Authorization header shows no bearer token of this source")
+
+    def read(self, post: Post) -> Said:
+        """Read an event by the mapping; its `source` and `id` name it, and its `time` says when."""
+        document(post.body)  # refuses what the SDK's own parser lets through
+        headers = {name: post.headers[name] for name in post.headers if name == "content-type" or name[:3] == "ce-"}
+        try:
+            event = from_http(HTTPMessage(headers, post.body), JSONFormat(), _event)
+        except Exception as error:  # noqa: BLE001  whatever the SDK makes of it
+            raise Unreadable(f"not a CloudEvent of version 1.0 ({type(error).__name__})") from None
+        attributes = dict(event.get_attributes())
+        at = None
+        if "time" in attributes:
+            try:
+                at = time(attributes.pop("time"))
+            except ValueError as error:
+                return Said([Flaw(f"time: {error}")])
+            attributes["time"] = at.isoformat()
+        payload = {**attributes, "data": event.get_data()}
+        message = called(event.get_source(), event.get_id())
+        return Said([*self._mapping.alerts(payload, self.name, message, at)])
+
+    def may_send(self, headers: Mapping[str, str]) -> dict[str, str] | None:
+        """Let those who are named in the settings send."""
+        origin = headers.get("webhook-request-origin", "")
+        if origin not in self._origins:
+            return None
+        return {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": str(self._rate * 60)}
+
+
+class _Event(CloudEvent):
+    """An event as it was sent: the SDK makes up an ID and a time where none is, and each try would be another."""
+
+    def __init__(self, attributes: dict[str, Any], data: Any = None) -> None:
+        if not attributes.get("id"):
+            message = "id: is empty"
+            raise ValueError(message)
+        timed = "time" in attributes
+        super().__init__(attributes, data)
+        if not timed:
+            attributes.pop("time", None)
+
+
+def _event(attributes: dict[str, Any], data: Any) -> CloudEvent:
+    return _Event(attributes, data)

@@ -1,0 +1,107 @@
+"""One firing, one run, whoever sends it: repetitions, concurrent posts, ends, what is sent again after all is over."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+
+from tests.starters.sources import senders
+from tests.starters.sources.senders import BEGAN, SENDERS, Sender
+from tests.starters.sources.serving import outcomes, post, serving
+from tests.starters.support import RUN, open_now, waiting_for, working
+from tests.workflows.worlds.world import World
+from workflows.incident_response.p1_incident import Closing, P1Incident
+
+NEXT_DAY = BEGAN + timedelta(days=1)
+each = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
+
+
+async def closed(client: Client) -> None:
+    handle = client.get_workflow_handle_for(P1Incident.run, RUN)
+    await waiting_for(client, handle.id, "close")
+    closing = Closing(who="ada", role="commander", resolution="restarted", root_cause="unknown")
+    await handle.execute_update(P1Incident.close, closing)
+    await handle.result()
+
+
+@each
+async def test_a_firing_is_handled_once_and_the_next_one_anew(
+    temporal_address: str, tmp_path: Path, sender: Sender
+) -> None:
+    world, queue = World(), f"q-{uuid4()}"
+    # What Sentry calls a firing is its incident: the next is another.
+    name = uuid4().hex
+    anew = sender.fires(uuid4().hex if sender.name == "sentry" else name, NEXT_DAY)
+    async with (
+        working(temporal_address, queue, world) as connected,
+        serving(temporal_address, queue, tmp_path) as http,
+    ):
+        taken = await asyncio.gather(*(outcomes(http, sender.name, sender.fires(name)) for _ in range(5)))
+        assert sorted(one for outcome in taken for one in outcome) == ["joined"] * 4 + ["started"]
+        assert set(await outcomes(http, sender.name, sender.ends(name))) <= {"resolved", "unrouted"}
+        await closed(connected)
+        assert await outcomes(http, sender.name, sender.fires(name)) == ["already_handled"]
+        assert await outcomes(http, sender.name, anew) == ["started"]
+        await closed(connected)
+    assert len(world.done("records.create_incident")) == 2
+    assert len(world.done("records.acknowledge_alert")) == 2
+    (resolved,) = world.done("records.resolve_alert")
+    # As the records know it: by when it began, which the end of some doesn't tell.
+    assert (resolved.source, resolved.starts_at, resolved.resolved_at) == (
+        sender.name, BEGAN, resolved.resolved_at if sender.name == "sentry" else BEGAN + timedelta(minutes=9)
+    )  # fmt: skip
+
+
+async def test_what_datadog_says_again_of_a_cycle_that_was_dealt_with_begins_nothing(
+    temporal_address: str, tmp_path: Path
+) -> None:
+    world, queue, datadog = World(), f"q-{uuid4()}", senders.BY_NAME["datadog"]
+    name = uuid4().hex
+    again = datadog.fires(name, transition="Renotify", occurred=NEXT_DAY)
+    async with (
+        working(temporal_address, queue, world) as connected,
+        serving(temporal_address, queue, tmp_path) as http,
+    ):
+        # Its first post was lost.
+        assert await outcomes(http, "datadog", again) == ["started"]
+        assert await outcomes(http, "datadog", datadog.fires(name, transition="Re-Triggered")) == ["joined"]
+        await closed(connected)
+        assert await outcomes(http, "datadog", again) == ["already_handled"]
+    assert len(world.done("records.acknowledge_alert")) == 1
+
+
+async def test_our_own_page_and_what_people_do_at_pagerduty_begin_nothing(
+    temporal_address: str, tmp_path: Path, client: Client
+) -> None:
+    sender = senders.BY_NAME["pagerduty"]
+    async with serving(temporal_address, f"q-{uuid4()}", tmp_path) as http:
+        for payload in sender.ignored:
+            assert (await post(http, "pagerduty", sender.sign(payload, sender.secret))).status_code == 200
+        assert await open_now(client) is None
+
+
+async def test_an_alarm_that_comes_after_its_end_begins_nothing(
+    temporal_address: str, tmp_path: Path, client: Client
+) -> None:
+    """SNS keeps no order."""
+    sender, name = senders.BY_NAME["sns"], uuid4().hex
+    async with serving(temporal_address, f"q-{uuid4()}", tmp_path) as http:
+        assert await outcomes(http, "sns", sender.ends(name)) == ["resolved"]
+        assert await outcomes(http, "sns", sender.fires(name)) == ["already_handled"]
+        assert await open_now(client) is None
+        assert await outcomes(http, "sns", sender.fires(name, NEXT_DAY)) == ["started"]
+
+
+async def test_two_sources_that_call_an_alert_alike_have_an_alert_each(temporal_address: str, tmp_path: Path) -> None:
+    known = senders.settings_of("grafana")["grafana"]
+    sender, name = senders.BY_NAME["grafana"], uuid4().hex
+    sources = {"grafana": known, "grafana-of-others": known}
+    rules = senders.RULES.partition("[mapping")[0]
+    async with serving(temporal_address, f"q-{uuid4()}", tmp_path, rules=rules, sources=sources) as http:
+        assert await outcomes(http, "grafana", sender.fires(name)) == ["started"]
+        assert await outcomes(http, "grafana-of-others", sender.fires(name)) == ["joined"]
+        told = (await post(http, "grafana-of-others", sender.ends(name))).json()["alerts"]
+        assert [one["outcome"] for one in told] == ["resolved"]

@@ -1,0 +1,214 @@
+"""What each sender sends becomes the same alert, whichever the sender; what can't be understood says so."""
+
+import json
+import tomllib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from activities.records.alerts import Alert
+from starters.sources import registry
+from starters.sources.datadog import TEMPLATE
+from starters.sources.port import Post, Source, Unreadable
+from starters.steering.mapping import Flaw, Ignored, PayloadMapping
+from starters.steering.routes import Routes
+from tests.starters.sources import senders
+from tests.starters.sources.senders import BEGAN, SENDERS, Message, Sender, settings_of
+from tests.starters.support import SERVICE
+from workers.settings import Webhook
+
+NOW = datetime(2026, 2, 4, 4, 0, tzinfo=UTC)
+LATER = BEGAN + timedelta(minutes=9)
+
+
+def source_of(name: str, **more: Any) -> Source:
+    settings = Webhook.model_validate({"sources": settings_of(name, **more)})
+    mappings = Routes.model_validate(tomllib.loads(senders.RULES)).mapping
+    (source,) = registry.built(settings.sources, mappings, senders.AMAZON.client)
+    return source
+
+
+def said(name: str, message: Message, **more: Any) -> list[Alert | Flaw | Ignored]:
+    headers = {key.lower(): value for key, value in message.headers.items()}
+    return [*source_of(name, **more).read(Post(headers, message.content, NOW)).items]
+
+
+def one(name: str, message: Message, **more: Any) -> Alert:
+    (item,) = said(name, message, **more)
+    assert isinstance(item, Alert), item
+    return item
+
+
+each = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
+
+
+@each
+def test_a_firing_and_its_repetition_are_one_episode_and_the_next_is_another(sender: Sender) -> None:
+    first, again = one(sender.name, sender.fires()), one(sender.name, sender.fires())
+    assert first.status == "firing"
+    assert first.source == sender.name
+    assert first.starts_at == BEGAN
+    assert first.ends_at is None
+    assert first.episode == again.episode
+    others = [
+        one(sender.name, sender.fires("other")),
+        one(sender.name, sender.fires("api2", BEGAN + timedelta(days=1))),
+    ]
+    assert len({first.episode, *(other.episode for other in others)}) == 3
+
+
+@each
+def test_an_end_is_of_its_firing_or_of_whichever_fires(sender: Sender) -> None:
+    fires = one(sender.name, sender.fires())
+    ends, *others = said(sender.name, sender.ends())
+    assert isinstance(ends, Alert)
+    assert len(others) == (sender.name == "sentry")
+    assert ends.labels == fires.labels, "rules have to find the same run"
+    assert ends.status == "resolved"
+    assert ends.fingerprint == fires.fingerprint
+    assert ends.of_whichever != sender.ends_tell
+    if sender.ends_tell:
+        assert ends.episode == fires.episode
+    else:
+        assert ends.starts_at == LATER
+
+
+@each
+def test_what_neither_fires_nor_ends_is_ignored_with_a_reason(sender: Sender) -> None:
+    for payload in sender.ignored:
+        (item,) = said(sender.name, sender.sign(payload, sender.secret))
+        assert isinstance(item, Ignored), payload
+        assert item.why
+
+
+@each
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"[" * 50_000, b'{"a": "\\ud800"}', b"\xff", b"null"])
+def test_what_is_no_object_of_json_is_unreadable(sender: Sender, content: bytes) -> None:
+    message = sender.fires()
+    with pytest.raises(Unreadable):
+        said(sender.name, Message(message.headers, content))
+
+
+def test_grafana() -> None:
+    alert = one("grafana", senders.BY_NAME["grafana"].fires())
+    assert alert.name == "API down"
+    assert alert.generator_url == "https://grafana.tensafe.example/alerting/grafana/cdabc/view?orgId=1"
+    assert alert.group_key == '{}:{alertname="API down"}'
+    assert alert.annotations["values"] == "[ var='B' labels={} value=17.3 ]"
+    assert alert.labels["service"] == SERVICE
+
+
+def test_grafana_keeps_the_good_of_a_group_and_tells_what_was_cut_off() -> None:
+    payload = senders.grafana_payload("api", BEGAN, ended=None)
+    payload["alerts"] += [{"status": "firing"}, 7, {**payload["alerts"][0], "startsAt": "0001-01-01T00:00:00+14:00"}]
+    payload["truncatedAlerts"] = 3
+    items = said("grafana", senders.grafana(payload, senders.SECRET))
+    assert [type(item) for item in items] == [Alert, Flaw, Flaw, Flaw, Flaw]
+    assert next(item.detail for item in items if isinstance(item, Flaw)) == "fingerprint, startsAt: can't be read"
+    assert "3 alerts were cut off" in items[-1].detail  # type: ignore[union-attr]
+
+
+def test_a_template_of_grafana_has_any_shape_and_a_mapping_reads_it() -> None:
+    source = senders.BY_NAME["grafana"]
+    payload = {"what": [{"id": "a", "since": BEGAN.timestamp(), "s": "Alerting"}, {"id": "b", "s": "OK"}]}
+    with pytest.raises(Unreadable, match="no mapping"):
+        said("grafana", source.sign(payload, senders.SECRET))
+    mapping = PayloadMapping.model_validate(
+        {"each": "$.what[*]", "name": "$.id", "fingerprint": "$.id", "starts_at": "$.since", "status": "$.s",
+         "firing": ["alerting"], "labels": {"severity": "P1"}}
+    )  # fmt: skip
+    first, second = mapping.alerts(payload, "grafana")
+    assert isinstance(first, Alert)
+    assert (first.name, first.starts_at, first.labels) == ("a", BEGAN, {"alertname": "a", "severity": "P1"})
+    assert isinstance(second, Ignored)
+
+
+def test_pagerduty() -> None:
+    alert = one("pagerduty", senders.BY_NAME["pagerduty"].fires())
+    assert (alert.name, alert.labels["severity"], alert.labels["service"]) == ("API down", "P1", SERVICE)
+    assert alert.group_key == "srv01/HTTP"
+    opened_again = one("pagerduty", senders.BY_NAME["pagerduty"].fires(event="incident.reopened", occurred=LATER))
+    assert (opened_again.fingerprint, opened_again.starts_at) == (alert.fingerprint, LATER)
+    payload = senders.pagerduty_payload("api", BEGAN, ended=None)
+    del payload["event"]["data"]["created_at"]
+    assert one("pagerduty", senders.pagerduty(payload, senders.SECRET)).starts_at == BEGAN
+
+
+def test_cloudwatch() -> None:
+    alert = one("sns", senders.BY_NAME["sns"].fires())
+    assert (alert.name, alert.labels["metric"], alert.labels["region"]) == ("API down api", "5xx", "eu-central-1")
+    assert alert.labels["dimension_LoadBalancer"] == "app/api/1"
+    assert alert.annotations["summary"].startswith("Threshold Crossed")
+    assert alert.generator_url.startswith("https://eu-central-1.console.aws.amazon.com/cloudwatch/home?")
+    composite = {key: value for key, value in senders.alarm("x", BEGAN, ended=None).items() if key != "Trigger"}
+    assert one("sns", senders.sns(composite, "")).name == "API down x"
+    for payload, what in (
+        ("Hello", "not JSON"),
+        ({"x": 1}, "AlarmName"),
+        ({**composite, "StateChangeTime": 1e300}, "time"),
+    ):
+        (item,) = said("sns", senders.sns(payload, ""))
+        assert isinstance(item, Flaw)
+        assert what in item.detail
+
+
+def test_datadog() -> None:
+    sender = senders.BY_NAME["datadog"]
+    alert = one("datadog", sender.fires())
+    assert alert.labels == {
+        "alertname": "API down", "service": SERVICE, "env": "prod", "severity": "P1", "monitor": "1234",
+        "scope": "host:api",
+    }  # fmt: skip
+    again = one("datadog", sender.fires(transition="Re-Triggered", occurred=LATER))
+    renotified = one("datadog", sender.fires(transition="Renotify", occurred=LATER))
+    assert alert.episode == again.episode == renotified.episode
+    # Monitors of events have no cycle, and Datadog leaves a variable that it doesn't know.
+    for cycle in ("", "$ALERT_CYCLE_KEY"):
+        assert one("datadog", sender.fires(cycle=cycle)).key == ""
+    assert set(json.loads(TEMPLATE)) == set(senders.datadog_payload("api", BEGAN, ended=None))
+
+
+def test_sentry() -> None:
+    alert = one("sentry", senders.BY_NAME["sentry"].fires())
+    assert (alert.name, alert.labels["severity"], alert.labels["project"]) == ("API down", "critical", "api")
+    issue = one("sentry", senders.sentry(senders.sentry_event("11", BEGAN), senders.SECRET))
+    assert (issue.name, issue.labels["level"], issue.labels["service"]) == ("API down for users", "fatal", SERVICE)
+    resolved = {"action": "resolved", "data": {"issue": {"id": "11", "title": "ReferenceError"}}}
+    end = one("sentry", senders.sentry(resolved, senders.SECRET))
+    assert (end.fingerprint, end.of_whichever) == (issue.fingerprint, True)
+
+
+def test_a_standard_webhook_without_a_name_of_its_own_is_named_by_its_message() -> None:
+    mapping = PayloadMapping.model_validate({"name": "$.type"})
+    (alert,) = mapping.alerts({"type": "x"}, "standard", "msg_1", BEGAN)
+    assert isinstance(alert, Alert)
+    assert (alert.fingerprint, alert.starts_at) == ("msg_1", BEGAN)
+    (flaw,) = mapping.alerts({"type": "x"}, "standard", "msg_1", None)
+    assert isinstance(flaw, Flaw)
+    assert "starts_at" in flaw.detail
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_cloud_events_structured_and_binary_are_one(binary: bool) -> None:  # noqa: FBT001
+    payload = senders.event_payload("api", BEGAN, ended=None)
+    alert = one("events", senders.event(payload, senders.SECRET, binary=binary))
+    assert (alert.name, alert.starts_at, alert.labels["service"]) == ("api", BEGAN, SERVICE)
+
+
+@pytest.mark.parametrize("missing", ["id", "source", "type", "specversion"])
+def test_the_sdk_makes_up_nothing_that_an_event_lacks(missing: str) -> None:
+    event = senders.whole(senders.event_payload("api", BEGAN, ended=None))
+    del event[missing]
+    if missing == "specversion":  # the SDK's default is what we take anyway
+        assert one("events", senders.event(event, senders.SECRET))
+        return
+    with pytest.raises(Unreadable):
+        said("events", senders.event(event, senders.SECRET))
+
+
+def test_an_event_without_a_time_has_none() -> None:
+    event = senders.whole(senders.event_payload("api", BEGAN, ended=None))
+    del event["time"], event["data"]["since"]
+    (item,) = said("events", senders.event(event, senders.SECRET))
+    assert isinstance(item, Flaw)
