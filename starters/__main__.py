@@ -11,8 +11,9 @@ import typer
 from starters.cli.people import EXIT_CODES
 
 _COMMANDS = (
-    "start",
+    "list",
     "status",
+    "start",
     "approve",
     "note",
     "take-over",
@@ -39,7 +40,6 @@ _COMMANDS = (
     "handover-server",
     "challenge-server",
     "sandbox",
-    "windows",
 )
 
 
@@ -52,6 +52,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
+        rich_markup_mode=None,
     )
 
     @app.callback()
@@ -64,7 +65,9 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name.replace("-", "_")))
+            # One that has the name of a builtin has an underscore behind it.
+            attribute = name.replace("-", "_")
+            app.command(name)(getattr(module, attribute, None) or getattr(module, f"{attribute}_"))
     return app
 
 

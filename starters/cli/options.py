@@ -7,7 +7,12 @@ import typer
 from starters.cli.speaker import DEFAULT_ROLE
 
 Reference = Annotated[
-    str, typer.Argument(metavar="RUN", help="Workflow ID (its latest run), WORKFLOW_ID@RUN_ID, or incident ID.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="An incident or ticket, a workflow ID, WORKFLOW_ID@RUN_ID, a unique beginning or ending, "
+        "or - for the only open run.",
+    ),
 ]
 Who = Annotated[
     str | None,
@@ -17,3 +22,4 @@ Role = Annotated[
     str | None,
     typer.Option("--role", envvar="RUNBOOKS_ROLE", help=f"In which role; `{DEFAULT_ROLE}` otherwise."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]

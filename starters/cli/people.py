@@ -4,50 +4,43 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from enum import IntEnum
-from typing import Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, cast
 
 import typer
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
-from rich.segment import Segment
 
 from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable, WrongInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _P = ParamSpec("_P")
 
 
-class _Shown:
-    """What is printed, with nothing in it that a terminal obeys."""
+class _Later:
+    """A console that is made when something is first said: who only asks for help needs none."""
 
-    def __init__(self, renderable: ConsoleRenderable) -> None:
-        self._renderable = renderable
+    _made: "Console | None" = None
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Let it lay itself out, and make its text safe."""
-        from audit.text import shown  # noqa: PLC0415
+    def __init__(self, *, stderr: bool) -> None:
+        self.__dict__["_stderr"] = stderr
 
-        for text, style, control in console.render(self._renderable, options):
-            safe = text if control else shown(text)
-            # A link's address goes out as it is, in a sequence of its own.
-            linked = style is not None and style.link is not None and shown(style.link) != style.link
-            yield Segment(safe, style.update_link(None) if linked and style else style, control)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real(), name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._real(), name, value)
 
-class _Door(RenderHook):
-    """The one way to the terminal: a run's words may be anybody's."""
+    def _real(self) -> "Console":
+        if self._made is None:
+            from starters.cli.terminal import terminal  # noqa: PLC0415  rich takes a tenth of a second
 
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        """Wrap everything that is printed."""
-        return [_Shown(renderable) for renderable in renderables]
+            self.__dict__["_made"] = terminal(stderr=self._stderr)
+        assert self._made is not None
+        return self._made
 
 
-def _terminal(*, stderr: bool = False) -> Console:
-    made = Console(stderr=stderr, highlight=False)
-    made.push_render_hook(_Door())
-    return made
-
-
-console = _terminal()
-complaints = _terminal(stderr=True)
+console = cast("Console", _Later(stderr=False))
+complaints = cast("Console", _Later(stderr=True))
 
 
 class Exit(IntEnum):

@@ -9,6 +9,7 @@ from starters.cli.configured import load_settings
 from starters.cli.people import console
 from starters.steering import runs
 from starters.steering.errors import Refused, WrongInput
+from starters.steering.finding import find
 from starters.steering.identity import Person
 from starters.steering.inputs import check_service
 from starters.steering.session import Session, open_session
@@ -46,7 +47,7 @@ async def start(
 
 
 async def _result(session: Session, reference: str) -> None:
-    run = await runs.find(session, reference)
+    run = await find(session, reference)
     if console.is_terminal:
         from starters.cli.watching import watch  # noqa: PLC0415  Markdown and tables, which a script never sees
 

@@ -26,12 +26,13 @@ async def approve(
     from starters.cli.configured import load_settings
     from starters.cli.view import render_question
     from starters.steering import runs
+    from starters.steering.finding import find
     from starters.steering.session import open_session
     from starters.steering.words import send
     from workflows.platform.approval import Answer, Decision
 
     session = await open_session(load_settings())
-    run = await runs.find(session, reference)
+    run = await find(session, reference)
     asked = (await runs.status_of(run)).questions if run.running else []
     if choice is None:
         for one in asked:

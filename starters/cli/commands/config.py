@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.people import command
 
-app = typer.Typer(help="The settings.", no_args_is_help=True)
+app = group("The settings.")
 
 
 @app.callback()

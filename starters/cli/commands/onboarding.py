@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.options import Reference, Role, Who
 from starters.cli.people import command
 
-app = typer.Typer(help="Steer a customer's onboarding (5.1).", no_args_is_help=True)
+app = group("Steer a customer's onboarding (5.1).")
 Note = Annotated[str, typer.Option(help="What there is to know about it.")]
 Why = Annotated[str, typer.Option(help="Why; for the timeline.")]
 Item = Annotated[str, typer.Argument(help="The item's ID, as `runbooks status` shows it.")]

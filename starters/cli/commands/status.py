@@ -19,10 +19,11 @@ async def status(
     from starters.cli.watching import picture, watch
     from starters.steering import runs
     from starters.steering.errors import Refused, SteeringError
+    from starters.steering.finding import find
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
-    run = await runs.find(session, reference)
+    run = await find(session, reference)
     if follow:
         await watch(session, run, console)
         return

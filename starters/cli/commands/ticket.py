@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.options import Reference, Role, Who
 from starters.cli.people import command
 
-app = typer.Typer(help="Steer a customer issue (5.2).", no_args_is_help=True)
+app = group("Steer a customer issue (5.2).")
 
 
 @app.command()
