@@ -89,7 +89,7 @@ def test_the_summary_and_details_of_an_alert() -> None:
 def printed(*things: object) -> str:
     file = io.StringIO()
     console = people.console
-    before, console.file = console.file, file
+    before, console.file = console._file, file  # not what it is just now: that would stay
     try:
         for thing in things:
             console.print(thing, markup=False)
