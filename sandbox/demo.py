@@ -33,7 +33,7 @@ from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import State, describe
 from sandbox.toolchain.errors import ToolchainError
-from starters.cli.view import render, timeline_table
+from starters.cli.view import Shown, render, timeline_table
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.incident_response.p1_incident import P1Incident, P1Result
@@ -164,7 +164,7 @@ class Demo:
         link = f"{self.ui}/namespaces/default/workflows/{handle.id.replace('/', '%2F')}"
         while time.monotonic() < deadline:
             status = await handle.query(P1Incident.status)
-            view = render(status, now=datetime.now(UTC), link=link)
+            view = render(status, Shown(now=datetime.now(UTC), link=link))
             live.update(Group(view, Text(f"the service says: {_health(self.state)}", style="dim")))
             joined = any("joins this incident" in entry.text for entry in status.entries)
             if status.waiting_for == "close" and joined:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.speaker import DEFAULT_ROLE
+from starters.steering.identity import DEFAULT_ROLE
 
 Reference = Annotated[
     str,

@@ -30,6 +30,12 @@ class _Later:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._real(), name, value)
 
+    def __enter__(self) -> "Console":
+        return self._real().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        self._real().__exit__(*raised)
+
     def _real(self) -> "Console":
         if self._made is None:
             from starters.cli.terminal import terminal  # noqa: PLC0415  rich takes a tenth of a second

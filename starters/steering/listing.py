@@ -83,7 +83,7 @@ async def listed(session: Session, wanted: Wanted) -> list[Listed]:
     if wanted.closed and not wanted.waiting:
         closed = executions(session, wanted, running=False)
         async for one in _some(closed, max(wanted.limit - len(rows), 0)):
-            row = await _row(session, one, None)
+            row = await row_of(session, one, None)
             if _meant(row, None, wanted):
                 rows.append(row)
     return rows
@@ -128,7 +128,7 @@ async def _each(session: Session, found: list[WorkflowExecution]) -> list[tuple[
     async def one(execution: WorkflowExecution) -> tuple[Listed, RunStatus | None]:
         async with turn:
             status = await _ask(session.client, execution)
-        return await _row(session, execution, status), status
+        return await row_of(session, execution, status), status
 
     return await asyncio.gather(*(one(execution) for execution in found))
 
@@ -141,13 +141,14 @@ async def _ask(client: Client, execution: WorkflowExecution) -> RunStatus | None
     return None
 
 
-async def _row(session: Session, execution: WorkflowExecution, status: RunStatus | None) -> Listed:
+async def row_of(session: Session, execution: WorkflowExecution, status: RunStatus | None) -> Listed:
+    """Put together what is known of a run."""
     attributes, memo = execution.typed_search_attributes, await execution.memo()
     running = execution.status is WorkflowExecutionStatus.RUNNING
     said = memo.get("said") or {}
     row = Listed(
         name=name_of(execution), workflow_id=execution.id, run_id=execution.run_id,
-        procedure=_TYPES[execution.workflow_type].command, title=(memo.get("runbook") or {}).get("title", ""),
+        procedure=_command(execution.workflow_type), title=(memo.get("runbook") or {}).get("title", ""),
         severity=attributes.get(SEVERITY) or "", service=attributes.get(SERVICE) or "",
         incident=attributes.get(INCIDENT) or "", state=state_of(execution), phase=said.get("phase", ""),
         outcome=attributes.get(OUTCOME) or "", started_at=execution.start_time, ended_at=execution.close_time,
@@ -185,6 +186,11 @@ def state_of(execution: WorkflowExecution) -> str:
 def until(question: OpenQuestion) -> datetime:
     """Say until when an answer is waited for, before it escalates or its default is taken."""
     return question.asked_at + question.timeout * (2 if question.escalated else 1)
+
+
+def _command(workflow_type: str) -> str:
+    known = _TYPES.get(workflow_type)
+    return known.command if known else workflow_type
 
 
 def _next(clocks: list[Clock]) -> Clock | None:

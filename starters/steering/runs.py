@@ -57,6 +57,18 @@ class Run:
         status = self.description.status
         return "unknown" if status is None else status.name.lower().replace("_", " ")
 
+    @property
+    def doing(self) -> tuple[str, ...]:
+        """What it does just now: its activities, and why one is tried again."""
+        lines = []
+        for pending in self.description.raw_description.pending_activities:
+            line = pending.activity_type.name
+            if pending.attempt > 1:
+                why = pending.last_failure.message
+                line += f", attempt {pending.attempt}{f': {why}' if why else ''}"
+            lines.append(line)
+        return tuple(lines)
+
     async def free(self) -> None:
         """Let any worker take the run up next, and not first the one that has it in memory.
 

@@ -36,7 +36,7 @@ async def approve(
     asked = (await runs.status_of(run)).questions if run.running else []
     if choice is None:
         for one in asked:
-            console.print(render_question(one, run=reference))
+            console.print(render_question(one))
         if not asked:
             console.print(f"{run.workflow_id} ({run.state}) asks nothing", markup=False)
         return

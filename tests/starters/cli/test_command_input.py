@@ -133,7 +133,7 @@ def test_help_lists_commands_and_exit_codes(runbooks: Runbooks) -> None:
     result = runbooks("--help")
     for name in ("start", "status", "approve", "note", "close", "cancel", "catalogue", "routes", "keys", "sandbox"):
         assert f" {name} " in result.stdout
-    assert "3 Temporal, the run's workers or the records don't answer" in result.stdout.replace("\n", " ")
+    assert "3 Temporal, the run's workers or the records don't answer" in " ".join(result.stdout.split())
 
 
 def installed(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":

@@ -155,8 +155,12 @@ async def test_an_incident_from_start_to_close(runbooks: Runbooks, worker: Clien
 
     ended = await runbooks("status", incident)
     assert ended.exit_code == 0
-    for part in ("closed", "DNS was fine", "the run has ended: completed"):
+    for part in ("ended", "closed by ", "Closed: v1.2.3", "DNS was fine"):
         assert part in ended.stdout
+    assert "running" not in ended.stdout
+    document = json.loads((await runbooks("status", incident, "--json")).stdout)
+    assert (document["state"], document["outcome"], document["ended"]["how"]) == ("completed", "closed", "closed")
+    assert document["entries"][-1]["kind"]
     late = await runbooks("note", incident, "too late")
     assert late.exit_code == 1
     assert late.stderr.strip() == f"{workflow_id} is completed: nothing was sent"
@@ -213,6 +217,41 @@ async def test_cancel_ends_a_run(runbooks: Runbooks, worker: Client, world: Worl
     assert description.status.name == "CANCELED"
     again = await runbooks("cancel", workflow_id)
     assert (again.exit_code, again.stderr.strip()) == (1, f"{workflow_id} is canceled already")
+    shown = await runbooks("status", workflow_id)
+    assert "cancelled by ada (on-call)" in shown.stdout
+    assert "a drill" in shown.stdout
+    assert "running" not in shown.stdout
+    assert "runbooks approve" not in shown.stdout
+
+
+async def test_who_terminated_a_run_is_told(runbooks: Runbooks, worker: Client, world: World) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    await worker.get_workflow_handle(workflow_id).terminate(reason="enough")
+    shown = await runbooks("status", workflow_id)
+    assert "terminated: nothing was put back by " in shown.stdout
+    assert "enough" in shown.stdout
+
+
+async def test_what_a_person_can_do_is_told_with_the_role_it_takes(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks, "--set", "title=P1 incident of the API")
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    incident = await incident_of(worker, workflow_id)
+    shown = await runbooks("status", workflow_id)
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert f"runbooks approve {incident} --choice rollback" in lines
+    assert "P1 P1" not in shown.stdout
+    # What happens now stands above all else.
+    assert "waits for commander, on-call, engineering-lead to decide mitigation-1 until" in lines[1]
+    other = await runbooks("status", workflow_id, "--role", "intern")
+    assert f"runbooks approve {incident} --choice rollback --role commander" in other.stdout
+    # The newest entry stands first.
+    times = [line.split()[0] for line in lines if line[:2].isdigit() and line[2:3] == ":"]
+    assert times == sorted(times, reverse=True)
 
 
 async def test_a_plan_is_waited_for_and_changes_nothing(runbooks: Runbooks, worker: Client, world: World) -> None:
@@ -238,10 +277,11 @@ async def test_a_run_that_failed_says_why(runbooks: Runbooks, worker: Client, qu
     with pytest.raises(Exception, match="failed"):
         await handle.result()
     shown = await runbooks("status", name)
-    assert (shown.exit_code, "failed: the input: servcie: Extra inputs" in shown.stdout) == (0, True), shown.output
+    assert (shown.exit_code, "the input: servcie: Extra inputs" in shown.stdout) == (0, True), shown.output
+    assert "2.2 P1Incident" in shown.stdout
     assert "hunter2" not in shown.output
     watched = await runbooks("status", name, "--watch")
-    assert (watched.exit_code, "failed: the input: servcie" in watched.stdout) == (0, True), watched.output
+    assert (watched.exit_code, "the input: servcie" in watched.stdout) == (0, True), watched.output
 
 
 async def test_without_workers_status_says_so(runbooks: Runbooks) -> None:
@@ -257,7 +297,8 @@ async def test_watch_ends_with_the_run(runbooks: Runbooks, worker: Client, world
     watched = await runbooks("status", workflow_id, "--watch")
     assert watched.exit_code == 0
     assert "plan only" in watched.stdout
-    assert "the run has ended: completed" in watched.stdout
+    assert "ended" in watched.stdout
+    assert "planned" in watched.stdout
 
 
 @pytest.mark.parametrize("command", [["status"], ["approve"], ["cancel"], ["note", "--as", "ada"]])

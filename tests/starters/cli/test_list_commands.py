@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from starters.__main__ import application
+from starters.cli import people
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
 
@@ -43,6 +44,7 @@ def runbooks(
 
     async def call(*arguments: str, columns: int = 80) -> Result:
         monkeypatch.setenv("COLUMNS", str(columns))
+        vars(people.console).pop("_made", None)
         return await asyncio.to_thread(lambda: CliRunner().invoke(application(arguments), list(arguments)))
 
     return call
@@ -92,7 +94,7 @@ async def test_what_is_open_is_listed_with_what_it_waits_for_and_for_whom(runboo
     for columns in (80, 200):
         shown = (await runbooks("list", columns=columns)).stdout
         assert all(len(line) <= columns for line in shown.splitlines())
-        for part in (incident, "API down", "decide mitigation-1", "commander, on-call"):
+        for part in (incident, "API down", "mitigation-1", "commander, on-call"):
             assert part in shown, shown
 
     for arguments, there in (
