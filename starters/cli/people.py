@@ -33,7 +33,7 @@ class _Later:
     def __enter__(self) -> "Console":
         return self._real().__enter__()
 
-    def __exit__(self, *raised: Any) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._real().__exit__(*raised)
 
     def _real(self) -> "Console":
