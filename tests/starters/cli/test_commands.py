@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,8 +17,10 @@ from typer.testing import CliRunner
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from starters.__main__ import application
+from starters.cli import following, starting
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
+from workflows.platform.run_status import RunStatus
 
 Runbooks = Callable[..., Awaitable[Result]]
 KEY = Ed25519PrivateKey.generate()
@@ -76,7 +79,7 @@ def told(result: Result, name: str) -> str:
 
 
 async def started(runbooks: Runbooks, *arguments: str) -> str:
-    result = await runbooks("start", "p1-incident", "--set", "service=tensafe-server", *arguments)
+    result = await runbooks("start", "p1-incident", "--yes", "--set", "service=tensafe-server", *arguments)
     assert result.exit_code == 0, result.output
     return told(result, "workflow ID")
 
@@ -95,7 +98,7 @@ async def test_a_person_is_told_which_incident_is_open(runbooks: Runbooks, worke
     await waiting_for(worker, RUN, "close")
     incident = await incident_of(worker, RUN)
     for service in ([], ["--set", "service=tensafe-server"]):
-        again = await runbooks("start", "p1-incident", *service)
+        again = await runbooks("start", "p1-incident", "--yes", *service)
         assert again.exit_code != 0
         assert f"{RUN} runs already and has incident {incident}" in " ".join(again.output.split())
     planned = await runbooks("start", "p1-incident", "--dry-run", "--wait")
@@ -256,16 +259,91 @@ async def test_what_a_person_can_do_is_told_with_the_role_it_takes(
 
 async def test_a_plan_is_waited_for_and_changes_nothing(runbooks: Runbooks, worker: Client, world: World) -> None:
     world.bad_release()
-    result = await runbooks("start", "P1Incident", "--dry-run", "--wait", "--id", f"plan-{uuid4()}")
+    plan = ("start", "P1Incident", "--dry-run", "--wait", "--id", f"plan-{uuid4()}")
+    result = await runbooks(*plan)
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout[result.stdout.index("{") :])["outcome"] == "planned"
+    assert result.stdout.startswith("ended        planned\nIt would, as things are now:\n")
+    assert "Create P1 incident" in result.stdout
+    assert "Assessed after" in result.stderr
+    document = json.loads((await runbooks(*plan, "--json")).stdout)
+    assert (document["outcome"], document["dry_run"]) == ("planned", True)
+    # What a plan has not done it doesn't claim.
+    assert (document["result"]["evidence"], document["result"]["resolved_after"]) == ([], None)
     assert world.effects == []
+
+
+async def test_nothing_is_started_where_nobody_can_be_asked(runbooks: Runbooks, worker: Client, world: World) -> None:
+    name = f"unasked-{uuid4()}"
+    refused = await runbooks("start", "p1-incident", "--id", name)
+    assert refused.exit_code == 2
+    assert "--yes starts it, --dry-run --wait shows what it would do" in refused.stderr
+    assert (await runbooks("status", name)).exit_code == 4
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+async def test_on_a_terminal_the_plan_is_shown_and_asked_about(
+    runbooks: Runbooks, worker: Client, world: World, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    world.bad_release()
+    monkeypatch.setattr(starting, "_somebody_there", lambda: True)
+    name = f"asked-{uuid4()}"
+    result = await asyncio.to_thread(
+        lambda: CliRunner().invoke(
+            application(["start"]), ["start", "p1-incident", "--id", name], input=f"{answer}\n" if answer else ""
+        )
+    )
+    assert "It would, as things are now:" in result.stderr
+    assert "Start it? [y/N]" in result.stderr
+    begun = await runbooks("status", name)
+    assert begun.exit_code == (0 if answer == "y" else 4)
+    if answer != "y":
+        assert result.exit_code == 1
+        assert world.effects == []
+        return
+    incident = (await worker.get_workflow_handle(name).query("status"))["incident_id"]
+    assert told(result, "incident") == incident
+    assert told(result, "next") == f"runbooks status {incident} --watch"
+
+
+async def test_questions_and_progress_are_lines_where_nobody_looks(
+    runbooks: Runbooks, worker: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.bad_release()
+    said: list[str] = []
+    told_so = following._commands
+
+    def noted(session: Any, run: Any, status: RunStatus, out: Any) -> None:
+        told_so(session, run, status, out)
+        said.append(status.waiting_for)
+
+    async def has_said(what: str) -> None:
+        async with asyncio.timeout(30):
+            while what not in said:
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(following, "_commands", noted)
+    name = f"waited-{uuid4()}"
+    waiting = asyncio.create_task(runbooks("start", "p1-incident", "--yes", "--wait", "--json", "--id", name))
+    await has_said("decide mitigation-1")
+    await runbooks("approve", name, "--choice", "rollback", "--as", "ada")
+    await has_said("close")
+    await runbooks("close", name, "--resolution", "v1.2.3", "--root-cause", "v1.2.4")
+    result = await waiting
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["outcome"], document["result"]["root_cause"]) == ("closed", "v1.2.4")
+    assert document["incident"].startswith("INC-")
+    assert f"runbooks close {document['incident']}" in result.stderr
+    lines = result.stderr.splitlines()
+    assert sum("mitigation-1: rollback — ada (on-call)" in line for line in lines) == 1
+    assert any(line.startswith("waits for commander, on-call") for line in lines)
+    assert any(line.startswith(f"  runbooks approve {document['incident']} --choice rollback") for line in lines)
 
 
 async def test_the_same_id_starts_once(runbooks: Runbooks, worker: Client) -> None:
     name = f"mine-{uuid4()}"
     assert await started(runbooks, "--id", name) == name
-    again = await runbooks("start", "p1-incident", "--id", name)
+    again = await runbooks("start", "p1-incident", "--yes", "--id", name)
     assert again.exit_code == 1
     assert f"{name} runs already" in again.stderr
     assert "http" in again.stderr

@@ -66,7 +66,7 @@ async def listed(runbooks: Runbooks, *arguments: str) -> list[dict[str, Any]]:
 
 
 async def started(runbooks: Runbooks, *arguments: str) -> None:
-    begun = await runbooks("start", "p1-incident", "--set", "service=tensafe-server", *arguments)
+    begun = await runbooks("start", "p1-incident", "--yes", "--set", "service=tensafe-server", *arguments)
     assert begun.exit_code == 0, begun.output
 
 
