@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, cast
 
 import typer
 
-from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable, WrongInput
+from starters.steering.errors import (
+    Decided,
+    NoSuchRun,
+    NothingAsked,
+    Over,
+    Refused,
+    SteeringError,
+    Unreachable,
+    WrongChoice,
+    WrongInput,
+    WrongQuestion,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,18 +68,30 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     NOT_FOUND = 4
+    WRONG_CHOICE = 5
+    WRONG_QUESTION = 6
+    DECIDED = 7
+    NOTHING_ASKED = 8
+    OVER = 9
     INTERRUPTED = 130
 
 
-_EXITS: dict[type[SteeringError], Exit] = {
+_EXITS: dict[type[SteeringError], Exit] = {  # what is more special stands first
+    WrongChoice: Exit.WRONG_CHOICE,
+    WrongQuestion: Exit.WRONG_QUESTION,
+    Decided: Exit.DECIDED,
+    NothingAsked: Exit.NOTHING_ASKED,
+    Over: Exit.OVER,
     Refused: Exit.REFUSED,
     WrongInput: Exit.USAGE,
     Unreachable: Exit.UNREACHABLE,
     NoSuchRun: Exit.NOT_FOUND,
 }
 EXIT_CODES = (
-    "Exit codes: 0 done · 1 the run refused, or failed · 2 wrong input, arguments or settings, nothing was sent · "
-    "3 Temporal, the run's workers or the records don't answer · 4 no such run · 130 interrupted."
+    "Exit codes: 0 done · 1 the run refused, failed, or ended with something else than what was asked · "
+    "2 wrong input, arguments or settings, nothing was sent · 3 Temporal, the run's workers or the records don't "
+    "answer · 4 no such run · 5 the choice isn't offered · 6 that question isn't asked · 7 it is decided already · "
+    "8 nothing is asked · 9 the run is over · 130 interrupted."
 )
 
 
@@ -112,9 +135,10 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         if isinstance(error, kind):
             return code, str(error)
 
+    from workers.sections import UnreadableSecret  # noqa: PLC0415
     from workers.settings import SettingsError  # noqa: PLC0415
 
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | UnreadableSecret):
         return Exit.USAGE, str(error)
 
     from temporalio.service import RPCError, RPCStatusCode  # noqa: PLC0415

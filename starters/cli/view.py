@@ -65,7 +65,7 @@ def render(status: RunStatus, shown: Shown) -> RenderableType:
     parts: list[RenderableType] = [_header(status, shown)]
     parts += [render_question(question) for question in status.questions]
     if shown.actions and shown.ended is None:
-        parts.append(_commands(shown.actions))
+        parts.append(commands(shown.actions))
     if status.clocks:
         parts.append(_clocks(status, shown.now))
     if status.board:
@@ -150,7 +150,7 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
         yield Text(f"{status.phase or 'beginning'} since {clock_time(last.at)}: {last.text}")
 
 
-def _commands(actions: Iterable[Action]) -> RenderableType:
+def commands(actions: Iterable[Action]) -> RenderableType:
     """Show the commands, each on a line that nothing breaks: they are there to be copied."""
     lines: list[RenderableType] = [Text("you can", style="dim")]
     for action in actions:

@@ -23,6 +23,7 @@ _HOLDING = {
     "P1Incident": (("take-over", '--reason "…"', "do it by hand; the run then watches and reminds you"),),
     "P2Incident": (("take-over", '--reason "…"', "do it by hand; the run then watches and reminds you"),
                    ("raise-to-p1", '--reason "…"', "it is worse than it looks")),
+    "EnterpriseOnboarding": (("onboarding tick", "ITEM", "an item of the checklist is done"),),
     "FullServiceRecovery": (("stop-watching", '--reason "…"', "end the day of watching"),),
 }  # fmt: skip
 """What can be said to a run of a procedure while it goes on by itself: command, its options, what it does."""

@@ -24,7 +24,7 @@ async def cancel(
     session = await open_session(load_settings())
     run = await find(session, reference)
     if not run.running:
-        raise Stop(Exit.REFUSED, f"{run.workflow_id} is {run.state} already")
+        raise Stop(Exit.OVER, f"{run.workflow_id} is {run.state} already")
     speaker = person(who, role)
     await run.handle.cancel(reason=f"{speaker.who} ({speaker.role}){f': {reason}' if reason else ''}")
     console.print(f"{run.workflow_id} has been asked to stop: `runbooks status` shows it", markup=False)

@@ -58,16 +58,18 @@ async def reschedule(
     reference: Reference,
     phase: Annotated[str, typer.Argument(help="kickoff, implementation, go-live or post-launch.")],
     *,
-    due: Annotated[str, typer.Option(help="When it is due, with time zone: 2026-03-01T12:00:00Z.")],
+    due: Annotated[str, typer.Option(help="When it is due: 2026-03-01 12:00 Europe/Berlin.")],
     reason: Why = "",
     who: Who = None,
     role: Role = None,
 ) -> None:
     """Move the due date of a phase."""
+    from starters.cli import times
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Reschedule
 
-    await say(reference, who, role, Reschedule, phase=phase, due=due, reason=reason)
+    at = times.moment("--due", due, words=False)
+    await say(reference, who, role, Reschedule, phase=phase, due=at, reason=reason)
 
 
 @app.command()

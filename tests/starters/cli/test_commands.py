@@ -165,8 +165,31 @@ async def test_an_incident_from_start_to_close(runbooks: Runbooks, worker: Clien
     assert (document["state"], document["outcome"], document["ended"]["how"]) == ("completed", "closed", "closed")
     assert document["entries"][-1]["kind"]
     late = await runbooks("note", incident, "too late")
-    assert late.exit_code == 1
+    assert late.exit_code == 9
     assert late.stderr.strip() == f"{workflow_id} is completed: nothing was sent"
+
+
+async def test_an_answer_that_comes_too_late_is_told_who_was_first(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    asked = json.loads((await runbooks("approve", workflow_id, "--json")).stdout)
+    assert [one["id"] for one in asked] == ["mitigation-1"]
+    first = await runbooks("approve", workflow_id, "--choice", "rollback", "--as", "ada", "--json")
+    assert json.loads(first.stdout)["by"] == "ada (on-call)"
+    await waiting_for(worker, workflow_id, "close")
+    for which in ((), ("--question", "mitigation-1")):
+        late = await runbooks("approve", workflow_id, *which, "--choice", "rollback", "--as", "bob")
+        assert late.exit_code == 7, late.output
+        assert "mitigation-1 is decided: rollback by ada (on-call) at " in late.stderr
+    other = await runbooks("approve", workflow_id, "--question", "mitigation-9", "--choice", "rollback")
+    assert (other.exit_code, other.stderr.strip()) == (8, "nothing is asked now")
+    await runbooks("close", workflow_id, "--resolution", "r", "--root-cause", "c")
+    await worker.get_workflow_handle(workflow_id).result()
+    over = await runbooks("approve", workflow_id, "--choice", "rollback")
+    assert (over.exit_code, "is completed: nothing was sent" in over.stderr) == (9, True), over.output
 
 
 async def test_what_a_run_refuses_is_told_in_its_words(
@@ -176,16 +199,15 @@ async def test_what_a_run_refuses_is_told_in_its_words(
     workflow_id = await started(runbooks)
     await waiting_for(worker, workflow_id, "decide mitigation-1")
 
-    for arguments, says in (
-        (("--choice", "pray"), "choice: not offered. Choices: rollback"),
-        (("--choice", "rollback", "--role", "intern"), "role: 'intern' may not mitigate"),
-    ):
+    for arguments, says in ((("--choice", "rollback", "--role", "intern"), "role: 'intern' may not mitigate"),):
         refused = await runbooks("approve", workflow_id, *arguments)
         assert (refused.exit_code, says in refused.stderr) == (1, True), refused.output
         assert "Traceback" not in refused.output
     wrong = await runbooks("approve", workflow_id, "--question", "mitigation-9", "--choice", "rollback")
-    assert wrong.exit_code == 2
+    assert wrong.exit_code == 6
     assert "Open questions: mitigation-1" in wrong.stderr
+    prayed = await runbooks("approve", workflow_id, "--choice", "pray")
+    assert (prayed.exit_code, "choice: not offered by mitigation-1. Choices: rollback" in prayed.stderr) == (5, True)
     early = await runbooks("close", workflow_id, "--resolution", "r", "--root-cause", "c")
     assert early.exit_code == 1
     assert "can't be closed yet" in early.stderr
@@ -219,7 +241,7 @@ async def test_cancel_ends_a_run(runbooks: Runbooks, worker: Client, world: Worl
     assert description.status is not None
     assert description.status.name == "CANCELED"
     again = await runbooks("cancel", workflow_id)
-    assert (again.exit_code, again.stderr.strip()) == (1, f"{workflow_id} is canceled already")
+    assert (again.exit_code, again.stderr.strip()) == (9, f"{workflow_id} is canceled already")
     shown = await runbooks("status", workflow_id)
     assert "cancelled by ada (on-call)" in shown.stdout
     assert "a drill" in shown.stdout
