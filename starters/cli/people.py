@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import sys
 from collections.abc import Callable, Coroutine
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, cast
@@ -118,7 +119,9 @@ def command(body: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]
                 raise
             end(*known)
         except KeyboardInterrupt:
-            end(Exit.INTERRUPTED, "interrupted; what has been started goes on")
+            # By no way that has anything to import: it may be what was just being imported.
+            sys.stderr.write("interrupted; what has been started goes on\n")
+            raise typer.Exit(Exit.INTERRUPTED) from None
 
     return run
 
