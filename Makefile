@@ -63,7 +63,7 @@ lint: setup ## Style, types, import contracts, spelling, pages made from the cod
 	@$(RUN) python -m docs --check
 	@$(RUN) python -m tests.replay.guard --check
 
-docs: setup ## Write the pages that are made from the code: docs/runbook.md
+docs: setup ## Write the pages that are made from the code: docs/runbook.md, settings.md, cli.md
 	@$(RUN) python -m docs
 
 format: setup ## Format, and fix what can be fixed

@@ -167,7 +167,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("at", ["starters.__main__", "typer", "starters.cli.commands.services", "pydantic"])
+@pytest.mark.parametrize("at", ["starters.__main__", "typer", "starters.cli.commands.services", "starters.cli.fitting"])
 def test_ctrl_c_in_the_first_moment_is_one_line(at: str, tmp_path: Path) -> None:
     """Wherever the program is just then."""
     done = subprocess.run(
