@@ -66,7 +66,7 @@ class P1Result(BaseModel):
     mitigated_after: timedelta | None = Field(default=None, description="For good: what didn't hold is in `lapses`.")
     lapses: list[Lapse] = Field(default=[], description="When it was mitigated, and unhealthy again.")
     healthy: bool | None = Field(default=None, description="As the service said when people closed it; None: unknown.")
-    resolved_after: timedelta
+    resolved_after: timedelta | None = Field(default=None, description="None in a plan: it resolved nothing.")
     evidence: list[str]
 
 
@@ -477,8 +477,9 @@ class P1Incident(Runbook):
             mitigated_after=self.clocks.took("Mitigated"),
             lapses=self.clocks["Mitigated"].lapses,
             healthy=self._healthy,
-            resolved_after=workflow.now() - workflow.info().workflow_start_time,
-            evidence=[item.uri for item in self.incident.evidence],
+            resolved_after=None if self.dry_run else workflow.now() - workflow.info().workflow_start_time,
+            # A plan has written nothing and resolved nothing.
+            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
         )
 
     def board(self) -> str:

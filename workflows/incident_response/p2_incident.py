@@ -66,7 +66,7 @@ class P2Result(BaseModel):
     before: Figures = Figures()
     after: Figures = Figures()
     resolution: str = ""
-    resolved_after: timedelta
+    resolved_after: timedelta | None = Field(default=None, description="None in a plan: it resolved nothing.")
     evidence: list[str] = Field(default_factory=list)
 
 
@@ -418,7 +418,8 @@ class P2Incident(Runbook):
             after=self._after,
             resolution=self._resolution,
             resolved_after=self._elapsed,
-            evidence=[item.uri for item in self.incident.evidence],
+            # A plan has written nothing and resolved nothing.
+            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
         )
 
     # -- what people, alerts and other runs send ---------------------------------------------------------

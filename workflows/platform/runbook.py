@@ -24,6 +24,7 @@ from workflows.platform import policies, search_attributes
 from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
 from workflows.platform.policies import Policy
+from workflows.platform.questions import EXAMPLE, in_ui
 from workflows.platform.requests import RunbookRequest, ServiceRequest
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.said import SaidWords
@@ -147,7 +148,8 @@ class Runbook:
     def _heading(self) -> str:
         plan = " — **plan only, nothing is changed**" if self.dry_run else ""
         waiting = f"\n\n**Waiting for: {plain(self.waiting_for)}**" if self.waiting_for else ""
-        return f"### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
+        asked = "".join(in_ui(question) for question in self.approvals.open.values())
+        return f"{asked}### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
 
     def board(self) -> str:
         """Show what the run holds for people; procedures that hold something override it."""
@@ -353,7 +355,7 @@ class Runbook:
             board=self.board(),
         )
 
-    @workflow.update(name="decide", description="Answer an open question of this run.")
+    @workflow.update(name="decide", description="Answer an open question of this run. " + EXAMPLE)
     async def decide(self, decision: Decision) -> Answer:
         """Take a person's answer."""
         answer = self.approvals.answer(decision)
@@ -366,7 +368,11 @@ class Runbook:
     def _check_decision(self, decision: Decision) -> None:
         self.approvals.check(decision)
 
-    @workflow.update(name="note", description="Add a remark to this run's timeline and records.")
+    @workflow.update(
+        name="note",
+        description="Add a remark to this run's timeline and records. Example: "
+        '{"who": "ada@example.org", "role": "on-call", "text": "DNS was fine"}',
+    )
     async def note(self, note: Note) -> str:
         """Take a person's remark."""
         self.say("note", note.text, who=f"{note.who} ({note.role})")
