@@ -60,7 +60,10 @@ def _of(model: type[BaseModel], name: str, *, many: bool) -> Iterator[Table]:
         inner, listed = _model(field.annotation)
         if inner is not None:
             table = get_origin(field.annotation) is dict
-            below.append((f"{name}.{key}{'.NAME' if table else ''}", inner, listed and not table))
+            kinds = _kinds(field.annotation)
+            below += [(f"{name}.{key}.{kind}", one, False) for kind, one in kinds.items()]
+            if not kinds:
+                below.append((f"{name}.{key}{'.NAME' if table else ''}", inner, listed and not table))
         else:
             plain.append(_setting(key, field))
     yield Table(name, many, " ".join((model.__doc__ or "").split()), tuple(plain))
@@ -77,6 +80,18 @@ def _model(annotation: object) -> tuple[type[BaseModel] | None, bool]:
         if found is not None:
             return found, get_origin(annotation) in {tuple, list, dict}
     return None, False
+
+
+def _kinds(annotation: object) -> dict[str, type[BaseModel]]:
+    """Give the models that an annotation chooses from by `kind`, each by its kind."""
+    found: dict[str, type[BaseModel]] = {}
+    for one in get_args(annotation):
+        if isinstance(one, type) and issubclass(one, BaseModel) and "kind" in one.model_fields:
+            (kind,) = get_args(one.model_fields["kind"].annotation)
+            found[kind] = one
+        else:
+            found |= _kinds(one)
+    return found
 
 
 def _setting(name: str, field: FieldInfo) -> Setting:

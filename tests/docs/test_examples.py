@@ -99,6 +99,7 @@ def test_the_reference_is_valid_where_its_comments_are_taken_away() -> None:
     """Defaults that it shows are the program's own: a section that has nothing required is as it was."""
     text = re.sub(r"^# (\[.*\]|\w+ = .*)$", r"\1", reference(), flags=re.MULTILINE)
     told = tomllib.loads("\n".join(line for line in text.splitlines() if "…" not in line))
+    del told["webhook"]["sources"]  # each has to say its kind
     fine = {name: told[name] for name in ("temporal", "worker", "webhook", "evidence", "audit", "observability")}
     assert Settings(**fine).model_dump(include=set(fine)) == Settings().model_dump(include=set(fine))
 
