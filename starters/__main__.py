@@ -25,6 +25,7 @@ _COMMANDS = (
     "cancel",
     "catalogue",
     "services",
+    "doctor",
     "ci",
     "config",
     "routes",
