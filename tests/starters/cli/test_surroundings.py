@@ -168,7 +168,7 @@ def test_the_doctor_looks_at_each_thing_by_itself(empty: Path, monkeypatch: pyte
     assert found["health"][0] is True
     assert found["alert route"] == (True, "severity=P1 service=tensafe-server starts p1-incident")
     assert (found["Kubernetes"][0], found["Prometheus"][0]) == (False, False)
-    assert "nowhere.yaml" in found["Kubernetes"][1]
+    assert "no access to Kubernetes" in found["Kubernetes"][1]
     assert "are not as the settings say" in table.stderr
     assert "✓" in table.stdout
     assert "✗" in table.stdout
