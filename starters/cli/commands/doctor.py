@@ -4,13 +4,16 @@ from typing import Annotated
 
 import typer
 
+from starters.cli import completing
 from starters.cli.options import Json
 from starters.cli.people import command
 
 
 @command
 async def doctor(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="Its name in the catalogue.")],
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="Its name in the catalogue.", autocompletion=completing.services)
+    ],
     *,
     as_json: Json = False,
 ) -> None:
