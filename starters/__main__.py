@@ -25,6 +25,7 @@ _COMMANDS = (
     "cancel",
     "catalogue",
     "services",
+    "doctor",
     "ci",
     "config",
     "routes",
@@ -62,7 +63,8 @@ def application(arguments: Sequence[str]) -> "typer.Typer":
         epilog=EXIT_CODES,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        # As `runbooks --install-completion` puts it into bash, zsh or fish.
+        add_completion=True,
         rich_markup_mode=None,
     )
 

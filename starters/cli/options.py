@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli import completing
 from starters.steering.identity import DEFAULT_ROLE
 
 Reference = Annotated[
@@ -12,6 +13,7 @@ Reference = Annotated[
         metavar="RUN",
         help="An incident or ticket, a workflow ID, WORKFLOW_ID@RUN_ID, a unique beginning or ending, "
         "or - for the only open run.",
+        autocompletion=completing.runs,
     ),
 ]
 Who = Annotated[

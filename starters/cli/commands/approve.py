@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli import completing
 from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
@@ -13,7 +14,10 @@ async def approve(
     reference: Reference,
     *,
     question: Annotated[str | None, typer.Option(help="Which one, where several are open.")] = None,
-    choice: Annotated[str | None, typer.Option(help="One of the offered; without it, shows what is asked.")] = None,
+    choice: Annotated[
+        str | None,
+        typer.Option(help="One of the offered; without it, shows what is asked.", autocompletion=completing.choices),
+    ] = None,
     reason: Annotated[str, typer.Option(help="For the timeline and the auditor.")] = "",
     as_json: Json = False,
     who: Who = None,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli import completing
 from starters.cli.options import Json, Role, Who
 from starters.cli.people import command
 from starters.cli.speaker import person
@@ -12,8 +13,13 @@ from starters.cli.speaker import person
 @command
 async def list_(
     *,
-    service: Annotated[str | None, typer.Option(metavar="NAME", help="Of this service alone.")] = None,
-    procedure: Annotated[str | None, typer.Option(metavar="PROCEDURE", help="Of this procedure alone.")] = None,
+    service: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this service alone.", autocompletion=completing.services)
+    ] = None,
+    procedure: Annotated[
+        str | None,
+        typer.Option(metavar="PROCEDURE", help="Of this procedure alone.", autocompletion=completing.procedures),
+    ] = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="What waits for a person.")] = False,
     mine: Annotated[
         bool, typer.Option("--mine", help="What you have started or steered, or what waits for your role.")

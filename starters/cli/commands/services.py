@@ -4,13 +4,16 @@ from typing import Annotated
 
 import typer
 
+from starters.cli import completing
 from starters.cli.options import Json
 from starters.cli.people import command
 
 
 @command
 async def services(
-    service: Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="This one alone.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(metavar="[SERVICE]", help="This one alone.", autocompletion=completing.services)
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli import completing
 from starters.cli.options import Json, Role, Who
 from starters.cli.people import command
 from starters.cli.speaker import person
@@ -11,12 +12,19 @@ from starters.cli.speaker import person
 
 @command
 async def start(
-    name: Annotated[str, typer.Argument(metavar="PROCEDURE", help="See `runbooks catalogue`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="PROCEDURE", help="See `runbooks catalogue`.", autocompletion=completing.procedures)
+    ],
     *,
     text: Annotated[str | None, typer.Option("--input", help="JSON, @file, or - for stdin.")] = None,
     fields: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Over it; any number. Durations as 10m, times as -1h."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Over it; any number. Durations as 10m, times as -1h.",
+            autocompletion=completing.fields,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only: everything but the effects.")] = False,
     yes: Annotated[

@@ -5,8 +5,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,60 @@ def test_services_say_what_is_ready_and_what_is_missing(empty: Path, monkeypatch
     assert "add-gpu-node" in table
     assert "add [services.tensafe-server.gpu]" in table
     assert run("services", "elsewhere").exit_code == 2
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b'{"status": "ok", "version": "v1"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_the_doctor_looks_at_each_thing_by_itself(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Healthy) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{served.server_address[1]}/health"
+        world = World()
+        world.service = world.service.model_copy(update={"health_url": url})
+        file = settings_file(
+            empty, "127.0.0.1:1", "runbooks", world, kubernetes={"kubeconfig": "nowhere.yaml"},
+            prometheus={"url": "http://127.0.0.1:1"},
+        )  # fmt: skip
+        monkeypatch.setenv("RUNBOOKS_CONFIG", str(file))
+        result = run("doctor", "tensafe-server", "--json")
+        table = run("doctor", "tensafe-server")
+        served.shutdown()
+    assert result.exit_code == 1
+    found = {one["what"]: (one["fine"], one["seen"]) for one in json.loads(result.stdout)}
+    assert found["health"][0] is True
+    assert found["alert route"] == (True, "severity=P1 service=tensafe-server starts p1-incident")
+    assert (found["Kubernetes"][0], found["Prometheus"][0]) == (False, False)
+    assert "no access to Kubernetes" in found["Kubernetes"][1]
+    assert "are not as the settings say" in table.stderr
+    assert "✓" in table.stdout
+    assert "✗" in table.stdout
+    assert run("doctor", "elsewhere").exit_code == 2
+
+
+def test_a_file_of_settings_is_begun_once_and_can_be_used(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = ("config", "init", "api", "--health-url", "http://api.default:8080/health", "--namespace", "shop")
+    begun = run(*begin)
+    assert begun.exit_code == 0, begun.output
+    assert run("config", "check", "--no-routes").exit_code == 0
+    (service,) = json.loads(run("services", "--json").stdout)
+    assert service["service"] == "api"
+    text = (empty / "runbooks.toml").read_text(encoding="utf-8")
+    assert '# address = "127.0.0.1:7233"' in text
+    again = run(*begin)
+    assert (again.exit_code, "nothing was written" in again.stderr) == (2, True)
+    assert (empty / "runbooks.toml").read_text(encoding="utf-8") == text
+    assert json.loads(run("config", "schema").stdout)["title"] == "runbooks.toml"
+    assert run("config", "reference").stdout.count("\n# [") > 30
 
 
 def test_switches_may_stand_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
