@@ -49,6 +49,9 @@ class Runbook:
         self.severity = ""
         self.incident_id = ""
         self.looks_at_windows = False
+        self.pinned: Resolved | None = None
+        """What settings said when the run began."""
+
         self.outcome = ""
         self.waiting_for = ""
         self.dry_run = False
@@ -93,6 +96,7 @@ class Runbook:
             self.took(request.alert)
         self.service = resolved.service
         self.looks_at_windows = resolved.windows
+        self.pinned = resolved
         self.approvals.policy = resolved.approvals
         workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
         self.severity = severity

@@ -16,14 +16,15 @@ from activities.records.activities import Records
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident, OpenIncidentsRequest
 from workflows.platform import policies
+from workflows.platform.run_ids import run_id
 from workflows.platform.runbook import Runbook
 
 JOINED, TAKEN_IN = "joined", "taken_in"
 
 
 def p1_run_id(service: str) -> str:
-    """Give the ID of the one P1 run that a service has at a time, which its alerts have too (`starters.steering`)."""
-    return f"p1-incident/{service}"
+    """Give the ID of the one P1 run that a service has at a time."""
+    return run_id("p1-incident", service)
 
 
 class IncidentSoFar(BaseModel):
