@@ -7,9 +7,9 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
+from activities.catalogue.run_ids import run_id
 from workers.registry import PROCEDURES, Procedure
 from workers.settings import Settings, Temporal
-from workflows.platform.run_ids import run_id
 
 
 class Item(TypedDict):

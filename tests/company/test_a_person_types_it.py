@@ -3,6 +3,7 @@
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 
+from activities.catalogue.run_ids import run_id
 from tests.company.test_one_outage_many_alerts import pod
 from tests.workflows.conftest import Working
 from tests.workflows.incident_response.test_p1_incident import close
@@ -11,7 +12,6 @@ from tests.workflows.steering import SERVICE, cause
 from tests.workflows.worlds.degraded import Degraded
 from tests.workflows.worlds.world import World
 from workflows.incident_response.p1_incident import P1Request
-from workflows.platform.run_ids import run_id
 
 
 @pytest.mark.parametrize(("kind", "command"), [("P1Incident", "p1-incident"), ("P2Incident", "p2-incident")])

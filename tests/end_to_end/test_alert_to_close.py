@@ -19,6 +19,7 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.common import WorkflowIDConflictPolicy
 
+from activities.catalogue.run_ids import run_id
 from sandbox import kubernetes_api, manifests, probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
@@ -26,7 +27,6 @@ from tests.crash.scenarios.p1_incident import CLOSING
 from tests.end_to_end.conftest import Handle, Stack, authorised, eventually, payloads
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform import search_attributes
-from workflows.platform.run_ids import run_id
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -18,11 +18,11 @@ from playwright.async_api import Locator, Page
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities.catalogue.run_ids import run_id
 from sandbox.assembly import Environment
 from sandbox.ports import LOOPBACK
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.end_to_end.conftest import Handle, Stack, reads, shown
-from workflows.platform.run_ids import run_id
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -33,12 +33,12 @@ from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from activities.catalogue.lookup import Catalogue
 from activities.catalogue.procedures import Procedures
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import ApprovalPolicy, GpuPolicy, ReleasePolicy, Service
 from workers.interceptors import RunbookInterceptor
 from workers.procedure_inputs import build
 from workers.registry import PROCEDURES, Procedure
 from workers.runner import runner
-from workflows.platform.run_ids import run_id
 
 SERVICE = Service(
     deployment="tensafe-server",

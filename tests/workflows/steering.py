@@ -14,8 +14,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from activities.catalogue.run_ids import run_id
 from workers.registry import procedure
-from workflows.platform.run_ids import run_id
 from workflows.platform.run_status import RunStatus
 
 SERVICE = "tensafe-server"

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import Service
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
@@ -16,7 +17,6 @@ from activities.records.activities import Records
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident, OpenIncidentsRequest
 from workflows.platform import policies
-from workflows.platform.run_ids import run_id
 from workflows.platform.runbook import Runbook
 
 JOINED, TAKEN_IN = "joined", "taken_in"

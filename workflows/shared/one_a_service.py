@@ -6,10 +6,10 @@ one freely, and alerts would then start a second run beside it. Such a run is re
 
 from temporalio import workflow
 
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput
 from workflows.platform.requests import ServiceRequest
-from workflows.platform.run_ids import run_id
 from workflows.platform.runbook import Runbook
 
 

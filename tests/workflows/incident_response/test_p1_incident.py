@@ -15,6 +15,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from activities.monitoring.health import Health, Steadiness, SteadyRequest
 from activities.records.alerts import Alert
@@ -26,7 +27,6 @@ from workers.settings import Temporal
 from workers.worker import build
 from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request, P1Result
 from workflows.platform.approval import Decision
-from workflows.platform.run_ids import run_id
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.signing import sign
 
