@@ -17,12 +17,15 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-import hypothesis  # noqa: F401 - what each process needs is imported once, before it is made
-import pydantic  # noqa: F401
 import pytest
+import pytest_asyncio.plugin
 import temporalio.testing
 import temporalio.worker  # noqa: F401
 
+import activities.catalogue.service
+import activities.kubernetes.states
+import activities.monitoring.prometheus
+import activities.records.deployments  # noqa: F401
 from tests.mutate.changes import Change, sample
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,13 @@ MODULES: dict[str, tuple[str, ...]] = {
     "workflows/platform/approval.py": ("tests/workflows/platform/test_approval.py",),
 }  # fmt: skip
 """Each with the tests that belong to it; none of them needs a server."""
+
+
+_ALONE = (
+    "-x", "-q", "--noconftest", "-c", os.devnull, f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-p", "no:warnings",
+    "-o", "asyncio_mode=auto", "--import-mode=importlib",
+)  # fmt: skip
+"""Without the fixtures and options of all other tests, which would take longer than these."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +87,10 @@ def passes(module: str, source: str, tests: Sequence[str]) -> bool:
         os.dup2(silent, 1)
         os.dup2(silent, 2)
         sys.meta_path.insert(0, Changed(module.removesuffix(".py").replace("/", "."), source))
-        quiet = ("-x", "-q", "--no-servers", "-p", "no:cacheprovider", "-p", "no:randomly",
-                 "-W", "ignore::pytest.PytestAssertRewriteWarning")  # fmt: skip
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         code: int = 1
         try:
-            code = int(pytest.main([*tests, *quiet]))
+            code = int(pytest.main([*tests, *_ALONE], plugins=[pytest_asyncio.plugin]))
         finally:
             os._exit(code)
     until = time.monotonic() + _LONGEST
@@ -98,6 +107,7 @@ def passes(module: str, source: str, tests: Sequence[str]) -> bool:
 def unnoticed(module: str, number: int) -> tuple[int, list[Change]]:
     """Give how many changes were made in a module, and those that its tests don't notice."""
     source, tests = (ROOT / module).read_text(encoding="utf-8"), MODULES[module]
+    assert module.removesuffix(".py").replace("/", ".") not in sys.modules
     if not passes(module, source, tests):
         sys.exit(f"{module}: its tests fail as it is")
     made = sample(source, number, SEED)

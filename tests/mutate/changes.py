@@ -40,8 +40,9 @@ def changes(source: str) -> list[Change]:
             twin = next(one for place, one in enumerate(ast.walk(other)) if place == number)
             before = ast.unparse(twin)
             change(twin)
+            placed = node.target if isinstance(node, ast.comprehension) else node
             found.append(Change(
-                getattr(node, "lineno", 0), _short(before), _short(ast.unparse(twin)),
+                getattr(placed, "lineno", 0), _short(before), _short(ast.unparse(twin)),
                 ast.unparse(ast.fix_missing_locations(other)),
             ))  # fmt: skip
     return sorted((one for one in found if one.before != one.after), key=lambda one: (one.line, one.before, one.after))

@@ -180,6 +180,15 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "pods are going, and others have come": (
         {"pods": pods("Error", "Error", ready=2, terminating=2)}, "unknown", BY_HAND, "open",
     ),
+    "a pod that waits for a node is going": (
+        {"pods": pods("Unschedulable", ready=3, phase="Pending", terminating=1)}, "unknown", BY_HAND, "open",
+    ),
+    "the Deployment can't be read, and pods crash-loop": (
+        {"deployment": None, "pods": pods("Error")}, "crashing", BY_HAND, "suspected",
+    ),
+    "the Deployment can't be read, and its pods are well, or going": (
+        {"deployment": None, "pods": pods("Error", ready=2, terminating=1)}, "unknown", BY_HAND, "open",
+    ),
     "nothing can be read": ({"pods": None, "deployment": None, "health": None}, "unknown", BY_HAND, "open"),
 }  # fmt: skip
 
@@ -246,3 +255,17 @@ def test_runs_from_before_are_judged_as_they_were() -> None:
         found = diagnosed(given, as_before=True)
         assert (found.clear, found.first and found.first.mitigation) == (True, mitigation)
         assert not diagnosed(given).clear
+
+
+def test_a_person_chooses_by_name_and_sees_what_could_be_read() -> None:
+    found = diagnosed({"pods": pods("CrashLoopBackOff"), "metrics": None})
+    for mitigation in ("rollback", "restart", "scale"):
+        chosen = found.find(mitigation)
+        assert chosen is not None
+        assert chosen.mitigation == mitigation
+    assert found.find(BY_HAND) is None
+    assert "metrics: could not be read" in found.evidence
+    assert "pods: 0 of 1 ready, 1 failing, 0 pending" in found.evidence
+    assert not any("rolled out" in line for line in found.evidence)
+    young = diagnosed({"deployment": state(YOUNG), "pods": pods("Error")})
+    assert young.evidence[-1] == "v2 was rolled out 300 s ago"
