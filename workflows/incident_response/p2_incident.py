@@ -36,6 +36,8 @@ from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
 from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, tell
 from workflows.shared.hushed_incident import HushedIncident
+from workflows.shared.one_a_service import require_its_id
+from workflows.shared.shared_causes import RELATED, Related, SharedCauses
 
 _TITLE = 200
 _WATCH_ON, _RAISE = "watch", "raise"
@@ -88,6 +90,7 @@ class P2Incident(Runbook):
         super().__init__()
         self.incident: HushedIncident
         self._scaled: Scaled
+        self._shared: SharedCauses
         self._ready = False
         self._tried: list[Mitigation] = []
         self._reasons: list[Reason] = []
@@ -117,6 +120,7 @@ class P2Incident(Runbook):
         self.epoch = (workflow.info().continued_run_id or "")[:8]
         title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
         service = await self.begin(request, title=title or "P2 incident", service=request.service, severity="P2")
+        require_its_id(self, "p2-incident", request, service)
         if title is None:
             self.title = f"P2 incident on {service.name}"
         self.phase("0–5 min: acknowledge and assess")
@@ -127,6 +131,7 @@ class P2Incident(Runbook):
                 return await self._joins(request, service, other)
         self.incident = HushedIncident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
         self._scaled = Scaled(self, self.incident, service)
+        self._shared = SharedCauses(self, self.incident, "2.3/4")
         if request.alert is not None:
             self._alerts.append(request.alert)
         self._start_clocks(service)
@@ -180,6 +185,7 @@ class P2Incident(Runbook):
         while not self._ended:
             facts = await self._assess(service)
             await opened
+            self.background(self._shared.look(facts.pods))
             await self._fix(degraded(facts, service, set(self._tried), workflow.now()), service, auto=auto)
             if self.dry_run:
                 return "planned"
@@ -446,6 +452,16 @@ class P2Incident(Runbook):
             self.took(alert)
             self._alerts.append(alert)
             await self.incident.acknowledge(alert)
+
+    @workflow.signal(
+        name=RELATED,
+        description="A service that shares something with this one has an incident too.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def related(self, other: Related) -> None:
+        """Show it to the commander; the cause may be one."""
+        await workflow.wait_condition(lambda: self._ready)
+        await self._shared.link(other)
 
     @workflow.signal(
         name=JOINED,

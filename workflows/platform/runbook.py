@@ -56,6 +56,9 @@ class Runbook:
         self.severity = ""
         self.incident_id = ""
         self.looks_at_windows = False
+        self.pinned: Resolved | None = None
+        """What settings said when the run began."""
+
         self.outcome = ""
         self.waiting_for = ""
         self.dry_run = False
@@ -100,6 +103,7 @@ class Runbook:
             self.took(request.alert)
         self.service = resolved.service
         self.looks_at_windows = resolved.windows
+        self.pinned = resolved
         self.approvals.policy = resolved.approvals
         self.approvals.started_by(request.requested_by, _memo(STARTED, dict[str, Any]))
         workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import Service
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
@@ -22,8 +23,8 @@ JOINED, TAKEN_IN = "joined", "taken_in"
 
 
 def p1_run_id(service: str) -> str:
-    """Give the ID of the one P1 run that a service has at a time, which its alerts have too (`starters.steering`)."""
-    return f"p1-incident/{service}"
+    """Give the ID of the one P1 run that a service has at a time."""
+    return run_id("p1-incident", service)
 
 
 class IncidentSoFar(BaseModel):

@@ -63,6 +63,8 @@ class World:
             metrics=ServiceMetrics(error_rate="errors", saturation="saturation"),
             incident=policy or IncidentPolicy(),
         )
+        self.others: dict[str, Service] = {}
+        """Further services of the catalogue."""
         self.approvals = approvals or ApprovalPolicy(allow_unsigned=True)
         self.healthy = True
         self.ready = 3
@@ -105,7 +107,7 @@ class World:
         return [request for effect, request in self.effects if effect == name]
 
     def activities(self) -> list[Callable[..., Any]]:
-        services = {"tensafe-server": self.service}
+        services = {"tensafe-server": self.service, **self.others}
         return [Catalogue(services, self.approvals).resolve, *self._reads(), *self._effects()]
 
     def _up(self, name: str) -> None:
