@@ -12,6 +12,7 @@ from activities.monitoring.runs import ServiceRuns
 from activities.records.days import KnownAlerts, Report, Reports, Shifts
 from activities.records.deployments import Deployments
 from activities.records.incidents import OpenIncidents
+from activities.records.windows import PlannedWindows
 from audit.text import counted, plain, table
 from workflows.daily_operations.condition import Condition
 from workflows.daily_operations.figures import Stretch
@@ -34,6 +35,7 @@ class Evening(BaseModel):
     tickets: Tickets | None
     runs: ServiceRuns | None
     shifts: Shifts | None
+    windows: PlannedWindows | None
     before: Reports | None
 
 
@@ -170,6 +172,12 @@ def _tomorrow(day: LocalDay, evening: Evening, begin: datetime, end: datetime) -
     for shift in evening.shifts.items if evening.shifts else []:
         hours = f"{day.local(shift.begin):%a %H:%M} to {day.local(shift.end):%a %H:%M}"
         yield f"on call, level {shift.level}: {plain(shift.contact)}, {hours}"
+    if evening.windows is None:
+        yield "its maintenance windows are not known: the records could not be asked"
+    for window in evening.windows.items if evening.windows else []:
+        hours = f"{day.local(window.starts_at):%a %H:%M} to {day.local(window.ends_at):%a %H:%M}"
+        begun = ", in progress" if window.status == "in_progress" else ""
+        yield f"maintenance {window.window_id}: {plain(window.title)}, {hours} ({window.impact}{begun})"
     for schedule in evening.runs.schedules if evening.runs else []:
         due = [f"{day.local(at):%H:%M}" for at in schedule.upcoming if begin <= at < end]
         if schedule.paused:

@@ -20,7 +20,7 @@ from workflows.daily_operations.local_day import LocalDay
 _MOST = 8
 _CIRCLES = {"GREEN": ":large_green_circle:", "YELLOW": ":large_yellow_circle:", "RED": ":red_circle:"}
 _BECAME = {
-    "joined": "It is down, and its P1 incident is at work.",
+    "joined": "It is down, and its incident is at work.",
     "started": "It is down: P1 incident response (2.2) is started.",
     "left": "It is down: P1 incident response (2.2) is to be started.",
 }

@@ -7,7 +7,7 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -207,8 +207,19 @@ class Runbook:
             self.background(self.attempt(section, f"{title}, late", method, request, policies.PERSIST))
         return result
 
-    async def attempt(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
-                      policy: Policy) -> _Res | None:  # fmt: skip
+    @overload
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], Awaitable[_Res]], request: _Req, policy: Policy
+    ) -> _Res | None: ...
+
+    @overload
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, policy: Policy
+    ) -> _Res | None: ...
+
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], Any], request: _Req, policy: Policy
+    ) -> Any:
         """Run a step that the run can do without: None when its backend fails, and the timeline says so."""
         try:
             return await self.step(section, title, method, request, policy)
