@@ -109,9 +109,7 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--namespace", default="tensafe")
     parser.add_argument("--service", default="tensafe-server")
-    parser.add_argument(
-        "--secret", required=True, help="made with a fresh certificate where it isn't there"
-    )
+    parser.add_argument("--secret", required=True, help="made with a fresh certificate where it isn't there")
     parser.add_argument("--host", required=True, help="the name that the certificate is for")
     parser.add_argument("--port", type=int, required=True, help="for TLS")
     parser.add_argument("--metrics-port", type=int, required=True)

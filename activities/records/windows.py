@@ -107,7 +107,6 @@ class PlannedWindow(BaseModel):
 
     window_id: str
     title: str
-    impact: str
     status: WindowStatus
     starts_at: datetime
     ends_at: datetime
@@ -186,7 +185,7 @@ class MaintenanceWindows:
         with self._ledger.read() as rows:
             found = rows.execute(
                 """
-                SELECT window_id, title, impact, status, starts_at, ends_at FROM runbooks.maintenance_windows
+                SELECT window_id, title, status, starts_at, ends_at FROM runbooks.maintenance_windows
                 WHERE service = %s AND status IN ('scheduled', 'in_progress')
                       AND tstzrange(starts_at, greatest(ends_at, held_until)) && tstzrange(%s, %s)
                 ORDER BY starts_at

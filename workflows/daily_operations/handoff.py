@@ -177,7 +177,7 @@ def _tomorrow(day: LocalDay, evening: Evening, begin: datetime, end: datetime) -
     for window in evening.windows.items if evening.windows else []:
         hours = f"{day.local(window.starts_at):%a %H:%M} to {day.local(window.ends_at):%a %H:%M}"
         begun = ", in progress" if window.status == "in_progress" else ""
-        yield f"maintenance {window.window_id}: {plain(window.title)}, {hours} ({window.impact}{begun})"
+        yield f"maintenance {window.window_id}: {plain(window.title)}, {hours}{begun}"
     for schedule in evening.runs.schedules if evening.runs else []:
         due = [f"{day.local(at):%H:%M}" for at in schedule.upcoming if begin <= at < end]
         if schedule.paused:
