@@ -4,7 +4,7 @@ The page types `tensafe-admin metrics daily-summary`, `tensafe-admin support lis
 """
 
 import asyncio
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -21,7 +21,7 @@ from activities.records.activities import Records
 from activities.records.days import AlertsSince, KeepReport, ReportsRequest, ShiftsRequest
 from activities.records.deployments import RecentDeploymentsRequest
 from activities.records.incidents import OpenIncidentsRequest
-from activities.records.windows import MaintenanceWindows, PlannedWindows, WindowsRequest
+from activities.records.windows import MaintenanceWindows, WindowsRequest
 from workflows.daily_operations.condition import Colour, condition
 from workflows.daily_operations.figures import Reading, marked
 from workflows.daily_operations.handoff import Evening, for_slack, handoff, kept_figures
@@ -135,16 +135,16 @@ class EndOfDay(Runbook):
             self.attempt("1.3/2", "Reports to compare with", Records.reports,
                          ReportsRequest(service=service.name, days=before), policies.READ),
         )  # fmt: skip
-        # Runs from before the records knew of windows go on without.
-        windows = await self._windows(service, begin, end) if workflow.patched("windows-of-tomorrow") else None
+        windows = None
+        if workflow.patched("windows-of-tomorrow"):
+            asked = WindowsRequest(service=service.name, begin=begin, end=end)
+            windows = await self.attempt(
+                "1.3/4", "Windows of tomorrow", MaintenanceWindows.between, asked, policies.READ
+            )
         return Evening(
             now=now, condition=found, figures=stretch, alerts=alerts, incidents=incidents, deployments=deployments,
             tickets=tickets, runs=runs, shifts=shifts, windows=windows, before=reports,
         )  # fmt: skip
-
-    async def _windows(self, service: Service, begin: datetime, end: datetime) -> PlannedWindows | None:
-        asked = WindowsRequest(service=service.name, begin=begin, end=end)
-        return await self.attempt("1.3/4", "Windows of tomorrow", MaintenanceWindows.between, asked, policies.READ)
 
     def _picture(self, evening: Evening) -> Picture | None:
         releases = evening.deployments.items if evening.deployments else []

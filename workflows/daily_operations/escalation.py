@@ -21,9 +21,6 @@ from workflows.shared.continued import JOINED, Joined, p1_run_id, reach
 from workflows.shared.desk import Desk
 
 Outcome = Literal["joined", "started", "left"]
-BY_WORD = "joined-by-word"
-"""Since then an incident is joined by telling its run, and the one that is started has the ID of the service's P1."""
-
 _CHOICES = {"start": "start P1 incident response (2.2), which pages", "leave": "leave it to people"}
 
 
@@ -44,7 +41,7 @@ class Escalation:
         known = [one.incident_id for one in (incidents.items if incidents else []) if one.severity == "P1"]
         return next(iter([*open_runs, *known]), "")
 
-    async def join(self, found: Condition, incidents: OpenIncidents | None, runs: ServiceRuns | None) -> str:
+    async def tell_who_has_it(self, found: Condition, incidents: OpenIncidents | None, runs: ServiceRuns | None) -> str:
         """Tell the service's open P1 or P2, which takes it from there; gives which one, empty where none lives.
 
         A P2 is raised by it: the service is down. Whoever is only listed and doesn't answer has nothing at work.
@@ -87,15 +84,16 @@ class Escalation:
         )
         if not await self._started(request):
             self.run.say("decision", "its P1 incident is open already")
-            if workflow.patched(BY_WORD):
+            if workflow.patched("joined-by-word"):
                 await reach(p1_run_id(self.service.name), JOINED, self._joined(found))
             return "joined"
         self.run.say("decision", "P1 incident response is started", section="2.2")
         return "started"
 
     async def _started(self, request: P1Request) -> bool:
-        if workflow.patched(BY_WORD):
+        if workflow.patched("joined-by-word"):
             return await start_p1(self.run, "2.2", request, self.service.name)
+        # A run from before starts one beside the service's own.
         try:
             await workflow.start_child_workflow(
                 P1Incident.run,

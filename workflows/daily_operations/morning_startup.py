@@ -20,7 +20,7 @@ from activities.monitoring.runs import Runs, ServiceRunsRequest
 from activities.records.activities import Records
 from activities.records.days import AlertsSince
 from workflows.daily_operations.condition import Colour, condition
-from workflows.daily_operations.escalation import BY_WORD, Escalation, Outcome
+from workflows.daily_operations.escalation import Escalation, Outcome
 from workflows.daily_operations.figures import Reading
 from workflows.daily_operations.local_day import LocalDay
 from workflows.daily_operations.morning_summary import Night, summary, to_do
@@ -92,8 +92,8 @@ class MorningStartup(Runbook):
         asked: asyncio.Task[Outcome] | None = None
         if night.condition.down:
             self.phase("Escalate")
-            if workflow.patched(BY_WORD):
-                working = await escalation.join(night.condition, night.incidents, night.runs)
+            if workflow.patched("joined-by-word"):
+                working = await escalation.tell_who_has_it(night.condition, night.incidents, night.runs)
             else:
                 working = escalation.at_work(night.incidents, night.runs)
             if working:
