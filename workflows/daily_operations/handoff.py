@@ -73,12 +73,20 @@ def handoff(service: Service, day: LocalDay, evening: Evening) -> str:
 def for_slack(markdown: str) -> str:
     """Give Markdown of ours as Slack's mrkdwn; what is too long for a channel is cut off, and said."""
     lines = []
+    heads: list[str] = []
     for line in markdown.splitlines():
         if set(line) <= set("|-") and line:
             continue
         if line.startswith("|"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            line = " · ".join(cells)  # noqa: PLW2901
+            first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            if not heads:
+                heads = cells
+                continue
+            # Slack has no tables: each cell has its column's name.
+            named = (f"{head} {cell}" for head, cell in zip(heads, cells, strict=True))
+            line = f"• {first}: {', '.join(named)}"  # noqa: PLW2901
+        else:
+            heads = []
         heading = re.match(r"#+ (.*)", line)
         line = f"*{heading[1]}*" if heading else re.sub(r"^- ", "• ", line)  # noqa: PLW2901
         lines.append(re.sub(r"\*\*(.+?)\*\*", r"*\1*", line))

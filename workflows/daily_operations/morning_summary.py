@@ -41,7 +41,8 @@ class Night(BaseModel):
 
 def to_do(service: Service, night: Night) -> list[str]:
     """Say what people are to look at, the most urgent first."""
-    found = [
+    found = [str(night.condition.parts[0])] if night.condition.down else []
+    found += [
         f"{one.severity} {one.incident_id} is {one.status} ({one.commander or 'nobody'})"
         for one in (night.incidents.items if night.incidents else [])
     ]

@@ -33,6 +33,8 @@ _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
+NOBODY_TOLD = "not told"
+"""Stands for who started a run that nobody's name came with."""
 
 
 class Runbook:
@@ -75,7 +77,7 @@ class Runbook:
         # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
         self._episodes = workflow.memo_value("episodes", [], type_hint=list[str])
         self.dry_run = request.dry_run
-        self.actor = request.requested_by or "not told"
+        self.actor = request.requested_by or NOBODY_TOLD
         try:
             resolved: Resolved = await workflow.execute_local_activity_method(
                 Catalogue.resolve,
