@@ -9,8 +9,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.monitoring.runs import dealt_with
 from starters.steering.catalogue import new_workflow_id, one_of_a_service
-from starters.steering.episodes import dealt_with
 from starters.steering.errors import Refused
 from starters.steering.gateway import Gateway
 from starters.steering.identity import Person

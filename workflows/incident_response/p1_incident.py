@@ -606,6 +606,8 @@ class P1Incident(Runbook):
         """Note what else was met; it is part of this incident."""
         await workflow.wait_condition(lambda: self._ready)
         self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
+        # Who found it down has seen what an alert would tell: a run that waits to be closed looks again.
+        self._fired_again = self._fired_again or joined.severity == "P1"
 
     @workflow.signal(
         name=RELATED,

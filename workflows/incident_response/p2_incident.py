@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
-from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
@@ -23,7 +23,8 @@ from workflows.incident_response.degraded import Degradation, DegradedFacts, Rea
 from workflows.incident_response.diagnosis import Proposal
 from workflows.incident_response.joined_alerts import named_end
 from workflows.incident_response.mitigation import mitigate
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.incident_response.p1_incident import Closing, P1Request
+from workflows.incident_response.raised import start_p1
 from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.surroundings import look
 from workflows.platform import policies
@@ -98,6 +99,9 @@ class P2Incident(Runbook):
         self._after = Figures()
         self._questions = 0
         self._alerts: list[Alert] = []
+        self._over: set[str] = set()
+        """Firings whose end was told."""
+
         self._closing: Closing | None = None
         self._raising = ""
         self._taken_in = ""
@@ -205,6 +209,11 @@ class P2Incident(Runbook):
     def _ended(self) -> bool:
         """Whether somebody has ended what this run has to do."""
         return bool(self._closing or self._raising or self._taken_in)
+
+    @property
+    def _firing(self) -> list[Alert]:
+        """Those alerts whose end nobody has told."""
+        return [alert for alert in self._alerts if alert.episode not in self._over]
 
     @property
     def _done(self) -> str:
@@ -389,19 +398,11 @@ class P2Incident(Runbook):
             title=self.title[:_TITLE],
             commander=self.incident.commander or None,
             alert=request.alert,
+            joined=[alert for alert in self._firing if alert != request.alert],
             requested_by=self.actor,
             continues=self.incident.so_far(self._raising[:2000]),
         )
-        try:
-            await workflow.start_child_workflow(
-                P1Incident.run,
-                go_on,
-                id=p1_run_id(service.name),
-                # Begun, it goes on, whatever becomes of this run.
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"P1 of {service.name}: {self.title}"[:_TITLE],
-            )
-        except WorkflowAlreadyStartedError:
+        if not await start_p1(self, "2.3", go_on, service.name):
             self.say("decision", f"{service.name} has a P1 already, which takes this in")
             running = await open_incidents(self, "2.3", service, ["P1"])
             self._taken_in = running[0].incident_id if running else p1_run_id(service.name)
@@ -441,7 +442,9 @@ class P2Incident(Runbook):
         await workflow.wait_condition(lambda: self._ready)
         if alert.status == "resolved":
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
-            await self.incident.alert_resolved(named_end(alert, self._alerts))
+            ended = named_end(alert, self._alerts)
+            self._over.add(ended.episode)
+            await self.incident.alert_resolved(ended)
         elif self.has_taken(alert):
             return
         elif self._resolution:
@@ -475,6 +478,8 @@ class P2Incident(Runbook):
         if joined.alert is not None:
             self.took(joined.alert)
             self._alerts.append(joined.alert)
+        if joined.severity == "P1" and not self._resolution:
+            self._raising = self._raising or joined.what
 
     @workflow.signal(name=TAKEN_IN, description="A P1 of the same service takes this incident in.")
     async def taken_in(self, by: TakenIn) -> None:

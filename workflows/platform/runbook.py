@@ -7,7 +7,7 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -36,6 +36,8 @@ _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
+NOBODY_TOLD = "not told"
+"""Stands for who started a run that nobody's name came with."""
 
 
 class Runbook:
@@ -85,7 +87,7 @@ class Runbook:
         # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
         self._episodes = _memo("episodes", list[str]) or []
         self.dry_run = request.dry_run
-        self.actor = request.requested_by or "not told"
+        self.actor = request.requested_by or NOBODY_TOLD
         try:
             resolved: Resolved = await workflow.execute_local_activity_method(
                 Catalogue.resolve,
@@ -220,8 +222,19 @@ class Runbook:
             self.background(self.attempt(section, f"{title}, late", method, request, policies.PERSIST))
         return result
 
-    async def attempt(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
-                      policy: Policy) -> _Res | None:  # fmt: skip
+    @overload
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], Awaitable[_Res]], request: _Req, policy: Policy
+    ) -> _Res | None: ...
+
+    @overload
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, policy: Policy
+    ) -> _Res | None: ...
+
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], Any], request: _Req, policy: Policy
+    ) -> Any:
         """Run a step that the run can do without: None when its backend fails, and the timeline says so."""
         try:
             return await self.step(section, title, method, request, policy)

@@ -45,6 +45,9 @@ class Joined(Refusable):
     what: Shown = Field(description="What would have been another incident.")
     who: ShownLine = ""
     alert: Alert | None = None
+    severity: Severity | None = Field(
+        default=None, description="How severe it was found; what is P1 is raised, if it isn't P1 already."
+    )
 
 
 class TakenIn(Refusable):
@@ -70,9 +73,16 @@ async def tell(run: Runbook, other: OpenIncident, signal: str, text: BaseModel) 
     """Tell the run that looks after another incident; False where that run has ended."""
     if not other.workflow_id:
         return False
+    if await reach(other.workflow_id, signal, text):
+        return True
+    run.say("problem", f"{other.incident_id} is open in the records, but its run {other.workflow_id} has ended")
+    return False
+
+
+async def reach(workflow_id: str, signal: str, text: BaseModel) -> bool:
+    """Send a signal to a run; False where none of that ID is open."""
     try:
-        await workflow.get_external_workflow_handle(other.workflow_id).signal(signal, text)
+        await workflow.get_external_workflow_handle(workflow_id).signal(signal, text)
     except FailureError:
-        run.say("problem", f"{other.incident_id} is open in the records, but its run {other.workflow_id} has ended")
         return False
     return True
