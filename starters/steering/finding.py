@@ -15,7 +15,7 @@ from workflows.platform.search_attributes import INCIDENT
 
 _RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _INCIDENT_ID = re.compile(r"[\w.-]+")
-_TICKET = re.compile(r"(?:TCK|ONB)[-_]\w+", re.IGNORECASE)
+_TICKET = re.compile(r"(?:TCK|ONB)[-_][\w-]+", re.IGNORECASE)
 _TICKETS = "issue-escalation"
 _THE_ONLY_ONE = "-"
 _LOOKED_AT = 1000

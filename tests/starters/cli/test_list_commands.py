@@ -1,6 +1,7 @@
 """Finding runs: `runbooks list`, and what people type where a command takes a RUN."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 from temporalio.client import Client
+from temporalio.service import RPCError
 from typer.testing import CliRunner
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
@@ -144,20 +146,34 @@ async def test_several_that_fit_are_named_and_nothing_is_done(runbooks: Runbooks
         await worker.get_workflow_handle(name).terminate("over")
 
 
-async def test_the_only_open_run_is_a_dash(runbooks: Runbooks, worker: Client) -> None:
+@pytest.fixture
+async def alone(client: Client) -> None:
+    """Nothing is open: other files' tests may have left runs on this server."""
+    query = "ExecutionStatus = 'Running'"
+    async with asyncio.timeout(30):
+        while left := [one async for one in client.list_workflows(query)]:
+            for one in left:
+                with contextlib.suppress(RPCError):
+                    await client.get_workflow_handle(one.id, run_id=one.run_id).terminate(reason="the next test begins")
+            await asyncio.sleep(0.1)
+
+
+async def test_the_only_open_run_is_a_dash(alone: None, runbooks: Runbooks, worker: Client) -> None:
     none = await runbooks("status", "-")
     assert (none.exit_code, "no run is open" in none.stderr) == (4, True), none.output
     await started(runbooks)
     await waiting_for(worker, RUN, "decide mitigation-1")
+    await visible(worker, f"WorkflowId = '{RUN}' AND ExecutionStatus = 'Running'")
     shown = await runbooks("status", "-")
     assert (shown.exit_code, "mitigation-1" in shown.stdout) == (0, True), shown.output
 
 
 async def test_runs_that_no_worker_answers_for_are_listed_all_the_same(
-    runbooks: Runbooks, temporal_address: str
+    alone: None, runbooks: Runbooks, temporal_address: str, client: Client
 ) -> None:
     await no_incident(temporal_address)
     await started(runbooks)
+    await visible(client, f"WorkflowId = '{RUN}' AND ExecutionStatus = 'Running'")
     rows = await listed(runbooks)
     (row,) = [one for one in rows if one["workflow_id"] == RUN]
     assert row["answers"] is False
