@@ -68,7 +68,7 @@ def _of(node: ast.AST) -> Iterator[Callable[..., None]]:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS and not isinstance(node.op, ast.BitOr):
         yield lambda twin: setattr(twin, "op", _OPERATORS[type(twin.op)]())
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield lambda twin: setattr(twin, "op", ast.UAdd()) or setattr(twin, "operand", _truth(twin.operand))
+        yield _not_any_more
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         yield lambda twin: setattr(twin, "test", ast.UnaryOp(ast.Not(), twin.test))
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
@@ -87,5 +87,5 @@ def _of(node: ast.AST) -> Iterator[Callable[..., None]]:
         yield lambda twin: twin.ifs.pop()
 
 
-def _truth(operand: ast.expr) -> ast.expr:
-    return ast.Call(ast.Name("bool", ast.Load()), [operand], [])
+def _not_any_more(node: ast.UnaryOp) -> None:
+    node.op, node.operand = ast.Not(), ast.UnaryOp(ast.Not(), node.operand)

@@ -1,5 +1,6 @@
 """The world of random sequences: releases that are good or bad, holds that effects look at, and what was told when."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from activities.common.effects import Change
 from activities.kubernetes.cluster import PodsRequest, RestartRollout, ScaleDeployment, UndoRollout, Workload
 from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
 from activities.messages.status_page.status_page import UpdateStatusPage
-from activities.monitoring.health import Health, HealthRequest
+from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.releases.helm import ReleaseChange, RollbackRelease, UpgradeRelease
 from tests.workflows.worlds.platform import NOW, Platform, image
@@ -133,7 +134,14 @@ class Habits(Platform):
                 world.published.append((request.status, world.healthy))
             return Change(target="page", after=request.status, applied=applied)
 
-        return [deployment, pods, check, snapshot, update]
+        @activity.defn(name="health.steady")
+        def steady(request: SteadyRequest) -> Steadiness:
+            if not world.healthy:
+                time.sleep(0.3)  # as the real one, it doesn't give up at once
+            last = Health(status="healthy" if world.healthy else "unhealthy", milliseconds=1)
+            return Steadiness(steady=world.healthy, last=last, checks=9, seconds=1, longest=1)
+
+        return [deployment, pods, check, snapshot, update, steady]
 
     def _acts(self) -> list[Callable[..., Any]]:
         world = self
