@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz compose-secrets shell mutate sequences clean
+.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz mutate compose-secrets shell clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,9 +56,6 @@ fuzz: setup ## Send anything to runs of every procedure on a real Temporal: make
 
 mutate: setup ## Change modules of judgement on purpose: do their tests notice? make mutate ARGS="lease --each 50"
 	@$(RUN) python -m tests.mutate $(ARGS)
-
-sequences: setup ## Random sequences of a night: make sequences NUMBER=100
-	@RUNBOOKS_SEQUENCES=$(or $(NUMBER),50) $(RUN) pytest --quiet tests/company/test_any_sequence.py
 
 lint: setup ## Style, types, import contracts, spelling, pages made from the code, open runs
 	@$(RUN) ruff check

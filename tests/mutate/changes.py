@@ -5,7 +5,6 @@ import copy
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -60,10 +59,6 @@ def _short(text: str) -> str:
     return line if len(line) <= 70 else f"{line[:69]}…"
 
 
-def _without_not(twin: Any) -> None:
-    twin.op, twin.operand = ast.UAdd(), _truth(twin.operand)
-
-
 def _of(node: ast.AST) -> Iterator[Callable[..., None]]:
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARISONS:
         yield lambda twin: twin.ops.__setitem__(0, _COMPARISONS[type(twin.ops[0])]())
@@ -73,7 +68,7 @@ def _of(node: ast.AST) -> Iterator[Callable[..., None]]:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS and not isinstance(node.op, ast.BitOr):
         yield lambda twin: setattr(twin, "op", _OPERATORS[type(twin.op)]())
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield _without_not
+        yield _not_any_more
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         yield lambda twin: setattr(twin, "test", ast.UnaryOp(ast.Not(), twin.test))
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
@@ -92,5 +87,5 @@ def _of(node: ast.AST) -> Iterator[Callable[..., None]]:
         yield lambda twin: twin.ifs.pop()
 
 
-def _truth(operand: ast.expr) -> ast.expr:
-    return ast.Call(ast.Name("bool", ast.Load()), [operand], [])
+def _not_any_more(node: ast.UnaryOp) -> None:
+    node.op, node.operand = ast.Not(), ast.UnaryOp(ast.Not(), node.operand)

@@ -20,8 +20,8 @@ def marked(ends_in: timedelta, **fields: str) -> RunMark | None:
     ("ends_in", "holds"),
     [
         (timedelta(hours=1), True),
-        (-GRACE + timedelta(minutes=1), True),  # its run is still letting go
-        (-GRACE - timedelta(minutes=1), False),
+        (-GRACE + timedelta(seconds=30), True),  # its run is still letting go
+        (-GRACE - timedelta(seconds=30), False),
         (-GRACE * 2 + timedelta(minutes=1), False),
         (timedelta(days=-1), False),
     ],

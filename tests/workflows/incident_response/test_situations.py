@@ -248,6 +248,17 @@ def test_two_plain_choices_are_asked_about() -> None:
     assert not then.clear
 
 
+def test_a_young_release_that_is_saturated_can_be_gone_back_from_too() -> None:
+    found = diagnosed({"deployment": state(YOUNG), "pods": pods(ready=3), "autoscaling": AT_ITS_MAXIMUM})
+    back = found.find("rollback")
+    assert back is not None
+    assert back.because == ["v2 was rolled out 300 s ago", *found.because]
+    plain = diagnosed({"deployment": state(YOUNG), "pods": pods("Error")}).find("rollback")
+    assert plain is not None
+    assert plain.because[0] == "v2 was rolled out 300 s ago"
+    assert len(plain.because) == 3
+
+
 def test_runs_from_before_are_judged_as_they_were() -> None:
     pending = {"pods": pods("Unschedulable", phase="Pending", ready=1)}
     gone = {"pods": pods("CreateContainerConfigError")}
