@@ -34,6 +34,7 @@ from workflows.customer_operations.churn_prevention import ChurnPrevention, Chur
 from workflows.daily_operations.end_of_day import EndOfDay, EndOfDayRequest
 from workflows.daily_operations.hourly_health_pulse import HourlyHealthPulse, HourlyHealthPulseRequest
 from workflows.daily_operations.morning_startup import MorningStartup, MorningStartupRequest
+from workflows.maintenance.certificate_renewal import CertificateRenewal, CertificateRenewalRequest
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -46,11 +47,13 @@ MAINTENANCE = "database-maintenance"
 MORNING = "morning-startup"
 PULSE = "hourly-health-pulse"
 EVENING = "end-of-day"
+CERTIFICATES = "certificate-renewal"
 _OF_SERVICES = {
     MAINTENANCE: "settings have no such database any more",
     MORNING: "settings have no such day any more",
     PULSE: "settings have no such day any more",
     EVENING: "settings have no such day any more",
+    CERTIFICATES: "settings have no certificates of it any more",
 }
 """One of each service: its name follows. And why one is taken away that settings have forgotten."""
 
@@ -129,6 +132,7 @@ def _wanted(audit: Audit, services: Mapping[str, Service], task_queue: str, dire
     yield _sweep(task_queue)
     yield _churn(services, task_queue)
     yield from _maintenance(services, task_queue)
+    yield from _certificates(services, task_queue)
     for name, service in services.items():
         if service.daily is not None:
             yield from _daily(name, service.daily, service.time_zone, task_queue, directory)
@@ -189,6 +193,20 @@ def _maintenance(services: Mapping[str, Service], task_queue: str) -> Iterator[_
         request = DatabaseMaintenanceRequest(service=service, requested_by=f"schedule {name}")
         action = _start(DatabaseMaintenance, request, name, task_queue, f"Database maintenance of {service}")
         yield _Wanted(name, weekly.schedule(action, f"database of {service}"), weekly.when)
+
+
+def _certificates(services: Mapping[str, Service], task_queue: str) -> Iterator[_Wanted]:
+    """Look at each service's certificates as often as its settings say."""
+    for service, policy in ((name, of.certificates) for name, of in services.items() if of.certificates is not None):
+        name, every = f"{CERTIFICATES}/{service}", policy.looked_at_every
+        request = CertificateRenewalRequest(service=service, requested_by=f"schedule {name}")
+        schedule = Schedule(
+            action=_start(CertificateRenewal, request, name, task_queue, f"Certificates of {service}"),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+            policy=_policy(every),
+            state=ScheduleState(note=f"certificates of {service}, every {every}"),
+        )
+        yield _Wanted(name, schedule, f"every {every}")
 
 
 def _daily(service: str, policy: DailyPolicy, zone: str, task_queue: str, directory: Path) -> Iterator[_Wanted]:

@@ -53,10 +53,10 @@ def test_the_demo_starts_only_what_it_uses(tmp_path: Path) -> None:
     names = {process.name for process in alone.restartable}
     assert names == {"service", "webhook", "worker-1", "worker-2"}
     assert {process.name for process in whole.restartable} - names == {
-        "database-hosts", "barman", "node-groups", "handover",
+        "database-hosts", "barman", "node-groups", "handover", "tls", "challenges",
     }  # fmt: skip
-    assert not {"helm", "kubectl", "rsync"} & set(binaries.DEMO)
-    assert whole.links.keys() - alone.links.keys() == {"AWS", "customers' links", "mails"}
+    assert not {"helm", "kubectl", "rsync", "pebble"} & set(binaries.DEMO)
+    assert whole.links.keys() - alone.links.keys() == {"AWS", "certificates", "customers' links", "mails"}
 
 
 @pytest.mark.servers  # none, but one of their programs

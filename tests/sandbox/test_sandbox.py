@@ -58,9 +58,9 @@ def settings(directory: Path) -> Settings:
 def test_everything_runs_and_answers(directory: Path) -> None:
     now = state(directory)
     assert now.status == "ready"
-    assert len(now.processes) == 19
+    assert len(now.processes) == 23
     assert all(process.pid is not None and psutil.pid_exists(process.pid) for process in now.processes)
-    for name in ("Temporal UI", "Prometheus", "Alertmanager", "AWS", "service"):
+    for name in ("Temporal UI", "Prometheus", "Alertmanager", "AWS", "service", "certificates"):
         assert httpx.get(now.links[name], follow_redirects=True).status_code == 200, name
     assert httpx.get(f"{now.links['webhook']}/readyz").status_code == 200
     assert httpx.get(now.links["customers' links"]).status_code == 410

@@ -10,9 +10,10 @@ from pydantic import SecretStr
 from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
+from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy, MaintenancePolicy, ServerPolicy
 from activities.catalogue.service import ChurnPolicy, CustomerPolicy, Service
-from starters.schedules import ARCHIVE, CHURN, MAINTENANCE, SWEEP, Applied, apply
+from starters.schedules import ARCHIVE, CERTIFICATES, CHURN, MAINTENANCE, SWEEP, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem
 from workers.settings import Audit
@@ -152,6 +153,23 @@ async def test_each_services_database_is_looked_after_every_week(namespace: Clie
     first = found.info.next_action_times[0].astimezone(ZoneInfo("Europe/Berlin"))
     assert (first.weekday(), first.hour, first.minute) == (2, 22, 15)
     assert (await _maintain(namespace, a=_with_database(), b=other))[f"{MAINTENANCE}/a"].startswith("unchanged")
+
+
+async def test_certificates_are_looked_at_as_often_as_settings_say(namespace: Client) -> None:
+    policy = CertificatePolicy(looked_at_every=timedelta(hours=12))
+    plain = Service(deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health")
+    watched = {"tensafe-server": plain.model_copy(update={"certificates": policy})}
+    queue, none = "runbooks", Audit()
+    name = f"{CERTIFICATES}/tensafe-server"
+    done = {one.name: one.what for one in await apply(namespace, none, watched, queue)}
+    assert done[name] == "made"
+    described = await namespace.get_schedule_handle(name).describe()
+    (interval,) = described.schedule.spec.intervals
+    assert interval.every == described.schedule.policy.catchup_window == timedelta(hours=12)
+    again = {one.name: one.what for one in await apply(namespace, none, watched, queue)}
+    assert again[name] == "unchanged"
+    gone = {one.name: one.what for one in await apply(namespace, none, {"tensafe-server": plain}, queue)}
+    assert gone[name] == "off"
 
 
 async def test_what_settings_have_forgotten_is_looked_after_no_longer(namespace: Client) -> None:

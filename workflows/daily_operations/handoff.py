@@ -83,7 +83,7 @@ def for_slack(markdown: str) -> str:
                 heads = cells
                 continue
             # Slack has no tables: each cell has its column's name.
-            named = (f"{head} {cell}" for head, cell in zip(heads, cells, strict=True))
+            named = (f"{head.lower()} {cell}" for head, cell in zip(heads, cells, strict=True))
             line = f"• {first}: {', '.join(named)}"  # noqa: PLW2901
         else:
             heads = []

@@ -3,6 +3,7 @@
 Or it is raised to P1, or a P1 takes it in.
 """
 
+import asyncio
 import contextlib
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.records.alerts import Alert
 from tests.crash.people import tell, when
@@ -55,15 +57,17 @@ class RaisedP2Scenario(P2Scenario):
 
     def policy(self, case: Case) -> dict[str, Any]:
         found = super().policy(case)
-        # Nothing ends the watch but a word.
-        watch = {**found["degradation"], "watch_for": "PT5M", "better_for": "PT5M"}
-        return {**found, "degradation": watch, "incident": {"steady_for": "PT1S", "verify_timeout": "PT30S"}}
+        # A word ends the watch; what was added is held for as long as the watch would have been.
+        watch = {**found["degradation"], "watch_for": "PT30S", "better_for": "PT30S"}
+        incident = {"steady_for": "PT1S", "verify_timeout": "PT30S"}
+        return {**found, "degradation": watch, "scaling": {"lease": "PT1S"}, "incident": incident}
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, lambda status: status.phase == "Watch")
         await self.worsen(handle)
-        await handle.result()
         p1 = self.p1(handle)
+        while not await _begun(p1):
+            await asyncio.sleep(0.2)
         await when(p1, lambda status: status.waiting_for == "close")
         await tell(p1, P1Incident.close, CLOSING)
         await p1.result()
@@ -94,6 +98,16 @@ class TakenInP2Scenario(RaisedP2Scenario):
                 task_queue=service,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             )
+
+
+async def _begun(run: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        await run.describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
 
 
 def _service(handle: WorkflowHandle[Any, Any]) -> str:
