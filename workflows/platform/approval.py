@@ -15,6 +15,9 @@ from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Key, Reason
 from workflows.platform.signing import SignedWord, digest, objection
 
+ALWAYS_TWO = frozenset({"drain"})
+"""Kinds of questions that take a second person whatever settings say (runbook 8.1)."""
+
 
 class Question(BaseModel):
     """Something a person must decide."""
@@ -77,7 +80,7 @@ class Approvals:
         subject = digest(question.model_dump(mode="json", exclude={"timeout"}))
         shown = OpenQuestion(
             **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject,
-            two_persons=question.kind in policy.second_person,
+            two_persons=question.kind in ALWAYS_TWO or question.kind in policy.second_person,
         )  # fmt: skip
         self.open[question.id] = shown
         return shown
