@@ -25,6 +25,15 @@ KILLS = {
         "P2Incident/resume-autoscaler:before",
         "P2Incident/resolve-alert:before",
     },
+    "security-incident": {
+        "SecurityIncident/cordon-1:after",
+        "SecurityIncident/isolate:after",
+        "SecurityIncident/evidence:after",
+        "SecurityIncident/drain:before",
+        "SecurityIncident/drain:after",
+        "SecurityIncident/uncordon-1:after",
+        "SecurityIncident/close:before",
+    },
     "manual-scale-up": {"ManualScaleUp/scale:before", "ManualScaleUp/scale:after"},
     "emergency-scale-up": {
         "EmergencyScaleUp/pause-autoscaler:before",

@@ -1,4 +1,4 @@
-"""Security incident: a suspicious node isolated, kept, drained by force, and given back as is answered."""
+"""Security incident: a suspicious node isolated, kept, drained by force, and given back."""
 
 import json
 from typing import Any, ClassVar
@@ -24,7 +24,6 @@ class SecurityIncidentScenario(ServiceScenario):
 
     name = "security-incident"
     procedure = "security_incident"
-    answer: ClassVar[str] = "uncordon"
     leaves: ClassVar = {
         "manifests that name every piece": 1,
         "pods left on the node": 2,  # of the DaemonSet, and the static one
@@ -56,7 +55,7 @@ class SecurityIncidentScenario(ServiceScenario):
             word = Decision(who=who, role="security", question=_DRAIN, choice="force", reason="it is kept")
             await tell(handle, SecurityIncident.decide, word)
         await when(handle, lambda status: status.waiting_for == f"decide {_RETURN}")
-        for question, choice in (("legal", "none"), (_RETURN, self.answer)):
+        for question, choice in (("legal", "none"), (_RETURN, "uncordon")):
             word = Decision(who="ada", role="security", question=question, choice=choice, reason="no personal data")
             await tell(handle, SecurityIncident.decide, word)
 
@@ -69,7 +68,7 @@ class SecurityIncidentScenario(ServiceScenario):
         node = place.node()
         held = [key for key in node["metadata"].get("annotations") or {} if key.startswith(CORDONED)]
         cordoned = bool(node["spec"].get("unschedulable"))
-        if cordoned != (self.answer != "uncordon") or bool(held) != cordoned:
+        if cordoned or held:
             state.paused.append(f"{place.name} is {'cordoned' if cordoned else 'schedulable'}, held by {held}")
         policies = f"/apis/networking.k8s.io/v1/namespaces/{case.namespace}/networkpolicies"
         state.paused += [f"{each['metadata']['name']} is there still" for each in items(api, policies)]
@@ -79,7 +78,7 @@ class SecurityIncidentScenario(ServiceScenario):
         folder = case.directory / "evidence" / "incidents"
         for manifest in folder.glob("SEC-*/*-manifest.json"):
             named = {piece["name"] for piece in json.loads(manifest.read_text())["pieces"]}
-            there = {file.name for file in manifest.parent.glob("[!.]*")} - {manifest.name}
+            there = {file.name for file in manifest.parent.glob("1-*")} - {manifest.name}
             state.counts["manifests that name every piece"] += named == there
         with psycopg.connect(case.servers.records) as connection:
             query = "SELECT outcome FROM runbooks.security_incidents WHERE workflow_id = %s"
@@ -91,10 +90,3 @@ class SecurityIncidentScenario(ServiceScenario):
             place.remove()
             place.kube.close()
         super().remove(case)
-
-
-class LeftScenario(SecurityIncidentScenario):
-    """The node is left as it is, for the investigation."""
-
-    name = "security-incident-left"
-    answer: ClassVar[str] = "leave"
