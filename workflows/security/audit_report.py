@@ -10,7 +10,7 @@ from audit.text import plain
 from workflows.security.containment import Containment
 
 NOT_DONE = (
-    "credentials were not rotated by this run (8.1 step 4): API keys are rotated by `runbooks start api-key-rotation`",
+    "credentials were not rotated by this run (8.1 step 4); 8.2 rotates API keys",
     "access logs were not read by this run (8.1 step 5)",
     "no address was blocked by this run (8.1 step 6)",
     "processes, open connections and memory of the pods were not kept",

@@ -168,7 +168,10 @@ class SecurityIncident(Runbook):
         return nodes
 
     async def _report(self, containment: Containment, outcome: Outcome, nodes: str) -> None:
-        """Keep the full report; what the legal clocks come to is kept beside it, when they end."""
+        """Keep the full report: `tensafe-admin security audit --full`.
+
+        What the legal clocks come to is kept beside it, when they end.
+        """
         content = report(containment, outcome=outcome, nodes=nodes)
         for name, text, kind in (
             ("audit-report.json", as_json(content), "application/json"),
