@@ -35,6 +35,8 @@ class Line:
     code: list[str] = field(default_factory=list)
     says: list[str] = field(default_factory=list)
     item: str = ""
+    missing: bool = False
+    """Not built yet, though the procedure is."""
 
     @property
     def found_by(self) -> list[str]:
@@ -101,7 +103,7 @@ def _section(section: Section, workflows: Workflows) -> list[str]:
         told = f"[`{procedure.workflow_type}`](../{file}), started by `runbooks start {procedure.command}`."
     else:
         told = "A table: other procedures read it." if section.table else NOT_BUILT
-    rows = [_row(line, workflows, built=section.built) for line in section.lines]
+    rows = [_row(line, workflows, built=section.built and not line.missing) for line in section.lines]
     return [
         f"## {section.number} {section.title}\n",
         f"{told}\n",

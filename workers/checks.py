@@ -10,7 +10,20 @@ from typing import Any, NamedTuple
 from activities.catalogue.service import ApprovalPolicy, Service
 
 QUESTIONS = frozenset(
-    {"certificate", "maintain", "mitigate", "scale", "deploy", "revoke", "database", "failover", "restore"}
+    {
+        "certificate",
+        "contain",
+        "database",
+        "deploy",
+        "drain",
+        "failover",
+        "legal",
+        "maintain",
+        "mitigate",
+        "restore",
+        "revoke",
+        "scale",
+    }
 )
 """Kinds of the questions that procedures ask: a second person can be asked of these alone."""
 

@@ -190,6 +190,18 @@ PROCEDURES: tuple[Procedure, ...] = (
         {**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
         needs="database",
     ),
+    Procedure(
+        "8.1",
+        "security.security_incident",
+        "Security incident response",
+        {
+            **_BY,
+            "severity": "critical",
+            "type": "potential-breach",
+            "initial_findings": "Unknown process in one pod",
+            "nodes": ["node-a"],
+        },
+    ),
     Procedure("8.2", "security.api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
 )
 

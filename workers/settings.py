@@ -299,9 +299,17 @@ class Evidence(Section):
     prefix: str = ""
     endpoint_url: str | None = None
     region: str | None = None
+    lock_for: timedelta | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description="How long nobody can remove an object: S3 Object Lock in COMPLIANCE mode; the bucket must have it.",
+    )
 
     @model_validator(mode="after")
     def _needs_bucket(self) -> Self:
+        if self.backend != "s3" and self.lock_for is not None:
+            message = "lock_for: files can't be locked, only the s3 backend can"
+            raise ValueError(message)
         if self.backend == "s3" and not self.bucket:
             message = "bucket: required for the s3 backend"
             raise ValueError(message)

@@ -33,6 +33,7 @@ from activities.database.upkeep.postgres import Postgres
 from activities.evidence.archive import Archive
 from activities.evidence.error_patterns import ErrorLogs
 from activities.evidence.evidence import Evidence
+from activities.evidence.forensics import Forensics
 from activities.handovers.handovers import Handovers
 from activities.handovers.links import HandoverLinks
 from activities.handovers.secrets_manager import HandoverSecretsManager
@@ -48,6 +49,8 @@ from activities.holds.kinds import (
 from activities.kubernetes.api import connect as connect_kubernetes
 from activities.kubernetes.cluster import Kubernetes
 from activities.kubernetes.database_secrets import DatabaseSecrets
+from activities.kubernetes.draining import Draining
+from activities.kubernetes.isolation import Isolation
 from activities.kubernetes.kubeconfig import check as check_kubeconfig
 from activities.kubernetes.nodes import ClusterNodes
 from activities.kubernetes.traffic import Traffic
@@ -69,6 +72,7 @@ from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
 from activities.records.activities import Records
 from activities.records.figures import Figures
+from activities.records.security import SecurityIncidents
 from activities.records.windows import MaintenanceWindows
 from activities.releases.ci import Ci, CiService
 from activities.releases.ci_github import GitHubCi
@@ -194,6 +198,10 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Traffic: lambda: Traffic(cluster()),
         ClusterNodes: lambda: ClusterNodes(cluster()),
         Evidence: lambda: Evidence(clients.evidence(), cluster(), http(), prometheus),
+        SecurityIncidents: lambda: SecurityIncidents(pool()),
+        Isolation: lambda: Isolation(cluster()),
+        Draining: lambda: Draining(cluster()),
+        Forensics: lambda: _forensics(settings, clients),
         Helm: lambda: _helm(settings, cluster()),
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
@@ -263,6 +271,11 @@ def _aws(settings: Settings, service: Literal["eks", "rds", "route53", "secretsm
     # Without a region it can't be made; a service without GPUs needs none.
     region = settings.aws.region or boto3.session.Session().region_name or "us-east-1"
     return boto3.client(service, region_name=region, endpoint_url=settings.aws.endpoint_url, config=config)
+
+
+def _forensics(settings: Settings, clients: _Clients) -> Forensics:
+    evidence = Evidence(clients.evidence(), clients.cluster(), clients.http(), settings.prometheus.url)
+    return Forensics(evidence, clients.evidence(), clients.cluster(), signer(settings.audit))
 
 
 def _helm(settings: Settings, cluster: "kubernetes.ApiClient") -> Helm:

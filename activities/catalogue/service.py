@@ -16,6 +16,7 @@ from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import RecoveryPolicy
+from activities.catalogue.security import SecurityPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
 from activities.catalogue.windows import WindowPolicy
 from activities.common.text import Key, Link, Name, Words
@@ -255,6 +256,7 @@ class Service(_Settings):
     recovery: RecoveryPolicy = RecoveryPolicy()
     certificates: CertificatePolicy | None = None
     window: WindowPolicy = WindowPolicy()
+    security: SecurityPolicy = SecurityPolicy()
     daily: DailyPolicy | None = Field(default=None, description="Its days (runbook 1); not scheduled without.")
 
 
@@ -275,13 +277,17 @@ class ApprovalPolicy(_Settings):
             "restore": ("dba", "commander", "engineering-lead"),
             "certificate": ("on-call", "security", "commander", "engineering-lead"),
             "maintain": ("dba", "on-call", "commander", "engineering-lead"),
+            "contain": ("security", "commander", "engineering-lead"),
+            "legal": ("legal", "compliance", "security", "engineering-lead"),
+            "drain": ("security", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",
     )
     second_person: tuple[Key, ...] = Field(
         default=(),
-        description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one.",
+        description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one. "
+        "A drain takes two whatever stands here.",
     )
     starter_counts: bool = Field(default=False, description="Whoever started a run may be one of two people.")
     signature_valid_for: timedelta = Field(default=timedelta(minutes=15))

@@ -118,6 +118,22 @@ class Kept:
     detail: str
 
 
+class Piece(Protocol):
+    """What is to be kept: under which name, of which incident, by which effect."""
+
+    @property
+    def incident_id(self) -> str:
+        """The folder."""
+
+    @property
+    def name(self) -> str:
+        """The file's name in it."""
+
+    @property
+    def effect(self) -> Effect:
+        """Whose it is."""
+
+
 class EvidenceStore(Protocol):
     """Where evidence is kept: files or S3."""
 
@@ -166,7 +182,7 @@ class Evidence:
                 request.namespace, request.selector, request.since, content, failing_only=request.failing_only
             )
 
-        return self._keep(request, "text/plain; charset=utf-8", produce)
+        return self.keep(request, "text/plain; charset=utf-8", produce)
 
     @activity.defn(name="evidence.export_metrics")
     @effect
@@ -190,7 +206,7 @@ class Evidence:
             refused = sum("error" in answer for answer in answers.values())
             return counted(len(answers), "query", "queries") + (f", {refused} refused" if refused else "")
 
-        return self._keep(request, "application/json", produce)
+        return self.keep(request, "application/json", produce)
 
     def _series(self, query: str, request: ExportMetrics, step: timedelta) -> dict[str, Any]:
         try:
@@ -223,7 +239,7 @@ class Evidence:
             content.write(draw(panels, request.start, request.end))
             return counted(len(panels), "figure")
 
-        return self._keep(request, "image/svg+xml", produce)
+        return self.keep(request, "image/svg+xml", produce)
 
     @activity.defn(name="evidence.store_document")
     @effect
@@ -234,7 +250,7 @@ class Evidence:
             content.write(request.content.encode())
             return ""
 
-        return self._keep(request, f"{request.content_type}; charset=utf-8", produce)
+        return self.keep(request, f"{request.content_type}; charset=utf-8", produce)
 
     @activity.defn(name="evidence.invite")
     @effect
@@ -247,14 +263,9 @@ class Evidence:
             content.write(calendar_file(request, request.effect.key))
             return f"{request.start.astimezone(ZoneInfo(request.time_zone)):%Y-%m-%d %H:%M} {request.time_zone}"
 
-        return self._keep(request, "text/calendar; charset=utf-8", produce)
+        return self.keep(request, "text/calendar; charset=utf-8", produce)
 
-    def _keep(
-        self,
-        request: CollectLogs | ExportMetrics | ChartFigures | StoreDocument | Invite,
-        content_type: str,
-        produce: Callable[[IO[bytes]], str],
-    ) -> StoredEvidence:
+    def keep(self, request: Piece, content_type: str, produce: Callable[[IO[bytes]], str]) -> StoredEvidence:
         """Produce and store an object, unless an earlier attempt has stored it."""
         mark = hashlib.sha256(request.effect.key.encode()).hexdigest()[:16]
         key, kept = self._place(_safe("incident_id", request.incident_id), _safe("name", request.name), mark)
@@ -272,7 +283,7 @@ class Evidence:
             made = Kept(uri=stored.uri, sha256=sha256, size=size, effect=mark, detail=detail)
             if not self._store.create(key, content, made, content_type):
                 # An attempt that was thought dead has stored it meanwhile, and the first object is the one that counts.
-                return self._keep(request, content_type, produce)
+                return self.keep(request, content_type, produce)
         _log.info("evidence stored", uri=stored.uri, size=size, sha256=sha256, effect=request.effect.key)
         return stored
 

@@ -20,6 +20,9 @@ from libraries import kubernetes, urllib3
 MOST_BYTES = 64 * 1024 * 1024
 """Of one collection; each container gets an equal share of what is left."""
 
+NOT_READABLE = "not readable"
+"""What is told of a log that can't be read, in the text and in its short description."""
+
 _MOST_LINES = 100_000
 _SIDE_BY_SIDE = 8
 _CHUNK_BYTES = 64 * 1024
@@ -70,6 +73,27 @@ class PodLogs:
         """
         pods = self._pods(namespace, selector, failing_only=failing_only)
         sections = [section for pod in pods for section in _sections(pod)]
+        lines, unreadable = self._written(sections, since, out)
+        if not sections:
+            out.write(f"No {'failing ' if failing_only else ''}pods of {selector} in {namespace}.\n".encode())
+        told = f"{counted(lines, 'line')} of {counted(len(pods), 'failing pod' if failing_only else 'pod')}"
+        return f"{told}, {counted(unreadable, 'log')} {NOT_READABLE}" if unreadable else told
+
+    def everything(self, pod: Object, out: IO[bytes]) -> str:
+        """Write all logs that there are of one pod: of every container that it has or had, ephemeral ones too.
+
+        Raises:
+            Unavailable: the API server doesn't answer.
+            CancelledError: the activity was cancelled.
+
+        """
+        sections = list(_sections(pod, ephemeral=True))
+        lines, unreadable = self._written(sections, None, out)
+        told = f"{counted(lines, 'line')} of {counted(len(sections), 'log')}"
+        return f"{told}, {unreadable} {NOT_READABLE}" if unreadable else told
+
+    def _written(self, sections: list[_Section], since: timedelta | None, out: IO[bytes]) -> tuple[int, int]:
+        """Write logs one after another; gives how many lines there are, and how many logs couldn't be read."""
         lines = unreadable = 0
         left = self._most_bytes
         for start in range(0, len(sections), _SIDE_BY_SIDE):
@@ -82,10 +106,7 @@ class PodLogs:
                     shutil.copyfileobj(text.content, out, _CHUNK_BYTES)
                 lines += text.lines
                 unreadable += text.unreadable
-        if not sections:
-            out.write(f"No {'failing ' if failing_only else ''}pods of {selector} in {namespace}.\n".encode())
-        told = f"{counted(lines, 'line')} of {counted(len(pods), 'failing pod' if failing_only else 'pod')}"
-        return f"{told}, {counted(unreadable, 'log')} not readable" if unreadable else told
+        return lines, unreadable
 
     def _pods(self, namespace: str, selector: str, *, failing_only: bool) -> list[Object]:
         found: list[Object] = ask(self._core.list_namespaced_pod, namespace, label_selector=selector)["items"]
@@ -94,7 +115,9 @@ class PodLogs:
         now = datetime.now(UTC)
         return [pod for pod in found if states.reason_of(pod, now) in states.FAILING]
 
-    def _side_by_side(self, sections: list[_Section], since: timedelta, share: int) -> Iterator[tuple[_Section, _Text]]:
+    def _side_by_side(
+        self, sections: list[_Section], since: timedelta | None, share: int
+    ) -> Iterator[tuple[_Section, _Text]]:
         stop = Event()
         pool = ThreadPoolExecutor(len(sections), thread_name_prefix="logs")
         try:
@@ -109,14 +132,14 @@ class PodLogs:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, section: _Section, since: timedelta, share: int, stop: Event) -> _Text:
+    def _read(self, section: _Section, since: timedelta | None, share: int, stop: Event) -> _Text:
         text = _Text(tempfile.TemporaryFile())  # noqa: SIM115 - closed by the one who reads it
         try:
             with failures():
                 answer = self._open(section, since)
         except _NotReadable as why:
             text.unreadable = True
-            text.content.write(f"(not readable: {why})\n".encode())
+            text.content.write(f"({NOT_READABLE}: {why})\n".encode())
             return text
         try:
             _copy(answer, text, share, stop)
@@ -126,15 +149,17 @@ class PodLogs:
             answer.close()
         return text
 
-    def _open(self, section: _Section, since: timedelta) -> Any:
+    def _open(self, section: _Section, since: timedelta | None) -> Any:
+        within: dict[str, Any] = {}
+        if since is not None:
+            within = {"since_seconds": max(int(since.total_seconds()), 1), "tail_lines": _MOST_LINES}
         try:
             return self._core.read_namespaced_pod_log(
                 section.pod,
                 section.namespace,
                 container=section.container,
                 previous=section.previous,
-                since_seconds=max(int(since.total_seconds()), 1),
-                tail_lines=_MOST_LINES,
+                **within,
                 timestamps=True,
                 _preload_content=False,
                 _request_timeout=_TIMEOUT,
@@ -165,12 +190,18 @@ def _copy(answer: Any, text: _Text, share: int, stop: Event) -> None:
         text.lines += 1
 
 
-def _sections(pod: Object) -> Iterator[_Section]:
+def _sections(pod: Object, *, ephemeral: bool = False) -> Iterator[_Section]:
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     reason = states.reason_of(pod, datetime.now(UTC)) or pod.get("status", {}).get("phase", "")
     node = pod["spec"].get("nodeName", "no node")
     told = {state["name"]: state for state in states.containers(pod)}
-    for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]):
+    spec = pod["spec"]
+    known = [*spec.get("initContainers", ()), *spec["containers"]]
+    if ephemeral:  # what people have put into it by `kubectl debug`
+        known += spec.get("ephemeralContainers", ())
+        ran = pod.get("status", {}).get("ephemeralContainerStatuses", ())
+        told |= {state["name"]: state for state in ran}
+    for container in known:
         state = told.get(container["name"], {})
         restarts = state.get("restartCount", 0)
         about = f"{container['image']}, {node}, {reason}, {counted(restarts, 'restart')}"

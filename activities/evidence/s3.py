@@ -1,8 +1,9 @@
 """Evidence in an S3 bucket; what is known of an object is in its metadata, so both come to be at once."""
 
 import base64
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote, unquote
 
 from activities.common import aws
@@ -15,6 +16,9 @@ _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 class S3Store:
     """Objects of one bucket, below an optional prefix. The bucket's own policy may add encryption or Object Lock.
+
+    With `lock_for` every object is written under Object Lock in COMPLIANCE mode: until then nobody can remove that
+    version or shorten its time, the account's root neither. The bucket must have been made with Object Lock.
 
     Needs s3:PutObject, s3:GetObject and, to tell what is missing from what is denied, s3:ListBucket.
 
@@ -29,6 +33,7 @@ class S3Store:
         *,
         endpoint_url: str | None = None,
         region: str | None = None,
+        lock_for: timedelta | None = None,
     ) -> None:
         # Temporal retries, visibly.
         config = aws_config.Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
@@ -36,6 +41,7 @@ class S3Store:
         session = boto3.Session(region_name=region)
         self._s3 = session.client("s3", endpoint_url=endpoint_url, config=config)
         self._bucket = bucket
+        self._lock_for = lock_for
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def uri(self, key: str) -> str:
@@ -62,7 +68,11 @@ class S3Store:
         )
 
     def create(self, key: str, content: IO[bytes], kept: Kept, content_type: str) -> bool:
-        """Write an object that isn't there yet; S3 checks its SHA-256 on arrival."""
+        """Write an object that isn't there yet; S3 checks its SHA-256 on arrival, and locks it if it is told to."""
+        lock: dict[str, Any] = {}
+        if self._lock_for is not None:
+            until = datetime.now(UTC) + self._lock_for
+            lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
         with aws.failures(_SYSTEM):
             try:
                 self._s3.put_object(
@@ -70,9 +80,11 @@ class S3Store:
                     Key=self._prefix + key,
                     Body=content,
                     ContentType=content_type,
+                    ChecksumAlgorithm="SHA256",
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(kept.sha256)).decode(),
                     Metadata={"effect": kept.effect, "sha256": kept.sha256, "detail": quote(kept.detail)},
                     IfNoneMatch="*",
+                    **lock,
                 )
             except aws_errors.ClientError as error:
                 if aws.code(error) in _TAKEN:

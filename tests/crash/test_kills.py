@@ -27,6 +27,15 @@ KILLS = {
     },
     "p2-incident-raised": {"P1Incident/raise-incident:before", "P2Incident/resume-autoscaler:after"},
     "p2-incident-taken-in": {"P2Incident/close-incident:before", "P2Incident/resume-autoscaler:after"},
+    "security-incident": {
+        "SecurityIncident/cordon-1:after",
+        "SecurityIncident/isolate:after",
+        "SecurityIncident/evidence:after",
+        "SecurityIncident/drain:before",
+        "SecurityIncident/drain:after",
+        "SecurityIncident/uncordon-1:after",
+        "SecurityIncident/close:before",
+    },
     "manual-scale-up": {"ManualScaleUp/scale:before", "ManualScaleUp/scale:after"},
     "emergency-scale-up": {
         "EmergencyScaleUp/pause-autoscaler:before",

@@ -233,3 +233,28 @@ def test_a_certificate_and_its_key(api: client.ApiClient):
     assert secrets.install(install).applied
     assert secrets.release(LetRenewalGo(**web, effect=an_effect())).applied
     assert CertManager(api).list(CertificatesRequest(namespaces=[NAMESPACE])).items == []  # it isn't there, and may be
+
+
+def test_security_incidents_have_rights_of_a_file_of_their_own(worker: Path):
+    """The last test of this file: what it applies stays."""
+    assert not _may(worker, "patch", "nodes", "default")
+    _kubectl(worker.with_name("kubeconfig.yaml"), "apply", f"--filename={RBAC.with_name('rbac-security.yaml')}")
+    for verb, resource, namespace in (
+        ("patch", "nodes", "default"),
+        ("list", "pods", "kube-system"),
+        ("get", "pods/log", "kube-system"),
+        ("create", "pods/eviction", "kube-system"),
+        ("list", "poddisruptionbudgets.policy", "kube-system"),
+        ("patch", "pods", NAMESPACE),
+        ("create", "networkpolicies.networking.k8s.io", NAMESPACE),
+        ("delete", "networkpolicies.networking.k8s.io", NAMESPACE),
+    ):
+        assert _may(worker, verb, resource, namespace), resource
+    for verb, resource, namespace in (
+        ("delete", "nodes", "default"),
+        ("delete", "pods", NAMESPACE),
+        ("patch", "pods", "kube-system"),
+        ("create", "pods/exec", NAMESPACE),
+        ("create", "networkpolicies.networking.k8s.io", "kube-system"),
+    ):
+        assert not _may(worker, verb, resource, namespace), resource

@@ -21,6 +21,9 @@ from workflows.platform.signing import SignedWord, Started, digest, objection, p
 _ROLE_BEHIND = re.compile(r"\s*\([^()]*\)\s*$")
 """The command line writes `alice (commander)` for who starts."""
 
+ALWAYS_TWO = frozenset({"drain"})
+"""Kinds of questions that take a second person whatever settings say (runbook 8.1)."""
+
 
 class Question(BaseModel):
     """Something a person must decide."""
@@ -105,7 +108,7 @@ class Approvals:
         subject = digest(question.model_dump(mode="json", exclude={"timeout"}))
         shown = OpenQuestion(
             **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject,
-            two_persons=question.kind in policy.second_person,
+            two_persons=question.kind in ALWAYS_TWO or question.kind in policy.second_person,
         )  # fmt: skip
         self.open[question.id] = shown
         return shown

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes import client
 from moto.server import ThreadedMotoServer
+from temporalio import activity
 
 from activities.common.effects import Effect, is_effect
 from activities.common.errors import InvalidInput, Misconfigured, NotFound, Unavailable
@@ -112,7 +113,7 @@ def _document(content: str = "# Timeline\n", effect: Effect | None = None, **cha
 
 
 def test_all_are_effects():
-    public = [name for name in vars(Evidence) if not name.startswith("_")]
+    public = [name for name, each in vars(Evidence).items() if activity._Definition.from_callable(each)]
     assert public == [name for name in public if is_effect(getattr(Evidence, name))]
     assert len(public) == 5
 

@@ -1,0 +1,58 @@
+"""The security incidents whose histories are kept (runbook 8.1)."""
+
+from tests.replay.cases import Case, Handle, waiting
+from tests.workflows.worlds.breached import Breached, pod
+from workflows.platform.approval import Decision
+from workflows.security.security_incident import SecurityIncidentRequest
+
+REQUEST = SecurityIncidentRequest(nodes=["node-a"], initial_findings="A process too many")
+
+
+async def says(handle: Handle, who: str, question: str, choice: str) -> None:
+    word = Decision(who=who, role="security", question=question, choice=choice, reason="the evidence is kept")
+    await handle.execute_update("decide", word)
+
+
+async def both_force(handle: Handle, question: str) -> None:
+    await waiting(handle, f"decide {question}")
+    await says(handle, "ada", question, "force")
+    await says(handle, "bob", question, "force")
+
+
+async def drains_and_returns(handle: Handle, world: Breached) -> None:
+    await both_force(handle, "drain-1")
+    await waiting(handle, "decide return")
+    await says(handle, "ada", "legal", "none")
+    await says(handle, "ada", "return", "uncordon")
+
+
+async def waits_for_a_budget(handle: Handle, world: Breached) -> None:
+    await both_force(handle, "drain-1")
+    await waiting(handle, "decide drain-2")
+    world.budget = ""
+    await both_force(handle, "drain-2")
+    await waiting(handle, "decide return")
+    await says(handle, "ada", "return", "replace")
+
+
+async def cancels(handle: Handle, world: Breached) -> None:
+    await waiting(handle, "decide drain-1")
+    await handle.cancel()
+
+
+def blocked(world: Breached) -> None:
+    world.budget = "blocked by PodDisruptionBudget careful (2 healthy, needs 2)"
+    world.arrives = [pod("late")]
+
+
+def spoilt(world: Breached) -> None:
+    world.verifies = False
+
+
+CASES: dict[str, Case] = {
+    "security_incident-contained": Case(REQUEST, drains_and_returns, world=Breached),
+    "security_incident-blocked": Case(REQUEST, waits_for_a_budget, blocked, Breached),
+    "security_incident-not-kept": Case(REQUEST, prepare=spoilt, world=Breached),
+    "security_incident-cancelled": Case(REQUEST, cancels, world=Breached, cancelled=True),
+    "security_incident-planned": Case(REQUEST.model_copy(update={"dry_run": True}), world=Breached),
+}

@@ -1,0 +1,150 @@
+"""A node with suspected pods, as the cluster's activities see it; what people may move, and what stands in the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.catalogue.security import SecurityPolicy
+from activities.common.effects import Change
+from activities.evidence.evidence import StoredEvidence
+from activities.evidence.forensics import KeepEvidence, KeptEvidence, ManifestVerdict, VerifyManifest
+from activities.kubernetes.draining import Evicted, EvictPods
+from activities.kubernetes.isolation import (
+    CordonNode,
+    Isolated,
+    IsolatePods,
+    LiftIsolation,
+    LookAtSuspects,
+    UncordonNode,
+)
+from activities.kubernetes.suspects import PodRef, SeenNode, SeenPod, Suspects
+from activities.records.security import CloseSecurityIncident, OpenSecurityIncident
+from tests.workflows.worlds.world import World, instead
+
+
+def pod(name: str, grade: Any = "moves", **fields: Any) -> SeenPod:
+    ref = PodRef(namespace="tensafe", name=name, uid=f"uid-{name}")
+    return SeenPod(ref=ref, node="node-a", controller="ReplicaSet/x", grade=grade, **fields)
+
+
+class Breached(World):
+    """`node-a` with a suspected pod, a bare pod, a pod of a DaemonSet and a static one."""
+
+    def __init__(self, **policy: Any) -> None:
+        super().__init__()
+        self.service = self.service.model_copy(update={"security": SecurityPolicy(**policy)})
+        self.pods = {
+            each.ref.uid: each
+            for each in (
+                pod("server-1", suspect=True),
+                pod("bare", "needs force", why=["no controller brings it back"]),
+                pod("agent", "daemon set"),
+                pod("static", "mirror"),
+            )
+        }
+        self.cordoned = False
+        self.isolated = False
+        self.verifies = True
+        self.budget = ""
+        """What a PodDisruptionBudget says, as long as it blocks."""
+        self.arrives: list[SeenPod] = []
+        """Pods that come onto the node after the evidence was kept."""
+        self.order: list[str] = []
+        """Effects and looks, as they came."""
+
+    def activities(self) -> list[Callable[..., Any]]:
+        return instead(super().activities(), *self._cluster(), *self._store(), *self._security_records())
+
+    def _cluster(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="isolation.look")
+        def look(request: LookAtSuspects) -> Suspects:
+            world._up("isolation.look")
+            if "nowhere" in request.nodes:
+                raise ApplicationError("nodes nowhere not found", type="NotFound", non_retryable=True)
+            if request.incident_id:
+                world.pods |= {each.ref.uid: each for each in world.arrives}
+            node = SeenNode(name="node-a", schedulable=not world.cordoned)
+            return Suspects(nodes=[node], pods=list(world.pods.values()))
+
+        @activity.defn(name="isolation.isolate")
+        def isolate(request: IsolatePods) -> Isolated:
+            applied = world._done("isolation.isolate", request)
+            world.isolated = world.isolated or applied
+            world.order.append("isolate")
+            return Isolated(target="networkpolicy", after="isolated", applied=applied, isolated=request.pods)
+
+        @activity.defn(name="isolation.cordon")
+        def cordon(request: CordonNode) -> Change:
+            applied = world._done("isolation.cordon", request)
+            world.cordoned = world.cordoned or applied
+            return Change(target="node/node-a", after="cordoned", applied=applied)
+
+        @activity.defn(name="isolation.uncordon")
+        def uncordon(request: UncordonNode) -> Change:
+            applied = world._done("isolation.uncordon", request)
+            world.cordoned = world.cordoned and not applied
+            return Change(target="node/node-a", after="schedulable", applied=applied)
+
+        @activity.defn(name="isolation.lift")
+        def lift(request: LiftIsolation) -> Change:
+            return Change(target="networkpolicy", after="removed", applied=world._done("isolation.lift", request))
+
+        @activity.defn(name="draining.evict")
+        def evict(request: EvictPods) -> Evicted:
+            applied = world._done("draining.evict", request)
+            world.order.append("evict")
+            if not applied:
+                return Evicted(target="node/node-a", after="1 pod would go", applied=False)
+            if world.budget:
+                left = [f"{each} {world.budget}" for each in request.pods]
+                return Evicted(target="node/node-a", after="0 pods gone", applied=False, left=left)
+            refused, gone = [], []
+            for each in request.pods:
+                if world.pods[each.uid].grade == "needs force" and not request.force:
+                    refused.append(str(each))
+                else:
+                    gone.append(each)
+                    del world.pods[each.uid]
+            return Evicted(target="node/node-a", after=f"{len(gone)} gone", applied=True, gone=gone, refused=refused)
+
+        return [look, isolate, cordon, uncordon, lift, evict]
+
+    def _store(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="forensics.keep")
+        def keep(request: KeepEvidence) -> KeptEvidence:
+            applied = world._done("forensics.keep", request)
+            world.order.append("keep")
+            name = f"file:///{request.incident_id}/{request.part}-manifest.json"
+            stored = StoredEvidence(uri=name, sha256="0" * 64, size=1)
+            return KeptEvidence(
+                target="evidence", after="kept", applied=applied, manifest=stored, signature=stored, pieces=2, size=2,
+                kept=request.pods,
+            )  # fmt: skip
+
+        @activity.defn(name="forensics.verify")
+        def verify(request: VerifyManifest) -> ManifestVerdict:
+            world.order.append("verify")
+            wrong = [] if world.verifies else ["1-x.log is not what was kept"]
+            return ManifestVerdict(good=world.verifies, signed=True, pieces=2, wrong=wrong)
+
+        return [keep, verify]
+
+    def _security_records(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="security_incidents.open")
+        def enter(request: OpenSecurityIncident) -> Change:
+            return Change(target="record", after="open", applied=world._done("security_incidents.open", request))
+
+        @activity.defn(name="security_incidents.close")
+        def close(request: CloseSecurityIncident) -> Change:
+            applied = world._done("security_incidents.close", request)
+            return Change(target="record", after=request.outcome, applied=applied)
+
+        return [enter, close]

@@ -1,0 +1,66 @@
+"""The report of a security incident: JSON for programs, Markdown for people (runbook 8.1 step 7).
+
+It says what was done, by whom, and what was not looked at. What was found stands in the restricted record.
+"""
+
+import json
+from typing import Any
+
+from audit.text import plain
+from workflows.security.containment import Containment
+
+NOT_DONE = (
+    "credentials were not rotated by this run (8.1 step 4); 8.2 rotates API keys",
+    "access logs were not read by this run (8.1 step 5)",
+    "no address was blocked by this run (8.1 step 6)",
+    "processes, open connections and memory of the pods were not kept",
+)
+"""What the page has and this system doesn't do: a report that leaves it out would claim it."""
+
+
+def report(containment: Containment, *, outcome: str, nodes: str) -> dict[str, Any]:
+    """Give it as JSON."""
+    run = containment.run
+    return {
+        "incident": containment.desk.id,
+        "service": containment.service.name,
+        "outcome": outcome,
+        "nodes": dict.fromkeys(containment.nodes, nodes),
+        "isolated": [str(pod) for pod in containment.isolated],
+        "moved": len(containment.gone),
+        "left": containment.left,
+        "evidence": [
+            {"manifest": part.manifest.uri, "sha256": part.manifest.sha256, "signed": part.signature is not None}
+            for part in containment.parts
+        ],
+        "evidence not kept": [each for part in containment.parts for each in (*part.gone, *part.unreadable)],
+        "not done": list(NOT_DONE),
+        "answers": {question: answer.model_dump() for question, answer in run.approvals.answers.items()},
+        "timeline": [entry.model_dump(mode="json") for entry in run.timeline.entries],
+    }
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """Write it for programs."""
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_markdown(content: dict[str, Any]) -> str:
+    """Write it for people."""
+    lines = [
+        f"# {plain(content['incident'])}: {plain(content['outcome'])}",
+        "",
+        f"Service: {plain(content['service'])}",
+    ]
+    for title, items in {
+        "Isolated": content["isolated"],
+        "Left": content["left"],
+        "Nodes": [f"{name}: {what}" for name, what in content["nodes"].items()],
+        "Evidence": [f"{each['manifest']} sha256:{each['sha256']}" for each in content["evidence"]],
+        "Evidence that could not be kept": content["evidence not kept"],
+        "Decided": [f"{name}: {a['choice']} by {a['by']} {a['reason']}" for name, a in content["answers"].items()],
+        "Not done": content["not done"],
+        "Timeline": [f"{entry['at']} {entry['text']}" for entry in content["timeline"]],
+    }.items():
+        lines += ["", f"## {title}", "", *(f"- {plain(str(item))}" for item in items or ["none"])]
+    return "\n".join(lines) + "\n"
