@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from activities.catalogue.service import ApprovalPolicy, Service
 
 QUESTIONS = frozenset(
-    {"certificate", "maintain", "mitigate", "scale", "deploy", "revoke", "database", "failover", "restore"}
-)
+    {
+        "certificate", "compliance", "database", "deploy", "failover", "maintain", "mitigate", "restore", "revoke",
+        "scale",
+    }
+)  # fmt: skip
 """Kinds of the questions that procedures ask: a second person can be asked of these alone."""
 
 _ROLES = frozenset(ApprovalPolicy().roles)
