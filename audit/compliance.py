@@ -68,6 +68,7 @@ class Gap(_Part):
     exhibit: str = Field(description="The file of the package that lacks it.")
     source: str
     why: str
+    mendable: bool = Field(default=True, description="False: nobody can have it answer; it is found elsewhere.")
 
     def __str__(self) -> str:
         return f"{self.source}: {self.why}"

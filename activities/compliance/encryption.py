@@ -20,7 +20,7 @@ from activities.catalogue.certificates import ServedName
 from activities.certificates import ciphers
 from activities.common import aws
 from activities.common.effects import Effect, effect
-from activities.common.errors import Misconfigured, NotFound
+from activities.common.errors import Misconfigured, NotFound, Unavailable
 from activities.compliance.looking import Around, failures, looked
 from activities.database.servers.servers import OnServer
 from activities.evidence.evidence import EvidenceStore, StoredEvidence, keep
@@ -201,7 +201,7 @@ def _tls(served: ServedName, what: str = "") -> Iterator[Measured]:
     try:
         addresses = ciphers.addresses(served)
     except (OSError, UnicodeError):
-        raise NotFound(f"{served} does not resolve") from None
+        raise Unavailable(f"{served} does not resolve") from None
     for address in addresses:
         shown = f"{what}{served} at {address[0]}:{address[1]}"
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from activities.common import aws
-from activities.common.errors import ActivityFailure, Misconfigured, Unavailable
+from activities.common.errors import ActivityFailure, Misconfigured, NotFound, Unavailable
 from activities.database.servers.servers import Databases, OnServer
 from audit.compliance import Gap
 from audit.signer import SigningError
@@ -29,7 +29,10 @@ def looked(exhibit: str, source: str, look: Callable[[], Iterable[_Row]], gaps: 
         except ActivityFailure as error:
             if error.retryable and last < _TRIES - 1:
                 continue
-            gaps.append(Gap(exhibit=exhibit, source=source, why=error.message[:_CHARACTERS]))
+            why = error.message.removeprefix(f"{source}: ")[:_CHARACTERS]
+            mendable = not isinstance(error, NotFound)
+            gaps.append(Gap(exhibit=exhibit, source=source, why=why, mendable=mendable))
+            break
         except (KeyError, TypeError, ValueError) as error:
             why = f"it answered what can't be read ({type(error).__name__})"
             gaps.append(Gap(exhibit=exhibit, source=source, why=why))

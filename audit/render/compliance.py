@@ -11,7 +11,7 @@ from audit.compliance import Control, Facts, Measured
 from audit.render.paper import typeset
 from audit.text import counted
 
-_RANK_SHOWN = 12
+_RANK_SHOWN, _SECOND = 12, 19
 
 
 @dataclass
@@ -91,12 +91,12 @@ def _gaps(facts: Facts) -> _Part:
 def _controls(facts: Facts) -> Iterable[_Part]:
     yield _Part("Control by control")
     for one in facts.framework.controls:
-        sentences = [f"In this system: {facts.standing(one)}."]
+        sentences = [f"{facts.standing(one).capitalize()}."]
         if one.exhibits:
             sentences.append(f"Files: {', '.join(one.exhibits)}.")
         lacking = facts.lacking(one)
         if lacking:
-            sentences.append(f"Could not be looked at: {'; '.join(f'{gap.source} ({gap.why})' for gap in lacking)}.")
+            sentences.append(f"Could not be looked at: {', '.join(gap.source for gap in lacking)}.")
         if one.missing:
             sentences.append(f"Not shown by this system: {one.missing}.")
         rows = [
@@ -113,7 +113,7 @@ def _controls(facts: Facts) -> Iterable[_Part]:
 def _populations(facts: Facts) -> Iterable[_Part]:
     yield _Part("Samples")
     for one in facts.populations:
-        rows = [[s.rank[:_RANK_SHOWN], s.id, s.at, s.who, s.what] for s in one.samples]
+        rows = [[s.rank[:_RANK_SHOWN], s.id, s.at[:_SECOND].replace("T", " "), s.who, s.what] for s in one.samples]
         yield _Part(
             f"{one.title}: {len(one.samples)} of {one.count}", level=3,
             sentences=[f"Source: {one.source}. All of it: {one.file}."],

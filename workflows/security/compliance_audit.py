@@ -152,9 +152,10 @@ class ComplianceAudit(Runbook):
             gaps = [*access.gaps, *encryption.gaps]
             for gap in gaps:
                 self.say("problem", f"could not look: {gap}", section="8.3/3" if gap in access.gaps else "8.3/4")
-            if not gaps or not request.ask_about_gaps or self.dry_run:
+            mendable = [gap for gap in gaps if gap.mendable]
+            if not mendable or not request.ask_about_gaps or self.dry_run:
                 return access, encryption, PACKAGE
-            choice = await self._asked_about(desk, gaps_question(look, gaps))
+            choice = await self._asked_about(desk, gaps_question(look, mendable))
             if choice != RETRY:
                 break
         return access, encryption, choice
