@@ -142,8 +142,7 @@ class CompliancePackages:
             return Packaged(uri=uri, sha256="", size=0, applied=False)
 
         def produce(content: IO[bytes]) -> str:
-            with snapshot(self._pool) as cursor:
-                facts, manifest = self._made(content, cursor, signer, request)
+            facts, manifest = self._made(content, signer, request)
             return f"{counted(manifest.files, 'file')}, {counted(facts.audit_rows, 'audit row')}"
 
         with failures():
@@ -157,22 +156,24 @@ class CompliancePackages:
         rows = kept.detail.rpartition(", ")[2].partition(" ")[0].replace(",", "")
         return Packaged(**kept.model_dump(), audit_rows=int(rows) if rows.isdecimal() else 0)
 
-    def _made(
-        self, content: IO[bytes], cursor: Rows, signer: Signer, request: MakePackage
-    ) -> tuple[Facts, PackageManifest]:
+    def _made(self, content: IO[bytes], signer: Signer, request: MakePackage) -> tuple[Facts, PackageManifest]:
         # Imported now: setting pages takes fonts, and nobody else waits for them.
         from audit.render import compliance as paper  # noqa: PLC0415
 
         review = self._exhibit(access.NAME, request.folder, request.access)
         measures = self._exhibit(encryption.NAME, request.folder, request.encryption)
-        facts = self._facts(cursor, request, measures)
+        made: list[Facts] = []
 
         def exhibits(writer: Writer) -> None:
-            for source in SOURCES:
-                if source.name == EFFECTS:
-                    writer.put(LOG, audit_log(cursor, request.period))
-                else:
-                    writer.put(source.file, whole(cursor, source, request.period))
+            # Setting pages takes seconds: the records' transaction is over by then.
+            with snapshot(self._pool) as cursor:
+                facts = self._facts(cursor, request, measures)
+                for source in SOURCES:
+                    if source.name == EFFECTS:
+                        writer.put(LOG, audit_log(cursor, request.period))
+                    else:
+                        writer.put(source.file, whole(cursor, source, request.period))
+            made.append(facts)
             writer.put(access.NAME, [review])
             writer.put(encryption.NAME, [measures])
             writer.put(encryption.REPORT, [paper.encryption(facts)])
@@ -182,7 +183,7 @@ class CompliancePackages:
             writer.put(MARK, [json.dumps(oscal.assessment_results(facts, sums), indent=1, sort_keys=True).encode()])
 
         manifest = write(content, signer, exhibits, framework=request.framework, start=request.start, end=request.end)
-        return facts, manifest
+        return made[0], manifest
 
     def _facts(self, cursor: Rows, request: MakePackage, measures: bytes) -> Facts:
         populations = tuple(

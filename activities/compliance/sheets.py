@@ -30,4 +30,4 @@ def sheet(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[bytes
 def safe(cell: str) -> str:
     """Make a cell one that is no formula, in one line."""
     line = shown(visible(cell))
-    return f"'{line}" if line.lstrip().startswith(_FORMULAS) else line
+    return f"'{line}" if cell.startswith(_FORMULAS) or cell.lstrip().startswith(_FORMULAS) else line

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from activities.catalogue.compliance import FrameworkName
 from activities.common.effects import Effect
 from activities.compliance import access, encryption
-from activities.compliance.packages import CompliancePackages, Exhibit, MakePackage, Packaged
+from activities.compliance.packages import CompliancePackages, Exhibit, MakePackage
 from activities.compliance.sheets import sheet
-from activities.evidence.evidence import Kept
+from activities.evidence.evidence import Kept, StoredEvidence
 from activities.evidence.files import FileStore
 from audit.compliance import Gap, Measured
 from audit.signer import FileSigner
@@ -95,7 +95,7 @@ def packages(store: FileStore, pool: Any) -> CompliancePackages:
     return CompliancePackages(store, pool, FileSigner(PEM))
 
 
-def path_of(made: Packaged) -> Path:
+def path_of(made: StoredEvidence) -> Path:
     return Path(made.uri.removeprefix("file://"))
 
 
