@@ -46,29 +46,33 @@ def effect(step: str = "package", *, dry_run: bool = False) -> Effect:
     return Effect(key=f"wf-1/run-1/{step}", workflow_id="wf-1", run_id="run-1", actor="ada", dry_run=dry_run)
 
 
+EFFECTS = """
+INSERT INTO runbooks.audit_log
+       (at, actor, workflow_id, run_id, effect_key, action, target, before, after, note)
+SELECT '2025-01-01Z'::timestamptz + n * ('364 days'::interval / %(rows)s), 'ada', 'wf-' || n, 'r', 'e' || n,
+       'scale', 'deployment/tensafe-server', '3', '5', 'because of “load”, =1+1'
+FROM generate_series(1, %(rows)s) AS n
+"""
+OTHERS = """
+INSERT INTO runbooks.audit_log (at, actor, workflow_id, run_id, effect_key, action, target, before, after, note)
+VALUES ('2026-01-01Z', 'ada', 'w', 'r', 'later', 'scale', 't', '', '', '');
+INSERT INTO runbooks.deployments
+       (service, version, status, deployer, started_at, finished_at, workflow_id, run_id, effect_key)
+SELECT 'tensafe-server', 'v1.2.' || n, 'complete', 'ada@tensafe.io',
+       '2025-02-01Z'::timestamptz + n * '5 days'::interval, '2025-12-31Z', 'w', 'r', 'd' || n
+FROM generate_series(1, 60) AS n;
+INSERT INTO runbooks.incidents
+       (incident_id, severity, title, service, commander, opened_at, workflow_id, run_id, effect_key)
+SELECT 'INC-2025-' || n, 'P2', 'Answers take more than 2 s in the whole of Europe', 'tensafe-server',
+       'grace@tensafe.io', '2025-03-01Z'::timestamptz + n * '30 days'::interval, 'w', 'r', 'i' || n
+FROM generate_series(1, 7) AS n;
+"""
+
+
 def year(sql: psycopg.Connection[Any], rows: int = 120) -> None:
     """Enter what a year leaves: effects spread over it, deployments, incidents, and something of the next year."""
-    sql.execute(
-        "INSERT INTO runbooks.audit_log (at, actor, workflow_id, run_id, effect_key, action, target, before, after, note) "
-        "SELECT '2025-01-01Z'::timestamptz + n * ('364 days'::interval / %(rows)s), 'ada', 'wf-' || n, 'r', 'e' || n, "
-        "'scale', 'deployment/tensafe-server', '3', '5', 'because of “load”, =1+1' FROM generate_series(1, %(rows)s) AS n",
-        {"rows": rows},
-    )  # fmt: skip
-    sql.execute(
-        "INSERT INTO runbooks.audit_log (at, actor, workflow_id, run_id, effect_key, action, target, before, after, note) "
-        "VALUES ('2026-01-01Z', 'ada', 'w', 'r', 'later', 'scale', 't', '', '', '')"
-    )
-    sql.execute(
-        "INSERT INTO runbooks.deployments (service, version, status, deployer, started_at, finished_at, workflow_id, "
-        "run_id, effect_key) SELECT 'tensafe-server', 'v1.2.' || n, 'complete', 'ada@tensafe.io', "
-        "'2025-02-01Z'::timestamptz + n * '5 days'::interval, '2025-12-31Z', 'w', 'r', 'd' || n FROM generate_series(1, 60) AS n"
-    )
-    sql.execute(
-        "INSERT INTO runbooks.incidents (incident_id, severity, title, service, commander, opened_at, workflow_id, run_id, "
-        "effect_key) SELECT 'INC-2025-' || n, 'P2', 'Answers take more than 2 s in the whole of Europe', 'tensafe-server', "
-        "'grace@tensafe.io', '2025-03-01Z'::timestamptz + n * '30 days'::interval, 'w', 'r', 'i' || n "
-        "FROM generate_series(1, 7) AS n"
-    )
+    sql.execute(EFFECTS, {"rows": rows})
+    sql.execute(OTHERS)
 
 
 def exhibit(store: FileStore, name: str, content: bytes) -> Exhibit:

@@ -73,8 +73,9 @@ def test_roles_gateways_keys_and_people(
     )
     for key, state in (("tsk_used", "NULL"), ("tsk_gone", "now()")):
         records_sql.execute(
-            "INSERT INTO runbooks.api_keys (key_id, tenant_id, key_hash, workflow_id, run_id, effect_key, last_used_at, "
-            f"revoked_at) VALUES (%(key)s, 'acme', sha256('x'), 'w', 'r', %(key)s, '2025-05-01Z', {state})",
+            "INSERT INTO runbooks.api_keys (key_id, tenant_id, key_hash, workflow_id, run_id, effect_key, "
+            "last_used_at, revoked_at) "
+            f"VALUES (%(key)s, 'acme', sha256('x'), 'w', 'r', %(key)s, '2025-05-01Z', {state})",
             {"key": key},
         )
     policy = ApprovalPolicy(
@@ -150,7 +151,7 @@ def test_what_may_pass_is_tried_once_more(reviewing: Callable[..., AccessReviewe
     assert "AWS IAM" in {gap.source for gap in reviewed.gaps}
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "＝1"])
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "\uff1d1"])
 def test_a_cell_is_no_formula(cell: str) -> None:
     assert safe(cell).startswith("'")
 

@@ -30,7 +30,9 @@ from tests.activities.certificates.test_probe import tls_server
 from tests.activities.compliance.packaging import FOLDER, effect, path_of
 
 HOST = "api.tensafe.test"
-PLAIN = Measured(group="Temporal", what="payloads", found="this run's input lies there as json/plain", state="not encrypted")
+PLAIN = Measured(
+    group="Temporal", what="payloads", found="this run's input lies there as json/plain", state="not encrypted"
+)
 
 
 def refuse(*_: Any) -> Any:
@@ -61,9 +63,7 @@ def test_versions_and_ciphers_are_those_that_are_taken(tmp_path: Path) -> None:
     assert found["TLS 1.0"].why
 
 
-def test_a_name_and_what_does_not_answer(
-    measuring: Callable[..., dict[str, Measured]], tmp_path: Path
-) -> None:
+def test_a_name_and_what_does_not_answer(measuring: Callable[..., dict[str, Measured]], tmp_path: Path) -> None:
     around = Around(refuse, lambda: Databases({}), {}, refuse)
     with tls_server(tmp_path, *Issuer().issue(HOST)) as address:
         closed = f"{LOOPBACK}:{free_port()}"
@@ -102,7 +102,9 @@ def test_aws(measuring: Callable[..., dict[str, Measured]], aws: Aws) -> None:
     client("s3").create_bucket(Bucket="audit-evidence")
     client("s3").put_bucket_encryption(
         Bucket="audit-evidence",
-        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
     )
     client("secretsmanager").create_secret(Name="audit/secret", SecretString="x")
     found = measuring(Around(refuse, lambda: Databases({}), {}, client))

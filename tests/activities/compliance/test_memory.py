@@ -32,9 +32,12 @@ def test_memory_does_not_grow_with_the_log(
     with records_sql.cursor() as cursor:
         cursor.execute("SET statement_timeout = '60s'")
         cursor.execute(
-            "INSERT INTO runbooks.audit_log (at, actor, workflow_id, run_id, effect_key, action, target, before, after, "
-            "note) SELECT '2025-06-01Z', 'ada', 'wf', 'r', 'more' || n, 'scale', 'deployment/x', '3', '5', repeat('n', 200) "
-            "FROM generate_series(1, 40000) AS n"
+            """
+            INSERT INTO runbooks.audit_log
+                   (at, actor, workflow_id, run_id, effect_key, action, target, before, after, note)
+            SELECT '2025-06-01Z', 'ada', 'wf', 'r', 'more' || n, 'scale', 'deployment/x', '3', '5', repeat('n', 200)
+            FROM generate_series(1, 40000) AS n
+            """
         )
     many = peak(records_url, tmp_path / "many")
     assert many - few < SLOPE_MIB
