@@ -71,7 +71,7 @@ def _refused(error: "psycopg.Error | UnicodeError") -> NoReturn:
     rule = broken_rule(error)
     if rule is not None:
         raise StoreRefused(f"the archive can't hold this data: {rule}") from None
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout):
         raise StoreError(f"the archive (PostgreSQL) did not answer ({type(error).__name__})", passing=True) from None
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     raise StoreError(f"the archive refuses: {said or type(error).__name__}") from None

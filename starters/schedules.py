@@ -11,10 +11,12 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
     ScheduleDescription,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
     ScheduleState,
     ScheduleUpdate,
@@ -23,6 +25,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.catalogue.base import Weekday
+from activities.catalogue.compliance import CompliancePolicy
 from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.service import Service
 from starters.days_off import days_off
@@ -38,6 +41,7 @@ from workflows.maintenance.certificate_renewal import CertificateRenewal, Certif
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
+from workflows.security.compliance_audit import ComplianceAudit, ComplianceAuditRequest
 from workflows.upkeep.sweep_holds import SweepHolds, SweepRequest
 
 ARCHIVE = "archive-runs"
@@ -48,12 +52,14 @@ MORNING = "morning-startup"
 PULSE = "hourly-health-pulse"
 EVENING = "end-of-day"
 CERTIFICATES = "certificate-renewal"
+COMPLIANCE = "compliance-audit"
 _OF_SERVICES = {
     MAINTENANCE: "settings have no such database any more",
     MORNING: "settings have no such day any more",
     PULSE: "settings have no such day any more",
     EVENING: "settings have no such day any more",
     CERTIFICATES: "settings have no certificates of it any more",
+    COMPLIANCE: "settings have no such audit any more",
 }
 """One of each service: its name follows. And why one is taken away that settings have forgotten."""
 
@@ -62,6 +68,8 @@ _SWEPT_LATE = timedelta(days=1)
 """Of those that an outage has kept, Temporal starts one, since it never has two: none counts as missed."""
 _ARCHIVED_LATE = timedelta(hours=1)
 _WEEKLY_LATE = timedelta(days=1)
+_QUARTERLY_LATE = timedelta(days=14)
+_QUARTERS = (1, 4, 7, 10)
 _PULSE_LATE = timedelta(minutes=15)
 """Then the next pulse is near."""
 _MORNING_LATE = timedelta(hours=3)
@@ -136,6 +144,8 @@ def _wanted(audit: Audit, services: Mapping[str, Service], task_queue: str, dire
     for name, service in services.items():
         if service.daily is not None:
             yield from _daily(name, service.daily, service.time_zone, task_queue, directory)
+        if service.compliance is not None:
+            yield from _compliance(name, service.compliance, service.time_zone, task_queue)
 
 
 def _archive(audit: Audit, task_queue: str) -> _Wanted:
@@ -229,6 +239,32 @@ def _daily(service: str, policy: DailyPolicy, zone: str, task_queue: str, direct
         asked = request(service=service, requested_by=f"schedule {name}")
         action = _start(workflow, asked, name, task_queue, f"{what.capitalize()} of {service}")
         yield _Wanted(name, _schedule(action, times, late, f"{what} of {service}, {when}"), when)
+
+
+def _compliance(service: str, policy: CompliancePolicy, zone: str, task_queue: str) -> Iterator[_Wanted]:
+    """Package a quarter's evidence when it is over, a framework each."""
+    for framework in policy.frameworks:
+        name = f"{COMPLIANCE}/{service}/{framework}"
+        if not policy.quarterly:
+            yield _Wanted(name, None, f"services.{service}.compliance.quarterly is off")
+            continue
+        request = ComplianceAuditRequest(service=service, framework=framework, requested_by=f"schedule {name}")
+        action = _start(ComplianceAudit, request, name, task_queue, f"Evidence of the last quarter for {framework}")
+        when = f"day {policy.day} of each quarter {policy.at:%H:%M} {zone}"
+        calendar = ScheduleCalendarSpec(
+            month=[ScheduleRange(month) for month in _QUARTERS],
+            day_of_month=[ScheduleRange(policy.day)],
+            hour=[ScheduleRange(policy.at.hour)],
+            minute=[ScheduleRange(policy.at.minute)],
+        )
+        # A time that a changed clock doubles or skips moves by an hour at most: a quarter can wait.
+        schedule = Schedule(
+            action=action,
+            spec=ScheduleSpec(calendars=[calendar], time_zone_name=zone),
+            policy=_policy(_QUARTERLY_LATE),
+            state=ScheduleState(note=f"evidence for {framework}, {when}"),
+        )
+        yield _Wanted(name, schedule, when)
 
 
 @dataclass(frozen=True)

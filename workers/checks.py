@@ -12,6 +12,7 @@ from activities.catalogue.service import ApprovalPolicy, Service
 QUESTIONS = frozenset(
     {
         "certificate",
+        "compliance",
         "contain",
         "database",
         "deploy",

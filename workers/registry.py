@@ -203,6 +203,12 @@ PROCEDURES: tuple[Procedure, ...] = (
         },
     ),
     Procedure("8.2", "security.api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
+    Procedure(
+        "8.3",
+        "security.compliance_audit",
+        "Compliance audit preparation",
+        {**_BY, "framework": "soc2", "period": "2025-01-01 to 2025-12-31"},
+    ),
 )
 
 SYSTEM: tuple[System, ...] = (

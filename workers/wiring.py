@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.node_groups import NodeGroups
+from activities.catalogue.certificates import ServedName
 from activities.catalogue.lookup import Catalogue
 from activities.catalogue.procedures import Procedures
 from activities.certificates.account import AcmeOptions
@@ -19,6 +20,10 @@ from activities.certificates.orders import Acme
 from activities.certificates.probe import TlsProbe
 from activities.certificates.secrets import TlsSecrets
 from activities.common.errors import Misconfigured
+from activities.compliance.access import AccessReview
+from activities.compliance.encryption import EncryptionStatus
+from activities.compliance.looking import Around
+from activities.compliance.packages import CompliancePackages
 from activities.customers.api_keys import ApiKeys
 from activities.customers.churn_risk import CustomerHealth
 from activities.customers.interventions import Interventions
@@ -225,6 +230,13 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Archive: lambda: Archive(
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),
+        AccessReview: lambda: AccessReview(
+            clients.evidence(), clients.patient(), settings.approvals, _around(settings, clients)
+        ),
+        EncryptionStatus: lambda: EncryptionStatus(
+            clients.evidence(), clients.patient(), _served(settings), _around(settings, clients)
+        ),
+        CompliancePackages: lambda: CompliancePackages(clients.evidence(), clients.patient(), signer(settings.audit)),
         NodeGroups: lambda: NodeGroups(_aws(settings, "eks")),
         TlsProbe: lambda: TlsProbe(settings.certificates.ca_file and settings.path(settings.certificates.ca_file)),
         TlsSecrets: lambda: TlsSecrets(cluster()),
@@ -265,7 +277,23 @@ def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":
     return made
 
 
-def _aws(settings: Settings, service: Literal["eks", "rds", "route53", "secretsmanager"]) -> Any:
+def _around(settings: Settings, clients: _Clients) -> Around:
+    servers = {name: sorted(section.servers) for name, section in sorted(settings.databases.items())}
+    return Around(
+        clients.cluster, lambda: clients.databases().databases, servers, lambda service: _aws(settings, service)
+    )
+
+
+def _served(settings: Settings) -> list[ServedName]:
+    """Give the names of all services, each once."""
+    certificates = [service.certificates for _, service in sorted(settings.services.items())]
+    return list(dict.fromkeys(one for of in certificates if of is not None for one in of.served))
+
+
+_Service = Literal["ec2", "eks", "iam", "rds", "route53", "s3", "secretsmanager"]
+
+
+def _aws(settings: Settings, service: _Service) -> Any:
     # The SDK's own retries are off: Temporal retries, visibly.
     config = aws_config.Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     # Without a region it can't be made; a service without GPUs needs none.

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from activities.catalogue.base import Weekday
 from activities.catalogue.certificates import CertificatePolicy
+from activities.catalogue.compliance import CompliancePolicy
 from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.degradation import DegradationPolicy
@@ -258,6 +259,9 @@ class Service(_Settings):
     window: WindowPolicy = WindowPolicy()
     security: SecurityPolicy = SecurityPolicy()
     daily: DailyPolicy | None = Field(default=None, description="Its days (runbook 1); not scheduled without.")
+    compliance: CompliancePolicy | None = Field(
+        default=None, description="Audits that a schedule prepares (runbook 8.3); none without."
+    )
 
 
 class ApprovalPolicy(_Settings):
@@ -280,6 +284,7 @@ class ApprovalPolicy(_Settings):
             "contain": ("security", "commander", "engineering-lead"),
             "legal": ("legal", "compliance", "security", "engineering-lead"),
             "drain": ("security", "commander", "engineering-lead"),
+            "compliance": ("security", "compliance", "commander", "engineering-lead"),
             "customer": ("csm", "se", "support", "on-call", "security", "commander", "engineering-lead"),
         },
         description="Which roles may decide what.",

@@ -115,9 +115,9 @@ class TlsProbe:
         served = request.served
         now = datetime.now(UTC)
         try:
-            addresses = _addresses(served)
+            addresses = addresses_of(served)
         except (OSError, UnicodeError) as error:  # the latter of names that can be none
-            why = f"the name does not resolve ({_why(error)})"
+            why = f"the name does not resolve ({why_not(error)})"
             return Served(host=served.host, port=served.port, at=now, problem=why)
         with ThreadPoolExecutor(max_workers=min(len(addresses), _AT_ONCE)) as pool:
             looks = list(pool.map(lambda address: self._look(served.host, *address), addresses))
@@ -140,10 +140,10 @@ class TlsProbe:
             with socket.create_connection((address, port), timeout=_SECONDS) as connected:
                 connected.setblocking(False)
                 connection = openssl.Connection(self._context(seen), connected)
-                _shake_hands(connection, host, deadline)
+                shake_hands(connection, host, deadline)
                 chain = [one.to_cryptography() for one in connection.get_peer_cert_chain() or ()]
         except (OSError, openssl.Error) as error:
-            return Look(address=shown, problem=_why(error))
+            return Look(address=shown, problem=why_not(error))
         if not chain:
             return Look(address=shown, problem="it sent no certificate")
         leaf = facts(chain[0])
@@ -184,7 +184,7 @@ class _Seen:
         return True
 
 
-def _addresses(served: ServedName) -> list[tuple[str, int]]:
+def addresses_of(served: ServedName) -> list[tuple[str, int]]:
     """Give every address of the name.
 
     Raises:
@@ -197,7 +197,7 @@ def _addresses(served: ServedName) -> list[tuple[str, int]]:
     return list(dict.fromkeys((str(address[0]), served.port) for *_, address in found))
 
 
-def _shake_hands(connection: Any, host: str, deadline: float) -> None:
+def shake_hands(connection: Any, host: str, deadline: float) -> None:
     """Shake hands in time.
 
     Raises:
@@ -253,7 +253,8 @@ def _staple(staple: bytes) -> Literal["none", "good", "revoked", "unknown"]:
     return said.get(status, "unknown")
 
 
-def _why(error: Exception) -> str:
+def why_not(error: Exception) -> str:
+    """Say why a handshake did not come about, in OpenSSL's or the system's words."""
     if isinstance(error, openssl.SysCallError):
         return "it closed the connection in the handshake"
     if isinstance(error, openssl.Error):

@@ -266,36 +266,54 @@ class Evidence:
         return self.keep(request, "text/calendar; charset=utf-8", produce)
 
     def keep(self, request: Piece, content_type: str, produce: Callable[[IO[bytes]], str]) -> StoredEvidence:
-        """Produce and store an object, unless an earlier attempt has stored it."""
-        mark = hashlib.sha256(request.effect.key.encode()).hexdigest()[:16]
-        key, kept = self._place(_safe("incident_id", request.incident_id), _safe("name", request.name), mark)
-        if kept is not None:
-            return StoredEvidence(uri=kept.uri, sha256=kept.sha256, size=kept.size, detail=kept.detail, applied=False)
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as content:
-            detail = produce(content)
-            size = content.tell()
-            content.seek(0)
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-            content.seek(0)
-            stored = StoredEvidence(uri=self._store.uri(key), sha256=sha256, size=size, detail=detail)
-            if request.effect.dry_run:
-                return stored.model_copy(update={"applied": False})
-            made = Kept(uri=stored.uri, sha256=sha256, size=size, effect=mark, detail=detail)
-            if not self._store.create(key, content, made, content_type):
-                # An attempt that was thought dead has stored it meanwhile, and the first object is the one that counts.
-                return self.keep(request, content_type, produce)
-        _log.info("evidence stored", uri=stored.uri, size=size, sha256=sha256, effect=request.effect.key)
-        return stored
+        """Produce and store an object in the incident's folder, unless an earlier attempt has stored it."""
+        folder = f"incidents/{_safe('incident_id', request.incident_id)}"
+        key = f"{folder}/{_safe('name', request.name)}"
+        return keep(self._store, key, produce, effect=request.effect, content_type=content_type)
 
-    def _place(self, incident_id: str, name: str, mark: str) -> tuple[str, Kept | None]:
-        """Find this effect's object, or the name that it may take."""
-        key = f"incidents/{incident_id}/{name}"
-        kept = self._store.find(key)
-        if kept is not None and kept.effect != mark:
-            stem, dot, suffix = name.rpartition(".")
-            key = f"incidents/{incident_id}/" + (f"{stem}.{mark}.{suffix}" if dot else f"{name}.{mark}")
-            kept = self._store.find(key)
-        return key, kept
+
+def keep(
+    store: EvidenceStore, key: str, produce: Callable[[IO[bytes]], str], *, effect: Effect, content_type: str
+) -> StoredEvidence:
+    """Produce and store an object, unless an earlier attempt of the effect has stored it; `produce` gives its detail.
+
+    In plan mode it is produced and not stored.
+
+    Raises:
+        Unavailable, Refused, Misconfigured: as the store and `produce` do.
+
+    """
+    mark = hashlib.sha256(effect.key.encode()).hexdigest()[:16]
+    place, kept = _place(store, key, mark)
+    if kept is not None:
+        return StoredEvidence(uri=kept.uri, sha256=kept.sha256, size=kept.size, detail=kept.detail, applied=False)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as content:
+        detail = produce(content)
+        content.seek(0, 2)
+        size = content.tell()
+        content.seek(0)
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        content.seek(0)
+        stored = StoredEvidence(uri=store.uri(place), sha256=sha256, size=size, detail=detail)
+        if effect.dry_run:
+            return stored.model_copy(update={"applied": False})
+        made = Kept(uri=stored.uri, sha256=sha256, size=size, effect=mark, detail=detail)
+        if not store.create(place, content, made, content_type):
+            # An attempt that was thought dead has stored it meanwhile, and the first object is the one that counts.
+            return keep(store, key, produce, effect=effect, content_type=content_type)
+    _log.info("evidence stored", uri=stored.uri, size=size, sha256=sha256, effect=effect.key)
+    return stored
+
+
+def _place(store: EvidenceStore, key: str, mark: str) -> tuple[str, Kept | None]:
+    """Find this effect's object, or the name that it may take."""
+    kept = store.find(key)
+    if kept is not None and kept.effect != mark:
+        folder, _, name = key.rpartition("/")
+        stem, dot, suffix = name.rpartition(".")
+        key = f"{folder}/" + (f"{stem}.{mark}.{suffix}" if dot else f"{name}.{mark}")
+        kept = store.find(key)
+    return key, kept
 
 
 def _step(span: timedelta) -> timedelta:

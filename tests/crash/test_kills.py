@@ -14,7 +14,7 @@ from tests.crash.harness import Outcome, crash_all
 from tests.crash.scenario import Scenario, Servers
 from tests.crash.scenarios import SCENARIOS
 
-WHOLE = {"p1-incident": 40, "morning-startup": 1, "hourly-health-pulse": 1, "end-of-day": 1}
+WHOLE = {"p1-incident": 40, "morning-startup": 1, "hourly-health-pulse": 1, "end-of-day": 1, "compliance-audit": 3}
 """Killed at every effect, which are more than so many."""
 
 KILLS = {

@@ -11,6 +11,7 @@ from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverl
 from temporalio.service import RPCError
 
 from activities.catalogue.certificates import CertificatePolicy
+from activities.catalogue.compliance import CompliancePolicy
 from activities.catalogue.database import DatabasePolicy, MaintenancePolicy, ServerPolicy
 from activities.catalogue.service import ChurnPolicy, CustomerPolicy, Service
 from starters.schedules import ARCHIVE, CERTIFICATES, CHURN, MAINTENANCE, SWEEP, Applied, apply
@@ -188,3 +189,23 @@ async def test_the_week_starts_the_maintenance(namespace: Client) -> None:
     await namespace.get_schedule_handle(f"{MAINTENANCE}/a").trigger()
     while not [run async for run in namespace.list_workflows("WorkflowType = 'DatabaseMaintenance'")]:
         await asyncio.sleep(0.05)
+
+
+async def test_a_quarters_evidence_is_packaged_when_it_is_over(namespace: Client) -> None:
+    service = Service(
+        deployment="d", selector="app=d", health_url="http://127.0.0.1:1/", time_zone="Europe/Berlin",
+        compliance=CompliancePolicy(frameworks=("soc2", "hipaa")),
+    )  # fmt: skip
+
+    async def done(of: dict[str, Service]) -> dict[str, str]:
+        return {one.name: one.what for one in await apply(namespace, ON, of, "runbooks")}
+
+    names = ["compliance-audit/d/soc2", "compliance-audit/d/hipaa"]
+    first = await done({"d": service})
+    again = await done({"d": service})
+    assert [(first[name], again[name]) for name in names] == [("made", "unchanged")] * 2
+    found = await namespace.get_schedule_handle(names[0]).describe()
+    due = [at.astimezone(ZoneInfo("Europe/Berlin")) for at in found.info.next_action_times[:4]]
+    assert {(at.month % 3, at.day, at.hour, at.minute) for at in due} == {(1, 2, 6, 0)}
+    gone = await done({})
+    assert [gone[name] for name in names] == ["off", "off"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from audit import package_verify as packages
 from audit import verify as bundles
 from audit.records import Head, Verdict
 from audit.signer import SigningError, key_id, public_key_from
@@ -33,6 +34,35 @@ def bundle(path: Path, keys: list[bytes], heads: list[Head]) -> Verdict:
             return bundles.verify(path, keys, heads, lambda done, of: bar.update(task, completed=done, total=of))
     except bundles.NoBundle as error:
         raise Stop(Exit.USAGE, str(error)) from None
+
+
+def package(path: Path, keys: list[bytes]) -> None:
+    """Verify a compliance package, offline and without settings, and say what was found.
+
+    Raises:
+        Stop: something was changed; names the first that is.
+
+    """
+    inside = None if keys else packages.key_inside(path)
+    if inside is not None:
+        complaints.print(
+            f"no --public-key: the package's own is taken ({key_id(inside)}), so this proves only that it is whole, "
+            "and not whose it is",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
+    with counting() as bar:
+        task = bar.add_task("verifying", total=None)
+        verdict = packages.verify(
+            path, keys or ([inside] if inside else []), lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    manifest = verdict.manifest
+    if manifest is None:
+        raise Stop(Exit.REFUSED, f"BROKEN: {verdict.broken}")
+    console.print(
+        f"whole: {manifest.framework}, {manifest.start} to {manifest.end}, {counted(manifest.files, 'file')}; "
+        f"signed with {manifest.key}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def tell(verdict: Verdict) -> None:

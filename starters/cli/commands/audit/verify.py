@@ -12,7 +12,8 @@ from starters.cli.people import Exit, Stop, command
 @command
 async def verify(
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="A file of `runbooks audit export`.")
+        Path | None,
+        typer.Argument(metavar="[BUNDLE]", help="A file of `runbooks audit export`, or a package of compliance-audit."),
     ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="The whole chain in the database.")] = False,
@@ -23,13 +24,19 @@ async def verify(
         list[Path] | None, typer.Option(help="A signed head kept elsewhere: the chain must reach it.")
     ] = None,
 ) -> None:
-    """Verify a bundle, offline and without settings, or the chain in the database; names the first broken link."""
+    """Verify a bundle or a package, offline and without settings, or the chain in the database; names what is wrong."""
     if (bundle is None) is not everything:
         raise Stop(Exit.USAGE, "name a BUNDLE, or say --all")
+    from audit.package import is_package
     from starters.cli.audit import verifying
 
     keys = [verifying.key(text) for text in public_key or ()]
     heads = [verifying.head(path) for path in head or ()]
+    if bundle is not None and is_package(bundle):
+        if head:
+            raise Stop(Exit.USAGE, "--head: a package holds no part of the chain")
+        await asyncio.to_thread(verifying.package, bundle, keys)
+        return
     if bundle is not None:
         verdict = await asyncio.to_thread(verifying.bundle, bundle, keys, heads)
     else:
