@@ -51,7 +51,7 @@ class Hold(Change):
     kind: Kind
     name: str
     ours: bool = Field(description="False: somebody had paused it before; it is left to them, and not resumed.")
-    until: datetime | None = Field(default=None, description="Until when the object says that it is held, if ours.")
+    until: datetime | None = Field(default=None, description="Of one held before: until when it says so.")
     over: bool = Field(default=False, description="It was ours and has been let go already, e.g. before a reset.")
 
 
@@ -141,8 +141,7 @@ class Autoscalers:
         )
         change = plan.change(found.target, applied=applied)
         kind: Kind = "ScaledObject" if isinstance(found, ScaledObject) else "HorizontalPodAutoscaler"
-        until = request.until if plan.patch is not None else plan.until
-        return Hold(**dict(change), kind=kind, name=found.name, ours=plan.ours, until=until, over=plan.over)
+        return Hold(**dict(change), kind=kind, name=found.name, ours=plan.ours, until=plan.until, over=plan.over)
 
     @activity.defn(name="autoscalers.renew")
     @effect

@@ -137,7 +137,7 @@ def _with_database(**maintenance: Any) -> Service:
 
 
 async def _maintain(client: Client, **services: Service) -> dict[str, str]:
-    _, _, *maintenance = await apply(client, Audit(), services, "runbooks")
+    _, _, _, *maintenance = await apply(client, Audit(), services, "runbooks")
     return {applied.name: f"{applied.what}: {applied.note}" for applied in maintenance}
 
 

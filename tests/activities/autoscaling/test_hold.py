@@ -308,3 +308,16 @@ def test_the_mark_is_plain_to_read(autoscalers: Autoscalers, keda: Scaled):
     text = keda.annotations[HOLD]
     assert set(json.loads(text)) == {"lease", "until", "by", "workflow_id", "before", "held"}
     assert Marker.model_validate_json(text).before is None
+
+
+def test_a_run_that_was_reset_learns_until_when_it_holds_and_that_it_has_let_go(
+    autoscalers: Autoscalers, scaled: Scaled
+):
+    request = hold(scaled)
+    autoscalers.hold(request)
+    again = autoscalers.hold(request)
+    assert (again.until, again.over) == (UNTIL, False)
+    autoscalers.release(release(scaled))
+    late = autoscalers.hold(request)
+    assert (late.applied, late.over) == (False, True)
+    assert (scaled.value, scaled.marker) == (FREE[scaled.kind], None)
