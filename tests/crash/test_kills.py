@@ -25,8 +25,6 @@ KILLS = {
         "P2Incident/resume-autoscaler:before",
         "P2Incident/resolve-alert:before",
     },
-    "p2-incident-raised": {"P1Incident/raise-incident:before", "P2Incident/resume-autoscaler:after"},
-    "p2-incident-taken-in": {"P2Incident/close-incident:before", "P2Incident/resume-autoscaler:after"},
     "security-incident": {
         "SecurityIncident/cordon-1:after",
         "SecurityIncident/isolate:after",
