@@ -6,16 +6,19 @@ PostgreSQL gives a page at a time, and what is written goes to the disk.
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.catalogue.compliance import FrameworkName
+from activities.common.children import die_with_parent
 from activities.common.effects import Effect, effect
-from activities.common.errors import Misconfigured, Refused
+from activities.common.errors import Misconfigured, Refused, Unavailable
 from activities.common.text import Key
 from activities.compliance import access, encryption
 from activities.compliance.frameworks import FRAMEWORKS
@@ -44,6 +47,8 @@ from libraries import logger
 
 LOG, REPORT, FACTS = "audit-log.json", "report.pdf", "facts.json"
 _PIECE_ROWS = 500
+_PRINTED_WITHIN = 600
+_SAID = 2000
 
 _log = logger(__name__)
 
@@ -157,9 +162,6 @@ class CompliancePackages:
         return Packaged(**kept.model_dump(), audit_rows=int(rows) if rows.isdecimal() else 0)
 
     def _made(self, content: IO[bytes], signer: Signer, request: MakePackage) -> tuple[Facts, PackageManifest]:
-        # Imported now: setting pages takes fonts, and nobody else waits for them.
-        from audit.render import compliance as paper  # noqa: PLC0415
-
         review = self._exhibit(access.NAME, request.folder, request.access)
         measures = self._exhibit(encryption.NAME, request.folder, request.encryption)
         made: list[Facts] = []
@@ -176,8 +178,8 @@ class CompliancePackages:
             made.append(facts)
             writer.put(access.NAME, [review])
             writer.put(encryption.NAME, [measures])
-            writer.put(encryption.REPORT, [paper.encryption(facts)])
-            writer.put(REPORT, [paper.report(facts)])
+            writer.put(encryption.REPORT, [_printed("encryption", facts)])
+            writer.put(REPORT, [_printed("report", facts)])
             writer.put(FACTS, [canonical(facts.model_dump(mode="json"))])
             sums = {name: digest for digest, _, name in (line.rstrip("\n").partition("  ") for line in writer.sums)}
             writer.put(MARK, [json.dumps(oscal.assessment_results(facts, sums), indent=1, sort_keys=True).encode()])
@@ -213,6 +215,24 @@ class CompliancePackages:
         if self._signer is None:
             raise Misconfigured(OFF.replace("the archive is off", "a package can't be signed"))
         return self._signer
+
+
+def _printed(which: Literal["report", "encryption"], facts: Facts) -> bytes:
+    """Set a report in a process of its own: fonts take seventy megabytes, which a worker would keep for good.
+
+    Raises:
+        Unavailable: the process did not end well.
+
+    """
+    done = subprocess.run(  # noqa: S603  our own module, and a word of two
+        [sys.executable, "-m", "audit.render.compliance", which],
+        input=facts.model_dump_json().encode(), capture_output=True, check=False, timeout=_PRINTED_WITHIN,
+        preexec_fn=die_with_parent(),
+    )  # fmt: skip
+    if done.returncode != 0:
+        _log.error("report not set", which=which, said=done.stderr.decode(errors="replace")[-_SAID:])
+        raise Unavailable(f"the {which} could not be set (exit {done.returncode}; the worker's log says why)")
+    return done.stdout
 
 
 def audit_log(cursor: Rows, period: Period) -> Iterator[bytes]:

@@ -1,8 +1,11 @@
 """The two reports of a compliance package as PDF: controls with their evidence, and what was measured of encryption.
 
 The same facts make the same bytes: no time of making is in them.
+
+`python -m audit.render.compliance report|encryption` takes facts as JSON and gives the PDF.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -133,3 +136,8 @@ def _measured(group: str, found: list[Measured]) -> _Part:
     rows = [[one.what, one.state, one.found] for one in found]
     return _Part(group, heads=["What", "State", "Measured"], columns=["1.2", "auto", "2.2"], right=[False] * 3,
                  rows=rows)  # fmt: skip
+
+
+if __name__ == "__main__":
+    made = {"report": report, "encryption": encryption}[sys.argv[1]]
+    sys.stdout.buffer.write(made(Facts.model_validate_json(sys.stdin.buffer.read())))
