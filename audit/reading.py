@@ -4,7 +4,7 @@ What a run writes for its readers (`workflows.platform.runbook`): a summary `SEC
 every timer; memo fields `runbook` (its section and title), `said` (a line of its timeline) and `asked` (a question).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, get_args
 
@@ -47,7 +47,7 @@ def read(history: Any, *, namespace: str, workflow_id: str, run_id: str, decoder
     steps = reading_steps.read(found, decoder, phases)
     timers = list(_timers(found))
     first_run_id = first.text("firstExecutionRunId") or run_id
-    words = reading_people.words(found, decoder, workflow_id, first_run_id)
+    words = reading_people.words(found, decoder, workflow_id, {first_run_id, run_id, *_runs(found, first)})
     asked = [value for name, value, _ in memo if name == "asked"]
     section = _text(runbook.get("section")) or next((s.section.partition("/")[0] for s in steps if s.section), "")
     workflow_type = first.text("workflowType", "name")
@@ -146,6 +146,12 @@ def _reset_from(found: Iterable[Event]) -> str:
     """Name the run that somebody has reset, which this one goes on from."""
     bases = [e.text("baseRunId") for e in found if e.kind == "WORKFLOW_TASK_FAILED" and e.text("cause") == _RESET]
     return bases[-1] if bases else ""
+
+
+def _runs(found: Iterable[Event], first: Event) -> Iterator[str]:
+    """Name the runs whose history this one goes on with: those that were reset, and the one that began it."""
+    yield first.text("originalExecutionRunId")
+    yield from (event.text("baseRunId") for event in found if event.text("cause") == _RESET)
 
 
 def _trigger(first: Event, request: Any, attributes: dict[str, str], reset_from: str) -> Trigger:

@@ -1,6 +1,6 @@
 """What people sent into a run, what they were asked, and what their signatures are worth."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,12 @@ _ASKED = frozenset(
 )
 
 
-def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run_id: str) -> list[Word]:
-    """Give every update that a run has taken."""
+def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, run_ids: Collection[str]) -> list[Word]:
+    """Give every update that a run has taken.
+
+    A word is signed for one run. `run_ids` are those that the history was of: its own, the one it was reset from, and
+    the first of its chain, for which words were signed that carry no number used once.
+    """
     ends = {
         event.text("meta", "updateId"): event for event in events if event.kind == "WORKFLOW_EXECUTION_UPDATE_COMPLETED"
     }
@@ -31,7 +35,7 @@ def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run
         unread = decoder.unreadable
         body = decoder.read(payloads[0]) if payloads else None
         word = body if isinstance(body, dict) else {}
-        standing, key = _standing(update, word, workflow_id, first_run_id, keys)
+        standing, key = _standing(update, word, workflow_id, run_ids, keys)
         end = ends.get(event.text("acceptedRequest", "meta", "updateId"))
         found.append(
             Word(
@@ -51,13 +55,15 @@ def words(events: Sequence[Event], decoder: Decoder, workflow_id: str, first_run
 
 
 def _standing(
-    update: str, word: dict[str, Any], workflow_id: str, run_id: str, keys: Iterable[str]
+    update: str, word: dict[str, Any], workflow_id: str, run_ids: Iterable[str], keys: Collection[str]
 ) -> tuple[Standing, str]:
     signature = word.get("signature")
     if not isinstance(signature, str):
         return "unsigned", ""
-    key = fitting(signature, word_bytes(update, workflow_id, run_id, word), keys)
-    return ("valid", key) if key is not None else ("invalid", "")
+    for run_id in run_ids:
+        if (key := fitting(signature, word_bytes(update, workflow_id, run_id, word), keys)) is not None:
+            return "valid", key
+    return "invalid", ""
 
 
 def _pinned_keys(events: Iterable[Event], decoder: Decoder) -> Iterable[str]:

@@ -23,7 +23,7 @@ def canonical(value: Any) -> bytes:
 
 
 def word_bytes(update: str, workflow_id: str, run_id: str, word: dict[str, Any]) -> bytes:
-    """Give what a gateway signs: which update, into which run (the first of its chain), with every field."""
+    """Give what a gateway signs: which update, into which run, with every field."""
     body = {name: value for name, value in word.items() if name != "signature"}
     return canonical({"update": update, "workflow_id": workflow_id, "run_id": run_id, "word": body})
 

@@ -175,7 +175,7 @@ class Story(_Part):
     format: Literal[1] = 1
     namespace: str
     run: Run
-    first_run_id: str = Field(description="Of the chain of continued runs and retries; people's words are bound to it.")
+    first_run_id: str = Field(description="Of the chain of continued runs and retries.")
     continued_from: str = Field(default="", description="Run ID.")
     continued_to: str = Field(default="", description="Run ID.")
     parent: Run | None = None

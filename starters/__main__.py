@@ -34,6 +34,7 @@ _COMMANDS = (
     "windows",
     "stop-watching",
     "schedules",
+    "deployments",
     "audit",
     "codec-server",
     "handover-server",

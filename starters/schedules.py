@@ -37,8 +37,10 @@ from workflows.daily_operations.morning_startup import MorningStartup, MorningSt
 from workflows.maintenance.database_maintenance import DatabaseMaintenance, DatabaseMaintenanceRequest
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
+from workflows.upkeep.sweep_holds import SweepHolds, SweepRequest
 
 ARCHIVE = "archive-runs"
+SWEEP = "sweep-holds"
 CHURN = "churn-prevention"
 MAINTENANCE = "database-maintenance"
 MORNING = "morning-startup"
@@ -52,6 +54,9 @@ _OF_SERVICES = {
 }
 """One of each service: its name follows. And why one is taken away that settings have forgotten."""
 
+_SWEPT = timedelta(minutes=1)
+_SWEPT_LATE = timedelta(days=1)
+"""Of those that an outage has kept, Temporal starts one, since it never has two: none counts as missed."""
 _ARCHIVED_LATE = timedelta(hours=1)
 _WEEKLY_LATE = timedelta(days=1)
 _PULSE_LATE = timedelta(minutes=15)
@@ -121,6 +126,7 @@ async def compare(
 
 def _wanted(audit: Audit, services: Mapping[str, Service], task_queue: str, directory: Path) -> Iterator[_Wanted]:
     yield _archive(audit, task_queue)
+    yield _sweep(task_queue)
     yield _churn(services, task_queue)
     yield from _maintenance(services, task_queue)
     for name, service in services.items():
@@ -143,6 +149,20 @@ def _archive(audit: Audit, task_queue: str) -> _Wanted:
         state=ScheduleState(note=f"closed runs into the archive, every {audit.every}"),
     )
     return _Wanted(ARCHIVE, schedule, f"every {audit.every}")
+
+
+def _sweep(task_queue: str) -> _Wanted:
+    action = ScheduleActionStartWorkflow(
+        SweepHolds.run, SweepRequest(), id=SWEEP, task_queue=task_queue,
+        static_summary="What terminated runs have left held",
+    )  # fmt: skip
+    schedule = Schedule(
+        action=action,
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SWEPT)]),
+        policy=_policy(_SWEPT_LATE),
+        state=ScheduleState(note=f"what terminated runs have left held is given back, every {_SWEPT}"),
+    )
+    return _Wanted(SWEEP, schedule, f"every {_SWEPT}")
 
 
 def _churn(services: Mapping[str, Service], task_queue: str) -> _Wanted:

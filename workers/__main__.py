@@ -17,7 +17,7 @@ from workers import telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
 from workers.wiring import Wired, wire
-from workers.worker import build
+from workers.worker import build, version
 
 _CONNECT_ATTEMPTS = 30
 
@@ -39,6 +39,13 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
                 namespace=settings.temporal.namespace,
                 task_queue=settings.temporal.task_queue,
             )
+            if ours := version(settings.worker):
+                log.info(
+                    "gets runs once its version is current",
+                    deployment=ours.deployment_name,
+                    build_id=ours.build_id,
+                    how=f"runbooks deployments current {ours.build_id}",
+                )
             await _until(stop, wired)
             log.info("worker stopping", grace=str(settings.temporal.graceful_shutdown))
     log.info("worker stopped")

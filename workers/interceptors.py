@@ -3,11 +3,13 @@
 - An empty or doubled input becomes defaults, or a readable failure (see `workers.converter`).
 - What is not the one JSON object that an update or a signal takes is refused with a sentence that says what to send.
   A signal's sender has gone: there the run notes it.
+- A person's word counts once (`workflows.platform.said`).
 - Every activity heartbeats while its worker lives, so that a dead worker is noticed in seconds.
 - Every log line of an activity carries workflow, run, activity, attempt and procedure.
 """
 
 import contextvars
+import functools
 import inspect
 import json
 import threading
@@ -70,12 +72,15 @@ class _Workflow(WorkflowInboundInterceptor):
     def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
         """Refuse what is not the update's word, before anything of it is in history."""
         _refuse(_handler("updates", input.update), input.args, f"the update {input.update}")
-        super().handle_update_validator(input)
+        said = _said()
+        if said is None or not said.again(*input.args):
+            super().handle_update_validator(input)
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
         """Refuse it where an update has no validator."""
         _refuse(_handler("updates", input.update), input.args, f"the update {input.update}")
-        return await super().handle_update_handler(input)
+        said, take = _said(), functools.partial(super().handle_update_handler, input)
+        return await (take() if said is None else said.once(*input.args, take))
 
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
         """Note a signal that isn't one, and go on: its handler would fail the task for ever."""
@@ -88,6 +93,11 @@ class _Workflow(WorkflowInboundInterceptor):
                 say("signal", f"Refused: {refused.message}")
             return
         await super().handle_signal(input)
+
+
+def _said() -> Any:
+    """Give what the run remembers of people's words; None of a workflow that takes none."""
+    return getattr(workflow.instance(), "said_words", None)
 
 
 def _handler(kind: str, name: str) -> Any:

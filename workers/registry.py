@@ -172,7 +172,11 @@ PROCEDURES: tuple[Procedure, ...] = (
     Procedure("8.2", "security.api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
 )
 
-SYSTEM: tuple[System, ...] = (System("audit.archive_runs"),)
+SYSTEM: tuple[System, ...] = (
+    System("audit.archive_runs"),
+    System("upkeep.sweep_holds"),
+    System("upkeep.give_back_hold"),
+)
 
 
 def procedure(name: str) -> Procedure:

@@ -10,9 +10,11 @@ by the same rules.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from temporalio.common import VersioningBehavior
 from temporalio.converter import StorageDriverStoreContext
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -98,10 +100,66 @@ class _Plain(UnsandboxedWorkflowRunner):
         return _WithoutContexts(super().create_instance(det))
 
 
+class _Movable(WorkflowInstance):
+    """A run that says with each of its steps whether it stays with the version that it began with.
+
+    The SDK's own place for this is the workflow's decorator. But the server refuses what a worker without a version
+    says there, so then no worker could do without Worker Versioning.
+    """
+
+    def __init__(self, instance: WorkflowInstance, behavior: VersioningBehavior) -> None:
+        self._instance = instance
+        self._behavior = behavior.value
+
+    def activate(self, act: Any) -> Any:
+        """Pass on, and say it."""
+        done = self._instance.activate(act)
+        if done.HasField("successful"):
+            done.successful.versioning_behavior = self._behavior
+        return done
+
+    def get_info(self) -> Info:
+        """Pass on."""
+        return self._instance.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """Pass on."""
+        return self._instance.get_thread_id()
+
+    def get_serialization_context(self, command_info: Any) -> Any:
+        """Pass on."""
+        return self._instance.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
+        """Pass on."""
+        return self._instance.get_external_store_context(command_info)
+
+
+class _Versioned(WorkflowRunner):
+    """Runs procedures as another runner does; each stays with its version, or moves on, as its class says."""
+
+    def __init__(self, runner: WorkflowRunner) -> None:
+        self._runner = runner
+
+    def prepare_workflow(self, defn: Any) -> None:
+        """Pass on."""
+        self._runner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """Give a run that says what its class says."""
+        behavior = getattr(det.defn.cls, "VERSIONING", VersioningBehavior.PINNED)
+        return _Movable(self._runner.create_instance(det), behavior)
+
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+        """Pass on."""
+        self._runner.set_worker_level_failure_exception_types(types)
+
+
 @cache
-def runner(*, sandbox: bool) -> WorkflowRunner:
-    """Give the process' runner of procedures."""
-    return _Sandboxed(_RESTRICTIONS) if sandbox else _Plain()
+def runner(*, sandbox: bool, versioned: bool = False) -> WorkflowRunner:
+    """Give the process' runner of procedures; `versioned` where the worker has a version of a deployment."""
+    found = _Sandboxed(_RESTRICTIONS) if sandbox else _Plain()
+    return _Versioned(found) if versioned else found
 
 
 def strict() -> _Sandboxed:

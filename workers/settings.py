@@ -91,6 +91,20 @@ class Worker(Section):
         "queue and is replayed.",
     )
 
+    deployment: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=100,
+        description="The Worker Deployment's name, which turns Worker Versioning on: a worker then gets nothing before "
+        "its version is made current (`runbooks deployments current`).",
+    )
+    build_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="This version's name, for example the image's tag. Without it: a hash of the code.",
+    )
+
     @property
     def cached_runs(self) -> int:
         """How many open runs the memory is for."""
@@ -341,7 +355,7 @@ class Webhook(Section):
     basic_auth: dict[str, Secret] = Field(default_factory=dict, description="User → password.")
     routes: Path = Path("routes.toml")
     max_body: int = Field(
-        default=16 * 1_048_576, ge=1024, description="Bytes: what is larger is refused whole, and not sent again."
+        default=16 * 1_048_576, ge=1024, description="Bytes: of a larger post so much is kept, its worst alerts."
     )
     sources: dict[SourceName, AlertSource] = Field(
         default_factory=dict, description="Who else sends alerts, by name (docs/alert-sources.md)."

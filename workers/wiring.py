@@ -36,6 +36,15 @@ from activities.evidence.evidence import Evidence
 from activities.handovers.handovers import Handovers
 from activities.handovers.links import HandoverLinks
 from activities.handovers.secrets_manager import HandoverSecretsManager
+from activities.holds.holds import Holds
+from activities.holds.kinds import (
+    HeldDatabaseSecrets,
+    HeldKind,
+    HeldTlsSecrets,
+    OpenWindows,
+    PausedAutoscalers,
+    StoppedDeployments,
+)
 from activities.kubernetes.api import connect as connect_kubernetes
 from activities.kubernetes.cluster import Kubernetes
 from activities.kubernetes.database_secrets import DatabaseSecrets
@@ -204,6 +213,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Backups: lambda: Backups(servers().databases, servers().hosts, servers().backups, pool()),
         Integrity: lambda: Integrity(servers().databases),
         Sessions: lambda: Sessions(servers().databases),
+        Holds: lambda: Holds(lambda: _held_kinds(settings, clients)),
         Archive: lambda: Archive(
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),
@@ -213,6 +223,20 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         CertManager: lambda: CertManager(cluster()),
         Acme: lambda: _acme(settings, clients),
     }
+
+
+def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:
+    """Give every kind of hold there is."""
+    cluster, services = clients.cluster(), settings.services
+    autoscalers = Autoscalers(cluster)
+    return [
+        PausedAutoscalers("ScaledObject", autoscalers, services),
+        PausedAutoscalers("HorizontalPodAutoscaler", autoscalers, services),
+        StoppedDeployments(cluster, services),
+        HeldDatabaseSecrets(DatabaseSecrets(cluster), services),
+        HeldTlsSecrets(TlsSecrets(cluster), services),
+        OpenWindows(MaintenanceWindows(clients.pool()), services),
+    ]
 
 
 def _kubeconfig(settings: Settings) -> "Path | None":

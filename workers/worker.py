@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Interceptor, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 
 from workers.interceptors import RunbookInterceptor
 from workers.registry import PROCEDURES, SYSTEM
@@ -40,6 +41,20 @@ def _build_id() -> str:
     return code.hexdigest()[:16]
 
 
+def version(how: HowToWork) -> WorkerDeploymentVersion | None:
+    """Give the version that a worker works as; none without Worker Versioning."""
+    return WorkerDeploymentVersion(how.deployment, how.build_id or _build_id()) if how.deployment else None
+
+
+def _deployment(how: HowToWork) -> WorkerDeploymentConfig | None:
+    ours = version(how)
+    if ours is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=ours, use_worker_versioning=True, default_versioning_behavior=VersioningBehavior.PINNED
+    )
+
+
 def build(
     client: Client,
     settings: Temporal,
@@ -65,6 +80,7 @@ def build(
         graceful_shutdown_timeout=settings.graceful_shutdown,
         sticky_queue_schedule_to_start_timeout=how.dead_worker_keeps_runs,
         interceptors=[RunbookInterceptor(), *interceptors],
-        build_id=_build_id(),
-        workflow_runner=runner(sandbox=how.workflow_sandbox),
+        build_id=None if how.deployment else how.build_id or _build_id(),
+        deployment_config=_deployment(how),
+        workflow_runner=runner(sandbox=how.workflow_sandbox, versioned=how.deployment is not None),
     )

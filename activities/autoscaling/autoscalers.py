@@ -12,7 +12,14 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.autoscaling import plans
-from activities.autoscaling.objects import KEDA, SCALED_OBJECTS, Autoscaler, HorizontalPodAutoscaler, ScaledObject
+from activities.autoscaling.objects import (
+    KEDA,
+    SCALED_OBJECTS,
+    Autoscaler,
+    HorizontalPodAutoscaler,
+    Marker,
+    ScaledObject,
+)
 from activities.autoscaling.plans import Plan
 from activities.autoscaling.states import Autoscaling, AutoscalingRequest
 from activities.common.effects import Change, Effect, effect
@@ -44,6 +51,16 @@ class Hold(Change):
     kind: Kind
     name: str
     ours: bool = Field(description="False: somebody had paused it before; it is left to them, and not resumed.")
+    until: datetime | None = Field(default=None, description="Until when the object says that it is held, if ours.")
+    over: bool = Field(default=False, description="It was ours and has been let go already, e.g. before a reset.")
+
+
+class Held(BaseModel):
+    """One autoscaler."""
+
+    namespace: str
+    kind: Kind
+    name: str
 
 
 class RenewHold(BaseModel):
@@ -124,7 +141,8 @@ class Autoscalers:
         )
         change = plan.change(found.target, applied=applied)
         kind: Kind = "ScaledObject" if isinstance(found, ScaledObject) else "HorizontalPodAutoscaler"
-        return Hold(**dict(change), kind=kind, name=found.name, ours=plan.ours)
+        until = request.until if plan.patch is not None else plan.until
+        return Hold(**dict(change), kind=kind, name=found.name, ours=plan.ours, until=until, over=plan.over)
 
     @activity.defn(name="autoscalers.renew")
     @effect
@@ -153,6 +171,15 @@ class Autoscalers:
         except NotFound:
             return Release(**dict(_gone(request)), resumed=False)
         return Release(**dict(plan.change(found.target, applied=applied)), resumed=plan.ours)
+
+    def marked(self, namespace: str, kind: Kind, name: str) -> Marker | None:
+        """Give the mark of whoever holds one.
+
+        Raises:
+            NotFound: it is not there.
+
+        """
+        return self._read(Held(namespace=namespace, kind=kind, name=name)).marker
 
     def _change(
         self, find: Callable[[], Autoscaler], planned: Callable[[Autoscaler], Plan], effect: Effect
@@ -201,7 +228,7 @@ class Autoscalers:
             "scaled_object and hpa of the service in the settings; where it has none, scale with manual-scale-up"
         )
 
-    def _read(self, request: RenewHold | ReleaseAutoscaler) -> Autoscaler:
+    def _read(self, request: Held | RenewHold | ReleaseAutoscaler) -> Autoscaler:
         if request.kind == "ScaledObject":
             return ScaledObject(
                 ask(self._custom.get_namespaced_custom_object, *KEDA, request.namespace, SCALED_OBJECTS, request.name)

@@ -24,6 +24,10 @@ class Plan:
     note: str = ""
     ours: bool = True
     """False: somebody else wants the autoscaler as it is."""
+    until: datetime | None = None
+    """Of a hold: until when it says that it lasts."""
+    over: bool = False
+    """Of a hold: it was this lease's, and has been let go already."""
     patch: Object | None = None
 
     def only(self) -> "Plan":
@@ -44,10 +48,13 @@ def hold(found: Autoscaler, lease: str, until: datetime, floor: int, effect: Eff
     """
     # The second: a lease that is released already must not be taken by a hold that comes late.
     if did := found.done(effect.key) or found.done(lease):
-        return Plan(did.before, did.after, _joined(did.note, _EARLIER))
+        mine = found.marker if found.marker and found.marker.lease == lease else None
+        over = mine is None  # let go since, by the run before its reset or by somebody for it: not taken again
+        ends = mine.until if mine else None
+        return Plan(did.before, did.after, _joined(did.note, _EARLIER), until=ends, over=over)
     marker = found.marker
     if marker and marker.lease == lease:
-        return Plan(found.as_with(marker.before), found.as_with(marker.held), _EARLIER)
+        return Plan(found.as_with(marker.before), found.as_with(marker.held), _EARLIER, until=marker.until)
     if marker and datetime.now(UTC) < marker.until + _GRACE:
         raise Refused(
             f"{found.target} is held by run {marker.workflow_id} for {marker.by} until {_time(marker.until)}: "

@@ -283,4 +283,5 @@ class ApprovalPolicy(_Settings):
         default=(),
         description="What a second person must say as well, by the same names, e.g. restore; not doing it takes one.",
     )
+    starter_counts: bool = Field(default=False, description="Whoever started a run may be one of two people.")
     signature_valid_for: timedelta = Field(default=timedelta(minutes=15))

@@ -149,7 +149,7 @@ class TlsSecrets:
             self._pending.forget(request.namespace, request.name, request.effect)
 
         def plan(found: Object) -> Plan:
-            mark = run_marks.read(_annotations(found), HOLD)
+            mark = run_marks.written(_annotations(found), HOLD)
             if mark is None:
                 return Plan("free", "already free")
             if mark.run != request.effect.workflow_id:
@@ -184,6 +184,10 @@ class TlsSecrets:
             return Plan(str(now), after, lambda done: {**_patch(found, done, {}), "data": data})
 
         return self._change(request, request.effect, plan)
+
+    def marked(self, at: SecretName) -> RunMark | None:
+        """Give the mark of a run on it, an expired one too."""
+        return run_marks.written(_annotations(self._ask(at)), HOLD)
 
     def _change(self, at: SecretName, effect: Effect, plan: Callable[[Object], Plan]) -> Change:
         return change(

@@ -38,6 +38,7 @@ from audit.store_progress import Failure, Progress
 from libraries import logger
 
 WORKFLOW_TYPE = "ArchiveRuns"
+SWEEP_TYPE = "SweepHolds"
 _WINDOW_RUNS = 500
 _RETRIES = 500
 _AHEAD = 8
@@ -290,10 +291,11 @@ class _Pass:
 
 
 def _query(since: datetime, until: datetime) -> str:
-    # The archiver's own runs are no evidence of anything but the archive, which speaks for itself.
+    # The archiver's own runs are no evidence of anything but the archive, which speaks for itself; and what a sweep
+    # finds has a run of its own, where most find nothing.
     return (
         f"CloseTime >= '{since.isoformat()}' AND CloseTime < '{until.isoformat()}' "
-        f"AND ExecutionStatus != 'Running' AND WorkflowType != '{WORKFLOW_TYPE}'"
+        f"AND ExecutionStatus != 'Running' AND WorkflowType != '{WORKFLOW_TYPE}' AND WorkflowType != '{SWEEP_TYPE}'"
     )
 
 

@@ -5,6 +5,7 @@ key in an annotation, so that a second attempt sees what the first one did.
 """
 
 import heapq
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +15,10 @@ from temporalio import activity
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import RateLimited, Refused, Unavailable
 from activities.common.heartbeat import Progress, resume, turns
-from activities.kubernetes import rollouts, states
+from activities.kubernetes import effect_notes, rollouts, states
 from activities.kubernetes.api import Object, ask, moment, pages
 from activities.kubernetes.deployments import Deployments
+from activities.kubernetes.effect_notes import Done
 from activities.kubernetes.states import DeploymentState, Event, Events, Pod, Pods, Revision, Rollout
 from libraries import kubernetes
 
@@ -28,6 +30,12 @@ class Workload(BaseModel):
 
     namespace: str
     deployment: str
+
+
+class DeploymentRequest(Workload):
+    """A Deployment as a run finds it that is going to change it."""
+
+    effect_key: str = Field(default="", description="Of the effect that is to come; a reset run may have done it.")
 
 
 class PodsRequest(BaseModel):
@@ -110,9 +118,10 @@ class Kubernetes:
         return Events(items=heapq.nlargest(request.limit, everything, key=lambda e: e.at or begin)[::-1])
 
     @activity.defn(name="kubernetes.deployment")
-    def deployment(self, request: Workload) -> DeploymentState:
+    def deployment(self, request: DeploymentRequest | Workload) -> DeploymentState:
         """`kubectl get deployment`, `kubectl rollout history`: a Deployment and its rollout history (2.2 step 4)."""
         found = self._deployments.read(request.namespace, request.deployment)
+        key = request.effect_key if isinstance(request, DeploymentRequest) else ""
         status = found.raw.get("status", {})
         return DeploymentState(
             name=request.deployment,
@@ -141,6 +150,7 @@ class Kubernetes:
             rolled_out_at=found.rolled_out_at(),
             stopped_by=found.stopped.run if found.stopped else None,
             stopped_until=found.stopped.until if found.stopped else None,
+            scaled_before=_scaled(effect_notes.find(key, *found.everywhere)) if key else None,
         )
 
     @activity.defn(name="kubernetes.undo_rollout")
@@ -231,6 +241,13 @@ class Kubernetes:
             return ""  # an explanation is welcome, not needed
         reasons = Counter(pod.reason for pod in pods if pod.reason and not pod.ready and not pod.terminating)
         return ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+
+
+def _scaled(did: Done | None) -> tuple[int, int] | None:
+    """Give the numbers of a note that `scale` has left."""
+    numbers = [re.match(r"\d+", text) for text in (did.before, did.after)] if did else []
+    found = [int(number[0]) for number in numbers if number]
+    return (found[0], found[1]) if len(found) == len(("before", "after")) else None
 
 
 def _pod(raw: Object) -> Pod:

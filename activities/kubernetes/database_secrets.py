@@ -195,7 +195,7 @@ class DatabaseSecrets:
         """Let the Secret go."""
 
         def plan(found: _Found) -> Plan:
-            mark = found.mark
+            mark = run_marks.written(found.annotations, HOLD)
             if mark is None:
                 return Plan("free", "already free")
             if mark.run != request.effect.workflow_id:
@@ -203,6 +203,10 @@ class DatabaseSecrets:
             return Plan("held", "free", lambda done: found.patch(done, annotations={HOLD: None}, data={}))
 
         return self._change(request, plan)
+
+    def marked(self, namespace: str, secret: str) -> RunMark | None:
+        """Give the mark of a run on a Secret, an expired one too."""
+        return run_marks.written(self._read(namespace, secret).annotations, HOLD)
 
     def _change(self, request: PointAt | HoldSecret | ReleaseSecret, plan: Callable[[_Found], Plan]) -> Change:
         send = self._core.patch_namespaced_secret

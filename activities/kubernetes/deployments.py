@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from activities.common.effects import Change, Effect
 from activities.common.errors import Conflict, NotFound, Refused
+from activities.kubernetes import run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.changing import Body, Plan, change, patch
 from activities.kubernetes.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
@@ -94,9 +95,11 @@ class Deployments:
         With `stopped_until` no other run changes it until then or until this run scales it up. With `replaced_at` the
         pods that it has already are replaced, as by `restart`.
         """
-        mark = RunMark(run=effect.workflow_id, until=stopped_until).model_dump_json() if stopped_until else None
 
         def plan(found: Rollouts) -> Plan:
+            had = found.replicas or (found.stopped.replicas if found.stopped else None)
+            stop = RunMark(run=effect.workflow_id, until=stopped_until, replicas=had) if stopped_until else None
+            mark = stop.model_dump_json(exclude_none=True) if stop else None
             before, after = counted(found.replicas, "replica"), counted(replicas, "replica")
             if at_least and found.replicas > replicas:
                 return Plan(before, f"already more than {after}")
@@ -108,6 +111,27 @@ class Deployments:
             if found.replicas == replicas and mark is None and not found.stopped and "template" not in spec:
                 return Plan(before, f"already {after}")
             return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
+
+        return self._change(namespace, name, effect, plan)
+
+    def marked(self, namespace: str, name: str) -> RunMark | None:
+        """Give the mark of a run that stopped it, an expired one too."""
+        raw = ask(self._apps.read_namespaced_deployment, name, namespace)
+        return run_marks.written(raw["metadata"].get("annotations") or {}, STOPPED)
+
+    def let_go(self, namespace: str, name: str, effect: Effect) -> Change:
+        """Bring back what the run of the effect has stopped, with the replicas it had; those it has by now stay."""
+
+        def plan(found: Rollouts) -> Plan:
+            mark = run_marks.written(found.annotations, STOPPED)
+            if mark is None or mark.run != effect.workflow_id:
+                return Plan("", "left to its run" if mark else "already let go")
+            back = mark.replicas if found.replicas == 0 else None
+            spec: Object = {"replicas": back} if back else {}
+            before = counted(found.replicas, "replica")
+            unknown = "; how many it had is not known: scale it" if back is None and found.replicas == 0 else ""
+            after = counted(back or found.replicas, "replica") + ", not stopped any more" + unknown
+            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: None}))
 
         return self._change(namespace, name, effect, plan)
 

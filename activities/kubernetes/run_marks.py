@@ -1,6 +1,7 @@
 """Marks of runs on objects of a cluster: which run keeps an object as it is, and until when.
 
-A mark is an annotation. That of a run which was terminated expires: then nobody is kept away any more.
+A mark is an annotation. That of a run which was terminated expires: then nobody is kept away any more, and what the run
+has left is given back (`activities.holds`).
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ class RunMark(BaseModel):
     run: str
     """Workflow ID: a run that continues as new, or is reset, goes on keeping what it keeps."""
     until: AwareDatetime
+    replicas: int | None = None
+    """Of a Deployment that is kept without any: how many it had."""
 
     def __str__(self) -> str:
         return f"{self.run} until {self.until:%Y-%m-%d %H:%M:%S %Z}"
@@ -27,8 +30,13 @@ class RunMark(BaseModel):
 
 def read(annotations: Mapping[str, str], name: str) -> RunMark | None:
     """Give the mark of that name; None where there is none, or it has expired."""
+    mark = written(annotations, name)
+    return mark if mark is not None and mark.until + _GRACE > datetime.now(UTC) else None
+
+
+def written(annotations: Mapping[str, str], name: str) -> RunMark | None:
+    """Give the mark of that name, an expired one too: for its own run, and for whoever clears up behind that."""
     try:
-        mark = RunMark.model_validate_json(annotations.get(name, ""))
+        return RunMark.model_validate_json(annotations.get(name, ""))
     except ValidationError:
         return None  # there is none, or somebody edited it by hand
-    return mark if mark.until + _GRACE > datetime.now(UTC) else None

@@ -110,6 +110,9 @@ class DeploymentState(BaseModel):
     )
     stopped_by: str | None = Field(default=None, description="Workflow ID of the run that keeps it without replicas.")
     stopped_until: datetime | None = None
+    scaled_before: tuple[int, int] | None = Field(
+        default=None, description="Replicas before and after the effect that was asked for, where it was done already."
+    )
 
     @property
     def stopped(self) -> str:

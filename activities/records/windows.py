@@ -152,6 +152,18 @@ class MaintenanceWindows:
             ).fetchone()
         return CurrentWindow(window=Window.model_validate(row) if row else None)
 
+    def open(self, service: str) -> list[Window]:
+        """Read the windows of a service that have not ended, also those whose time is over."""
+        with self._ledger.read() as rows:
+            found = rows.execute(
+                """
+                SELECT window_id, title, starts_at, ends_at, held_until, workflow_id FROM runbooks.maintenance_windows
+                WHERE service = %s AND status IN ('scheduled', 'in_progress') ORDER BY starts_at
+                """,
+                (service,),
+            ).fetchall()
+        return [Window.model_validate(row) for row in found]
+
 
 def _schedule(rows: Rows, request: ScheduleWindow) -> Change:
     _apart(rows, request.service, request.window_id, request.starts_at, request.ends_at)

@@ -1,6 +1,7 @@
-"""Reads a request's body: JSON only, no more of it than allowed, and not for longer than allowed."""
+"""Reads a request's body: no more of it than allowed, and not for longer than allowed."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -11,6 +12,39 @@ from starters.http.problems import Problem
 _SENT_WITHIN = timedelta(seconds=10)
 
 
+def expect_json(request: Request) -> None:
+    """Refuse what does not call itself JSON.
+
+    Raises:
+        Problem: 415.
+
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Give the body as it arrives.
+
+    Raises:
+        Problem: 408; 400 when the sender hung up.
+
+    """
+    loop, parts = asyncio.get_running_loop(), request.stream()
+    until = loop.time() + _SENT_WITHIN.total_seconds()
+    try:
+        while True:
+            async with asyncio.timeout_at(until):
+                part = await anext(parts, None)
+            if part is None:
+                return
+            yield part
+    except TimeoutError:
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {_SENT_WITHIN}") from None
+    except ClientDisconnect:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body is not complete") from None
+
+
 async def read_json(request: Request, limit: int) -> bytes:
     """Read the body as it arrives, so that a chunked one can't be larger than `limit` bytes either.
 
@@ -18,8 +52,7 @@ async def read_json(request: Request, limit: int) -> bytes:
         Problem: 415, 413, 408; 400 when the sender hung up.
 
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
+    expect_json(request)
     return await read_body(request, limit)
 
 
@@ -31,14 +64,8 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     """
     body = bytearray()
-    try:
-        async with asyncio.timeout(_SENT_WITHIN.total_seconds()):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limit} bytes")
-    except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {_SENT_WITHIN}") from None
-    except ClientDisconnect:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is not complete") from None
+    async for chunk in chunks(request):
+        body += chunk
+        if len(body) > limit:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limit} bytes")
     return bytes(body)

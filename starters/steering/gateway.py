@@ -7,6 +7,7 @@ key words are sent unsigned, which a run refuses unless `[approvals] allow_unsig
 
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import uuid4
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,12 +32,18 @@ class Gateway:
         """
         self._key = None if settings.private_key is None else _read(settings.private_key.get_secret_value())
 
-    def signed(self, word: _Word, *, workflow_id: str, first_run_id: str) -> _Word:
-        """Give the word with time and signature, for one run; unchanged where there is no key."""
+    @property
+    def signs(self) -> bool:
+        """Whether there is a key."""
+        return self._key is not None
+
+    def signed(self, word: _Word, *, workflow_id: str, run_id: str) -> _Word:
+        """Give the word with a number used once, and with time and signature for one run where there is a key."""
+        once = word.model_copy(update={"nonce": word.nonce or uuid4().hex})
         if self._key is None:
-            return word
-        dated = word.model_copy(update={"issued_at": datetime.now(UTC)})
-        return dated.model_copy(update={"signature": sign(dated, self._key, workflow_id, first_run_id)})
+            return once
+        dated = once.model_copy(update={"issued_at": datetime.now(UTC)})
+        return dated.model_copy(update={"signature": sign(dated, self._key, workflow_id, run_id)})
 
 
 def _read(pem: str) -> Ed25519PrivateKey:

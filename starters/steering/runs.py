@@ -46,11 +46,6 @@ class Run:
         return self.description.id
 
     @property
-    def first_run_id(self) -> str:
-        """The first run of its chain, to which signatures are bound."""
-        return self.description.raw_description.workflow_execution_info.first_run_id or self.description.run_id
-
-    @property
     def running(self) -> bool:
         """Whether it still runs."""
         return self.description.status is WorkflowExecutionStatus.RUNNING

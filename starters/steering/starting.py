@@ -12,10 +12,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from starters.steering.catalogue import new_workflow_id, one_of_a_service
 from starters.steering.episodes import dealt_with
 from starters.steering.errors import Refused
+from starters.steering.gateway import Gateway
 from starters.steering.identity import Person
 from starters.steering.session import Session
 from workers.registry import Procedure
 from workflows.platform.search_attributes import INCIDENT
+from workflows.platform.signing import STARTED, Started
 
 _ACCEPTED_WITHIN = timedelta(seconds=10)
 
@@ -44,6 +46,7 @@ async def begin(
 
     Raises:
         Refused: a run of that workflow ID is open; says which incident it has.
+        SettingsError: the gateway's key is not one.
 
     """
     workflow_id = workflow_id or one_of_a_service(procedure, request, session.settings) or new_workflow_id(procedure)
@@ -57,7 +60,7 @@ async def begin(
             task_queue=session.settings.temporal.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             # What the alerts' runs have taken stays taken, whoever starts the next one.
-            memo={"episodes": before} if before else None,
+            memo={**({"episodes": before} if before else {}), **_started(session, workflow_id, by)} or None,
             static_summary=procedure.title,
             static_details=f"Started from {origin} by {by.who} ({by.role}).",
             rpc_timeout=_ACCEPTED_WITHIN,
@@ -66,6 +69,15 @@ async def begin(
         raise Refused(await _open_already(session, workflow_id, error.run_id or "")) from None
     run_id = handle.result_run_id or ""
     return Begun(workflow_id, run_id, session.link(workflow_id, run_id))
+
+
+def _started(session: Session, workflow_id: str, by: Person) -> dict[str, object]:
+    """Give the gateway's word for who starts; nothing where there is no gateway."""
+    gateway = Gateway(session.settings.gateway)
+    if not gateway.signs:
+        return {}
+    word = Started(who=by.who, role=by.role)
+    return {STARTED: gateway.signed(word, workflow_id=workflow_id, run_id="").model_dump(mode="json")}
 
 
 async def _open_already(session: Session, workflow_id: str, run_id: str) -> str:

@@ -20,19 +20,22 @@ _Answer = TypeVar("_Answer")
 async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answer]) -> _Answer:
     """Sign a word and send it by its update; gives what the run answers.
 
+    It is for this run alone, and not for one that goes on in its place. The number it carries is the update's ID as
+    well: what the client sends again on its own is one update to Temporal.
+
     Raises:
         Refused: the run has ended, or refuses, in its own words.
         Unreachable: it doesn't answer.
         SettingsError: the gateway's key is not one.
 
     """
-    signed = Gateway(session.settings.gateway).signed(word, workflow_id=run.workflow_id, first_run_id=run.first_run_id)
+    signed = Gateway(session.settings.gateway).signed(word, workflow_id=run.workflow_id, run_id=run.description.run_id)
     if not run.running:
         raise Refused(f"{run.workflow_id} is {run.state}: nothing was sent")
     await run.free()
     try:
         answered: _Answer = await run.handle.execute_update(
-            signed.UPDATE, signed, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
+            signed.UPDATE, signed, id=signed.nonce, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
         )
     except WorkflowUpdateFailedError as error:
         cause = error.cause

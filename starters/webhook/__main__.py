@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from temporalio.client import Client
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
+from starters.http import serving
 from starters.sources import registry
 from starters.steering import configuration, routes
 from starters.webhook.app import application
@@ -87,16 +87,13 @@ def _runtime() -> Runtime:
 
 
 async def _serve(settings: Settings) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            await build(settings),
-            host=settings.webhook.host,
-            port=settings.webhook.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(_LAST_REQUESTS.total_seconds()),
-        )
+    server = serving.server(
+        await build(settings),
+        host=settings.webhook.host,
+        port=settings.webhook.port,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=int(_LAST_REQUESTS.total_seconds()),
     )
     # uvicorn raises the signal again once it has stopped; a handler beneath its own turns that into exit code 0.
     for number in (signal.SIGTERM, signal.SIGINT):

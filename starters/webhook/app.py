@@ -19,7 +19,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from starters.http.body import read_json
 from starters.http.problems import Problem, errors_of
 from starters.sources.port import Source
 from starters.webhook.alertmanager import AlertmanagerAlert, Group
@@ -27,6 +26,7 @@ from starters.webhook.authentication import Authenticator
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
 from starters.webhook.receiving import addresses
+from starters.webhook.storm import read_group
 from starters.webhook.worst_first import worst_first
 from workers.settings import Webhook
 
@@ -55,8 +55,8 @@ def application(
         began = time.perf_counter()
         try:
             authenticator.check(request)
-            group = _group(await read_json(request, settings.max_body))
-            response: Response = _answer(await _take_all(intake, group), metrics, group.truncated)
+            group, not_taken, left = await read_group(request, settings.max_body)
+            response: Response = _answer(await _take_all(intake, group), metrics, group.truncated, not_taken, left)
         except Problem as problem:
             response = problem.response()
         metrics.seconds.observe(time.perf_counter() - began)
@@ -87,16 +87,6 @@ def application(
     )
 
 
-def _group(body: bytes) -> Group:
-    try:
-        # From the bytes: pydantic's own parser refuses what Python's lets through, such as half a surrogate pair.
-        return Group.model_validate_json(body)
-    except ValidationError as error:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "not a body of Alertmanager's version 4", errors=errors_of(error)
-        ) from None
-
-
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:
     """Take all alerts of a post, the worst first; one that is bad doesn't lose the others."""
     taken: dict[int, Taken] = {}
@@ -111,7 +101,7 @@ async def _take_all(intake: Intake, group: Group) -> list[Taken]:
     return [taken[number] for number in range(len(group.alerts))]
 
 
-def _answer(taken: list[Taken], metrics: Metrics, truncated: int) -> Response:
+def _answer(taken: list[Taken], metrics: Metrics, truncated: int, not_taken: str = "", left: int = 0) -> Response:
     """Tell what became of each alert: 202 where a run has one, 200 where no rule or service is there for any.
 
     Raises:
@@ -124,12 +114,15 @@ def _answer(taken: list[Taken], metrics: Metrics, truncated: int) -> Response:
         metrics.alerts.labels(outcome=outcome).inc(count)
     if truncated:
         metrics.alerts.labels(outcome="truncated").inc(truncated)
-    bad = counts["unavailable"] or counts["invalid"] or counts["unrouted"] or truncated
+    if left:
+        metrics.alerts.labels(outcome="left_out").inc(left)
+    bad = counts["unavailable"] or counts["invalid"] or counts["unrouted"] or truncated or not_taken
     log = _log.warning if bad else _log.info
     log(
         "alerts taken",
         outcomes=dict(counts),
         truncated=truncated,
+        not_taken=not_taken,
         runs=[one.workflow_id for one in taken if one.workflow_id][:_LOGGED],
         why=sorted({one.detail for one in taken if one.detail})[:_LOGGED],
     )
@@ -144,9 +137,14 @@ def _answer(taken: list[Taken], metrics: Metrics, truncated: int) -> Response:
         errors = [{"field": f"alerts.{number}", "message": one.detail} for number, one in enumerate(taken)]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "none of the alerts can be taken", errors=errors)
     answer: dict[str, Any] = {"alerts": [asdict(one) for one in taken]}
+    details = [not_taken] if not_taken else []
+    if not_taken:
+        answer["notTaken"] = left
     if truncated:
         answer["truncatedAlerts"] = truncated
-        answer["detail"] = f"{truncated} alerts of this group were cut off before they were sent: set max_alerts to 0"
+        details.append(f"{truncated} alerts of this group were cut off before they were sent: set max_alerts to 0")
+    if details:
+        answer["detail"] = "; ".join(details)
     accepted = counts["unrouted"] + counts["invalid"] < len(taken)
     return JSONResponse(answer, status_code=HTTPStatus.ACCEPTED if accepted else HTTPStatus.OK)
 

@@ -12,10 +12,11 @@ def worst_first(alerts: Sequence[Any]) -> list[int]:
 
     Alerts of one severity keep their order: a firing and its end may be in one post.
     """
-    return sorted(range(len(alerts)), key=lambda place: _rank(alerts[place]))
+    return sorted(range(len(alerts)), key=lambda place: rank(alerts[place]))
 
 
-def _rank(alert: Any) -> int:
+def rank(alert: Any) -> int:
+    """Give how bad a raw alert says it is: 0 is worst."""
     labels = alert.get("labels") if isinstance(alert, dict) else None
     severity = labels.get("severity") if isinstance(labels, dict) else None
     said = severity.lower() if isinstance(severity, str) else ""

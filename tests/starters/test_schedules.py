@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from activities.catalogue.database import DatabasePolicy, MaintenancePolicy, ServerPolicy
 from activities.catalogue.service import ChurnPolicy, CustomerPolicy, Service
-from starters.schedules import ARCHIVE, CHURN, MAINTENANCE, Applied, apply
+from starters.schedules import ARCHIVE, CHURN, MAINTENANCE, SWEEP, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem
 from workers.settings import Audit
@@ -27,7 +27,7 @@ async def namespace(temporal_address: str) -> Client:
 
 
 async def _apply(client: Client, audit: Audit) -> str:
-    archive, _ = await apply(client, audit, {}, "runbooks")
+    archive, *_ = await apply(client, audit, {}, "runbooks")
     return archive.what
 
 
@@ -82,6 +82,17 @@ async def test_it_starts_the_archiver(namespace: Client) -> None:
         await asyncio.sleep(0.05)
 
 
+async def test_what_is_left_held_is_looked_for_every_minute(namespace: Client) -> None:
+    for expected in ("made", "unchanged"):
+        applied = {one.name: one.what for one in await apply(namespace, Audit(), {}, "runbooks")}
+        assert applied[SWEEP] == expected
+    found = (await namespace.get_schedule_handle(SWEEP).describe()).schedule
+    assert [interval.every for interval in found.spec.intervals] == [timedelta(minutes=1)]
+    assert found.policy.overlap is ScheduleOverlapPolicy.SKIP
+    assert isinstance(found.action, ScheduleActionStartWorkflow)
+    assert (found.action.workflow, found.action.task_queue) == ("SweepHolds", "runbooks")
+
+
 def _service(**churn: Any) -> Service:
     return Service(
         deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health",
@@ -90,7 +101,7 @@ def _service(**churn: Any) -> Service:
 
 
 async def _scan(client: Client, **services: Service) -> Applied:
-    _, churn = await apply(client, Audit(), services, "runbooks")
+    _, _, churn = await apply(client, Audit(), services, "runbooks")
     return churn
 
 

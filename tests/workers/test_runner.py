@@ -140,7 +140,7 @@ async def test_helpers_are_checked_where_all_of_a_package_is_loaded_anew(
     helped = import_module(f"{package}.procedure").Helped
     assert await _run(time_skipping, helped)
     checks_all = dataclasses.replace(strict(), loaded=package)
-    monkeypatch.setattr("workers.worker.runner", lambda *, sandbox: checks_all)
+    monkeypatch.setattr("workers.worker.runner", lambda **_: checks_all)
     with pytest.raises(WorkflowFailureError) as failed:
         await _run(time_skipping, helped)
     assert "datetime.datetime.now" in cast("ApplicationError", failed.value.cause).message

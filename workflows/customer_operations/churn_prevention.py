@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -51,6 +52,7 @@ class ChurnPrevention(Runbook):
     """Without a tenant: a scan that starts a run a tenant. With one: the intervention."""
 
     SECTION = "5.3"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

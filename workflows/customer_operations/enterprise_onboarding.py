@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -82,6 +83,7 @@ class EnterpriseOnboarding(Runbook):
     """Day 0 by itself; then the checklist, ticked by people and by the data."""
 
     SECTION = "5.1"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -58,6 +59,7 @@ class IssueEscalation(Runbook):
     """Collect, open and assign the ticket, tell the customer, and keep the promise of an update."""
 
     SECTION = "5.2"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class Scaled:
     @property
     def held(self) -> bool:
         """Whether the autoscaler is paused by this run."""
-        return self.pause is not None and self.pause.hold is not None and self.pause.hold.ours
+        return self.pause is not None and self.pause.held
 
     async def to(self, replicas: int) -> Change | None:
         """Scale up to a pinned number; None where that was refused, for example since another run holds the service."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -87,6 +88,7 @@ class MaintenanceWindow(Runbook):
     """Announce, start, do the tasks, verify, end; close everything on every way out."""
 
     SECTION = "6.1"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

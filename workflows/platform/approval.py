@@ -2,18 +2,24 @@
 
 An answer arrives as an update whose validator refuses what doesn't count: a question that isn't open, a choice that
 isn't offered, a role that may not, a signature that doesn't fit, something else than what was shown. Where settings
-want a second person, a choice counts when two people have made it; the question's default takes one.
+want a second person, a choice counts when two people have made it; the question's default takes one. Whoever started
+the run is neither of the two, unless settings say so. That a word counts once is `said`'s to see to.
 """
 
+import re
 from datetime import datetime, timedelta
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from temporalio import workflow
 
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Key, Reason
-from workflows.platform.signing import SignedWord, digest, objection
+from workflows.platform.signing import SignedWord, Started, digest, objection, person
+
+_ROLE_BEHIND = re.compile(r"\s*\([^()]*\)\s*$")
+"""The command line writes `alice (commander)` for who starts."""
 
 
 class Question(BaseModel):
@@ -68,7 +74,29 @@ class Approvals:
         self.policy: ApprovalPolicy | None = None
         self.open: dict[str, OpenQuestion] = {}
         self.answers: dict[str, Answer] = {}
+        self.starters: frozenset[str] = frozenset()
         self._first: dict[str, Decision] = {}
+
+    def started_by(self, claimed: str, memo: Any) -> None:
+        """Note who started the run: by the gateway's word, and by what the request says.
+
+        The second is free text, and whoever starts in another's name only takes that person's right to be one of two.
+        """
+        names = [claimed, _ROLE_BEHIND.sub("", claimed)]
+        try:
+            word = Started.model_validate(memo)
+        except ValidationError:
+            word = None  # started elsewhere than through a gateway
+        if word is not None and self._started_word(word):
+            names.append(word.who)
+        self.starters = frozenset(filter(None, map(person, names)))
+
+    def _started_word(self, word: Started) -> bool:
+        policy = self._policy()
+        no_end = timedelta.max  # it says who may not, and that doesn't become untrue
+        why = objection(word, workflow_id=workflow.info().workflow_id, run_id="", public_keys=policy.public_keys,
+                        now=workflow.now(), valid_for=no_end)  # fmt: skip
+        return why is None
 
     def put(self, question: Question) -> OpenQuestion:
         """Open a question."""
@@ -101,12 +129,26 @@ class Approvals:
         if decision.choice in question.reason_for and not decision.reason.strip():
             message = f"reason: {decision.choice} counts only with a reason"
             raise InvalidInput(message)
+        if decision.subject is None and decision.signature is not None:
+            message = "subject: a signed answer says what was shown (the question's `subject`): sign it with that"
+            raise Refused(message)
         if decision.subject is not None and decision.subject != question.subject:
             message = "subject: this decides something else than what is asked now: read the question again"
             raise Refused(message)
         self.authorise(decision, question.kind)
-        first = self._first.get(question.id)
-        if first is not None and (first.who, first.choice) == (decision.who, decision.choice):
+        self._check_two(decision, question)
+
+    def _check_two(self, decision: Decision, question: OpenQuestion) -> None:
+        if not question.two_persons or decision.choice == question.default:
+            return
+        who, first = person(decision.who), self._first.get(question.id)
+        if who in self.starters and not self._policy().starter_counts:
+            message = (
+                f"who: {decision.choice} takes two people, and {decision.who} started this run: two others must say it "
+                "(`[approvals] starter_counts` lets the starter be one of them)"
+            )
+            raise Refused(message)
+        if first is not None and (person(first.who), first.choice) == (who, decision.choice):
             message = f"who: {decision.choice} takes a second person, and {decision.who} was the first"
             raise Refused(message)
 
@@ -138,7 +180,7 @@ class Approvals:
         reason = objection(
             word,
             workflow_id=info.workflow_id,
-            run_id=info.first_execution_run_id,
+            run_id=info.run_id,
             public_keys=policy.public_keys,
             now=workflow.now(),
             valid_for=policy.signature_valid_for,

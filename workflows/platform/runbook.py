@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import SearchAttributeUpdate, VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
 
 from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
@@ -26,6 +26,8 @@ from workflows.platform.clocks import Clocks
 from workflows.platform.policies import Policy
 from workflows.platform.requests import RunbookRequest, ServiceRequest
 from workflows.platform.run_status import Note, RunStatus
+from workflows.platform.said import SaidWords
+from workflows.platform.signing import STARTED, SignedWord
 from workflows.platform.timeline import Kind, Timeline
 
 _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem"})
@@ -39,10 +41,14 @@ class Runbook:
     """Base of every procedure. Subclasses set `SECTION`, and call `begin` first in `run`."""
 
     SECTION: ClassVar[str]
+    VERSIONING: ClassVar[VersioningBehavior] = VersioningBehavior.PINNED
+    """Under Worker Versioning a run ends with the version that it began with. What may take days moves on to the
+    current one, so that no old version has to be kept for it: its changes stand behind `workflow.patched`."""
 
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.approvals = Approvals()
+        self.said_words = SaidWords(self._said_again)
         self.clocks = Clocks(lambda text: self.say("deadline", text))
         self.title = ""
         self.service: Service | None = None
@@ -73,7 +79,7 @@ class Runbook:
             raise InvalidInput(message)
         self.title = title
         # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
-        self._episodes = workflow.memo_value("episodes", [], type_hint=list[str])
+        self._episodes = _memo("episodes", list[str]) or []
         self.dry_run = request.dry_run
         self.actor = request.requested_by or "not told"
         try:
@@ -94,6 +100,7 @@ class Runbook:
         self.service = resolved.service
         self.looks_at_windows = resolved.windows
         self.approvals.policy = resolved.approvals
+        self.approvals.started_by(request.requested_by, _memo(STARTED, dict[str, Any]))
         workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
         self.severity = severity
         self.mark(
@@ -318,9 +325,10 @@ class Runbook:
         return alert.episode in self._taken
 
     @property
-    def handed_on(self) -> dict[str, list[str]]:
+    def handed_on(self) -> dict[str, Any]:
         """Give the memo of a run that goes on under the same ID."""
-        return {"episodes": self._episodes}
+        started = _memo(STARTED, dict[str, Any])
+        return {"episodes": self._episodes, **({STARTED: started} if started else {})}
 
     @workflow.query(name="status", description="The run at a glance: phase, clocks, open questions, timeline.")
     def status(self) -> RunStatus:
@@ -371,6 +379,17 @@ class Runbook:
 
     async def noted(self, note: Note) -> None:
         """Keep a remark beyond the timeline; procedures with a record override it."""
+
+    def _said_again(self, text: str, word: SignedWord) -> None:
+        self.say("note", text, who=f"{word.who} ({word.role})")
+
+
+def _memo(name: str, hint: Any) -> Any:
+    """Give a memo of ours; None where there is none, or where whoever started the run has put something else there."""
+    try:
+        return workflow.memo_value(name, None, type_hint=hint)
+    except Exception:  # noqa: BLE001  whatever it is, the run must not stick
+        return None
 
 
 def reason(error: ActivityError) -> str:

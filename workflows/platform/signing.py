@@ -6,6 +6,7 @@ Slack, web) signs what they decided, and the run, which knows only public keys, 
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -28,11 +29,32 @@ class SignedWord(BaseModel):
     who: Name = Field(min_length=1, description="Authenticated name, e.g. an e-mail address.")
     role: Name = Field(min_length=1, max_length=100, description="For example commander, on-call.")
     issued_at: datetime | None = Field(default=None, description="When it was signed, with time zone.")
+    nonce: Key | None = Field(default=None, description="A number used once: a copy of the word counts no second time.")
     signature: Key | None = Field(default=None, description="Base64 Ed25519 signature by a gateway's key.")
 
     def signed_bytes(self, workflow_id: str, run_id: str) -> bytes:
         """Give the canonical form that is signed: bound to update and run, and to every field but the signature."""
         return word_bytes(self.UPDATE, workflow_id, run_id, self.model_dump(mode="json"))
+
+
+class Started(SignedWord):
+    """Who started a run: the gateway's word in the run's memo. It takes a right away and gives none."""
+
+    UPDATE = "start"
+
+
+STARTED = "started"
+"""Name of the memo that holds it."""
+
+
+def person(name: str) -> str:
+    """Give a name in the one form in which people are compared.
+
+    Unicode's NFKC without case, outer and doubled spaces and what can't be seen, so that nobody is two people by a
+    space behind their name. Whom a name belongs to is the gateway's to know.
+    """
+    seen = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
+    return unicodedata.normalize("NFKC", " ".join(seen.casefold().split()))
 
 
 def digest(subject: object) -> str:

@@ -12,7 +12,7 @@ from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.states import AutoscalingRequest
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
-from activities.kubernetes.cluster import Kubernetes, PodsRequest, ScaleDeployment, Workload
+from activities.kubernetes.cluster import DeploymentRequest, Kubernetes, PodsRequest, ScaleDeployment
 from audit.text import counted
 from workflows.platform import policies
 from workflows.platform.lease import Extend, Resume, finally_do
@@ -88,8 +88,14 @@ class EmergencyScaleUp(Runbook):
         return await self._result(service, self.pause, before, target)
 
     async def _pin(self, service: Service, factor: float) -> tuple[int, int]:
-        """Read the replicas and pin the target: a retry, or a second run, can't double twice."""
-        where = Workload(namespace=service.namespace, deployment=service.deployment)
+        """Read the replicas and pin the target: a retry, or a second run, can't double twice.
+
+        Nor can a run that somebody has reset: what it had done before is read from the Deployment, and stays pinned.
+        """
+        self._scaling = self.effect("scale")
+        where = DeploymentRequest(
+            namespace=service.namespace, deployment=service.deployment, effect_key=self._scaling.key
+        )  # fmt: skip
         scalers = AutoscalingRequest(
             namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object
         )  # fmt: skip
@@ -97,6 +103,11 @@ class EmergencyScaleUp(Runbook):
             self.step("3.2/2", "Replicas", Kubernetes.deployment, where, policies.READ),
             self.step("3.2/2", "Autoscalers", Autoscalers.read, scalers, policies.READ),
         )
+        if state.scaled_before is not None:
+            before, target = state.scaled_before
+            text = f"This run was reset: it had scaled from {before} to {counted(target, 'replica')} before"
+            self.say("decision", text, section="3.2/2")
+            return before, target
         room = service.scaling.max_replicas
         if found.scaled_object_paused is None and found.hpa_max is not None:
             room = min(room, found.hpa_max)  # held by the HPA's minimum, which can't be above its maximum
@@ -116,16 +127,18 @@ class EmergencyScaleUp(Runbook):
         hold = await pause.acquire(target)
         if not hold.ours:
             self.say("problem", f"{hold.target} had been paused by somebody else: it stays as they want it")
+        if hold.over:
+            self.say("decision", f"{hold.target} is let go already, from before the reset: it is not paused again")
         scale = ScaleDeployment(
             namespace=service.namespace, deployment=service.deployment, replicas=target, at_least=True,
-            effect=self.effect("scale"),
+            effect=self._scaling,
         )  # fmt: skip
         await self.step("3.2/3", "Double the replicas", Kubernetes.scale, scale, policies.EFFECT)
         if self.dry_run:
             self.say("decision", f"would resume the autoscaler at {pause.lease.until:%H:%M:%S %Z}")
             return
         self._verified = asyncio.create_task(self._verify(service, pause, before, target))
-        if hold.ours:
+        if pause.held:
             self.phase("Autoscaler paused")
             await pause.lease.hold()
             self.phase("Resume the autoscaler")
@@ -137,7 +150,9 @@ class EmergencyScaleUp(Runbook):
         done = f"{service.name}: {before} → {counted(target, 'replica')}"
         if verified.ok:
             until = f"{pause.lease.until:%H:%M:%S %Z}"
-            await self.desk.tell("scaled", f":fast_forward: {done}. The autoscaler is paused until {until}.")
+            over = pause.hold is not None and pause.hold.over
+            now = "The autoscaler is not paused any more" if over else f"The autoscaler is paused until {until}"
+            await self.desk.tell("scaled", f":fast_forward: {done}. {now}.")
         else:
             self.say("problem", verified.trouble, section="3.2/4")
             await self.desk.escalate(f"{done}, but {verified.trouble}")
@@ -151,7 +166,7 @@ class EmergencyScaleUp(Runbook):
         ok = verified is not None and verified.ok
         self.finish("planned" if self.dry_run else "scaled" if ok else "scaled, not healthy")
         hold = pause.hold
-        ours = hold is not None and hold.ours and not self.dry_run
+        ours = pause.held and not self.dry_run
         return EmergencyScaleUpResult(
             service=service.name,
             before=before,
@@ -204,7 +219,7 @@ class EmergencyScaleUp(Runbook):
             Refused: the autoscaler isn't paused by this run.
 
         """
-        if self.pause is None or self.pause.hold is None or not self.pause.hold.ours or self.dry_run:
+        if self.pause is None or not self.pause.held or self.dry_run:
             message = "the autoscaler is not paused by this run"
             raise Refused(message)
         return self.pause

@@ -10,7 +10,7 @@ from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.states import Autoscaling, AutoscalingRequest
 from activities.catalogue.service import Service
 from activities.common.text import Name
-from activities.kubernetes.cluster import Kubernetes, PodsRequest, ScaleDeployment, Workload
+from activities.kubernetes.cluster import DeploymentRequest, Kubernetes, PodsRequest, ScaleDeployment
 from audit.text import counted
 from workflows.platform import policies
 from workflows.platform.requests import ServiceRequest
@@ -60,10 +60,12 @@ class ManualScaleUp(Runbook):
         self.title = f"Manual scale-up of {service.name}"
         desk = Desk(self, service, "P3", self.title, "SCALE")
         where = {"namespace": service.namespace, "deployment": service.deployment}
+        scaling = self.effect("scale")
+        asked = DeploymentRequest(**where, effect_key=scaling.key)
 
         self.phase("Current state")
         state, scalers, _ = await asyncio.gather(
-            self.step("3.1/1", "Replicas", Kubernetes.deployment, Workload(**where), policies.READ),
+            self.step("3.1/1", "Replicas", Kubernetes.deployment, asked, policies.READ),
             self.attempt(
                 "3.1/1", "Autoscalers", Autoscalers.read,
                 AutoscalingRequest(
@@ -73,8 +75,14 @@ class ManualScaleUp(Runbook):
             ),
             self._pods(service, "3.1/1"),
         )  # fmt: skip
-        target = pinned(request.target, state.replicas, service.scaling.max_replicas)
-        self.say("decision", f"{request.target} of {state.replicas} is {counted(target, 'replica')}", section="3.1/2")
+        if state.scaled_before is not None:
+            before, target = state.scaled_before
+            reset = f"This run was reset: it had scaled from {before} to {counted(target, 'replica')} before"
+            self.say("decision", reset, section="3.1/2")
+        else:
+            before = state.replicas
+            target = pinned(request.target, before, service.scaling.max_replicas)
+            self.say("decision", f"{request.target} of {before} is {counted(target, 'replica')}", section="3.1/2")
         warning = _undone_by(scalers, target)
         if warning:
             self.say("problem", warning, section="3.1/1")
@@ -82,26 +90,24 @@ class ManualScaleUp(Runbook):
         self.phase("Scale up")
         await self.step(
             "3.1/3", "Scale up", Kubernetes.scale,
-            ScaleDeployment(**where, replicas=target, at_least=True, effect=self.effect("scale")),
+            ScaleDeployment(**where, replicas=target, at_least=True, effect=scaling),
             policies.EFFECT,
         )  # fmt: skip
         if self.dry_run:
             self.finish("planned")
-            return self._result(service, state.replicas, target, state.ready, warning)
+            return self._result(service, before, target, state.ready, warning)
 
         self.phase("Verify")
         verified = await verify(self, "3.1/4", service, service.scaling.ready_within)
         await self._pods(service, "3.1/5")
         ready = verified.rollout.ready if verified.rollout else 0
         if verified.ok:
-            await desk.tell(
-                "scaled", f":arrow_up: {service.name}: {state.replicas} → {counted(target, 'replica')}. {warning}"
-            )
+            await desk.tell("scaled", f":arrow_up: {service.name}: {before} → {counted(target, 'replica')}. {warning}")
         else:
             await desk.escalate(f"{service.name} was scaled to {counted(target, 'replica')}, but {verified.trouble}")
         await self.settle()
         self.finish("scaled" if verified.ok else "scaled, not healthy")
-        result = self._result(service, state.replicas, target, ready, warning)
+        result = self._result(service, before, target, ready, warning)
         return result.model_copy(update={"complete": verified.complete, "healthy": verified.ok})
 
     async def _pods(self, service: Service, section: str) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field, model_validator
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -62,6 +63,7 @@ class ApiKeyRotation(Runbook):
     """Issue, tell, deprecate, watch, revoke, verify."""
 
     SECTION = "8.2"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

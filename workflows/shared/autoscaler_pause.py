@@ -61,7 +61,16 @@ class AutoscalerPause:
             self.run.step(self.pausing, "Pause the autoscaler", Autoscalers.hold, request, policies.EFFECT)
         )
         # Shielded: a cancellation must not leave it open whether the autoscaler is paused.
-        return await asyncio.shield(self._acquiring)
+        hold = await asyncio.shield(self._acquiring)
+        if hold.until is not None:
+            # Of a run that was reset: what is told of the pause is what the autoscaler says, and people have read.
+            self.lease.until = hold.until
+        return hold
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held for this run: neither left to somebody else, nor let go before a reset."""
+        return self.hold is not None and self.hold.ours and not self.hold.over
 
     async def renew(self) -> None:
         """Write the lease's new end where people look for it."""

@@ -14,14 +14,12 @@ async def challenge_server(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the pages of HTTP-01 challenges; your ingress leads /.well-known/acme-challenge/ here."""
-    import uvicorn
-
     from records_schema.pool import connect_pool
     from starters.cli.configured import load_settings
+    from starters.http.serving import server
     from starters.servers.challenges import application
 
     settings = load_settings()
     with connect_pool(settings.records.url, max_size=4) as pool:
         console.print(f"http://{host}:{port}/.well-known/acme-challenge/", markup=False)
-        config = uvicorn.Config(application(pool), host=host, port=port, log_level="warning", access_log=False)
-        await uvicorn.Server(config).serve()
+        await server(application(pool), host=host, port=port, log_level="warning").serve()

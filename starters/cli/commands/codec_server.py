@@ -19,9 +19,8 @@ async def codec_server(
     """Serve the UI (its *Codec Server* setting) and the `temporal` CLI, to those who show the token."""
     from urllib.parse import urlsplit
 
-    import uvicorn
-
     from starters.cli.configured import load_settings
+    from starters.http.serving import server
     from starters.servers.codec_server import application
     from workers.codec import codec
 
@@ -34,4 +33,4 @@ async def codec_server(
     ui = urlsplit(settings.temporal.ui_url)
     app = application(made, token.strip(), f"{ui.scheme}://{ui.netloc}")
     console.print(f"http://{host}:{port} for {ui.scheme}://{ui.netloc}", markup=False)
-    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)).serve()
+    await server(app, host=host, port=port, log_level="warning").serve()

@@ -35,7 +35,7 @@ async def test_a_run_that_goes_on_as_new_is_found_and_signed_for_by_its_first_ru
         while (latest := await runs.find(session, name)).description.run_id == first:
             pass
         assert latest.running
-        assert latest.first_run_id == first
+        assert latest.description.raw_description.workflow_execution_info.first_run_id == first
         escaped = name.replace(" ", "%20").replace("/", "%2F")
         assert latest.link == (f"http://ui/namespaces/default/workflows/{escaped}/{latest.description.run_id}/history")
         earlier = await runs.find(session, f"{name}@{first}")

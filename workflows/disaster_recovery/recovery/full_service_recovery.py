@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -75,6 +76,7 @@ class FullServiceRecovery(Runbook):
     """Assess, restore if approved, restart in order, verify, test, bring traffic back in steps, watch for a day."""
 
     SECTION = "7.2"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

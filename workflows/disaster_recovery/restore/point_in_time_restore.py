@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -107,6 +108,7 @@ class PointInTimeRestore(Runbook):
     """Plan, stop writes, restore beside, compare, ask; switch over and keep the damaged copy, or come back."""
 
     SECTION = "7.3"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

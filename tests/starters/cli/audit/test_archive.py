@@ -115,6 +115,7 @@ async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
     assert "no schedules" in (await shell.run("schedules", "list"))[1]
     applied = (
         f"archive-runs: made (every {timedelta(hours=1)})\n"
+        f"sweep-holds: made (every {timedelta(minutes=1)})\n"
         "churn-prevention: off (no service has customers.churn.scan_on)\n"
     )
     assert (await shell.run("schedules", "apply"))[:2] == (0, applied)

@@ -1,0 +1,223 @@
+"""Every kind of hold that a run writes on what it holds: where it may be, who has it, and how it is given back.
+
+This is the one list of them. What ends by itself isn't in it: a silence of Alertmanager, a customer's old API key,
+and a lock of the records, which goes with its connection.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from activities.autoscaling.autoscalers import Autoscalers, Kind, ReleaseAutoscaler
+from activities.catalogue.service import Service
+from activities.certificates.secrets import LetRenewalGo, SecretName, TlsSecrets
+from activities.common.effects import Change, Effect
+from activities.common.text import Key, Name, ToldLine
+from activities.kubernetes.database_secrets import DatabaseSecrets, ReleaseSecret
+from activities.kubernetes.deployments import Deployments
+from activities.records.windows import EndWindow, MaintenanceWindows
+from libraries import kubernetes
+
+if TYPE_CHECKING:
+    from activities.kubernetes.run_marks import RunMark
+
+
+class Place(BaseModel):
+    """What a hold may be on."""
+
+    service: Name
+    channel: Key = Field(description="Of the service: where its people are told.")
+    namespace: Key = ""
+    name: Key = Field(description="Of an object of the cluster; empty where the records are looked through.")
+
+
+class Hold(Place):
+    """What is held."""
+
+    kind: Key
+    run: ToldLine = Field(description="Workflow ID of the run that holds it.")
+    first_run: Key = Field(default="", description="First run ID of that run's chain, where the mark says it.")
+    lease: ToldLine = ""
+    until: AwareDatetime
+
+    @property
+    def place(self) -> Place:
+        """Where to look for it again."""
+        name = self.name if self.namespace else ""
+        return Place(service=self.service, channel=self.channel, namespace=self.namespace, name=name)
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {where}, held by {self.run} until {self.until:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class HeldKind(Protocol):
+    """One kind. Raises `NotFound` where the place is not there, and what its system raises."""
+
+    kind: str
+
+    def places(self) -> Iterator[Place]:
+        """Give where to look: what settings name."""
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read what is held there, also what is past its time."""
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Give it back as its run would have done; not applied where that is done already."""
+
+
+class PausedAutoscalers:
+    """KEDA's pause, and the raised minimum of an HPA, which keeps an emergency's replicas (3.2, 2.3, 7.3)."""
+
+    def __init__(self, kind: Kind, autoscalers: Autoscalers, services: Mapping[str, Service]) -> None:
+        self.kind: str = kind
+        self._kind: Kind = kind
+        self._autoscalers = autoscalers
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give the services' ScaledObjects or HPAs."""
+        for name, service in self._services.items():
+            of = service.scaled_object if self.kind == "ScaledObject" else service.hpa
+            if of is not None:
+                yield _place(name, service, of)
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read its mark."""
+        mark = self._autoscalers.marked(place.namespace, self._kind, place.name)
+        if mark is None:
+            return []
+        # The lease's name is the key of the effect that took it.
+        first_run = mark.lease.removeprefix(f"{mark.workflow_id}/").partition("/")[0]
+        return [
+            Hold(**place.model_dump(), kind=self.kind, run=mark.workflow_id, first_run=first_run, lease=mark.lease,
+                 until=mark.until)
+        ]  # fmt: skip
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Resume it, unless somebody else has changed it meanwhile."""
+        request = ReleaseAutoscaler(
+            namespace=hold.namespace, kind=self._kind, name=hold.name, lease=hold.lease, effect=effect
+        )
+        return self._autoscalers.release(request)
+
+
+class StoppedDeployments:
+    """A Deployment without replicas, so that nobody writes (7.3)."""
+
+    kind = "Deployment"
+
+    def __init__(self, api: "kubernetes.ApiClient", services: Mapping[str, Service]) -> None:
+        self._deployments = Deployments(kubernetes.AppsV1Api(api))
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give the services' Deployments."""
+        return (_place(name, service, service.deployment) for name, service in self._services.items())
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read its mark."""
+        return _marked(self.kind, place, self._deployments.marked(place.namespace, place.name))
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Bring it back with the replicas it had, as the run does when it is cancelled."""
+        return self._deployments.let_go(hold.namespace, hold.name, _as_its_run(hold, effect))
+
+
+class HeldDatabaseSecrets:
+    """The Secret that says where a service's data is, and a spare's that has a damaged copy (7.1, 7.3)."""
+
+    kind = "database Secret"
+
+    def __init__(self, secrets: DatabaseSecrets, services: Mapping[str, Service]) -> None:
+        self._secrets = secrets
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give the services' Secrets, and those of their spares."""
+        for name, service in self._services.items():
+            if service.database is not None:
+                spares = [server.secret for server in service.database.servers.values() if server.spare]
+                yield from (_place(name, service, secret) for secret in (service.database.secret, *spares))
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read its mark."""
+        return _marked(self.kind, place, self._secrets.marked(place.namespace, place.name))
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Let others change it; where the data is stays as it is."""
+        return self._secrets.release(
+            ReleaseSecret(namespace=hold.namespace, secret=hold.name, effect=_as_its_run(hold, effect))
+        )
+
+
+class HeldTlsSecrets:
+    """A certificate that is being renewed (6.3)."""
+
+    kind = "TLS Secret"
+
+    def __init__(self, secrets: TlsSecrets, services: Mapping[str, Service]) -> None:
+        self._secrets = secrets
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give the Secrets that runs renew themselves."""
+        for name, service in self._services.items():
+            acme = service.certificates.acme if service.certificates is not None else None
+            for secret in acme.secrets if acme is not None else ():
+                namespace, _, of = secret.rpartition("/")
+                yield _place(name, service, of).model_copy(update={"namespace": namespace or service.namespace})
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read its mark."""
+        mark = self._secrets.marked(SecretName(namespace=place.namespace, name=place.name))
+        return _marked(self.kind, place, mark)
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Let others renew it; a key that waits for its certificate is forgotten, as the run itself would do."""
+        return self._secrets.release(
+            LetRenewalGo(namespace=hold.namespace, name=hold.name, effect=_as_its_run(hold, effect))
+        )
+
+
+class OpenWindows:
+    """A maintenance window in the records (6.1)."""
+
+    kind = "maintenance window"
+
+    def __init__(self, windows: MaintenanceWindows, services: Mapping[str, Service]) -> None:
+        self._windows = windows
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give each service: its windows are in the records."""
+        return (Place(service=name, channel=service.channel, name="") for name, service in self._services.items())
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read the windows that have not ended."""
+        return [
+            Hold(**place.model_dump(exclude={"name"}), name=window.window_id, kind=self.kind, run=window.workflow_id,
+                 until=window.held_until)
+            for window in self._windows.open(place.service)
+        ]  # fmt: skip
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """End it."""
+        outcome = f"its run {hold.run} was no longer running: look whether the public page still announces it"
+        return self._windows.end(
+            EndWindow(window_id=hold.name, status="cancelled", at=hold.until, outcome=outcome, effect=effect)
+        )
+
+
+def _place(name: str, service: Service, of: str) -> Place:
+    return Place(service=name, channel=service.channel, namespace=service.namespace, name=of)
+
+
+def _marked(kind: str, place: Place, mark: "RunMark | None") -> list[Hold]:
+    return [Hold(**place.model_dump(), kind=kind, run=mark.run, until=mark.until)] if mark is not None else []
+
+
+def _as_its_run(hold: Hold, effect: Effect) -> Effect:
+    """Give the effect in the name of the run that holds it: nobody else may let go. The actor says who does it."""
+    return effect.model_copy(update={"workflow_id": hold.run})

@@ -1,0 +1,181 @@
+"""A run is reset or terminated: nothing is done twice, what is told is true, and what was left is given back once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle
+
+from tests.crash import worker
+from tests.crash.forks import Fork
+from tests.crash.harness import ended, prepared
+from tests.crash.people import when
+from tests.crash.scenario import Case, Servers
+from tests.crash.scenarios.emergency_scale_up import EmergencyScaleUpScenario, inside_the_lease
+from tests.crash.test_lease import held
+from workers.clients import connect
+from workers.settings import Temporal
+from workflows.platform.run_status import RunStatus
+from workflows.scaling.emergency_scale_up import EmergencyScaleUpResult
+from workflows.upkeep.sweep_holds import SweepHolds, SweepRequest, SweepResult
+
+Handle = WorkflowHandle[Any, Any]
+
+
+class LeftScenario(EmergencyScaleUpScenario):
+    name = "emergency-scale-up-left"
+    lease = timedelta(seconds=6)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    case: Case, scenario: LeftScenario, kill: str | None = None
+) -> AsyncIterator[tuple[Client, Handle, Fork]]:
+    """Give a run inside its lease, with its worker."""
+    client = await connect(Temporal(address=case.servers.temporal))
+    async with prepared(scenario, client, case) as start:
+        process = worker.start(case, kill)
+        try:
+            handle = await start()
+            await when(handle, inside_the_lease)
+            yield client, handle, process
+        finally:
+            process.kill()
+
+
+async def reset(client: Client, handle: Handle) -> Handle:
+    """Reset it to its beginning, as the Temporal UI does; gives the run that goes on."""
+    first = [
+        event.event_id
+        async for event in handle.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    ]
+    execution = WorkflowExecution(workflow_id=handle.id, run_id=handle.result_run_id or "")
+    answer = await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace, workflow_execution=execution, reason="a person's click",
+            workflow_task_finish_event_id=first[0], request_id=f"{handle.id}-{datetime.now(UTC)}",
+        )
+    )  # fmt: skip
+    return client.get_workflow_handle(handle.id, run_id=answer.run_id)
+
+
+async def sweep(client: Client, case: Case) -> SweepResult:
+    return await client.execute_workflow(
+        SweepHolds.run, SweepRequest(), id=f"sweep-{case.name}-{datetime.now(UTC)}", task_queue=case.task_queue
+    )
+
+
+async def past(case: Case) -> None:
+    """Wait until the pause's time is over."""
+    marker = held(case)
+    assert marker is not None
+    await asyncio.sleep(max((marker.until - datetime.now(UTC)).total_seconds(), 0) + 0.2)
+
+
+def told(status: RunStatus) -> str:
+    return "\n".join(entry.text for entry in status.entries)
+
+
+def messages(case: Case) -> list[str]:
+    with psycopg.connect(case.servers.records) as connection:
+        found = connection.execute(
+            "SELECT text FROM runbooks.messages WHERE starts_with(workflow_id, 'give-back/') AND text LIKE %s",
+            (f"%{case.namespace}%",),
+        ).fetchall()
+    return [text for (text,) in found]
+
+
+@pytest.mark.timeout(180)
+def test_a_live_scale_up_that_is_reset_ends_as_if_it_had_not_been(crash_servers: Servers) -> None:
+    case = Case("reset", crash_servers, crash_servers.directory / "reset")
+    scenario = LeftScenario()
+
+    async def trial() -> None:
+        async with running(case, scenario) as (client, handle, _):
+            before = held(case)
+            again = await reset(client, handle)
+            await ended(scenario, again)
+            result = EmergencyScaleUpResult.model_validate(await again.result())
+            status = await again.query("status", result_type=RunStatus)
+            state = await scenario.end_state(case)
+        assert before is not None
+        assert (result.before, result.target, result.complete, result.ended_by) == (3, 6, True, "expiry")
+        assert "it had scaled from 3 to 6 replicas" in told(status)
+        assert "12" not in told(status).replace(f"{before.until:%H:%M:%S}", "")
+        assert state.paused == []
+        assert {name: state.counts[name] for name in scenario.leaves} == dict(scenario.leaves)
+
+    asyncio.run(trial())
+
+
+@pytest.mark.timeout(180)
+def test_a_scale_up_that_is_reset_after_its_end_does_nothing_and_says_so(crash_servers: Servers) -> None:
+    case = Case("reset-late", crash_servers, crash_servers.directory / "reset-late")
+    scenario = LeftScenario()
+    scenario.lease = timedelta(seconds=2)
+
+    async def trial() -> None:
+        async with running(case, scenario) as (client, handle, _):
+            await ended(scenario, handle)
+            before = await scenario.end_state(case)
+            again = await reset(client, handle)
+            await ended(scenario, again)
+            result = EmergencyScaleUpResult.model_validate(await again.result())
+            status = await again.query("status", result_type=RunStatus)
+            state = await scenario.end_state(case)
+        assert (result.before, result.target, result.ended_by) == (3, 6, "")
+        assert "let go already" in told(status)
+        assert state.counts == before.counts, "each effect once"
+        assert state.paused == []
+
+    asyncio.run(trial())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kill", [None, "GiveBackHold/give-back:before", "GiveBackHold/give-back:after"])
+def test_the_pause_of_a_terminated_run_is_given_back_when_its_time_is_over(
+    crash_servers: Servers, kill: str | None
+) -> None:
+    name = f"left-{(kill or 'calm').rpartition(':')[2]}"
+    case = Case(name, crash_servers, crash_servers.directory / name)
+    scenario = LeftScenario()
+
+    async def trial() -> None:
+        async with running(case, scenario, kill) as (client, handle, process):
+            assert (await sweep(client, case)).given_back == [], "a run that lives keeps what it holds"
+            await handle.terminate("a person's click")
+            early = await sweep(client, case)
+            assert (early.given_back, early.held) == ([], 1), "its time is not over"
+            assert held(case) is not None
+            await past(case)
+            given = await (_killed(client, case, process) if kill else sweep(client, case))
+            assert [text.partition(":")[0] for text in given.given_back] == ["scaledobject/tensafe-scaledobject"]
+            assert held(case) is None
+            if not kill:
+                last = await sweep(client, case)
+                assert (last.given_back, last.held) == ([], 0)
+            state = await scenario.end_state(case)
+        assert state.paused == []
+        assert state.counts["replicas"] == 6
+        assert len(messages(case)) == 1
+
+    asyncio.run(trial())
+
+
+async def _killed(client: Client, case: Case, dying: Fork) -> SweepResult:
+    """Sweep with a worker that dies of it, and another that comes after it."""
+    given = asyncio.create_task(sweep(client, case))
+    await dying.ended()
+    after = worker.start(case)
+    try:
+        return await given
+    finally:
+        after.kill()

@@ -1,0 +1,316 @@
+"""deploy/chart: linted, its values checked, and installed and upgraded on an API server that asks who may do what."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox import binaries, manifests
+from sandbox.toolchain import keda
+from tests.deploy.docker_compose import ROOT
+from tests.deploy.test_rbac import RBAC, Guarded
+from workers.settings import Settings
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+CHART = ROOT / "deploy/chart"
+FILES = ("--set-file", f"settings={ROOT}/deploy/runbooks.toml", "--set-file", f"routes={ROOT}/deploy/routes.toml")
+DATABASE = "tensafe-database"
+SPARES = [f"{DATABASE}-spare-1", f"{DATABASE}-spare-2"]
+VALUES: dict[str, Any] = {
+    "image": {"repository": "registry.example/durable-runbooks", "tag": "1"},
+    "temporal": {"address": "temporal-frontend.temporal:7233"},
+    "services": [
+        {
+            "namespace": "tensafe",
+            "helm": True,
+            "database": {
+                "read": [DATABASE, f"{DATABASE}-primary", f"{DATABASE}-replica-1", *SPARES],
+                "change": [DATABASE, *SPARES],
+            },
+            "certificates": {"account": "acme-account", "tls": ["tensafe-tls"]},
+        }
+    ],
+}
+OWN_NAMESPACE = "runbooks"
+
+
+def merged(*changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values with some of them changed, a level deep."""
+    values = dict(VALUES)
+    for change in changes:
+        for name, value in change.items():
+            values[name] = {**values[name], **value} if isinstance(values.get(name), dict) else value
+    return values
+
+
+def helm(values: Mapping[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(binaries.find("helm")), *arguments, "--values=-", *FILES]
+    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+
+
+def rendered(*changes: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Give the objects that the chart makes, by kind and name."""
+    done = helm(merged(*changes), "template", "runbooks", str(CHART), "--kube-version=1.33.0", f"-n={OWN_NAMESPACE}")
+    assert done.returncode == 0, done.stderr
+    found = [made for made in yaml.safe_load_all(done.stdout) if made]
+    return {(made["kind"], made["metadata"]["name"]): made for made in found}
+
+
+def container(workload: Mapping[str, Any]) -> dict[str, Any]:
+    spec = workload["spec"]
+    (found,) = (spec.get("jobTemplate") or workload)["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def test_it_has_no_lint() -> None:
+    done = helm(VALUES, "lint", "--strict", str(CHART), "--kube-version=1.33.0")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"image": {"repository": ""}}, "image.repository: name where you keep the image"),
+        ({"temporal": {"address": ""}}, "temporal.address: host:port of Temporal's frontend"),
+        ({"temporal": {"address": "temporal"}}, "address"),
+        ({"worker": {"replicas": 0}}, "replicas"),
+        ({"worker": {"replica": 2}}, "replica"),
+        ({"environment": {"PATH": "/bin"}}, "PATH"),
+        ({"image": {"digest": "sha256:1"}}, "digest"),
+        ({"services": [{"helm": True}]}, "namespace"),
+    ],
+)
+def test_values_that_can_not_be_meant_are_refused(change: Mapping[str, Any], said: str) -> None:
+    done = helm(merged(change), "template", "runbooks", str(CHART), "--kube-version=1.33.0")
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_the_workers_may_do_what_the_plain_role_says_and_no_more() -> None:
+    """One rule: the chart's Roles are those of deploy/kubernetes/rbac.yaml, that other tests try out."""
+    plain = {
+        (made["kind"], made["metadata"]["name"]): made["rules"]
+        for made in yaml.safe_load_all(RBAC.read_text())
+        if "rules" in made
+    }
+    ours = {
+        (kind, name.removeprefix(f"{OWN_NAMESPACE}-") if kind == "ClusterRole" else name): made["rules"]
+        for (kind, name), made in rendered().items()
+        if "rules" in made
+    }
+    assert ours == plain
+
+
+def test_processes_have_the_settings_of_the_compose_file() -> None:
+    """Those are run for real by test_processes.py; only where things are is something else here."""
+    compose = yaml.safe_load((ROOT / "docker-compose.temporal.yml").read_text())["services"]
+    objects = rendered()
+    processes = {
+        "worker": objects["Deployment", "runbooks-worker"],
+        "webhook": objects["Deployment", "runbooks-webhook"],
+        "schedules": objects["Job", "runbooks-schedules"],
+        "records-migrate": objects["Job", "runbooks-migrate"],
+    }
+    # A pod asks the cluster by its own account, and pods share no folder; which queue is the chart's to say.
+    elsewhere = {"RUNBOOKS_KUBERNETES__KUBECONFIG", "RUNBOOKS_EVIDENCE__DIRECTORY", "RUNBOOKS_TEMPORAL__UI_URL"}
+    for name, workload in processes.items():
+        found, there = container(workload), compose[name]
+        settings = {one["name"]: one["value"] for one in found["env"]}
+        assert found["command"] == there["command"]
+        assert set(settings) - {"RUNBOOKS_TEMPORAL__TASK_QUEUE"} == set(there["environment"]) - elsewhere, name
+        for setting, value in settings.items():
+            if "TEMPORAL" not in setting:
+                assert value == there["environment"][setting], setting
+        section = {setting.removeprefix("RUNBOOKS_").partition("__")[0].lower() for setting in settings}
+        assert section - {"config"} <= set(Settings.model_fields)
+    assert container(objects["CronJob", "runbooks-schedules"]) == container(objects["Job", "runbooks-schedules"])
+
+
+def test_each_process_has_its_own_secrets_and_no_way_to_be_more_than_it_is() -> None:
+    objects = rendered()
+    mounted = {}
+    for (kind, name), workload in objects.items():
+        if kind not in {"Deployment", "Job", "CronJob"}:
+            continue
+        spec = workload["spec"]
+        pod = (spec.get("jobTemplate") or workload)["spec"]["template"]["spec"]
+        (volume,) = (one["secret"] for one in pod["volumes"] if "secret" in one)
+        mounted[kind, name] = volume["secretName"], [one["key"] for one in volume["items"]]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert container(workload)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert pod.get("automountServiceAccountToken", True) == (name == "runbooks-worker")
+    assert mounted == {
+        ("Deployment", "runbooks-worker"): ("runbooks-worker", ["records_url", "audit_private_key"]),
+        ("Deployment", "runbooks-webhook"): ("runbooks-webhook", ["webhook_token"]),
+        ("Job", "runbooks-migrate"): ("runbooks-migrate", ["records_owner_url"]),
+        ("Job", "runbooks-schedules"): ("runbooks-worker", ["audit_private_key"]),
+        ("CronJob", "runbooks-schedules"): ("runbooks-worker", ["audit_private_key"]),
+    }
+
+
+def test_other_settings_are_other_pods_and_another_size_is_not() -> None:
+    def settings(*changes: Mapping[str, Any]) -> str:
+        return str(rendered(*changes)["Deployment", "runbooks-worker"]["spec"]["template"])
+
+    assert settings() == settings({"worker": {"replicas": 5}})
+    assert settings() != settings({"environment": {"RUNBOOKS_OBSERVABILITY__LOG_LEVEL": "debug"}})
+
+
+def test_the_backlog_decides_how_many_there_are_if_it_is_to() -> None:
+    objects = rendered({"worker": {"autoscaling": {"enabled": True, "maxReplicas": 6}}})
+    scaled = objects["ScaledObject", "runbooks-worker"]["spec"]
+    assert scaled["maxReplicaCount"] == 6
+    assert scaled["triggers"][0]["metadata"] == {
+        "endpoint": "temporal-frontend.temporal:7233",
+        "namespace": "default",
+        "taskQueue": "runbooks",
+        "queueTypes": "workflow,activity",
+        "targetQueueSize": "20",
+    }
+    # Else Helm would set it back at each upgrade.
+    assert "replicas" not in objects["Deployment", "runbooks-worker"]["spec"]
+
+
+def test_an_older_version_goes_on_beside_the_one_that_is_put_in_place() -> None:
+    versioned = {"versioning": {"enabled": True, "deployment": "runbooks", "alsoRun": ["v1.2_3"]}}
+    objects = rendered({"worker": {**versioned, "autoscaling": {"enabled": True}}})
+    found = {name: made for (kind, name), made in objects.items() if kind == "Deployment" and "worker" in name}
+    assert set(found) == {"runbooks-worker-1", "runbooks-worker-v1-2-3"}
+    older = found["runbooks-worker-v1-2-3"]
+    assert container(older)["image"] == "registry.example/durable-runbooks:v1.2_3"
+    settings = {one["name"]: one["value"] for one in container(older)["env"]}
+    assert (settings["RUNBOOKS_WORKER__DEPLOYMENT"], settings["RUNBOOKS_WORKER__BUILD_ID"]) == ("runbooks", "v1.2_3")
+    # Neither Deployment takes the other's pods for its own.
+    chosen = [one["spec"]["selector"]["matchLabels"] for one in found.values()]
+    assert {one["runbooks/build-id"] for one in chosen} == {"1", "v1.2_3"}
+    trigger = objects["ScaledObject", "runbooks-worker-v1-2-3"]["spec"]["triggers"][0]["metadata"]
+    assert (trigger["workerDeploymentName"], trigger["workerDeploymentBuildId"]) == ("runbooks", "v1.2_3")
+
+
+def test_nobody_posts_unless_named_and_the_webhook_reaches_temporal_only() -> None:
+    alertmanager = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert rendered()["NetworkPolicy", "runbooks-webhook"]["spec"]["ingress"] == []
+    policy = rendered({"webhook": {"from": [alertmanager]}})["NetworkPolicy", "runbooks-webhook"]["spec"]
+    assert policy["ingress"] == [{"from": [alertmanager], "ports": [{"port": "http"}]}]
+    assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [53, 53, 7233]
+
+
+class Installed:
+    """The chart in a cluster that enforces its Roles."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = kubeconfig
+
+    def helm(self, values: Mapping[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+        where = (f"--kubeconfig={self._kubeconfig}", f"--namespace={OWN_NAMESPACE}")
+        return helm(values, *arguments, str(CHART), *where, "--wait", "--timeout=60s")
+
+    def kubectl(self, *arguments: str) -> str:
+        command = [str(binaries.find("kubectl")), f"--kubeconfig={self._kubeconfig}", *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+
+    def may(self, verb: str, what: str, *where: str) -> bool:
+        account = f"--as=system:serviceaccount:{OWN_NAMESPACE}:runbooks-worker"
+        return self.kubectl("auth", "can-i", verb, what, account, *where) == "yes"
+
+    def pods(self, component: str) -> set[str]:
+        chosen = f"--selector=app.kubernetes.io/component={component}"
+        living = "--field-selector=status.phase=Running"
+        return set(self.kubectl("get", "pods", f"-n={OWN_NAMESPACE}", chosen, living, "--output=name").split())
+
+    def settled(self, component: str, number: int) -> set[str]:
+        """Give the pods once there are so many: those of before take a moment to go."""
+        for _ in range(200):
+            if len(found := self.pods(component)) == number:
+                return found
+            time.sleep(0.1)
+        pytest.fail(f"never {number}: {found}")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    server = Guarded(tmp_path_factory.mktemp("chart"))
+    server.start()
+    try:
+        server.wait_ready()
+        manifests.apply_nodes(server.kubeconfig, keda_definition=keda.definition())
+        manifests.apply_service(server.kubeconfig, "tensafe")
+        there = Installed(server.kubeconfig)
+        there.kubectl("create", "namespace", OWN_NAMESPACE)
+        secrets = {
+            "worker": ["records_url", "audit_private_key"],
+            "webhook": ["webhook_token"],
+            "migrate": ["records_owner_url"],
+        }
+        for name, keys in secrets.items():
+            literals = [f"--from-literal={key}=x" for key in keys]
+            there.kubectl("create", "secret", "generic", f"runbooks-{name}", *literals, f"-n={OWN_NAMESPACE}")
+        done = there.helm(VALUES, "install", "runbooks")
+        assert done.returncode == 0, done.stderr
+        yield there
+    finally:
+        server.stop()
+
+
+def test_installed_it_runs_two_of_each(installed: Installed) -> None:
+    assert (len(installed.pods("worker")), len(installed.pods("webhook"))) == (2, 2)
+    budgets = installed.kubectl("get", "poddisruptionbudgets", f"-n={OWN_NAMESPACE}", "--output=name").split()
+    assert len(budgets) == 2
+    # Hooks that have ended well are taken away.
+    assert installed.kubectl("get", "jobs", f"-n={OWN_NAMESPACE}", "--output=name") == ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "where", "may"),
+    [
+        ("patch", "deployments.apps", "-n=tensafe", True),
+        ("patch", "horizontalpodautoscalers.autoscaling", "-n=tensafe", True),
+        ("get", f"secrets/{DATABASE}", "-n=tensafe", True),
+        ("list", "nodes", "-A", True),
+        ("delete", "pods", "-n=tensafe", False),
+        ("patch", "nodes", "-A", False),
+        ("patch", "deployments.apps", "-n=default", False),
+        ("get", "secrets/runbooks-migrate", f"-n={OWN_NAMESPACE}", False),
+        ("patch", "deployments.apps", f"-n={OWN_NAMESPACE}", False),
+        ("create", "rolebindings.rbac.authorization.k8s.io", "-n=tensafe", False),
+        ("*", "*", "-A", False),
+    ],
+)
+def test_the_workers_account_may(installed: Installed, verb: str, what: str, where: str, *, may: bool) -> None:
+    assert installed.may(verb, what, where) is may
+
+
+def test_an_upgrade_brings_other_pods_and_the_same_one_none(installed: Installed) -> None:
+    before = installed.pods("worker")
+    assert installed.helm(VALUES, "upgrade", "runbooks").returncode == 0
+    assert installed.pods("worker") == before
+    values = merged({"image": {"tag": "2"}, "worker": {"replicas": 3}, "services": []})
+    done = installed.helm(values, "upgrade", "runbooks")
+    assert done.returncode == 0, done.stderr
+    assert len(installed.pods("worker") - before) == 3
+    # What a service's namespace is no longer given is gone.
+    assert not installed.may("patch", "deployments.apps", "-n=tensafe")
+
+
+def test_with_versions_the_old_workers_stay_until_they_are_let_go(installed: Installed) -> None:
+    def values(tag: str, *older: str) -> dict[str, Any]:
+        versioning = {"enabled": True, "deployment": "runbooks", "alsoRun": list(older)}
+        return merged({"image": {"tag": tag}, "worker": {"versioning": versioning}})
+
+    assert installed.helm(values("2"), "upgrade", "runbooks").returncode == 0
+    second = installed.settled("worker", 2)
+    assert installed.helm(values("3", "2"), "upgrade", "runbooks").returncode == 0
+    both = installed.settled("worker", 4)
+    assert second < both
+    assert installed.helm(values("3"), "upgrade", "runbooks").returncode == 0
+    assert installed.settled("worker", 2) == both - second
