@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz compose-secrets clean
+.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz compose-secrets shell mutate sequences clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,12 @@ crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident 
 fuzz: setup ## Send anything to runs of every procedure on a real Temporal: make fuzz MINUTES=5 SEED=7
 	@$(RUN) python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
+mutate: setup ## Change modules of judgement on purpose: do their tests notice? make mutate ARGS="lease --each 50"
+	@$(RUN) python -m tests.mutate $(ARGS)
+
+sequences: setup ## Random sequences of a night: make sequences NUMBER=100
+	@RUNBOOKS_SEQUENCES=$(or $(NUMBER),50) $(RUN) pytest --quiet tests/company/test_any_sequence.py
+
 lint: setup ## Style, types, import contracts, spelling, pages made from the code, open runs
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
@@ -63,7 +69,7 @@ lint: setup ## Style, types, import contracts, spelling, pages made from the cod
 	@$(RUN) python -m docs --check
 	@$(RUN) python -m tests.replay.guard --check
 
-docs: setup ## Write the pages that are made from the code: docs/runbook.md
+docs: setup ## Write the pages that are made from the code: docs/runbook.md, settings.md, cli.md
 	@$(RUN) python -m docs
 
 format: setup ## Format, and fix what can be fixed
@@ -79,6 +85,10 @@ compose-secrets: ## Make the secrets that docker-compose.temporal.yml needs
 bench: setup ## Speed, each figure beside a floor of the same run
 	@$(RUN) python -m bench
 
-clean: ## Stop the sandbox and remove what runs leave behind
-	@$(RUN) python -m sandbox down || true
+shell: setup ## A shell in which `runbooks` is on PATH
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" $${SHELL:-bash} -i
+
+# What still runs is stopped first, a kept demo too: nobody takes the files from under a live database.
+clean: ## Stop sandbox and demo, and remove what runs leave behind
+	@if [ -d var ]; then $(RUN) python -m sandbox down; fi
 	@rm -rf var .mypy_cache .ruff_cache .pytest_cache

@@ -16,6 +16,7 @@ from bench import (
     failover,
     leases,
     onboardings,
+    pulses,
     restore,
     start,
     webhook_rollback,
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Runnable] = {
         emergency_scale.BENCHMARK,
         evidence.BENCHMARK,
         onboardings.BENCHMARK,
+        pulses.BENCHMARK,
         restore.BENCHMARK,
         failover.BENCHMARK,
         leases.BENCHMARK,  # the last: what it leaves open would burden the others

@@ -69,8 +69,10 @@ def _commands(bundle: Path, key: str) -> list[_Command]:
         _Command(("audit", "verify", "--help")),
         _Command(("audit", "verify", str(bundle), "--public-key", key)),
         _Command(("routes", "check")),
-        _Command(("start", "p1-incident", "--set", "title=API", "--set", "commander=bench", *by), connects=True),
-        _Command(("start", "rollback", "--set", "reason=bench", *by), connects=True),
+        _Command(
+            ("start", "p1-incident", "--yes", "--set", "title=API", "--set", "commander=bench", *by), connects=True
+        ),
+        _Command(("start", "rollback", "--yes", "--set", "reason=bench", *by), connects=True),
         _Command(("status", "a-run"), connects=True),
         _Command(("approve", "a-run"), connects=True),
         _Command(("note", "a-run", "a note", *by), connects=True),

@@ -2,15 +2,15 @@
 
 import sys
 
-from docs.runbook_page import page
+from docs import cli_page, runbook_page, settings_page
 from docs.steps import ROOT, Workflows
 
 
 def _runbook() -> str:
-    return page(Workflows())
+    return runbook_page.page(Workflows())
 
 
-_PAGES = {"docs/runbook.md": _runbook}
+_PAGES = {"docs/runbook.md": _runbook, "docs/settings.md": settings_page.page, "docs/cli.md": cli_page.page}
 
 
 def main(arguments: list[str]) -> int:

@@ -54,26 +54,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 1 when it could not be done, 3 from `status` when the sandbox does not run."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "supervise"])
-    parser.add_argument("--dir", type=Path, default=environment.DIRECTORY, help="default: %(default)s")
+    parser.add_argument(
+        "--dir", type=Path, default=None, help=f"default: {environment.DIRECTORY}; down, status: of what runs here"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--foreground", action="store_true", help="up: keep the terminal; Ctrl-C stops everything")
     options = parser.parse_args(arguments)
     try:
+        directory = options.dir or environment.DIRECTORY
         match options.command:
             case "supervise":
-                return Supervisor(options.dir, workers=options.workers, told=_console.print).run()
+                return Supervisor(directory, workers=options.workers, told=_console.print).run()
             case "up":
-                return _up(options.dir, options.workers, foreground=options.foreground)
+                return _up(directory, options.workers, foreground=options.foreground)
             case "down":
-                _console.print("stopped" if environment.down(options.dir) else "was not running")
+                stopped = [place for place in _meant(options.dir) if environment.down(place)]
+                _console.print(f"stopped: {', '.join(map(str, stopped))}" if stopped else "was not running")
                 return 0
             case _:
-                return show_status(environment.status(options.dir))
+                return max(show_status(environment.status(place)) for place in _meant(options.dir))
     except (ServerFailed, ToolchainError) as error:
         _console.print(f"[red]{error}[/red]")
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _meant(directory: Path | None) -> list[Path]:
+    """Give the named one, else what runs in this folder, a kept demo too; else the sandbox's place, running or not."""
+    if directory is not None:
+        return [directory]
+    places = [environment.DIRECTORY, environment.DEMO]
+    running = [place for place in places if (state := environment.status(place)) is not None and state.alive]
+    return running or places[:1]
 
 
 def _up(directory: Path, workers: int, *, foreground: bool) -> int:

@@ -12,8 +12,9 @@ from pathlib import Path
 from sandbox import aws, binaries, kubernetes_api, manifests, probes
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
+from sandbox.certificate_authority import CertificateAuthority
 from sandbox.cluster import Cluster
-from sandbox.configuration import NAMESPACE, SERVICE, TASK_QUEUE, Configuration, Endpoints
+from sandbox.configuration import HOST, NAMESPACE, SERVICE, TASK_QUEUE, TLS_SECRET, Configuration, Endpoints, Tls
 from sandbox.mail_server import MailServer
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import Postgres
@@ -48,10 +49,12 @@ class Environment:
         self.whole = whole
         self.configuration = Configuration(self.directory)
         self._service_port, self.webhook_port, self._handover_port = free_port(), free_port(), free_port()
+        self._tls_port, self._tls_metrics_port = free_port(), free_port()
         self.health_url = f"http://{LOOPBACK}:{self._service_port}/health"
         self.service_url = f"http://{LOOPBACK}:{self._service_port}"
         self.webhook_url = f"http://{LOOPBACK}:{self.webhook_port}"
         self.handover_url = f"http://{LOOPBACK}:{self._handover_port}"
+        self.tls_url = f"http://{LOOPBACK}:{self._tls_metrics_port}"
         self.postgres = Postgres(self.directory / "postgresql")
         self.temporal = Temporal(self.directory / "temporal", SEARCH_ATTRIBUTES)
         self.cluster = Cluster(self.directory / "kubernetes")
@@ -62,13 +65,16 @@ class Environment:
         )
         self.prometheus = Prometheus(
             self.directory / "prometheus",
-            targets={SERVICE: f"{LOOPBACK}:{self._service_port}"},
+            targets={SERVICE: f"{LOOPBACK}:{self._service_port}"}
+            | ({"certificates": f"{LOOPBACK}:{self._tls_metrics_port}"} if whole else {}),
             rules=manifests.alert_rules(),
             alertmanager=self.alertmanager.address,
         )
         self.aws = Aws(self.directory / "aws")
         self.mail = MailServer(self.directory / "mail")
         self.service_database = ServiceDatabase(self.directory / "database")
+        self.authority = CertificateAuthority(self.directory / "authority")
+        self._roots = self.directory / "authority" / "roots.pem"
         self.node_groups = self._python(
             "node-groups",
             *("sandbox.node_groups", "--kubeconfig", self.cluster.kubeconfig, "--endpoint", self.aws.url),
@@ -80,6 +86,13 @@ class Environment:
         )
         self.webhook = self._python("webhook", "starters.webhook")
         self.handover = self._python("handover", "starters", "handover-server", "--port", self._handover_port)
+        self.challenges = self._python("challenges", "starters", "challenge-server", "--port", self.authority.http_port)
+        self.tls = self._python(
+            "tls",
+            *("sandbox.tls_service", "--kubeconfig", self.cluster.kubeconfig, "--secret", TLS_SECRET),
+            *("--host", HOST, "--port", self._tls_port, "--metrics-port", self._tls_metrics_port),
+            *("--authority", self.authority.root_file, "--roots", self._roots),
+        )
         self.workers = [self._python(f"worker-{number}", "workers") for number in range(1, workers + 1)]
 
     @property
@@ -87,14 +100,14 @@ class Environment:
         """What keeps nothing of its own, and so can simply be started again when it dies."""
         if not self.whole:
             return [self.service, self.webhook, *self.workers]
-        ours = [self.service, self.node_groups, self.webhook, self.handover, *self.workers]
+        ours = [self.service, self.node_groups, self.tls, self.webhook, self.handover, self.challenges, *self.workers]
         # The database's machines start its servers again that ran, as machines do.
         return [*self.service_database.processes, *ours]
 
     @property
     def processes(self) -> list[ServerProcess]:
         """Every process, in the order of their start."""
-        others = (self.aws, self.mail) if self.whole else ()
+        others = (self.aws, self.mail, self.authority) if self.whole else ()
         servers = (self.postgres, self.temporal, self.cluster, *others, self.prometheus, self.alertmanager)
         return [*(process for server in servers for process in server.processes), *self.restartable]
 
@@ -114,6 +127,7 @@ class Environment:
                 "AWS": f"{self.aws.url}/moto-api/",
                 "customers' links": f"{self.handover_url}/handover/…",
                 "mails": self.mail.mails.as_uri(),
+                "certificates": f"{self.tls_url}/metrics",
             }
         return links
 
@@ -137,14 +151,15 @@ class Environment:
 
     def stop(self) -> None:
         """Stop everything, those who use a server before the server; side by side what may end so."""
-        users = [self.webhook, self.handover, *self.workers, self.service, self.node_groups]
+        ours = [self.webhook, self.handover, self.challenges, *self.workers]
+        users = [*ours, self.tls, self.service, self.node_groups]
         for process in users:
             process.ask_to_stop()
         for process in users:
             process.stop()
         servers = (
             self.temporal, self.cluster, self.alertmanager, self.prometheus, self.aws, self.mail, self.postgres,
-            self.service_database,
+            self.service_database, self.authority,
         )  # fmt: skip
         with ThreadPoolExecutor(max_workers=len(servers)) as pool:
             ends = [pool.submit(server.stop) for server in servers]
@@ -183,7 +198,8 @@ class Environment:
                 service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service, cluster, data)
                 mail = stage("a mail server", self._start_mail)
                 eks = stage("AWS with an EKS node group", self._start_aws)
-                others = [data, mail, eks, stage("two GPU nodes", self._start_node_groups, cluster, eks)]
+                tls = stage("a certificate authority, and TLS of the service", self._start_tls, cluster)
+                others = [data, mail, eks, tls, stage("two GPU nodes", self._start_node_groups, cluster, eks)]
             else:
                 service = stage(f"{SERVICE} v1.2.3, three replicas", self._start_service_alone, cluster)
             ours = stage("webhook and workers", self._start_ours, temporal)
@@ -221,6 +237,13 @@ class Environment:
         self.mail.start()
         self.mail.wait_ready()
 
+    def _start_tls(self) -> None:
+        self.authority.start()
+        self.authority.wait_ready()
+        manifests.apply_secrets(self.cluster.kubeconfig, NAMESPACE, {})
+        self.tls.start()
+        self.tls.wait_ready(probes.http(f"{self.tls_url}/metrics"))
+
     def _start_service_database(self) -> None:
         self.service_database.start()
         self.service_database.wait_ready()
@@ -250,12 +273,13 @@ class Environment:
         self.prometheus.wait_ready()
 
     def _start_ours(self) -> None:
-        handover = [self.handover] if self.whole else []
-        for process in (self.webhook, *handover, *self.workers):
+        pages = [self.handover, self.challenges] if self.whole else []
+        for process in (self.webhook, *pages, *self.workers):
             process.start()
         self.webhook.wait_ready(probes.http(f"{self.webhook_url}/readyz"))
         if self.whole:
             self.handover.wait_ready(probes.http(f"{self.handover_url}/healthz"))
+            self.challenges.wait_ready(probes.tcp(self.authority.http_port))
             asyncio.run(self._start_schedules())
         for worker in self.workers:
             worker.wait_ready(probes.log_line(worker.log, "worker started"))
@@ -294,4 +318,5 @@ class Environment:
             mail_port=self.mail.port if self.whole else 0,
             handover_url=self.handover_url if self.whole else "",
             database=self.service_database if self.whole else None,
+            tls=Tls(self._tls_port, self._roots, self.authority) if self.whole else None,
         )

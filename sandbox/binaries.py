@@ -29,10 +29,10 @@ from sandbox.toolchain.releases import release
 CLUSTER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 DEMO = (*CLUSTER, "prometheus", "alertmanager")
 """What the demo runs."""
-SANDBOX = (*DEMO, "helm", "rsync")
-"""What somebody may ask of a sandbox: releases by Helm, restores by Barman."""
-EVERYTHING = (*SANDBOX, "kubectl", "pebble", "pebble-challtestsrv")
-"""And what tests and benchmarks use besides: what they compare with, and a certificate authority."""
+SANDBOX = (*DEMO, "helm", "rsync", "pebble", "pebble-challtestsrv")
+"""What somebody may ask of a sandbox: releases by Helm, restores by Barman, certificates of an authority."""
+EVERYTHING = (*SANDBOX, "kubectl")
+"""And what tests and benchmarks compare with."""
 
 _FOLDERS = ("RUNBOOKS_TOOLCHAIN", "KUBEBUILDER_ASSETS")
 _SYSTEMS = {"rsync": "Barman restores with"}

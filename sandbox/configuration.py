@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from activities.catalogue.service import Service
 from sandbox import aws, binaries, manifests
+from sandbox.certificate_authority import CertificateAuthority
 from sandbox.ports import LOOPBACK
 from sandbox.service_database import ServiceDatabase
 from workers.settings import Audit
@@ -20,7 +21,18 @@ from workers.settings import Audit
 SERVICE = "tensafe-server"
 NAMESPACE = "tensafe"
 TASK_QUEUE = "runbooks"
+HOST = "api.tensafe.example"
+TLS_SECRET = "tensafe-tls"  # noqa: S105 - its name
 _WINDOW = "10s"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where the service answers TLS, what vouches for it, and who issues anew."""
+
+    port: int
+    roots: Path
+    authority: CertificateAuthority
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Endpoints:
     mail_port: int = 0
     handover_url: str = ""
     database: ServiceDatabase | None = None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,7 @@ class Configuration:
         _write_secret(self.file, tomli_w.dumps(settings).encode())  # the database's password is in it
 
     def _settings(self, at: Endpoints, gateway_public_key: str) -> dict[str, Any]:
+        service = {**_service(at.health_url), **_policy(at.database), **_certificates(at.tls)}
         return {
             "temporal": {"address": at.temporal_address, "ui_url": at.temporal_ui, "task_queue": TASK_QUEUE},
             # As CI does: whoever changes a procedure here learns at once where it is not deterministic. Workers are
@@ -131,7 +145,8 @@ class Configuration:
             },
             # The Temporal UI can't sign; in the sandbox a word typed there counts.
             "approvals": {"public_keys": [gateway_public_key], "allow_unsigned": True},
-            "services": {SERVICE: {**_service(at.health_url), **_policy(at.database)}},
+            "services": {SERVICE: service},
+            **_authority(at.tls),
             "databases": {at.database.name: at.database.settings()} if at.database else {},
         }
 
@@ -145,6 +160,31 @@ def _policy(database: ServiceDatabase | None) -> dict[str, Any]:
         "decision_timeout": "PT2M",
     }
     return {"database": {**database.policy(), "failover": failover, "restore": {"decision_timeout": "PT2M"}}}
+
+
+def _certificates(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    policy = {
+        "served": [{"host": HOST, "addresses": [f"{LOOPBACK}:{tls.port}"], "secret": TLS_SECRET}],
+        "acme": {"secrets": [TLS_SECRET], "profile": "default"},
+        "served_within": "PT30S",
+        "decision_timeout": "PT2M",
+    }
+    return {"certificates": policy}
+
+
+def _authority(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    acme = {
+        "directory": tls.authority.url,
+        "terms_agreed": True,
+        "ca_file": str(tls.authority.ca_file),
+        "namespace": NAMESPACE,
+        "look_at": f"http://{LOOPBACK}:{tls.authority.http_port}",
+    }
+    return {"certificates": {"ca_file": str(tls.roots)}, "acme": acme}
 
 
 def _mail(port: int) -> dict[str, Any]:

@@ -33,13 +33,14 @@ from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import State, describe
 from sandbox.toolchain.errors import ToolchainError
-from starters.cli.view import render, timeline_table
+from starters.cli.view import Shown, render, timeline_table
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.incident_response.p1_incident import P1Incident, P1Result
 from workflows.platform.run_status import RunStatus
 
-DIRECTORY = Path("var/demo")
+DIRECTORY = environment.DEMO
+_EARLIER = "earlier"
 SECOND_ALERT = "KubePodCrashLooping"
 GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartition(":")[2]
 _ALERT_WITHIN = 60.0
@@ -66,15 +67,33 @@ def main(arguments: list[str] | None = None) -> int:
             asyncio.run(Demo(state, console).run())
             console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
             if options.keep:
-                console.print(
-                    f"It goes on running. Stop it with: python -m sandbox down --dir {shlex.quote(str(options.dir))}"
-                )
+                _say_how_to_go_on(state, options.dir, console)
     except (DemoFailed, ServerFailed, ToolchainError) as error:
         console.print(f"[red]{error}[/]")
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _say_how_to_go_on(state: State, directory: Path, console: Console) -> None:
+    where = "" if directory == DIRECTORY else f" --dir {shlex.quote(str(directory))}"
+    console.print(f"It goes on running: {state.links['Temporal UI']}\n", soft_wrap=True)
+    for line in (". .venv/bin/activate", "runbooks list --all", f"runbooks sandbox down{where}"):
+        console.print(f"  {line}", soft_wrap=True)
+
+
+def _put_aside(directory: Path) -> Path | None:
+    """Keep an earlier demo's evidence under its own name: pages, bundles, logs and metrics; gives where."""
+    found = [*directory.glob("INC-*.html"), *directory.glob("*.bundle.zip"), *directory.glob("audit-public.pem")]
+    if not any(file.suffix == ".html" for file in found):
+        return None
+    at = datetime.fromtimestamp(max(file.stat().st_mtime for file in found), UTC)
+    kept = directory.parent / f"{directory.name}-{_EARLIER}" / f"{at:%Y%m%dT%H%M%SZ}"
+    kept.mkdir(parents=True, exist_ok=True)
+    for file in [*found, *directory.glob("evidence")]:
+        file.replace(kept / file.name)
+    return kept
 
 
 @contextmanager
@@ -84,6 +103,8 @@ def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State
     Unless it is kept it dies with us, even by kill -9.
     """
     environment.down(directory)
+    if kept := _put_aside(directory):
+        console.print(f"[dim]the evidence of the demo before this one is kept in {kept}[/]", soft_wrap=True)
 
     def told(what: str) -> None:
         console.print(f"[green]✓[/] {what}")
@@ -164,7 +185,7 @@ class Demo:
         link = f"{self.ui}/namespaces/default/workflows/{handle.id.replace('/', '%2F')}"
         while time.monotonic() < deadline:
             status = await handle.query(P1Incident.status)
-            view = render(status, now=datetime.now(UTC), link=link)
+            view = render(status, Shown(now=datetime.now(UTC), link=link))
             live.update(Group(view, Text(f"the service says: {_health(self.state)}", style="dim")))
             joined = any("joins this incident" in entry.text for entry in status.entries)
             if status.waiting_for == "close" and joined:

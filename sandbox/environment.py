@@ -14,6 +14,7 @@ from sandbox.processes import ServerFailed, end_leftovers
 from sandbox.supervisor import State, Supervisor, read_state
 
 DIRECTORY = Path("var/sandbox")
+DEMO = Path("var/demo")
 _LOOK_SECONDS = 0.1
 _START_SECONDS = 180.0
 _STOP_SECONDS = 45.0

@@ -37,6 +37,7 @@ class TlsIngress:
         namespace: Of the Secret.
         secret: A TLS Secret.
         address: An address of the loopback network.
+        port: Where it listens; a free one where none is given.
         restarts: None where it sees every change by itself.
 
     """
@@ -48,6 +49,7 @@ class TlsIngress:
         secret: str,
         *,
         address: str = LOOPBACK,
+        port: int | None = None,
         restarts: Restarts | None = None,
     ) -> None:
         self._kubeconfig = kubeconfig
@@ -57,7 +59,7 @@ class TlsIngress:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.port = free_port()
+        self.port = port or free_port()
         self.address = f"{address}:{self.port}"
         self._listener.bind((address, self.port))
         self._listener.listen(32)

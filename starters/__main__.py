@@ -5,14 +5,15 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
-
-from starters.cli.people import EXIT_CODES
+if TYPE_CHECKING:
+    import typer
 
 _COMMANDS = (
-    "start",
+    "list",
     "status",
+    "start",
     "approve",
     "note",
     "take-over",
@@ -23,6 +24,8 @@ _COMMANDS = (
     "resume",
     "cancel",
     "catalogue",
+    "services",
+    "doctor",
     "ci",
     "config",
     "routes",
@@ -40,46 +43,72 @@ _COMMANDS = (
     "handover-server",
     "challenge-server",
     "sandbox",
-    "windows",
 )
 
 
-def application(arguments: Sequence[str]) -> typer.Typer:
+_EVERYWHERE = {"--quiet": "RUNBOOKS_QUIET", "--no-color": "NO_COLOR"}
+"""Switches that are taken wherever they stand → the variable that says the same."""
+
+
+def application(arguments: Sequence[str]) -> "typer.Typer":
     """Put the commands together; one that is named is loaded alone, so that nobody waits for what they don't use."""
+    import typer  # noqa: PLC0415  and Ctrl-C in the first moment meets a main that can say so
+
+    from starters.cli.options import NoColor, Quiet, Version  # noqa: PLC0415
+    from starters.cli.people import EXIT_CODES  # noqa: PLC0415
+
     app = typer.Typer(
         name="runbooks",
         help="Start, watch and steer the runbook's procedures.",
         epilog=EXIT_CODES,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        # As `runbooks --install-completion` puts it into bash, zsh or fish.
+        add_completion=True,
+        rich_markup_mode=None,
     )
 
     @app.callback()
-    def _group() -> None:
+    def _group(*, version: Version = False, quiet: Quiet = False, no_color: NoColor = False) -> None:
         """Start, watch and steer the runbook's procedures."""
 
-    named = arguments[0] if arguments else ""
+    named = next((one for one in arguments if not one.startswith("-")), "")
     for name in (named,) if named in _COMMANDS else _COMMANDS:
         module = import_module(f"starters.cli.commands.{name.replace('-', '_')}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name.replace("-", "_")))
+            # One that has the name of a builtin has an underscore behind it.
+            attribute = name.replace("-", "_")
+            app.command(name)(getattr(module, attribute, None) or getattr(module, f"{attribute}_"))
     return app
+
+
+def switched(arguments: Sequence[str]) -> list[str]:
+    """Take out the switches that may stand anywhere, and do what they say."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for switch, variable in _EVERYWHERE.items():
+        if switch in arguments[:end]:
+            os.environ[variable] = "1"
+    return [*(one for one in arguments[:end] if one not in _EVERYWHERE), *arguments[end:]]
 
 
 _OBJECTS_OF_A_START = 200_000
 """What a command imports stays: to look for garbage among it would take a tenth of its time."""
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; exits with one of the codes that `--help` lists."""
     gc.set_threshold(_OBJECTS_OF_A_START)
     try:
-        application(sys.argv[1:])(prog_name="runbooks")
+        arguments = switched(sys.argv[1:])
+        application(arguments)(arguments, prog_name="runbooks")
     except SystemExit as ended:
         code = ended.code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what has been started goes on\n")
+        code = _INTERRUPTED
     else:
         code = 0
     # Not by way of the interpreter's own end: a thread of the SDK's that still runs then can abort the process.

@@ -40,6 +40,9 @@ class Procedure:
     one_a_service: bool = False
     """Whether a service has one open run of it at most, which alerts and people join."""
 
+    needs: str = ""
+    """The part of a service's settings without which it can't run at all, for example `gpu`."""
+
     @property
     def name(self) -> str:
         """Its name in settings, tests and recorded histories, for example `manual_scale_up`."""
@@ -118,12 +121,13 @@ PROCEDURES: tuple[Procedure, ...] = (
     ),
     Procedure("3.1", "scaling.manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
     Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),
-    Procedure("3.3", "scaling.add_gpu_node", "Add a GPU node", _BY),
+    Procedure("3.3", "scaling.add_gpu_node", "Add a GPU node", _BY, needs="gpu"),
     Procedure(
         "4.1",
         "deployment.standard_deployment",
         "Standard deployment",
         {**_BY, "version": "v1.2.4", "change_log": "Fixed bug #123, added feature #456"},
+        needs="release",
     ),
     Procedure("4.2", "deployment.rollback", "Rollback", {**_BY, "reason": "Error rate spiked to 5%"}),
     Procedure(
@@ -152,10 +156,26 @@ PROCEDURES: tuple[Procedure, ...] = (
             "tasks": [{"procedure": "database-maintenance", "takes": "PT1H"}],
         },
     ),
-    Procedure("6.2", "maintenance.database_maintenance", "Database maintenance", {**_BY, "min_duration": "PT60S"}),
-    Procedure("6.3", "maintenance.certificate_renewal", "Certificate renewal", {**_BY, "only": ["api.tensafe.io"]}),
     Procedure(
-        "7.1", "disaster_recovery.failover.database_failover", "Database failover", {**_BY, "promote": "replica-1"}
+        "6.2",
+        "maintenance.database_maintenance",
+        "Database maintenance",
+        {**_BY, "min_duration": "PT60S"},
+        needs="database",
+    ),
+    Procedure(
+        "6.3",
+        "maintenance.certificate_renewal",
+        "Certificate renewal",
+        {**_BY, "only": ["api.tensafe.io"]},
+        needs="certificates",
+    ),
+    Procedure(
+        "7.1",
+        "disaster_recovery.failover.database_failover",
+        "Database failover",
+        {**_BY, "promote": "replica-1"},
+        needs="database",
     ),
     Procedure(
         "7.2",
@@ -168,6 +188,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "disaster_recovery.restore.point_in_time_restore",
         "Point-in-time restore",
         {**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
+        needs="database",
     ),
     Procedure("8.2", "security.api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
 )

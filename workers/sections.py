@@ -1,19 +1,61 @@
 """What every section of the settings is made of."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
+_LATER: ContextVar[bool] = ContextVar("secrets are read where they are used", default=False)
+
+
+class UnreadableSecret(ValueError):  # noqa: N818  a sentence for people
+    """A secret's file can't be read."""
+
+
+class FileSecret(SecretStr):
+    """A secret that is in a file, read when it is used."""
+
+    def get_secret_value(self) -> str:
+        """Read it.
+
+        Raises:
+            UnreadableSecret: it can't be.
+
+        """
+        file = super().get_secret_value()
+        try:
+            return _content(file)
+        except UnreadableSecret as error:
+            message = f"{error} ({file})"
+            raise UnreadableSecret(message) from None
+
+
+@contextmanager
+def secrets_later() -> Iterator[None]:
+    """Leave secrets that are in files there, until they are used: who steers runs from a laptop has few of them."""
+    token = _LATER.set(True)
+    try:
+        yield
+    finally:
+        _LATER.reset(token)
+
+
+def _content(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        message = f"cannot read the secret's file: {error.strerror}"
+        raise UnreadableSecret(message) from None
+
 
 def _secret_from_file(value: object) -> object:
     """Read `file:/run/secrets/x` where a secret is expected, as container platforms hand them over."""
     if isinstance(value, str) and value.startswith("file:"):
-        try:
-            return Path(value.removeprefix("file:")).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            message = f"cannot read the secret's file: {error.strerror}"
-            raise ValueError(message) from None
+        file = value.removeprefix("file:")
+        return FileSecret(file) if _LATER.get() else _content(file)
     return value
 
 

@@ -8,14 +8,15 @@ environment, or into a file named by it; they are `SecretStr` and never shown.
 import os
 import tomllib
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import (
+    BaseModel,
     Field,
     SecretStr,
     ValidationError,
@@ -36,7 +37,7 @@ from workers.checks import Fault, faults, unknown_variables
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.places import line_of
-from workers.sections import Secret, Section
+from workers.sections import FileSecret, Secret, Section, secrets_later
 from workers.source_settings import AlertSource, SourceName
 
 
@@ -62,7 +63,7 @@ class Temporal(Section):
     @field_validator("payload_keys")
     @classmethod
     def _keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        key_bytes(keys)
+        key_bytes([key for key in keys if not isinstance(key, FileSecret)])
         return keys
 
 
@@ -458,8 +459,8 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return ".".join(fitted(str(part), _PART_SHOWN) for part in loc) or "input"
 
 
-def load() -> Settings:
-    """Read the settings.
+def load(*, secrets: bool = True) -> Settings:
+    """Read the settings; without `secrets`, those that are in files stay there until they are used.
 
     Raises:
         SettingsError: the named file does not exist or does not parse, a field is wrong, or values don't hold together;
@@ -471,9 +472,10 @@ def load() -> Settings:
         message = f"RUNBOOKS_CONFIG names {file}, which does not exist"
         raise SettingsError(message)
     try:
-        settings = Settings()
+        with nullcontext() if secrets else secrets_later():
+            settings = Settings()
     except ValidationError as error:
-        raise SettingsError(_told(file, [*described(error), *_of_the_rest(file)])) from None
+        raise SettingsError(_told(file, [*described(error, Settings), *_of_the_rest(file)])) from None
     except ValueError as error:  # tomllib: invalid TOML, with its line
         message = f"{file}: {error}"
         raise SettingsError(message) from None
@@ -483,21 +485,54 @@ def load() -> Settings:
     return settings
 
 
-def described(error: ValidationError) -> list[Fault]:
-    """Give a model's errors as faults, without the input's values."""
-    return [
-        Fault(item["loc"], item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN])
-        for item in error.errors(include_input=False, include_url=False, include_context=False)
-    ]
+def described(error: ValidationError, model: type[BaseModel] | None = None) -> list[Fault]:
+    """Give a model's errors as faults, without the input's values; a name that is mistyped with those there are."""
+    found = []
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        what = item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN]
+        if item["type"] == "extra_forbidden" and model is not None and (known := _fields_at(model, item["loc"][:-1])):
+            what = f"{what}. Known: {', '.join(known)}"
+        found.append(Fault(item["loc"], what))
+    return found
+
+
+def _fields_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
+    """Name the fields of what is at a place of a model; none where that is no model."""
+    at: type[BaseModel] | None = model
+    for part in place:
+        field = at.model_fields.get(str(part)) if at else None
+        if field is not None:
+            at = _model_in(field.annotation)
+        # else it is the key of a table, such as a service's name: its model is known already
+    return list(at.model_fields) if at else []
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _model_in(one))), None)
 
 
 def told(file: Path, text: str, wrong: Sequence[Fault]) -> str:
-    """Say every fault with its line in the file, one a line."""
+    """Say every fault with its line in the file, or the variable that it comes from, one a line."""
     lines = []
     for place, what in wrong:
+        if variable := _variable(place):
+            lines.append(f"{variable} (environment): {_place(place)}: {what}")
+            continue
         line = line_of(text, place)
         lines.append(f"{file}{f':{line}' if line else ''}: {_place(place)}: {what}")
     return "\n".join(lines)
+
+
+def _variable(place: Sequence[str | int]) -> str:
+    """Name the variable that says what is at a place, or what it is in; it counts before the file does."""
+    upper = {name.upper(): name for name in os.environ}
+    for length in range(len(place), 0, -1):
+        name = f"RUNBOOKS_{'__'.join(str(part) for part in place[:length])}".upper()
+        if name in upper and (length > 1 or "__" not in name):
+            return upper[name]
+    return ""
 
 
 def _told(file: Path, wrong: Sequence[Fault]) -> str:

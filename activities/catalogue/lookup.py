@@ -13,12 +13,28 @@ class ResolveService(BaseModel):
     service: str | None = Field(default=None, description="Catalogue name; the only service where there is one.")
 
 
+class Neighbour(BaseModel):
+    """Another service of the catalogue, and what the two have in common."""
+
+    service: str
+    namespace: str
+    deployment: str
+    selector: str
+    shares: list[str] = Field(description="For example `database tensafe`, `namespace tensafe`; empty: by name alone.")
+
+
 class Resolved(BaseModel):
     """What settings said when the run began."""
 
     service: Service
     approvals: ApprovalPolicy
     windows: bool = Field(default=False, description="Maintenance windows are looked at; not in runs from before.")
+    one_run_a_service: bool = Field(
+        default=False, description="A person's run must have the ID that the service's alerts join; not from before."
+    )
+    neighbours: list[Neighbour] | None = Field(
+        default=None, description="Services that share something with it; None in runs from before, which don't ask."
+    )
 
 
 class Catalogue:
@@ -48,4 +64,29 @@ class Catalogue:
         return self._resolved(self._services[request.service])
 
     def _resolved(self, service: Service) -> Resolved:
-        return Resolved(service=service, approvals=self._approvals, windows=True)
+        others = [one for name, one in sorted(self._services.items()) if name != service.name]
+        return Resolved(
+            service=service, approvals=self._approvals, windows=True, one_run_a_service=True,
+            neighbours=[_neighbour(service, other) for other in others],
+        )  # fmt: skip
+
+
+def _neighbour(service: Service, other: Service) -> Neighbour:
+    """Say what two services share by their settings; that they run on one node is seen only when one looks."""
+    shares = []
+    if service.database is not None and other.database is not None and service.database.name == other.database.name:
+        shares.append(f"database {service.database.name}")
+    if service.namespace == other.namespace:
+        shares.append(f"namespace {service.namespace}")
+    needs = service.degradation.dependencies
+    same = [
+        name
+        for name, part in other.degradation.dependencies.items()
+        if name in needs
+        and (part.health_url, part.condition) == (needs[name].health_url, needs[name].condition)
+        and (part.health_url or part.condition)
+    ]
+    return Neighbour(
+        service=other.name, namespace=other.namespace, deployment=other.deployment, selector=other.selector,
+        shares=[*shares, *(f"dependency {name}" for name in same)],
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """The service's own health endpoint (runbook 2.2 steps 5 and 6): `curl -s …/health`, `tensafe-admin health`."""
 
 import json
+import ssl
 import time
 from datetime import timedelta
 from typing import Any, Literal
@@ -38,6 +39,7 @@ class Health(BaseModel):
     milliseconds: float
     version: str | None = None
     detail: str = ""
+    certificate: bool = Field(default=False, description="Not asked, since its certificate isn't accepted.")
 
     @property
     def healthy(self) -> bool:
@@ -104,6 +106,8 @@ class HealthChecks:
                 body = read_body(answer, most=_BODY_BYTES, deadline=began + limit)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = f"no answer in {limit:g} s" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+            if refused := _certificate(error):
+                return Health(status="unreachable", milliseconds=since(), detail=refused, certificate=True)
             return Health(status="unreachable", milliseconds=since(), detail=why)
         said = _parse(body)
         return Health(
@@ -140,6 +144,16 @@ class HealthChecks:
             seconds=elapsed,
             longest=progress.longest,
         )
+
+
+def _certificate(error: BaseException) -> str:
+    """Say why a certificate isn't accepted, for example that it has expired; empty where that isn't the matter."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not accepted: {_shown(cause.verify_message)}"
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _parse(body: bytes) -> dict[str, Any]:

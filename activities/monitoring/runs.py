@@ -8,7 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 from temporalio import activity
-from temporalio.client import Client, ScheduleDescription, WorkflowExecution
+from temporalio.client import (
+    Client,
+    ScheduleDescription,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+)
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -19,6 +25,8 @@ _MOST = 100
 _SWEEP = "sweep-holds"
 """Runs every minute: after an outage it has missed many, and the next one makes up for all."""
 _SERVICE = "RunbookService"
+_GAVE_UP = {WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TIMED_OUT}
+"""Ends that handled nothing: the alert still fires, so its repetition tries again."""
 _WAITING_FOR = SearchAttributeKey.for_keyword("RunbookWaitingFor")
 
 
@@ -66,6 +74,32 @@ class ServiceRuns(BaseModel):
         return f"{counted(len(self.items), 'open run')}, {counted(len(self.schedules), 'schedule')}"
 
 
+class TakenRequest(BaseModel):
+    """Of which runs: those of one workflow ID, one after another."""
+
+    workflow_id: str
+
+
+class Taken(BaseModel):
+    """Firings of alerts that runs of one ID took, as `Alert.episode`; the oldest first."""
+
+    episodes: list[str]
+
+    def __str__(self) -> str:
+        return counted(len(self.episodes), "firing")
+
+
+async def dealt_with(last: WorkflowExecutionDescription) -> list[str]:
+    """Give the firings that a run and those before it took; one that was cancelled or terminated by a person too.
+
+    Each run of an ID hands the list on to the next, in its memo.
+    """
+    if last.status in _GAVE_UP:
+        return []
+    episodes: list[str] = (await last.memo()).get("episodes", [])
+    return episodes
+
+
 class Runs:
     """Asks the Temporal that the worker is connected to; raises `Unavailable` when it doesn't answer."""
 
@@ -83,6 +117,17 @@ class Runs:
         except RPCError as error:
             unavailable("Temporal", error)
         return ServiceRuns(items=sorted(runs, key=lambda run: run.started_at), schedules=schedules)
+
+    @activity.defn(name="runs.taken")
+    async def taken(self, request: TakenRequest) -> Taken:
+        """Read which firings the runs of a workflow ID have taken; none where there was no run."""
+        try:
+            last = await activity.client().get_workflow_handle(request.workflow_id).describe()
+            return Taken(episodes=await dealt_with(last))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return Taken(episodes=[])
+            unavailable("Temporal", error)
 
 
 async def _run(run: WorkflowExecution) -> OpenRun:

@@ -147,9 +147,9 @@ class Records:
 
     @activity.defn(name="records.open_incidents")
     def open_incidents(self, request: OpenIncidentsRequest) -> OpenIncidents:
-        """Read the incidents of a service that are not over (4.1 step 1)."""
+        """Read the incidents of a service, and of others that are asked for, that are not over (4.1 step 1)."""
         with self._ledger.read() as rows:
-            found = incidents.not_over(rows, request.service, list(request.severities))
+            found = incidents.not_over(rows, [request.service, *request.others], list(request.severities))
         return OpenIncidents(items=[OpenIncident.model_validate(row) for row in found])
 
     @activity.defn(name="records.on_call")

@@ -88,6 +88,7 @@ class OpenIncidentsRequest(BaseModel):
 
     service: str
     severities: list[Severity]
+    others: list[str] = Field(default_factory=list, description="Further services to ask for.")
 
 
 class OpenIncident(BaseModel):
@@ -100,6 +101,7 @@ class OpenIncident(BaseModel):
     opened_at: datetime
     workflow_id: str = Field(default="", description="The run that looks after it.")
     commander: str = ""
+    service: str = ""
 
 
 class OpenIncidents(BaseModel):
@@ -137,15 +139,16 @@ def create(rows: Rows, request: CreateIncident) -> Change:
     return Change(target=target, after=after, applied=False, note=f"opened already by {known['workflow_id']}")
 
 
-def not_over(rows: Rows, service: str, severities: list[str]) -> list[dict[str, Any]]:
-    """Read the incidents of a service that are neither closed nor cancelled, oldest first."""
+def not_over(rows: Rows, services: list[str], severities: list[str]) -> list[dict[str, Any]]:
+    """Read the incidents of services that are neither closed nor cancelled, oldest first."""
     return rows.execute(
         """
-        SELECT incident_id, severity, title, status, opened_at, commander, workflow_id FROM runbooks.incidents
-        WHERE service = %s AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
+        SELECT incident_id, severity, title, status, opened_at, commander, workflow_id, service
+        FROM runbooks.incidents
+        WHERE service = ANY(%s) AND severity = ANY(%s) AND status NOT IN ('closed', 'cancelled')
         ORDER BY opened_at, incident_id
         """,
-        (service, severities),
+        (services, severities),
     ).fetchall()
 
 

@@ -94,6 +94,33 @@ class CurrentWindow(BaseModel):
         return f"in maintenance: {self.window}" if self.window else "no maintenance"
 
 
+class WindowsRequest(BaseModel):
+    """A service's windows that are not over, and touch a stretch of time."""
+
+    service: str
+    begin: datetime
+    end: datetime
+
+
+class PlannedWindow(BaseModel):
+    """One of them; times are UTC."""
+
+    window_id: str
+    title: str
+    status: WindowStatus
+    starts_at: datetime
+    ends_at: datetime
+
+
+class PlannedWindows(BaseModel):
+    """In order of time."""
+
+    items: list[PlannedWindow]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{one.window_id} ({one.title})" for one in self.items) or "no windows"
+
+
 class MaintenanceWindows:
     """Reads and writes windows; fails as `activities.records.activities.Records` does."""
 
@@ -163,6 +190,21 @@ class MaintenanceWindows:
                 (service,),
             ).fetchall()
         return [Window.model_validate(row) for row in found]
+
+    @activity.defn(name="windows.between")
+    def between(self, request: WindowsRequest) -> PlannedWindows:
+        """Read the windows of a stretch of time (1.3); one that overruns goes on until `held_until`."""
+        with self._ledger.read() as rows:
+            found = rows.execute(
+                """
+                SELECT window_id, title, status, starts_at, ends_at FROM runbooks.maintenance_windows
+                WHERE service = %s AND status IN ('scheduled', 'in_progress')
+                      AND tstzrange(starts_at, greatest(ends_at, held_until)) && tstzrange(%s, %s)
+                ORDER BY starts_at
+                """,
+                (request.service, request.begin, request.end),
+            ).fetchall()
+        return PlannedWindows(items=[PlannedWindow.model_validate(row) for row in found])
 
 
 def _schedule(rows: Rows, request: ScheduleWindow) -> Change:

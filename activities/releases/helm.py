@@ -7,7 +7,8 @@ finds it, finished or not; a rollback, for which Helm keeps no mark, is known by
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -171,10 +172,7 @@ class Helm:
                 command += ["--post-renderer", sys.executable]
                 rendered = [str(_KEEP_REPLICAS), *(f"{name}={number}" for name, (number, _) in raised.items())]
                 command += [f"--post-renderer-args={argument}" for argument in rendered]
-                remarks = [
-                    f"{name} keeps {counted(number, 'replica')}, to which somebody has raised it from {released}"
-                    for name, (number, released) in raised.items()
-                ]
+                remarks = _kept(raised)
             tag = self._cli.value(*where, request.from_revision, request.tag_value)
             before = f"revision {request.from_revision} ({tag or 'no tag'})"
         return self._take(request, command, before=before, after=request.version, own=own, remarks=remarks)
@@ -201,8 +199,13 @@ class Helm:
             return made if begun and (made.pending or made.description.startswith(failed)) else None
 
         command = ["rollback", request.release, str(request.to_revision)]
+        where = (request.namespace, request.release)
         if request.effect.dry_run:
             command.append("--dry-run")
+        else:
+            self._records.as_it_said(*where, request.to_revision)  # an attempt that died may have left it otherwise
+        raised = self._raised(*where, request.from_revision, to=request.to_revision)
+        keep = {name: number for name, (number, _) in raised.items()}
         return self._take(
             request,
             command,
@@ -210,24 +213,37 @@ class Helm:
             after=f"back on revision {request.to_revision}",
             own=own,
             needs=request.to_revision,
+            remarks=_kept(raised),
+            while_at_it=lambda: self._records.with_replicas(*where, request.to_revision, keep),
         )
 
-    def _raised(self, namespace: str, release: str, revision: int) -> dict[str, tuple[int, int]]:
-        """Give the Deployments that have more replicas now than they were released with: now, and then.
+    def _raised(self, namespace: str, release: str, revision: int, to: int | None = None) -> dict[str, tuple[int, int]]:
+        """Give the Deployments whose replicas somebody has raised since they were released: now, and as released.
 
-        Helm would put them back to what the chart says, in an emergency too (github.com/helm/helm/issues/7837).
+        Helm would put them back to what the chart says, or to what revision `to` said, in an emergency too
+        (github.com/helm/helm/issues/7837). A number that was kept through an earlier release counts as released by now,
+        but it isn't Helm's: whoever set it has the say still.
         """
         released = self._cli.replicas(namespace, release, revision)
+        goal = released if to is None else self._cli.replicas(namespace, release, to)
         now = self._systems.pods.replicas(namespace, release)
-        return {name: (now[name], number) for name, number in released.items() if now.get(name, 0) > number}
+        return {
+            # Helm takes the field away where only the revision before had it, and then there would be one.
+            name: (asked.replicas, goal.get(name, 1))
+            for name, asked in now.items()
+            if name in released
+            if asked.replicas > released[name] or (asked.replicas == released[name] and not asked.by_helm)
+            if to is None or asked.replicas > goal.get(name, 1)
+        }
 
     def _take(
         self, request: UpgradeRelease | RollbackRelease, command: list[str], *,
         before: str, after: str, own: Own, needs: int | None = None, remarks: Sequence[str] = (),
+        while_at_it: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> ReleaseChange:  # fmt: skip
         step = Step(
             self._systems, request.namespace, request.release, request.from_revision, request.timeout, request.effect,
-            before=before, after=after, own=own, needs=needs, remarks=tuple(remarks),
+            before=before, after=after, own=own, needs=needs, remarks=tuple(remarks), while_at_it=while_at_it,
         )  # fmt: skip
         return ReleaseChange(**asdict(step.take(command)))
 
@@ -239,3 +255,12 @@ class Helm:
         if Path(chart).is_absolute() or chart.startswith(".") or chart.endswith(".tgz"):
             raise Misconfigured(f"release.chart: there is no {path}")
         return chart
+
+
+def _kept(raised: dict[str, tuple[int, int]]) -> list[str]:
+    """Say whose replicas are kept: now, and what the release would make of them."""
+    return [
+        f"{name} keeps {counted(number, 'replica')}, "
+        + (f"to which somebody has raised it from {others}" if number > others else "which somebody has set")
+        for name, (number, others) in raised.items()
+    ]

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from activities.common.errors import ActivityFailure
@@ -16,6 +17,14 @@ _RELEASE = "meta.helm.sh/release-name"
 _LOOK = timedelta(seconds=2)
 HOPELESS_AFTER = timedelta(minutes=1)
 """So long pods may fail before waiting for them is given up: a dependency may come up, a registry answer again."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many replicas a Deployment is asked for, and whether it was Helm who set that number."""
+
+    replicas: int
+    by_helm: bool
 
 
 class ReleasePods:
@@ -39,7 +48,7 @@ class ReleasePods:
                 return f"{one['metadata']['name']} is kept without replicas by {mark}"
         return ""
 
-    def replicas(self, namespace: str, release: str) -> dict[str, int]:
+    def replicas(self, namespace: str, release: str) -> dict[str, Asked]:
         """Give how many replicas each Deployment of it is asked for now.
 
         Raises:
@@ -47,7 +56,9 @@ class ReleasePods:
 
         """
         found = _of(release, ask(self._apps.list_namespaced_deployment, namespace))
-        return {one["metadata"]["name"]: int(one["spec"].get("replicas", 1)) for one in found}
+        return {
+            one["metadata"]["name"]: Asked(int(one["spec"].get("replicas", 1)), by_helm=_by_helm(one)) for one in found
+        }
 
     def trouble(self, namespace: str, release: str) -> str:
         """Tell what is wrong with them, as far as they say: for example `3 × CrashLoopBackOff`."""
@@ -105,6 +116,19 @@ class ReleasePods:
 def _of(release: str, found: Object) -> list[Object]:
     """Give those of a list that Helm has released with a release."""
     return [one for one in found["items"] if (one["metadata"].get("annotations") or {}).get(_RELEASE) == release]
+
+
+def _by_helm(workload: Object) -> bool:
+    """Tell whether Helm was the last to change the number (kubernetes.io/docs/reference/using-api/server-side-apply).
+
+    Whoever sets it to what it is already changes nothing, and so Helm, when it keeps a number, doesn't become the one.
+    """
+    owners = [
+        field.get("manager", "")
+        for field in workload["metadata"].get("managedFields") or ()
+        if "f:replicas" in ((field.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return not owners or any(owner.startswith("helm") for owner in owners)
 
 
 def _uid(workload: Object) -> str:

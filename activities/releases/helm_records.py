@@ -7,13 +7,19 @@ there an effect leaves its mark. A helm that is killed leaves its revision pendi
 import base64
 import gzip
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from activities.common.errors import Conflict, NotFound
 from activities.kubernetes.api import FIELD_MANAGER, Object, ask
+from activities.releases.keep_replicas import kept
 from libraries import kubernetes, logger
 
 MARK = "runbooks.dev/effect"
+SAID = "runbooks-said"
+"""Beside `release` in a revision's Secret: what was there, while it asks for more replicas than it did."""
+
 _PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
 _UNFINISHED = _PENDING | {"failed"}
 
@@ -68,11 +74,45 @@ class HelmRecords:
         content["info"] |= {"status": "failed", "description": description}
         secret["metadata"]["labels"]["status"] = "failed"
         secret["data"]["release"] = _encoded(content)
+        self._replace(namespace, secret)
+        _log.info("pending helm revision set to failed", release=release, revision=revision)
+        return True
+
+    @contextmanager
+    def with_replicas(self, namespace: str, release: str, revision: int, replicas: dict[str, int]) -> Iterator[None]:
+        """Let a revision ask for at least so many replicas while Helm goes back to it, and then for its own again.
+
+        Helm's rollback applies the manifests that it has kept, and has no hook for changing them on their way. What the
+        revision had said stays beside it until it says so again, so that a death in between loses nothing.
+        """
+        if not replicas:
+            yield
+            return
+        secret = self._read(namespace, release, revision)
+        content = _decoded(secret["data"]["release"])
+        content["manifest"] = kept(content["manifest"], replicas)
+        secret["data"] = {SAID: secret["data"]["release"], "release": _encoded(content)}
+        self._replace(namespace, secret)
+        _log.info("a helm revision keeps replicas", release=release, revision=revision, replicas=replicas)
+        try:
+            yield
+        finally:
+            self.as_it_said(namespace, release, revision)
+
+    def as_it_said(self, namespace: str, release: str, revision: int) -> None:
+        """Let a revision say what it had said, where an attempt has left it otherwise."""
+        try:
+            secret = self._read(namespace, release, revision)
+        except NotFound:
+            return
+        if (said := secret["data"].pop(SAID, None)) is not None:
+            secret["data"]["release"] = said
+            self._replace(namespace, secret)
+
+    def _replace(self, namespace: str, secret: Object) -> None:
         # With the resourceVersion it was read with: refused where anybody has changed it since.
         name = secret["metadata"]["name"]
         ask(self._core.replace_namespaced_secret, name, namespace, secret, field_manager=FIELD_MANAGER)
-        _log.info("pending helm revision set to failed", release=release, revision=revision)
-        return True
 
     def _read(self, namespace: str, release: str, revision: int) -> Object:
         return ask(self._core.read_namespaced_secret, f"sh.helm.release.v1.{release}.v{revision}", namespace)

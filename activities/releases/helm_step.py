@@ -1,6 +1,7 @@
 """One effect on one Helm release: looks whether it is done, makes way, lets Helm do it, and tells how it ended."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -70,6 +71,9 @@ class Step:
 
     remarks: tuple[str, ...] = ()
     """What else people should know of it."""
+
+    while_at_it: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What is to hold while Helm is at work."""
 
     def take(self, command: list[str]) -> Outcome:
         """Do it once, however often this is called.
@@ -163,11 +167,12 @@ class Step:
         milliseconds = round(self.timeout.total_seconds() * 1000)
         _log.info("helm begins", release=self.release, command=command[0], to=self.after, effect=self.effect.key)
         try:
-            return self.systems.cli.run(
-                *command,
-                *(f"--namespace={self.namespace}", "--wait", f"--timeout={milliseconds}ms"),
-                hopeless=self.systems.pods.hopeless(self.namespace, self.release),
-            )
+            with self.while_at_it():
+                return self.systems.cli.run(
+                    *command,
+                    *(f"--namespace={self.namespace}", "--wait", f"--timeout={milliseconds}ms"),
+                    hopeless=self.systems.pods.hopeless(self.namespace, self.release),
+                )
         except CancelledError:
             # Asked to end, `helm upgrade` says so in the history; `helm rollback` just goes.
             try:

@@ -1,26 +1,32 @@
-"""The command line's settings."""
+"""The command line's settings; where there are none, those of a sandbox or demo that runs on this machine."""
 
 import os
-import sys
+import socket
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from audit.text import counted
 from starters.cli.people import console
+from starters.cli.quiet import hint
 from workers import settings as settings_module
-from workers.settings import Settings
+from workers.settings import Settings, SettingsError
 
-_SANDBOX = Path("var/sandbox")
+_KINDS = ("sandbox", "demo")
+_OURS = Path(__file__).parents[2]
+_ANSWERS_WITHIN_SECONDS = 0.3
 
 
 def load_settings() -> Settings:
-    """Read the settings; those of this tree's sandbox where nothing else is configured, and says so.
+    """Read the settings; what is secret in them is read where it is used, so a laptop needs none of it.
 
     Raises:
         SettingsError: settings are missing or wrong.
 
     """
-    _or_sandbox()
-    return settings_module.load()
+    _or_what_runs_here()
+    return settings_module.load(secrets=False)
 
 
 def check(*, routed: bool) -> None:
@@ -32,16 +38,56 @@ def check(*, routed: bool) -> None:
     """
     from starters.steering import configuration  # noqa: PLC0415 # with all procedures, which no other command needs
 
-    _or_sandbox()
+    _or_what_runs_here()
     settings, rules = configuration.load(routed=routed)
     told = [counted(len(settings.services), "service"), counted(len(settings.databases), "database")]
     told += [counted(len(rules.route), "rule")] if rules is not None else []
     console.print(f"{settings_module.config_file()}: {', '.join(told)}, fine", markup=False, soft_wrap=True)
 
 
-def _or_sandbox() -> None:
-    sandbox = _SANDBOX / "runbooks.toml"
-    if "RUNBOOKS_CONFIG" not in os.environ and not settings_module.config_file().is_file() and sandbox.is_file():
-        sys.stderr.write(f"using the sandbox's settings: {sandbox}\n")
-        os.environ["RUNBOOKS_CONFIG"] = str(sandbox)
-        os.environ.setdefault("RUNBOOKS_GATEWAY__PRIVATE_KEY", f"file:{_SANDBOX / 'gateway.pem'}")
+def running_here() -> Iterator[tuple[str, Path]]:
+    """Find sandboxes and demos that run: of this folder, of those above it, and of the tree that this program is of."""
+    seen = set()
+    for folder in (Path.cwd(), *Path.cwd().parents, _OURS):
+        for kind in _KINDS:
+            place = folder / "var" / kind
+            if place not in seen and _lives(place / "runbooks.toml"):
+                yield kind, place
+            seen.add(place)
+
+
+def _or_what_runs_here() -> None:
+    if _configured():
+        return
+    found = next(running_here(), None)
+    if found is None:
+        message = (
+            f"no settings: set RUNBOOKS_CONFIG, or go where there is a {settings_module.config_file()}; "
+            "no sandbox runs here either (`make sandbox` starts one)"
+        )
+        raise SettingsError(message)
+    kind, place = found
+    hint(f"using the {kind}'s settings: {_shortest(place / 'runbooks.toml')}")
+    os.environ["RUNBOOKS_CONFIG"] = str(place / "runbooks.toml")
+    os.environ.setdefault("RUNBOOKS_GATEWAY__PRIVATE_KEY", f"file:{place / 'gateway.pem'}")
+
+
+def _configured() -> bool:
+    """Tell whether somebody has said anything: a file, a variable of ours, or one of Temporal's profiles."""
+    ours = any(name == "RUNBOOKS_CONFIG" or (name.startswith("RUNBOOKS_") and "__" in name) for name in os.environ)
+    theirs = any(name in os.environ for name in ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"))
+    return ours or theirs or settings_module.config_file().is_file()
+
+
+def _lives(file: Path) -> bool:
+    """Tell whether a sandbox's Temporal answers; its files outlive it."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        host, _, port = str(tomllib.loads(file.read_text(encoding="utf-8"))["temporal"]["address"]).rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN_SECONDS):
+            return True
+    return False
+
+
+def _shortest(file: Path) -> Path:
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file

@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
+from starters.cli import times
 from starters.steering.errors import WrongInput
 from starters.steering.inputs import validated
 from workers.registry import Procedure
@@ -22,7 +24,7 @@ def request(procedure: Procedure, text: str | None, fields: Iterable[str], **def
     """
     given = _object(text) if text else {}
     for field in fields:
-        _set(given, field)
+        _set(procedure.request, given, field)
     return validated(procedure, defaults | given)
 
 
@@ -43,24 +45,46 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _set(target: dict[str, Any], assignment: str) -> None:
+def _set(model: type[BaseModel], target: dict[str, Any], assignment: str) -> None:
     """Set one field; `a.b=1` sets a field of a field."""
     path, equals, text = assignment.partition("=")
     *parents, name = path.split(".")
     if not equals or not name or not all(parents):
         raise WrongInput("--set: expected field=value")
+    at: type[BaseModel] | None = model
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
             raise WrongInput(f"--set: {parent} is not an object")
-    target[name] = _value(text)
+        at = _one_of(at, parent, BaseModel)
+    target[name] = _value(at, path, name, text)
 
 
-def _value(text: str) -> Any:
-    """Read lists, objects, quoted strings and null as JSON; all else is text, which the model makes a number of."""
+def _value(model: type[BaseModel] | None, path: str, name: str, text: str) -> Any:
+    """Read durations and times as people say them, and lists, objects, quoted strings and null as JSON.
+
+    All else is text, which the model makes a number of.
+    """
     if text == "null" or text.startswith(("[", "{", '"')):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
             return text
+    if _one_of(model, name, timedelta):
+        return times.duration(path, text)
+    if _one_of(model, name, datetime) or _one_of(model, name, AwareDatetime):
+        # Where something is to be done at that time, nobody must have to guess which day is meant.
+        return times.moment(path, text, words=False)
     return text
+
+
+_Kind = TypeVar("_Kind")
+
+
+def _one_of(model: type[BaseModel] | None, name: str, wanted: type[_Kind]) -> type[_Kind] | None:
+    """Give the type of a field, where it is of that kind, or that or None."""
+    field = model.model_fields.get(name) if model else None
+    if field is None:
+        return None
+    options = (field.annotation, *get_args(field.annotation))
+    return next((one for one in options if isinstance(one, type) and issubclass(one, wanted)), None)

@@ -2,52 +2,63 @@
 
 import asyncio
 import functools
+import sys
 from collections.abc import Callable, Coroutine
 from enum import IntEnum
-from typing import Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, cast
 
 import typer
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
-from rich.segment import Segment
 
-from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable, WrongInput
+from starters.steering.errors import (
+    Decided,
+    NoSuchRun,
+    NothingAsked,
+    Over,
+    Refused,
+    SteeringError,
+    Unreachable,
+    WrongChoice,
+    WrongInput,
+    WrongQuestion,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _P = ParamSpec("_P")
 
 
-class _Shown:
-    """What is printed, with nothing in it that a terminal obeys."""
+class _Later:
+    """A console that is made when something is first said: who only asks for help needs none."""
 
-    def __init__(self, renderable: ConsoleRenderable) -> None:
-        self._renderable = renderable
+    _made: "Console | None" = None
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Let it lay itself out, and make its text safe."""
-        from audit.text import shown  # noqa: PLC0415
+    def __init__(self, *, stderr: bool) -> None:
+        self.__dict__["_stderr"] = stderr
 
-        for text, style, control in console.render(self._renderable, options):
-            safe = text if control else shown(text)
-            # A link's address goes out as it is, in a sequence of its own.
-            linked = style is not None and style.link is not None and shown(style.link) != style.link
-            yield Segment(safe, style.update_link(None) if linked and style else style, control)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real(), name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._real(), name, value)
 
-class _Door(RenderHook):
-    """The one way to the terminal: a run's words may be anybody's."""
+    def __enter__(self) -> "Console":
+        return self._real().__enter__()
 
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        """Wrap everything that is printed."""
-        return [_Shown(renderable) for renderable in renderables]
+    def __exit__(self, *raised: object) -> None:
+        self._real().__exit__(*raised)
 
+    def _real(self) -> "Console":
+        if self._made is None:
+            from starters.cli.terminal import terminal  # noqa: PLC0415  rich takes a tenth of a second
 
-def _terminal(*, stderr: bool = False) -> Console:
-    made = Console(stderr=stderr, highlight=False)
-    made.push_render_hook(_Door())
-    return made
+            self.__dict__["_made"] = terminal(stderr=self._stderr)
+        assert self._made is not None
+        return self._made
 
 
-console = _terminal()
-complaints = _terminal(stderr=True)
+console = cast("Console", _Later(stderr=False))
+complaints = cast("Console", _Later(stderr=True))
 
 
 class Exit(IntEnum):
@@ -58,18 +69,30 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     NOT_FOUND = 4
+    WRONG_CHOICE = 5
+    WRONG_QUESTION = 6
+    DECIDED = 7
+    NOTHING_ASKED = 8
+    OVER = 9
     INTERRUPTED = 130
 
 
-_EXITS: dict[type[SteeringError], Exit] = {
+_EXITS: dict[type[SteeringError], Exit] = {  # what is more special stands first
+    WrongChoice: Exit.WRONG_CHOICE,
+    WrongQuestion: Exit.WRONG_QUESTION,
+    Decided: Exit.DECIDED,
+    NothingAsked: Exit.NOTHING_ASKED,
+    Over: Exit.OVER,
     Refused: Exit.REFUSED,
     WrongInput: Exit.USAGE,
     Unreachable: Exit.UNREACHABLE,
     NoSuchRun: Exit.NOT_FOUND,
 }
 EXIT_CODES = (
-    "Exit codes: 0 done · 1 the run refused, or failed · 2 wrong input, arguments or settings, nothing was sent · "
-    "3 Temporal, the run's workers or the records don't answer · 4 no such run · 130 interrupted."
+    "Exit codes: 0 done · 1 the run refused, failed, or ended with something else than what was asked · "
+    "2 wrong input, arguments or settings, nothing was sent · 3 Temporal, the run's workers or the records don't "
+    "answer · 4 no such run · 5 the choice isn't offered · 6 that question isn't asked · 7 it is decided already · "
+    "8 nothing is asked · 9 the run is over · 130 interrupted."
 )
 
 
@@ -96,7 +119,9 @@ def command(body: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]
                 raise
             end(*known)
         except KeyboardInterrupt:
-            end(Exit.INTERRUPTED, "interrupted; what has been started goes on")
+            # By no way that has anything to import: it may be what was just being imported.
+            sys.stderr.write("interrupted; what has been started goes on\n")
+            raise typer.Exit(Exit.INTERRUPTED) from None
 
     return run
 
@@ -113,9 +138,10 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         if isinstance(error, kind):
             return code, str(error)
 
+    from workers.sections import UnreadableSecret  # noqa: PLC0415
     from workers.settings import SettingsError  # noqa: PLC0415
 
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | UnreadableSecret):
         return Exit.USAGE, str(error)
 
     from temporalio.service import RPCError, RPCStatusCode  # noqa: PLC0415

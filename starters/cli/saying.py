@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from starters.cli.configured import load_settings
 from starters.cli.people import console
 from starters.cli.speaker import person
-from starters.steering import runs
 from starters.steering.errors import WrongInput
+from starters.steering.finding import find
 from starters.steering.session import open_session
 from starters.steering.words import send
 from workers.settings import explain
@@ -28,5 +28,5 @@ async def say(reference: str, who: str | None, role: str | None, kind: type[Sign
     except ValidationError as error:
         raise WrongInput(explain(error)) from None
     session = await open_session(load_settings())
-    run = await runs.find(session, reference)
+    run = await find(session, reference)
     console.print(await send(session, run, word, str), markup=False)

@@ -2,9 +2,7 @@
 
 import getpass
 
-from starters.steering.identity import Person
-
-DEFAULT_ROLE = "on-call"
+from starters.steering.identity import DEFAULT_ROLE, Person
 
 
 def person(who: str | None, role: str | None) -> Person:

@@ -1,15 +1,22 @@
-"""A run for people who look at a terminal: deadlines, open questions, timeline."""
+"""A run for people who look at a terminal: what happens now, what they can do, deadlines, timeline."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.markdown import Markdown
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from audit.text import MARKS, titled
+from starters.cli.spans import ago, clock_time
+from starters.steering.actions import Action
+from starters.steering.ending import Ending
+from starters.steering.listing import until
 from workflows.platform.approval import OpenQuestion
 from workflows.platform.clocks import Clock
 from workflows.platform.run_status import RunStatus
@@ -25,30 +32,49 @@ _STYLES: dict[Kind, str] = {
     "signal": "yellow",
     "problem": "bold red",
 }
-_OUTCOMES = {"closed": "green", "planned": "cyan", "cancelled": "red"}
+_ENDED = {"failed": "red", "timed out": "red", "terminated": "red", "cancelled": "yellow", "planned": "cyan"}
 _LATEST = 18
 
 
-def render(
-    status: RunStatus, *, now: datetime, link: str = "", run: str = "RUN", latest: int | None = _LATEST
-) -> RenderableType:
-    """Show a run at a glance, with the `latest` entries of its timeline, or all.
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a run beside its own status."""
 
-    `now` is what clocks are read at: the present for a run that goes on, the run's own `now` for one that has ended.
-    `run` is what commands are to call a run that has no incident.
-    """
-    name = status.incident_id or run
-    parts: list[RenderableType] = [_header(status, link), _clocks(status, now)]
-    parts += [render_question(question, run=name) for question in status.questions]
-    if status.waiting_for == "close":
-        parts.append(Text(f"runbooks close {name} --resolution … --root-cause …", style="bold yellow"))
+    now: datetime
+    """What clocks are read at: the present for a run that goes on, the run's own `now` for one that has ended."""
+
+    run: str = "RUN"
+    """What commands are to call it."""
+
+    link: str = ""
+    doing: tuple[str, ...] = ()
+    """What it is doing just now, as Temporal has it."""
+
+    actions: tuple[Action, ...] = ()
+    roles: tuple[str, ...] = ()
+    """Who may do what it waits for, where that is no question."""
+
+    ended: Ending | None = None
+    ended_at: datetime | None = None
+    latest: int | None = _LATEST
+    """How many entries of the timeline; None shows all."""
+
+
+def render(status: RunStatus, shown: Shown) -> RenderableType:
+    """Show a run at a glance: what happens now, what a person can do, and then the rest, the newest entry first."""
+    parts: list[RenderableType] = [_header(status, shown)]
+    parts += [render_question(question) for question in status.questions]
+    if shown.actions and shown.ended is None:
+        parts.append(commands(shown.actions))
+    if status.clocks:
+        parts.append(_clocks(status, shown.now))
     if status.board:
         parts.append(Panel(Markdown(status.board), title="at a glance", border_style="dim"))
-    parts.append(timeline_table(status, latest=latest))
+    parts.append(timeline_table(status, latest=shown.latest, newest_first=True))
     return Group(*parts)
 
 
-def timeline_table(status: RunStatus, *, latest: int | None = None) -> RenderableType:
+def timeline_table(status: RunStatus, *, latest: int | None = None, newest_first: bool = False) -> RenderableType:
     """Show the timeline, all of it or the `latest` entries."""
     entries = status.entries if latest is None else status.entries[-latest:]
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
@@ -56,10 +82,11 @@ def timeline_table(status: RunStatus, *, latest: int | None = None) -> Renderabl
     table.add_column("step", no_wrap=True, style="dim")
     table.add_column("what", ratio=1, overflow="fold")
     hidden = len(status.entries) - len(entries)
+    rows = [(f"{entry.at.astimezone():%H:%M:%S}", entry.section, _what(entry)) for entry in entries]
     if hidden:
-        table.add_row("", "", Text(f"… {hidden} earlier", style="dim"))
-    for entry in entries:
-        table.add_row(f"{entry.at.astimezone():%H:%M:%S}", entry.section, _what(entry))
+        rows.insert(0, ("", "", Text(f"… {hidden} earlier: --all shows them", style="dim")))
+    for row in reversed(rows) if newest_first else rows:
+        table.add_row(*row)
     return table
 
 
@@ -74,25 +101,64 @@ def _what(entry: Entry) -> Text:
     return text
 
 
-def _header(status: RunStatus, link: str) -> RenderableType:
+def _header(status: RunStatus, shown: Shown) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
-    outcome = Text(status.outcome or "running", style=_OUTCOMES.get(status.outcome, "bold"))
+    ended = shown.ended
+    happens = [("ended", _ended(shown))] if ended else [("now", line) for line in _now(status, shown)]
     rows: list[tuple[str, RenderableType]] = [
+        *happens,
+        ("phase", Text(status.phase)),
         ("incident", Text(status.incident_id)),
         ("service", Text(status.service)),
-        ("phase", Text(status.phase)),
-        ("outcome", outcome),
-        ("waiting for", Text(status.waiting_for, style="bold yellow")),
-        ("run", Text(link, style=f"link {link}", no_wrap=True, overflow="ellipsis")),
+        ("began", Text(ago(status.started_at, datetime.now(UTC)))),
+        ("run", Text(shown.link, style=f"link {shown.link}", no_wrap=True, overflow="ellipsis")),
     ]
+    before = ""
     for name, value in rows:
         if str(value):
-            grid.add_row(Text(name, style="dim"), value)
-    title = " ".join(filter(None, (status.section, titled(status.severity, status.title))))
+            grid.add_row(Text("" if name == before else name, style="dim"), value)
+            before = name
+    title = " ".join(filter(None, (status.section, titled(status.severity, status.title or status.procedure))))
     plan = " — plan only, nothing is changed" if status.dry_run else ""
-    return Panel(
-        grid, title=Text(f"{title}{plan}"), title_align="left", border_style="red" if not status.outcome else "green"
-    )
+    border = _ENDED.get(ended.how.partition(",")[0].partition(":")[0], "green") if ended else "cyan"
+    return Panel(grid, title=Text(f"{title}{plan}"), title_align="left", border_style=border)
+
+
+def _ended(shown: Shown) -> Text:
+    assert shown.ended is not None
+    ended = shown.ended
+    text = Text(ended.how, style="bold")
+    text.append(f" by {ended.by}" if ended.by else "")
+    text.append(f", {ago(shown.ended_at, datetime.now(UTC))}" if shown.ended_at else "", style="dim")
+    text.append(f": {ended.why}" if ended.why else "", style="not bold")
+    return text
+
+
+def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
+    """Say what it waits for, else what it does, else what it did last."""
+    for question in status.questions:
+        then = f"then takes {question.default}" if question.escalated else "then escalates"
+        whom = ", ".join(question.roles) or "nobody's role"
+        yield Text(
+            f"waits for {whom} to decide {question.id} until {clock_time(until(question))}, {then}", style="bold yellow"
+        )
+    if status.waiting_for and not status.questions:
+        yield Text(f"waits for {', '.join(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
+    yield from (Text(line) for line in shown.doing)
+    if not (status.waiting_for or shown.doing) and status.entries:
+        last = status.entries[-1]
+        yield Text(f"{status.phase or 'beginning'} since {clock_time(last.at)}: {last.text}")
+
+
+def commands(actions: Iterable[Action]) -> RenderableType:
+    """Show the commands, each on a line that nothing breaks: they are there to be copied."""
+    lines: list[RenderableType] = [Text("you can", style="dim")]
+    for action in actions:
+        lines += [
+            Text(f"  {action.command}", style="bold yellow", no_wrap=True, overflow="ignore"),
+            Padding(Text(action.does, style="dim"), (0, 0, 0, 6)),
+        ]
+    return Group(*lines)
 
 
 def _clocks(status: RunStatus, now: datetime) -> RenderableType:
@@ -115,23 +181,21 @@ def _clock(clock: Clock, status: RunStatus, now: datetime) -> Text:
     return Text(f"{_short(clock.due_at - now)} left", style="bold")
 
 
-def render_question(question: OpenQuestion, *, run: str) -> RenderableType:
-    """Show a question with its evidence, what happens without an answer, and how to answer."""
+def render_question(question: OpenQuestion) -> RenderableType:
+    """Show a question with its evidence, and what happens without an answer."""
     grid = Table.grid(padding=(0, 2))
     for choice, does in question.options.items():
         marks = [name for name, other in (("recommended", question.recommended), ("default", question.default))
                  if other == choice]  # fmt: skip
         grid.add_row(Text(choice, style="bold"), Text(does), Text(", ".join(marks), style="dim"))
     evidence = Text("\n".join(f"· {line}" for line in question.evidence), style="dim")
-    due = question.asked_at + question.timeout * (2 if question.escalated else 1)
     then = f"then: {question.default}" if question.escalated else "then: escalation"
-    foot = Text(f"{', '.join(question.roles)} may decide until {due.astimezone():%H:%M:%S}, {then}", style="dim")
+    foot = Text(f"{', '.join(question.roles)} may decide until {clock_time(until(question))}, {then}", style="dim")
     if question.two_persons:
         said = f"; {question.first.by} has said {question.first.choice}" if question.first else ""
         foot.append(f"\nanything but {question.default} takes two people{said}")
-    how = Text(f"runbooks approve {run} --question {question.id} --choice …", style="bold yellow")
     title = Text(f"{question.id}: {question.title}")
-    return Panel(Group(grid, evidence, foot, how), title=title, title_align="left", border_style="yellow")
+    return Panel(Group(grid, evidence, foot), title=title, title_align="left", border_style="yellow")
 
 
 def _short(span: timedelta) -> str:

@@ -7,9 +7,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from starters.cli.view import render
+from starters.cli.view import Shown, render
 from starters.steering import runs
+from starters.steering.actions import actions
+from starters.steering.ending import ending_of
 from starters.steering.errors import SteeringError
+from starters.steering.listing import may
 from starters.steering.runs import Run
 from starters.steering.session import Session
 from workflows.platform.run_status import RunStatus
@@ -19,7 +22,7 @@ _LINES_AROUND = 24
 """Of a screen's height: what the rest of the status usually takes."""
 
 
-async def watch(session: Session, run: Run, console: Console) -> None:
+async def watch(session: Session, run: Run, console: Console, *, role: str | None = None) -> None:
     """Show the run's status until it ends; a worker that is away for a while doesn't end it."""
     status: RunStatus | None = None
     with Live(console=console, auto_refresh=False) as live:
@@ -31,26 +34,38 @@ async def watch(session: Session, run: Run, console: Console) -> None:
             except SteeringError as error:
                 trouble = str(error)
             fitting = max(5, console.height - _LINES_AROUND) if run.running and console.is_terminal else None
-            live.update(await picture(run, status, trouble, link=run.link, entries=fitting), refresh=True)
+            shown = await picture(session, run, status, trouble, link=run.link, latest=fitting, role=role)
+            live.update(shown, refresh=True)
             if not run.running:
                 return
             await asyncio.sleep(_EVERY_SECONDS)
 
 
 async def picture(
-    run: Run, status: RunStatus | None, trouble: str = "", *, link: str = "", entries: int | None = None
+    session: Session,
+    run: Run,
+    status: RunStatus | None,
+    trouble: str = "",
+    *,
+    link: str = "",
+    latest: int | None = None,
+    role: str | None = None,
 ) -> RenderableType:
     """Give all that is known of a run, also where its workers don't answer."""
-    parts: list[RenderableType] = []
-    if status is not None:
-        now = datetime.now(UTC) if run.running else status.now
-        parts.append(render(status, now=now, link=link, run=run.workflow_id, latest=entries))
-        if not run.running:
-            parts.append(Text(f"the run has ended: {run.state}", style="bold"))
+    ended = None if run.running else await ending_of(run, status)
+    if status is None:
+        parts: list[RenderableType] = [Text(f"{run.workflow_id}: {ended.how if ended else run.state}", style="bold")]
+        if ended and ended.why:
+            parts.append(Text(f"{ended.by}: {ended.why}" if ended.by else ended.why, style="red"))
     else:
-        parts.append(Text(f"{run.workflow_id}: {run.state}", style="bold"))
-    if failure := await runs.failure_of(run):
-        parts.append(Text(f"failed: {failure}", style="red"))
-    elif trouble:
+        name = status.incident_id or run.workflow_id
+        can = () if ended else actions(status, run=name, settings=session.settings, role=role)
+        shown = Shown(
+            now=datetime.now(UTC) if run.running else status.now, run=name, link=link, latest=latest,
+            roles=tuple(may(session.settings, status.waiting_for)),
+            doing=run.doing, actions=tuple(can), ended=ended, ended_at=run.description.close_time,
+        )  # fmt: skip
+        parts = [render(status, shown)]
+    if trouble:
         parts.append(Text(trouble, style="yellow"))
     return Group(*parts)

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
+from activities.catalogue.run_ids import run_id
 from workers.registry import PROCEDURES, Procedure
 from workers.settings import Settings, Temporal
 
@@ -43,7 +44,7 @@ def catalogue(settings: Temporal) -> list[Item]:
 
 def service_run_id(procedure: Procedure, service: str) -> str:
     """Give the ID of the one run of a procedure that a service has at a time."""
-    return f"{procedure.command}/{service}"
+    return run_id(procedure.command, service)
 
 
 def one_of_a_service(procedure: Procedure, request: BaseModel, settings: Settings) -> str | None:
@@ -63,11 +64,13 @@ def new_workflow_id(procedure: Procedure) -> str:
 
 def start_url(procedure: Procedure, settings: Temporal) -> str:
     """Give the address of the Temporal UI's start form, filled in for a procedure."""
+    # Which service is meant is not known here: whoever starts one of these fills that in.
+    workflow_id = service_run_id(procedure, "SERVICE") if procedure.one_a_service else new_workflow_id(procedure)
     query = urlencode(
         {
             "workflowType": procedure.workflow_type,
             "taskQueue": settings.task_queue,
-            "workflowId": new_workflow_id(procedure),
+            "workflowId": workflow_id,
         },
         quote_via=quote,
     )

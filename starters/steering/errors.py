@@ -22,3 +22,23 @@ class WrongInput(SteeringError):
 
 class Unreachable(SteeringError):
     """Temporal, or the run's workers, don't answer."""
+
+
+class Over(Refused):
+    """The run has ended."""
+
+
+class Decided(Refused):
+    """The question has been decided; says by whom, when and what."""
+
+
+class NothingAsked(Refused):
+    """The run asks nothing now."""
+
+
+class WrongQuestion(Refused):
+    """Another question is asked; names those that are."""
+
+
+class WrongChoice(Refused):
+    """The choice isn't offered; names those that are."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+DEFAULT_ROLE = "on-call"
+"""The role of whoever runs commands at 03:00."""
+
 
 @dataclass(frozen=True)
 class Person:

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from activities.catalogue.lookup import Catalogue, ResolveService
+from activities.catalogue.service import Service
 from activities.common.errors import UnknownService
 from starters.steering.errors import WrongInput
 from workers.registry import Procedure
@@ -26,17 +27,30 @@ def validated(procedure: Procedure, given: dict[str, Any]) -> BaseModel:
         raise WrongInput(f"{explain(error)}{known}") from None
 
 
-def check_service(request: BaseModel, settings: Settings) -> None:
-    """Refuse a service that isn't in the catalogue, where these settings have one; the run itself checks again.
+def check_service(procedure: Procedure, request: BaseModel, settings: Settings) -> None:
+    """Refuse a service that isn't in the catalogue, or has no settings for the procedure; the run itself checks again.
+
+    Where these settings have no services, as on a laptop, only the run can tell.
 
     Raises:
-        WrongInput: lists the known ones.
+        WrongInput: lists the known services, or says what is missing and where it is added.
 
     """
     if not settings.services or "service" not in type(request).model_fields:
         return
     catalogue = Catalogue(settings.services, settings.approvals)
     try:
-        catalogue.resolve(ResolveService(service=getattr(request, "service", None)))
+        found = catalogue.resolve(ResolveService(service=getattr(request, "service", None))).service
     except UnknownService as error:
         raise WrongInput(error.message) from None
+    if lacking := missing(procedure, found):
+        raise WrongInput(
+            f"{procedure.command} can't run for {found.name}: {lacking}. `runbooks services` shows what can"
+        )
+
+
+def missing(procedure: Procedure, service: Service) -> str:
+    """Say what a service's settings lack for a procedure, and where it is added; empty where it can run."""
+    if not procedure.needs or getattr(service, procedure.needs) is not None:
+        return ""
+    return f"add [services.{service.name}.{procedure.needs}] to the settings"

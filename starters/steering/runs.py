@@ -1,6 +1,5 @@
-"""Finds the run a person means, and reads what it says about itself."""
+"""One run: what Temporal says of it, and what it says about itself."""
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,13 +18,10 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from starters.steering.errors import NoSuchRun, Refused, Unreachable
+from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable
 from starters.steering.session import Session
 from workflows.platform.run_status import RunStatus
-from workflows.platform.search_attributes import INCIDENT
 
-_RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-_INCIDENT_ID = re.compile(r"[\w.-]+")
 _QUERY_WITHIN = timedelta(seconds=5)
 _QUERY_SOON = timedelta(seconds=2)
 """After that, the worker that has the run in memory counts as dead."""
@@ -56,6 +52,18 @@ class Run:
         status = self.description.status
         return "unknown" if status is None else status.name.lower().replace("_", " ")
 
+    @property
+    def doing(self) -> tuple[str, ...]:
+        """What it does just now: its activities, and why one is tried again."""
+        lines = []
+        for pending in self.description.raw_description.pending_activities:
+            line = pending.activity_type.name
+            if pending.attempt > 1:
+                why = pending.last_failure.message
+                line += f", attempt {pending.attempt}{f': {why}' if why else ''}"
+            lines.append(line)
+        return tuple(lines)
+
     async def free(self) -> None:
         """Let any worker take the run up next, and not first the one that has it in memory.
 
@@ -68,31 +76,13 @@ class Run:
             await self.client.workflow_service.reset_sticky_task_queue(request)
 
 
-async def find(session: Session, reference: str) -> Run:
-    """Find a run by workflow ID (its latest), by WORKFLOW_ID@RUN_ID, or by the ID of its incident.
-
-    Raises:
-        NoSuchRun: there is none.
-
-    """
-    named = _RUN_ID.fullmatch(reference)
-    workflow_id, run_id = (named["workflow"], named["run"]) if named else (reference, None)
-    found = await _describe(session, workflow_id, run_id)
-    if found is None and _INCIDENT_ID.fullmatch(reference):
-        async for execution in session.client.list_workflows(f'{INCIDENT.name} = "{reference}"', limit=1):
-            found = await _describe(session, execution.id, execution.run_id)
-    if found is None:
-        sentence = f"no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
-        raise NoSuchRun(sentence)
-    return found
-
-
 async def again(session: Session, run: Run) -> Run:
     """Describe a run anew."""
-    return await _describe(session, run.workflow_id, run.description.run_id) or run
+    return await describe(session, run.workflow_id, run.description.run_id) or run
 
 
-async def _describe(session: Session, workflow_id: str, run_id: str | None) -> Run | None:
+async def describe(session: Session, workflow_id: str, run_id: str | None) -> Run | None:
+    """Describe a run by its exact names; None where there is none."""
     try:
         description = await session.client.get_workflow_handle(workflow_id, run_id=run_id).describe()
     except RPCError as error:
@@ -126,15 +116,22 @@ async def status_of(run: Run) -> RunStatus:
         raise Unreachable(sentence) from None
 
 
+async def told(run: Run) -> RunStatus | None:
+    """Ask a run for its status; None where it has none, or nobody answers for it."""
+    with suppress(SteeringError):
+        return await status_of(run)
+    return None
+
+
 async def _ask(run: Run) -> RunStatus:
     try:
-        told: RunStatus = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_SOON)
+        answer: RunStatus = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_SOON)
     except RPCError as error:
         if error.status not in {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
             raise
         await run.free()
-        told = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
-    return told
+        answer = await run.handle.query("status", result_type=RunStatus, rpc_timeout=_QUERY_WITHIN)
+    return answer
 
 
 async def failure_of(run: Run) -> str:

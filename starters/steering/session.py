@@ -41,12 +41,30 @@ async def open_session(settings: Settings) -> Session:
     """
     try:
         async with asyncio.timeout(_CONNECTED_WITHIN.total_seconds()):
+            await _listened_to(ClientConfig.load_client_connect_config().get("target_host", settings.temporal.address))
             client = await connect(settings.temporal, runtime=_quiet_runtime())
-    except (RuntimeError, TimeoutError):
+    except (RuntimeError, TimeoutError, ConnectionRefusedError):
         address = ClientConfig.load_client_connect_config().get("target_host", settings.temporal.address)
         sentence = f"Temporal at {address} does not answer: is it running? `make sandbox` starts one"
         raise Unreachable(sentence) from None
     return Session(settings, client)
+
+
+async def _listened_to(address: str) -> None:
+    """Find out at once where nobody listens, which the SDK tries again and again.
+
+    Raises:
+        ConnectionRefusedError: nobody does. Anything else is the SDK's to find out.
+
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except ConnectionRefusedError:
+        raise
+    except (OSError, ValueError):
+        return
+    writer.close()
 
 
 @functools.cache

@@ -9,11 +9,12 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.monitoring.runs import dealt_with
 from starters.steering.catalogue import new_workflow_id, one_of_a_service
-from starters.steering.episodes import dealt_with
 from starters.steering.errors import Refused
 from starters.steering.gateway import Gateway
 from starters.steering.identity import Person
+from starters.steering.listing import STARTED_BY
 from starters.steering.session import Session
 from workers.registry import Procedure
 from workflows.platform.search_attributes import INCIDENT
@@ -60,7 +61,11 @@ async def begin(
             task_queue=session.settings.temporal.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             # What the alerts' runs have taken stays taken, whoever starts the next one.
-            memo={**({"episodes": before} if before else {}), **_started(session, workflow_id, by)} or None,
+            memo={
+                STARTED_BY: by.who,
+                **({"episodes": before} if before else {}),
+                **_started(session, workflow_id, by),
+            },
             static_summary=procedure.title,
             static_details=f"Started from {origin} by {by.who} ({by.role}).",
             rpc_timeout=_ACCEPTED_WITHIN,

@@ -7,7 +7,7 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from starters.steering.errors import Refused, Unreachable
+from starters.steering.errors import Over, Refused, Unreachable
 from starters.steering.gateway import Gateway
 from starters.steering.runs import Run
 from starters.steering.session import Session
@@ -31,7 +31,7 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
     """
     signed = Gateway(session.settings.gateway).signed(word, workflow_id=run.workflow_id, run_id=run.description.run_id)
     if not run.running:
-        raise Refused(f"{run.workflow_id} is {run.state}: nothing was sent")
+        raise Over(f"{run.workflow_id} is {run.state}: nothing was sent")
     await run.free()
     try:
         answered: _Answer = await run.handle.execute_update(
@@ -48,6 +48,6 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
         raise Unreachable(sentence) from None
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            raise Refused(f"{run.workflow_id} has ended: nothing was taken") from None
+            raise Over(f"{run.workflow_id} has ended: nothing was taken") from None
         raise
     return answered

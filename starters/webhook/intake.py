@@ -25,9 +25,9 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.catalogue.service import Service
+from activities.monitoring.runs import dealt_with
 from activities.records.alerts import EPISODES_KEPT, Alert
 from starters.steering.deciding import Routed, Unrouted, decide
-from starters.steering.episodes import dealt_with
 from starters.steering.routes import Route, Routes
 from starters.webhook import summary
 from workers.settings import explain

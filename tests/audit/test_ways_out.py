@@ -19,7 +19,7 @@ from rich.text import Text
 from activities.messages.chat.chat import escaped
 from activities.records.alerts import Alert
 from audit.text import plain, shown
-from starters.cli import people
+from starters.cli import people, terminal
 from starters.cli.view import timeline_table
 from starters.webhook import summary
 from workers.settings import Observability
@@ -95,7 +95,7 @@ def printed(*things: object) -> str:
     return file.getvalue()
 
 
-def test_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal() -> None:
     timeline = Timeline()
     timeline.add(AT, "problem", CANARY, who=CANARY)
     status = RunStatus.model_construct(entries=timeline.entries)  # type: ignore[call-arg]  # no more is shown
@@ -104,13 +104,11 @@ def test_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not OBEYED.search(out)
     assert "␛" in out
     assert "⟨U+202E⟩" in out
-    monkeypatch.setattr(people.console, "_force_terminal", True)
-    monkeypatch.setattr(people.console, "_color_system", None)
 
 
 def test_colours_and_links_of_our_own_stay() -> None:
     console = Console(force_terminal=True, color_system="standard", file=io.StringIO(), width=80)
-    console.push_render_hook(people._Door())
+    console.push_render_hook(terminal._Door())
     console.print(Text("red \x1b[31m", style="bold red link http://ours/"), end="")
     out = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[1;31m" in out
@@ -161,5 +159,5 @@ def test_nothing_else_speaks_to_chat(message: str) -> None:
 
 
 def test_nothing_else_prints_on_a_terminal() -> None:
-    assert {place for place, _ in calls("Console", *OURS)} == {"starters/cli/people.py"}
+    assert {place for place, _ in calls("Console", *OURS)} == {"starters/cli/terminal.py"}
     assert not calls("print", *OURS)

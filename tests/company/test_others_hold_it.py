@@ -1,6 +1,7 @@
 """What another run or person holds on a service is seen at the moment of acting, on real servers."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,9 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.common.errors import Refused
-from tests.activities.kubernetes.on_cluster import OnCluster
+from activities.kubernetes.cluster import Kubernetes, ScaleDeployment
+from activities.releases.helm_records import HelmRecords
+from tests.activities.kubernetes.on_cluster import OnCluster, an_effect
 from tests.activities.releases.on_helm import OnHelm
 from tests.workflows.conftest import Working
 from tests.workflows.deployment.test_standard_deployment import NAME, REQUEST, decided
@@ -90,3 +93,100 @@ def test_a_release_that_wants_fewer_itself_gets_them(released: OnHelm) -> None:
     change = released.run(released.helm.upgrade, released.upgrade("v1.2.4", values={"replicas": "2"}, from_revision=2))
     assert (change.deployed, released.server.spec["replicas"]) == (True, 2)
     assert "keeps" not in change.note
+
+
+def raised_to(released: OnHelm, replicas: int) -> None:
+    """Raise it as an emergency does (3.2): by the API, not by Helm."""
+    kubernetes = Kubernetes(released.api)
+    scale = ScaleDeployment(**released.server.target, replicas=replicas, at_least=True, effect=an_effect())
+    assert kubernetes.scale(scale).applied
+
+
+def manifest(released: OnHelm, revision: int) -> str:
+    return released.cli("get", "manifest", "tensafe", f"--revision={revision}")
+
+
+class LowestSeen(threading.Thread):
+    """Follows a Deployment, and keeps the fewest replicas that it was asked for."""
+
+    def __init__(self, server: OnCluster) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._over = threading.Event()
+        self.seen: set[int] = set()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            self.seen.add(self._server.spec["replicas"])
+
+    def end(self) -> int:
+        self._over.set()
+        self.join()
+        return min(self.seen)
+
+
+@pytest.mark.parametrize("to", [2, 1])
+def test_a_rollback_by_helm_keeps_the_replicas_of_an_emergency(released: OnHelm, to: int) -> None:
+    """To a release that said three; or to one that said nothing, of which Helm would make one."""
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", values=THREE))
+    released.run(released.helm.upgrade, released.upgrade("v1.2.4", values=THREE, from_revision=2))
+    raised_to(released, 6)
+    before = manifest(released, to)
+    watching = LowestSeen(released.server)
+    change = released.run(released.helm.rollback, released.rollback(from_revision=3, to_revision=to))
+    assert watching.end() == 6, "not lowered in between either"
+    assert (change.deployed, released.server.spec["replicas"]) == (True, 6)
+    assert released.server.image.endswith("v1.2.3-b" if to == 2 else "v1.2.3")
+    assert (
+        f"tensafe-server keeps 6 replicas, to which somebody has raised it from {'3' if to == 2 else '1'}"
+        in change.note
+    )
+    assert manifest(released, to) == before, "what it said stays what it was"
+    assert "replicas: 6" in manifest(released, 4)
+    assert not released.left_marks()
+
+
+def test_it_keeps_them_through_one_release_after_another(released: OnHelm) -> None:
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", values=THREE))
+    raised_to(released, 6)
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-c", values=THREE, from_revision=2))
+    # By now Helm itself has released six; they are whoever's set them all the same.
+    again = released.run(released.helm.upgrade, released.upgrade("v1.2.4", values=THREE, from_revision=3))
+    assert (again.deployed, released.server.spec["replicas"]) == (True, 6)
+    assert "tensafe-server keeps 6 replicas, which somebody has set" in again.note
+    back = released.run(released.helm.rollback, released.rollback(from_revision=4, to_revision=2))
+    assert (back.deployed, released.server.spec["replicas"]) == (True, 6)
+    released.server.patch({"spec": {"replicas": 3}})  # the emergency is over
+    over = released.run(released.helm.upgrade, released.upgrade("v1.2.5", values=THREE, from_revision=5))
+    assert (over.deployed, released.server.spec["replicas"], "keeps" in over.note) == (True, 3, False)
+
+
+def test_a_rollback_to_a_release_with_fewer_gets_them(released: OnHelm) -> None:
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", values=THREE))
+    released.run(released.helm.upgrade, released.upgrade("v1.2.4", values={"replicas": "5"}, from_revision=2))
+    change = released.run(released.helm.rollback, released.rollback(from_revision=3, to_revision=2))
+    assert (change.deployed, released.server.spec["replicas"], "keeps" in change.note) == (True, 3, False)
+
+
+def test_what_a_dead_attempt_has_changed_is_put_right(released: OnHelm) -> None:
+    released.run(released.helm.upgrade, released.upgrade("v1.2.4", values=THREE))
+    raised_to(released, 6)
+    before, records = manifest(released, 1), HelmRecords(released.api)
+    dying = records.with_replicas(**released.where, revision=1, replicas={"tensafe-server": 6})
+    dying.__enter__()  # and nobody comes back
+    assert "replicas: 6" in manifest(released, 1)
+    assert released.left_marks() == ["sh.helm.release.v1.tensafe.v1"]
+    change = released.run(released.helm.rollback, released.rollback(), attempt=2)
+    assert (change.deployed, released.server.spec["replicas"]) == (True, 6)
+    assert manifest(released, 1) == before
+    assert not released.left_marks()
+
+
+def test_a_plan_leaves_the_history_alone(released: OnHelm) -> None:
+    released.run(released.helm.upgrade, released.upgrade("v1.2.4", values=THREE))
+    raised_to(released, 6)
+    change = released.run(released.helm.rollback, released.rollback(effect=an_effect(dry_run=True)))
+    assert "keeps 6 replicas" in change.note
+    assert (released.history[-1], released.server.spec["replicas"]) == ((2, "deployed"), 6)
+    assert not released.left_marks()

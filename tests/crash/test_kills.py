@@ -25,6 +25,8 @@ KILLS = {
         "P2Incident/resume-autoscaler:before",
         "P2Incident/resolve-alert:before",
     },
+    "p2-incident-raised": {"P1Incident/raise-incident:before", "P2Incident/resume-autoscaler:after"},
+    "p2-incident-taken-in": {"P2Incident/close-incident:before", "P2Incident/resume-autoscaler:after"},
     "manual-scale-up": {"ManualScaleUp/scale:before", "ManualScaleUp/scale:after"},
     "emergency-scale-up": {
         "EmergencyScaleUp/pause-autoscaler:before",

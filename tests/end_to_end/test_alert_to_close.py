@@ -17,7 +17,9 @@ import httpx
 import icalendar
 import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.common import WorkflowIDConflictPolicy
 
+from activities.catalogue.run_ids import run_id
 from sandbox import kubernetes_api, manifests, probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
@@ -49,8 +51,9 @@ def outcome(answer: httpx.Response) -> str:
 
 async def by_hand(stack: Stack) -> Handle:
     return await stack.client.start_workflow(
-        P1Incident.run, P1Request(title="by hand"), id=f"by-hand/{uuid4().hex}", task_queue="runbooks"
-    )
+        P1Incident.run, P1Request(title="by hand"), id=run_id("p1-incident", "tensafe-server"), task_queue="runbooks",
+        id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,  # that of a test before
+    )  # fmt: skip
 
 
 async def says(handle: Handle, *words: str) -> bool:

@@ -42,7 +42,7 @@ def runbooks(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def result(answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout[answer.stdout.index("{") :])
+    found: dict[str, Any] = json.loads(answer.stdout)["result"]
     return found
 
 
@@ -108,7 +108,7 @@ async def lease(stack: Stack, lasting: str) -> WorkflowHandle[Any, Any]:
 
 async def test_three_become_six_and_keda_is_resumed(three: Stack) -> None:
     answer = await asyncio.to_thread(
-        runbooks, three, "start", "emergency-scale-up", "--set", "lease=PT4S", "--wait"
+        runbooks, three, "start", "emergency-scale-up", "--yes", "--set", "lease=4s", "--wait", "--json"
     )  # fmt: skip
     found = result(answer)
     assert (found["before"], found["target"], found["ready"], found["complete"]) == (3, 6, 6, True)
@@ -143,7 +143,7 @@ async def test_a_lease_that_expires_while_no_worker_runs_ends_as_soon_as_one_doe
 
 async def test_a_second_run_is_refused_while_the_first_holds_the_autoscaler(three: Stack) -> None:
     first = await lease(three, "600")
-    answer = await asyncio.to_thread(runbooks, three, "start", "emergency-scale-up", "--wait")
+    answer = await asyncio.to_thread(runbooks, three, "start", "emergency-scale-up", "--yes", "--wait")
     assert answer.returncode == 1
     assert first.id in answer.stderr.replace("\n", "")
     assert replicas(three) == 6
@@ -189,12 +189,15 @@ async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three:
         told = await asyncio.to_thread(runbooks, three, "ci", version, "--status", "passed")
         assert told.returncode == 0, told.stderr
     good = await asyncio.to_thread(
-        runbooks, three, "start", "standard-deployment", "--set", "version=v1.2.5", "--wait"
+        runbooks, three, "start", "standard-deployment", "--yes", "--set", "version=v1.2.5", "--wait", "--json"
     )  # fmt: skip
     assert result(good)["outcome"] == "complete"
     assert tag(three) == "v1.2.5"
-    bad = await asyncio.to_thread(runbooks, three, "start", "standard-deployment", "--set", "version=v1.2.4", "--wait")
-    found = result(bad)
+    bad = await asyncio.to_thread(
+        runbooks, three, "start", "standard-deployment", "--yes", "--set", "version=v1.2.4", "--wait", "--json"
+    )  # fmt: skip
+    assert (bad.returncode, bad.stderr.splitlines()[-1]) == (1, "the run has ended: rolled back")
+    found = json.loads(bad.stdout)["result"]
     assert found["outcome"] == "rolled back"
     assert found["reason"]
     await seen(three, lambda stack: tag(stack) == "v1.2.5" and stack.health()["status"] == "healthy")
@@ -202,7 +205,17 @@ async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three:
     assert ("v1.2.5", "complete") in rows
     assert ("v1.2.4", "rolled_back") in rows
     back = await asyncio.to_thread(
-        runbooks, three, "start", "rollback", "--set", "helm_revision=1", "--set", "reason=test", "--wait"
+        runbooks,
+        three,
+        "start",
+        "rollback",
+        "--yes",
+        "--set",
+        "helm_revision=1",
+        "--set",
+        "reason=test",
+        "--wait",
+        "--json",
     )
     assert result(back)["to_version"] == "v1.2.3"
     assert tag(three) == manifests.GOOD_IMAGE.rpartition(":")[2]
@@ -210,7 +223,7 @@ async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three:
 
 async def test_an_untested_version_is_stopped_by_a_person(three: Stack) -> None:
     name = f"untested/{uuid4().hex}"
-    start = ("start", "standard-deployment", "--set", "version=v9.9.9", "--id", name)
+    start = ("start", "standard-deployment", "--yes", "--set", "version=v9.9.9", "--id", name)
     assert (await asyncio.to_thread(runbooks, three, *start)).returncode == 0
     handle = three.client.get_workflow_handle(name)
 

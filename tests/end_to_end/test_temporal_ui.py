@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -17,6 +18,7 @@ from playwright.async_api import Locator, Page
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities.catalogue.run_ids import run_id
 from sandbox.assembly import Environment
 from sandbox.ports import LOOPBACK
 from tests.crash.scenarios.p1_incident import CLOSING
@@ -53,10 +55,10 @@ async def type_into(editor: Locator, text: str) -> None:
     await editor.locator(".cm-line").nth(1).wait_for()
 
 
-async def start_in_browser(page: Page, start_url: str, text: str) -> str:
+async def start_in_browser(page: Page, start_url: str, text: str, *, workflow_id: str = "") -> str:
     """Fill in the form that the catalogue's link opens, as a person would; gives the workflow ID."""
-    workflow_id = f"from-the-ui-{uuid4().hex[:8]}"
-    await page.goto(re.sub("workflowId=[^&]*", f"workflowId={workflow_id}", start_url))
+    workflow_id = workflow_id or run_id("p1-incident", "tensafe-server")
+    await page.goto(re.sub("workflowId=[^&]*", f"workflowId={quote(workflow_id, safe='')}", start_url))
     if text:
         await type_into(page.locator(".cm-content").first, text)
     await page.get_by_role("button", name="Start Workflow", exact=True).last.click()
@@ -113,7 +115,8 @@ async def test_with_an_empty_box(page: Page, stack: Stack, start_url: str) -> No
     ],
 )
 async def test_with_a_typo(page: Page, stack: Stack, start_url: str, text: dict[str, str], says: str) -> None:
-    handle = stack.handle(await start_in_browser(page, start_url, json.dumps(text)))
+    own = f"from-the-ui-{uuid4().hex[:8]}"
+    handle = stack.handle(await start_in_browser(page, start_url, json.dumps(text), workflow_id=own))
     assert says in str(await failed(handle))
     await shown(page, stack, handle, "Failed")
     await page.get_by_text(says).first.wait_for()

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
-from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage, WorkflowIdConflictPolicy
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -33,6 +33,7 @@ from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from activities.catalogue.lookup import Catalogue
 from activities.catalogue.procedures import Procedures
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import ApprovalPolicy, GpuPolicy, ReleasePolicy, Service
 from workers.interceptors import RunbookInterceptor
 from workers.procedure_inputs import build
@@ -73,8 +74,11 @@ class Boundary:
     client: Client
     queue: str
 
-    async def start(self, entry: Procedure, payloads: list[Payload]) -> WorkflowHandle[Any, Any]:
-        workflow_id = f"{entry.command}/{uuid4()}"
+    async def start(
+        self, entry: Procedure, payloads: list[Payload], *, workflow_id: str = ""
+    ) -> WorkflowHandle[Any, Any]:
+        """Start one; one that is open under the same ID makes way."""
+        workflow_id = workflow_id or f"{entry.command}/{uuid4()}"
         answer = await self.client.workflow_service.start_workflow_execution(
             StartWorkflowExecutionRequest(
                 namespace=self.client.namespace,
@@ -82,6 +86,7 @@ class Boundary:
                 workflow_type=WorkflowType(name=entry.workflow_type),
                 task_queue=TaskQueue(name=self.queue),
                 request_id=str(uuid4()),
+                workflow_id_conflict_policy=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
                 input=Payloads(payloads=payloads) if payloads else None,
             )
         )
@@ -89,7 +94,8 @@ class Boundary:
 
     async def begun(self, entry: Procedure) -> WorkflowHandle[Any, Any]:
         """Start it as its example says, and wait until it knows its service."""
-        handle = await self.start(entry, [as_json(to_come(entry.example))])
+        own = run_id(entry.command, "tensafe-server") if entry.one_a_service else ""
+        handle = await self.start(entry, [as_json(to_come(entry.example))], workflow_id=own)
         async with asyncio.timeout(AT_ONCE):
             while not (await handle.query("status"))["service"]:
                 await asyncio.sleep(0.05)

@@ -66,6 +66,7 @@ def test_every_table_a_run_writes_to_names_the_run_and_has_its_effect_once(recor
         "archive_copies", "archive_failures",
         # The service writes these; of the tenants a run enters some.
         "tenants", "tenant_usage", "tenant_errors",
+        "status_by_hand",
     }  # fmt: skip
     rows = records_sql.execute(
         """

@@ -1,8 +1,10 @@
 """The days whose histories are kept (runbook 1.1, 1.2, 1.3)."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from activities.catalogue.daily import DailyPolicy
+from activities.monitoring.runs import OpenRun
 from tests.replay.cases import Case, Handle, waiting
 from tests.replay.company import company
 from tests.workflows.worlds.day import Day
@@ -14,9 +16,10 @@ from workflows.platform.approval import Decision
 ADA = {"who": "ada", "role": "commander"}
 
 
-def day() -> Day:
+def day(policy: DailyPolicy | None = None) -> Day:
     made = company()()
-    return Day(made.pool, made.sql, made.server, made.service.customers, daily=DailyPolicy(incident="ask"))
+    daily = policy or DailyPolicy(incident="ask")
+    return Day(made.pool, made.sql, made.server, made.service.customers, daily=daily)
 
 
 def down(world: Day) -> None:
@@ -30,6 +33,14 @@ def silent(*names: str) -> Callable[[Day], None]:
     return prepare
 
 
+def listed(world: Day) -> None:
+    """It is down, and the run that is listed as at work on it has ended."""
+    down(world)
+    world.runs = [
+        OpenRun(workflow_id="p1-incident/gone", procedure="P1Incident", title="down", started_at=datetime.now(UTC))
+    ]
+
+
 async def leaves_it(handle: Handle, world: Day) -> None:
     await waiting(handle, "decide incident")
     await handle.execute_update("decide", Decision(**ADA, question="incident", choice="leave"))
@@ -38,9 +49,14 @@ async def leaves_it(handle: Handle, world: Day) -> None:
 CASES: dict[str, Case] = {
     "morning_startup-green": Case(MorningStartupRequest(), world=day),
     "morning_startup-asked": Case(MorningStartupRequest(), leaves_it, down, day),
+    "morning_startup-listed-as-open": Case(MorningStartupRequest(), leaves_it, listed, day),
+    "morning_startup-started": Case(
+        MorningStartupRequest(), prepare=down, world=lambda: day(DailyPolicy(incident="auto"))
+    ),
     "morning_startup-planned": Case(MorningStartupRequest(dry_run=True), prepare=down, world=day),
     "hourly_health_pulse-healthy": Case(HourlyHealthPulseRequest(), world=day),
     "hourly_health_pulse-warned": Case(HourlyHealthPulseRequest(), prepare=down, world=day),
     "end_of_day-handed-over": Case(EndOfDayRequest(), world=day),
+    "end_of_day-with-windows": Case(EndOfDayRequest(), world=day),
     "end_of_day-unknown": Case(EndOfDayRequest(), prepare=silent("metrics", "support", "kubernetes"), world=day),
 }

@@ -25,6 +25,10 @@ def watched(world: Degraded) -> None:
     world.watching = True
 
 
+def breaks_down(world: Degraded) -> None:
+    world.goes_down = True
+
+
 async def rolls_back(handle: Handle, world: Degraded) -> None:
     await waiting(handle, "decide fix-1")
     await handle.execute_update("decide", Decision(**ADA, question="fix-1", choice="rollback"))
@@ -40,6 +44,7 @@ CASES: dict[str, Case] = {
     "p2_incident-resolved": Case(P2Request(alert=SLOW), world=Degraded),
     "p2_incident-asked": Case(P2Request(alert=SLOW), rolls_back, released, Degraded),
     "p2_incident-closed": Case(P2Request(alert=SLOW), closes_it, watched, Degraded),
+    "p2_incident-raised": Case(P2Request(alert=SLOW), prepare=breaks_down, world=Degraded),
     "p2_incident-planned": Case(P2Request(alert=SLOW, dry_run=True), world=Degraded),
     "p1_incident-goes-on": Case(
         P1Request(alert=SLOW, continues=SO_FAR), closes, lambda world: world.bad_release(), p1_world

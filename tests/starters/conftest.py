@@ -7,12 +7,20 @@ import pytest
 from psycopg_pool import ConnectionPool
 from temporalio.client import Client
 
+from starters.cli import people
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.starters.cli.audit.audit_support import Past
 from tests.starters.support import serving, settings_for, working
 from tests.workflows.worlds.world import World
 from workers.clients import connect
 from workers.settings import Temporal
+
+
+@pytest.fixture(autouse=True)
+def fresh_terminal() -> None:
+    """A terminal as wide as the test says: it is measured when something is first printed."""
+    for one in (people.console, people.complaints):
+        vars(one).pop("_made", None)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The days' schedules: as settings say, with days off, the same when applied twice, and late only within limits."""
 
 import asyncio
+import time as time_module
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,14 +9,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 import tomli_w
+import yaml
 from click.testing import Result
 from temporalio.client import Client, ScheduleOverlapPolicy, ScheduleRange
 from typer.testing import CliRunner
 
 from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.service import Service
+from sandbox.probes import wait_until
+from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal as TemporalServer
 from starters import schedules
 from starters.__main__ import application
@@ -197,11 +202,37 @@ def server(tmp_path: Path) -> Iterator[TemporalServer]:
     server.stop()
 
 
+def documented_rules() -> list[dict[str, Any]]:
+    """Give the alerting rule as docs/deployment.md has it."""
+    text = Path("docs/deployment.md").read_text(encoding="utf-8")
+    block = next(part for part in text.split("```yaml\n") if part.startswith("- alert: ScheduledRunMissed"))
+    rules: list[dict[str, Any]] = yaml.safe_load(block.partition("```")[0])
+    return rules
+
+
+def firing(prometheus: Prometheus) -> list[str]:
+    found = httpx.get(f"{prometheus.url}/api/v1/alerts").json()["data"]["alerts"]
+    return [alert["labels"]["alertname"] for alert in found if alert["state"] == "firing"]
+
+
+def scraped(prometheus: Prometheus) -> None:
+    """Wait until Prometheus has looked at the server twice since now."""
+    since = time_module.time()
+
+    def looked() -> bool:
+        query = {"query": 'timestamp(up{job="temporal"} == 1)'}
+        found = httpx.get(f"{prometheus.url}/api/v1/query", params=query).json()["data"]["result"]
+        return any(float(series["value"][1]) > since + 2 for series in found)
+
+    wait_until(looked, 30)
+
+
 @pytest.mark.servers
 @pytest.mark.parametrize(("late", "runs"), [(timedelta(minutes=15), 1), (timedelta(seconds=10), 0)])
 async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
-    server: TemporalServer, late: timedelta, runs: int
+    server: TemporalServer, start_prometheus: Callable[..., Prometheus], late: timedelta, runs: int
 ) -> None:
+    prometheus = start_prometheus(targets={"temporal": f"127.0.0.1:{server.metrics_port}"}, rules=documented_rules())
     client = await connect(Temporal(address=server.address))
     await applied(client)
     handle = client.get_schedule_handle(NAME)
@@ -235,6 +266,12 @@ async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
     await asyncio.sleep(1)
     info = (await handle.describe()).info
     assert (info.num_actions, info.num_actions_missed_catchup_window) == (runs, 1 - runs)
+    # The count of a server that has just come back begins with what was missed: nothing was there to rise from.
+    await asyncio.to_thread(scraped, prometheus)
+    if runs:
+        assert firing(prometheus) == []
+    else:
+        await asyncio.to_thread(wait_until, lambda: firing(prometheus) == ["ScheduledRunMissed"], 30)
 
 
 # -- the command line ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from activities.records.activities import Records
 from activities.records.days import AlertsSince, KeepReport, ReportsRequest, ShiftsRequest
 from activities.records.deployments import RecentDeploymentsRequest
 from activities.records.incidents import OpenIncidentsRequest
+from activities.records.windows import MaintenanceWindows, WindowsRequest
 from workflows.daily_operations.condition import Colour, condition
 from workflows.daily_operations.figures import Reading, marked
 from workflows.daily_operations.handoff import Evening, for_slack, handoff, kept_figures
@@ -134,9 +135,15 @@ class EndOfDay(Runbook):
             self.attempt("1.3/2", "Reports to compare with", Records.reports,
                          ReportsRequest(service=service.name, days=before), policies.READ),
         )  # fmt: skip
+        windows = None
+        if workflow.patched("windows-of-tomorrow"):
+            asked = WindowsRequest(service=service.name, begin=begin, end=end)
+            windows = await self.attempt(
+                "1.3/4", "Windows of tomorrow", MaintenanceWindows.between, asked, policies.READ
+            )
         return Evening(
             now=now, condition=found, figures=stretch, alerts=alerts, incidents=incidents, deployments=deployments,
-            tickets=tickets, runs=runs, shifts=shifts, before=reports,
+            tickets=tickets, runs=runs, shifts=shifts, windows=windows, before=reports,
         )  # fmt: skip
 
     def _picture(self, evening: Evening) -> Picture | None:

@@ -12,6 +12,7 @@ from activities.monitoring.runs import ServiceRuns
 from activities.records.days import KnownAlerts, Report, Reports, Shifts
 from activities.records.deployments import Deployments
 from activities.records.incidents import OpenIncidents
+from activities.records.windows import PlannedWindows
 from audit.text import counted, plain, table
 from workflows.daily_operations.condition import Condition
 from workflows.daily_operations.figures import Stretch
@@ -34,6 +35,7 @@ class Evening(BaseModel):
     tickets: Tickets | None
     runs: ServiceRuns | None
     shifts: Shifts | None
+    windows: PlannedWindows | None
     before: Reports | None
 
 
@@ -71,12 +73,20 @@ def handoff(service: Service, day: LocalDay, evening: Evening) -> str:
 def for_slack(markdown: str) -> str:
     """Give Markdown of ours as Slack's mrkdwn; what is too long for a channel is cut off, and said."""
     lines = []
+    heads: list[str] = []
     for line in markdown.splitlines():
         if set(line) <= set("|-") and line:
             continue
         if line.startswith("|"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            line = " · ".join(cells)  # noqa: PLW2901
+            first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            if not heads:
+                heads = cells
+                continue
+            # Slack has no tables: each cell has its column's name.
+            named = (f"{head} {cell}" for head, cell in zip(heads, cells, strict=True))
+            line = f"• {first}: {', '.join(named)}"  # noqa: PLW2901
+        else:
+            heads = []
         heading = re.match(r"#+ (.*)", line)
         line = f"*{heading[1]}*" if heading else re.sub(r"^- ", "• ", line)  # noqa: PLW2901
         lines.append(re.sub(r"\*\*(.+?)\*\*", r"*\1*", line))
@@ -170,6 +180,12 @@ def _tomorrow(day: LocalDay, evening: Evening, begin: datetime, end: datetime) -
     for shift in evening.shifts.items if evening.shifts else []:
         hours = f"{day.local(shift.begin):%a %H:%M} to {day.local(shift.end):%a %H:%M}"
         yield f"on call, level {shift.level}: {plain(shift.contact)}, {hours}"
+    if evening.windows is None:
+        yield "its maintenance windows are not known: the records could not be asked"
+    for window in evening.windows.items if evening.windows else []:
+        hours = f"{day.local(window.starts_at):%a %H:%M} to {day.local(window.ends_at):%a %H:%M}"
+        begun = ", in progress" if window.status == "in_progress" else ""
+        yield f"maintenance {window.window_id}: {plain(window.title)}, {hours}{begun}"
     for schedule in evening.runs.schedules if evening.runs else []:
         due = [f"{day.local(at):%H:%M}" for at in schedule.upcoming if begin <= at < end]
         if schedule.paused:

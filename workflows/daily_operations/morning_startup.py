@@ -92,7 +92,11 @@ class MorningStartup(Runbook):
         asked: asyncio.Task[Outcome] | None = None
         if night.condition.down:
             self.phase("Escalate")
-            if working := escalation.at_work(night.incidents, night.runs):
+            if workflow.patched("joined-by-word"):
+                working = await escalation.tell_who_has_it(night.condition, night.incidents, night.runs)
+            else:
+                working = escalation.at_work(night.incidents, night.runs)
+            if working:
                 self.say("decision", f"it is down, and {working} is at work on it")
                 became = "joined"
             elif policy.incident == "auto" and night.incidents is not None and night.runs is not None:

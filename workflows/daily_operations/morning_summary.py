@@ -20,7 +20,7 @@ from workflows.daily_operations.local_day import LocalDay
 _MOST = 8
 _CIRCLES = {"GREEN": ":large_green_circle:", "YELLOW": ":large_yellow_circle:", "RED": ":red_circle:"}
 _BECAME = {
-    "joined": "It is down, and its P1 incident is at work.",
+    "joined": "It is down, and its incident is at work.",
     "started": "It is down: P1 incident response (2.2) is started.",
     "left": "It is down: P1 incident response (2.2) is to be started.",
 }
@@ -41,7 +41,8 @@ class Night(BaseModel):
 
 def to_do(service: Service, night: Night) -> list[str]:
     """Say what people are to look at, the most urgent first."""
-    found = [
+    found = [str(night.condition.parts[0])] if night.condition.down else []
+    found += [
         f"{one.severity} {one.incident_id} is {one.status} ({one.commander or 'nobody'})"
         for one in (night.incidents.items if night.incidents else [])
     ]

@@ -87,9 +87,10 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
         left = _left_by_helm(release.revisions)
         good = [r.number for r in earlier if r.status in _GOOD and r.number not in left]
         if not good:
+            others = sorted(left - {current})
             raise Refused(
                 f"release {release.release} has no earlier good revision to go back to"
-                + (f": {_listed(sorted(left))} was left before. Name one with helm_revision" if left else "")
+                + (f": {_listed(others)} was left before. Name one with helm_revision" if others else "")
             )
         wanted = max(good)
     if wanted == current:

@@ -11,6 +11,16 @@ from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployments
 from audit.text import counted
+from workflows.incident_response.situations import (
+    MENDED_BY,
+    NOT_OURS,
+    UNSCHEDULABLE,
+    Certainty,
+    Reason,
+    Signs,
+    situation,
+)
+from workflows.incident_response.surroundings import Surroundings
 from workflows.shared.releases import Releases
 
 
@@ -47,6 +57,9 @@ class Diagnosis(BaseModel):
     clear: bool
     proposals: list[Proposal]
     evidence: list[str] = Field(description="For the person who is asked.")
+    reason: Reason = "unknown"
+    certainty: Certainty = "open"
+    because: list[str] = Field(default_factory=list, description="What speaks for the reason.")
     left_to: str = Field(default="", description="The run that keeps the service stopped for now, and until when.")
 
     @property
@@ -54,48 +67,71 @@ class Diagnosis(BaseModel):
         """The recommended one."""
         return self.proposals[0] if self.proposals else None
 
+    @property
+    def not_ours(self) -> bool:
+        """Whether something that the service needs is the matter: nothing is done unasked, in no way."""
+        return self.reason in NOT_OURS
+
+    @property
+    def mended_by(self) -> str:
+        """Name what mends it, where none of the mitigations does."""
+        return MENDED_BY.get(self.reason, "")
+
     def find(self, choice: str) -> Proposal | None:
         """Find a proposal by its mitigation."""
         return next((p for p in self.proposals if p.mitigation == choice), None)
 
 
 def diagnose(
-    facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetime, *, container: str | None = None
-) -> Diagnosis:
+    facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetime, *, container: str | None = None,
+    around: Surroundings | None = None, connections_above: float = 1.0, as_before: bool = False,
+) -> Diagnosis:  # fmt: skip
     """Choose between rollback, restart and scaling.
 
     A is clear when pods of the release in force fail, the service is not healthy, and that release is younger than
-    `recent_rollout`; with all its pods ready it is suspected, and recommended, but a person decides. A restart makes no
-    release younger, and one that was gone back to is no new one. B is clear when pods crash that nobody has replaced
-    lately; C when all pods are well but saturated. Whatever was tried is not proposed again. What nothing speaks for is
-    offered, so that a person can still choose it, but isn't clear.
+    `recent_rollout`; with all its pods ready, or while the old ones still serve, it is suspected, and recommended, but
+    a person decides. A restart makes no release younger, and one that was gone back to is no new one. B is clear when
+    pods crash that nobody has replaced lately, and a new pod could start; C when all pods are well but saturated.
+    Whatever was tried is not proposed again. What nothing speaks for is offered, so that a person can still choose it,
+    but isn't clear.
     Where a run keeps the service stopped (a restore does, 7.3), that run brings it back: there is nothing to propose.
+    While something that the service needs of others is down (`around`), nothing is clear: no pod makes up for it.
+    Runs that began `as_before` are judged without what is known of others and of nodes.
     """
     if facts.deployment is not None and facts.deployment.stopped:
         left_to = facts.deployment.stopped
-        return Diagnosis(healthy=False, clear=True, proposals=[], evidence=_evidence(facts, None), left_to=left_to)
-    likely: list[Proposal] = []
-    suspected: list[Proposal] = []
-    possible: list[Proposal] = []
-    down = facts.health is not None and not facts.health.healthy
+        return Diagnosis(
+            healthy=False, clear=True, proposals=[], evidence=_evidence(facts, None), left_to=left_to,
+            reason="stopped", certainty="proven", because=[f"the service is kept stopped by {left_to}"],
+        )  # fmt: skip
     releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
     failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
     recent = recent_rollout(releases, policy.recent_rollout, now)
+    crowded = saturation(facts, policy, unschedulable=as_before)
+    rollback = rollback_proposal(releases)
+    signs = Signs(
+        health=facts.health, pods=[pod for pod in (facts.pods.items if facts.pods else []) if not pod.terminating],
+        failing=failing, recent=recent or "" if rollback else "", crowded=crowded, events=facts.events, around=around,
+        connections_above=connections_above,
+    )  # fmt: skip
+    reason, because = situation(signs)
 
-    if rollback := rollback_proposal(releases):
-        if recent and failing and down:
-            rollback.because = [recent, _failing(failing), f"health: {facts.health}"]
-            likely.append(rollback)
-        elif recent and down:
-            rollback.because = [recent, f"health: {facts.health}"]
-            suspected.append(rollback)
+    likely: list[Proposal] = []
+    suspected: list[Proposal] = []
+    possible: list[Proposal] = []
+    ours = reason not in NOT_OURS
+    if rollback is not None:
+        if ours and recent and (failing or signs.down):
+            rollback.because = because if reason in {"bad_release", "recent_release"} else [recent, *because]
+            (likely if failing and signs.down else suspected).append(rollback)
         else:
             possible.append(rollback)
     if facts.deployment is not None:
         restart = Proposal(mitigation="restart", does=f"restart all pods of {facts.deployment.name}", because=[])
         replaced = facts.deployment.rolled_out_at > now - policy.recent_rollout and len(facts.deployment.revisions) > 1
-        if failing and down and not recent and not replaced:
-            restart.because = [_failing(failing), "no recent rollout"]
+        helps = as_before or reason in {"crashing", "out_of_memory"}
+        if failing and signs.down and helps and not recent and not replaced:
+            restart.because = [signs.failure, "no recent rollout"]
             likely.append(restart)
         else:
             possible.append(restart)
@@ -106,7 +142,7 @@ def diagnose(
                     f"scale {facts.deployment.name} from {facts.deployment.replicas} to "
                     f"{counted(policy.scale_to, 'replica')}"
                 ),
-                because=saturation(facts, policy),
+                because=crowded if as_before or (ours and reason != "no_nodes") else [],
                 replicas=policy.scale_to,
             )
             (likely if scale.because and not failing else possible).append(scale)
@@ -114,11 +150,14 @@ def diagnose(
     proposals = [p for p in likely + suspected + possible if p.mitigation not in tried]
     clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
     return Diagnosis(
-        healthy=facts.health is not None and facts.health.healthy and not failing,
-        down=down,
+        healthy=signs.healthy,
+        down=signs.down,
         clear=clear,
         proposals=proposals,
         evidence=_evidence(facts, recent),
+        reason=reason,
+        certainty="proven" if clear or signs.healthy else "suspected" if because else "open",
+        because=because,
     )
 
 
@@ -154,17 +193,16 @@ def _all_failing(pods: Pods | None) -> list[Pod]:
     return [pod for pod in pods.items if pod.failing and not pod.terminating] if pods else []
 
 
-def _failing(failing: list[Pod]) -> str:
-    reasons = ", ".join(sorted({pod.reason for pod in failing}))
-    return f"{counted(len(failing), 'pod')} failing: {reasons}"
-
-
-def saturation(facts: Facts, policy: IncidentPolicy) -> list[str]:
-    """Name the signs that there are too few pods."""
+def saturation(facts: Facts, policy: IncidentPolicy, *, unschedulable: bool = False) -> list[str]:
+    """Name the signs that there are too few pods; a pod for which no node has room is none, unless it counts as one."""
     signs = []
     if facts.autoscaling and facts.autoscaling.at_maximum:
         signs.append(f"the HPA is at its maximum of {facts.autoscaling.hpa_max}")
-    pending = [p for p in facts.pods.items if p.phase == "Pending" and not p.failing] if facts.pods else []
+    pending = [
+        pod
+        for pod in (facts.pods.items if facts.pods else [])
+        if pod.phase == "Pending" and not pod.failing and (unschedulable or pod.reason != UNSCHEDULABLE)
+    ]
     if pending:
         signs.append(f"{counted(len(pending), 'pod')} pending")
     used = facts.metrics.values.get("saturation") if facts.metrics else None

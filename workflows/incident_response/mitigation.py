@@ -37,7 +37,10 @@ def question(number: int, diagnosis: Diagnosis, service: Service, *, allowed: bo
     """Ask which mitigation; without an `allowed` one left, only whether people go on by hand."""
     options = {p.mitigation: p.does for p in diagnosis.proposals} if allowed else {}
     first = diagnosis.first
-    default = service.incident.safe_default
+    # What others don't give, no default of ours may act upon.
+    default = BY_HAND if diagnosis.not_ours else service.incident.safe_default
+    pointed = f"it points to {diagnosis.reason.replace('_', ' ')} ({diagnosis.certainty})"
+    mended = [f"what mends it: {diagnosis.mended_by}"] if diagnosis.mended_by else []
     return Question(
         id=f"mitigation-{number}",
         title="Which mitigation?",
@@ -46,6 +49,6 @@ def question(number: int, diagnosis: Diagnosis, service: Service, *, allowed: bo
         recommended=first.mitigation if first and first.because and allowed else BY_HAND,
         default=default if default in options else BY_HAND,
         kind="mitigate",
-        evidence=diagnosis.evidence,
+        evidence=[pointed, *diagnosis.because, *mended, *diagnosis.evidence],
         timeout=service.incident.decision_timeout,
     )

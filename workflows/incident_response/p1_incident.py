@@ -15,6 +15,7 @@ from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
 from activities.common.text import Name, Words
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes
+from activities.kubernetes.states import Pods
 from activities.monitoring.health import HealthChecks, HealthRequest, SteadyRequest
 from activities.records.activities import Records
 from activities.records.alerts import Alert
@@ -24,6 +25,8 @@ from workflows.incident_response.command import Declined, HandBack, TakeOver
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
 from workflows.incident_response.joined_alerts import JoinedAlerts, News, batched, named
 from workflows.incident_response.mitigation import mitigate, question
+from workflows.incident_response.situations import Reason
+from workflows.incident_response.surroundings import Surroundings, look
 from workflows.incident_response.watch import Watch
 from workflows.platform import policies
 from workflows.platform.clocks import Clock, Lapse
@@ -33,6 +36,8 @@ from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
 from workflows.shared.continued import JOINED, TAKEN_IN, IncidentSoFar, Joined, TakenIn, open_incidents, tell
 from workflows.shared.hushed_incident import HushedIncident
+from workflows.shared.one_a_service import require_its_id
+from workflows.shared.shared_causes import RELATED, Related, SharedCauses, knows_others
 
 _TITLE = 200
 _AT_ONCE = 50
@@ -60,13 +65,14 @@ class P1Result(BaseModel):
     service: str
     outcome: Literal["closed", "planned"]
     mitigations: list[Mitigation]
+    reasons: list[Reason] = Field(default=[], description="What the facts pointed to, in order.")
     resolution: str = ""
     root_cause: str = ""
     acknowledged_after: timedelta | None = None
     mitigated_after: timedelta | None = Field(default=None, description="For good: what didn't hold is in `lapses`.")
     lapses: list[Lapse] = Field(default=[], description="When it was mitigated, and unhealthy again.")
     healthy: bool | None = Field(default=None, description="As the service said when people closed it; None: unknown.")
-    resolved_after: timedelta
+    resolved_after: timedelta | None = Field(default=None, description="None in a plan: it resolved nothing.")
     evidence: list[str]
 
 
@@ -91,10 +97,15 @@ class P1Incident(Runbook):
     def __init__(self) -> None:
         super().__init__()
         self.incident: HushedIncident
+        self._shared: SharedCauses
         self._tried: list[Mitigation] = []
+        self._reasons: list[Reason] = []
         self._rounds = 0
         self._left_to = ""
         self._ready = False
+        self._opened = False
+        self._assessed = False
+        self._pods = Pods(items=[])
         self._today = False
         """Whether it began under today's rules: one incident a service, what was mitigated can be lost, nothing public
         of a false alarm."""
@@ -127,9 +138,11 @@ class P1Incident(Runbook):
         self._today = workflow.patched("one-incident-a-service")
         title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
+        require_its_id(self, "p1-incident", request, service)
         if title is None:
             self.title = f"P1 incident on {service.name}"
         self.incident = HushedIncident(self, service, "P1", self.title, request.commander, so_far=request.continues)
+        self._shared = SharedCauses(self, self.incident, "2.2/5")
         self._watch = Watch(self, service, self._has_news)
         self._start_clocks(service)
         if request.alert is not None:
@@ -171,13 +184,17 @@ class P1Incident(Runbook):
         return await self._end(request, "closed")
 
     async def _take_in(self, service: Service, opened: "asyncio.Task[None]") -> None:
-        """Take the service's open P2 incidents in: the worst leads (2.3)."""
+        """Take the service's open P2 incidents in: the worst leads (2.3); find those of services that share a cause."""
         await opened
+        self._opened = True
         for other in await open_incidents(self, "2.2/2", service, ["P2"]):
             if other.incident_id != self.incident.id and await tell(
                 self, other, TAKEN_IN, TakenIn(incident_id=self.incident.id)
             ):
                 self.say("decision", f"Takes {other.severity} {other.incident_id} in: {other.title}")
+        if knows_others(self):
+            await workflow.wait_condition(lambda: self._assessed)
+            await self._shared.look(self._pods)
 
     def _start_clocks(self, service: Service) -> None:
         policy = service.incident
@@ -226,14 +243,45 @@ class P1Incident(Runbook):
         assessment = Assessment(self, service)
         await assessment.first
         diagnosis = self._diagnose(assessment.facts, service)
+        around = await self._look_around(diagnosis, service)
+        if around is not None:
+            diagnosis = self._diagnose(assessment.facts, service, around)
         if not diagnosis.clear:
             await assessment.rest
-            diagnosis = self._diagnose(assessment.facts, service)
+            diagnosis = self._diagnose(assessment.facts, service, around)
         self.clocks.met("Assessed")
+        if knows_others(self):
+            self._points_to(diagnosis, service)
+            self._pods, self._assessed = assessment.facts.pods or Pods(items=[]), True
+            if self._opened:
+                self.background(self._shared.look(self._pods))
         return diagnosis
 
-    def _diagnose(self, facts: Facts, service: Service) -> Diagnosis:
-        return diagnose(facts, service.incident, set(self._tried), workflow.now(), container=service.container)
+    async def _look_around(self, diagnosis: Diagnosis, service: Service) -> Surroundings | None:
+        """Look at what the service needs of others, before anything of ours is held responsible (step 5)."""
+        needs = bool(service.degradation.dependencies) or service.database is not None
+        if not knows_others(self) or not needs or diagnosis.healthy or diagnosis.left_to:
+            return None
+        return await look(self, service, "2.2/5")
+
+    def _diagnose(self, facts: Facts, service: Service, around: Surroundings | None = None) -> Diagnosis:
+        return diagnose(
+            facts, service.incident, set(self._tried), workflow.now(), container=service.container, around=around,
+            connections_above=service.degradation.connections_above, as_before=not knows_others(self),
+        )  # fmt: skip
+
+    def _points_to(self, found: Diagnosis, service: Service) -> None:
+        """Say what it points to, by its name, where that is another thing than before; and what mends it."""
+        if found.healthy or found.left_to or found.reason in self._reasons[-1:]:
+            return
+        self._reasons.append(found.reason)
+        why = "; ".join(found.because) or "nothing else is to be seen"
+        points = f"It points to {found.reason.replace('_', ' ')} ({found.certainty}): {why}"
+        self.say("decision", points, section="2.2/5")
+        if found.mended_by:
+            held = "Nothing is restarted or rolled back by itself. " if found.not_ours else ""
+            text = f":mag: {service.name}: {points}. {held}What mends it: {found.mended_by}"
+            self.background(self.incident.tell("points-to", text))
 
     async def _mitigate(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> None:
         """Choose between A, B and C, and do it."""
@@ -471,14 +519,16 @@ class P1Incident(Runbook):
             service=self.incident.service.name,
             outcome=outcome,
             mitigations=self._tried,
+            reasons=self._reasons,
             resolution=self._closing.resolution if self._closing else "",
             root_cause=self._closing.root_cause if self._closing else "",
             acknowledged_after=self.clocks.took("Acknowledged"),
             mitigated_after=self.clocks.took("Mitigated"),
             lapses=self.clocks["Mitigated"].lapses,
             healthy=self._healthy,
-            resolved_after=workflow.now() - workflow.info().workflow_start_time,
-            evidence=[item.uri for item in self.incident.evidence],
+            resolved_after=None if self.dry_run else workflow.now() - workflow.info().workflow_start_time,
+            # A plan has written nothing and resolved nothing.
+            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
         )
 
     def board(self) -> str:
@@ -556,6 +606,18 @@ class P1Incident(Runbook):
         """Note what else was met; it is part of this incident."""
         await workflow.wait_condition(lambda: self._ready)
         self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
+        # Who found it down has seen what an alert would tell: a run that waits to be closed looks again.
+        self._fired_again = self._fired_again or joined.severity == "P1"
+
+    @workflow.signal(
+        name=RELATED,
+        description="A service that shares something with this one has an incident too.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def related(self, other: Related) -> None:
+        """Show it to the commander; the cause may be one."""
+        await workflow.wait_condition(lambda: self._ready)
+        await self._shared.link(other)
 
     @workflow.update(name="close", description="Close the incident: resolution and root cause.")
     async def close(self, closing: Closing) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
-from temporalio.exceptions import WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
@@ -23,7 +23,8 @@ from workflows.incident_response.degraded import Degradation, DegradedFacts, Rea
 from workflows.incident_response.diagnosis import Proposal
 from workflows.incident_response.joined_alerts import named_end
 from workflows.incident_response.mitigation import mitigate
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.incident_response.p1_incident import Closing, P1Request
+from workflows.incident_response.raised import start_p1
 from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.surroundings import look
 from workflows.platform import policies
@@ -36,6 +37,8 @@ from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
 from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, tell
 from workflows.shared.hushed_incident import HushedIncident
+from workflows.shared.one_a_service import require_its_id
+from workflows.shared.shared_causes import RELATED, Related, SharedCauses
 
 _TITLE = 200
 _WATCH_ON, _RAISE = "watch", "raise"
@@ -66,7 +69,7 @@ class P2Result(BaseModel):
     before: Figures = Figures()
     after: Figures = Figures()
     resolution: str = ""
-    resolved_after: timedelta
+    resolved_after: timedelta | None = Field(default=None, description="None in a plan: it resolved nothing.")
     evidence: list[str] = Field(default_factory=list)
 
 
@@ -88,6 +91,7 @@ class P2Incident(Runbook):
         super().__init__()
         self.incident: HushedIncident
         self._scaled: Scaled
+        self._shared: SharedCauses
         self._ready = False
         self._tried: list[Mitigation] = []
         self._reasons: list[Reason] = []
@@ -95,6 +99,9 @@ class P2Incident(Runbook):
         self._after = Figures()
         self._questions = 0
         self._alerts: list[Alert] = []
+        self._over: set[str] = set()
+        """Firings whose end was told."""
+
         self._closing: Closing | None = None
         self._raising = ""
         self._taken_in = ""
@@ -117,6 +124,7 @@ class P2Incident(Runbook):
         self.epoch = (workflow.info().continued_run_id or "")[:8]
         title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
         service = await self.begin(request, title=title or "P2 incident", service=request.service, severity="P2")
+        require_its_id(self, "p2-incident", request, service)
         if title is None:
             self.title = f"P2 incident on {service.name}"
         self.phase("0–5 min: acknowledge and assess")
@@ -127,6 +135,7 @@ class P2Incident(Runbook):
                 return await self._joins(request, service, other)
         self.incident = HushedIncident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
         self._scaled = Scaled(self, self.incident, service)
+        self._shared = SharedCauses(self, self.incident, "2.3/4")
         if request.alert is not None:
             self._alerts.append(request.alert)
         self._start_clocks(service)
@@ -180,6 +189,7 @@ class P2Incident(Runbook):
         while not self._ended:
             facts = await self._assess(service)
             await opened
+            self.background(self._shared.look(facts.pods))
             await self._fix(degraded(facts, service, set(self._tried), workflow.now()), service, auto=auto)
             if self.dry_run:
                 return "planned"
@@ -199,6 +209,11 @@ class P2Incident(Runbook):
     def _ended(self) -> bool:
         """Whether somebody has ended what this run has to do."""
         return bool(self._closing or self._raising or self._taken_in)
+
+    @property
+    def _firing(self) -> list[Alert]:
+        """Those alerts whose end nobody has told."""
+        return [alert for alert in self._alerts if alert.episode not in self._over]
 
     @property
     def _done(self) -> str:
@@ -383,19 +398,11 @@ class P2Incident(Runbook):
             title=self.title[:_TITLE],
             commander=self.incident.commander or None,
             alert=request.alert,
+            joined=[alert for alert in self._firing if alert != request.alert],
             requested_by=self.actor,
             continues=self.incident.so_far(self._raising[:2000]),
         )
-        try:
-            await workflow.start_child_workflow(
-                P1Incident.run,
-                go_on,
-                id=p1_run_id(service.name),
-                # Begun, it goes on, whatever becomes of this run.
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"P1 of {service.name}: {self.title}"[:_TITLE],
-            )
-        except WorkflowAlreadyStartedError:
+        if not await start_p1(self, "2.3", go_on, service.name):
             self.say("decision", f"{service.name} has a P1 already, which takes this in")
             running = await open_incidents(self, "2.3", service, ["P1"])
             self._taken_in = running[0].incident_id if running else p1_run_id(service.name)
@@ -418,7 +425,8 @@ class P2Incident(Runbook):
             after=self._after,
             resolution=self._resolution,
             resolved_after=self._elapsed,
-            evidence=[item.uri for item in self.incident.evidence],
+            # A plan has written nothing and resolved nothing.
+            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
         )
 
     # -- what people, alerts and other runs send ---------------------------------------------------------
@@ -434,7 +442,9 @@ class P2Incident(Runbook):
         await workflow.wait_condition(lambda: self._ready)
         if alert.status == "resolved":
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
-            await self.incident.alert_resolved(named_end(alert, self._alerts))
+            ended = named_end(alert, self._alerts)
+            self._over.add(ended.episode)
+            await self.incident.alert_resolved(ended)
         elif self.has_taken(alert):
             return
         elif self._resolution:
@@ -445,6 +455,16 @@ class P2Incident(Runbook):
             self.took(alert)
             self._alerts.append(alert)
             await self.incident.acknowledge(alert)
+
+    @workflow.signal(
+        name=RELATED,
+        description="A service that shares something with this one has an incident too.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def related(self, other: Related) -> None:
+        """Show it to the commander; the cause may be one."""
+        await workflow.wait_condition(lambda: self._ready)
+        await self._shared.link(other)
 
     @workflow.signal(
         name=JOINED,
@@ -458,6 +478,8 @@ class P2Incident(Runbook):
         if joined.alert is not None:
             self.took(joined.alert)
             self._alerts.append(joined.alert)
+        if joined.severity == "P1" and not self._resolution:
+            self._raising = self._raising or joined.what
 
     @workflow.signal(name=TAKEN_IN, description="A P1 of the same service takes this incident in.")
     async def taken_in(self, by: TakenIn) -> None:

@@ -39,54 +39,52 @@ class Surroundings(BaseModel):
         return "; ".join(told) or "nothing that the service needs of others is known"
 
 
-async def look(run: Runbook, service: Service) -> Surroundings:
-    """Look at all of it at once; what can't be asked is said to be so, and stops nothing."""
-    dependencies, found = await asyncio.gather(_dependencies(run, service), _database(run, service))
+async def look(run: Runbook, service: Service, section: str = _SECTION) -> Surroundings:
+    """Look at all of it at once; what can't be asked is said to be so, and stops nothing here."""
+    dependencies, found = await asyncio.gather(_dependencies(run, service, section), _database(run, service, section))
     found.dependencies = dependencies
     return found
 
 
-async def _dependencies(run: Runbook, service: Service) -> dict[str, str]:
+async def _dependencies(run: Runbook, service: Service, section: str) -> dict[str, str]:
     parts = service.degradation.dependencies
-    told = await asyncio.gather(*(_ailing(run, service, name, part) for name, part in parts.items()))
+    told = await asyncio.gather(*(_ailing(run, service, section, name, part) for name, part in parts.items()))
     return {name: trouble for name, trouble in zip(parts, told, strict=True) if trouble}
 
 
-async def _ailing(run: Runbook, service: Service, name: str, part: Component) -> str:
+async def _ailing(run: Runbook, service: Service, section: str, name: str, part: Component) -> str:
     told = []
     if part.health_url:
         request = HealthRequest(url=part.health_url)
-        health = await run.attempt(_SECTION, f"Health of {name}", HealthChecks.check, request, policies.READ)
+        health = await run.attempt(section, f"Health of {name}", HealthChecks.check, request, policies.READ)
         if health is None or not health.healthy:
             told.append("its health could not be asked" if health is None else str(health))
     if part.condition:
         asked = MetricsRequest(queries={name: part.condition})
-        values = await run.attempt(_SECTION, f"Condition of {name}", PrometheusMetrics.snapshot, asked, policies.READ)
+        values = await run.attempt(section, f"Condition of {name}", PrometheusMetrics.snapshot, asked, policies.READ)
         if values is None or values.values.get(name) is None:
             why = "Prometheus could not be asked" if values is None else values.errors.get(name) or "does not hold"
             told.append(f"its condition: {why}")
     if part.deployment:
         where = Workload(namespace=service.namespace, deployment=part.deployment)
-        state = await run.attempt(_SECTION, f"Deployment of {name}", Kubernetes.deployment, where, policies.READ)
+        state = await run.attempt(section, f"Deployment of {name}", Kubernetes.deployment, where, policies.READ)
         if state is None or state.ready < state.replicas:
             told.append("its pods could not be read" if state is None else f"{state.ready} of {state.replicas} ready")
     return ", ".join(told)
 
 
-async def _database(run: Runbook, service: Service) -> Surroundings:
+async def _database(run: Runbook, service: Service, section: str) -> Surroundings:
     policy = service.database
     if policy is None:
         return Surroundings()
     try:
-        primary = await DataHold(run, _SECTION, service, policy).primary()
+        primary = await DataHold(run, section, service, policy).primary()
     except ActivityError:
         return Surroundings(database="which server it is could not be read")
     except Refused as refusal:
         return Surroundings(database=str(refusal))
     request = DatabaseHealthRequest(database=policy.name, server=primary, policy=policy.maintenance)
-    health = await run.attempt(
-        _SECTION, f"Health of the database on {primary}", Postgres.health, request, policies.READ
-    )
+    health = await run.attempt(section, f"Health of the database on {primary}", Postgres.health, request, policies.READ)
     if health is None:
         return Surroundings(database=f"{primary} doesn't answer, or not in time")
     behind = service.degradation.replica_behind

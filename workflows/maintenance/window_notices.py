@@ -46,6 +46,11 @@ class WindowNotices:
         """From when to when, in the service's time zone and in UTC."""
         return span(self.lease.acquired_at, self.lease.until, self.desk.service.time_zone)
 
+    @property
+    def until(self) -> str:
+        """Until when, in the service's time zone and in UTC."""
+        return moment(self.lease.until, self.desk.service.time_zone)
+
     async def contacts(self) -> Contacts | None:
         """Read whom to write to; None where the records don't answer."""
         request = ContactsRequest(tenants=self._tenants)
@@ -64,15 +69,14 @@ class WindowNotices:
         """Say that it is in progress."""
         await asyncio.gather(
             self.page("In progress", "The planned maintenance is in progress.", shows="under_maintenance"),
-            self.desk.tell("started", f":construction: Maintenance is in progress until {self.when.split(' to ')[1]}."),
+            self.desk.tell("started", f":construction: Maintenance is in progress until {self.until}."),
         )
 
     async def extended(self) -> None:
         """Say that it takes longer."""
-        until = self.when.split(" to ")[1]
         await asyncio.gather(
-            self.page("In progress", f"The maintenance takes longer than planned: until {until}."),
-            self.desk.tell("extended", f":hourglass: The window is extended until {until}."),
+            self.page("In progress", f"The maintenance takes longer than planned: until {self.until}."),
+            self.desk.tell("extended", f":hourglass: The window is extended until {self.until}."),
         )
 
     async def verifying(self) -> None:
@@ -140,6 +144,14 @@ class WindowNotices:
             "product": self.desk.service.customers.product, "title": self.title, "impact": self.impact,
             "when": self.when, "day": f"{self.lease.acquired_at.astimezone(zone):%Y-%m-%d}",
         }  # fmt: skip
+
+
+def moment(at: datetime, zone: str) -> str:
+    """Say when, in a time zone and in UTC; the day only once where it is the same."""
+    local, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(ZoneInfo("UTC"))
+    if zone == "UTC":
+        return f"{utc:%Y-%m-%d %H:%M} UTC"
+    return f"{local:%Y-%m-%d %H:%M %Z} ({utc:{'%H:%M' if utc.date() == local.date() else '%Y-%m-%d %H:%M'}} UTC)"
 
 
 def span(starts_at: datetime, ends_at: datetime, zone: str) -> str:

@@ -7,7 +7,7 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -24,6 +24,7 @@ from workflows.platform import policies, search_attributes
 from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
 from workflows.platform.policies import Policy
+from workflows.platform.questions import EXAMPLE, in_ui
 from workflows.platform.requests import RunbookRequest, ServiceRequest
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.said import SaidWords
@@ -35,6 +36,8 @@ _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
+NOBODY_TOLD = "not told"
+"""Stands for who started a run that nobody's name came with."""
 
 
 class Runbook:
@@ -55,6 +58,9 @@ class Runbook:
         self.severity = ""
         self.incident_id = ""
         self.looks_at_windows = False
+        self.pinned: Resolved | None = None
+        """What settings said when the run began."""
+
         self.outcome = ""
         self.waiting_for = ""
         self.dry_run = False
@@ -81,7 +87,7 @@ class Runbook:
         # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
         self._episodes = _memo("episodes", list[str]) or []
         self.dry_run = request.dry_run
-        self.actor = request.requested_by or "not told"
+        self.actor = request.requested_by or NOBODY_TOLD
         try:
             resolved: Resolved = await workflow.execute_local_activity_method(
                 Catalogue.resolve,
@@ -99,6 +105,7 @@ class Runbook:
             self.took(request.alert)
         self.service = resolved.service
         self.looks_at_windows = resolved.windows
+        self.pinned = resolved
         self.approvals.policy = resolved.approvals
         self.approvals.started_by(request.requested_by, _memo(STARTED, dict[str, Any]))
         workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
@@ -147,7 +154,8 @@ class Runbook:
     def _heading(self) -> str:
         plan = " — **plan only, nothing is changed**" if self.dry_run else ""
         waiting = f"\n\n**Waiting for: {plain(self.waiting_for)}**" if self.waiting_for else ""
-        return f"### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
+        asked = "".join(in_ui(question) for question in self.approvals.open.values())
+        return f"{asked}### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
 
     def board(self) -> str:
         """Show what the run holds for people; procedures that hold something override it."""
@@ -214,8 +222,19 @@ class Runbook:
             self.background(self.attempt(section, f"{title}, late", method, request, policies.PERSIST))
         return result
 
-    async def attempt(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
-                      policy: Policy) -> _Res | None:  # fmt: skip
+    @overload
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], Awaitable[_Res]], request: _Req, policy: Policy
+    ) -> _Res | None: ...
+
+    @overload
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, policy: Policy
+    ) -> _Res | None: ...
+
+    async def attempt(
+        self, section: str, title: str, method: Callable[[Any, _Req], Any], request: _Req, policy: Policy
+    ) -> Any:
         """Run a step that the run can do without: None when its backend fails, and the timeline says so."""
         try:
             return await self.step(section, title, method, request, policy)
@@ -353,7 +372,7 @@ class Runbook:
             board=self.board(),
         )
 
-    @workflow.update(name="decide", description="Answer an open question of this run.")
+    @workflow.update(name="decide", description="Answer an open question of this run. " + EXAMPLE)
     async def decide(self, decision: Decision) -> Answer:
         """Take a person's answer."""
         answer = self.approvals.answer(decision)
@@ -366,7 +385,11 @@ class Runbook:
     def _check_decision(self, decision: Decision) -> None:
         self.approvals.check(decision)
 
-    @workflow.update(name="note", description="Add a remark to this run's timeline and records.")
+    @workflow.update(
+        name="note",
+        description="Add a remark to this run's timeline and records. Example: "
+        '{"who": "ada@example.org", "role": "on-call", "text": "DNS was fine"}',
+    )
     async def note(self, note: Note) -> str:
         """Take a person's remark."""
         self.say("note", note.text, who=f"{note.who} ({note.role})")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import Service
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
@@ -22,8 +23,8 @@ JOINED, TAKEN_IN = "joined", "taken_in"
 
 
 def p1_run_id(service: str) -> str:
-    """Give the ID of the one P1 run that a service has at a time, which its alerts have too (`starters.steering`)."""
-    return f"p1-incident/{service}"
+    """Give the ID of the one P1 run that a service has at a time."""
+    return run_id("p1-incident", service)
 
 
 class IncidentSoFar(BaseModel):
@@ -44,6 +45,9 @@ class Joined(Refusable):
     what: Shown = Field(description="What would have been another incident.")
     who: ShownLine = ""
     alert: Alert | None = None
+    severity: Severity | None = Field(
+        default=None, description="How severe it was found; what is P1 is raised, if it isn't P1 already."
+    )
 
 
 class TakenIn(Refusable):
@@ -69,9 +73,16 @@ async def tell(run: Runbook, other: OpenIncident, signal: str, text: BaseModel) 
     """Tell the run that looks after another incident; False where that run has ended."""
     if not other.workflow_id:
         return False
+    if await reach(other.workflow_id, signal, text):
+        return True
+    run.say("problem", f"{other.incident_id} is open in the records, but its run {other.workflow_id} has ended")
+    return False
+
+
+async def reach(workflow_id: str, signal: str, text: BaseModel) -> bool:
+    """Send a signal to a run; False where none of that ID is open."""
     try:
-        await workflow.get_external_workflow_handle(other.workflow_id).signal(signal, text)
+        await workflow.get_external_workflow_handle(workflow_id).signal(signal, text)
     except FailureError:
-        run.say("problem", f"{other.incident_id} is open in the records, but its run {other.workflow_id} has ended")
         return False
     return True

@@ -16,6 +16,7 @@ from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.messages.chat.chat import Message, PostMessage, Slack, escaped
 from activities.messages.paging.paging import PageOnCall, Paging
+from audit.text import lasted
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.policies import Policy
@@ -87,7 +88,7 @@ class Desk:
         await self.tell(
             question.id,
             f":question: *{question.title}* {self.commander}\n{options}\n"
-            f"Answer with `runbooks approve {run} --choice …`; no answer within {question.timeout} escalates.",
+            f"Answer with `runbooks approve {run} --choice …`; no answer within {lasted(question.timeout)} escalates.",
         )
 
     async def post(

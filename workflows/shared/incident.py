@@ -29,7 +29,7 @@ from activities.records.incidents import (
 )
 from activities.records.on_call import OnCallRequest
 from workflows.platform import policies, search_attributes
-from workflows.platform.runbook import Runbook
+from workflows.platform.runbook import NOBODY_TOLD, Runbook
 from workflows.shared import post_mortem
 from workflows.shared.continued import IncidentSoFar
 from workflows.shared.desk import Desk
@@ -276,6 +276,7 @@ class Incident(Desk):
         run = self.run
         if unwell:
             resolution = f"{resolution} (closed while not healthy: {unwell})"
+        by = "" if closed_by == NOBODY_TOLD else f" by {closed_by}"
         public = [] if unwell or not publish else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
         await asyncio.gather(
             run.keep(
@@ -285,7 +286,7 @@ class Incident(Desk):
             ),
             self._resolve_pages(),
             *public,
-            self.tell("closed", f":white_check_mark: {self.id} closed by {closed_by}: {resolution}"),
+            self.tell("closed", f":white_check_mark: {self.id} closed{by}: {resolution}"),
         )  # fmt: skip
 
     async def _resolve_pages(self) -> None:

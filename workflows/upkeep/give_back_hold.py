@@ -44,7 +44,7 @@ class GiveBackHold:
             left = f"{hold}, and is not running any more. Given back: {change}"
             message = PostMessage(
                 channel=hold.channel,
-                text=f":leftwards_arrow_with_hook: {escaped(left)}",
+                text=escaped(left),
                 effect=self._effect("tell"),
             )
             try:

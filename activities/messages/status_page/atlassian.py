@@ -13,11 +13,13 @@ from activities.common.effects import Change
 from activities.common.errors import Misconfigured, Unavailable
 from activities.common.http import TIMEOUT, send
 from activities.messages.status_page.status_page import (
+    COMPONENT_SHOWS,
+    COMPONENT_STATES,
     MAINTENANCE_STATES,
-    IncidentState,
     MaintenanceState,
     UpdateMaintenance,
     UpdateStatusPage,
+    worst,
 )
 from libraries import logger
 
@@ -40,12 +42,6 @@ _MAINTENANCE_STATUS: dict[str, MaintenanceState] = {
 }
 """Theirs → ours."""
 
-_COMPONENT_STATUS: dict[IncidentState, str] = {
-    "Investigating": "major_outage",
-    "Identified": "partial_outage",
-    "Monitoring": "degraded_performance",
-    "Resolved": "operational",
-}
 _IMPACT = {
     "none": "operational",
     "minor": "degraded_performance",
@@ -53,9 +49,6 @@ _IMPACT = {
     "critical": "major_outage",
 }
 """What a person's incident means for a component of which none of its updates says more."""
-
-_WORSE = ("operational", "under_maintenance", "degraded_performance", "partial_outage", "major_outage")
-"""A component's states, from the best to the worst."""
 
 
 class AtlassianStatusPage:
@@ -96,7 +89,7 @@ class AtlassianStatusPage:
                 component,
                 found,
                 {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}},
-                state=max(_COMPONENT_STATUS[request.status], others, key=_WORSE.index),
+                state=worst(COMPONENT_SHOWS[request.status], others),
             )
         _log.info("statuspage update", component=request.component, status=request.status, new=found is None,
                   done=done, dry_run=request.effect.dry_run)  # fmt: skip
@@ -161,7 +154,7 @@ class AtlassianStatusPage:
             "deliver_notifications": True,
         }
         if request.shows is not None:
-            incident["components"] = {component: max(request.shows, others, key=_WORSE.index)}
+            incident["components"] = {component: worst(request.shows, others)}
         if found is not None:
             self._call("PATCH", f"{self._incidents}/{found['id']}", json={"incident": incident})
             return
@@ -191,7 +184,7 @@ class AtlassianStatusPage:
                     ours.setdefault("effects", [])
                     found = dict(item)
                 else:
-                    others = max(others, _says(item, component), key=_WORSE.index)
+                    others = worst(others, _says(item, component))
             if found is not None or len(items) < _PAGE_SIZE:
                 return found, others
         return None, others
@@ -240,10 +233,10 @@ def _says(incident: dict[str, Any], component: str) -> str:
     if status in _MAINTENANCE:
         return "under_maintenance"
     if _OURS in (incident.get("metadata") or {}):
-        return next((state for known, state in _COMPONENT_STATUS.items() if known.lower() == status), "operational")
+        return next((state for known, state in COMPONENT_SHOWS.items() if known.lower() == status), "operational")
     for update in incident.get("incident_updates") or []:  # newest first
         for part in update.get("affected_components") or []:
-            if part.get("code") == component and part.get("new_status") in _WORSE:
+            if part.get("code") == component and part.get("new_status") in COMPONENT_STATES:
                 return str(part["new_status"])
     return _IMPACT.get(str(incident.get("impact", "")), "degraded_performance")
 

@@ -1,10 +1,15 @@
-"""Our own status page: updates as rows of the records, the latest of a component is its state."""
+"""Our own status page: updates as rows of the records; `runbooks.status_page` says what each component shows."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from activities.common.effects import Change
-from activities.messages.status_page.status_page import MAINTENANCE_STATES, UpdateMaintenance, UpdateStatusPage
+from activities.messages.status_page.status_page import (
+    COMPONENT_SHOWS,
+    MAINTENANCE_STATES,
+    UpdateMaintenance,
+    UpdateStatusPage,
+)
 from activities.records.ledger import Ledger, Rows
 
 if TYPE_CHECKING:
@@ -28,7 +33,8 @@ class RecordsStatusPage:
 
 def _update(rows: Rows, request: UpdateStatusPage) -> Change:
     before = rows.execute(
-        "SELECT status FROM runbooks.status_updates WHERE component = %s ORDER BY id DESC LIMIT 1", (request.component,)
+        "SELECT status FROM runbooks.status_updates WHERE component = %s AND incident_id = %s ORDER BY id DESC LIMIT 1",
+        (request.component, request.incident_id),
     ).fetchone()
     rows.execute(
         """
@@ -44,7 +50,18 @@ def _update(rows: Rows, request: UpdateStatusPage) -> Change:
         before=before["status"] if before else "",
         after=request.status,
         applied=True,
+        note=_worse(rows, request.component, request.incident_id, COMPONENT_SHOWS[request.status]),
     )
+
+
+def _worse(rows: Rows, component: str, ours: str, says: str) -> str:
+    """Say that the component shows something worse than this says of it, and by whom."""
+    shown = rows.execute(
+        "SELECT shows::text AS shows, kind, by FROM runbooks.status_page WHERE component = %s", (component,)
+    ).fetchone()
+    if shown is None or shown["by"] == ours or shown["shows"] == says:
+        return ""
+    return f"the component shows {shown['shows']}, by {shown['kind']} {shown['by']}"
 
 
 def _maintenance(rows: Rows, request: UpdateMaintenance) -> Change:
@@ -70,4 +87,5 @@ def _maintenance(rows: Rows, request: UpdateMaintenance) -> Change:
          request.starts_at, request.ends_at, request.effect.workflow_id, request.effect.run_id, request.effect.key),
     )  # fmt: skip
     after = f"{request.status}, component {request.shows}" if request.shows else request.status
-    return Change(target=target, before=before, after=after, applied=True)
+    note = _worse(rows, request.component, request.window_id, request.shows) if request.shows else ""
+    return Change(target=target, before=before, after=after, applied=True, note=note)

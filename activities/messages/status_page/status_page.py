@@ -1,7 +1,7 @@
 """The public status page: our own records, or Atlassian Statuspage, by settings (runbook 2.2 steps 7 and 13, 6.1)."""
 
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from pydantic import BaseModel, Field
 from temporalio import activity
@@ -14,6 +14,21 @@ MAINTENANCE_STATES: tuple[MaintenanceState, ...] = ("Scheduled", "In progress", 
 """In their order: a maintenance never goes back, whatever arrives late."""
 
 ComponentState = Literal["operational", "under_maintenance", "degraded_performance", "partial_outage", "major_outage"]
+COMPONENT_STATES: tuple[ComponentState, ...] = get_args(ComponentState)
+"""From the best to the worst. Of all that is said of a component, the worst shows."""
+
+COMPONENT_SHOWS: dict[IncidentState, ComponentState] = {
+    "Investigating": "major_outage",
+    "Identified": "partial_outage",
+    "Monitoring": "degraded_performance",
+    "Resolved": "operational",
+}
+"""What an incident says of its component. For our own page the view `runbooks.status_said` says the same."""
+
+
+def worst(*states: str) -> str:
+    """Give what shows where several incidents, maintenances and people say something of one component."""
+    return max(states, key=COMPONENT_STATES.index)
 
 
 class UpdateStatusPage(BaseModel):

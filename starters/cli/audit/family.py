@@ -13,8 +13,8 @@ from audit.store_filter import Filter
 from audit.story import Run
 from starters.cli.audit.room import Room
 from starters.cli.people import Exit, Stop
-from starters.steering import runs
 from starters.steering.errors import NoSuchRun
+from starters.steering.finding import find
 from starters.steering.session import Session
 
 _RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -41,7 +41,7 @@ async def _live(room: Room, reference: str) -> Told | None:
     if room.client is None:
         return None
     try:
-        run = await runs.find(Session(room.settings, room.client), reference)
+        run = await find(Session(room.settings, room.client), reference)
     except NoSuchRun:
         return None
     return await _lookup(room, run.workflow_id, run.description.run_id)

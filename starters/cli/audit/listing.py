@@ -3,17 +3,18 @@
 import json
 from collections.abc import AsyncIterator
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from audit.store_filter import Filter
-from starters.cli.audit import times
+from starters.cli import times
 from starters.cli.audit.room import reading
 from starters.cli.audit.searching import Found
 from starters.cli.audit.statuses import STATUSES
+from starters.cli.lists import Item, joined, laid_out
 from starters.cli.people import Exit, Stop, complaints, console
 from workers.registry import PROCEDURES
+
+_HEADS = ("began", "procedure", "", "service", "incident", "outcome", "from", "run")
 
 
 def asked_for(
@@ -108,17 +109,22 @@ async def _as_json(runs: AsyncIterator[Found]) -> int:
 
 
 async def _as_table(runs: AsyncIterator[Found]) -> int:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("began", "procedure", "", "service", "incident", "outcome", "from"):
-        table.add_column(name, overflow="fold")
-    table.add_column("run", overflow="fold", style="dim")
-    async for found in runs:
-        row = _row(found)
-        cells = (row["started_at"], row["procedure"], row["severity"], row["service"], row["incident"],
-                 row["outcome"] or row["status"], row["from"], f"{row['workflow_id']}@{row['run_id']}")  # fmt: skip
-        table.add_row(*(Text(cell or "") for cell in cells))
-    if table.row_count:
-        console.print(table)
+    items = [_item(_row(found)) async for found in runs]
+    if items:
+        console.print(laid_out(_HEADS, items, console))
     else:
         console.print("no such run", style="dim")
-    return table.row_count
+    return len(items)
+
+
+def _item(row: dict[str, str | None]) -> Item:
+    told = {name: Text(value or "") for name, value in row.items()}
+    run = Text(f"{row['workflow_id']}@{row['run_id']}", style="dim")
+    ended = told["outcome"] if row["outcome"] else told["status"]
+    what = joined(told["procedure"], told["severity"], between="  ")
+    return Item(
+        cells=(told["started_at"], told["procedure"], told["severity"], told["service"], told["incident"], ended,
+               told["from"], run),
+        name=joined(Text(row["started_at"] or "", style="bold"), what, between="  "),
+        lines=(joined(told["service"], told["incident"], ended, told["from"]), run),
+    )  # fmt: skip

@@ -18,13 +18,13 @@ async def cancel(
 ) -> None:
     """Ask a run to stop: it puts back what it has paused, and ends as cancelled."""
     from starters.cli.configured import load_settings
-    from starters.steering import runs
+    from starters.steering.finding import find
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
-    run = await runs.find(session, reference)
+    run = await find(session, reference)
     if not run.running:
-        raise Stop(Exit.REFUSED, f"{run.workflow_id} is {run.state} already")
+        raise Stop(Exit.OVER, f"{run.workflow_id} is {run.state} already")
     speaker = person(who, role)
     await run.handle.cancel(reason=f"{speaker.who} ({speaker.role}){f': {reason}' if reason else ''}")
     console.print(f"{run.workflow_id} has been asked to stop: `runbooks status` shows it", markup=False)

@@ -1,17 +1,19 @@
 """`runbooks config`: the settings."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.people import command
 
-app = typer.Typer(help="The settings.", no_args_is_help=True)
+app = group("The settings.")
 
 
 @app.callback()
 def _group() -> None:
-    """Make this a group of commands, though it has one."""
+    """Check, look up and begin the settings."""
 
 
 @app.command("check")
@@ -20,7 +22,59 @@ async def check(
     *,
     routes: Annotated[bool, typer.Option(help="Look at the webhook's routing rules as well.")] = True,
 ) -> None:
-    """Hold all values against all their uses, and name every fault with its line."""
+    """Hold all values against all their uses, and name every fault with its line.
+
+    Example: runbooks config check
+    """
     from starters.cli import configured
 
     configured.check(routed=routes)
+
+
+@app.command("reference")
+@command
+async def reference() -> None:
+    """Print every setting with its default, as a file in which everything is a comment.
+
+    Example: runbooks config reference
+    """
+    from workers.settings_reference import reference as text
+
+    typer.echo(text(), nl=False)
+
+
+@app.command("schema")
+@command
+async def schema() -> None:
+    """Print the JSON schema of the settings, for editors.
+
+    Example: runbooks config schema
+    """
+    import json
+
+    from workers.settings_reference import schema as made
+
+    typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
+
+
+@app.command("init")
+@command
+async def init(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="How runs are to call the service.")],
+    *,
+    deployment: Annotated[str | None, typer.Option(help="Its Deployment; named as the service otherwise.")] = None,
+    namespace: Annotated[str, typer.Option(help="Where that is.")] = "default",
+    selector: Annotated[str | None, typer.Option(help="Label selector of its pods; app=SERVICE otherwise.")] = None,
+    health_url: Annotated[str, typer.Option(help="Where it says whether it is healthy.")],
+    file: Annotated[Path, typer.Option(help="Where it is written; never overwritten.")] = Path("runbooks.toml"),
+) -> None:
+    """Begin a settings file with one service, and everything else as comments with its default.
+
+    Example: runbooks config init api --health-url http://api.default:8080/health
+    """
+    from starters.cli import beginning
+
+    beginning.write(
+        file, service, deployment=deployment or service, namespace=namespace,
+        selector=selector or f"app={service}", health_url=health_url,
+    )  # fmt: skip

@@ -12,13 +12,14 @@ from starters.cli.people import command
 async def extend(
     reference: Reference,
     *,
-    by: Annotated[str, typer.Option(help="How much later it ends: PT15M, or seconds.")],
+    by: Annotated[str, typer.Option(help="How much later it ends: 15m, 1h30m, PT15M.")],
     reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
     who: Who = None,
     role: Role = None,
 ) -> None:
     """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
+    from starters.cli import times
     from starters.cli.saying import say
     from workflows.platform.lease import Extend
 
-    await say(reference, who, role, Extend, by=by, reason=reason)
+    await say(reference, who, role, Extend, by=times.duration("--by", by), reason=reason)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.people import Exit, Stop, command
 
-app = typer.Typer(help="The gateway's keys, which sign people's words.", no_args_is_help=True)
+app = group("The gateway's keys, which sign people's words.")
 
 
 @app.callback()

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.options import Reference, Role, Who
 from starters.cli.people import command
 
-app = typer.Typer(help="Steer a customer's onboarding (5.1).", no_args_is_help=True)
+app = group("Steer a customer's onboarding (5.1).")
 Note = Annotated[str, typer.Option(help="What there is to know about it.")]
 Why = Annotated[str, typer.Option(help="Why; for the timeline.")]
 Item = Annotated[str, typer.Argument(help="The item's ID, as `runbooks status` shows it.")]
@@ -57,16 +58,18 @@ async def reschedule(
     reference: Reference,
     phase: Annotated[str, typer.Argument(help="kickoff, implementation, go-live or post-launch.")],
     *,
-    due: Annotated[str, typer.Option(help="When it is due, with time zone: 2026-03-01T12:00:00Z.")],
+    due: Annotated[str, typer.Option(help="When it is due: 2026-03-01 12:00 Europe/Berlin.")],
     reason: Why = "",
     who: Who = None,
     role: Role = None,
 ) -> None:
     """Move the due date of a phase."""
+    from starters.cli import times
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Reschedule
 
-    await say(reference, who, role, Reschedule, phase=phase, due=due, reason=reason)
+    at = times.moment("--due", due, words=False)
+    await say(reference, who, role, Reschedule, phase=phase, due=at, reason=reason)
 
 
 @app.command()

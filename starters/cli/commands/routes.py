@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.people import command
 
-app = typer.Typer(help="The webhook's routing rules.", no_args_is_help=True)
+app = group("The webhook's routing rules.")
 
 
 @app.callback()

@@ -5,10 +5,9 @@ import sys
 
 import typer
 
-app = typer.Typer(
-    help="The embedded environment: real servers on this machine. Exit code 3 when it doesn't run.",
-    no_args_is_help=True,
-)
+from starters.cli.groups import group
+
+app = group("The embedded environment: real servers on this machine. Exit code 3 when it doesn't run.")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.options import Who
 from starters.cli.people import command, console
 
-app = typer.Typer(help="What runs on the clock.", no_args_is_help=True)
+app = group("What runs on the clock.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `runbooks schedules list` shows it.")]
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference
-from starters.cli.people import command, console
+from starters.cli.options import Json, Reference, Role
+from starters.cli.people import command
 
 
 @command
@@ -13,28 +13,14 @@ async def status(
     reference: Reference,
     *,
     follow: Annotated[bool, typer.Option("--watch", help="Keep showing it until it ends.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="The whole timeline, and not its newest entries.")] = False,
+    as_json: Json = False,
+    role: Role = None,
 ) -> None:
-    """Show a run: clocks, timeline, open questions; also one that has ended."""
-    from starters.cli.configured import load_settings
-    from starters.cli.watching import picture, watch
-    from starters.steering import runs
-    from starters.steering.errors import Refused, SteeringError
-    from starters.steering.session import open_session
+    """Show a run: what happens now, what you can do, and what was done.
 
-    session = await open_session(load_settings())
-    run = await runs.find(session, reference)
-    if follow:
-        await watch(session, run, console)
-        return
-    try:
-        told = await runs.status_of(run)
-    except SteeringError as error:
-        console.print(await picture(run, None))
-        console.print(run.link, style="dim", soft_wrap=True)
-        # A run that failed before it began has nothing to tell, and that has been shown.
-        if not isinstance(error, Refused):
-            raise
-        return
-    console.print(await picture(run, told))
-    # On a line of its own, which nothing breaks: it is there to be clicked or copied.
-    console.print(run.link, style="dim", soft_wrap=True)
+    Also one that has ended: how, and who ended it. Example: runbooks status INC-20260204-030000-1a2b3c
+    """
+    from starters.cli import standing
+
+    await standing.show(reference, follow=follow, whole=whole, as_json=as_json, role=role)

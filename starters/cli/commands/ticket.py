@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.options import Reference, Role, Who
 from starters.cli.people import command
 
-app = typer.Typer(help="Steer a customer issue (5.2).", no_args_is_help=True)
+app = group("Steer a customer issue (5.2).")
 
 
 @app.command()
@@ -16,15 +17,17 @@ async def update(
     reference: Reference,
     *,
     text: Annotated[str, typer.Option(help="What the customer reads.")],
-    next_within: Annotated[str | None, typer.Option(help="Until the next update, e.g. PT4H.")] = None,
+    next_within: Annotated[str | None, typer.Option(help="Until the next update: 4h, 90m, PT4H.")] = None,
     who: Who = None,
     role: Role = None,
 ) -> None:
     """Tell the customer where things stand; the promise of the next update begins anew."""
+    from starters.cli import times
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import UpdateCustomer
 
-    await say(reference, who, role, UpdateCustomer, text=text, next_within=next_within)
+    within = times.duration("--next-within", next_within) if next_within else None
+    await say(reference, who, role, UpdateCustomer, text=text, next_within=within)
 
 
 @app.command()

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.groups import group
 from starters.cli.options import Reference, Role, Who
 from starters.cli.people import command, console
 
-app = typer.Typer(help="Maintenance windows (6.1); `runbooks extend` lets one last longer.", no_args_is_help=True)
+app = group("Maintenance windows (6.1); `runbooks extend` lets one last longer.")
 
 
 @app.command("list")
@@ -20,6 +21,7 @@ async def list_all() -> None:
     from starters.cli.configured import load_settings
     from starters.steering import runs
     from starters.steering.errors import SteeringError
+    from starters.steering.finding import find
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
@@ -30,7 +32,7 @@ async def list_all() -> None:
         "WorkflowType = 'MaintenanceWindow' AND ExecutionStatus = 'Running'"
     ):
         try:
-            told = await runs.status_of(await runs.find(session, found.id))
+            told = await runs.status_of(await find(session, found.id))
         except SteeringError as error:
             table.add_row(found.id, str(error), "", "", "")
         else:

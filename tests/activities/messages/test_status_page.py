@@ -15,7 +15,15 @@ from temporalio.testing import ActivityEnvironment
 from activities.common.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable
 from activities.messages.status_page.atlassian import AtlassianStatusPage
 from activities.messages.status_page.records import RecordsStatusPage
-from activities.messages.status_page.status_page import StatusPage, StatusPages, UpdateMaintenance, UpdateStatusPage
+from activities.messages.status_page.status_page import (
+    COMPONENT_SHOWS,
+    COMPONENT_STATES,
+    StatusPage,
+    StatusPages,
+    UpdateMaintenance,
+    UpdateStatusPage,
+    worst,
+)
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.contracts.statuspage import StatuspageContract
 from tests.records_schema.fixtures import count, effect
@@ -333,3 +341,132 @@ def test_a_planned_maintenance_leaves_nothing(
     for backend in (page, own):
         assert not backend.maintenance(maintenance("Scheduled", "a", dry_run=True)).applied
     assert (service.incidents, count(records_sql, "maintenance_notices")) == ([], 0)
+
+
+# -- several at once: the same rule on both pages -------------------------------------------------------------------
+
+
+class Shown:
+    """One of the two pages, and what its component shows; a person's change is made as people make it there."""
+
+    def __init__(self, page: StatusPage, own: psycopg.Connection | None, service: StatuspageContract) -> None:
+        self.page = page
+        self._own = own
+        self._service = service
+
+    @property
+    def api(self) -> str:
+        if self._own is None:
+            return self._service.components["comp-api"]
+        rows = self._own.execute("SELECT shows::text FROM runbooks.status_page WHERE component = 'api'").fetchall()
+        return str(rows[0][0]) if rows else "operational"
+
+    def by_hand(self, shows: str) -> None:
+        if self._own is not None:
+            query = "INSERT INTO runbooks.status_by_hand (component, shows, who) VALUES ('api', %s, 'ada')"
+            self._own.execute(query, (shows,))
+            return
+        self._service.components["comp-api"] = shows
+        said = [{"code": "comp-api", "new_status": shows}]
+        self._service.incidents.append({
+            "id": "by-hand", "name": "DNS", "status": "investigating", "metadata": {},
+            "components": [{"id": "comp-api", "status": shows}],
+            "incident_updates": [{"id": "u1", "status": "investigating", "affected_components": said}],
+        })  # fmt: skip
+
+    def by_hand_is_over(self) -> None:
+        if self._own is not None:
+            self._own.execute("UPDATE runbooks.status_by_hand SET ended_at = clock_timestamp()")
+            return
+        (theirs,) = [one for one in self._service.incidents if one["id"] == "by-hand"]
+        theirs["status"] = "resolved"
+
+
+@pytest.fixture(params=["own", "atlassian"])
+def shown(
+    request: pytest.FixtureRequest, own: RecordsStatusPage, page: AtlassianStatusPage, service: StatuspageContract,
+    records_sql: psycopg.Connection,
+) -> Shown:  # fmt: skip
+    if request.param == "own":
+        return Shown(own, records_sql, service)
+    return Shown(page, None, service)
+
+
+def test_the_worst_of_two_incidents_shows(shown: Shown) -> None:
+    for status, step, incident, shows in (
+        ("Investigating", "a", "INC-1", "major_outage"),
+        ("Monitoring", "b", "INC-2", "major_outage"),
+        ("Identified", "c", "INC-1", "partial_outage"),
+        ("Investigating", "d", "INC-2", "major_outage"),
+        ("Resolved", "e", "INC-2", "partial_outage"),
+        ("Resolved", "f", "INC-1", "operational"),
+    ):
+        shown.page.update(update(status, step, incident))
+        assert shown.api == shows, step
+
+
+def test_a_maintenance_shows_where_nothing_worse_does(shown: Shown) -> None:
+    shown.page.maintenance(maintenance("Scheduled", "a"))
+    assert shown.api == "operational"
+    shown.page.update(update("Identified", "b"))
+    shown.page.maintenance(maintenance("In progress", "c", "under_maintenance"))
+    assert shown.api == "partial_outage"
+    shown.page.update(update("Resolved", "d"))
+    assert shown.api == "under_maintenance"
+    shown.page.maintenance(maintenance("Completed", "e", "operational"))
+    assert shown.api == "operational"
+
+
+def test_an_outage_in_a_maintenance_is_not_over_with_it(shown: Shown) -> None:
+    shown.page.maintenance(maintenance("In progress", "a", "under_maintenance"))
+    shown.page.update(update("Investigating", "b"))
+    shown.page.maintenance(maintenance("Completed", "c", "operational"))
+    assert shown.api == "major_outage"
+
+
+@pytest.mark.parametrize("theirs", ["degraded_performance", "under_maintenance"])
+def test_a_persons_own_change_lasts_until_they_end_it(shown: Shown, theirs: str) -> None:
+    shown.by_hand(theirs)
+    for status, step, shows in (
+        ("Investigating", "a", "major_outage"), ("Identified", "b", "partial_outage"), ("Resolved", "c", theirs),
+    ):  # fmt: skip
+        shown.page.update(update(status, step))
+        assert shown.api == shows, step
+    shown.page.maintenance(maintenance("In progress", "d", "under_maintenance"))
+    shown.page.maintenance(maintenance("Completed", "e", "operational"))
+    assert shown.api == theirs
+    shown.by_hand_is_over()
+    shown.page.update(update("Investigating", "f", "INC-9"))
+    shown.page.update(update("Resolved", "g", "INC-9"))
+    assert shown.api == "operational"
+
+
+def test_our_own_page_says_whose_word_shows(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+    own.update(update("Investigating", "a", "INC-1"))
+    mine = own.update(update("Resolved", "b", "INC-2"))
+    assert mine.note == "the component shows major_outage, by incident INC-1"
+    over = own.maintenance(maintenance("In progress", "c", "under_maintenance"))
+    assert over.note == "the component shows major_outage, by incident INC-1"
+    assert own.update(update("Identified", "d", "INC-1")).note == ""
+    assert str(own.update(update("Resolved", "e", "INC-1"))).startswith("status page/api: Identified → Resolved")
+
+
+def test_the_view_and_the_rule_say_the_same(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+    known = records_sql.execute("SELECT enum_range(NULL::runbooks.component_state)::text[]").fetchone()
+    assert known is not None
+    assert tuple(known[0]) == COMPONENT_STATES
+    for number, (status, shows) in enumerate(COMPONENT_SHOWS.items()):
+        own.update(update(status, status, f"INC-{number}", component=status))
+        query = "SELECT shows::text FROM runbooks.status_page WHERE component = %s"
+        assert records_sql.execute(query, (status,)).fetchone() == (shows,)
+    assert worst("operational", "partial_outage", "under_maintenance") == "partial_outage"
+
+
+def test_a_maintenance_that_ended_unwell_shows_until_something_newer_is_said(shown: Shown) -> None:
+    shown.page.maintenance(maintenance("In progress", "a", "under_maintenance"))
+    shown.page.maintenance(maintenance("Completed", "b", "major_outage"))
+    assert shown.api == "major_outage"
+    shown.page.update(update("Identified", "c"))
+    assert shown.api == "partial_outage"
+    shown.page.update(update("Resolved", "d"))
+    assert shown.api == "operational"

@@ -2,15 +2,22 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -217,3 +224,48 @@ def test_watching_is_cancelled_at_once(checks: HealthChecks, service: Service):
     with pytest.raises(CancelledError):
         environment.run(checks.steady, _steady(service, 600, 600, every=60))
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("over", "host", "says"), [(True, "localhost", "expired"), (False, "elsewhere", "match")], ids=["expired", "name"]
+)
+def test_a_certificate_that_is_not_accepted_is_told_from_an_outage(
+    tmp_path: Path, host: str, says: str, *, over: bool
+) -> None:
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=90))
+        .not_valid_after(now + timedelta(days=-1 if over else 1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "served.pem"
+    file.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def shake_hands() -> None:
+            with suppress(OSError), listening.accept()[0] as asked, tls.wrap_socket(asked, server_side=True):
+                pass
+
+        threading.Thread(target=shake_hands, daemon=True).start()
+        known = ssl.create_default_context(cafile=file)
+        with httpx.Client(trust_env=False, verify=known) as http:
+            url = f"https://localhost:{listening.getsockname()[1]}/health"
+            health = HealthChecks(http).check(HealthRequest(url=url))
+    assert (health.status, health.certificate, health.healthy) == ("unreachable", True, False)
+    assert health.detail.startswith("its certificate is not accepted: ")
+    assert says in health.detail
+
+
+def test_a_refused_connection_says_nothing_of_certificates(checks: HealthChecks) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    health = checks.check(HealthRequest(url=f"https://127.0.0.1:{port}/health"))
+    assert (health.status, health.certificate) == ("unreachable", False)

@@ -96,3 +96,12 @@ def test_an_incident_is_raised_once_and_never_lowered(records: Records) -> None:
     down = records.raise_incident(RaiseIncident(incident_id="slow", severity="P2", effect=effect("lower")))
     assert (down.after, down.applied) == ("P1", False)
     assert [one.incident_id for one in read(records, "P1").items] == ["slow"]
+
+
+def test_other_services_that_are_asked_for_come_with_their_names(records: Records) -> None:
+    opened(records, "ours")
+    opened(records, "theirs", service="another", minutes=1)
+    opened(records, "not-asked-for", service="a-third")
+    request = OpenIncidentsRequest(service="tensafe", severities=["P1"], others=["another", "unknown"])
+    found = records.open_incidents(request)
+    assert [(one.incident_id, one.service) for one in found.items] == [("ours", "tensafe"), ("theirs", "another")]

@@ -31,4 +31,4 @@ def helm_charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def released(server: OnCluster, kubeconfig: Path, cluster_api: client.ApiClient, helm_charts: Path) -> OnHelm:
     helm = Helm(str(binaries.find("helm")), cluster_api, kubeconfig=kubeconfig, context=None, directory=helm_charts)
-    return OnHelm(helm, server, helm_charts / "tensafe")
+    return OnHelm(helm, server, helm_charts / "tensafe", cluster_api)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from kubernetes import client
 from temporalio import activity
 from temporalio.testing import ActivityEnvironment
 
 from activities.common.effects import Effect
 from activities.releases.helm import Helm, RollbackRelease, UpgradeRelease
+from activities.releases.helm_records import SAID
 from sandbox import manifests
 from tests.activities.kubernetes.on_cluster import OnCluster, an_effect, eventually
 
@@ -32,6 +34,7 @@ class OnHelm:
     helm: Helm
     server: OnCluster
     chart: Path
+    api: client.ApiClient
     environments: list[ActivityEnvironment] = field(default_factory=list)
 
     @property
@@ -91,6 +94,12 @@ class OnHelm:
             yield
         finally:
             self.server.kube.delete(f"{quotas}/hold").raise_for_status()
+
+    def left_marks(self) -> list[str]:
+        """Name the revisions that say something else than they did."""
+        secrets, ours = f"/api/v1/namespaces/{self.server.namespace}/secrets", {"labelSelector": "owner=helm"}
+        found = self.server.kube.get(secrets, params=ours).raise_for_status().json()["items"]
+        return [item["metadata"]["name"] for item in found if SAID in item["data"]]
 
     def _refused(self) -> bool:
         pods = f"/api/v1/namespaces/{self.server.namespace}/pods"

@@ -42,9 +42,17 @@ def test_a_deployment_has_no_fewer(least: int, becomes: int) -> None:
     assert kept == OTHER + DEPLOYMENT.replace("replicas: 3   #", f"replicas: {becomes}   #")
 
 
-def test_what_says_nothing_of_replicas_stays_as_it_is() -> None:
+def test_a_deployment_that_says_nothing_of_them_any_more_says_it_again() -> None:
     text = DEPLOYMENT.replace("  replicas: 3   # of the chart\n", "")
-    assert keep_replicas.kept(text, {"tensafe-server": 6}) == text
+    kept = keep_replicas.kept(text, {"tensafe-server": 6})
+    assert kept == text.replace("spec:\n  template", "spec:\n  replicas: 6\n  template", 1)
+    assert keep_replicas.kept(kept, {"tensafe-server": 2}) == kept
+
+
+def test_what_is_nobodys_stays_as_it_is() -> None:
+    text = DEPLOYMENT.replace("  replicas: 3   # of the chart\n", "")
+    for other in (OTHER + DEPLOYMENT, text):
+        assert keep_replicas.kept(other, {"gateway": 6}) == other
     assert keep_replicas.kept("", {"tensafe-server": 6}) == ""
 
 

@@ -54,6 +54,10 @@ def runbooks(config: Path) -> Runbooks:
         (["p1-incident", "--set", "service=tensafe"], "Known services: tensafe-server"),
         (["p1-incident", "--set", "alert.name=x"], "alert.source: Field required"),
         (["p1-incident", "--set", 'title=["hunter2"]'], "title: Input should be a valid string"),
+        (["emergency-scale-up", "--set", "lease=soon"], "lease: a duration is expected, such as 10m, 1h30m, 90s"),
+        (["point-in-time-restore", "--set", "target_time=hunter2"], "target_time: a time is expected, such as"),
+        (["p1-incident"], "nobody can be asked here: --yes starts it"),
+        (["add-gpu-node", "--yes"], "add-gpu-node can't run for tensafe-server: add [services.tensafe-server.gpu]"),
     ],
 )
 def test_wrong_input_is_told_by_its_field_and_starts_nothing(
@@ -68,7 +72,8 @@ def test_wrong_input_is_told_by_its_field_and_starts_nothing(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["start", "p1-incident"], ["status", "x"], ["close", "x", "--resolution", "r", "--root-cause", "c"]]
+    "arguments",
+    [["start", "p1-incident", "--yes"], ["status", "x"], ["close", "x", "--resolution", "r", "--root-cause", "c"]],
 )
 def test_without_temporal_a_sentence_says_what_to_do(runbooks: Runbooks, arguments: list[str]) -> None:
     result = runbooks(*arguments)
@@ -133,7 +138,7 @@ def test_help_lists_commands_and_exit_codes(runbooks: Runbooks) -> None:
     result = runbooks("--help")
     for name in ("start", "status", "approve", "note", "close", "cancel", "catalogue", "routes", "keys", "sandbox"):
         assert f" {name} " in result.stdout
-    assert "3 Temporal, the run's workers or the records don't answer" in result.stdout.replace("\n", " ")
+    assert "3 Temporal, the run's workers or the records don't answer" in " ".join(result.stdout.split())
 
 
 def installed(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":

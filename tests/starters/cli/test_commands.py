@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,8 +17,10 @@ from typer.testing import CliRunner
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from starters.__main__ import application
+from starters.cli import following, starting
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
+from workflows.platform.run_status import RunStatus
 
 Runbooks = Callable[..., Awaitable[Result]]
 KEY = Ed25519PrivateKey.generate()
@@ -76,7 +79,7 @@ def told(result: Result, name: str) -> str:
 
 
 async def started(runbooks: Runbooks, *arguments: str) -> str:
-    result = await runbooks("start", "p1-incident", "--set", "service=tensafe-server", *arguments)
+    result = await runbooks("start", "p1-incident", "--yes", "--set", "service=tensafe-server", *arguments)
     assert result.exit_code == 0, result.output
     return told(result, "workflow ID")
 
@@ -95,7 +98,7 @@ async def test_a_person_is_told_which_incident_is_open(runbooks: Runbooks, worke
     await waiting_for(worker, RUN, "close")
     incident = await incident_of(worker, RUN)
     for service in ([], ["--set", "service=tensafe-server"]):
-        again = await runbooks("start", "p1-incident", *service)
+        again = await runbooks("start", "p1-incident", "--yes", *service)
         assert again.exit_code != 0
         assert f"{RUN} runs already and has incident {incident}" in " ".join(again.output.split())
     planned = await runbooks("start", "p1-incident", "--dry-run", "--wait")
@@ -155,11 +158,38 @@ async def test_an_incident_from_start_to_close(runbooks: Runbooks, worker: Clien
 
     ended = await runbooks("status", incident)
     assert ended.exit_code == 0
-    for part in ("closed", "DNS was fine", "the run has ended: completed"):
+    for part in ("ended", "closed by ", "Closed: v1.2.3", "DNS was fine"):
         assert part in ended.stdout
+    assert "running" not in ended.stdout
+    document = json.loads((await runbooks("status", incident, "--json")).stdout)
+    assert (document["state"], document["outcome"], document["ended"]["how"]) == ("completed", "closed", "closed")
+    assert document["entries"][-1]["kind"]
     late = await runbooks("note", incident, "too late")
-    assert late.exit_code == 1
+    assert late.exit_code == 9
     assert late.stderr.strip() == f"{workflow_id} is completed: nothing was sent"
+
+
+async def test_an_answer_that_comes_too_late_is_told_who_was_first(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    asked = json.loads((await runbooks("approve", workflow_id, "--json")).stdout)
+    assert [one["id"] for one in asked] == ["mitigation-1"]
+    first = await runbooks("approve", workflow_id, "--choice", "rollback", "--as", "ada", "--json")
+    assert json.loads(first.stdout)["by"] == "ada (on-call)"
+    await waiting_for(worker, workflow_id, "close")
+    for which in ((), ("--question", "mitigation-1")):
+        late = await runbooks("approve", workflow_id, *which, "--choice", "rollback", "--as", "bob")
+        assert late.exit_code == 7, late.output
+        assert "mitigation-1 is decided: rollback by ada (on-call) at " in late.stderr
+    other = await runbooks("approve", workflow_id, "--question", "mitigation-9", "--choice", "rollback")
+    assert (other.exit_code, other.stderr.strip()) == (8, "nothing is asked now")
+    await runbooks("close", workflow_id, "--resolution", "r", "--root-cause", "c")
+    await worker.get_workflow_handle(workflow_id).result()
+    over = await runbooks("approve", workflow_id, "--choice", "rollback")
+    assert (over.exit_code, "is completed: nothing was sent" in over.stderr) == (9, True), over.output
 
 
 async def test_what_a_run_refuses_is_told_in_its_words(
@@ -169,16 +199,15 @@ async def test_what_a_run_refuses_is_told_in_its_words(
     workflow_id = await started(runbooks)
     await waiting_for(worker, workflow_id, "decide mitigation-1")
 
-    for arguments, says in (
-        (("--choice", "pray"), "choice: not offered. Choices: rollback"),
-        (("--choice", "rollback", "--role", "intern"), "role: 'intern' may not mitigate"),
-    ):
+    for arguments, says in ((("--choice", "rollback", "--role", "intern"), "role: 'intern' may not mitigate"),):
         refused = await runbooks("approve", workflow_id, *arguments)
         assert (refused.exit_code, says in refused.stderr) == (1, True), refused.output
         assert "Traceback" not in refused.output
     wrong = await runbooks("approve", workflow_id, "--question", "mitigation-9", "--choice", "rollback")
-    assert wrong.exit_code == 2
+    assert wrong.exit_code == 6
     assert "Open questions: mitigation-1" in wrong.stderr
+    prayed = await runbooks("approve", workflow_id, "--choice", "pray")
+    assert (prayed.exit_code, "choice: not offered by mitigation-1. Choices: rollback" in prayed.stderr) == (5, True)
     early = await runbooks("close", workflow_id, "--resolution", "r", "--root-cause", "c")
     assert early.exit_code == 1
     assert "can't be closed yet" in early.stderr
@@ -212,21 +241,131 @@ async def test_cancel_ends_a_run(runbooks: Runbooks, worker: Client, world: Worl
     assert description.status is not None
     assert description.status.name == "CANCELED"
     again = await runbooks("cancel", workflow_id)
-    assert (again.exit_code, again.stderr.strip()) == (1, f"{workflow_id} is canceled already")
+    assert (again.exit_code, again.stderr.strip()) == (9, f"{workflow_id} is canceled already")
+    shown = await runbooks("status", workflow_id)
+    assert "cancelled by ada (on-call)" in shown.stdout
+    assert "a drill" in shown.stdout
+    assert "running" not in shown.stdout
+    assert "runbooks approve" not in shown.stdout
+
+
+async def test_who_terminated_a_run_is_told(runbooks: Runbooks, worker: Client, world: World) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    await worker.get_workflow_handle(workflow_id).terminate(reason="enough")
+    shown = await runbooks("status", workflow_id)
+    assert "terminated: nothing was put back by " in shown.stdout
+    assert "enough" in shown.stdout
+
+
+async def test_what_a_person_can_do_is_told_with_the_role_it_takes(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks, "--set", "title=P1 incident of the API")
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    incident = await incident_of(worker, workflow_id)
+    shown = await runbooks("status", workflow_id)
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert f"runbooks approve {incident} --choice rollback" in lines
+    assert "P1 P1" not in shown.stdout
+    # What happens now stands above all else.
+    assert "waits for commander, on-call, engineering-lead to decide mitigation-1 until" in lines[1]
+    other = await runbooks("status", workflow_id, "--role", "intern")
+    assert f"runbooks approve {incident} --choice rollback --role commander" in other.stdout
+    # The newest entry stands first.
+    times = [line.split()[0] for line in lines if line[:2].isdigit() and line[2:3] == ":"]
+    assert times == sorted(times, reverse=True)
 
 
 async def test_a_plan_is_waited_for_and_changes_nothing(runbooks: Runbooks, worker: Client, world: World) -> None:
     world.bad_release()
-    result = await runbooks("start", "P1Incident", "--dry-run", "--wait", "--id", f"plan-{uuid4()}")
+    plan = ("start", "P1Incident", "--dry-run", "--wait", "--id", f"plan-{uuid4()}")
+    result = await runbooks(*plan)
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout[result.stdout.index("{") :])["outcome"] == "planned"
+    assert result.stdout.startswith("ended        planned\nIt would, as things are now:\n")
+    assert "Create P1 incident" in result.stdout
+    assert "Assessed after" in result.stderr
+    document = json.loads((await runbooks(*plan, "--json")).stdout)
+    assert (document["outcome"], document["dry_run"]) == ("planned", True)
+    # What a plan has not done it doesn't claim.
+    assert (document["result"]["evidence"], document["result"]["resolved_after"]) == ([], None)
     assert world.effects == []
+
+
+async def test_nothing_is_started_where_nobody_can_be_asked(runbooks: Runbooks, worker: Client, world: World) -> None:
+    name = f"unasked-{uuid4()}"
+    refused = await runbooks("start", "p1-incident", "--id", name)
+    assert refused.exit_code == 2
+    assert "--yes starts it, --dry-run --wait shows what it would do" in refused.stderr
+    assert (await runbooks("status", name)).exit_code == 4
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+async def test_on_a_terminal_the_plan_is_shown_and_asked_about(
+    runbooks: Runbooks, worker: Client, world: World, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    world.bad_release()
+    monkeypatch.setattr(starting, "_somebody_there", lambda: True)
+    name = f"asked-{uuid4()}"
+    result = await asyncio.to_thread(
+        lambda: CliRunner().invoke(
+            application(["start"]), ["start", "p1-incident", "--id", name], input=f"{answer}\n" if answer else ""
+        )
+    )
+    assert "It would, as things are now:" in result.stderr
+    assert "Start it? [y/N]" in result.stderr
+    begun = await runbooks("status", name)
+    assert begun.exit_code == (0 if answer == "y" else 4)
+    if answer != "y":
+        assert result.exit_code == 1
+        assert world.effects == []
+        return
+    incident = (await worker.get_workflow_handle(name).query("status"))["incident_id"]
+    assert told(result, "incident") == incident
+    assert told(result, "next") == f"runbooks status {incident} --watch"
+
+
+async def test_questions_and_progress_are_lines_where_nobody_looks(
+    runbooks: Runbooks, worker: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.bad_release()
+    said: list[str] = []
+    told_so = following._commands
+
+    def noted(session: Any, run: Any, status: RunStatus, out: Any) -> None:
+        told_so(session, run, status, out)
+        said.append(status.waiting_for)
+
+    async def has_said(what: str) -> None:
+        async with asyncio.timeout(30):
+            while what not in said:
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(following, "_commands", noted)
+    name = f"waited-{uuid4()}"
+    waiting = asyncio.create_task(runbooks("start", "p1-incident", "--yes", "--wait", "--json", "--id", name))
+    await has_said("decide mitigation-1")
+    await runbooks("approve", name, "--choice", "rollback", "--as", "ada")
+    await has_said("close")
+    await runbooks("close", name, "--resolution", "v1.2.3", "--root-cause", "v1.2.4")
+    result = await waiting
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["outcome"], document["result"]["root_cause"]) == ("closed", "v1.2.4")
+    assert document["incident"].startswith("INC-")
+    assert f"runbooks close {document['incident']}" in result.stderr
+    lines = result.stderr.splitlines()
+    assert sum("mitigation-1: rollback — ada (on-call)" in line for line in lines) == 1
+    assert any(line.startswith("waits for commander, on-call") for line in lines)
+    assert any(line.startswith(f"  runbooks approve {document['incident']} --choice rollback") for line in lines)
 
 
 async def test_the_same_id_starts_once(runbooks: Runbooks, worker: Client) -> None:
     name = f"mine-{uuid4()}"
     assert await started(runbooks, "--id", name) == name
-    again = await runbooks("start", "p1-incident", "--id", name)
+    again = await runbooks("start", "p1-incident", "--yes", "--id", name)
     assert again.exit_code == 1
     assert f"{name} runs already" in again.stderr
     assert "http" in again.stderr
@@ -238,10 +377,11 @@ async def test_a_run_that_failed_says_why(runbooks: Runbooks, worker: Client, qu
     with pytest.raises(Exception, match="failed"):
         await handle.result()
     shown = await runbooks("status", name)
-    assert (shown.exit_code, "failed: the input: servcie: Extra inputs" in shown.stdout) == (0, True), shown.output
+    assert (shown.exit_code, "the input: servcie: Extra inputs" in shown.stdout) == (0, True), shown.output
+    assert "2.2 P1Incident" in shown.stdout
     assert "hunter2" not in shown.output
     watched = await runbooks("status", name, "--watch")
-    assert (watched.exit_code, "failed: the input: servcie" in watched.stdout) == (0, True), watched.output
+    assert (watched.exit_code, "the input: servcie" in watched.stdout) == (0, True), watched.output
 
 
 async def test_without_workers_status_says_so(runbooks: Runbooks) -> None:
@@ -257,7 +397,8 @@ async def test_watch_ends_with_the_run(runbooks: Runbooks, worker: Client, world
     watched = await runbooks("status", workflow_id, "--watch")
     assert watched.exit_code == 0
     assert "plan only" in watched.stdout
-    assert "the run has ended: completed" in watched.stdout
+    assert "ended" in watched.stdout
+    assert "planned" in watched.stdout
 
 
 @pytest.mark.parametrize("command", [["status"], ["approve"], ["cancel"], ["note", "--as", "ada"]])

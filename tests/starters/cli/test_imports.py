@@ -140,7 +140,7 @@ def test_verifying_a_bundle_imports_what_proves_it(variables: dict[str, str], tm
         ("approve", "a-run"),
         ("cancel", "a-run"),
         ("note", "a-run", "a note"),
-        ("start", "manual-scale-up", "--set", "target=+2"),
+        ("start", "manual-scale-up", "--yes", "--set", "target=+2"),
     ],
     ids=lambda arguments: arguments[0],
 )

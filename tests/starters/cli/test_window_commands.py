@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from activities.catalogue.service import CustomerPolicy
 from sandbox.mail_server import MailServer
 from starters.__main__ import application
-from starters.cli import people
 from tests.starters.support import settings_file, working
 from tests.workflows.steering import waiting_for
 from tests.workflows.worlds.company import Company
@@ -51,7 +50,7 @@ async def runbooks(*arguments: str, fails: str = "") -> Result:
 async def test_a_window_is_made_and_steered_from_the_command_line(
     temporal_address: str, queue: str, world: Maintained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people.console, "_width", 200)  # no ID is broken
+    monkeypatch.setenv("COLUMNS", "200")  # no ID is broken
     run, starts_at = f"window-{uuid4()}", datetime.now(UTC) + timedelta(hours=2)
     tasks = [{"id": "swap", "check": "Swap the cable"}, {"id": "look", "check": "Look at the lamp"}]
 
@@ -59,7 +58,7 @@ async def test_a_window_is_made_and_steered_from_the_command_line(
         times = {"starts_at": f"{starts_at:%Y-%m-%d %H:%M} UTC", "ends_at": f"{ends_at:%Y-%m-%d %H:%M} UTC"}
         fields = {"service": "tensafe-server", "title": "Cables", **times, "tasks": json.dumps(tasks)}
         sets = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
-        return ["start", "maintenance-window", "--id", run, *sets]
+        return ["start", "maintenance-window", "--yes", "--id", run, *sets]
 
     async with working(temporal_address, queue, world) as client:
         await runbooks(*asked(starts_at - timedelta(hours=1)), fails="ends_at: is not after starts_at")

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -107,9 +108,9 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(runbooks(arguments), list(arguments))
 
 
-def test_without_keys_or_token_it_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    monkeypatch.chdir(str(tmp_path))
-    monkeypatch.delenv("RUNBOOKS_CONFIG", raising=False)
+def test_without_keys_or_token_it_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "runbooks.toml").touch()
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(tmp_path / "runbooks.toml"))
     assert "payloads are not encrypted" in run("codec-server").output
     key = base64.b64encode(os.urandom(32)).decode()
     monkeypatch.setenv("RUNBOOKS_TEMPORAL__PAYLOAD_KEYS", json.dumps([key]))

@@ -10,6 +10,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 
 from starters.steering import runs, words
+from starters.steering.finding import find
 from starters.steering.session import Session
 from tests.workflows.steering import begin, quiet, until
 from tests.workflows.worlds.platform import Platform
@@ -45,7 +46,7 @@ async def test_neither_a_word_nor_a_look_waits_for_a_worker_that_was_killed(
         handle = await begin(client, queue, EmergencyScaleUpRequest(), "emergency_scale_up")
         await until(handle, lambda status: status.phase == "Autoscaler paused")
         session = Session(Settings(temporal=Temporal(address=temporal_address)), client)
-        run = await runs.find(session, handle.id)
+        run = await find(session, handle.id)
         kinds = [EmergencyScaleUp]
         async with build(client, Temporal(task_queue=queue), Platform().activities(), workflows=kinds):
             # It has just asked for more work, so the server takes it for alive.

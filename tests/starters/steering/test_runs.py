@@ -7,8 +7,8 @@ from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from starters.steering import runs
 from starters.steering.errors import NoSuchRun
+from starters.steering.finding import find
 from starters.steering.session import Session
 from workers.settings import Settings, Temporal
 
@@ -32,14 +32,14 @@ async def test_a_run_that_goes_on_as_new_is_found_and_signed_for_by_its_first_ru
     async with Worker(client, task_queue=queue, workflows=[GoesOn]):
         handle = await client.start_workflow("GoesOn", True, id=name, task_queue=queue)
         first = handle.result_run_id
-        while (latest := await runs.find(session, name)).description.run_id == first:
+        while (latest := await find(session, name)).description.run_id == first:
             pass
         assert latest.running
         assert latest.description.raw_description.workflow_execution_info.first_run_id == first
         escaped = name.replace(" ", "%20").replace("/", "%2F")
         assert latest.link == (f"http://ui/namespaces/default/workflows/{escaped}/{latest.description.run_id}/history")
-        earlier = await runs.find(session, f"{name}@{first}")
+        earlier = await find(session, f"{name}@{first}")
         assert (earlier.description.run_id, earlier.state) == (first, "continued as new")
         with pytest.raises(NoSuchRun, match="no run"):
-            await runs.find(session, f"{name}@{uuid4()}")
+            await find(session, f"{name}@{uuid4()}")
         await latest.handle.terminate()

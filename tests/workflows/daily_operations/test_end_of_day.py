@@ -37,6 +37,12 @@ INSERT INTO runbooks.on_call_shifts (rotation, contact, during)
 VALUES ('primary', 'lea', tstzrange(now() - interval '1 day', now() + interval '2 days'));
 """
 
+WINDOW = """
+INSERT INTO runbooks.maintenance_windows
+       (window_id, service, title, impact, starts_at, ends_at, held_until, workflow_id, run_id, effect_key)
+VALUES (%s, %s, %s, 'Short', %s, %s, %s, 'w', 'r', %s)
+"""
+
 
 @pytest.fixture
 def day(day: Day) -> Day:
@@ -103,8 +109,19 @@ async def test_what_is_handed_over(working: Working, client: Client, day: Day) -
     day.runs = [
         OpenRun(workflow_id="w/1", procedure="MaintenanceWindow", title="Window", started_at=datetime.now(UTC))
     ]  # fmt: skip
+    for name, service, begins in (
+        ("MW-1", "tensafe-server", tomorrow + timedelta(hours=2)),
+        ("MW-2", "tensafe-server", tomorrow + timedelta(days=2)),
+        ("MW-3", "another", tomorrow + timedelta(hours=2)),
+    ):
+        ends = begins + timedelta(hours=1)
+        day.sql.execute(WINDOW, (name, service, "Upgrade *the* disks", begins, ends, ends, name))
     async with working(day.activities()) as queue:
         text = (await evening(client, queue))["handoff"]
+    at = f"{tomorrow:%a} 02:00 to {tomorrow:%a} 03:00"
+    assert line(text, "- maintenance") == f"- maintenance MW-1: Upgrade \\*the\\* disks, {at}"
+    assert "MW-2" not in text
+    assert "MW-3" not in text
     assert "- **P2 INC-7** slow \\*again\\*: open since" in text
     assert line(text, "- **P2 INC-7**").endswith("ada has it")
     assert "- P1 T-1 Jobs hang, 3 days old, nobody **its update is overdue**" in text

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio import workflow
@@ -19,10 +20,18 @@ from tests.workflows.worlds.day import Day
 from workers.registry import PROCEDURES
 from workflows.daily_operations.morning_startup import MorningStartupRequest
 from workflows.incident_response.p1_incident import P1Request, P1Result
+from workflows.incident_response.p2_incident import P2Request
 from workflows.platform.approval import Decision
+from workflows.shared.continued import JOINED, Joined, p1_run_id
 
 NAME = "morning_startup"
+STANDS_FOR = {"p1_incident", "p2_incident"}
 ADA = {"who": "ada", "role": "commander"}
+OPEN = """
+INSERT INTO runbooks.incidents
+       (incident_id, service, severity, title, commander, opened_at, workflow_id, run_id, effect_key)
+VALUES ('INC-7', 'tensafe-server', 'P2', 'slow', 'ada', now(), %s, 'r', 'i')
+"""
 
 
 @workflow.defn(name="P1Incident")
@@ -39,7 +48,7 @@ class Incident:
 
 @pytest.fixture
 def workflow_types() -> list[type]:
-    return [*(known.workflow for known in PROCEDURES if known.name != "p1_incident"), Incident]
+    return [*(known.workflow for known in PROCEDURES if known.name not in STANDS_FOR), Incident, Open]
 
 
 async def morning(client: Client, queue: str, **fields: Any) -> dict[str, Any]:
@@ -149,26 +158,67 @@ async def test_a_plan_posts_nothing_and_leaves_the_days_summary_to_be_posted(
     assert len(day.messages()) == 1
 
 
-async def test_a_service_that_is_down_gets_an_incident(
-    working: Working, client: Client, time_skipping: WorkflowEnvironment, day: Day
-) -> None:
+async def test_a_service_that_is_down_gets_an_incident(working: Working, client: Client, day: Day) -> None:
     day.world.healthy = False
-    today = (await time_skipping.get_current_time()).astimezone().date()
+    day.world.taken = ["an-earlier-one"]
     async with working(day.activities()) as queue:
         result = await morning(client, queue)
         assert (result["overall"], result["incident"]) == ("RED", "started")
-        incident = await client.get_workflow_handle(f"p1-incident/tensafe-server/morning-{today}").result()
+        incident = await client.get_workflow_handle(p1_run_id("tensafe-server")).result()
+        described = await client.get_workflow_handle(p1_run_id("tensafe-server")).describe()
+    # Alerts that the P1 run before it took start nothing anew.
+    assert (await described.memo())["episodes"] == ["an-earlier-one"]
     assert "is down in the morning: unhealthy" in incident["resolution"]
     assert "P1 incident response (2.2) is started" in day.messages()[0]
 
 
-async def test_an_incident_that_is_open_is_joined(working: Working, client: Client, day: Day) -> None:
+@workflow.defn(name="P2Incident")
+class Open:
+    """Stands for a run that looks after an incident: it ends once it has been told of another."""
+
+    def __init__(self) -> None:
+        self.told: Joined | None = None
+
+    @workflow.run
+    async def run(self, request: P2Request) -> Joined:
+        await workflow.wait_condition(lambda: self.told is not None)
+        assert self.told is not None
+        return self.told
+
+    @workflow.signal(name=JOINED)
+    def joined(self, joined: Joined) -> None:
+        self.told = joined
+
+
+@pytest.mark.parametrize("known_to", ["records", "temporal"])
+async def test_an_incident_that_is_open_is_joined_by_telling_it(
+    working: Working, client: Client, day: Day, known_to: str
+) -> None:
     day.world.healthy = False
-    day.runs = [OpenRun(workflow_id="INC-1", procedure="P1Incident", title="down", started_at=datetime.now(UTC))]
     async with working(day.activities()) as queue:
+        incident = await client.start_workflow(
+            "P2Incident", P2Request(), id=f"p2-{uuid4()}", task_queue=queue, result_type=Joined
+        )
+        if known_to == "records":
+            day.sql.execute(OPEN, (incident.id,))
+        else:
+            now = datetime.now(UTC)
+            day.runs = [OpenRun(workflow_id=incident.id, procedure="P2Incident", title="slow", started_at=now)]
         handle = await begin(client, queue, MorningStartupRequest(), NAME)
         assert (await handle.result())["incident"] == "joined"
-        assert "INC-1 is at work on it" in await told(handle)
+        told_it: Joined = await incident.result()
+    assert (told_it.severity, told_it.who) == ("P1", handle.id)
+    assert "tensafe-server is down in the morning" in told_it.what
+    assert "It is down, and its incident is at work" in day.messages()[0]
+
+
+async def test_an_incident_whose_run_has_ended_is_nobody_at_work(working: Working, client: Client, day: Day) -> None:
+    day.world.healthy = False
+    day.sql.execute(OPEN, ("a-run-that-is-gone",))
+    async with working(day.activities()) as queue:
+        handle = await begin(client, queue, MorningStartupRequest(), NAME)
+        assert (await handle.result())["incident"] == "started"
+        assert "is listed as open, but its run a-run-that-is-gone has ended" in await told(handle)
 
 
 @pytest.mark.parametrize(("choice", "became"), [("leave", "left"), ("start", "started")])

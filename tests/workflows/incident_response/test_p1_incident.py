@@ -11,14 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 
+from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from activities.monitoring.health import Health, Steadiness, SteadyRequest
 from activities.records.alerts import Alert
 from tests.workflows.conftest import Working
-from tests.workflows.steering import cancel, quiet
+from tests.workflows.steering import SERVICE, cancel, quiet
 from tests.workflows.worlds.world import World, instead
 from workers.clients import connect
 from workers.settings import Temporal
@@ -39,9 +41,12 @@ def firing(starts_at: datetime | None = None) -> Alert:
 
 
 async def start(client: Client, queue: str, request: P1Request | None = None) -> WorkflowHandle[P1Incident, P1Result]:
+    request = request or P1Request(alert=firing())
+    own = request.alert is None and not request.dry_run
     return await client.start_workflow(
-        P1Incident.run, request or P1Request(alert=firing()), id=f"p1-{uuid4()}", task_queue=queue
-    )
+        P1Incident.run, request, id=run_id("p1-incident", SERVICE) if own else f"p1-{uuid4()}", task_queue=queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+    )  # fmt: skip
 
 
 async def until(handle: WorkflowHandle[P1Incident, P1Result], waiting_for: str) -> RunStatus:
@@ -563,7 +568,7 @@ async def test_bad_input_fails_at_once_and_touches_nothing(
 async def test_an_empty_box_is_enough(working: Working, client: Client) -> None:
     world = World()
     async with working(world.activities()) as queue:
-        handle = await client.start_workflow("P1Incident", id=f"p1-{uuid4()}", task_queue=queue)
+        handle = await client.start_workflow("P1Incident", id=run_id("p1-incident", SERVICE), task_queue=queue)
         typed: WorkflowHandle[P1Incident, P1Result] = client.get_workflow_handle_for(P1Incident.run, handle.id)
         result = await close(typed)
     assert result.service == "tensafe-server"

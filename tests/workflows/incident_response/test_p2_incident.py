@@ -19,7 +19,7 @@ from workflows.incident_response.p1_incident import Closing
 from workflows.incident_response.p2_incident import P2Request, P2Result, Raise
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
-from workflows.shared.continued import p1_run_id
+from workflows.shared.continued import JOINED, Joined, p1_run_id
 
 NAME = "p2_incident"
 ADA = {"who": "ada", "role": "commander"}
@@ -146,6 +146,46 @@ async def test_what_goes_down_goes_on_as_p1_with_all_there_is(working: Working, 
     levels = [request.level for request in world.done("paging.page")]
     assert levels == sorted(set(levels)), "the P1 pages the next level"
     assert len(world.done("autoscalers.release")) == 1
+
+
+async def test_a_raised_incident_begins_nothing_anew_for_alerts_that_were_taken(
+    working: Working, client: Client
+) -> None:
+    world = Degraded()
+    world.watching = True
+    world.taken = ["an-earlier-p1s"]
+    errors = firing("errors", name="HighErrorRate", starts_at=datetime.now(UTC))
+    over = firing("full", name="DiskFull", starts_at=datetime.now(UTC))
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches == 1)
+        await handle.signal("alerts", [errors, over, over.model_copy(update={"status": "resolved"})])
+        await until(handle, lambda status: "DiskFull has resolved" in texts(status))
+        await handle.execute_update("raise", Raise(**ADA, reason="orders are lost"))
+        await outcome(handle)
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
+        # Those that still fire are its alerts from now on; that one has ended is known.
+        status = await until(p1, lambda status: "HighErrorRate fires: joins" in texts(status))
+        await quiet(p1)
+        await p1.terminate()
+        taken = (await (await p1.describe()).memo())["episodes"]
+    assert "DiskFull" not in texts(status)
+    assert set(taken) == {"an-earlier-p1s", firing().episode, errors.episode, over.episode}
+
+
+async def test_who_finds_it_down_raises_it(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.watching = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await until(handle, lambda _: world.watches == 1)
+        await handle.signal(JOINED, Joined(what="found down in the morning", who="morning", severity="P1"))
+        result = await outcome(handle)
+        p1 = client.get_workflow_handle(p1_run_id("tensafe-server"))
+        await until(p1, lambda status: status.phase != "")
+        await quiet(p1)
+        await p1.terminate()
+    assert (result.outcome, result.resolution) == ("raised", "found down in the morning")
 
 
 async def test_a_person_raises_it_while_it_is_watched(working: Working, client: Client) -> None:

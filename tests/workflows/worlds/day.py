@@ -20,6 +20,7 @@ from activities.monitoring.prometheus import (
 )
 from activities.monitoring.runs import OpenRun, ScheduleState, ServiceRuns, ServiceRunsRequest
 from activities.records.figures import Figures
+from activities.records.windows import MaintenanceWindows
 from tests.workflows.worlds.company import Company
 from tests.workflows.worlds.world import World, instead
 from workers.later import activities_of
@@ -50,7 +51,8 @@ class Day(Company):
         outside = [one for one in self.world._reads() if not _name(one).startswith("records.")]
         pool = self.pool
         figures = activities_of(Figures, lambda: Figures(pool, None))
-        known = instead([*super().activities(), *figures], *outside, *self._measured())
+        windows = activities_of(MaintenanceWindows, lambda: MaintenanceWindows(pool))
+        known = instead([*super().activities(), *figures, *windows], *outside, *self._measured())
         return [self._unless_down(one) for one in known]
 
     def _measured(self) -> list[Callable[..., Any]]:

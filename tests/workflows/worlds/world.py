@@ -27,6 +27,7 @@ from activities.messages.paging.paging import AcknowledgePage, PageOnCall, Resol
 from activities.messages.status_page.status_page import UpdateStatusPage
 from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
+from activities.monitoring.runs import Taken, TakenRequest
 from activities.records.alerts import AcknowledgeAlert, ResolveAlert
 from activities.records.deployments import Deployment, Deployments, RecentDeploymentsRequest, RecordDeployment
 from activities.records.incidents import (
@@ -63,6 +64,8 @@ class World:
             metrics=ServiceMetrics(error_rate="errors", saturation="saturation"),
             incident=policy or IncidentPolicy(),
         )
+        self.others: dict[str, Service] = {}
+        """Further services of the catalogue."""
         self.approvals = approvals or ApprovalPolicy(allow_unsigned=True)
         self.healthy = True
         self.ready = 3
@@ -84,6 +87,8 @@ class World:
         self.cures = {"rollback", "restart", "scale"}
         self.incidents: list[OpenIncident] = []
         """What the records have open of the service."""
+        self.taken: list[str] = []
+        """Firings that the last P1 run of the service took."""
         self.effects: list[tuple[str, Any]] = []
         self.down: set[str] = set()
 
@@ -105,7 +110,7 @@ class World:
         return [request for effect, request in self.effects if effect == name]
 
     def activities(self) -> list[Callable[..., Any]]:
-        services = {"tensafe-server": self.service}
+        services = {"tensafe-server": self.service, **self.others}
         return [Catalogue(services, self.approvals).resolve, *self._reads(), *self._effects()]
 
     def _up(self, name: str) -> None:
@@ -211,6 +216,11 @@ class World:
             world._up("windows.current")
             return CurrentWindow(window=world.window)
 
+        @activity.defn(name="runs.taken")
+        def taken(request: TakenRequest) -> Taken:
+            world._up("runs.taken")
+            return Taken(episodes=world.taken)
+
         return [
             window,
             pods,
@@ -224,6 +234,7 @@ class World:
             recent,
             open_incidents,
             on_call,
+            taken,
         ]
 
     def _effects(self) -> list[Callable[..., Any]]:

@@ -14,6 +14,7 @@ from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from audit.text import counted
+from workflows.disaster_recovery.recovery import others
 from workflows.disaster_recovery.recovery import restart as restarting
 from workflows.disaster_recovery.recovery.crossroads import Crossroads
 from workflows.disaster_recovery.recovery.damage import Damage, assess
@@ -140,12 +141,7 @@ class FullServiceRecovery(Runbook):
         self.phase("Restore from backup")
         if stopped := await self._restore(request, damage):
             return stopped
-        self.phase("Restart all services")
-        self.background(self._status_page("Identified", "We are bringing the service back."))
-        if request.take_traffic_away == "always" or (request.take_traffic_away == "auto" and not damage.well):
-            await self.traffic.take_away()
-        self._restarted = [name for stage in stages for name in stage]
-        if stopped := await restart(self, service, stages, ways):
+        if stopped := await self._restart(request, service, damage, stages, ways):
             return stopped
         if not await self.proof.give(self._restarted, damage.version_of(service.deployment)):
             return self.proof.trouble
@@ -169,6 +165,19 @@ class FullServiceRecovery(Runbook):
         # What a restore brings back is tested as well before traffic gets to it.
         first = self.traffic.take_away if request.take_traffic_away != "never" else self.traffic.stay
         return await self.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
+
+    async def _restart(self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages,
+                       ways: Crossroads) -> str:  # fmt: skip
+        """Restart in order, other services only where people say so (step 3); gives why it was stopped."""
+        self.phase("Restart all services")
+        agreed = await others.agreed(self, self.incident, service, stages)
+        if agreed is None:
+            return "people have stopped it, since other services would have been restarted"
+        self.background(self._status_page("Identified", "We are bringing the service back."))
+        if request.take_traffic_away == "always" or (request.take_traffic_away == "auto" and not damage.well):
+            await self.traffic.take_away()
+        self._restarted = [name for stage in agreed for name in stage]
+        return await restart(self, service, agreed, ways)
 
     async def _watch(self, service: Service) -> None:
         """Watch for a day, an hour at a time (step 7)."""

@@ -1,7 +1,5 @@
 """`runbooks audit`: the execution history, read and proved afterwards."""
 
-import typer
-
 from starters.cli.commands.audit.archive import archive
 from starters.cli.commands.audit.export import export
 from starters.cli.commands.audit.metrics import metrics
@@ -11,8 +9,9 @@ from starters.cli.commands.audit.report import report
 from starters.cli.commands.audit.search import search
 from starters.cli.commands.audit.show import show
 from starters.cli.commands.audit.verify import verify
+from starters.cli.groups import group
 
-app = typer.Typer(help="Read and prove what has been done.", no_args_is_help=True)
+app = group("Read and prove what has been done.")
 app.command()(show)
 app.command()(search)
 app.command()(report)

@@ -5,7 +5,6 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 from psycopg_pool import ConnectionPool
 from temporalio.api.common.v1 import WorkflowExecution
@@ -36,7 +35,7 @@ class Past:
 
     async def incident(self, **words: str) -> tuple[str, str]:
         """Run a P1 to its end; gives workflow ID and run ID."""
-        workflow_id = f"p1-incident/{uuid4()}"
+        workflow_id = "p1-incident/tensafe-server"
         request = {"service": "tensafe-server", "requested_by": "grace", "mitigation": "auto", **words}
         handle = await self.client.start_workflow("P1Incident", request, id=workflow_id, task_queue=self.queue)
         await waiting_for(self.client, workflow_id, "close")

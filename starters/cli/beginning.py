@@ -1,0 +1,46 @@
+"""Begins a settings file: `runbooks config init`."""
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from activities.catalogue.service import Service
+from starters.cli.people import console
+from starters.steering.errors import WrongInput
+from workers.settings import explain
+from workers.settings_reference import reference
+
+_HEAD = """\
+# Settings of durable runbooks. Everything that is a comment has the default that is shown.
+# `runbooks config check` reads this file, `runbooks services` says what can run, docs/settings.md explains all of it.
+
+[services.{name}]
+namespace = {namespace}
+deployment = {deployment}
+selector = {selector}
+health_url = {health_url}
+
+"""
+
+
+def write(file: Path, service: str, *, deployment: str, namespace: str, selector: str, health_url: str) -> None:
+    """Write it, where there is none yet.
+
+    Raises:
+        WrongInput: there is one, or these values can't be.
+
+    """
+    values = {"namespace": namespace, "deployment": deployment, "selector": selector, "health_url": health_url}
+    try:
+        Service.model_validate({**values, "name": service})
+    except ValidationError as error:
+        raise WrongInput(explain(error)) from None
+    text = _HEAD.format(name=json.dumps(service), **{name: json.dumps(value) for name, value in values.items()})
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as new:
+            new.write(text + reference())
+    except OSError as error:
+        raise WrongInput(f"{file}: {error.strerror}: nothing was written") from None
+    console.print(f"{file}: written. `runbooks config check` reads it, `runbooks services` says what can run")

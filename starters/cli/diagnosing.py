@@ -1,0 +1,188 @@
+"""Looks at the real things that a service's settings name: `runbooks doctor`."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+from rich import box
+from rich.table import Table
+from rich.text import Text
+from temporalio.exceptions import ApplicationError
+
+from activities.autoscaling.autoscalers import Autoscalers
+from activities.autoscaling.states import AutoscalingRequest
+from activities.catalogue.service import Service
+from activities.database.servers.servers import OnServer
+from activities.kubernetes import api as kubernetes_api
+from activities.kubernetes.cluster import Kubernetes, PodsRequest, Workload
+from activities.monitoring.health import HealthChecks, HealthRequest
+from starters.cli.configured import load_settings
+from starters.cli.people import Exit, Stop, console
+from starters.steering import routes
+from starters.steering.errors import WrongInput
+from workers.databases import databases
+from workers.settings import Settings, SettingsError
+
+_ALERT = {"alertname": "Sample", "severity": "P1"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, and what was seen."""
+
+    what: str
+    fine: bool
+    seen: str
+
+
+def show(name: str, *, as_json: bool) -> None:
+    """Look at everything, and say what was seen.
+
+    Raises:
+        WrongInput: there is no such service.
+        Stop: something is not as the settings say.
+
+    """
+    settings = load_settings()
+    if name not in settings.services:
+        known = ", ".join(settings.services) or "none"
+        raise WrongInput(f"service: {name!r} is not in the catalogue. Known services: {known}")
+    service = settings.services[name].model_copy(update={"name": name})
+    found = [*looked_at(service, settings)]
+    if as_json:
+        console.file.write(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False) + "\n")
+    else:
+        table = Table(box=box.SIMPLE, pad_edge=False, show_header=False)
+        for _ in range(2):
+            table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for one in found:
+            mark = Text("✓", style="green") if one.fine else Text("✗", style="bold red")
+            table.add_row(mark, Text(one.what), Text(one.seen))
+        console.print(table)
+    wrong = sum(not one.fine for one in found)
+    if wrong:
+        raise Stop(Exit.REFUSED, f"{wrong} of {len(found)} are not as the settings say")
+
+
+def looked_at(service: Service, settings: Settings) -> Iterator[Finding]:
+    """Look at each thing by itself: one that is out of reach hides no other."""
+    yield from _of_the_cluster(service, settings)
+    with httpx.Client() as http:
+        health = HealthChecks(http).check(HealthRequest(url=service.health_url))
+        yield Finding("health", health.healthy, f"{service.health_url}: {health}")
+        yield _prometheus(http, settings.prometheus.url)
+    yield from _of_the_database(service, settings)
+    yield _look("alert route", lambda: _route(service, settings))
+
+
+def _of_the_cluster(service: Service, settings: Settings) -> Iterator[Finding]:
+    kubeconfig = settings.kubernetes.kubeconfig
+    try:
+        api = kubernetes_api.connect(settings.path(kubeconfig) if kubeconfig else None, settings.kubernetes.context)
+    except ApplicationError as error:
+        yield Finding("Kubernetes", fine=False, seen=error.message)
+        return
+    with api:
+        cluster = Kubernetes(api)
+        where = Workload(namespace=service.namespace, deployment=service.deployment)
+        yield _look("Deployment", lambda: _deployment(cluster, where))
+        yield _look("selector", lambda: _pods(cluster, service))
+        if service.hpa or service.scaled_object:
+            yield from _autoscalers(Autoscalers(api), service)
+
+
+def _deployment(cluster: Kubernetes, where: Workload) -> tuple[bool, str]:
+    state = cluster.deployment(where)
+    stopped = f", stopped by {state.stopped}" if state.stopped else ""
+    return True, f"{where.namespace}/{where.deployment}: {state.ready} of {state.replicas} ready{stopped}"
+
+
+def _pods(cluster: Kubernetes, service: Service) -> tuple[bool, str]:
+    pods = cluster.pods(PodsRequest(namespace=service.namespace, selector=service.selector))
+    return bool(pods.items), f"{service.selector}: {pods}" if pods.items else f"{service.selector} matches no pod"
+
+
+def _autoscalers(autoscalers: Autoscalers, service: Service) -> Iterator[Finding]:
+    asked = AutoscalingRequest(namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object)
+    try:
+        found = autoscalers.read(asked)
+    except ApplicationError as error:
+        yield Finding("autoscaler", fine=False, seen=error.message)
+        return
+    if service.hpa:
+        there = found.hpa_max is not None
+        yield Finding(
+            "HPA", there, f"{service.hpa}: {found.hpa_min} to {found.hpa_max}" if there else _absent(service.hpa)
+        )
+    if service.scaled_object:
+        there = found.scaled_object_paused is not None
+        seen = f"{service.scaled_object}: {'paused' if found.scaled_object_paused else 'active'}"
+        yield Finding("ScaledObject", there, seen if there else _absent(service.scaled_object))
+
+
+def _absent(name: str) -> str:
+    return f"{name}: there is none of that name"
+
+
+def _prometheus(http: httpx.Client, url: str) -> Finding:
+    try:
+        answer = http.get(f"{url.rstrip('/')}/api/v1/query", params={"query": "1"}, timeout=2)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Finding("Prometheus", fine=False, seen=f"{url}: {type(error).__name__}")
+    return Finding("Prometheus", answer.is_success, f"{url}: HTTP {answer.status_code}")
+
+
+def _of_the_database(service: Service, settings: Settings) -> Iterator[Finding]:
+    if service.database is None:
+        return
+    name = service.database.name
+    section = settings.databases.get(name)
+    if section is None:
+        yield Finding("database", fine=False, seen=f"settings have no [databases.{name}]")
+        return
+    for server, role in service.database.servers.items():
+        if role.spare:
+            continue  # it need not run before something is restored into it
+        yield _look(f"database {server}", lambda server=server: _server(settings, name, server))  # type: ignore[misc]
+
+
+def _server(settings: Settings, name: str, server: str) -> tuple[bool, str]:
+    def no_aws() -> Any:
+        raise SettingsError("AWS is not asked here")
+
+    with databases(settings, no_aws).databases.connect(OnServer(database=name, server=server)) as connection:
+        row = connection.execute("SELECT pg_is_in_recovery() AS replica").fetchone()
+    return True, "answers, a replica" if row and row["replica"] else "answers, takes writes"
+
+
+def _route(service: Service, settings: Settings) -> tuple[bool, str]:
+    rules = routes.load(settings.path(settings.webhook.routes), settings.services)
+    labels = {**_ALERT, "service": service.name}
+    rule = rules.find(labels)
+    if rule is None:
+        return False, f"no rule takes an alert with severity=P1 service={service.name}"
+    fits = rule.service_of(labels, settings.services) == service.name
+    return fits, f"severity=P1 service={service.name} starts {rule.procedure}"
+
+
+def _look(what: str, look: Callable[[], tuple[bool, str]]) -> Finding:
+    with _said() as said:
+        fine, seen = look()
+        return Finding(what, fine, seen)
+    return Finding(what, fine=False, seen=said[0])
+
+
+@contextmanager
+def _said() -> Iterator[list[str]]:
+    """Take what a look says of its failure, in its own words."""
+    said: list[str] = []
+    try:
+        yield said
+    except ApplicationError as error:
+        said.append(error.message)
+    except (SettingsError, ValueError, OSError) as error:
+        said.append(str(error))

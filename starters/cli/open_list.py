@@ -1,0 +1,115 @@
+"""What is open, for people and for scripts: `runbooks list`."""
+
+import json
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from audit.text import counted, titled
+from starters.cli.configured import load_settings
+from starters.cli.lists import Item, joined, laid_out
+from starters.cli.people import complaints, console
+from starters.cli.spans import ago, clock_time, span
+from starters.cli.times import since as read_since
+from starters.steering.errors import WrongInput
+from starters.steering.identity import Person
+from starters.steering.listing import Listed, Wanted, listed
+from starters.steering.session import open_session
+from workers.registry import Procedure, procedure
+
+_HEADS = ("run", "what", "service", "phase", "waits for", "clock", "since")
+_STATES = {"completed": "green", "failed": "red", "terminated": "red", "timed out": "red", "canceled": "yellow"}
+
+
+async def show(
+    *,
+    service: str | None,
+    named: str | None,
+    waiting: bool,
+    mine: Person | None,
+    since: str | None,
+    closed: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List runs, the open ones first.
+
+    Raises:
+        SteeringError: what was typed can't be meant, or Temporal does not answer.
+
+    """
+    wanted = Wanted(
+        service=service or "", procedure=_procedure(named), waiting=waiting, mine=mine,
+        since=read_since("--since", since), closed=closed, limit=limit,
+    )  # fmt: skip
+    session = await open_session(load_settings())
+    rows = await listed(session, wanted)
+    if as_json:
+        console.file.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2, ensure_ascii=False))
+        console.file.write("\n")
+        return
+    if not rows:
+        console.print("no such run" if closed else "nothing is open; --all shows what has ended", style="dim")
+        return
+    now = datetime.now(UTC)
+    console.print(laid_out(_HEADS, (_item(row, now) for row in rows), console))
+    mute = sum(not row.answers for row in rows)
+    if mute:
+        complaints.print(f"no worker answers for {counted(mute, 'run')}: what is shown may be old", style="yellow")
+    if len(rows) == limit:
+        complaints.print(f"the first {limit} are shown: --limit shows more", style="dim")
+
+
+def _procedure(named: str | None) -> Procedure | None:
+    try:
+        return procedure(named) if named else None
+    except KeyError as error:
+        raise WrongInput(f"--procedure: {error.args[0]}") from None
+
+
+def _item(row: Listed, now: datetime) -> Item:
+    title = Text(titled(row.severity, row.title or row.procedure))
+    plan = Text("plan", style="cyan") if row.dry_run else Text()
+    name = Text(row.name, style="bold")
+    what = joined(title, plan)
+    return Item(
+        cells=(name, what, Text(row.service), _stand(row), _waits(row, now), _clock(row, now), _since(row, now)),
+        name=joined(name, title, plan, between="  "),
+        lines=(
+            joined(row.service, _stand(row), _clock(row, now), _since(row, now)),
+            _waits(row, now),
+            Text(row.workflow_id if row.workflow_id != row.name else "", style="dim"),
+        ),
+    )  # fmt: skip
+
+
+def _stand(row: Listed) -> Text:
+    if row.state == "running":
+        return Text(row.phase or "beginning")
+    outcome = row.outcome if row.state == "completed" and row.outcome else row.state
+    return Text(outcome, style=_STATES.get(row.state, ""))
+
+
+def _waits(row: Listed, now: datetime) -> Text:
+    if not row.waiting_for:
+        return Text()
+    whom = ", ".join(row.roles) or "somebody"
+    text = Text(f"{whom}: {row.waiting_for}", style="bold yellow")
+    if row.waiting_since:
+        text.append(f", for {span(now - row.waiting_since)}", style="yellow")
+    if row.waiting_until:
+        text.append(f", until {clock_time(row.waiting_until)}", style="yellow")
+    return text
+
+
+def _clock(row: Listed, now: datetime) -> Text:
+    if not row.clock_due_at:
+        return Text()
+    late = row.clock_missed or now > row.clock_due_at
+    left = f"missed by {span(now - row.clock_due_at)}" if late else f"{span(row.clock_due_at - now)} left"
+    return Text(f"{row.clock}: {left}", style="bold red" if late else "")
+
+
+def _since(row: Listed, now: datetime) -> Text:
+    told = f"began {ago(row.started_at, now)}"
+    return Text(f"ended {ago(row.ended_at, now)}" if row.ended_at else told, style="dim")

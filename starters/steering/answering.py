@@ -1,0 +1,60 @@
+"""Which question an answer is meant for, in which role it counts, and what became of it where it comes too late."""
+
+from audit.text import moment
+from starters.steering.errors import Decided, NothingAsked, WrongChoice, WrongInput, WrongQuestion
+from starters.steering.identity import DEFAULT_ROLE
+from workflows.platform.approval import OpenQuestion
+from workflows.platform.run_status import RunStatus
+
+
+def meant(status: RunStatus, question: str | None, choice: str) -> OpenQuestion:
+    """Give the open question that an answer is meant for.
+
+    Raises:
+        NothingAsked: the run asks nothing, and has asked nothing.
+        Decided: it has been; says by whom, when and what.
+        WrongQuestion: another is asked; names those that are.
+        WrongChoice: it isn't offered; names what is.
+        WrongInput: several are open, and none is named.
+
+    """
+    fitting = [one for one in status.questions if question in {None, one.id}]
+    if not fitting:
+        if told := decided(status, question):
+            raise Decided(told)
+        if not status.questions:
+            raise NothingAsked("nothing is asked now")
+        waiting = ", ".join(one.id for one in status.questions)
+        raise WrongQuestion(f"question: nothing like that is asked. Open questions: {waiting}")
+    if len(fitting) > 1:
+        waiting = ", ".join(one.id for one in fitting)
+        raise WrongInput(f"question: say which with --question. Open questions: {waiting}")
+    (one,) = fitting
+    if choice not in one.options:
+        raise WrongChoice(f"choice: not offered by {one.id}. Choices: {', '.join(one.options)}")
+    return one
+
+
+def decided(status: RunStatus, question: str | None) -> str:
+    """Say by whom, when and what a question was decided, or the last that was; empty where none was."""
+    for entry in reversed(status.entries):
+        name, colon, what = entry.text.partition(": ")
+        known = name == question if question else " " not in name and name != "Asked"
+        if entry.kind == "decision" and colon and known and "(needs " not in what:
+            by = f" by {entry.who}" if entry.who else ""
+            return f"{name} is decided: {what}{by} at {moment(entry.at)}"
+    return ""
+
+
+def role_for(question: OpenQuestion, said: str | None) -> str:
+    """Give the role to answer in: the one that was said, else one's usual one, else the only one that may.
+
+    Raises:
+        WrongInput: several other roles may; names them.
+
+    """
+    if said or DEFAULT_ROLE in question.roles or not question.roles:
+        return said or DEFAULT_ROLE
+    if len(question.roles) == 1:
+        return question.roles[0]
+    raise WrongInput(f"{question.id}: {', '.join(question.roles)} may decide it. Say which you are with --role")

@@ -1,0 +1,110 @@
+"""What documents show works as written: every `runbooks` line parses, every TOML block loads."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from docs.steps import ROOT
+from starters.__main__ import application
+from workers.settings import Settings
+from workers.settings_reference import reference, schema, tables
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, *kinds: str) -> list[str]:
+    return [found["text"] for found in _BLOCK.finditer(page.read_text(encoding="utf-8")) if found["kind"] in kinds]
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in blocks(page, "", "sh", "bash", "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                shown = line.strip().removeprefix("$ ")
+                if shown.startswith("runbooks "):
+                    yield page.name, shown
+
+
+def commands(command: Any = None, name: str = "runbooks") -> dict[str, Any]:
+    command = command or typer.main.get_command(application([]))
+    found = {name: command}
+    for inner, one in getattr(command, "commands", {}).items():
+        found |= commands(one, f"{name} {inner}")
+    return found
+
+
+COMMANDS = commands()
+
+
+def named(words: list[str]) -> tuple[str, list[str]]:
+    """Give the command of a line, and what is left of it."""
+    name, rest = words[0], words[1:]
+    while rest and f"{name} {rest[0]}" in COMMANDS:
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    return name, rest
+
+
+@pytest.mark.parametrize(("page", "line"), list(lines()))
+def test_a_line_of_a_page_parses(page: str, line: str) -> None:
+    name, rest = named(shlex.split(line, comments=True))
+    command = COMMANDS[name]
+    assert not hasattr(command, "commands") or rest == ["--help"], f"{page}: {line}"
+    with command.make_context(name, rest):
+        pass
+
+
+def test_every_command_is_in_the_page_of_commands_and_has_an_example_somewhere() -> None:
+    shown = {named(shlex.split(line, comments=True))[0] for _, line in lines()}
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        if not hasattr(command, "commands"):
+            assert f"`{name}" in page
+            assert command.help
+    assert len(shown) > 20
+
+
+TOML = [(page.name, block) for page in PAGES for block in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "block"), TOML)
+def test_a_block_of_settings_loads(page: str, block: str) -> None:
+    assert tomllib.loads(block), page
+
+
+def test_the_readmes_blocks_of_settings_are_valid_pasted_together() -> None:
+    together = "\n".join(blocks(ROOT / "README.md", "toml"))
+    if "[[route]]" in together:
+        together = together.partition("[[route]]")[0]
+    assert tomllib.loads(together) is not None
+
+
+def test_every_setting_has_a_line_in_the_page_of_settings() -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    found = list(tables())
+    assert sum(len(table.settings) for table in found) > 300
+    for table in found:
+        chapter = page.partition(f"[{table.name}]{']' if table.many else ''}`\n")[2].partition("\n## ")[0]
+        for setting in table.settings:
+            assert f"| `{setting.name}` |" in chapter, (table.name, setting.name)
+
+
+def test_the_reference_is_valid_where_its_comments_are_taken_away() -> None:
+    """Defaults that it shows are the program's own: a section that has nothing required is as it was."""
+    text = re.sub(r"^# (\[.*\]|\w+ = .*)$", r"\1", reference(), flags=re.MULTILINE)
+    told = tomllib.loads("\n".join(line for line in text.splitlines() if "…" not in line))
+    del told["webhook"]["sources"]  # each has to say its kind
+    fine = {name: told[name] for name in ("temporal", "worker", "webhook", "evidence", "audit", "observability")}
+    assert Settings(**fine).model_dump(include=set(fine)) == Settings().model_dump(include=set(fine))
+
+
+def test_editors_get_a_schema_with_every_section() -> None:
+    made = schema()
+    assert made["title"] == "runbooks.toml"
+    assert made["properties"].keys() == Settings.model_fields.keys()

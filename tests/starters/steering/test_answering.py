@@ -1,0 +1,102 @@
+"""Which question is meant, and in which role: without a run."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from starters.steering.actions import actions
+from starters.steering.answering import decided, meant, role_for
+from starters.steering.errors import Decided, NothingAsked, WrongChoice, WrongInput, WrongQuestion
+from starters.steering.outcomes import reached
+from workers.settings import Settings
+from workflows.platform.approval import OpenQuestion
+from workflows.platform.run_status import RunStatus
+from workflows.platform.timeline import Entry, Kind
+
+AT = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
+
+
+def question(name: str, *roles: str) -> OpenQuestion:
+    return OpenQuestion(
+        id=name, title="Which?", options={"keep": "as it is", "switch": "to the copy"}, default="keep", kind="restore",
+        reason_for=["switch"], timeout=timedelta(minutes=5), asked_at=AT, roles=list(roles), subject="s",
+    )  # fmt: skip
+
+
+def status(*questions: OpenQuestion, said: tuple[tuple[Kind, str, str], ...] = (), waiting_for: str = "") -> RunStatus:
+    entries = [Entry(at=AT, kind=kind, phase="", text=text, who=who) for kind, text, who in said]
+    return RunStatus(
+        section="7.3", procedure="PointInTimeRestore", title="t", phase="p", started_at=AT, now=AT, dry_run=False,
+        clocks=[], questions=list(questions), entries=entries, waiting_for=waiting_for,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("roles", "said", "taken"),
+    [
+        (("dba", "on-call"), None, "on-call"),
+        (("dba",), None, "dba"),
+        (("dba", "commander"), "commander", "commander"),
+        (("dba",), "intern", "intern"),  # the run refuses, and names those that may
+        ((), None, "on-call"),
+    ],
+)
+def test_the_role_that_may_is_taken_where_it_is_the_only_one(roles: tuple[str, ...], said: str, taken: str) -> None:
+    assert role_for(question("q", *roles), said) == taken
+
+
+def test_several_roles_that_may_are_named() -> None:
+    with pytest.raises(WrongInput, match=r"q: dba, commander may decide it\. Say which you are with --role"):
+        role_for(question("q", "dba", "commander"), None)
+
+
+def test_each_mistake_has_an_error_of_its_own() -> None:
+    one, two = question("switch-1", "dba"), question("drop-1", "dba")
+    assert meant(status(one), None, "keep") is one
+    assert meant(status(one, two), "drop-1", "keep") is two
+    with pytest.raises(WrongInput, match=r"--question\. Open questions: switch-1, drop-1"):
+        meant(status(one, two), None, "keep")
+    with pytest.raises(WrongChoice, match="Choices: keep, switch"):
+        meant(status(one), None, "pray")
+    with pytest.raises(WrongQuestion, match="Open questions: switch-1"):
+        meant(status(one), "drop-9", "keep")
+    with pytest.raises(NothingAsked):
+        meant(status(), None, "keep")
+    told = (("decision", "switch-1: keep: not today", "ada (dba)"), ("note", "switch-1: odd", "bob (dba)"))
+    with pytest.raises(Decided, match=r"decided: keep: not today by ada \(dba\) at 2026-02-04 03:00:00 UTC"):
+        meant(status(two, said=told), "switch-1", "keep")  # type: ignore[arg-type]
+
+
+def test_half_an_answer_of_two_decides_nothing() -> None:
+    said = (("decision", "switch-1: switch (needs a second person who says the same)", "ada (dba)"),)
+    assert decided(status(said=said), "switch-1") == ""  # type: ignore[arg-type]
+
+
+def test_what_can_be_done_is_told_as_the_very_commands() -> None:
+    told = [one.command for one in actions(status(question("switch-1", "dba")), run="a run", settings=Settings())]
+    assert told == [
+        "runbooks approve 'a run' --choice keep --role dba",
+        "runbooks approve 'a run' --choice switch --reason \"…\" --role dba",
+        "runbooks extend 'a run' --by 7d",
+        "runbooks resume 'a run'",
+        "runbooks cancel 'a run'",
+    ]
+    closing = [one.command for one in actions(status(waiting_for="close"), run="INC-1", settings=Settings())]
+    assert closing[0] == 'runbooks close INC-1 --resolution "…" --root-cause "…"'
+    other = actions(status(waiting_for="close"), run="INC-1", settings=Settings(), role="intern")
+    assert other[0].command.endswith("--role commander")
+
+
+@pytest.mark.parametrize(
+    ("workflow_type", "outcome", "did"),
+    [
+        ("ManualScaleUp", "scaled", True), ("ManualScaleUp", "scaled, not healthy", False),
+        ("P1Incident", "closed", True),
+        ("P1Incident", "closed, not healthy", False), ("Rollback", "rolled back", True), ("Rollback", "planned", True),
+        ("StandardDeployment", "rolled back", False), ("StandardDeployment", "complete", True),
+        ("AddGpuNode", "not needed", True), ("AddGpuNode", "no node", False), ("DatabaseFailover", "not fenced", False),
+        ("PointInTimeRestore", "restored, then cancelled", False), ("Rollback", "left as it is", False),
+    ],
+)  # fmt: skip
+def test_whether_a_run_did_what_was_asked(workflow_type: str, outcome: str, *, did: bool) -> None:
+    assert reached(workflow_type, outcome) is did

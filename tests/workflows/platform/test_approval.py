@@ -1,0 +1,166 @@
+"""Which answers count, and which are refused with what would be needed."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from activities.catalogue.service import ApprovalPolicy
+from activities.common.errors import InvalidInput, Refused
+from workflows.platform import approval as module
+from workflows.platform.approval import Approvals, Decision, Question
+from workflows.platform.signing import sign
+
+NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
+QUESTION = Question(
+    id="q", title="Which?", options={"a": "do a", "b": "do b", "none": "nothing"}, default="none", kind="mitigate",
+    reason_for=["b"], timeout=timedelta(minutes=5),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = SimpleNamespace(workflow_id="w", first_execution_run_id="r", run_id="later")
+    monkeypatch.setattr(module.workflow, "now", lambda: NOW)
+    monkeypatch.setattr(module.workflow, "info", lambda: info)
+
+
+def approvals(**policy: Any) -> Approvals:
+    made = Approvals()
+    made.policy = ApprovalPolicy(**{"allow_unsigned": True, **policy})
+    made.put(QUESTION)
+    return made
+
+
+def says(choice: str = "a", who: str = "ada", **fields: Any) -> Decision:
+    return Decision(**{"who": who, "role": "on-call", "question": "q", "choice": choice, **fields})
+
+
+def test_a_question_says_who_may_answer_and_what_it_is_about() -> None:
+    shown = approvals().open["q"]
+    assert (shown.asked_at, shown.roles) == (NOW, ["commander", "on-call", "engineering-lead"])
+    assert (shown.two_persons, shown.first, shown.escalated) == (False, None, False)
+    later = approvals()
+    longer = later.put(QUESTION.model_copy(update={"timeout": timedelta(hours=1)}))
+    assert longer.subject == shown.subject
+    other = later.put(QUESTION.model_copy(update={"options": {"a": "do something else"}}))
+    assert other.subject != shown.subject
+    assert approvals(roles={}).open["q"].roles == []
+
+
+def test_before_the_settings_are_known_nothing_counts() -> None:
+    with pytest.raises(Refused, match="only just starting"):
+        Approvals().authorise(says(), "mitigate")
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "why"),
+    [
+        ({"question": "other"}, InvalidInput, "question: 'other' is not open. Open questions: q"),
+        ({"choice": "c"}, InvalidInput, "choice: not offered. Choices: a, b, none"),
+        ({"choice": "b"}, InvalidInput, "reason: b counts only with a reason"),
+        ({"choice": "b", "reason": "  "}, InvalidInput, "reason: b counts only with a reason"),
+        ({"subject": "another"}, Refused, "subject: this decides something else"),
+        ({"role": "intern"}, Refused, "role: 'intern' may not mitigate. Roles that may: commander, on-call"),
+    ],
+)
+def test_what_does_not_count_is_refused_with_a_sentence(word: dict[str, str], kind: type[Exception], why: str) -> None:
+    with pytest.raises(kind) as refused:
+        approvals().check(says(**word))
+    assert why in str(refused.value)
+
+
+def test_without_an_open_question_it_says_so() -> None:
+    made = approvals()
+    made.answer(says())
+    with pytest.raises(InvalidInput, match="Open questions: none"):
+        made.check(says())
+
+
+def test_where_no_role_may_it_says_so() -> None:
+    with pytest.raises(Refused, match="Roles that may: none"):
+        approvals(roles={}).check(says())
+
+
+def test_an_answer_counts_and_closes_its_question() -> None:
+    made = approvals()
+    word = says("b", reason="it is worse", subject=made.open["q"].subject)
+    made.check(word)
+    answer = made.answer(word)
+    assert (answer.choice, answer.by, answer.reason, answer.needs) == ("b", "ada (on-call)", "it is worse", "")
+    assert made.open == {}
+    assert made.answers == {"q": answer}
+
+
+# -- two persons ---------------------------------------------------------------------------------------------
+
+
+def test_two_people_who_say_the_same() -> None:
+    made = approvals(second_person=("mitigate",))
+    assert made.open["q"].two_persons
+    made.check(says())
+    first = made.answer(says())
+    assert first.needs == "a second person who says the same"
+    assert made.answers == {}
+    shown = made.open["q"].first
+    assert shown is not None
+    assert (shown.by, shown.needs) == ("ada (on-call)", "")
+    with pytest.raises(Refused, match="who: a takes a second person, and ada was the first"):
+        made.check(says())
+    made.check(says(who="bob"))
+    second = made.answer(says(who="bob"))
+    assert (second.by, second.needs) == ("ada (on-call) and bob (on-call)", "")
+    assert made.open == {}
+
+
+def test_another_choice_begins_anew_also_of_the_same_person() -> None:
+    made = approvals(second_person=("mitigate",))
+    made.answer(says("a"))
+    other = says("b", reason="no, this")
+    made.check(other)
+    assert made.answer(other).needs
+    made.check(says("a", who="bob"))
+    assert made.answer(says("a", who="bob")).needs, "of the two, each has said another thing"
+    made.check(says("a"))
+    assert made.answer(says("a")).by == "bob (on-call) and ada (on-call)"
+
+
+def test_the_default_takes_one_person() -> None:
+    made = approvals(second_person=("mitigate",))
+    answer = made.answer(says("none"))
+    assert (answer.needs, answer.by) == ("", "ada (on-call)")
+    assert made.open == {}
+    assert not approvals(second_person=("restore",)).open["q"].two_persons
+
+
+# -- signatures ----------------------------------------------------------------------------------------------
+
+
+def test_only_a_gateways_signature_counts_where_settings_say_so() -> None:
+    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    made = approvals(allow_unsigned=False, public_keys=(public,))
+
+    def signed(by: Ed25519PrivateKey, at: datetime = NOW, run: str = "r") -> Decision:
+        word = says(issued_at=at)
+        return word.model_copy(update={"signature": sign(word, by, "w", run)})
+
+    made.check(signed(key))
+    for bad in (says(), signed(stranger), signed(key, at=NOW - timedelta(hours=1)), signed(key, run="later")):
+        with pytest.raises(Refused, match="refused: "):
+            made.check(bad)
+
+
+def test_a_wrong_signature_doesnt_count_where_none_is_needed() -> None:
+    word = says(issued_at=NOW)
+    forged = word.model_copy(update={"signature": sign(word, Ed25519PrivateKey.generate(), "w", "r")})
+    with pytest.raises(Refused, match="refused: "):
+        approvals().check(forged)
+
+
+def test_without_a_signature_one_is_needed_where_settings_say_so() -> None:
+    with pytest.raises(Refused, match="not signed"):
+        approvals(allow_unsigned=False).check(says())
