@@ -12,11 +12,12 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 
 from workers.sections import Secret, Section
 
-_ALERTMANAGER = "alertmanager"
+ALERTMANAGER = "alertmanager"
+"""The source that is always there, with the webhook's own credentials."""
 
 
 def _not_taken(name: str) -> str:
-    if name == _ALERTMANAGER:
+    if name == ALERTMANAGER:
         message = f"{name} is there already, with the webhook's own credentials: call this one otherwise"
         raise ValueError(message)
     return name

@@ -1,7 +1,7 @@
 """Says what a payload would start, and why, by what the webhook itself asks."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +11,13 @@ from activities.records.alerts import Alert
 from audit.text import counted
 from starters.cli.configured import load_settings
 from starters.cli.people import Exit, Stop, console
-from starters.sources import registry
-from starters.sources.port import Post, Said, Unauthentic, Unreadable, Unsure
+from starters.sources import alertmanager, registry
+from starters.sources.port import Post, Said, Unreadable
 from starters.steering.deciding import Unrouted, decide
 from starters.steering.mapping import Flaw, Ignored
 from starters.steering.routes import Routes, load
 from workers.settings import Settings, explain
+from workers.source_settings import ALERTMANAGER
 
 
 def explain_payload(file: Path, source: str, headers: Sequence[str]) -> None:
@@ -43,18 +44,28 @@ def explain_payload(file: Path, source: str, headers: Sequence[str]) -> None:
 
 
 def _read(file: Path, source: str, headers: Sequence[str], settings: Settings, rules: Routes) -> Said:
+    body = _body(file)
+    if source == ALERTMANAGER:
+        return _understood(file, lambda: alertmanager.read(body))
     sources = {one.name: one for one in registry.built(settings.webhook.sources, rules.mapping)}
     if source not in sources:
-        known = ", ".join(sources) or "none"
+        known = ", ".join([ALERTMANAGER, *sources])
         raise Stop(Exit.USAGE, f"source: {source!r} is not in [webhook.sources]. Known: {known}")
+    given = {"content-type": "application/json", **dict(_headers(headers))}
+    return _understood(file, lambda: sources[source].read(Post(given, body, datetime.now(UTC))))
+
+
+def _body(file: Path) -> bytes:
     try:
-        body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise Stop(Exit.USAGE, f"{file}: {error.strerror}") from None
-    given = {"content-type": "application/json", **dict(_headers(headers))}
+
+
+def _understood(file: Path, read: Callable[[], Said]) -> Said:
     try:
-        return sources[source].read(Post(given, body, datetime.now(UTC)))
-    except (Unreadable, Unauthentic, Unsure) as error:
+        return read()
+    except Unreadable as error:
         raise Stop(Exit.REFUSED, f"{file}: {error}") from None
 
 

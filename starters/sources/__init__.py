@@ -1,1 +1,1 @@
-"""Who sends alerts beside Alertmanager: a module each behind one port, which knows how its sender signs and speaks."""
+"""Who sends alerts: a module each, which knows how its sender speaks and, beside Alertmanager, how it signs."""

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,9 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from starters.http.problems import Problem, errors_of
+from starters.http.problems import Problem
+from starters.sources.alertmanager import Group, alert_of
 from starters.sources.port import Source
-from starters.webhook.alertmanager import AlertmanagerAlert, Group
+from starters.steering.mapping import Flaw
 from starters.webhook.authentication import Authenticator
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
@@ -92,11 +92,11 @@ async def _take_all(intake: Intake, group: Group) -> list[Taken]:
     taken: dict[int, Taken] = {}
     alerts = {}
     for number in worst_first(group.alerts):
-        try:
-            alerts[number] = AlertmanagerAlert.model_validate(group.alerts[number]).alert(group.group_key)
-        except ValidationError as error:
-            detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors_of(error))
-            taken[number] = Taken("invalid", detail=detail)
+        alert = alert_of(group.alerts[number], group)
+        if isinstance(alert, Flaw):
+            taken[number] = Taken("invalid", detail=alert.detail)
+        else:
+            alerts[number] = alert
     taken |= zip(alerts, await intake.take([*alerts.values()]), strict=True)
     return [taken[number] for number in range(len(group.alerts))]
 

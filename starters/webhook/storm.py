@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from starters.http.body import chunks, expect_json
 from starters.http.problems import Problem, errors_of
-from starters.webhook.alertmanager import Group
+from starters.sources.alertmanager import Group
 from starters.webhook.worst_first import rank
 
 _ONE = 1_048_576

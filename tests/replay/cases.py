@@ -86,6 +86,17 @@ async def has_several_alerts_and_a_relapse(handle: Handle, world: World) -> None
     await answers(handle, world)
 
 
+async def is_told_ends_without_their_starts(handle: Handle, world: World) -> None:
+    """One source names its firings, another says nothing of which one has ended."""
+    named = ALERT.model_copy(update={"source": "monitors", "key": "cycle-1"})
+    await handle.signal(P1Incident.alerts, [named])
+    await waiting(handle, "close")
+    at = datetime(2026, 2, 4, 3, 20, tzinfo=UTC)
+    over = {"status": "resolved", "starts_at": at, "ends_at": at}
+    await handle.signal(P1Incident.alerts, [one.model_copy(update=over) for one in (named, ALERT)])
+    await closes(handle, world)
+
+
 async def is_taken_over_and_given_back(handle: Handle, world: World) -> None:
     await waiting(handle, "decide mitigation-1")
     await handle.execute_update("decide", Decision(**ADA, question="mitigation-1", choice="none"))
@@ -168,6 +179,9 @@ CASES: dict[str, Case] = {
     ),
     "p1_incident-relapsed": Case(
         P1Request(alert=ALERT), has_several_alerts_and_a_relapse, lambda world: world.bad_release(), p1_world
+    ),
+    "p1_incident-ends-untold": Case(
+        P1Request(alert=ALERT), is_told_ends_without_their_starts, lambda world: world.bad_release(), p1_world
     ),
     "p1_incident-taken-over": Case(P1Request(alert=ALERT), is_taken_over_and_given_back, unclear, p1_world),
     "p1_incident-cancelled": Case(

@@ -14,7 +14,7 @@ from temporalio import workflow
 from activities.catalogue.service import ApprovalPolicy, Service
 from activities.common.text import Text
 from activities.records.alerts import Alert
-from starters.webhook.alertmanager import AlertmanagerAlert
+from starters.sources.alertmanager import AlertmanagerAlert
 from workers.registry import PROCEDURES, SYSTEM, Procedure, System
 
 _CHECKED_LATER = {"maintenance_window.tasks.input"}

@@ -34,7 +34,7 @@ async def check(
 async def payload(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What a sender would post; - reads it from here.")],
     *,
-    source: Annotated[str, typer.Option(metavar="NAME", help="Which of [webhook.sources] sends it.")],
+    source: Annotated[str, typer.Option(metavar="NAME", help="Which of [webhook.sources] sends it, or alertmanager.")],
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with it, such as ce-id: of a CloudEvent.")
     ] = None,

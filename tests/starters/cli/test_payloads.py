@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from starters.__main__ import application
 from tests.starters.sources import senders
 from tests.starters.sources.senders import BEGAN, SENDERS, Sender, settings_of
-from tests.starters.support import RUN, SERVICE, settings_file
+from tests.starters.support import RUN, SERVICE, alert, body, settings_file
 from tests.workflows.worlds.world import World
 
 Runbooks = Callable[..., Result]
@@ -71,6 +71,18 @@ def test_it_says_why_a_payload_would_start_nothing(runbooks: Runbooks, tmp_path:
     assert (broken.exit_code, "not JSON" in broken.stderr or "not a" in broken.stderr) == (1, True), broken.output
 
 
+def test_alertmanager_is_a_source_as_well(runbooks: Runbooks, tmp_path: Path) -> None:
+    group = body(alert("f00"), alert("f01", severity="P4"), {"status": "firing"}, alert("f02", status="resolved"))
+    said = runbooks("routes", "test", written(tmp_path, json.dumps(group).encode()), "--source", "alertmanager")
+    assert said.exit_code == 0, said.output
+    assert "0: TensafeServerDown fires, since 2026-02-04 03:00:00 UTC, fingerprint f00" in said.stdout
+    assert "starts nothing: no routing rule" in said.stdout
+    assert "2: can't be taken: " in said.stdout
+    assert f"→ tells the run {RUN}" in said.stdout
+    wrong = runbooks("routes", "test", "-", "--source", "alertmanager", stdin='{"version": "3"}')
+    assert (wrong.exit_code, "version 4" in wrong.stderr) == (1, True)
+
+
 def test_a_binary_event_has_its_headers(runbooks: Runbooks, tmp_path: Path) -> None:
     message = senders.event(senders.event_payload("api", BEGAN, ended=None), "x", binary=True)
     headers = [f"{name}:{value}" for name, value in message.headers.items() if name.startswith("ce-")]
@@ -82,7 +94,7 @@ def test_a_binary_event_has_its_headers(runbooks: Runbooks, tmp_path: Path) -> N
 def test_what_is_typed_wrong_is_said(runbooks: Runbooks, tmp_path: Path) -> None:
     file = written(tmp_path, b"{}")
     unknown = runbooks("routes", "test", file, "--source", "nagios")
-    assert (unknown.exit_code, "Known: grafana, pagerduty" in unknown.stderr) == (2, True)
+    assert (unknown.exit_code, "Known: alertmanager, grafana, pagerduty" in unknown.stderr) == (2, True)
     assert runbooks("routes", "test", str(tmp_path / "none"), "--source", "grafana").exit_code == 2
     assert runbooks("routes", "test", file, "--source", "grafana", "--header", "x").exit_code == 2
 

@@ -5,10 +5,13 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from activities.common.text import Label, Name, Told, ToldLine
 from activities.records.alerts import Alert
+from starters.http.problems import errors_of
+from starters.sources.port import Said, Unreadable
+from starters.steering.mapping import Flaw
 
 _ENDLESS_YEAR = 1
 """`endsAt` of a firing alert is the year 1."""
@@ -73,6 +76,32 @@ class AlertmanagerAlert(BaseModel):
             generator_url=self.generator_url,
             group_key=group_key,
         )
+
+
+def read(body: bytes) -> Said:
+    """Understand a post, in its order.
+
+    Raises:
+        Unreadable: it is no group.
+
+    """
+    try:
+        group = Group.model_validate_json(body)
+    except ValidationError as error:
+        raise Unreadable(f"not a body of Alertmanager's version 4: {_told(error)}") from None
+    return Said([alert_of(raw, group) for raw in group.alerts])
+
+
+def alert_of(raw: Any, group: Group) -> Alert | Flaw:
+    """Give one alert of a group; one that is bad doesn't lose the others."""
+    try:
+        return AlertmanagerAlert.model_validate(raw).alert(group.group_key)
+    except ValidationError as error:
+        return Flaw(_told(error))
+
+
+def _told(error: ValidationError) -> str:
+    return "; ".join(f"{one['field']}: {one['message']}" for one in errors_of(error))
 
 
 def _fingerprint(labels: dict[str, str]) -> str:
