@@ -30,6 +30,7 @@ from activities.database.replication.replication import Replication
 from activities.database.servers.hosts import DatabaseHosts
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
+from activities.database.upkeep.writers import Writers
 from activities.evidence.archive import Archive
 from activities.evidence.error_patterns import ErrorLogs
 from activities.evidence.evidence import Evidence
@@ -204,6 +205,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Backups: lambda: Backups(servers().databases, servers().hosts, servers().backups, pool()),
         Integrity: lambda: Integrity(servers().databases),
         Sessions: lambda: Sessions(servers().databases),
+        Writers: lambda: Writers(servers().databases),
         Archive: lambda: Archive(
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),

@@ -42,6 +42,8 @@ class SwitchOver:
         plan = self.plan
         if not await self._fence():
             self.run.background(self._fence_late())
+        # What was restored may know of a stop of writers: of this one, or of one that was in force at its time.
+        await writes.open(plan.spare)
         self.pointed = await self._point()
         if not self.pointed:
             await self.desk.escalate(
