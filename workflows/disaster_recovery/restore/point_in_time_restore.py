@@ -382,7 +382,7 @@ def _switch_over(plan: RestorePlan, restoration: RestoreBeside, writes: WriteSto
         recommended="switch" if sound else None,
         default="keep",
         kind="restore",
-        evidence=[*restoration.evidence(), *may, *([f"Doubt: {doubt}"] if doubt else [])],
+        evidence=[*restoration.evidence(), *writes.also, *may, *([f"Doubt: {doubt}"] if doubt else [])],
         reason_for=[] if sound else ["switch"],
         timeout=plan.database.restore.decision_timeout,
     )

@@ -25,6 +25,7 @@ from workflows.disaster_recovery.restore.restore_plan import RestorePlan
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.autoscaler_pause import AutoscalerPause
+from workflows.shared.database_users import UsersOfTheDatabase
 from workflows.shared.desk import Desk, insist
 
 _ENDING = timedelta(seconds=10)
@@ -42,11 +43,15 @@ class WriteStop:
         self.service = service
         self.plan = plan
         self.pause = AutoscalerPause(run, desk, service, plan.longest, pausing="7.3/1", resuming="7.3/6")
+        self.users: UsersOfTheDatabase | None = None
+        """The service's other workloads, and other services of this database; None in runs from before."""
         self.stopped = False
         self.closed = False
         """Whether the database may be closed to its writers."""
         self.may_write: list[str] = []
         """Who could write though it is closed, in words."""
+        self.also: list[str] = []
+        """What else the switch is about: other services, logical slots."""
         self.doubt = ""
         """Why somebody may still write."""
 
@@ -58,11 +63,16 @@ class WriteStop:
             Refused: another run has stopped the writers of this database.
 
         """
+        if workflow.patched("users-of-the-database"):
+            await self._find_the_others()
         await self._hold_the_autoscaler()
         self.stopped = not self.run.dry_run
         stop = self._scaling(0, "stop-writes")
         stop.stopped_until = workflow.now() + self.plan.longest
         await self.run.step("7.3/1", "Stop writes", Kubernetes.scale, stop, policies.EFFECT)
+        if self.users is not None:
+            await self.users.stop("7.3/1", workflow.now() + self.plan.longest)
+            self.doubt = self.users.doubt
         if self.run.dry_run:
             if workflow.patched("writers-in-the-database"):
                 await self._close()
@@ -75,8 +85,25 @@ class WriteStop:
         )  # fmt: skip
         left = await self._nobody_is_left()
         if left is None or ended is None or not ended.complete:
-            self.doubt = "it could not be seen that nobody writes any more"
-            self.run.say("problem", self.doubt, section="7.3/1")
+            unseen = "it could not be seen that nobody writes any more"
+            self.doubt = "; ".join(filter(None, [self.doubt, unseen]))
+            self.run.say("problem", unseen, section="7.3/1")
+
+    async def _find_the_others(self) -> None:
+        """Find who else uses this database, hold their Secrets, and say what the switch means for all of them.
+
+        Raises:
+            Refused: another run changes where the data of one of them is.
+
+        """
+        self.users = UsersOfTheDatabase(self.run, self.service, self.plan.database)
+        await self.users.find("7.3/1")
+        await self.users.take("7.3/1", self.plan.longest)
+        logical = await self.users.logical("7.3/1", self.plan.primary)
+        slots = ["Logical slots: could not be read"] if logical is None else logical.of_damaged(self.plan.spare)
+        self.also = [*self.users.plan(self.plan.spare), *slots]
+        for line in self.also:
+            self.run.say("decision", line, section="7.3/1")
 
     async def _hold_the_autoscaler(self) -> None:
         """Hold it; a service without one needs no holding."""
@@ -142,8 +169,9 @@ class WriteStop:
         if state is not None and state.replicas:
             replicas = counted(state.replicas, "replica")
             lost = f"what {noun(state.replicas, 'it writes', 'they write')} is lost as well"
-            self.doubt = f"somebody has scaled {state.name} to {replicas}: {lost}"
-            self.run.say("problem", self.doubt, section="7.3/5")
+            scaled = f"somebody has scaled {state.name} to {replicas}: {lost}"
+            self.doubt = "; ".join(filter(None, [self.doubt, scaled])) if self.users is not None else scaled
+            self.run.say("problem", scaled, section="7.3/5")
         if self.closed:
             await self._is_it_closed()
 
@@ -193,6 +221,9 @@ class WriteStop:
                 "writes are stopped",
             )  # fmt: skip
             self.stopped = False
+        if self.users is not None:
+            await self.users.give_back(self.desk, "7.3/6")
+            await self.users.release("7.3/6")
         await self._or_tell(self.pause.release(), f"the autoscaler of {self.service.name} can't be resumed: do it")
 
     async def _or_tell(self, work: Coroutine[Any, Any, object], trouble: str) -> None:
