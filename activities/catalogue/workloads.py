@@ -3,13 +3,10 @@
 `deployment` of a service is the short form of one workload, the primary one.
 """
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.common.text import Key, Name
-
-WorkloadKind = Literal["Deployment", "StatefulSet", "CronJob"]
+from activities.common.workloads import WorkloadKind
 
 
 class WorkloadPolicy(BaseModel):

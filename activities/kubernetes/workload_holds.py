@@ -12,10 +12,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 from temporalio import activity
 
-from activities.catalogue.workloads import WorkloadKind
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import RateLimited, Refused, Unavailable
 from activities.common.heartbeat import Progress, resume, turns
+from activities.common.workloads import WorkloadKind
 from activities.kubernetes import effect_notes, rollouts, run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.changing import Plan, change, patch

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalogue.workloads import WorkloadKind
 from activities.common.effects import Change, Effect
 from activities.common.errors import Refused
+from activities.common.workloads import WorkloadKind
 from activities.kubernetes.api import connect
 from activities.kubernetes.rollouts import STOPPED
 from activities.kubernetes.workload_holds import (

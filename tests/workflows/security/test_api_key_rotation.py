@@ -333,7 +333,7 @@ async def test_a_key_compromised_in_its_grace_is_revoked_and_the_good_one_stays(
         await leak.execute_update(ApiKeyRotation.decide, Decision(**ADA, question="revoke", choice="revoke"))
         result = await leak.result()
         assert not company.accepts(old)
-        assert (result["rotated"], result["ended_by"], result["new_key"]) == (True, "compromised", new)
+        assert (result.rotated, result.ended_by, result.new_key) == (True, "compromised", new)
         assert keys(company) == {OLD: (True, True), new: (False, False)}
         rotated = await rotation.result()
     assert rotated["new_key"] == new
@@ -354,7 +354,7 @@ async def test_a_compromised_key_has_to_be_named_where_two_work(
         )
         with pytest.raises(WorkflowFailureError) as failed:
             await leak.result()
-        assert "name the compromised one" in str(cause(failed))
+        assert "name the compromised one" in str(cause(failed.value))
         assert not any(revoked for revoked, _ in keys(company).values())
         await rotation.cancel()
 
@@ -369,6 +369,6 @@ async def test_a_new_key_that_is_revoked_by_the_end_is_not_named_as_the_one_to_u
         await in_grace(handle)
         company.sql.execute("UPDATE runbooks.api_keys SET revoked_at = clock_timestamp() WHERE key_id <> %s", (OLD,))
         await handle.result()
-        timeline = await told(handle)
-    assert "the customer was not told to use it" in timeline
+    pages = [str(row[0]) for row in company.rows("SELECT summary FROM runbooks.pages")]
+    assert any("the customer was not told to use it" in page for page in pages)
     assert [str(mail["Subject"]) for mail in company.mails(email)] == ["TenSafe: your API key has been rotated"]

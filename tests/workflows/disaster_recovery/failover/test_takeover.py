@@ -66,7 +66,7 @@ async def test_a_run_at_another_service_of_the_database_keeps_a_failover_away(wo
         handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
-    assert "billing uses tensafe too" in str(cause(failed))
+    assert "billing uses tensafe too" in str(cause(failed.value))
     assert changed(world) == []
     assert world.held == {"billing-database": "a-restore"}
 
