@@ -86,7 +86,7 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
         assert told == [("TenSafe: your data was restored",)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_second_writer_writes_nothing_between_the_stop_and_the_switch(crash_servers: Servers) -> None:
     """A cron job with the service's role: its pods are not the service's, and it never stops trying."""
     case = Case("restore-second-writer", crash_servers, crash_servers.directory / "restore-second-writer")
@@ -106,7 +106,7 @@ async def _second_writer(scenario: RestoreScenario, case: Case) -> None:
                 told_at = datetime.now(UTC)
                 await asyncio.sleep(2)
                 await decide(handle, "switch", "switch")
-                result = await asyncio.wait_for(handle.result(), 120)
+                result = await asyncio.wait_for(handle.result(), 240)
                 written_to = max(at for at in cron.acknowledged.values() if at < told_at)
                 await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0)
             status: RunStatus = await handle.query(Runbook.status)
