@@ -32,9 +32,11 @@ from activities.customers.tickets import Support
 from activities.database.backups.backups import Backups
 from activities.database.integrity.integrity import Integrity
 from activities.database.replication.replication import Replication
+from activities.database.replication.slots import LogicalSlots
 from activities.database.servers.hosts import DatabaseHosts
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
+from activities.database.upkeep.writers import Writers
 from activities.evidence.archive import Archive
 from activities.evidence.error_patterns import ErrorLogs
 from activities.evidence.evidence import Evidence
@@ -59,6 +61,7 @@ from activities.kubernetes.isolation import Isolation
 from activities.kubernetes.kubeconfig import check as check_kubeconfig
 from activities.kubernetes.nodes import ClusterNodes
 from activities.kubernetes.traffic import Traffic
+from activities.kubernetes.workload_holds import WorkloadHolds
 from activities.kubernetes.workloads import Workloads
 from activities.messages.chat.chat import Chat, Slack
 from activities.messages.chat.records import RecordsChat
@@ -199,6 +202,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Paging: lambda: Paging(_pager(settings, clients)),
         StatusPages: lambda: StatusPages(_status_page(settings, clients)),
         Autoscalers: lambda: Autoscalers(cluster()),
+        WorkloadHolds: lambda: WorkloadHolds(cluster()),
         Workloads: lambda: Workloads(cluster()),
         Traffic: lambda: Traffic(cluster()),
         ClusterNodes: lambda: ClusterNodes(cluster()),
@@ -227,6 +231,8 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Integrity: lambda: Integrity(servers().databases),
         Sessions: lambda: Sessions(servers().databases),
         Holds: lambda: Holds(lambda: _held_kinds(settings, clients)),
+        LogicalSlots: lambda: LogicalSlots(servers().databases),
+        Writers: lambda: Writers(servers().databases),
         Archive: lambda: Archive(
             archiver(settings.audit, clients.patient(), clients.evidence(), decrypting(settings.temporal.payload_keys))
         ),

@@ -130,7 +130,11 @@ class RestorePolicy(_Settings):
     checks: tuple[SqlCheck, ...] = Field(default=(), description="What must hold of the restored data.")
     roles: tuple[Key, ...] = Field(
         default=(),
-        description="That the service connects as; all but superusers and replication where none is named.",
+        description="That may not connect while writers are stopped; all but superusers and replication where none is "
+        "named.",
+    )
+    readers: tuple[Key, ...] = Field(
+        default=(), description="Roles that only read, e.g. monitoring's: they may connect all the same."
     )
     leave_within: timedelta = Field(
         default=timedelta(seconds=30), gt=timedelta(0), description="Then sessions of these roles are ended."

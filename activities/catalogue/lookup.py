@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.catalogue.service import ApprovalPolicy, Service
+from activities.catalogue.workloads import DatabaseUser
 from activities.common.errors import UnknownService
 
 
@@ -37,6 +38,22 @@ class Resolved(BaseModel):
     )
 
 
+class UsersOfDatabase(BaseModel):
+    """Which services use a database."""
+
+    database: str = Field(description="Of the settings' [databases.NAME].")
+    besides: str = Field(description="The service that asks.")
+
+
+class DatabaseUsers(BaseModel):
+    """All others, by name."""
+
+    items: list[DatabaseUser]
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.items)) or "no other service uses it"
+
+
 class Catalogue:
     """Reads the settings' service catalogue; runs as a local activity, so the answer is pinned in history."""
 
@@ -62,6 +79,20 @@ class Catalogue:
             message = f"service: {request.service!r} is not in the catalogue. Known services: {known}"
             raise UnknownService(message)
         return self._resolved(self._services[request.service])
+
+    @activity.defn(name="catalogue.users_of_database")
+    def users_of_database(self, request: UsersOfDatabase) -> DatabaseUsers:
+        """Look up all other services that use a database (7.1, 7.3): what moves it moves them."""
+        users = [
+            DatabaseUser(
+                service=name, namespace=service.namespace, secret=service.database.secret, key=service.database.key,
+                servers={server: policy.secret for server, policy in service.database.servers.items()},
+                workloads=list(service.all_workloads),
+            )
+            for name, service in sorted(self._services.items())
+            if name != request.besides and service.database and service.database.name == request.database
+        ]  # fmt: skip
+        return DatabaseUsers(items=users)
 
     def _resolved(self, service: Service) -> Resolved:
         others = [one for name, one in sorted(self._services.items()) if name != service.name]

@@ -5,7 +5,7 @@ touch only what is configured, and a change of settings does not move a run that
 """
 
 from datetime import time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -20,6 +20,7 @@ from activities.catalogue.recovery import RecoveryPolicy
 from activities.catalogue.security import SecurityPolicy
 from activities.catalogue.smoke import SmokeCheck, SmokeJob
 from activities.catalogue.windows import WindowPolicy
+from activities.catalogue.workloads import WorkloadPolicy
 from activities.common.text import Key, Link, Name, Words
 
 
@@ -231,7 +232,10 @@ class Service(_Settings):
 
     name: Name = ""
     namespace: Key = "tensafe"
-    deployment: Key
+    deployment: Key = Field(description="The primary workload; all there is where `workloads` names no others.")
+    workloads: tuple[WorkloadPolicy, ...] = Field(
+        default=(), description="All that the service consists of, where that is more than one Deployment."
+    )
     container: Key | None = Field(default=None, description="Where the image is; the only container otherwise.")
     selector: Key = Field(description="Label selector of its pods, for example `app=tensafe`.")
     health_url: Link
@@ -262,6 +266,36 @@ class Service(_Settings):
     compliance: CompliancePolicy | None = Field(
         default=None, description="Audits that a schedule prepares (runbook 8.3); none without."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _deployment_of_the_primary(cls, data: Any) -> Any:
+        """Take the primary workload's name for `deployment`, where that isn't given."""
+        if isinstance(data, dict) and "deployment" not in data and isinstance(data.get("workloads"), list | tuple):
+            named = [one.get("name") for one in data["workloads"] if isinstance(one, dict) and one.get("primary")]
+            return {**data, "deployment": named[0]} if len(named) == 1 else data
+        return data
+
+    @model_validator(mode="after")
+    def _one_is_primary(self) -> "Service":
+        primary = [one for one in self.workloads if one.primary]
+        if len(primary) > 1 or any(one.kind != "Deployment" or one.name != self.deployment for one in primary):
+            message = f"workloads: one is primary, a Deployment, and it is {self.deployment!r} that `deployment` names"
+            raise ValueError(message)
+        if len({(one.kind, one.name) for one in self.workloads}) < len(self.workloads):
+            message = "workloads: one of them is named twice"
+            raise ValueError(message)
+        return self
+
+    @property
+    def all_workloads(self) -> tuple[WorkloadPolicy, ...]:
+        """All of them, the primary one first."""
+        return (WorkloadPolicy(name=self.deployment, primary=True), *self.other_workloads)
+
+    @property
+    def other_workloads(self) -> tuple[WorkloadPolicy, ...]:
+        """Those beside the primary one."""
+        return tuple(one for one in self.workloads if (one.kind, one.name) != ("Deployment", self.deployment))
 
 
 class ApprovalPolicy(_Settings):

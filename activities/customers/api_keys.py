@@ -59,6 +59,30 @@ class Keys(BaseModel):
     def __str__(self) -> str:
         return ", ".join(f"{key.key_id} ({key.status})" for key in self.items) or "no keys"
 
+    def named(self, key_id: str) -> ApiKey | None:
+        """Find a key by its ID."""
+        return next((key for key in self.items if key.key_id == key_id), None)
+
+    def successor_of(self, key_id: str) -> ApiKey | None:
+        """Find the living key that has taken a key's place."""
+        return next((key for key in self.items if key.replaces == key_id and key.status != "revoked"), None)
+
+    def leaked(self, key_id: str | None) -> tuple[ApiKey, ApiKey] | None:
+        """Give a compromised key that works on though it has a successor, and that successor, which is to be kept.
+
+        None where the key has none: then it is rotated.
+
+        Raises:
+            Refused: none is named, and there are several that work.
+
+        """
+        alive = [key for key in self.items if key.status in {"active", "deprecated"}]
+        if key_id is None and len(alive) > 1:
+            raise Refused(f"key_id: name the compromised one of {', '.join(key.key_id for key in alive)}")
+        key = next((key for key in alive if key.key_id == key_id), None)
+        successor = self.successor_of(key.key_id) if key is not None else None
+        return (key, successor) if key is not None and successor is not None else None
+
     def to_rotate(self, key_id: str | None) -> ApiKey:
         """Choose the key that is to be replaced: the named one, or the only active one.
 
@@ -73,8 +97,7 @@ class Keys(BaseModel):
             message = f"key_id: name one of the active keys: {several}" if active else "key_id: there is no active key"
             raise Refused(message)
         key = chosen[0]
-        successor = next((k for k in self.items if k.replaces == key.key_id and k.status != "revoked"), None)
-        if successor is not None:
+        if (successor := self.successor_of(key.key_id)) is not None:
             message = f"key_id: {key.key_id} has been replaced already, by {successor.key_id}: rotate that one"
             raise Refused(message)
         if key.status in {"revoked", "expired"}:

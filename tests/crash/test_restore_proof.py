@@ -1,15 +1,20 @@
 """The whole restore on real servers: every row of before the mark is back, none of after, whoever could not be read."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from pydantic import TypeAdapter
 
 from sandbox.service_database import PRIMARY, SPARES
+from tests.activities.kubernetes.on_cluster import eventually
 from tests.crash import harness, worker
+from tests.crash.people import decide, when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
+from tests.crash.service_writer import Writer
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.platform.run_status import RunStatus
@@ -79,6 +84,42 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
                 "SELECT subject FROM runbooks.mails WHERE recipient = %s", (f"it@{TENANT}.example",)
             ).fetchall()
         assert told == [("TenSafe: your data was restored",)]
+
+
+@pytest.mark.timeout(600)
+def test_a_second_writer_writes_nothing_between_the_stop_and_the_switch(crash_servers: Servers) -> None:
+    """A cron job with the service's role: its pods are not the service's, and it never stops trying."""
+    case = Case("restore-second-writer", crash_servers, crash_servers.directory / "restore-second-writer")
+    asyncio.run(_second_writer(RestoreScenario(), case))
+
+
+async def _second_writer(scenario: RestoreScenario, case: Case) -> None:
+    client = await connect(Temporal(address=case.servers.temporal))
+    async with harness.prepared(scenario, client, case) as start:
+        process = worker.start(case)
+        cron = Writer(case.servers.kubeconfig, case.namespace)
+        try:
+            with cron.writing():
+                await asyncio.sleep(1)
+                handle = await start()
+                await when(handle, lambda status: status.waiting_for == "decide switch")
+                told_at = datetime.now(UTC)
+                await asyncio.sleep(2)
+                await decide(handle, "switch", "switch")
+                result = await asyncio.wait_for(handle.result(), 240)
+                written_to = max(at for at in cron.acknowledged.values() if at < told_at)
+                await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0)
+            status: RunStatus = await handle.query(Runbook.status)
+        finally:
+            process.kill()
+    assert cron.acknowledged, "it has written before"
+    lost_until = datetime.fromisoformat(result["target_time"]) + TypeAdapter(timedelta).validate_python(result["lost"])
+    assert written_to <= lost_until, "all that is lost is told"
+    answered_at = next(entry.at for entry in status.entries if "switch: switch" in entry.text)
+    opened_at = next(entry.at for entry in status.entries if "open to writers" in entry.text)
+    between = [at for at in cron.acknowledged.values() if lost_until < at < answered_at]
+    assert between == [], "not one row between stop and switch"
+    assert max(cron.acknowledged.values()) > opened_at - timedelta(seconds=1), "it goes on, on the restored data"
 
 
 def test_bad_input_changes_nothing_on_real_servers(crash_servers: Servers) -> None:

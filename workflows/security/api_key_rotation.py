@@ -93,8 +93,10 @@ class ApiKeyRotation(Runbook):
         self.phase("Current keys")
         tenant = await find_tenant(self, "8.2", request.tenant_id)
         must_be_active(tenant)
-        old = (await find_keys(self, "8.2", request.tenant_id)).to_rotate(request.key_id)
-        self.say("decision", f"{old.key_id} is to be replaced: {request.reason}")
+        keys = await find_keys(self, "8.2", request.tenant_id)
+        leaked = keys.leaked(request.key_id) if request.compromised else None
+        old = leaked[0] if leaked else keys.to_rotate(request.key_id)
+        self.say("decision", _to_do(old.key_id, leaked[1].key_id if leaked else "", request.reason))
         desk = Desk(self, service, "P3", self.title, "KEY")
         customer = Customer(self, service, tenant.contact_name, tenant.email)
         self.change = KeyChange(
@@ -103,23 +105,28 @@ class ApiKeyRotation(Runbook):
             customer,
             tenant_id=tenant.tenant_id,
             old=old.key_id,
-            new=new_id("tsk"),
+            new=leaked[1].key_id if leaked else new_id("tsk"),
             handover_id=new_id("ho"),
         )
         try:
-            return await self._rotate(service, self.change, request, lasting)
+            return await self._rotate(service, self.change, request, lasting, replaced=leaked is not None)
         except BaseException as error:
             if is_cancelled_exception(error):
                 self.finish("cancelled")
             raise
 
     async def _rotate(
-        self, service: Service, change: KeyChange, request: ApiKeyRotationRequest, lasting: timedelta
+        self, service: Service, change: KeyChange, request: ApiKeyRotationRequest, lasting: timedelta, *, replaced: bool
     ) -> ApiKeyRotationResult:
-        if request.compromised:
-            if not await self._approved(service, change):
-                self.finish("not approved")
-                return self._result(change, ended_by="")
+        if request.compromised and not await self._approved(service, change, replaced=replaced):
+            self.finish("not approved")
+            return self._result(change, ended_by="")
+        if replaced:
+            self.phase("Revoke")
+            await change.revoke_leaked()
+            change.handed_over = True
+            ended_by = "compromised"
+        elif request.compromised:
             self.phase("Revoke and replace")
             await change.issue(request.reason, "has been revoked", revoke_old=True)
             ended_by = "compromised"
@@ -133,7 +140,7 @@ class ApiKeyRotation(Runbook):
 
     # -- a compromised key -------------------------------------------------------------------------------
 
-    async def _approved(self, service: Service, change: KeyChange) -> bool:
+    async def _approved(self, service: Service, change: KeyChange, *, replaced: bool) -> bool:
         """Ask whether to revoke at once: whatever still uses the key fails from then on."""
         if self.dry_run:
             self.say("decision", f"would ask whether to revoke {change.old} at once")
@@ -144,7 +151,9 @@ class ApiKeyRotation(Runbook):
             id="revoke",
             title=f"Revoke {change.old} of {change.tenant_id} at once?",
             options={
-                "revoke": "it ends now, a new key is issued in the same moment, and the customer is told",
+                "revoke": f"it ends now; {change.new}, which the customer has already, stays"
+                if replaced
+                else "it ends now, a new key is issued in the same moment, and the customer is told",
                 "leave": "nothing is changed",
             },
             recommended="revoke",
@@ -202,6 +211,12 @@ class ApiKeyRotation(Runbook):
 
     async def _remind(self, service: Service, change: KeyChange, lease: Lease, since: datetime) -> None:
         """Where the old key is still used, tell the customer and ask for more time or not."""
+        if workflow.patched("keys-read-again"):
+            keys = await change.keys()
+            old = keys.named(change.old) if keys else None
+            if old is not None and old.status == "revoked":
+                self.say("decision", f"{change.old} is revoked already: nobody is reminded", section="8.2/4")
+                return
         usage = await self._usage(change, since)
         if usage is None or usage.last_used_at is None or usage.last_used_at < since + (workflow.now() - since) / 2:
             self.say(
@@ -294,8 +309,9 @@ class ApiKeyRotation(Runbook):
     def _result(
         self, change: KeyChange, *, ended_by: str, rotated: bool = False, calls: int = 0
     ) -> ApiKeyRotationResult:
+        new = change.new if change.issued or change.handed_over else ""
         return ApiKeyRotationResult(
-            tenant_id=change.tenant_id, old_key=change.old, new_key=change.new if change.issued else "",
+            tenant_id=change.tenant_id, old_key=change.old, new_key=new,
             rotated=rotated, ended_by=ended_by, old_key_calls=calls,
         )  # fmt: skip
 
@@ -344,3 +360,9 @@ class ApiKeyRotation(Runbook):
             message = "no old key of this run is in its grace period"
             raise Refused(message)
         return self.change, self.lease
+
+
+def _to_do(old: str, successor: str, reason: str) -> str:
+    if successor:
+        return f"{old} is to be revoked now: {reason}. {successor} has taken its place already, and stays"
+    return f"{old} is to be replaced: {reason}"

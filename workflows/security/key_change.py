@@ -3,7 +3,17 @@
 import asyncio
 from datetime import datetime
 
-from activities.customers.api_keys import ApiKeys, IssueKey, KeyUsage, RevokeKey, VerifyRequest
+from temporalio import workflow
+
+from activities.customers.api_keys import (
+    ApiKeys,
+    IssueKey,
+    Keys,
+    KeysRequest,
+    KeyUsage,
+    RevokeKey,
+    VerifyRequest,
+)
 from workflows.platform import policies
 from workflows.platform.lease import shielded
 from workflows.platform.runbook import Runbook
@@ -25,6 +35,8 @@ class KeyChange:
         self.new = new
         self.handover_id = handover_id
         self.issued = False
+        self.handed_over = False
+        """The new key is another run's, and the customer has it."""
 
     async def issue(self, reason: str, old_key_end: str, *, revoke_old: bool = False) -> None:
         """Issue the new key and tell the customer where it is.
@@ -91,8 +103,35 @@ class KeyChange:
         )  # fmt: skip
         return new.accepted and not old.accepted
 
+    async def keys(self) -> Keys | None:
+        """Read the tenant's keys again: what was pinned before a wait may have changed; None where they can't be."""
+        request = KeysRequest(tenant_id=self.tenant_id)
+        return await self.run.attempt("8.2", "The keys now", ApiKeys.of_tenant, request, policies.READ)
+
+    async def revoke_leaked(self) -> None:
+        """Revoke the old key at once; the new one is in the customer's hands already.
+
+        Raises:
+            ActivityError: it can't be revoked.
+
+        """
+        revoke = RevokeKey(key_id=self.old, reason="compromised", effect=self.run.effect("revoke"))
+        await self.run.step("8.2/5", "Revoke the compromised key", ApiKeys.revoke, revoke, policies.RELEASE)
+
     async def tell_end(self) -> None:
-        """Tell the customer and the channel that the old key has ended."""
+        """Tell the customer and the channel that the old key has ended.
+
+        A new key that was revoked meanwhile is not named as the one to use: people are told instead.
+        """
+        if workflow.patched("keys-read-again") and not self.run.dry_run:
+            keys = await self.keys()
+            new = keys.named(self.new) if keys else None
+            if new is not None and new.status in {"revoked", "expired"}:
+                await self.desk.escalate(
+                    f"{self.old} of {self.tenant_id} is revoked, and {self.new}, which was to take its place, is "
+                    f"{new.status} too: the customer was not told to use it"
+                )
+                return
         await asyncio.gather(
             self.customer.tell("8.2/5", "api_key_revoked", {"old_key": self.old, "new_key": self.new}),
             self.desk.tell("rotated", f":key: {self.old} of {self.tenant_id} is revoked; {self.new} is in its place."),

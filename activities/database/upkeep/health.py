@@ -32,13 +32,14 @@ _FACTS = """
            current_setting('autovacuum')::bool AS autovacuum
     FROM pg_stat_database d WHERE d.datname = current_database()
 """
+# A receiver (pg_receivewal) replays nothing, so its replay lag grows for ever, and it flushes whole segments.
 _REPLICAS = """
     SELECT application_name AS name, coalesce(state, '') AS state, coalesce(sync_state, '') AS sync_state,
            replay_lsn IS NOT NULL AS replays,
            greatest(pg_wal_lsn_diff(
                CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END,
-               coalesce(replay_lsn, flush_lsn, sent_lsn)), 0)::bigint AS lag_bytes,
-           extract(epoch FROM replay_lag)::float AS lag_seconds
+               coalesce(replay_lsn, write_lsn, flush_lsn, sent_lsn)), 0)::bigint AS lag_bytes,
+           CASE WHEN replay_lsn IS NOT NULL THEN extract(epoch FROM replay_lag)::float END AS lag_seconds
     FROM pg_stat_replication ORDER BY 1
 """
 _SLOTS = """
@@ -163,7 +164,7 @@ class DatabaseHealth(BaseModel):
         for replica in self.replicas:
             late = timedelta(seconds=replica.lag_seconds or 0)
             if replica.lag_bytes > policy.lag_bytes or late > policy.lag:
-                yield f"replica {replica}"
+                yield f"{'replica' if replica.replays else 'receiver'} {replica}"
         for slot in self.slots:
             if slot.wal_status in {"unreserved", "lost"} or (not slot.active and (slot.kept or 0) > policy.lag_bytes):
                 yield f"slot {slot.name} is {'active' if slot.active else 'inactive'} and keeps {size(slot.kept or 0)}"

@@ -42,7 +42,7 @@ class RestoreScenario(DatabaseScenario):
     tables = ("adapters", "marks")
     programs = ("PointInTimeRestore/restore", "PointInTimeRestore/fence", "PointInTimeRestore/backup")
     databases: ClassVar = {
-        "PointInTimeRestore/end-sessions": (PRIMARY,),
+        "PointInTimeRestore/stop-writers": (PRIMARY,),
         "PointInTimeRestore/seal": (PRIMARY,),
         "PointInTimeRestore/restore": (SPARE, PRIMARY),
         "PointInTimeRestore/follow": (SPARE,),

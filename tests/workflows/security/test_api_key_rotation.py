@@ -311,3 +311,64 @@ async def test_two_rotations_of_one_key_make_one_successor(working: Working, cli
 def test_a_compromised_key_has_no_grace() -> None:
     with pytest.raises(ValidationError, match="a compromised key has none"):
         request(compromised=True, grace=timedelta(hours=1))
+
+
+# -- a key found compromised while it is in its grace --------------------------------------------------------
+
+
+async def test_a_key_compromised_in_its_grace_is_revoked_and_the_good_one_stays(
+    working: Working, client: Client, company: Company
+) -> None:
+    email = company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        rotation = await begin(client, queue, request(), NAME)
+        await in_grace(rotation)
+        (new,) = [key for key in keys(company) if key != OLD]
+        leak = await client.start_workflow(
+            ApiKeyRotation.run, request(key_id=OLD, compromised=True), id=f"{rotation.id}-leak", task_queue=queue
+        )
+        status = await waiting_for(leak, "decide revoke")
+        assert new in status.questions[0].options["revoke"]
+        await leak.execute_update(ApiKeyRotation.decide, Decision(**ADA, question="revoke", choice="revoke"))
+        result = await leak.result()
+        assert not company.accepts(old)
+        assert (result.rotated, result.ended_by, result.new_key) == (True, "compromised", new)
+        assert keys(company) == {OLD: (True, True), new: (False, False)}
+        rotated = await rotation.result()
+    assert rotated["new_key"] == new
+    assert keys(company)[new] == (False, False)
+    assert f"TenSafe: {OLD} has been revoked" in [str(mail["Subject"]) for mail in company.mails(email)]
+
+
+async def test_a_compromised_key_has_to_be_named_where_two_work(
+    working: Working, client: Client, company: Company
+) -> None:
+    company.tenant("acme")
+    company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        rotation = await begin(client, queue, request(), NAME)
+        await in_grace(rotation)
+        leak = await client.start_workflow(
+            ApiKeyRotation.run, request(compromised=True), id=f"{rotation.id}-leak", task_queue=queue
+        )
+        with pytest.raises(WorkflowFailureError) as failed:
+            await leak.result()
+        assert "name the compromised one" in str(cause(failed.value))
+        assert not any(revoked for revoked, _ in keys(company).values())
+        await rotation.cancel()
+
+
+async def test_a_new_key_that_is_revoked_by_the_end_is_not_named_as_the_one_to_use(
+    working: Working, client: Client, company: Company
+) -> None:
+    email = company.tenant("acme")
+    company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await in_grace(handle)
+        company.sql.execute("UPDATE runbooks.api_keys SET revoked_at = clock_timestamp() WHERE key_id <> %s", (OLD,))
+        await handle.result()
+    pages = [str(row[0]) for row in company.rows("SELECT summary FROM runbooks.pages")]
+    assert any("the customer was not told to use it" in page for page in pages)
+    assert [str(mail["Subject"]) for mail in company.mails(email)] == ["TenSafe: your API key has been rotated"]

@@ -32,6 +32,13 @@ from activities.database.replication.replication import Standing, StandingReques
 from activities.database.replication.standings import ServerStanding
 from activities.database.servers.hosts import DiscardServer, FenceServer
 from activities.database.upkeep.ending import EndSessions, SessionsEnded
+from activities.database.upkeep.writers import (
+    AreWritersStopped,
+    LetWritersIn,
+    StillStopped,
+    StopWriters,
+    WritersStopped,
+)
 from activities.kubernetes.cluster import ScaleDeployment
 from activities.messages.mail.mail import SendMail
 from tests.workflows.worlds.platform import Platform
@@ -67,6 +74,10 @@ class DamagedWorld(Pointed, Platform):
         self.damaged_there = True
         self.customers = ["acme", "initech"]
         self.sealed_at = datetime.now(UTC)
+        self.closed: set[str] = set()
+        self.may_write: list[str] = []
+        self.stopped_by = ""
+        self.let_in_by_hand: list[str] = []
         self.refuse_scaling_to_zero = False
         self.refusing: set[str] = set()
         """Like `down`, for good: the clock doesn't skip retries while a test waits for a question."""
@@ -82,13 +93,21 @@ class DamagedWorld(Pointed, Platform):
 
     def as_before(self) -> bool:
         """Whether the service has what it had: replicas, autoscaler, data, and nothing left on a spare."""
-        return (self.replicas, self.paused, self.pointed, self.fenced, self.on_spares, self.held) == (
-            3, False, "primary", [], set(), {},
+        return (self.replicas, self.paused, self.pointed, self.fenced, self.on_spares, self.held, self.closed) == (
+            3, False, "primary", [], set(), {}, set(),
         )  # fmt: skip
 
     def names(self) -> list[str]:
         """Give the effects on the service and its data in order."""
-        about = ("autoscalers", "kubernetes", "backups", "database_hosts", "database_secrets.point", "sessions")
+        about = (
+            "autoscalers",
+            "kubernetes",
+            "backups",
+            "database_hosts",
+            "database_secrets.point",
+            "sessions",
+            "writers",
+        )
         return [name for name, _ in self.effects if name.startswith(about)]
 
     def _backups(self) -> list[Callable[..., Any]]:
@@ -178,6 +197,26 @@ class DamagedWorld(Pointed, Platform):
             world._done("sessions.end", request)
             return SessionsEnded(target="sessions", after="none", applied=False, ended=0)
 
+        @activity.defn(name="writers.stop")
+        def stop(request: StopWriters) -> WritersStopped:
+            if world._done("writers.stop", request) and not world.stopped_by:
+                world.closed.add(request.server)
+            return WritersStopped(
+                target="database", after="closed", applied=True, may_write=world.may_write, refused=world.stopped_by
+            )
+
+        @activity.defn(name="writers.look")
+        def look(request: AreWritersStopped) -> StillStopped:
+            world._up("writers.look")
+            there = request.server in world.closed
+            return StillStopped(let_in=world.let_in_by_hand, sessions=0, by_this_run=there)
+
+        @activity.defn(name="writers.let_in")
+        def let_in(request: LetWritersIn) -> Change:
+            world._done("writers.let_in", request)
+            world.closed.discard(request.server)
+            return Change(target="database", after="open", applied=True)
+
         @activity.defn(name="integrity.check")
         def check(request: IntegrityRequest) -> IntegrityReport:
             world._up(f"integrity.check.{request.server}")
@@ -195,7 +234,7 @@ class DamagedWorld(Pointed, Platform):
                 tables=world.rows[request.server], last_transaction=None, checks=broken, complete=True, seconds=1
             )
 
-        return [standing, end, check, contents]
+        return [standing, end, stop, look, let_in, check, contents]
 
     def _people(self) -> list[Callable[..., Any]]:
         world = self

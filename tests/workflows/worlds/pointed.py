@@ -8,8 +8,18 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.catalogue.database import DatabasePolicy, ServerPolicy
+from activities.catalogue.service import Service
 from activities.common.effects import Change
+from activities.database.replication.slots import LogicalReplication, LogicalSlot
+from activities.database.servers.servers import OnServer
 from activities.kubernetes.database_secrets import DatabaseSecretRequest, HoldSecret, PointAt, PointedAt, ReleaseSecret
+from activities.kubernetes.workload_holds import (
+    AwaitWorkload,
+    GiveWorkloadBack,
+    RestartWorkload,
+    StopWorkload,
+    WorkloadSeen,
+)
 from tests.workflows.worlds.world import World, instead
 
 SECRET = "tensafe-database"
@@ -22,6 +32,17 @@ def a_database(*names: str, **policies: Any) -> DatabasePolicy:
     return DatabasePolicy(name="tensafe", secret=SECRET, servers=servers, **policies)
 
 
+def another(name: str, *servers: str, **fields: Any) -> Service:
+    """A second service of the same database, which has Secrets of these servers."""
+    secret = f"{name}-database"
+    own = {server: ServerPolicy(secret=f"{secret}-{server}") for server in servers}
+    database = DatabasePolicy(name="tensafe", secret=secret, servers=own)
+    return Service(
+        namespace=name, deployment=name, selector=f"app={name}", health_url="http://127.0.0.1:1/health",
+        database=database, **fields,
+    )  # fmt: skip
+
+
 class Pointed(World):
     """Where the service is pointed at, and which run holds which Secret."""
 
@@ -29,9 +50,49 @@ class Pointed(World):
         super().__init__(**fields)
         self.pointed: str | None = "primary"
         self.held: dict[str, str] = {}
+        self.also_pointed: dict[str, str] = {}
+        """Other services' Secrets → the server that each was pointed at."""
+        self.stopped: list[str] = []
+        """Workloads beside the service's own Deployment."""
+        self.jobs: dict[str, str] = {}
+        """Workload → the Jobs of it that don't end."""
+        self.slots: list[LogicalSlot] = []
 
     def activities(self) -> list[Callable[..., Any]]:
-        return instead(super().activities(), *self._secret())
+        return instead(super().activities(), *self._secret(), *self._workloads())
+
+    def _workloads(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="workload_holds.stop")
+        def stop(request: StopWorkload) -> Change:
+            if applied := world._done("workload_holds.stop", request):
+                world.stopped.append(str(request))
+            return Change(target=str(request), after="stopped", applied=applied)
+
+        @activity.defn(name="workload_holds.give_back")
+        def give_back(request: GiveWorkloadBack) -> Change:
+            if applied := world._done("workload_holds.give_back", request):
+                world.stopped.remove(str(request))
+            return Change(target=str(request), after="as it was", applied=applied)
+
+        @activity.defn(name="workload_holds.restart")
+        def restart(request: RestartWorkload) -> Change:
+            return Change(
+                target=str(request), after="restarting", applied=world._done("workload_holds.restart", request)
+            )
+
+        @activity.defn(name="workload_holds.await")
+        def await_it(request: AwaitWorkload) -> WorkloadSeen:
+            running = world.jobs.get(str(request), "") if request.want == "stopped" else ""
+            return WorkloadSeen(complete=not running, waiting_for=running)
+
+        @activity.defn(name="logical_slots.read")
+        def slots(request: OnServer) -> LogicalReplication:
+            world._up("logical_slots.read")
+            return LogicalReplication(slots=world.slots, subscriptions=[])
+
+        return [stop, give_back, restart, await_it, slots]
 
     def _secret(self) -> list[Callable[..., Any]]:
         world = self
@@ -61,6 +122,10 @@ class Pointed(World):
 
         @activity.defn(name="database_secrets.point")
         def point(request: PointAt) -> Change:
+            if request.secret != SECRET:
+                if applied := world._done("database_secrets.point", request):
+                    world.also_pointed[request.secret] = request.server
+                return Change(target=request.secret, after=request.server, applied=applied)
             if request.instead_of is not None and world.pointed != request.instead_of:
                 raise ApplicationError("pointed elsewhere", type="Refused", non_retryable=True)
             if applied := world._done("database_secrets.point", request):

@@ -56,6 +56,8 @@ class World:
     """State of the outside, and every effect done to it in order."""
 
     def __init__(self, policy: IncidentPolicy | None = None, approvals: ApprovalPolicy | None = None) -> None:
+        self.others: dict[str, Service] = {}
+        """Other services of the catalogue."""
         self.service = Service(
             deployment="tensafe-server",
             selector="app=tensafe",
@@ -110,8 +112,8 @@ class World:
         return [request for effect, request in self.effects if effect == name]
 
     def activities(self) -> list[Callable[..., Any]]:
-        services = {"tensafe-server": self.service, **self.others}
-        return [Catalogue(services, self.approvals).resolve, *self._reads(), *self._effects()]
+        catalogue = Catalogue({"tensafe-server": self.service, **self.others}, self.approvals)
+        return [catalogue.resolve, catalogue.users_of_database, *self._reads(), *self._effects()]
 
     def _up(self, name: str) -> None:
         if name.split(".", maxsplit=1)[0] in self.down or name in self.down:

@@ -24,6 +24,7 @@ from workflows.platform.lease import finally_do
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
+from workflows.shared.database_users import UsersOfTheDatabase
 from workflows.shared.incident import Incident
 from workflows.shared.verification import verify
 
@@ -68,6 +69,7 @@ class DatabaseFailover(Runbook):
     def __init__(self) -> None:
         super().__init__()
         self.hold: DataHold
+        self.users: UsersOfTheDatabase | None = None
         self.detection: Detection
         self.result: DatabaseFailoverResult
         self.incident: Incident | None = None
@@ -113,7 +115,7 @@ class DatabaseFailover(Runbook):
         if watched.answers and not self.dry_run:
             return await self._end(request, "primary answers")
         self.result.silent_since = watched.first_failed_at
-        takeover, outcome = await finally_do(self._fail_over(request, service, watched), self.hold.release)
+        takeover, outcome = await finally_do(self._fail_over(request, service, watched), self._let_go)
         if takeover is not None and takeover.promoted is not None and not self.dry_run:
             self.phase("The old primary's return")
             self._returning = True
@@ -130,6 +132,7 @@ class DatabaseFailover(Runbook):
     ) -> tuple[Takeover | None, str]:
         """Bring a replica into the primary's place, if it is approved; gives the outcome."""
         await self._hold()
+        self.users = await self._others()
         incident = self.incident = self._open_incident(request, service)
         self.phase("Candidate")
         standing = await self.detection.standing()
@@ -140,12 +143,13 @@ class DatabaseFailover(Runbook):
             raise
         self.result.possible_loss = candidate.loss
         self.say("decision", f"{candidate.server} is the candidate: {candidate.loss}", section="7.1/2")
-        if objection := await self._objection(incident, watched, standing, candidate):
+        also = await self._also(candidate)
+        if objection := await self._objection(incident, watched, standing, candidate, also):
             return None, objection
         await self._hold()
         takeover = Takeover(
             self, incident, service, self.database, self.hold, primary=watched.primary, candidate=candidate,
-            replicas=self.detection.replicas,
+            replicas=self.detection.replicas, users=self.users,
         )  # fmt: skip
         task = asyncio.create_task(self._take_over(incident, takeover))
         try:
@@ -158,7 +162,37 @@ class DatabaseFailover(Runbook):
             raise
 
     async def _hold(self) -> None:
-        await self.hold.take(_HOLD + 2 * self.database.failover.decision_timeout)
+        lasting = _HOLD + 2 * self.database.failover.decision_timeout
+        await self.hold.take(lasting)
+        if self.users is not None:
+            await self.users.take("7.1/1", lasting)
+
+    async def _let_go(self) -> None:
+        await self.hold.release()
+        if self.users is not None:
+            await self.users.release("7.1/3")
+
+    async def _others(self) -> UsersOfTheDatabase | None:
+        """Find who else uses the database, and hold their Secrets too; not in runs from before that was looked at."""
+        if not workflow.patched("users-of-the-database"):
+            return None
+        assert self.service is not None
+        users = UsersOfTheDatabase(self, self.service, self.database)
+        await users.find("7.1/1")
+        self.users = users
+        await users.take("7.1/1", _HOLD + 2 * self.database.failover.decision_timeout)
+        return users
+
+    async def _also(self, candidate: Candidate) -> list[str]:
+        """Say what else the candidate's promotion is about, before anything is stopped."""
+        if self.users is None:
+            return []
+        logical = await self.users.logical("7.1/1", candidate.server)
+        slots = ["Logical slots: could not be read"] if logical is None else logical.of_candidate(candidate.server)
+        also = [*self.users.plan(candidate.server), *slots]
+        for line in also:
+            self.say("decision", line, section="7.1/2")
+        return also
 
     def _open_incident(self, request: DatabaseFailoverRequest, service: Service) -> Incident:
         """Document (step 5) from the beginning: who is asked for a decision must know of what."""
@@ -172,12 +206,15 @@ class DatabaseFailover(Runbook):
         self.background(incident.begin(request.alert))
         return incident
 
-    async def _objection(self, incident: Incident, watched: Watched, standing: Standing, candidate: Candidate) -> str:
+    async def _objection(
+        self, incident: Incident, watched: Watched, standing: Standing, candidate: Candidate, also: list[str]
+    ) -> str:
         """Ask; empty where it is approved. A primary that comes back before it is fenced is left alone."""
         rounds = 0
         while True:
             rounds += 1
             asked = question(rounds, candidate, watched, standing, self.database.failover)
+            asked.evidence.extend(also)
             if self.dry_run:
                 self.say("decision", f"would ask: {asked.title}")
                 return ""
@@ -226,10 +263,13 @@ class DatabaseFailover(Runbook):
         await self.attempt("7.1/4", "Database", Replication.standing, servers, policies.READ)
         if not takeover.pointed:
             return False
+        ailing = await self.users.verify("7.1/4") if self.users is not None else []
+        for trouble in ailing:
+            self.say("problem", trouble, section="7.1/4")
         verified = await verify(self, "7.1/4", takeover.service, takeover.service.scaling.ready_within)
         if verified.trouble:
             self.say("problem", verified.trouble, section="7.1/4")
-        return verified.ok
+        return verified.ok and not ailing
 
     async def _archive(self, incident: Incident, promoted: Promoted) -> None:
         """Have the new primary's log archived: without it nothing after the failover can be restored."""

@@ -28,6 +28,7 @@ from workflows.platform import policies
 from workflows.platform.approval import Answer, Question
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.data_hold import DataHold
+from workflows.shared.database_users import UsersOfTheDatabase
 from workflows.shared.desk import Desk, insist
 
 _ROUNDS = 12
@@ -39,7 +40,7 @@ class Takeover:
 
     def __init__(
         self, run: Runbook, desk: Desk, service: Service, database: DatabasePolicy, hold: DataHold, *,
-        primary: str, candidate: Candidate, replicas: Sequence[str],
+        primary: str, candidate: Candidate, replicas: Sequence[str], users: UsersOfTheDatabase | None = None,
     ) -> None:  # fmt: skip
         self.run = run
         self.desk = desk
@@ -48,6 +49,7 @@ class Takeover:
         self.hold = hold
         self.primary = primary
         self.candidate = candidate
+        self.users = users
         self.others = [replica for replica in replicas if replica != candidate.server]
         self.cancelled = False
         self.fenced = False
@@ -68,8 +70,12 @@ class Takeover:
             return
         run.phase("Point the service at it")
         followers = asyncio.gather(*(self._follow(replica, self.promoted) for replica in self.others))
+        others = self._move_the_others(self.users) if self.users is not None else None
+        moved = asyncio.create_task(others) if others is not None else None
         self.pointed = await self._point()
         await followers
+        if moved is not None:
+            await moved
 
     # -- fence -------------------------------------------------------------------------------------------
 
@@ -189,6 +195,11 @@ class Takeover:
             await self.desk.escalate(f"{server} takes writes, but the service doesn't use it: {reason(error)}")
             return False
         return True
+
+    async def _move_the_others(self, users: UsersOfTheDatabase) -> None:
+        """Point the other services at the new primary too, and have all their pods replaced."""
+        await users.point(self.desk, "7.1/3", self.candidate.server, self.primary)
+        await users.restart(self.desk, "7.1/3")
 
     async def _ask(
         self, id_: str, title: str, options: dict[str, str], *, default: str, reason_for: Sequence[str] = ()

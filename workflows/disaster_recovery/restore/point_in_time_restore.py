@@ -223,7 +223,7 @@ class PointInTimeRestore(Runbook):
         await writes.look_again()
         await restoration.compare()
         self.phase("Decide")
-        question = _switch_over(plan, restoration, writes.doubt)
+        question = _switch_over(plan, restoration, writes)
         self.background(self.desk.ask(question))
         answer = await self.ask(question, escalate=self.desk.escalate)
         self.approved = answer.choice == "switch"
@@ -369,8 +369,10 @@ def _back(plan: RestorePlan, restoration: RestoreBeside) -> ServiceBack:
     )
 
 
-def _switch_over(plan: RestorePlan, restoration: RestoreBeside, doubt: str) -> Question:
+def _switch_over(plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> Question:
     """Show what is different, and ask which of the two the service is to have."""
+    doubt = writes.doubt
+    may = [f"Could write meanwhile: {'; '.join(writes.may_write)}"] if writes.may_write else []
     sound = restoration.sound and not doubt
     return Question(
         id="switch",
@@ -382,7 +384,7 @@ def _switch_over(plan: RestorePlan, restoration: RestoreBeside, doubt: str) -> Q
         recommended="switch" if sound else None,
         default="keep",
         kind="restore",
-        evidence=[*restoration.evidence(), *([f"Doubt: {doubt}"] if doubt else [])],
+        evidence=[*restoration.evidence(), *writes.also, *may, *([f"Doubt: {doubt}"] if doubt else [])],
         reason_for=[] if sound else ["switch"],
         timeout=plan.database.restore.decision_timeout,
     )

@@ -42,7 +42,11 @@ class SwitchOver:
         plan = self.plan
         if not await self._fence():
             self.run.background(self._fence_late())
+        # What was restored may know of a stop of writers: of this one, or of one that was in force at its time.
+        await writes.open(plan.spare)
         self.pointed = await self._point()
+        if writes.users is not None:
+            await writes.users.point(self.desk, "7.3/6", plan.spare, plan.primary)
         if not self.pointed:
             await self.desk.escalate(
                 f"{self.service.name} could not be pointed at {plan.spare}: correct the Secret {plan.database.secret}"

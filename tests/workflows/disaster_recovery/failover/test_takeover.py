@@ -8,14 +8,68 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
+from activities.catalogue.workloads import WorkloadPolicy
+from activities.database.replication.slots import LogicalSlot
 from tests.workflows.conftest import Working
 from tests.workflows.disaster_recovery.failover.failovers import CHANGES, NAME, alert, changed, decide
-from tests.workflows.steering import Handle, begin, cancel, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
 from tests.workflows.worlds.failing_primary import FailingPrimary, standby
+from tests.workflows.worlds.pointed import SECRET, another
 from workers.clients import connect
 from workers.settings import Temporal
 from workers.worker import build
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
+
+# -- all that uses the database ----------------------------------------------------------------------------------
+
+
+async def test_all_services_of_the_database_are_moved_and_those_that_can_not_be_are_named(
+    working: Working, client: Client
+) -> None:
+    world = FailingPrimary()
+    nightly = WorkloadPolicy(kind="CronJob", name="nightly")
+    queue_ = WorkloadPolicy(kind="StatefulSet", name="queue")
+    world.service = world.service.model_copy(update={"workloads": (nightly, queue_)})
+    world.others = {
+        "billing": another("billing", "primary", "replica-1", "replica-2"), "reports": another("reports", "primary"),
+    }  # fmt: skip
+    world.slots = [
+        LogicalSlot(name="warehouse", plugin="pgoutput", active=False, failover=True, synced=True),
+        LogicalSlot(name="search", plugin="pgoutput", active=False, failover=False, synced=False),
+    ]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        status = await waiting_for(handle, "decide failover-1")
+        assert changed(world) == []
+        assert set(world.held) == {SECRET, "billing-database", "reports-database"}
+        await decide(handle, "failover-1", "promote")
+        await decide(handle, "return-1", "leave")
+        await handle.result()
+    evidence = "\n".join(status.questions[0].evidence)
+    assert "billing uses this database too: it is pointed at replica-1 as well" in evidence
+    assert "reports uses this database too: is not moved: its settings have no Secret of replica-1" in evidence
+    assert "Logical slots that go on at replica-1: warehouse" in evidence
+    assert "Logical slots on replica-1 that may not go on: search" in evidence
+    assert (world.pointed, world.also_pointed) == ("replica-1", {"billing-database": "replica-1"})
+    assert sorted(str(one) for one in world.done("workload_holds.restart")) == [
+        "cronjob/nightly", "deployment/billing", "deployment/reports", "statefulset/queue",
+    ]  # fmt: skip
+    assert any("reports is not moved" in page.summary for page in world.done("paging.page"))
+    assert not world.held
+
+
+async def test_a_run_at_another_service_of_the_database_keeps_a_failover_away(working: Working, client: Client) -> None:
+    world = FailingPrimary()
+    world.others = {"billing": another("billing", "primary", "replica-1")}
+    world.held["billing-database"] = "a-restore"
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert "billing uses tensafe too" in str(cause(failed.value))
+    assert changed(world) == []
+    assert world.held == {"billing-database": "a-restore"}
+
 
 # -- between the fence and the service's new database ------------------------------------------------------------
 

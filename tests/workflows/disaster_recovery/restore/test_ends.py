@@ -7,16 +7,47 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
+from activities.catalogue.workloads import WorkloadPolicy
 from activities.database.integrity.checks import Damage
 from activities.database.integrity.contents import CheckResult
+from activities.database.replication.slots import LogicalSlot
 from tests.workflows.conftest import Working
 from tests.workflows.disaster_recovery.restore.restores import DORA, NAME, decides, kept, refused, request
 from tests.workflows.steering import begin, cancel, until, waiting_for
 from tests.workflows.worlds.damaged import DamagedWorld
-from tests.workflows.worlds.pointed import SECRET
+from tests.workflows.worlds.pointed import SECRET, another
 from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestore
 from workflows.platform.approval import Decision
 from workflows.platform.lease import Extend, Resume
+
+# -- all that writes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", ["switch", "keep"])
+async def test_all_that_uses_the_database_is_stopped_and_given_back(
+    working: Working, client: Client, choice: str
+) -> None:
+    world = DamagedWorld()
+    others = (WorkloadPolicy(kind="CronJob", name="nightly"), WorkloadPolicy(kind="StatefulSet", name="queue"))
+    world.service = world.service.model_copy(update={"workloads": others})
+    world.others = {"billing": another("billing", "primary", "spare-1")}
+    world.jobs = {"cronjob/nightly": "job/nightly-29 still running"}
+    world.slots = [LogicalSlot(name="search", plugin="pgoutput", active=True, failover=False, synced=False)]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(forensics=timedelta(0)), NAME)
+        status = await waiting_for(handle, "decide switch")
+        assert sorted(world.stopped) == ["cronjob/nightly", "deployment/billing", "statefulset/queue"]
+        await decides(handle, "switch", choice, "the job only reads")
+        await handle.result()
+    evidence = "\n".join(status.questions[0].evidence)
+    assert "job/nightly-29 still running" in evidence
+    assert "billing uses this database too: it is pointed at spare-1 as well" in evidence
+    assert "Logical slots that spare-1 will not have: search (in use)" in evidence
+    assert status.questions[0].recommended is None
+    assert world.also_pointed == ({"billing-database": "spare-1"} if choice == "switch" else {})
+    assert not world.stopped
+    assert not world.held
+
 
 # -- back on the data as it was ----------------------------------------------------------------------------
 

@@ -22,11 +22,14 @@ async def test_a_restore_goes_as_the_runbook_says(working: Working, client: Clie
         result = await handle.result()
         ran = await handle.describe()
     assert world.names() == [
-        "autoscalers.hold", "kubernetes.scale", "sessions.end", "backups.seal", "backups.verify", "backups.restore",
-        "database_hosts.fence", "database_secrets.point", "kubernetes.scale", "autoscalers.release",
+        "autoscalers.hold", "kubernetes.scale", "writers.stop", "backups.seal", "backups.verify", "backups.restore",
+        "database_hosts.fence", "writers.let_in", "database_secrets.point", "kubernetes.scale", "autoscalers.release",
         "backups.follow", "backups.create",
     ]  # fmt: skip
     assert [scale.replicas for scale in world.done("kubernetes.scale")] == [0, 3]
+    (opened,) = world.done("writers.let_in")
+    assert (opened.server, opened.anybodys) == ("spare-1", True), "also of a stop that was in force at the target"
+    assert world.closed == {"primary"}, "the damaged copy is fenced, and stays closed"
     (restore,) = world.done("backups.restore")
     assert (restore.backup_id, restore.target, restore.into) == ("b2", TARGET, "spare-1")
     assert (world.pointed, world.fenced, world.damaged_there) == ("spare-1", ["primary"], True)
@@ -99,12 +102,65 @@ async def test_without_a_target_it_is_the_latest_state(working: Working, client:
     assert result["lost"] == "PT0S"
 
 
+# -- who could write all the same --------------------------------------------------------------------------
+
+
+async def test_who_could_write_all_the_same_is_shown(working: Working, client: Client) -> None:
+    world = DamagedWorld()
+    world.may_write = ["superuser root"]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        status = await waiting_for(handle, "decide switch")
+        await decides(handle, "switch", "keep")
+        await handle.result()
+    assert "Could write meanwhile: superuser root" in status.questions[0].evidence
+    assert world.as_before()
+
+
+async def test_somebody_whom_a_person_lets_in_meanwhile_is_a_doubt(working: Working, client: Client) -> None:
+    world = DamagedWorld()
+    world.let_in_by_hand = ["cron"]
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        status = await waiting_for(handle, "decide switch")
+        await decides(handle, "switch", "keep")
+        await handle.result()
+    assert "somebody has let cron in again" in str(status.questions[0].evidence)
+    assert status.questions[0].recommended is None
+
+
+async def test_sessions_are_ended_where_the_database_can_not_be_closed(working: Working, client: Client) -> None:
+    world = DamagedWorld()
+    world.refusing = {"writers.stop"}
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        status = await waiting_for(handle, "decide switch")
+        world.refusing = set()
+        await decides(handle, "switch", "keep")
+        await handle.result()
+    assert len(world.done("sessions.end")) == 1
+    assert "it could not be seen that nobody writes" in str(status.questions[0].evidence)
+    assert world.as_before()
+
+
+async def test_a_database_that_another_run_has_closed_is_left_alone(working: Working, client: Client) -> None:
+    world = DamagedWorld()
+    world.stopped_by = "another-restore has stopped the writers"
+    async with working(world.activities()) as queue:
+        assert "another-restore" in await refused(client, queue, request())
+    assert not world.done("backups.restore")
+    assert not world.done("writers.let_in")
+    assert world.as_before()
+
+
 # -- a primary that is too damaged --------------------------------------------------------------------------
 
 
 async def test_a_primary_that_is_dead_keeps_nothing_from_being_restored(working: Working, client: Client) -> None:
     world = DamagedWorld()
-    world.refusing = {"backups.seal", "integrity.check.primary", "integrity.contents.primary", "sessions.end"}
+    world.refusing = {
+        "backups.seal", "integrity.check.primary", "integrity.contents.primary", "writers.stop", "sessions.end",
+    }  # fmt: skip
     world.answers = False
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, PointInTimeRestoreRequest(forensics=timedelta(0)), NAME)

@@ -1,0 +1,223 @@
+"""All that uses a database beside the service's own Deployment: its other workloads, and other services (runbook 7).
+
+They are stopped with the service and given back as they were. What moves the database moves their Secrets too; a
+service whose settings don't know the new server is left alone, and named before anything is done.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.catalogue.database import DatabasePolicy
+from activities.catalogue.lookup import Catalogue, UsersOfDatabase
+from activities.catalogue.service import Service
+from activities.catalogue.workloads import DatabaseUser, WorkloadPolicy
+from activities.common.errors import Refused
+from activities.database.replication.slots import LogicalReplication, LogicalSlots
+from activities.database.servers.servers import OnServer
+from activities.kubernetes.database_secrets import DatabaseSecrets, HoldSecret, PointAt, ReleaseSecret
+from activities.kubernetes.workload_holds import (
+    AwaitWorkload,
+    GiveWorkloadBack,
+    RestartWorkload,
+    StopWorkload,
+    WorkloadHolds,
+)
+from workflows.platform import policies
+from workflows.platform.runbook import Runbook, reason
+from workflows.shared.desk import Desk, insist
+
+
+class _At(BaseModel):
+    """One workload, and where it is."""
+
+    namespace: str
+    workload: WorkloadPolicy = Field(description="Of whichever service.")
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return {"namespace": self.namespace, "kind": self.workload.kind, "name": self.workload.name}
+
+    @property
+    def step(self) -> str:
+        """Name its effects; a namespace and a kind tell two of one name apart."""
+        return f"{self.namespace}-{self.workload.kind.lower()}-{self.workload.name}"
+
+    def __str__(self) -> str:
+        return f"{self.workload} in {self.namespace}"
+
+
+class UsersOfTheDatabase:
+    """The others, as one run sees, stops and moves them."""
+
+    def __init__(self, run: Runbook, service: Service, database: DatabasePolicy) -> None:
+        self.run = run
+        self.service = service
+        self.database = database
+        self.others: list[DatabaseUser] = []
+        self.doubt = ""
+        """What could not be stopped, or still runs."""
+        self._begun: list[_At] = []
+        self._held: list[DatabaseUser] = []
+
+    async def find(self, section: str) -> None:
+        """Look up which other services there are.
+
+        Raises:
+            ActivityError: the catalogue doesn't answer.
+
+        """
+        asked = UsersOfDatabase(database=self.database.name, besides=self.service.name)
+        found = await self.run.step(
+            section, "Who else uses the database", Catalogue.users_of_database, asked, policies.READ
+        )
+        self.others = found.items
+
+    def plan(self, server: str) -> list[str]:
+        """Say of each other service what becomes of it when the database is on a server."""
+        return [
+            f"{user.service} uses this database too: "
+            + (f"it is pointed at {server} as well" if server in user.servers else self._left(user, server))
+            for user in self.others
+        ]
+
+    async def logical(self, section: str, server: str) -> LogicalReplication | None:
+        """Read the logical slots and subscriptions of a server; None where it can't be asked."""
+        at = OnServer(database=self.database.name, server=server)
+        return await self.run.attempt(
+            section, f"Logical slots of {server}", LogicalSlots.read, at, policies.READ
+        )  # fmt: skip
+
+    # -- hold --------------------------------------------------------------------------------------------
+
+    async def take(self, section: str, lasting: timedelta) -> None:
+        """Hold the Secrets of the others as well.
+
+        Raises:
+            Refused: another run changes where one of them is.
+
+        """
+        for user in self.others:
+            request = HoldSecret(
+                namespace=user.namespace, secret=user.secret, until=workflow.now() + lasting,
+                effect=self.run.effect(f"hold-{user.service}"),
+            )  # fmt: skip
+            try:
+                await self.run.step(
+                    section, f"Keep other runs away from {user.service}", DatabaseSecrets.hold, request, policies.EFFECT
+                )
+            except ActivityError as error:
+                raise Refused(f"{user.service} uses {self.database.name} too: {reason(error)}") from error
+            if user not in self._held:
+                self._held.append(user)
+
+    async def release(self, section: str) -> None:
+        """Let them go; where that doesn't succeed, the holds end by themselves."""
+        if self.run.dry_run:
+            return
+        for user in self._held:
+            request = ReleaseSecret(
+                namespace=user.namespace, secret=user.secret, effect=self.run.effect(f"release-{user.service}")
+            )
+            await self.run.attempt(
+                section, f"Let other runs at {user.service}", DatabaseSecrets.release, request, policies.EFFECT
+            )
+        self._held = []
+
+    # -- stop and give back ------------------------------------------------------------------------------
+
+    async def stop(self, section: str, until: datetime) -> None:
+        """Stop them all, and wait until nothing of them runs; what can't be stopped or still runs is a doubt."""
+        await asyncio.gather(*(self._stop(section, at, until) for at in self._all))
+
+    async def _stop(self, section: str, at: _At, until: datetime) -> None:
+        if not self.run.dry_run:
+            self._begun.append(at)
+        request = StopWorkload(**at.fields, until=until, effect=self.run.effect(f"stop-{at.step}"))
+        done = await self.run.attempt(section, f"Stop {at}", WorkloadHolds.stop, request, policies.EFFECT)
+        if self.run.dry_run:
+            return
+        seen = await self._wait(section, at, "stopped")
+        if done is None or seen:
+            doubt = f"{at}: {seen or 'it could not be stopped'}"
+            self.doubt = "; ".join(filter(None, [self.doubt, doubt]))
+            self.run.say("problem", doubt, section=section)
+
+    async def give_back(self, desk: Desk, section: str) -> None:
+        """Give back each that was stopped; each though another fails."""
+        begun, self._begun = self._begun, []
+        await asyncio.gather(*(self._give_back(desk, section, at) for at in begun))
+
+    async def _give_back(self, desk: Desk, section: str, at: _At) -> None:
+        request = GiveWorkloadBack(**at.fields, effect=self.run.effect(f"give-back-{at.step}"))
+        undone = f"{at} is still stopped"
+        work = insist(desk, section, f"Give {at} back", WorkloadHolds.give_back, request, undone=undone)
+        await _or_tell(desk, work, f"{undone}: give it back by hand")
+
+    # -- move --------------------------------------------------------------------------------------------
+
+    async def point(self, desk: Desk, section: str, server: str, instead_of: str) -> None:
+        """Point the other services at a server; one that settings don't know there is people's."""
+        await asyncio.gather(*(self._point(desk, section, user, server, instead_of) for user in self.others))
+
+    async def _point(self, desk: Desk, section: str, user: DatabaseUser, server: str, instead_of: str) -> None:
+        if server not in user.servers:
+            await desk.escalate(f"{user.service} {self._left(user, server)}")
+            return
+        request = PointAt(
+            namespace=user.namespace, secret=user.secret, key=user.key, servers=user.servers, server=server,
+            instead_of=instead_of, effect=self.run.effect(f"point-{user.service}"),
+        )  # fmt: skip
+        undone = f"{user.service} is not pointed at {server} yet"
+        title = f"Point {user.service} at {server}"
+        await _or_tell(
+            desk, insist(desk, section, title, DatabaseSecrets.point, request, undone=undone), f"{undone}: do it"
+        )
+
+    async def restart(self, desk: Desk, section: str) -> None:
+        """Have all their pods replaced, so that they read their Secrets anew; and see that they come up."""
+        await asyncio.gather(*(self._restart(desk, section, at) for at in self._all))
+
+    async def _restart(self, desk: Desk, section: str, at: _At) -> None:
+        request = RestartWorkload(
+            **at.fields, restarted_at=workflow.now(), effect=self.run.effect(f"restart-{at.step}")
+        )  # fmt: skip
+        undone = f"{at} still uses the old server"
+        work = insist(desk, section, f"Replace the pods of {at}", WorkloadHolds.restart, request, undone=undone)
+        await _or_tell(desk, work, f"{undone}: restart it")
+
+    async def verify(self, section: str) -> list[str]:
+        """Wait until all of them are ready; gives what is not."""
+        found = await asyncio.gather(*(self._wait(section, at, "ready") for at in self._all))
+        return [f"{at}: {why}" for at, why in zip(self._all, found, strict=True) if why]
+
+    async def _wait(self, section: str, at: _At, want: str) -> str:
+        within = self.service.scaling.ready_within
+        request = AwaitWorkload(**at.fields, want=want, timeout=within)
+        title = f"{at} is {want}"
+        seen = await self.run.attempt(section, title, WorkloadHolds.await_it, request, policies.WAIT.lasting(within))
+        return "could not be looked at" if seen is None else seen.waiting_for
+
+    @property
+    def _all(self) -> list[_At]:
+        mine = [_At(namespace=self.service.namespace, workload=one) for one in self.service.other_workloads]
+        theirs = [_At(namespace=user.namespace, workload=one) for user in self.others for one in user.workloads]
+        return list({at.step: at for at in [*mine, *theirs]}.values())
+
+    def _left(self, user: DatabaseUser, server: str) -> str:
+        return (
+            f"is not moved: its settings have no Secret of {server} (services.{user.service}.database.servers). Point "
+            "it there by hand"
+        )
+
+
+async def _or_tell(desk: Desk, work: Coroutine[Any, Any, object], trouble: str) -> None:
+    try:
+        await work
+    except ActivityError:
+        await desk.escalate(trouble)
