@@ -87,8 +87,8 @@ def _kinds(annotation: object) -> dict[str, type[BaseModel]]:
     found: dict[str, type[BaseModel]] = {}
     for one in get_args(annotation):
         if isinstance(one, type) and issubclass(one, BaseModel) and "kind" in one.model_fields:
-            (kind,) = get_args(one.model_fields["kind"].annotation)
-            found[kind] = one
+            said = get_args(one.model_fields["kind"].annotation)
+            found |= {said[0]: one} if len(said) == 1 else {}
         else:
             found |= _kinds(one)
     return found

@@ -66,8 +66,6 @@ class World:
             metrics=ServiceMetrics(error_rate="errors", saturation="saturation"),
             incident=policy or IncidentPolicy(),
         )
-        self.others: dict[str, Service] = {}
-        """Further services of the catalogue."""
         self.approvals = approvals or ApprovalPolicy(allow_unsigned=True)
         self.healthy = True
         self.ready = 3

@@ -1,9 +1,9 @@
-"""Security incidents, apart from the others: who may read those may not read these."""
+"""What a component of our own status page shows, out of all that is open."""
 
 from records_schema.migrations.sql import run_beside
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 
 
 def upgrade() -> None:

@@ -1,8 +1,8 @@
-"""What a component of our own status page shows, out of all that is open."""
+"""Security incidents, apart from the others: who may read those may not read these."""
 
 from records_schema.migrations.sql import run_beside
 
-revision = "0015"
+revision = "0011"
 down_revision = "0010"
 
 
