@@ -84,7 +84,7 @@ class Exhibit(BaseModel):
 
 
 class MakePackage(OfPeriod):
-    """`tensafe-admin compliance report`, `audit-log export`, `compliance package`."""
+    """`tensafe-admin compliance report`, `tensafe-admin compliance package`; `audit_log` is the export in it."""
 
     folder: str
     looked_on: date
@@ -236,7 +236,7 @@ def _printed(which: Literal["report", "encryption"], facts: Facts) -> bytes:
 
 
 def audit_log(cursor: Rows, period: Period) -> Iterator[bytes]:
-    """Give the audit log of a period as one JSON document, a piece at a time."""
+    """Give the audit log of a period as one JSON document, a piece at a time (`tensafe-admin audit-log export`)."""
     query = (
         "SELECT id, at, actor, workflow_id, run_id, effect_key, action, target, before, after, note "
         "FROM runbooks.audit_log WHERE at >= %(since)s AND at < %(until)s ORDER BY id"
