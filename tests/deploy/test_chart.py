@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
         {
             "namespace": "tensafe",
             "helm": True,
+            "security": True,
             "database": {
                 "read": [DATABASE, f"{DATABASE}-primary", f"{DATABASE}-replica-1", *SPARES],
                 "change": [DATABASE, *SPARES],
@@ -93,10 +94,11 @@ def test_values_that_can_not_be_meant_are_refused(change: Mapping[str, Any], sai
 
 
 def test_the_workers_may_do_what_the_plain_role_says_and_no_more() -> None:
-    """One rule: the chart's Roles are those of deploy/kubernetes/rbac.yaml, that other tests try out."""
+    """One rule: the chart's Roles are those of deploy/kubernetes, that other tests try out."""
     plain = {
         (made["kind"], made["metadata"]["name"]): made["rules"]
-        for made in yaml.safe_load_all(RBAC.read_text())
+        for file in (RBAC, RBAC.with_name("rbac-security.yaml"))
+        for made in yaml.safe_load_all(file.read_text())
         if "rules" in made
     }
     ours = {
@@ -278,7 +280,8 @@ def test_installed_it_runs_two_of_each(installed: Installed) -> None:
         ("get", f"secrets/{DATABASE}", "-n=tensafe", True),
         ("list", "nodes", "-A", True),
         ("delete", "pods", "-n=tensafe", False),
-        ("patch", "nodes", "-A", False),
+        ("patch", "nodes", "-A", True),
+        ("delete", "nodes", "-A", False),
         ("patch", "deployments.apps", "-n=default", False),
         ("get", "secrets/runbooks-migrate", f"-n={OWN_NAMESPACE}", False),
         ("patch", "deployments.apps", f"-n={OWN_NAMESPACE}", False),
