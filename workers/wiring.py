@@ -52,6 +52,7 @@ from activities.holds.kinds import (
     OpenWindows,
     PausedAutoscalers,
     StoppedDeployments,
+    StoppedWorkloads,
 )
 from activities.kubernetes.api import connect as connect_kubernetes
 from activities.kubernetes.cluster import Kubernetes
@@ -259,6 +260,7 @@ def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:
         PausedAutoscalers("ScaledObject", autoscalers, services),
         PausedAutoscalers("HorizontalPodAutoscaler", autoscalers, services),
         StoppedDeployments(cluster, services),
+        StoppedWorkloads(WorkloadHolds(cluster), services),
         HeldDatabaseSecrets(DatabaseSecrets(cluster), services),
         HeldTlsSecrets(TlsSecrets(cluster), services),
         OpenWindows(MaintenanceWindows(clients.pool()), services),

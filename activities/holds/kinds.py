@@ -1,7 +1,9 @@
 """Every kind of hold that a run writes on what it holds: where it may be, who has it, and how it is given back.
 
 This is the one list of them. What ends by itself isn't in it: a silence of Alertmanager, a customer's old API key,
-and a lock of the records, which goes with its connection.
+and a lock of the records, which goes with its connection. Nor is what only a person may let go: what a security
+incident isolates or cordons, and a database that is closed to its writers, of which nobody but the next restore or
+failover can tell whether it is a copy that must stay closed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +18,7 @@ from activities.common.effects import Change, Effect
 from activities.common.text import Key, Name, ToldLine
 from activities.kubernetes.database_secrets import DatabaseSecrets, ReleaseSecret
 from activities.kubernetes.deployments import Deployments
+from activities.kubernetes.workload_holds import GiveWorkloadBack, WorkloadAt, WorkloadHolds
 from activities.records.windows import EndWindow, MaintenanceWindows
 from libraries import kubernetes
 
@@ -125,6 +128,30 @@ class StoppedDeployments:
         return self._deployments.let_go(hold.namespace, hold.name, _as_its_run(hold, effect))
 
 
+class StoppedWorkloads:
+    """What a service consists of beside its Deployment, stopped with it (7.1, 7.3)."""
+
+    kind = "workload"
+
+    def __init__(self, holds: WorkloadHolds, services: Mapping[str, Service]) -> None:
+        self._holds = holds
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give the services' other workloads, as `StatefulSet/NAME`."""
+        for name, service in self._services.items():
+            yield from (_place(name, service, f"{one.kind}/{one.name}") for one in service.other_workloads)
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read its mark."""
+        return _marked(self.kind, place, self._holds.marked(_workload(place)))
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Let it be what it was, unless somebody has changed it meanwhile."""
+        at = _workload(hold).model_dump()
+        return self._holds.give_back(GiveWorkloadBack(**at, effect=_as_its_run(hold, effect)))
+
+
 class HeldDatabaseSecrets:
     """The Secret that says where a service's data is, and a spare's that has a damaged copy (7.1, 7.3)."""
 
@@ -208,6 +235,11 @@ class OpenWindows:
         return self._windows.end(
             EndWindow(window_id=hold.name, status="cancelled", at=hold.until, outcome=outcome, effect=effect)
         )
+
+
+def _workload(place: Place) -> WorkloadAt:
+    kind, _, name = place.name.partition("/")
+    return WorkloadAt.model_validate({"namespace": place.namespace, "kind": kind, "name": name})
 
 
 def _place(name: str, service: Service, of: str) -> Place:

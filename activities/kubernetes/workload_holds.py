@@ -205,6 +205,10 @@ class WorkloadHolds:
 
         return self._change(request, request.effect, plan)
 
+    def marked(self, at: WorkloadAt) -> RunMark | None:
+        """Give the mark of whoever keeps it stopped, an expired one too."""
+        return self._read(at).mark
+
     @activity.defn(name="workload_holds.restart")
     @effect
     def restart(self, request: RestartWorkload) -> Change:

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.catalogue.service import Service
+from activities.catalogue.workloads import WorkloadPolicy
 from activities.common.effects import Change, Effect
 from activities.common.errors import Refused
 from activities.common.workloads import WorkloadKind
+from activities.holds.kinds import StoppedWorkloads
 from activities.kubernetes.api import connect
 from activities.kubernetes.rollouts import STOPPED
 from activities.kubernetes.workload_holds import (
@@ -118,6 +121,24 @@ def test_what_was_stopped_before_stays_so(beside: Beside, kind: WorkloadKind) ->
     assert not beside.stop(kind, "restore").applied
     assert not beside.give_back(kind, "restore").applied
     assert beside.value(kind) == STOPPED_AT[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_terminated_run_has_left_is_given_back_by_the_sweep(beside: Beside, kind: WorkloadKind) -> None:
+    beside.stop(kind, "gone", until=timedelta(hours=-2))
+    service = Service(
+        namespace=beside.cluster.namespace, deployment="api", selector="app=api", health_url="http://x",
+        workloads=(WorkloadPolicy(kind=kind, name="beside"),),
+    )  # fmt: skip
+    kept = StoppedWorkloads(beside.holds, {"api": service})
+    (place,) = kept.places()
+    (hold,) = kept.held(place)
+    assert (hold.run, hold.name) == ("gone", f"{kind}/beside")
+    assert hold.until < datetime.now(UTC)
+    assert kept.give_back(hold, _by("sweep", "back")).applied
+    assert beside.value(kind) == BEFORE[kind]
+    assert kept.held(place) == []
+    assert not kept.give_back(hold, _by("sweep", "again")).applied
 
 
 @pytest.mark.parametrize("kind", KINDS)
