@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.replay.cases import ALERT, Case, Handle, waiting
 from tests.workflows.worlds.failing_primary import FailingPrimary
+from tests.workflows.worlds.pointed import another
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
 from workflows.platform.approval import Decision
 
@@ -39,8 +40,16 @@ def alive(world: FailingPrimary) -> None:
     world.answering = [True]
 
 
+def shared(world: FailingPrimary) -> None:
+    """Have another service use the database, and one that can't be moved."""
+    world.others = {"billing": another("billing", "primary", "replica-1"), "reports": another("reports", "primary")}
+
+
 CASES: dict[str, Case] = {
     "database_failover-moved": Case(DatabaseFailoverRequest(alert=ALERT), moves_and_returns, world=FailingPrimary),
+    "database_failover-shared": Case(
+        DatabaseFailoverRequest(service="tensafe-server", alert=ALERT), moves_and_returns, shared, world=FailingPrimary
+    ),
     "database_failover-fenced-by-hand": Case(DatabaseFailoverRequest(), fences_by_hand, troubled, world=FailingPrimary),
     "database_failover-answers": Case(DatabaseFailoverRequest(), prepare=alive, world=FailingPrimary),
     "database_failover-cancelled": Case(DatabaseFailoverRequest(), cancels, cancelled=True, world=FailingPrimary),

@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+from activities.catalogue.workloads import WorkloadPolicy
 from tests.replay.cases import Case, Handle, waiting
 from tests.workflows.steering import until
 from tests.workflows.worlds.damaged import BETWEEN, DamagedWorld
+from tests.workflows.worlds.pointed import another
 from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestoreRequest
 from workflows.platform.approval import Decision
 from workflows.platform.lease import Extend, Resume
@@ -40,6 +42,13 @@ def restore(**fields: Any) -> PointInTimeRestoreRequest:
     return PointInTimeRestoreRequest.model_validate({"target_time": BETWEEN, **fields})
 
 
+def shared(world: DamagedWorld) -> None:
+    """Have the service be more than one Deployment, and another service use its database."""
+    nightly = WorkloadPolicy(kind="CronJob", name="nightly")
+    world.service = world.service.model_copy(update={"workloads": (nightly,)})
+    world.others = {"billing": another("billing", "primary", "spare-1")}
+
+
 CASES: dict[str, Case] = {
     "point_in_time_restore-restored": Case(restore(), switches_and_discards, world=DamagedWorld),
     "point_in_time_restore-latest": Case(
@@ -47,5 +56,8 @@ CASES: dict[str, Case] = {
     ),
     "point_in_time_restore-declined": Case(restore(), world=DamagedWorld),
     "point_in_time_restore-cancelled": Case(restore(), cancels, world=DamagedWorld, cancelled=True),
+    "point_in_time_restore-shared": Case(
+        restore(service="tensafe-server"), switches_and_discards, shared, world=DamagedWorld
+    ),
     "point_in_time_restore-planned": Case(restore(dry_run=True), world=DamagedWorld),
 }

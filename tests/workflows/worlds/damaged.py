@@ -76,7 +76,7 @@ class DamagedWorld(Pointed, Platform):
         self.sealed_at = datetime.now(UTC)
         self.closed: set[str] = set()
         self.may_write: list[str] = []
-        self.stopped_by = ""
+        self.closed_by = ""
         self.let_in_by_hand: list[str] = []
         self.refuse_scaling_to_zero = False
         self.refusing: set[str] = set()
@@ -199,10 +199,10 @@ class DamagedWorld(Pointed, Platform):
 
         @activity.defn(name="writers.stop")
         def stop(request: StopWriters) -> WritersStopped:
-            if world._done("writers.stop", request) and not world.stopped_by:
+            if world._done("writers.stop", request) and not world.closed_by:
                 world.closed.add(request.server)
             return WritersStopped(
-                target="database", after="closed", applied=True, may_write=world.may_write, refused=world.stopped_by
+                target="database", after="closed", applied=True, may_write=world.may_write, refused=world.closed_by
             )
 
         @activity.defn(name="writers.look")

@@ -12,7 +12,7 @@ from activities.catalogue.workloads import WorkloadPolicy
 from activities.database.replication.slots import LogicalSlot
 from tests.workflows.conftest import Working
 from tests.workflows.disaster_recovery.failover.failovers import CHANGES, NAME, alert, changed, decide
-from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, told, until, waiting_for
 from tests.workflows.worlds.failing_primary import FailingPrimary, standby
 from tests.workflows.worlds.pointed import SECRET, another
 from workers.clients import connect
@@ -38,7 +38,7 @@ async def test_all_services_of_the_database_are_moved_and_those_that_can_not_be_
         LogicalSlot(name="search", plugin="pgoutput", active=False, failover=False, synced=False),
     ]
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        handle = await begin(client, queue, DatabaseFailoverRequest(service="tensafe-server"), NAME)
         status = await waiting_for(handle, "decide failover-1")
         assert changed(world) == []
         assert set(world.held) == {SECRET, "billing-database", "reports-database"}
@@ -63,10 +63,10 @@ async def test_a_run_at_another_service_of_the_database_keeps_a_failover_away(wo
     world.others = {"billing": another("billing", "primary", "replica-1")}
     world.held["billing-database"] = "a-restore"
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        handle = await begin(client, queue, DatabaseFailoverRequest(service="tensafe-server"), NAME)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
-    assert "billing uses tensafe too" in str(cause(failed.value))
+    assert "billing uses tensafe too" in str(failed.value.cause)
     assert changed(world) == []
     assert world.held == {"billing-database": "a-restore"}
 

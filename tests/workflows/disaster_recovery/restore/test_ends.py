@@ -34,7 +34,7 @@ async def test_all_that_uses_the_database_is_stopped_and_given_back(
     world.jobs = {"cronjob/nightly": "job/nightly-29 still running"}
     world.slots = [LogicalSlot(name="search", plugin="pgoutput", active=True, failover=False, synced=False)]
     async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(forensics=timedelta(0)), NAME)
+        handle = await begin(client, queue, request(service="tensafe-server", forensics=timedelta(0)), NAME)
         status = await waiting_for(handle, "decide switch")
         assert sorted(world.stopped) == ["cronjob/nightly", "deployment/billing", "statefulset/queue"]
         await decides(handle, "switch", choice, "the job only reads")

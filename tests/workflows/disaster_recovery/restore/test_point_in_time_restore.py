@@ -145,7 +145,7 @@ async def test_sessions_are_ended_where_the_database_can_not_be_closed(working: 
 
 async def test_a_database_that_another_run_has_closed_is_left_alone(working: Working, client: Client) -> None:
     world = DamagedWorld()
-    world.stopped_by = "another-restore has stopped the writers"
+    world.closed_by = "another-restore has stopped the writers"
     async with working(world.activities()) as queue:
         assert "another-restore" in await refused(client, queue, request())
     assert not world.done("backups.restore")
