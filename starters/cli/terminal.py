@@ -30,5 +30,6 @@ class _Door(RenderHook):
 def terminal(*, stderr: bool = False) -> Console:
     """Make a console behind that door."""
     made = Console(stderr=stderr, highlight=False)
+    made._width = None  # noqa: SLF001  COLUMNS as it is when something is said, not when the console is made
     made.push_render_hook(_Door())
     return made

@@ -46,11 +46,15 @@ async def begin(
     nothing, so it is a run of its own.
 
     Raises:
-        Refused: a run of that workflow ID is open; says which incident it has.
+        Refused: a run of that workflow ID is open; says which incident it has. Or it may not have that ID.
         SettingsError: the gateway's key is not one.
 
     """
-    workflow_id = workflow_id or one_of_a_service(procedure, request, session.settings) or new_workflow_id(procedure)
+    its_own = one_of_a_service(procedure, request, session.settings)
+    if workflow_id and its_own and workflow_id != its_own:
+        # The run itself would refuse it: alerts would start a second one beside it.
+        raise Refused(f"{procedure.command} of this service has the workflow ID {its_own}: leave --id out")
+    workflow_id = workflow_id or its_own or new_workflow_id(procedure)
     last = await _last(session, workflow_id) if procedure.one_a_service else None
     before = await dealt_with(last) if last else []
     try:

@@ -24,7 +24,6 @@ from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal as TemporalServer
 from starters import schedules
 from starters.__main__ import application
-from starters.cli import people
 from starters.days_off import days_off
 from starters.schedules import EVENING, MORNING, PULSE, apply, compare
 from tests.audit.archiving import new_namespace
@@ -295,8 +294,7 @@ def runbooks(namespace: Client, temporal_address: str, tmp_path: Path, monkeypat
     return call
 
 
-async def test_from_the_command_line(runbooks: Runbooks, namespace: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people.console, "_width", 200)  # no note is broken
+async def test_from_the_command_line(runbooks: Runbooks, namespace: Client) -> None:
     different = await runbooks("diff")
     assert different.exit_code == 1
     assert f"{NAME}: made: mon–fri 09:00 Europe/Berlin" in different.output

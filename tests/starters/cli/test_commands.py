@@ -308,21 +308,18 @@ async def test_on_a_terminal_the_plan_is_shown_and_asked_about(
 ) -> None:
     world.bad_release()
     monkeypatch.setattr(starting, "_somebody_there", lambda: True)
-    name = f"asked-{uuid4()}"
     result = await asyncio.to_thread(
         lambda: CliRunner().invoke(
-            application(["start"]), ["start", "p1-incident", "--id", name], input=f"{answer}\n" if answer else ""
+            application(["start"]), ["start", "p1-incident"], input=f"{answer}\n" if answer else ""
         )
     )
     assert "It would, as things are now:" in result.stderr
     assert "Start it? [y/N]" in result.stderr
-    begun = await runbooks("status", name)
-    assert begun.exit_code == (0 if answer == "y" else 4)
     if answer != "y":
         assert result.exit_code == 1
         assert world.effects == []
         return
-    incident = (await worker.get_workflow_handle(name).query("status"))["incident_id"]
+    incident = (await worker.get_workflow_handle(RUN).query("status"))["incident_id"]
     assert told(result, "incident") == incident
     assert told(result, "next") == f"runbooks status {incident} --watch"
 
@@ -344,8 +341,8 @@ async def test_questions_and_progress_are_lines_where_nobody_looks(
                 await asyncio.sleep(0.05)
 
     monkeypatch.setattr(following, "_commands", noted)
-    name = f"waited-{uuid4()}"
-    waiting = asyncio.create_task(runbooks("start", "p1-incident", "--yes", "--wait", "--json", "--id", name))
+    name = RUN
+    waiting = asyncio.create_task(runbooks("start", "p1-incident", "--yes", "--wait", "--json"))
     await has_said("decide mitigation-1")
     await runbooks("approve", name, "--choice", "rollback", "--as", "ada")
     await has_said("close")
@@ -363,12 +360,18 @@ async def test_questions_and_progress_are_lines_where_nobody_looks(
 
 
 async def test_the_same_id_starts_once(runbooks: Runbooks, worker: Client) -> None:
-    name = f"mine-{uuid4()}"
-    assert await started(runbooks, "--id", name) == name
-    again = await runbooks("start", "p1-incident", "--yes", "--id", name)
+    assert await started(runbooks, "--id", RUN) == RUN
+    again = await runbooks("start", "p1-incident", "--yes", "--id", RUN)
     assert again.exit_code == 1
-    assert f"{name} runs already" in again.stderr
+    assert f"{RUN} runs already" in again.stderr
     assert "http" in again.stderr
+
+
+async def test_another_id_than_the_services_own_is_refused(runbooks: Runbooks, worker: Client, world: World) -> None:
+    refused = await runbooks("start", "p1-incident", "--yes", "--id", f"mine-{uuid4()}")
+    assert refused.exit_code == 1
+    assert f"has the workflow ID {RUN}: leave --id out" in refused.stderr
+    assert world.effects == []
 
 
 async def test_a_run_that_failed_says_why(runbooks: Runbooks, worker: Client, queue: str) -> None:

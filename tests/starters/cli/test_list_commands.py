@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,10 +16,12 @@ from temporalio.service import RPCError
 from typer.testing import CliRunner
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
+from activities.records.alerts import Alert
 from starters.__main__ import application
 from starters.cli import people
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
+from workflows.incident_response.p1_incident import P1Request
 
 Runbooks = Callable[..., Awaitable[Result]]
 
@@ -130,11 +133,12 @@ async def test_what_is_open_is_listed_with_what_it_waits_for_and_for_whom(runboo
     assert "terminated" in (await runbooks("list", "--all")).stdout
 
 
-async def test_several_that_fit_are_named_and_nothing_is_done(runbooks: Runbooks, worker: Client) -> None:
+async def test_several_that_fit_are_named_and_nothing_is_done(runbooks: Runbooks, worker: Client, queue: str) -> None:
     part = uuid4().hex
     names = [f"{part}-one", f"{part}-two"]
-    for name in names:
-        await started(runbooks, "--id", name)
+    for name in names:  # each of an alert of its own, as services may group them
+        alert = Alert(source="test", fingerprint=name, name="Down", starts_at=datetime.now(UTC))
+        await worker.start_workflow("P1Incident", P1Request(alert=alert), id=name, task_queue=queue)
         await waiting_for(worker, name, "decide mitigation-1")
     for reference in (part, "-"):
         unclear = await runbooks("approve", reference, "--choice", "rollback")

@@ -183,7 +183,7 @@ def cut_off(records_url: str, seq: int) -> None:  # noqa: F811
         (("verify", "--all", "--head", "runbooks.toml"), Exit.USAGE, "is no signed head"),
         (("verify", "--all"), Exit.NOT_FOUND, "nothing is archived yet"),
         (("export",), Exit.NOT_FOUND, "runbooks audit archive"),
-        (("export", "--since", "yesterday"), Exit.USAGE, "--since"),
+        (("export", "--since", "some day"), Exit.USAGE, "--since"),
         (("export", "--since", "2026-11-02", "--until", "2026-11-01"), Exit.USAGE, "not before"),
         (("export", "--output", "."), Exit.USAGE, "is a directory"),
     ],
