@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
@@ -41,6 +42,11 @@ class Clock:
     def __init__(self, environment: WorkflowEnvironment, now: datetime) -> None:
         self.environment = environment
         self.start = now.replace(microsecond=0) + timedelta(hours=30)
+
+    @property
+    def day(self) -> str:
+        """The start's, in the service's time zone."""
+        return f"{self.start.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d}"
 
     def request(self, *, hours: float = 2, **fields: Any) -> MaintenanceWindowRequest:
         fields.setdefault("starts_at", self.start)
@@ -108,7 +114,7 @@ async def test_a_window_with_database_maintenance_as_its_child(
         assert (world.subjects(), world.notices()) == ([[], []], [])
         await clock.reach(clock.start - timedelta(hours=23, minutes=59))
         await until(handle, lambda status: "Mail: maintenance_scheduled" in texts(status))
-        assert world.subjects() == [[f"TenSafe: maintenance on {clock.start:%Y-%m-%d}"]] * 2
+        assert world.subjects() == [[f"TenSafe: maintenance on {clock.day}"]] * 2
         assert world.notices() == [("Scheduled", "")]
         assert world.silenced == {}
         await clock.reach(clock.start + timedelta(seconds=1))
@@ -328,7 +334,7 @@ async def test_cancelled_at_any_point_everything_is_closed(
     else:
         assert mails == [2, 2]
         how = "cancelled" if phase is announced else "ended early"
-        assert world.subjects()[0][-1] == f"TenSafe: maintenance on {clock.start:%Y-%m-%d} is {how}"
+        assert world.subjects()[0][-1] == f"TenSafe: maintenance on {clock.day} is {how}"
         shows = {announced: "", verifying: "major_outage"}.get(phase, "operational")
         assert world.notices()[-1] == ("Completed", shows)
     assert "*cancelled*" in world.chat()
@@ -526,7 +532,7 @@ async def test_a_late_start_after_an_outage_of_ours_is_asked(
         assert world.subjects() == [[], []]
         await decide(handle, "begin-1", "shift")
         await waiting_for(handle, "tick swap")
-        assert world.subjects() == [[f"TenSafe: maintenance on {clock.start:%Y-%m-%d}"]] * 2
+        assert world.subjects() == [[f"TenSafe: maintenance on {clock.day}"]] * 2
         await tick(handle)
         assert (await handle.result()).outcome == "done"
     assert world.closed()
