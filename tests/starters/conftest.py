@@ -42,4 +42,6 @@ async def past(temporal_address: str, records_pool: ConnectionPool) -> AsyncIter
     world = World()
     world.bad_release()
     async with working(temporal_address, queue, world) as client:
-        yield Past(client, queue, records_pool)
+        past = Past(client, queue, records_pool)
+        await past.begin()
+        yield past

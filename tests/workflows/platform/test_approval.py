@@ -144,21 +144,22 @@ def test_only_a_gateways_signature_counts_where_settings_say_so() -> None:
     public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
     made = approvals(allow_unsigned=False, public_keys=(public,))
 
-    def signed(by: Ed25519PrivateKey, at: datetime = NOW, run: str = "r") -> Decision:
-        word = says(issued_at=at)
+    def signed(by: Ed25519PrivateKey, at: datetime = NOW, run: str = "later") -> Decision:
+        word = says(issued_at=at, subject=made.open["q"].subject)
         return word.model_copy(update={"signature": sign(word, by, "w", run)})
 
     made.check(signed(key))
-    for bad in (says(), signed(stranger), signed(key, at=NOW - timedelta(hours=1)), signed(key, run="later")):
+    for bad in (says(), signed(stranger), signed(key, at=NOW - timedelta(hours=1)), signed(key, run="other")):
         with pytest.raises(Refused, match="refused: "):
             made.check(bad)
 
 
 def test_a_wrong_signature_doesnt_count_where_none_is_needed() -> None:
-    word = says(issued_at=NOW)
-    forged = word.model_copy(update={"signature": sign(word, Ed25519PrivateKey.generate(), "w", "r")})
+    made = approvals()
+    word = says(issued_at=NOW, subject=made.open["q"].subject)
+    forged = word.model_copy(update={"signature": sign(word, Ed25519PrivateKey.generate(), "w", "later")})
     with pytest.raises(Refused, match="refused: "):
-        approvals().check(forged)
+        made.check(forged)
 
 
 def test_without_a_signature_one_is_needed_where_settings_say_so() -> None:

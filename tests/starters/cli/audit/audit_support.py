@@ -1,6 +1,7 @@
 """Incidents that have been closed, some archived, some gone from Temporal, for the commands that look back."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from audit.payloads import Decoder
 from audit.sealing import Archivable
 from audit.store import Store
 from tests.audit.stories import new_signer
-from tests.starters.support import waiting_for
+from tests.starters.support import RUN, waiting_for
 
 
 @dataclass
@@ -33,9 +34,18 @@ class Past:
     def store(self) -> Store:
         return Store(self.pool, self.signer)
 
+    async def begin(self) -> None:
+        """Delete what earlier tests have left under the ID of the service's incidents, open or closed."""
+        async with asyncio.timeout(30):
+            while left := [run async for run in self.client.list_workflows(f'WorkflowId = "{RUN}"')]:
+                for run in left:
+                    with contextlib.suppress(RPCError):  # it has gone meanwhile
+                        await self._delete(run.id, run.run_id)
+                await asyncio.sleep(0.1)
+
     async def incident(self, **words: str) -> tuple[str, str]:
         """Run a P1 to its end; gives workflow ID and run ID."""
-        workflow_id = "p1-incident/tensafe-server"
+        workflow_id = RUN
         request = {"service": "tensafe-server", "requested_by": "grace", "mitigation": "auto", **words}
         handle = await self.client.start_workflow("P1Incident", request, id=workflow_id, task_queue=self.queue)
         await waiting_for(self.client, workflow_id, "close")
@@ -60,16 +70,19 @@ class Past:
 
     async def forget(self, workflow_id: str, run_id: str) -> None:
         """As if retention had passed."""
+        await self._delete(workflow_id, run_id)
+        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
+        async with asyncio.timeout(60):
+            while await _is_there(handle):
+                await asyncio.sleep(0.05)
+
+    async def _delete(self, workflow_id: str, run_id: str) -> None:
         await self.client.workflow_service.delete_workflow_execution(
             DeleteWorkflowExecutionRequest(
                 namespace=self.client.namespace,
                 workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
             )
         )
-        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
-        async with asyncio.timeout(60):
-            while await _is_there(handle):
-                await asyncio.sleep(0.05)
 
 
 async def _is_there(handle: WorkflowHandle[Any, Any]) -> bool:
