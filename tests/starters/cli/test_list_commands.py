@@ -118,7 +118,6 @@ async def test_what_is_open_is_listed_with_what_it_waits_for_and_for_whom(runboo
         incident[:-4],
         incident[-6:],
         RUN,
-        RUN[:8],
         row["run_id"][:13],
         f"{RUN}@{row['run_id']}",
     ):
