@@ -93,8 +93,9 @@ class Source(ABC):
         """
 
     async def confirm(self, url: str) -> bool:
-        """Fetch what the sender asked for; False where it doesn't answer."""
-        raise NotImplementedError(url)
+        """Fetch what the sender asked for; False where it doesn't answer, or never asks for anything."""
+        del url
+        return False
 
     def may_send(self, headers: Mapping[str, str]) -> dict[str, str] | None:
         """Answer a sender that asks beforehand, by OPTIONS; None where this one never does, or may not."""
