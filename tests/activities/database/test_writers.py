@@ -26,6 +26,9 @@ from activities.database.upkeep.writers import (
 from sandbox.postgres import Postgres
 from tests.activities.database.on_postgres import AT, OnPostgres, an_effect, databases
 
+# Which server it is, is only asked for while a test runs.
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(params=["oldest", "newest"])
 def on(request: pytest.FixtureRequest) -> Iterator[OnPostgres]:
