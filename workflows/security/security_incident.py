@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
@@ -95,6 +96,7 @@ class SecurityIncident(Runbook):
     """Record, isolate, keep, ask, drain, ask, give back."""
 
     SECTION = "8.1"
+    VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
         super().__init__()

@@ -221,5 +221,6 @@ def test_what_may_take_days_moves_on() -> None:
         "issue_escalation",
         "maintenance_window",
         "point_in_time_restore",
+        "security_incident",
     }
     assert deployments.MOST_VERSIONS == 100
