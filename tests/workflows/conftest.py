@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -44,6 +44,17 @@ def working(time_skipping: WorkflowEnvironment, workflow_types: Sequence[type]) 
 @pytest.fixture
 def client(time_skipping: WorkflowEnvironment) -> Client:
     return time_skipping.client
+
+
+@pytest.fixture
+def same_day(time_skipping: WorkflowEnvironment) -> Iterator[None]:
+    """Keep the server's clock: for tests of several runs whose outcome depends on the time between them.
+
+    While a test waits for a result, the server skips to its next timer. Where the run has just ended, that is the
+    limit of a whole run: ten years later. The next run would see certificates, keys and windows that have expired.
+    """
+    with time_skipping.auto_time_skipping_disabled():
+        yield
 
 
 @pytest.fixture

@@ -193,6 +193,7 @@ async def test_retry_after_is_waited_for(working: Working, client: Client, time_
     assert world.orders == 2
 
 
+@pytest.mark.usefixtures("same_day")
 async def test_a_retry_after_that_is_later_than_the_next_look_keeps_no_run_open(
     working: Working, client: Client, time_skipping: WorkflowEnvironment
 ) -> None:

@@ -204,6 +204,7 @@ async def test_of_two_runs_at_once_one_renews(
         assert connection.execute("SELECT count(*) FROM runbooks.acme_challenges").fetchone() == (0,)
 
 
+@pytest.mark.usefixtures("same_day")
 async def test_a_window_that_the_authority_moves_forward_renews_now(
     real: Real, working: Working, client: Client, api: kubernetes_client.ApiClient, http: httpx.Client
 ) -> None:
