@@ -161,7 +161,11 @@ ALL = {scenario.name: scenario for scenarios in SCENARIOS.values() for scenario 
 @pytest.fixture(scope="session")
 def outcomes(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, Outcome]:
     """What became of all scenarios whose tests are run: their kills stand in one queue."""
-    asked = [item.callspec.params["name"] for item in request.session.items if "outcomes" in item.fixturenames]
+    asked = [
+        str(item.callspec.params["name"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "outcomes" in item.fixturenames
+    ]
 
     def chosen(scenario: Scenario, kill: str) -> bool:
         return scenario.name not in KILLS or kill in KILLS[scenario.name]

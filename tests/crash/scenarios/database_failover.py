@@ -31,7 +31,7 @@ class FailoverScenario(DatabaseScenario):
     name = "database-failover"
     procedure = "database_failover"
     restart_crashed = True
-    programs = ("DatabaseFailover/fence", "DatabaseFailover/rejoin")
+    programs: ClassVar[tuple[str, ...]] = ("DatabaseFailover/fence", "DatabaseFailover/rejoin")
     databases: ClassVar = {"DatabaseFailover/fence": (REPLICA,), "DatabaseFailover/promote": (REPLICA,)}
     leaves: ClassVar = {**_MOVED, f"{PRIMARY} is in recovery": 1, f"{PRIMARY} is fenced": 0}
 

@@ -389,7 +389,7 @@ async def test_a_child_that_overruns_is_extended(
         handle = await started(client, queue, clock, tasks=[VACUUM])
         await until(handle, lambda _: world.at_work)
         said = await handle.execute_update(MaintenanceWindow.extend, Extend(**ADA, by=HOUR, reason="slow"))
-        assert said == f"until {clock.start + 3 * HOUR:%Y-%m-%d %H:%M} UTC"
+        assert str(said) == f"until {clock.start + 3 * HOUR:%Y-%m-%d %H:%M} UTC"
         assert next(iter(world.silenced.values())) > clock.start + 3 * HOUR
         assert world.notices()[-1] == ("In progress", "")
         world.at_work = False
@@ -457,7 +457,8 @@ async def test_it_begins_and_ends_on_a_word(working: Working, client: Client, wo
         assert "has not begun" in await refused(handle, EndEarly(**ADA, reason="enough"))
         assert "has not begun" in await refused(handle, TickTask(**ADA, task="swap"))
         assert "'csm' may not maintain" in await refused(handle, BeginNow(who="carl", role="csm"))
-        assert await handle.execute_update(MaintenanceWindow.begin_now, BeginNow(**ADA, reason="quiet")) == "begins now"
+        said = await handle.execute_update(MaintenanceWindow.begin_now, BeginNow(**ADA, reason="quiet"))
+        assert str(said) == "begins now"
         await waiting_for(handle, "tick swap")
         assert "begun already" in await refused(handle, BeginNow(**ADA))
         assert "there is no 'swapp'" in await refused(handle, TickTask(**ADA, task="swapp"))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio import workflow
 
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput, Refused
-from workflows.platform import approval as module
 from workflows.platform.approval import Approvals, Decision, Question
 from workflows.platform.signing import sign
 
@@ -24,8 +24,8 @@ QUESTION = Question(
 @pytest.fixture(autouse=True)
 def _at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     info = SimpleNamespace(workflow_id="w", first_execution_run_id="r", run_id="later")
-    monkeypatch.setattr(module.workflow, "now", lambda: NOW)
-    monkeypatch.setattr(module.workflow, "info", lambda: info)
+    monkeypatch.setattr(workflow, "now", lambda: NOW)
+    monkeypatch.setattr(workflow, "info", lambda: info)
 
 
 def approvals(**policy: Any) -> Approvals:

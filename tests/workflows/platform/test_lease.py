@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio import workflow
 
 from activities.common.errors import InvalidInput
-from workflows.platform import lease as module
 from workflows.platform.lease import Lease, finally_do, shielded
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
@@ -45,8 +45,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(module.workflow, "now", lambda: found.now)
-    monkeypatch.setattr(module.workflow, "wait_condition", found.wait_condition)
+    monkeypatch.setattr(workflow, "now", lambda: found.now)
+    monkeypatch.setattr(workflow, "wait_condition", found.wait_condition)
     return found
 
 

@@ -37,7 +37,7 @@ def state(*revisions: Revision, current: int = 0) -> DeploymentState:
 def bad(version: str, *, revision: int | None = None, release: str = "", status: str = "rolled_back") -> Deployment:
     return Deployment(
         version=version, status=status, deployer="ada", started_at=NOW, revision=revision, release=release
-    )  # type: ignore[arg-type]
+    )
 
 
 SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
