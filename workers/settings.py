@@ -377,6 +377,57 @@ class Gateway(Section):
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
 
 
+class Oidc(Section):
+    """Who says who people are: an OpenID Connect provider, by the authorisation code flow with PKCE."""
+
+    issuer: str = Field(pattern=r"^https?://\S+$", description="As its discovery document names itself.")
+    client_id: str
+    client_secret: Secret | None = Field(default=None, description="Where the provider gave one.")
+    scopes: tuple[str, ...] = Field(default=("openid", "email", "profile"), description="What is asked for.")
+    name_claim: str = Field(default="email", description="The claim that names a person, in the page and the record.")
+    groups_claim: str = Field(default="groups", description="The claim that lists a person's groups.")
+    ca_file: Path | None = Field(default=None, description="PEM: what vouches for it, beside what the system trusts.")
+
+
+class Web(Section):
+    """The operators' page and the public status page (`runbooks web`, `runbooks status-page`; docs/web.md)."""
+
+    host: str = Field(default="127.0.0.1", description="Address that the operators' page listens on.")
+    port: int = Field(default=8083, ge=0, le=65535)
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+$",
+        description="Where people reach it, e.g. https://runbooks.example.com; as it listens where it is not said.",
+    )
+    secret: Secret | None = Field(
+        default=None,
+        description="What cookies are signed with, 32 characters or more, the same for all processes; without one each "
+        "makes its own, and its restart signs everybody out.",
+    )
+    session_for: timedelta = Field(
+        default=timedelta(hours=10), gt=timedelta(0), description="After that a person signs in again."
+    )
+    people: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Role → who has it, by name.")
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Role → groups of the provider whose members have it."
+    )
+    oidc: Oidc | None = Field(default=None, description="Without it, a one-time link on the terminal signs in.")
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.oidc is None and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            message = "host: only of this machine (127.0.0.1) while there is no [web.oidc]"
+            raise ValueError(message)
+        known = self.secret is not None and not isinstance(self.secret, FileSecret)
+        if known and self.secret is not None and len(self.secret.get_secret_value()) < _SHORTEST_SECRET:
+            message = f"secret: {_SHORTEST_SECRET} characters or more"
+            raise ValueError(message)
+        return self
+
+
+_SHORTEST_SECRET = 32
+
+
 class Observability(Section):
     """Logs and metrics of the workers and the webhook."""
 
@@ -411,6 +462,7 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     webhook: Webhook = Webhook()
     gateway: Gateway = Gateway()
+    web: Web = Web()
     observability: Observability = Observability()
     approvals: ApprovalPolicy = ApprovalPolicy()
     services: dict[str, Service] = Field(default_factory=dict)

@@ -23,6 +23,7 @@ from audit.text import plain
 from workflows.platform import policies, search_attributes
 from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
+from workflows.platform.lease import Lease
 from workflows.platform.policies import Policy
 from workflows.platform.questions import EXAMPLE, in_ui
 from workflows.platform.requests import RunbookRequest, ServiceRequest
@@ -156,6 +157,10 @@ class Runbook:
         waiting = f"\n\n**Waiting for: {plain(self.waiting_for)}**" if self.waiting_for else ""
         asked = "".join(in_ui(question) for question in self.approvals.open.values())
         return f"{asked}### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
+
+    def leases(self) -> list[Lease]:
+        """Give what the run holds for a time now."""
+        return []
 
     def board(self) -> str:
         """Show what the run holds for people; procedures that hold something override it."""
@@ -369,6 +374,7 @@ class Runbook:
             clocks=self.clocks.all,
             questions=list(self.approvals.open.values()),
             entries=self.timeline.entries,
+            leases=self.leases(),
             board=self.board(),
         )
 

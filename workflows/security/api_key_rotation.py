@@ -180,6 +180,10 @@ class ApiKeyRotation(Runbook):
             await shielded(self._leave(change, error))
             raise
 
+    def leases(self) -> list[Lease]:
+        """Give the old key's grace, while it lasts."""
+        return [self.lease] if self.lease and not self.dry_run and not self.lease.ended_by else []
+
     async def _grace(self, service: Service, change: KeyChange, lease: Lease) -> str:
         self.phase("Grace period")
         await self._deprecate(change, lease.until)

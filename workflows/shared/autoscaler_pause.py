@@ -68,6 +68,11 @@ class AutoscalerPause:
         return hold
 
     @property
+    def leases(self) -> list[Lease]:
+        """What it holds now, for whoever looks at the run."""
+        return [self.lease] if self.held and not self.run.dry_run and not self.lease.ended_by else []
+
+    @property
     def held(self) -> bool:
         """Whether it is held for this run: neither left to somebody else, nor let go before a reset."""
         return self.hold is not None and self.hold.ours and not self.hold.over

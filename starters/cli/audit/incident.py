@@ -16,8 +16,8 @@ from audit.report_reading import is_incident
 from audit.skeleton import restore
 from audit.store_filter import Filter
 from audit.story import Step, Story
-from starters.cli.audit.room import Room
 from starters.cli.people import Exit, Stop
+from starters.past.room import Room
 from workers.settings import Settings
 
 _BEFORE = timedelta(hours=24)

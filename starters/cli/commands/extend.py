@@ -18,8 +18,8 @@ async def extend(
     role: Role = None,
 ) -> None:
     """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
-    from starters.cli import times
     from starters.cli.saying import say
+    from starters.steering import times
     from workflows.platform.lease import Extend
 
     await say(reference, who, role, Extend, by=times.duration("--by", by), reason=reason)

@@ -64,8 +64,8 @@ async def reschedule(
     role: Role = None,
 ) -> None:
     """Move the due date of a phase."""
-    from starters.cli import times
     from starters.cli.saying import say
+    from starters.steering import times
     from workflows.customer_operations.onboarding_words import Reschedule
 
     at = times.moment("--due", due, words=False)

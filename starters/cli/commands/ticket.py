@@ -22,8 +22,8 @@ async def update(
     role: Role = None,
 ) -> None:
     """Tell the customer where things stand; the promise of the next update begins anew."""
-    from starters.cli import times
     from starters.cli.saying import say
+    from starters.steering import times
     from workflows.customer_operations.customer_words import UpdateCustomer
 
     within = times.duration("--next-within", next_within) if next_within else None

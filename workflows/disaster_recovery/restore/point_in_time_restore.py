@@ -21,7 +21,7 @@ from workflows.disaster_recovery.restore.service_back import ServiceBack, tell_p
 from workflows.disaster_recovery.restore.switch_over import SwitchOver
 from workflows.disaster_recovery.restore.write_stop import WriteStop
 from workflows.platform.approval import Question
-from workflows.platform.lease import Extend, Resume, finally_do, shielded
+from workflows.platform.lease import Extend, Lease, Resume, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
@@ -284,6 +284,10 @@ class PointInTimeRestore(Runbook):
         await self.settle()
 
     # -- what there is to read ---------------------------------------------------------------------------
+
+    def leases(self) -> list[Lease]:
+        """Give the damaged copy's time, while it is kept."""
+        return [self.copy.lease] if self.copy and not self.dry_run and not self.copy.lease.ended_by else []
 
     def board(self) -> str:
         """Show what was restored, since the run stays open for long after the service is back."""

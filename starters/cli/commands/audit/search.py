@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from starters.cli.audit.statuses import STATUSES
 from starters.cli.people import command
+from starters.past.statuses import STATUSES
 
 _Text = str | None
 

@@ -3,7 +3,7 @@
 from datetime import UTC
 
 from audit.store_filter import Filter
-from starters.cli.audit.statuses import IN_VISIBILITY
+from starters.past.statuses import IN_VISIBILITY
 from workflows.platform import search_attributes
 
 _ATTRIBUTES = {

@@ -7,7 +7,7 @@ from audit.report import Month, Report
 from audit.report_counting import Counting
 from audit.store_filter import Filter
 from audit.story import Story
-from starters.cli.audit.searching import Search
+from starters.past.searching import Search
 from workers.settings import Settings
 from workflows.incident_response.severity import SEVERITIES, respond_by
 

@@ -168,3 +168,12 @@ def _in_words(text: str, now: datetime) -> datetime | None:
     if told is None:
         return None
     return told if told.tzinfo else told.replace(tzinfo=zone)
+
+
+def written(span: timedelta) -> str:
+    """Write a duration so that `duration` reads it, as ISO 8601 has it: `PT30M`, `P1DT2H`."""
+    days, rest = divmod(int(span.total_seconds()), 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, seconds = divmod(rest, 60)
+    clock = "".join(f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if number)
+    return f"P{f'{days}D' if days else ''}{f'T{clock}' if clock else ''}" if days or clock else "PT0S"

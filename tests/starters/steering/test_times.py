@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from starters.cli import times
+from starters.steering import times
 from starters.steering.errors import WrongInput
 
 NOW = datetime(2026, 11, 29, 15, 30, tzinfo=UTC)

@@ -11,8 +11,7 @@ from audit.render.chapters import Told
 from audit.store import Store
 from audit.store_filter import Filter
 from audit.story import Run
-from starters.cli.audit.room import Room
-from starters.cli.people import Exit, Stop
+from starters.past.room import Room
 from starters.steering.errors import NoSuchRun
 from starters.steering.finding import find
 from starters.steering.session import Session
@@ -26,14 +25,14 @@ async def family_of(room: Room, reference: str) -> list[Told]:
     First the runs of its chain in their order, each followed by the runs it started.
 
     Raises:
-        Stop: neither Temporal nor the archive knows it.
+        NoSuchRun: neither Temporal nor the archive knows it.
 
     """
     asked = await _live(room, reference) or await _archived(room, reference)
     if asked is None:
         where = "neither Temporal nor the archive has" if room.store and room.client else "there is"
         sentence = f"{where} no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
-        raise Stop(Exit.NOT_FOUND, sentence)
+        raise NoSuchRun(sentence)
     return [member async for member in _chain(room, asked, set())]
 
 

@@ -16,7 +16,7 @@ from audit.payloads import Decoder
 from audit.store import Store
 from audit.store_filter import Filter
 from audit.story import Story
-from starters.cli.audit.visibility import query_of
+from starters.past.visibility import query_of
 
 _PAGE = 200
 _AT_ONCE = 8
