@@ -20,7 +20,10 @@ class Format(StrEnum):
 async def catalogue(
     form: Annotated[Format, typer.Option("--format", help="json has schemas, examples and links.")] = Format.TABLE,
 ) -> None:
-    """List all procedures."""
+    """List all procedures.
+
+    Example: runbooks catalogue --json
+    """
     from rich.table import Table
     from rich.text import Text
 

@@ -15,7 +15,10 @@ Build = Annotated[str, typer.Argument(metavar="BUILD", help="As `runbooks deploy
 @app.command("list")
 @command
 async def list_all() -> None:
-    """Show every version, the open runs that end with it, and its workers. Exit code 1 where runs wait for none."""
+    """Show every version, the open runs that end with it, and its workers. Exit code 1 where runs wait for none.
+
+    Example: runbooks deployments list
+    """
     from starters.cli.configured import load_settings
     from starters.cli.deployment_table import show
     from starters.steering.session import open_session
@@ -28,7 +31,10 @@ async def list_all() -> None:
 async def runs(
     build: Build, most: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 50
 ) -> None:
-    """Show the open runs that end with a version, oldest first."""
+    """Show the open runs that end with a version, oldest first.
+
+    Example: runbooks deployments runs v1.4.0
+    """
     from starters.cli.configured import load_settings
     from starters.steering.deployments import runs_of
     from starters.steering.session import open_session
@@ -43,7 +49,10 @@ async def runs(
 @app.command("current")
 @command
 async def current(build: Build, who: Who = None) -> None:
-    """Let new runs go to this version, and the long ones that are open. To go back, name the former one."""
+    """Let new runs go to this version, and the long ones that are open. To go back, name the former one.
+
+    Example: runbooks deployments current v1.5.0
+    """
     from starters.cli.configured import load_settings
     from starters.cli.speaker import person
     from starters.steering.deployments import make_current
@@ -60,7 +69,10 @@ async def ramp(
     percentage: Annotated[float, typer.Argument(min=0, max=100, help="Of 100 new runs; 0 ends it.")],
     who: Who = None,
 ) -> None:
-    """Try a version with some of the new runs."""
+    """Try a version with some of the new runs.
+
+    Example: runbooks deployments ramp v1.5.0 10
+    """
     from starters.cli.configured import load_settings
     from starters.cli.speaker import person
     from starters.steering.deployments import ramp as let

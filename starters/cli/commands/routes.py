@@ -23,7 +23,10 @@ async def check(
         list[str] | None, typer.Argument(metavar="[LABEL=VALUE]…", help="Say which rule takes such an alert.")
     ] = None,
 ) -> None:
-    """Read the rules as the webhook does, and show them."""
+    """Read the rules as the webhook does, and show them.
+
+    Example: runbooks routes check severity=P1 service=tensafe-server
+    """
     from starters.cli import rules
 
     rules.check(labels or ())
@@ -39,7 +42,10 @@ async def payload(
         list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with it, such as ce-id: of a CloudEvent.")
     ] = None,
 ) -> None:
-    """Say what a payload would start, and why, without starting it."""
+    """Say what a payload would start, and why, without starting it.
+
+    Example: runbooks routes test payload.json --source alertmanager
+    """
     from starters.cli import payloads
 
     payloads.explain_payload(file, source, header or ())

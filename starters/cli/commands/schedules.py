@@ -16,7 +16,10 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `runbooks schedule
 @app.command("apply")
 @command
 async def apply_all() -> None:
-    """Make Temporal's schedules as the settings say; as often as you like."""
+    """Make Temporal's schedules as the settings say; as often as you like.
+
+    Example: runbooks schedules apply
+    """
     from starters.cli.configured import load_settings
     from starters.schedules import apply
     from starters.steering.session import open_session
@@ -32,7 +35,10 @@ async def apply_all() -> None:
 @app.command("diff")
 @command
 async def diff() -> None:
-    """Show what `apply` would change; nothing is changed. Exit code 1 where it is anything."""
+    """Show what `apply` would change; nothing is changed. Exit code 1 where it is anything.
+
+    Example: runbooks schedules diff
+    """
     from starters.cli.configured import load_settings
     from starters.cli.people import Exit, Stop
     from starters.schedules import compare
@@ -56,7 +62,10 @@ async def diff() -> None:
 async def list_all(
     runs: Annotated[int, typer.Option(min=1, max=10, help="How many of the next runs are shown.")] = 3,
 ) -> None:
-    """Show every schedule, when it ran last and runs next, in its own time zone, and what it has missed."""
+    """Show every schedule, when it ran last and runs next, in its own time zone, and what it has missed.
+
+    Example: runbooks schedules list --runs 5
+    """
     from starters.cli.configured import load_settings
     from starters.cli.schedule_table import show
     from starters.steering.session import open_session
@@ -71,7 +80,10 @@ async def pause(
     reason: Annotated[str, typer.Option(help="Why; whoever looks at the schedule reads it.")],
     who: Who = None,
 ) -> None:
-    """Let it start nothing until `resume`; `apply` leaves it paused."""
+    """Let it start nothing until `resume`; `apply` leaves it paused.
+
+    Example: runbooks schedules pause end-of-day/tensafe-server --reason "moving"
+    """
     from starters.cli.configured import load_settings
     from starters.cli.speaker import person
     from starters.steering.schedules import pause as pause_it
@@ -85,7 +97,10 @@ async def pause(
 @app.command("resume")
 @command
 async def resume(name: Name) -> None:
-    """Let a paused schedule run again; what it missed meanwhile stays missed."""
+    """Let a paused schedule run again; what it missed meanwhile stays missed.
+
+    Example: runbooks schedules resume end-of-day/tensafe-server
+    """
     from starters.cli.configured import load_settings
     from starters.steering.schedules import resume as resume_it
     from starters.steering.session import open_session
@@ -98,7 +113,10 @@ async def resume(name: Name) -> None:
 @app.command("trigger")
 @command
 async def trigger(name: Name) -> None:
-    """Start its run now, a paused one's too; not where a run of it is still open."""
+    """Start its run now, a paused one's too; not where a run of it is still open.
+
+    Example: runbooks schedules trigger end-of-day/tensafe-server
+    """
     from starters.cli.configured import load_settings
     from starters.steering.schedules import trigger as trigger_it
     from starters.steering.session import open_session

@@ -14,7 +14,10 @@ app = group("Maintenance windows (6.1); `runbooks extend` lets one last longer."
 @app.command("list")
 @command
 async def list_all() -> None:
-    """Show the windows that are to come or in progress."""
+    """Show the windows that are to come or in progress.
+
+    Example: runbooks windows list
+    """
     from rich import box
     from rich.table import Table
 
@@ -54,7 +57,10 @@ async def tick(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Tick a task that people do."""
+    """Tick a task that people do.
+
+    Example: runbooks windows tick RUN disk --note "serial 4711"
+    """
     from starters.cli.saying import say
     from workflows.maintenance.window_words import TickTask
 
@@ -70,7 +76,10 @@ async def begin(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Begin a window now, before its time; its end stays."""
+    """Begin a window now, before its time; its end stays.
+
+    Example: runbooks windows begin RUN
+    """
     from starters.cli.saying import say
     from workflows.maintenance.window_words import BeginNow
 
@@ -86,7 +95,10 @@ async def end(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """End a window now: what is under way is stopped, and the service verified."""
+    """End a window now: what is under way is stopped, and the service verified.
+
+    Example: runbooks windows end RUN --reason "the disk did not fit"
+    """
     from starters.cli.saying import say
     from workflows.maintenance.window_words import EndEarly
 

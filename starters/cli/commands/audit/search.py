@@ -31,7 +31,10 @@ async def search(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest first.")] = 50,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to show them.")] = "table",
 ) -> None:
-    """Find runs, live and archived alike, the newest first."""
+    """Find runs, live and archived alike, the newest first.
+
+    Example: runbooks audit search --severity P1 --since -7d --touched deployment/tensafe-server
+    """
     from starters.cli.audit import listing
 
     wanted = listing.asked_for(

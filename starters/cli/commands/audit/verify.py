@@ -24,7 +24,10 @@ async def verify(
         list[Path] | None, typer.Option(help="A signed head kept elsewhere: the chain must reach it.")
     ] = None,
 ) -> None:
-    """Verify a bundle or a package, offline and without settings, or the chain in the database; names what is wrong."""
+    """Verify a bundle or a package, offline and without settings, or the chain in the database; names what is wrong.
+
+    Example: runbooks audit verify --all
+    """
     if (bundle is None) is not everything:
         raise Stop(Exit.USAGE, "name a BUNDLE, or say --all")
     from audit.package import is_package
