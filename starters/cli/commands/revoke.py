@@ -18,7 +18,7 @@ async def revoke(
 ) -> None:
     """Revoke the old API key of a rotation before its grace ends (runbook 8.2).
 
-    Example: runbooks revoke api-key-rotation/acme-corp --role security
+    Example: runbooks revoke RUN --role security
     """
     from starters.cli.saying import say
     from workflows.security.words import RevokeNow
