@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Who
+from starters.cli.options import Json, Who
 from starters.cli.people import command, console
 
 app = typer.Typer(help="The workers' versions: where new runs go, what open ones need.", no_args_is_help=True)
@@ -14,7 +14,7 @@ Build = Annotated[str, typer.Argument(metavar="BUILD", help="As `runbooks deploy
 
 @app.command("list")
 @command
-async def list_all() -> None:
+async def list_all(*, as_json: Json = False) -> None:
     """Show every version, the open runs that end with it, and its workers. Exit code 1 where runs wait for none.
 
     Example: runbooks deployments list
@@ -23,13 +23,16 @@ async def list_all() -> None:
     from starters.cli.deployment_table import show
     from starters.steering.session import open_session
 
-    await show(await open_session(load_settings()))
+    await show(await open_session(load_settings()), as_json=as_json)
 
 
 @app.command("runs")
 @command
 async def runs(
-    build: Build, most: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 50
+    build: Build,
+    *,
+    most: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 50,
+    as_json: Json = False,
 ) -> None:
     """Show the open runs that end with a version, oldest first.
 
@@ -40,6 +43,11 @@ async def runs(
     from starters.steering.session import open_session
 
     found = await runs_of(await open_session(load_settings()), build, most)
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([{"workflow_id": workflow_id, "procedure": kind} for workflow_id, kind in found])
+        return
     for workflow_id, kind in found:
         console.print(f"{kind}  {workflow_id}", markup=False, soft_wrap=True)
     if not found:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
+from starters.cli.options import Json
 from starters.cli.people import command
 
 app = group("The webhook's routing rules.")
@@ -22,6 +23,8 @@ async def check(
     labels: Annotated[
         list[str] | None, typer.Argument(metavar="[LABEL=VALUE]…", help="Say which rule takes such an alert.")
     ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Read the rules as the webhook does, and show them.
 
@@ -29,7 +32,7 @@ async def check(
     """
     from starters.cli import rules
 
-    rules.check(labels or ())
+    rules.check(labels or (), as_json=as_json)
 
 
 @app.command("test")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
-from starters.cli.options import Who
+from starters.cli.options import Json, Who
 from starters.cli.people import command, console
 
 app = group("What runs on the clock.")
@@ -34,7 +34,7 @@ async def apply_all() -> None:
 
 @app.command("diff")
 @command
-async def diff() -> None:
+async def diff(*, as_json: Json = False) -> None:
     """Show what `apply` would change; nothing is changed. Exit code 1 where it is anything.
 
     Example: runbooks schedules diff
@@ -50,17 +50,24 @@ async def diff() -> None:
         session.client, settings.audit, settings.services, settings.temporal.task_queue, settings.directory
     )
     changed = [one for one in found if one.what]
-    for one in changed:
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([{"schedule": one.name, "differs": list(one.what)} for one in changed])
+    for one in () if as_json else changed:
         console.print(f"{one.name}: {'; '.join(one.what)}", markup=False, soft_wrap=True)
     if changed:
         raise Stop(Exit.REFUSED, "`runbooks schedules apply` makes it so")
-    console.print("Temporal's schedules are as the settings say", style="dim")
+    if not as_json:
+        console.print("Temporal's schedules are as the settings say", style="dim")
 
 
 @app.command("list")
 @command
 async def list_all(
+    *,
     runs: Annotated[int, typer.Option(min=1, max=10, help="How many of the next runs are shown.")] = 3,
+    as_json: Json = False,
 ) -> None:
     """Show every schedule, when it ran last and runs next, in its own time zone, and what it has missed.
 
@@ -70,7 +77,7 @@ async def list_all(
     from starters.cli.schedule_table import show
     from starters.steering.session import open_session
 
-    await show(await open_session(load_settings()), runs)
+    await show(await open_session(load_settings()), runs, as_json=as_json)
 
 
 @app.command("pause")

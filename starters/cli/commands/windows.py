@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command, console
 
 app = group("Maintenance windows (6.1); `runbooks extend` lets one last longer.")
@@ -13,7 +13,7 @@ app = group("Maintenance windows (6.1); `runbooks extend` lets one last longer."
 
 @app.command("list")
 @command
-async def list_all() -> None:
+async def list_all(*, as_json: Json = False) -> None:
     """Show the windows that are to come or in progress.
 
     Example: runbooks windows list
@@ -28,19 +28,28 @@ async def list_all() -> None:
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "what", "phase", "waiting for", "window"):
-        table.add_column(name, overflow="fold")
+    heads = ("run", "what", "phase", "waiting for", "window")
+    rows = []
     async for found in session.client.list_workflows(
         "WorkflowType = 'MaintenanceWindow' AND ExecutionStatus = 'Running'"
     ):
         try:
             told = await runs.status_of(await find(session, found.id))
         except SteeringError as error:
-            table.add_row(found.id, str(error), "", "", "")
+            rows.append((found.id, str(error), "", "", ""))
         else:
-            table.add_row(found.id, told.title, told.phase, told.waiting_for, told.board.partition("\n")[0])
-    if table.row_count:
+            rows.append((found.id, told.title, told.phase, told.waiting_for, told.board.partition("\n")[0]))
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([dict(zip(heads, row, strict=True)) for row in rows])
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in heads:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    if rows:
         console.print(table)
     else:
         console.print("no windows: `runbooks start maintenance-window` makes one", style="dim")
