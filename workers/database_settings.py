@@ -28,7 +28,7 @@ class DatabaseCommands(Section):
     follow. Each must succeed where it was done before.
     """
 
-    start: tuple[str, ...] = ()
+    start: tuple[str, ...] = Field(default=(), description="Start the server, e.g. after a restore.")
     fence: tuple[str, ...] = Field(
         default=(),
         description="It must not take writes again, not even after its machine's restart: stop it, "
@@ -72,7 +72,9 @@ class Rds(Section):
 class Database(Section):
     """One database with all its servers."""
 
-    backend: Literal["barman", "rds"] = "barman"
+    backend: Literal["barman", "rds"] = Field(
+        default="barman", description="Who takes and restores its backups, and acts on its machines."
+    )
     servers: dict[str, DatabaseServer] = Field(min_length=1)
     commands: DatabaseCommands = DatabaseCommands()
     barman: Barman | None = None

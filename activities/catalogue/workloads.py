@@ -14,8 +14,8 @@ class WorkloadPolicy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: WorkloadKind = "Deployment"
-    name: Key
+    kind: WorkloadKind = Field(default="Deployment", description="Of Kubernetes.")
+    name: Key = Field(description="In the service's namespace.")
     primary: bool = Field(default=False, description="One of them, a Deployment, is.")
 
     def __str__(self) -> str:
