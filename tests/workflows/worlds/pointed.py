@@ -56,6 +56,8 @@ class Pointed(World):
         """Workloads beside the service's own Deployment."""
         self.jobs: dict[str, str] = {}
         """Workload → the Jobs of it that don't end."""
+        self.not_ready: dict[str, list[str]] = {}
+        """Workload → what each look finds that it still lacks, one after the other."""
         self.slots: list[LogicalSlot] = []
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -84,8 +86,10 @@ class Pointed(World):
 
         @activity.defn(name="workload_holds.await")
         def await_it(request: AwaitWorkload) -> WorkloadSeen:
-            running = world.jobs.get(str(request), "") if request.want == "stopped" else ""
-            return WorkloadSeen(complete=not running, waiting_for=running)
+            lacks = world.not_ready.get(str(request), [])
+            ready = lacks.pop(0) if lacks and request.want == "ready" else ""
+            seen = world.jobs.get(str(request), "") if request.want == "stopped" else ready
+            return WorkloadSeen(complete=not seen, waiting_for=seen)
 
         @activity.defn(name="logical_slots.read")
         def slots(request: OnServer) -> LogicalReplication:
