@@ -5,6 +5,7 @@ service whose settings don't know the new server is left alone, and named before
 """
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -16,6 +17,7 @@ from activities.catalogue.service import Service
 from activities.catalogue.workloads import DatabaseUser
 from activities.common.errors import Refused
 from activities.database.replication.slots import LogicalReplication, LogicalSlots
+from activities.database.servers.poolers import PausePooler, Poolers, ReconnectPooler
 from activities.database.servers.servers import OnServer
 from activities.kubernetes.database_secrets import DatabaseSecrets, HoldSecret, PointAt, ReleaseSecret
 from activities.kubernetes.workload_holds import WorkloadHolds
@@ -23,6 +25,10 @@ from workflows.platform import policies
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.desk import Desk, insist
 from workflows.shared.other_workloads import OtherWorkloads, WorkloadIn, or_tell
+
+_ENDING = timedelta(seconds=10)
+_POOLERS_WITHIN = timedelta(seconds=30)
+"""A pooler that doesn't answer is waited for so long before the service's pods come back without it."""
 
 
 class UsersOfTheDatabase:
@@ -51,9 +57,16 @@ class UsersOfTheDatabase:
         )
         self.others = found.items
 
+    @property
+    def poolers(self) -> list[str]:
+        """All that this service and the others use; none in runs from before there were any in settings."""
+        named = [*self.database.poolers, *(name for user in self.others for name in user.poolers)]
+        return list(dict.fromkeys(named))
+
     def plan(self, server: str) -> list[str]:
-        """Say of each other service what becomes of it when the database is on a server."""
-        return [
+        """Say of each other service, and of each pooler, what becomes of it when the database is on a server."""
+        poolers = [f"Pooler {pooler}: its clients are sent to {server}" for pooler in self.poolers]
+        return poolers + [
             f"{user.service} uses this database too: "
             + (f"it is pointed at {server} as well" if server in user.servers else self._left(user, server))
             for user in self.others
@@ -111,6 +124,38 @@ class UsersOfTheDatabase:
     async def give_back(self, desk: Desk, section: str) -> None:
         """Give back each that was stopped; each though another fails."""
         await self.workloads.give_back(desk, section)
+
+    # -- poolers -----------------------------------------------------------------------------------------
+
+    async def pause_poolers(self, section: str, within: timedelta) -> None:
+        """Have clients wait in the poolers. One that can't be paused is told: the database keeps writers out anyway."""
+        await asyncio.gather(*(self._pause(section, pooler, within) for pooler in self.poolers))
+
+    async def _pause(self, section: str, pooler: str, within: timedelta) -> None:
+        request = PausePooler(
+            database=self.database.name, pooler=pooler, within=within, effect=self.run.effect(f"pause-{pooler}")
+        )  # fmt: skip
+        limit = policies.COLLECT.lasting(within + _ENDING)
+        await self.run.attempt(section, f"Pause pooler {pooler}", Poolers.pause, request, limit)
+
+    async def reconnect_poolers(self, desk: Desk, section: str, server: str) -> None:
+        """Send the poolers' clients to a server; one that doesn't answer is tried on, while the run goes on."""
+        if not self.poolers:
+            return
+        work = [self.run.background(self._reconnect(desk, section, pooler, server)) for pooler in self.poolers]
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: all(one.done() for one in work), timeout=_POOLERS_WITHIN, timeout_summary=f"poolers → {server}"
+            )
+
+    async def _reconnect(self, desk: Desk, section: str, pooler: str, server: str) -> None:
+        request = ReconnectPooler(
+            database=self.database.name, pooler=pooler, server=server, effect=self.run.effect(f"reconnect-{pooler}")
+        )  # fmt: skip
+        undone = f"clients of pooler {pooler} are not sent to {server} yet"
+        title = f"Connect pooler {pooler} to {server}"
+        work = insist(desk, section, title, Poolers.reconnect, request, undone=undone)
+        await or_tell(desk, work, f"{undone}: do it by hand")
 
     # -- move --------------------------------------------------------------------------------------------
 

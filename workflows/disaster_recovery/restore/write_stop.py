@@ -52,6 +52,8 @@ class WriteStop:
         """Who could write though it is closed, in words."""
         self.also: list[str] = []
         """What else the switch is about: other services, logical slots."""
+        self.server = plan.primary
+        """Where poolers' clients are sent when it is over."""
         self.doubt = ""
         """Why somebody may still write."""
 
@@ -73,6 +75,7 @@ class WriteStop:
         if self.users is not None:
             await self.users.stop("7.3/1", workflow.now() + self.plan.longest)
             self.doubt = self.users.doubt
+            await self.users.pause_poolers("7.3/1", self.plan.database.restore.leave_within)
         if self.run.dry_run:
             if workflow.patched("writers-in-the-database"):
                 await self._close()
@@ -208,6 +211,8 @@ class WriteStop:
     async def let_write(self, replicas: int) -> None:
         """Bring the service back with so many replicas, and let the autoscaler go; each though the other fails."""
         await self.open(self.plan.primary)
+        if self.users is not None and self.stopped:
+            await self.users.reconnect_poolers(self.desk, "7.3/6", self.server)
         if self.stopped:
             back = self._scaling(replicas, "scale-back")
             # Pods that somebody has started meanwhile know only where the service was pointed then.

@@ -30,18 +30,23 @@ async def test_all_that_uses_the_database_is_stopped_and_given_back(
     world = DamagedWorld()
     others = (WorkloadPolicy(kind="CronJob", name="nightly"), WorkloadPolicy(kind="StatefulSet", name="queue"))
     world.service = world.service.model_copy(update={"workloads": others})
-    world.others = {"billing": another("billing", "primary", "spare-1")}
+    world.others = {"billing": another("billing", "primary", "spare-1", poolers=["front", "back"])}
+    world.deaf_poolers = {"back"}
     world.jobs = {"cronjob/nightly": "job/nightly-29 still running"}
     world.slots = [LogicalSlot(name="search", plugin="pgoutput", active=True, failover=False, synced=False)]
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, request(service="tensafe-server", forensics=timedelta(0)), NAME)
         status = await waiting_for(handle, "decide switch")
         assert sorted(world.stopped) == ["cronjob/nightly", "deployment/billing", "statefulset/queue"]
+        assert world.poolers == {"front": "paused"}
         await decides(handle, "switch", choice, "the job only reads")
         await handle.result()
     evidence = "\n".join(status.questions[0].evidence)
     assert "job/nightly-29 still running" in evidence
     assert "billing uses this database too: it is pointed at spare-1 as well" in evidence
+    assert "Pooler front: its clients are sent to spare-1" in evidence
+    assert world.poolers == {"front": "spare-1" if choice == "switch" else "primary"}
+    assert any("clients of pooler back are not sent" in one.summary for one in world.done("paging.page"))
     assert "Logical slots that spare-1 will not have: search (in use)" in evidence
     assert status.questions[0].recommended is None
     assert world.also_pointed == ({"billing-database": "spare-1"} if choice == "switch" else {})
