@@ -85,13 +85,6 @@ class PgBouncer:
         self.process.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def shows(self, what: str) -> list[dict[str, str]]:
-        """Ask its console."""
-        with console(self.port) as found:
-            cursor = found.execute(f"SHOW {what}".encode())
-            names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, map(str, row), strict=True)) for row in cursor.fetchall()]
-
     def _answers(self) -> bool:
         try:
             console(self.port).close()
