@@ -355,6 +355,11 @@ class P1Incident(Runbook):
             # Whoever closes, or takes over, has said what is to be done: nothing, whatever the question's default is.
             return None
         chosen = diagnosis.find(answer.choice)
+        nobodys = chosen is not None and diagnosis.down and asked.id not in self.approvals.answers
+        if nobodys and workflow.patched("looked-again-before-the-default") and await self._watch.healthy():
+            by_now = f"{service.name} is healthy by now: {answer.choice} is not done, since nobody has asked for it"
+            self.say("decision", by_now)
+            return None
         if self._today and asked.id in self.approvals.answers:
             self._declined.forget()
             if chosen is None:

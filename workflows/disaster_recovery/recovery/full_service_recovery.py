@@ -1,7 +1,7 @@
 """Full service recovery (runbook 7.2): a major outage that requires everything to be brought back."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -13,6 +13,7 @@ from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
+from activities.monitoring.health import HealthChecks, HealthRequest
 from audit.text import counted
 from workflows.disaster_recovery.recovery import others
 from workflows.disaster_recovery.recovery import restart as restarting
@@ -34,6 +35,7 @@ from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.incident import Incident
 
+_FRESH = timedelta(minutes=1)
 Outcome = Literal["recovered", "recovered, not well", "stopped", "planned"]
 
 
@@ -90,6 +92,7 @@ class FullServiceRecovery(Runbook):
         self.beside: Beside
         self.vigil: Vigil | None = None
         self._ready = False
+        self._assessed_at: datetime
         self._pages = asyncio.Lock()
         self._restarted: list[str] = []
         self._back_after: timedelta | None = None
@@ -123,6 +126,7 @@ class FullServiceRecovery(Runbook):
         opened = self.background(self.incident.begin(request.alert))
         try:
             damage = await assess(self, service, found)
+            self._assessed_at = workflow.now()
             stopped = await self._recover(request, service, damage, stages, ways)
             await opened
             return await self._end(service, stopped)
@@ -180,12 +184,22 @@ class FullServiceRecovery(Runbook):
         if agreed is None:
             return "people have stopped it, since other services would have been restarted"
         self.background(self._status_page("Identified", "We are bringing the service back."))
-        if request.take_traffic_away == "always" or (request.take_traffic_away == "auto" and not damage.well):
+        away = request.take_traffic_away
+        if away == "always" or (away == "auto" and not await self._well(service, damage)):
             await self.traffic.take_away()
         if stopped := await self.beside.restart():
             return stopped
         self._restarted = [name for stage in agreed for name in stage]
         return await restart(self, service, agreed, ways)
+
+    async def _well(self, service: Service, damage: Damage) -> bool:
+        """Tell whether the service is healthy; asked again where people were waited for since it was assessed."""
+        stale = workflow.now() - self._assessed_at > _FRESH
+        if not stale or not workflow.patched("health-read-again"):
+            return damage.well
+        request = HealthRequest(url=service.health_url)
+        health = await self.attempt("7.2/3", "Health", HealthChecks.check, request, policies.READ)
+        return health is not None and health.healthy
 
     async def _watch(self, service: Service) -> None:
         """Watch for a day, an hour at a time (step 7)."""

@@ -56,6 +56,8 @@ class WriteStop:
         """Where poolers' clients are sent when it is over."""
         self.doubt = ""
         """Why somebody may still write."""
+        self.seen: set[str] = set()
+        """What people have done against it since."""
 
     async def stop(self) -> None:
         """Stop them.
@@ -173,7 +175,9 @@ class WriteStop:
             replicas = counted(state.replicas, "replica")
             lost = f"what {noun(state.replicas, 'it writes', 'they write')} is lost as well"
             scaled = f"somebody has scaled {state.name} to {replicas}: {lost}"
-            self.doubt = "; ".join(filter(None, [self.doubt, scaled])) if self.users is not None else scaled
+            if "scaled up" not in self.seen:
+                self.doubt = "; ".join(filter(None, [self.doubt, scaled])) if self.users is not None else scaled
+            self.seen.add("scaled up")
             self.run.say("problem", scaled, section="7.3/5")
         if self.closed:
             await self._is_it_closed()
@@ -188,7 +192,9 @@ class WriteStop:
         seen = await self.run.attempt("7.3/5", "Is it still closed to writers", Writers.look, request, policies.READ)
         if seen is None or (seen.by_this_run and not seen.let_in and not seen.sessions):
             return  # a primary that doesn't answer takes no writes either
-        self.doubt = "; ".join(filter(None, [self.doubt, f"{seen}: what they write is lost as well"]))
+        if "opened" not in self.seen:
+            self.doubt = "; ".join(filter(None, [self.doubt, f"{seen}: what they write is lost as well"]))
+        self.seen.add("opened")
         self.run.say("problem", self.doubt, section="7.3/5")
 
     async def open(self, server: str) -> None:
