@@ -192,8 +192,13 @@ class UsersOfTheDatabase:
 
     @property
     def _all(self) -> list[WorkloadIn]:
-        mine = [WorkloadIn(namespace=self.service.namespace, workload=one) for one in self.service.other_workloads]
-        theirs = [WorkloadIn(namespace=user.namespace, workload=one) for user in self.others for one in user.workloads]
+        home = self.service.namespace
+        mine = [WorkloadIn(namespace=home, home=home, workload=one) for one in self.service.other_workloads]
+        theirs = [
+            WorkloadIn(namespace=user.namespace, home=home, workload=one)
+            for user in self.others
+            for one in user.workloads
+        ]
         return list({at.step: at for at in [*mine, *theirs]}.values())
 
     def _left(self, user: DatabaseUser, server: str) -> str:

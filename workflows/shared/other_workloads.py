@@ -27,6 +27,7 @@ class WorkloadIn(BaseModel):
     """One workload, and where it is."""
 
     namespace: str
+    home: str = Field(description="Namespace of the service that the run is about.")
     workload: WorkloadPolicy = Field(description="Of whichever service.")
 
     @property
@@ -36,8 +37,9 @@ class WorkloadIn(BaseModel):
 
     @property
     def step(self) -> str:
-        """Name its effects; a namespace and a kind tell two of one name apart."""
-        return f"{self.namespace}-{self.workload.kind.lower()}-{self.workload.name}"
+        """Name its effects; a kind, and another namespace, tell two of one name apart."""
+        where = "" if self.namespace == self.home else f"{self.namespace}-"
+        return f"{where}{self.workload.kind.lower()}-{self.workload.name}"
 
     def __str__(self) -> str:
         return f"{self.workload} in {self.namespace}"

@@ -28,7 +28,8 @@ class Beside:
         self.run = run
         self.ways = ways
         self.workloads = OtherWorkloads(run, service)
-        others = [WorkloadIn(namespace=service.namespace, workload=one) for one in service.other_workloads]
+        at = {"namespace": service.namespace, "home": service.namespace}
+        others = [WorkloadIn(**at, workload=one) for one in service.other_workloads]
         self.sets = [at for at in others if at.workload.kind == "StatefulSet"]
         self.jobs = [at for at in others if at.workload.kind == "CronJob"]
         self.restarted: list[str] = []
