@@ -41,6 +41,42 @@ class DatabaseCommands(Section):
     discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory and tablespaces.")
 
 
+class Pooler(Section):
+    """A connection pooler in front of the servers, e.g. PgBouncer: what makes it wait, and what sends it elsewhere.
+
+    No shell is involved. Words may contain {pooler} and {host}, and in `reconnect` {server} and {server_host}: where
+    its clients are to go. Each must succeed where it was done before.
+    """
+
+    host: str | None = Field(default=None, description="What commands call its machine, e.g. a name for ssh.")
+    pause: tuple[str, ...] = Field(
+        default=(),
+        description="Clients wait, and what is in flight ends: PgBouncer's PAUSE. Before a restore; nothing where it "
+        "isn't given.",
+    )
+    reconnect: tuple[str, ...] = Field(
+        min_length=1,
+        description="Its clients go to {server}, and go on where they wait: its configuration, then PgBouncer's "
+        "RELOAD, RECONNECT and RESUME.",
+    )
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        _fits("pause", self.pause, ("pooler", "host"))
+        _fits("reconnect", self.reconnect, ("pooler", "host", "server", "server_host"))
+        return self
+
+
+def _fits(field: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse a word that the run could not fill in."""
+    for word in words:
+        try:
+            word.format_map(dict.fromkeys(known, ""))
+        except (KeyError, ValueError, IndexError):
+            message = f"{field}: {word!r}: known are {', '.join(f'{{{name}}}' for name in known)}"
+            raise ValueError(message) from None
+
+
 class Barman(Section):
     """Where Barman runs and what it calls our database."""
 
@@ -77,6 +113,7 @@ class Database(Section):
     )
     servers: dict[str, DatabaseServer] = Field(min_length=1)
     commands: DatabaseCommands = DatabaseCommands()
+    poolers: dict[str, Pooler] = Field(default_factory=dict, description="By name; services name those they use.")
     barman: Barman | None = None
     rds: Rds | None = None
 

@@ -33,7 +33,7 @@ from pydantic_settings import (
 from activities.catalogue.service import ApprovalPolicy, Service
 from activities.common.text import fitted
 from activities.messages.mail.addresses import mail_address
-from workers.checks import Fault, faults, unknown_variables
+from workers.checks import Fault, faults, unknown_poolers, unknown_variables
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.places import line_of
@@ -575,7 +575,11 @@ def load(*, secrets: bool = True) -> Settings:
     except ValueError as error:  # tomllib: invalid TOML, with its line
         message = f"{file}: {error}"
         raise SettingsError(message) from None
-    wrong = [*faults(settings.services, settings.approvals), *unknown_variables(os.environ, Settings.model_fields)]
+    poolers = {name: list(database.poolers) for name, database in settings.databases.items()}
+    wrong = [
+        *faults(settings.services, settings.approvals), *unknown_poolers(settings.services, poolers),
+        *unknown_variables(os.environ, Settings.model_fields),
+    ]  # fmt: skip
     if wrong:
         raise SettingsError(_told(file, wrong))
     return settings

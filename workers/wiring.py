@@ -34,6 +34,7 @@ from activities.database.integrity.integrity import Integrity
 from activities.database.replication.replication import Replication
 from activities.database.replication.slots import LogicalSlots
 from activities.database.servers.hosts import DatabaseHosts
+from activities.database.servers.poolers import Poolers
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
 from activities.database.upkeep.writers import Writers
@@ -225,6 +226,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Interventions: lambda: Interventions(pool()),
         Mail: lambda: Mail(pool(), _mail_server(settings.mail), handovers(), settings.mail.sender),
         DatabaseHosts: lambda: DatabaseHosts(servers().databases, servers().hosts),
+        Poolers: lambda: Poolers(servers().databases, servers().poolers),
         Postgres: lambda: Postgres(servers().databases),
         Replication: lambda: Replication(servers().databases, servers().hosts),
         DatabaseSecrets: lambda: DatabaseSecrets(cluster()),

@@ -175,6 +175,9 @@ class DatabasePolicy(_Settings):
         min_length=1,
         description="By their names in [databases.NAME]. The primary is the one the service is pointed at.",
     )
+    poolers: tuple[Key, ...] = Field(
+        default=(), description="Of [databases.NAME.poolers]: they go where the service goes (7.1, 7.3)."
+    )
     maintenance: MaintenancePolicy = MaintenancePolicy()
     failover: FailoverPolicy = FailoverPolicy()
     restore: RestorePolicy = RestorePolicy()

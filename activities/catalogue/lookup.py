@@ -87,7 +87,7 @@ class Catalogue:
             DatabaseUser(
                 service=name, namespace=service.namespace, secret=service.database.secret, key=service.database.key,
                 servers={server: policy.secret for server, policy in service.database.servers.items()},
-                workloads=list(service.all_workloads),
+                workloads=list(service.all_workloads), poolers=list(service.database.poolers),
             )
             for name, service in sorted(self._services.items())
             if name != request.besides and service.database and service.database.name == request.database

@@ -31,6 +31,7 @@ class DatabaseUser(BaseModel):
     key: Key
     servers: dict[Key, Key] = Field(description="Server → its Secret in the service's namespace.")
     workloads: list[WorkloadPolicy]
+    poolers: list[Key] = Field(default_factory=list, description="That it uses.")
 
     def __str__(self) -> str:
         return f"{self.service} ({', '.join(map(str, self.workloads))} in {self.namespace})"

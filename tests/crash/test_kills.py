@@ -115,6 +115,8 @@ KILLS = {
     "churn-prevention": {"ChurnPrevention/intervention:after", "ChurnPrevention/close:before"},
     "full-service-recovery": {
         "FullServiceRecovery/traffic-0:after",
+        "FullServiceRecovery/stop-cronjob-nightly:after",
+        "FullServiceRecovery/restart-statefulset-cache:after",
         "FullServiceRecovery/restart-tensafe-server:before",
         "FullServiceRecovery/restart-tensafe-server:after",
         "FullServiceRecovery/test-job:after",
@@ -122,6 +124,7 @@ KILLS = {
         "FullServiceRecovery/traffic-100:after",
     },
     "full-service-recovery-cancelled": {
+        "FullServiceRecovery/give-back-cronjob-nightly:before",
         "FullServiceRecovery/traffic-50:after",
         "FullServiceRecovery/traffic-100:before",
         "FullServiceRecovery/traffic-100:after",
@@ -132,6 +135,8 @@ KILLS = {
         "DatabaseFailover/promote:after",
         "DatabaseFailover/promote:during@replica-1",
         "DatabaseFailover/point:after",
+        "DatabaseFailover/point-billing:after",
+        "DatabaseFailover/restart-deployment-billing:before",
         "DatabaseFailover/rejoin:during",
     },
     "database-failover-cancelled": {"DatabaseFailover/promote:before"},

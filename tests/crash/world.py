@@ -131,6 +131,21 @@ def no_longer_healthy(health: str) -> None:
         wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
 
 
+def a_deployment(namespace: str, name: str) -> dict[str, Any]:
+    """Give one beside the service."""
+    labels = {"part": name}
+    container = {"name": name, "image": f"registry.example/{name}:v1"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+
+
 def items(api: httpx.Client, path: str, **params: str) -> list[dict[str, Any]]:
     """List a collection of the cluster's API."""
     found: list[dict[str, Any]] = api.get(path, params=params).raise_for_status().json()["items"]

@@ -1,6 +1,7 @@
 """Add a GPU node (runbook 3.3): when the GPUs' utilisation stays above 85 %."""
 
 import asyncio
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -9,7 +10,7 @@ from temporalio import workflow
 from activities.autoscaling.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
 from activities.catalogue.service import GpuPolicy, Service
 from activities.common.errors import Misconfigured, Refused
-from activities.kubernetes.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
+from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoined, NodesRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest, PrometheusMetrics
 from audit.text import counted
 from workflows.platform import policies
@@ -19,6 +20,7 @@ from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 
 _KEEP, _PUT_BACK = "keep", "put-back"
+_LOOK = timedelta(seconds=5)
 
 
 class AddGpuNodeRequest(ServiceRequest):
@@ -62,7 +64,7 @@ class AddGpuNode(Runbook):
         if gpu is None:
             message = f"{service.name} has no GPU nodes: add [services.{service.name}.gpu] to runbooks.toml"
             raise Misconfigured(message)
-        desk = self.desk = Desk(self, service, "P3", self.title, "GPU")
+        self.desk = Desk(self, service, "P3", self.title, "GPU")
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
         offering = NodesRequest(selector=gpu.selector, resource=gpu.resource, tolerates=gpu.tolerates)
 
@@ -87,20 +89,26 @@ class AddGpuNode(Runbook):
             return await self._end("planned", service, group, desired)
 
         self.phase("Wait for the node")
-        known = [node.name for node in nodes.items]
-        joined = await self.attempt(
-            "3.3/3", "New node", ClusterNodes.await_new,
-            AwaitNode(**offering.model_dump(), known=known, timeout=gpu.join_within),
-            policies.WAIT.lasting(gpu.join_within),
-        )  # fmt: skip
+        new = AwaitNode(**offering.model_dump(), known=[node.name for node in nodes.items], timeout=gpu.join_within)
+        joined = await self._joined(new)
         if joined is None or joined.node is None:
-            return await self._no_node(service, gpu, group, desired, joined)
-        self.say("step", f"{joined.node.name} offers {joined.node.allocatable} {gpu.resource}", section="3.3/4")
-        await desk.tell(
-            "added", f":heavy_plus_sign: {joined.node.name} has joined {gpu.nodegroup} ({counted(desired, 'node')})."
+            return await self._no_node(service, group, desired, joined, new=new)
+        return await self._added(service, gpu, group, desired, joined.node)
+
+    async def _joined(self, new: AwaitNode) -> NodeJoined | None:
+        return await self.attempt(
+            "3.3/3", "New node", ClusterNodes.await_new, new, policies.WAIT.lasting(new.timeout)
+        )  # fmt: skip
+
+    async def _added(
+        self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, node: Node
+    ) -> AddGpuNodeResult:
+        self.say("step", f"{node.name} offers {node.allocatable} {gpu.resource}", section="3.3/4")
+        await self.desk.tell(
+            "added", f":heavy_plus_sign: {node.name} has joined {gpu.nodegroup} ({counted(desired, 'node')})."
         )
         result = await self._end("added", service, group, desired)
-        return result.model_copy(update={"node": joined.node.name, "gpus": joined.node.allocatable})
+        return result.model_copy(update={"node": node.name, "gpus": node.allocatable})
 
     async def _utilisation(self, gpu: GpuPolicy) -> Metrics | None:
         """Read the lowest utilisation of the time that counts as sustained."""
@@ -121,10 +129,11 @@ class AddGpuNode(Runbook):
         )  # fmt: skip
 
     async def _no_node(
-        self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, joined: NodeJoined | None
+        self, service: Service, group: NodeGroup, desired: int, joined: NodeJoined | None, *, new: AwaitNode
     ) -> AddGpuNodeResult:
         """Escalate; put the desired size back only if a person says so."""
-        desk = self.desk
+        assert service.gpu is not None
+        gpu, desk = service.gpu, self.desk
         why = joined.reason if joined else "the nodes could not be read"
         self.say("deadline", f"No new node within {gpu.join_within}: {why}")
         await desk.escalate(
@@ -146,6 +155,11 @@ class AddGpuNode(Runbook):
         answer = await self.ask(question, escalate=desk.escalate)
         if answer.choice != _PUT_BACK:
             return await self._end("no node", service, group, desired)
+        if workflow.patched("looked-again-before-the-size-goes-back"):
+            late = await self._joined(new.model_copy(update={"timeout": _LOOK}))
+            if late is not None and late.node is not None:
+                self.say("decision", f"{late.node.name} has come meanwhile: the size stays at {desired}")
+                return await self._added(service, gpu, group, desired, late.node)
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
         await self._resize("Put the size back", where, desired, group.desired, "put-back")
         return await self._end("put back", service, group, group.desired)
