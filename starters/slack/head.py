@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from audit.signatures import canonical
 from audit.text import moment, titled
@@ -16,7 +17,8 @@ from workflows.platform.run_status import RunStatus
 _ASKED, _SAID, _CLOCKS = 8, 4, 6
 """How many questions, words and clocks are shown; Temporal's UI has all."""
 
-_LINE, _PARAGRAPH = 400, 1500
+_LINE, _PARAGRAPH, _ADDRESS = 400, 1500, 1500
+_SAFE = ":/?&=%#@+,;~-._"
 
 
 @dataclass(frozen=True)
@@ -103,4 +105,6 @@ def _said(status: RunStatus) -> Iterator[str]:
 
 
 def _link(link: str) -> str:
-    return f"<{limits.cut(link.replace('|', '%7C').replace('>', '%3E'), 1500)}|Temporal UI>"
+    """Give the address as Slack takes one: of our own settings and names, with nothing in it that ends it."""
+    address = mrkdwn(quote(link, safe=_SAFE), limits.FIELD)
+    return f"<{address}|Temporal UI>" if limits.size(address) <= _ADDRESS else "Temporal UI"
