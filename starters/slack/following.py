@@ -235,8 +235,12 @@ class Follower:
         # With the key by which whoever has posted it finds it again: Slack doesn't say that an update leaves it there.
         payload = {"event_type": EVENT_TYPE, "event_payload": {"key": key, "workflow_id": thread.workflow_id}}
         content = {
-            "channel": channel, "ts": thread.message_id, "text": said.text, "blocks": said.blocks, "metadata": payload,
-        }  # fmt: skip
+            "channel": channel,
+            "ts": thread.message_id,
+            "text": said.text,
+            "blocks": said.blocks,
+            "metadata": payload,
+        }
         return self._calls.once("chat.update", {"message_not_found"}, **content) is not None
 
     async def _tell(self, thread: Thread, name: str, text: str) -> None:
@@ -298,8 +302,16 @@ def _bare(run: Run) -> RunStatus:
     description = run.description
     attributes = description.typed_search_attributes
     return RunStatus(
-        section="", procedure=description.workflow_type, title=description.workflow_type, phase="",
-        started_at=description.start_time, now=datetime.now(UTC), dry_run=False,
-        service=attributes.get(SERVICE) or "", incident_id=attributes.get(INCIDENT) or "", clocks=[], questions=[],
+        section="",
+        procedure=description.workflow_type,
+        title=description.workflow_type,
+        phase="",
+        started_at=description.start_time,
+        now=datetime.now(UTC),
+        dry_run=False,
+        service=attributes.get(SERVICE) or "",
+        incident_id=attributes.get(INCIDENT) or "",
+        clocks=[],
+        questions=[],
         entries=[],
-    )  # fmt: skip
+    )

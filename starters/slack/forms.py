@@ -108,7 +108,7 @@ def _element(name: str, part: dict[str, Any], services: Sequence[str]) -> tuple[
     """Give the element that takes a field, and how it is filled in."""
     default = part.get("default")
     if choices := _choices(name, part, services):
-        initial = (_YES if default else _NO) if part.get("type") == "boolean" else str(default)
+        initial = {True: _YES, False: _NO}.get(default, "") if part.get("type") == "boolean" else str(default)
         chosen = (
             choices.index(initial) if initial in choices else (0 if name == "service" and len(choices) == 1 else None)
         )

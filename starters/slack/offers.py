@@ -55,8 +55,14 @@ _BACK = Offer("hand-back", "Hand back", "The run goes on by itself", "mitigate",
 
 
 def _lease(kind: str, by: str, what: str, *phases: str) -> tuple[Offer, Offer]:
-    longer = Offer("extend", f"Extend by {by.removeprefix('PT').removeprefix('P').lower()}", f"Keep {what} for longer",
-                   kind, {"by": by}, phases)  # fmt: skip
+    longer = Offer(
+        "extend",
+        f"Extend by {by.removeprefix('PT').removeprefix('P').lower()}",
+        f"Keep {what} for longer",
+        kind,
+        {"by": by},
+        phases,
+    )
     return longer, Offer("resume", "Resume now", f"End {what} now", kind, phases=phases)
 
 
@@ -114,9 +120,11 @@ def answers(run: tuple[str, str], question: OpenQuestion) -> list[limits.Block]:
     made = []
     for number, (choice, does) in enumerate(question.options.items()):
         press = Press(
-            w=run[0], r=run[1], u="decide",
+            w=run[0],
+            r=run[1],
+            u="decide",
             f={"question": question.id, "choice": choice, "subject": question.subject},
-        )  # fmt: skip
+        )
         if (value := press.value()) is None:
             continue
         asks = limits.confirm(f"{choice}?", does, "Yes")

@@ -128,10 +128,13 @@ class Speaker:
         await asked.run.free()
         try:
             handle = await asked.run.handle.start_update(
-                signed.UPDATE, signed, id=nonce, wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                signed.UPDATE,
+                signed,
+                id=nonce,
+                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
                 result_type=Answer if press.update == Decision.UPDATE else str,
                 rpc_timeout=timedelta(seconds=_ACCEPTED_WITHIN),
-            )  # fmt: skip
+            )
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             raise Unreachable(_NOBODY) from None
         except RPCError as error:

@@ -50,7 +50,7 @@ def _faults(blocks: list[Any], *, view: bool) -> Iterator[str]:
             yield f"blocks.{number} ({block.get('type')}): {fault}"
 
 
-def _block(block: dict[str, Any], *, view: bool) -> Iterator[str]:
+def _block(block: dict[str, Any], *, view: bool) -> Iterator[str]:  # noqa: PLR0912  a case for each kind of block
     if not 1 <= len(block.get("block_id", "x")) <= 255:
         yield "block_id: length"
     match block["type"]:

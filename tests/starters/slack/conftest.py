@@ -1,6 +1,7 @@
 """The Slack process beside a stand-in of Slack, on the real Temporal, PostgreSQL and a worker."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -51,8 +52,6 @@ class Office:
         key = Ed25519PrivateKey.generate()
         raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        import base64  # noqa: PLC0415
-
         self.approvals = ApprovalPolicy(public_keys=(base64.b64encode(raw).decode(),))
         self.world = World(approvals=self.approvals)
         self.world.service = self.world.service.model_copy(update={"channel": f"#{self.service}"})
@@ -63,11 +62,16 @@ class Office:
             approvals=self.approvals,
             gateway=Gateway(private_key=SecretStr(pem)),
             slack=SlackSettings(
-                backend="slack" if posts else "records", token=SecretStr(TOKEN), base_url=f"{space.base}/api/",
-                app_token=SecretStr(APP_TOKEN), signing_secrets=(SecretStr(SIGNING_SECRET),), team_id=TEAM,
-                people=PEOPLE, follow_every=timedelta(milliseconds=200),
+                backend="slack" if posts else "records",
+                token=SecretStr(TOKEN),
+                base_url=f"{space.base}/api/",
+                app_token=SecretStr(APP_TOKEN),
+                signing_secrets=(SecretStr(SIGNING_SECRET),),
+                team_id=TEAM,
+                people=PEOPLE,
+                follow_every=timedelta(milliseconds=200),
             ),
-        )  # fmt: skip
+        )
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -96,6 +100,7 @@ class Office:
                 await self.slack.connected()
                 self.slack.url = None
             else:
+
                 async def ready() -> bool:
                     return True
 
@@ -117,13 +122,19 @@ class Office:
 
     async def run_of(self, session: Session, part: str = "") -> str:
         """Give the workflow ID of the service's only run."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 query = f'RunbookService = "{self.service}"'
                 found = [one.id async for one in session.client.list_workflows(query) if part in one.id]
                 if found:
                     return found[0]
                 await asyncio.sleep(0.1)
+
+
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said at once is said at once, however busy this machine is."""
+    monkeypatch.setattr("starters.slack.conversation.WITHIN", 60.0)
 
 
 @pytest.fixture

@@ -19,9 +19,20 @@ from workflows.platform.timeline import Entry
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 HOSTILE = [
-    "", " ", "<!channel> <@U123> <https://evil.example|the Temporal UI>", "&" * 5000, "<" * 5000, "&amp;" * 2000,
-    "x" * 20_000, "🔥" * 3000, "\n" * 4000, "`*_~>" * 900, "a\x1b[31mb\u202ec\u200bd", "]|>{}" * 50, "é" * 2999,
-]  # fmt: skip
+    "",
+    " ",
+    "<!channel> <@U123> <https://evil.example|the Temporal UI>",
+    "&" * 5000,
+    "<" * 5000,
+    "&amp;" * 2000,
+    "x" * 20_000,
+    "🔥" * 3000,
+    "\n" * 4000,
+    "`*_~>" * 900,
+    "a\x1b[31mb\u202ec\u200bd",
+    "]|>{}" * 50,
+    "é" * 2999,
+]
 every = pytest.mark.parametrize("procedure", PROCEDURES, ids=lambda one: one.command)
 
 
@@ -29,19 +40,40 @@ def question(text: str, number: int, choices: int = 3) -> OpenQuestion:
     name = text or "nothing"
     options = {f"{name}-{one}": text for one in range(choices)}
     return OpenQuestion(
-        id=f"{name}-{number}", title=text, options=options, recommended=f"{name}-0", default=f"{name}-1", kind="mitigate",
-        timeout=timedelta(minutes=5), asked_at=NOW, roles=[text, "on-call"], subject="0" * 64, reason_for=[f"{name}-2"],
-    )  # fmt: skip
+        id=f"{name}-{number}",
+        title=text,
+        options=options,
+        recommended=f"{name}-0",
+        default=f"{name}-1",
+        kind="mitigate",
+        timeout=timedelta(minutes=5),
+        asked_at=NOW,
+        roles=[text, "on-call"],
+        subject="0" * 64,
+        reason_for=[f"{name}-2"],
+    )
 
 
 def status(procedure: str, text: str, *, questions: int = 2, choices: int = 3, **more: Any) -> RunStatus:
     entries = [Entry(at=NOW, kind="decision", phase=text[:500], text=text, who=text[:500]) for _ in range(30)]
     return RunStatus(
-        section="2.2", procedure=procedure, title=text, phase=text, started_at=NOW, now=NOW, dry_run=True, service=text,
-        severity=text, incident_id=text, waiting_for=text, board=text, entries=entries,
+        section="2.2",
+        procedure=procedure,
+        title=text,
+        phase=text,
+        started_at=NOW,
+        now=NOW,
+        dry_run=True,
+        service=text,
+        severity=text,
+        incident_id=text,
+        waiting_for=text,
+        board=text,
+        entries=entries,
         clocks=[Clock(name=text, due_at=NOW, missed=True), Clock(name=text, due_at=NOW, met_at=NOW)] * 10,
-        questions=[question(text, one, choices) for one in range(questions)], **more,
-    )  # fmt: skip
+        questions=[question(text, one, choices) for one in range(questions)],
+        **more,
+    )
 
 
 @every
@@ -121,9 +153,12 @@ def test_a_press_is_read_as_it_was_given_and_nothing_else_is() -> None:
 def test_the_number_of_a_word_is_that_of_its_press_person_and_content() -> None:
     press = presses.Press(w="run", r="1", u="extend", f={"by": "PT15M"}, s="abc")
     numbers = [
-        press.nonce("ada", {}), press.nonce("bob", {}), press.nonce("ada", {"reason": "x"}),
-        press.model_copy(update={"seen": "abd"}).nonce("ada", {}), press.model_copy(update={"run_id": "2"}).nonce("ada", {}),
-    ]  # fmt: skip
+        press.nonce("ada", {}),
+        press.nonce("bob", {}),
+        press.nonce("ada", {"reason": "x"}),
+        press.model_copy(update={"seen": "abd"}).nonce("ada", {}),
+        press.model_copy(update={"run_id": "2"}).nonce("ada", {}),
+    ]
     assert len({*numbers}) == len(numbers)
     assert press.nonce("ada", {}) == numbers[0]
 

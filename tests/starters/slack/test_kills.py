@@ -12,11 +12,12 @@ import httpx
 import pytest
 import tomli_w
 
+from activities.catalogue.service import ApprovalPolicy
 from sandbox.ports import free_port
 from sandbox.processes import ServerProcess
 from starters.steering.session import Session
 from tests.starters.slack.conftest import Office
-from tests.starters.slack.workspace import APP_TOKEN, SIGNING_SECRET, TEAM, TOKEN, TimedOut
+from tests.starters.slack.workspace import APP_TOKEN, SIGNING_SECRET, TEAM, TOKEN, NotAnsweredError
 from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
@@ -39,29 +40,37 @@ class Slack:
         settings = office.settings
         assert settings.gateway.private_key is not None
         credentials = {"app_token": APP_TOKEN} if way == "socket" else {"signing_secrets": [SIGNING_SECRET]}
+        service = office.world.service.model_dump(mode="json", exclude_none=True, exclude={"name"})
         content = {
             "temporal": {"address": office.address, "task_queue": office.queue},
             "records": {"url": url},
-            "services": {office.service: office.world.service.model_dump(mode="json", exclude_none=True, exclude={"name"})},
+            "services": {office.service: service},
             "approvals": {"public_keys": [*office.approvals.public_keys]},
             "gateway": {"private_key": settings.gateway.private_key.get_secret_value()},
             "slack": {
-                "token": TOKEN, "base_url": settings.slack.base_url, "team_id": TEAM, "port": self.port,
-                "follow_every": "PT0.2S", **credentials,
+                "token": TOKEN,
+                "base_url": settings.slack.base_url,
+                "team_id": TEAM,
+                "port": self.port,
+                "follow_every": "PT0.2S",
+                **credentials,
                 "people": {name: one.model_dump(mode="json") for name, one in settings.slack.people.items()},
             },
-        }  # fmt: skip
+        }
         self.config = folder / "runbooks.toml"
         self.config.write_text(tomli_w.dumps(content), encoding="utf-8")
 
     async def start(self, stack: ExitStack, module: str = "starters.slack") -> ServerProcess:
         server = ServerProcess(
-            name="slack", directory=self.folder / module, argv=[sys.executable, "-m", module],
-            env={"RUNBOOKS_CONFIG": str(self.config)}, stop_timeout=20.0,
-        )  # fmt: skip
+            name="slack",
+            directory=self.folder / module,
+            argv=[sys.executable, "-m", module],
+            env={"RUNBOOKS_CONFIG": str(self.config)},
+            stop_timeout=20.0,
+        )
         server.start()
         stack.callback(server.stop)
-        async with asyncio.timeout(120), httpx.AsyncClient() as http:
+        async with asyncio.timeout(240), httpx.AsyncClient() as http:
             while True:
                 try:
                     if (await http.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5)).status_code == 200:
@@ -81,7 +90,7 @@ async def words_taken(session: Session, workflow_id: str) -> int:
 async def begun(office: Office) -> None:
     office.world.bad_release()
     await office.slack.command("start p1-incident")
-    await office.slack.submit(office.slack.view, title="API down", service=office.service, mitigation="approve")
+    await office.slack.submit(await office.slack.view(), title="API down", service=office.service, mitigation="approve")
 
 
 @pytest.mark.parametrize("way", ["http", "socket"])
@@ -95,7 +104,7 @@ async def test_slack_s_process_is_killed_before_it_answers(
         await begun(office)
         asked = await office.slack.head(office.channel, "mitigation-1")
         press = office.slack.presses(asked["blocks"], "rollback")
-        with pytest.raises(TimedOut):
+        with pytest.raises(NotAnsweredError):
             await office.slack.deliver("interactive", press)
         assert dying.exit_code is not None or not dying.pid
         while office.slack.sockets:
@@ -117,15 +126,14 @@ def work(address: str, queue: str, service: str, public_keys: tuple[str, ...]) -
 
 
 async def _work(address: str, queue: str, service: str, public_keys: tuple[str, ...]) -> None:
-    from activities.catalogue.service import ApprovalPolicy  # noqa: PLC0415
-
     world = World(approvals=ApprovalPolicy(public_keys=public_keys))
     world.others = {service: world.service}
     world.bad_release()
     await worker.build(await connect(Temporal(address=address)), Temporal(task_queue=queue), world.activities()).run()
 
 
-async def test_the_worker_is_killed_before_the_press(office: Office) -> None:
+async def test_the_worker_is_killed_before_the_press(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starters.slack.conversation.WITHIN", 2.4)
     keys: Any = office.approvals.public_keys
     victim = multiprocessing.get_context("spawn").Process(
         target=work, args=(office.address, office.queue, office.service, keys), daemon=True

@@ -5,7 +5,11 @@ import json
 
 import pytest
 
+from starters.slack.presses import Press
+from starters.steering import runs
+from starters.steering.words import send
 from tests.starters.slack.conftest import Office
+from workflows.platform.approval import Answer, Decision
 
 pytestmark = pytest.mark.servers
 both = pytest.mark.parametrize("way", ["socket", "http"])
@@ -14,7 +18,7 @@ both = pytest.mark.parametrize("way", ["socket", "http"])
 async def started(office: Office) -> None:
     office.world.bad_release()
     assert await office.slack.command("start p1-incident") == {}
-    view = office.slack.view
+    view = await office.slack.view()
     answer = await office.slack.submit(view, title="API down <!channel>", service=office.service, mitigation="approve")
     assert answer["view"]["title"]["text"] == "Started", answer
 
@@ -31,7 +35,7 @@ async def test_an_incident_is_started_decided_and_closed_from_slack(posting_offi
         assert '"decide"' not in labels
         waiting = await office.slack.head(office.channel, '"Close"')
         await office.slack.press(waiting["blocks"], "Close")
-        view = office.slack.view
+        view = await office.slack.view()
         assert await office.slack.submit(view, resolution="Rolled back", root_cause="v1.2.4 crashes") == {}
         over = await office.slack.head(office.channel, "*Ended*", "resolved")
         assert '"button"' not in json.dumps(over["blocks"])
@@ -41,8 +45,11 @@ async def test_an_incident_is_started_decided_and_closed_from_slack(posting_offi
         assert len(messages) <= 12
         assert over["updates"] >= 3
         run = await session.client.get_workflow_handle(f"p1-incident/{office.service}").fetch_history()
-        updates = [e.workflow_execution_update_accepted_event_attributes for e in run.events
-                   if e.HasField("workflow_execution_update_accepted_event_attributes")]  # fmt: skip
+        updates = [
+            e.workflow_execution_update_accepted_event_attributes
+            for e in run.events
+            if e.HasField("workflow_execution_update_accepted_event_attributes")
+        ]
         assert [one.accepted_request.input.name for one in updates] == ["decide", "close"]
         assert office.world.images[office.world.revision].endswith("v1.2.3")
         assert office.slack.contract.refused == []
@@ -66,7 +73,7 @@ async def test_one_press_that_comes_twice_is_one_word(office: Office, way: str) 
 async def test_a_modal_that_is_sent_twice_starts_one_run(office: Office) -> None:
     async with office.working(), office.listening("http") as session:
         await office.slack.command("start manual-scale-up")
-        sent = office.slack.submission(office.slack.view, service=office.service, target="4")
+        sent = office.slack.submission(await office.slack.view(), service=office.service, target="4")
         first = await office.slack.deliver("interactive", sent)
         handle = session.client.get_workflow_handle(await office.run_of(session, "manual-scale-up"))
         await handle.result()
@@ -79,7 +86,9 @@ async def test_a_modal_that_is_sent_twice_starts_one_run(office: Office) -> None
 async def test_what_is_wrong_in_a_modal_stands_at_its_input(office: Office) -> None:
     async with office.listening("http"):
         await office.slack.command("start emergency-scale-up")
-        answer = await office.slack.submit(office.slack.view, service=office.service, factor="many", lease="soon")
+        answer = await office.slack.submit(
+            await office.slack.view(), service=office.service, factor="many", lease="soon"
+        )
         assert answer["response_action"] == "errors"
         assert {*answer["errors"]} == {"factor", "lease"}
 
@@ -89,19 +98,21 @@ async def test_a_question_that_is_answered_elsewhere_loses_its_buttons_and_says_
         await started(office)
         asked = await office.slack.head(office.channel, "mitigation-1", '"rollback"')
         status = await session.client.get_workflow_handle(f"p1-incident/{office.service}").query("status")
-        from starters.slack.presses import Press  # noqa: PLC0415
-        from starters.steering import runs  # noqa: PLC0415
-        from starters.steering.words import send  # noqa: PLC0415
-        from workflows.platform.approval import Answer, Decision  # noqa: PLC0415
 
         run = await runs.describe(session, f"p1-incident/{office.service}", None)
         assert run is not None
         question = status["questions"][0]
-        word = Decision(who="carol", role="on-call", question=question["id"], choice="none", subject=question["subject"])
+        word = Decision(
+            who="carol", role="on-call", question=question["id"], choice="none", subject=question["subject"]
+        )
         await send(session, run, word, Answer)
         answered = await office.slack.head(office.channel, "mitigation-1: none", "carol (on-call)")
-        values = [json.loads(one["value"]) for block in answered["blocks"] for one in block.get("elements", [])
-                  if one.get("type") == "button"]  # fmt: skip
+        values = [
+            json.loads(one["value"])
+            for block in answered["blocks"]
+            for one in block.get("elements", [])
+            if one.get("type") == "button"
+        ]
         assert question["id"] not in [Press.model_validate(one).fields.get("question") for one in values]
         await office.slack.press(asked["blocks"], "rollback")
         assert "carol (on-call)" in await office.slack.whisper("is decided")
