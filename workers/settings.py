@@ -180,17 +180,54 @@ class Ci(Section):
         return self
 
 
+class SlackPerson(Section):
+    """Who a user of Slack is to runs."""
+
+    who: str = Field(min_length=1, description="The name that is signed, e.g. a mail address.")
+    roles: tuple[str, ...] = Field(min_length=1, description="In which they may speak; the first where any will do.")
+
+
 class Slack(Section):
-    """`records` keeps messages in the database; `slack` posts them."""
+    """`records` keeps messages in the database; `slack` posts them.
+
+    What `python -m starters.slack` needs to take people's words stands here as well: an app token (Socket Mode),
+    signing secrets (HTTP), or both; and who is who.
+    """
 
     backend: Literal["records", "slack"] = Field(default="records", description="Where messages go.")
-    token: Secret | None = Field(default=None, description="A bot's, xoxb-…; required for slack.")
+    token: Secret | None = Field(default=None, description="The app's bot token, `xoxb-…`; required for slack.")
     base_url: str = Field(default="https://slack.com/api/", description="Of Slack's Web API.")
+    app_token: Secret | None = Field(
+        default=None, description="App-level token with `connections:write`, `xapp-…`: Socket Mode, no address needed."
+    )
+    signing_secrets: tuple[Secret, ...] = Field(
+        default=(), description="What Slack signs its requests with: HTTP. Any of them counts; several ease rotation."
+    )
+    host: str = Field(default="127.0.0.1", description="Where HTTP listens; also for `/healthz` in Socket Mode.")
+    port: int = Field(default=8084, ge=0, le=65535, description="0: any free one.")
+    team_id: str | None = Field(
+        default=None, description="The workspace whose users count, `T…`; where none is named: the bot's own."
+    )
+    people: dict[str, SlackPerson] = Field(
+        default_factory=dict, description="User ID (`U…`) → who that is. Whom nothing here names may say nothing."
+    )
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="User group's ID (`S…`) → roles of its members, who are known by their confirmed mail address.",
+    )
+    follow_every: timedelta = Field(
+        default=timedelta(seconds=2),
+        ge=timedelta(milliseconds=100),
+        description="How often threads are brought up to date.",
+    )
 
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
         if self.backend == "slack" and self.token is None:
             message = "token: required for the slack backend"
+            raise ValueError(message)
+        if (self.app_token or self.signing_secrets) and self.token is None:
+            message = "token: required with app_token or signing_secrets"
             raise ValueError(message)
         return self
 
