@@ -10,9 +10,11 @@ import pytest
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
+from starters.web.pages import lines
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import Handle, begin, until
 from tests.workflows.worlds.world import World
+from workers.registry import PROCEDURES
 from workflows.incident_response.p1_incident import P1Request
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
@@ -187,3 +189,63 @@ async def test_who_has_no_role_may_look_only(served: Served) -> None:
         headers = {"X-CSRF-Token": await csrf_of(http), **SAME}
         answer = await http.post("/cancel", data={"workflow_id": "x"}, headers=headers)
         assert answer.status_code == 422, "a reason is asked for first"
+
+
+async def test_each_procedure_has_its_page_line_by_line(served: Served) -> None:
+    async with served.signed_in() as http:
+        listed = (await http.get("/runbook")).text
+        assert listed.count('href="/runbook/') == len(PROCEDURES)
+        for procedure in PROCEDURES:
+            page = await http.get(f"/runbook/{procedure.command}")
+            assert page.status_code == 200, (procedure.command, page.text)
+            assert 'name="f.service"' in page.text, procedure.command
+            assert 'name="f.requested_by"' not in page.text, procedure.command
+            for line in lines()[procedure.section]:
+                assert line["functions"] or line["text"], line
+        assert (await http.get("/runbook/nothing")).status_code == 404
+
+
+async def test_past_runs_are_found_in_temporal_and_the_archive_says_what_it_has(served: Served) -> None:
+    handle = await asked(served)
+    async with served.signed_in() as http:
+        async with asyncio.timeout(60):
+            while (
+                "p1-incident%2Ftensafe-server"
+                not in (await http.get("/search", params={"q": "p1-incident", "state": "open"})).text
+            ):
+                await asyncio.sleep(0.2)
+        assert "Nothing of that kind" in (await http.get("/search", params={"q": "no such thing"})).text
+        assert "Nothing of that kind" in (await http.get("/archive", params={"q": "no such thing"})).text
+        record = await http.get("/record", params={"id": handle.id})
+        assert "style-src 'unsafe-inline'" in record.headers["content-security-policy"]
+        assert "Which mitigation?" in record.text
+        assert (await http.get("/report")).status_code == 200
+        assert (await http.get("/report", params={"month": "soon"})).status_code == 422
+        picture = await http.get("/picture.svg", params={"id": handle.id})
+        assert picture.headers["content-type"] == "image/svg+xml"
+        assert "prefers-color-scheme" in picture.text
+        assert (await http.get("/run", params={"id": "no-such-run"})).status_code == 404
+    await handle.terminate("the test has seen enough")
+
+
+async def test_without_temporal_the_page_says_so_and_what_still_works(
+    create_database: Any, records_template: str
+) -> None:
+    key, _ = keys()
+    url = create_database(records_template)
+    async with serving("127.0.0.1:1", url, World(), key, work=False) as page, page.signed_in() as http:
+        now = await http.get("/")
+        assert now.status_code == 200
+        assert "Temporal does not answer" in now.text or "Looking what is open" in now.text
+        run = await http.get("/run", params={"id": "p1-incident/tensafe-server"})
+        assert run.status_code == 503
+        assert "nothing is lost" in run.text
+        assert (await http.get("/search")).text.count("only the archive can be searched") == 1
+        assert (await http.get("/runbook")).status_code == 200
+        assert (await http.get("/runbook/rollback")).status_code == 200
+        assert "All systems operational" in (await http.get("/status/")).text
+        assert (await http.get("/readyz")).status_code == 503
+        said = await http.post(
+            "/cancel", data={"workflow_id": "x", "reason": "y"}, headers={"X-CSRF-Token": await csrf_of(http), **SAME}
+        )
+        assert said.status_code == 503
