@@ -15,7 +15,7 @@ from activities.database.servers.servers import failures
 from activities.records.ledger import Ledger, Rows
 from audit.store_connection import StoreError, StoreRefused, rows
 from records_schema.ci_results import report
-from records_schema.refusals import broken_rule
+from records_schema.refusals import broken_rule, sentence
 from records_schema.server import DatabaseError
 from starters.servers.handover import application
 from tests.records_schema.fixtures import effect
@@ -97,3 +97,16 @@ def test_a_server_that_is_away_is_no_fault_of_the_data(records_sql: psycopg.Conn
     assert broken_rule(ValueError("a mistake of ours")) is None
     with pytest.raises(Unavailable), failures("primary"):
         raise psycopg.OperationalError("no answer")
+
+
+def test_no_name_of_a_constraint_reaches_people(records_sql: psycopg.Connection) -> None:
+    """Each constraint and unique index of the schema has a sentence."""
+    found = records_sql.execute(
+        """SELECT conname, conrelid::regclass::text FROM pg_constraint WHERE connamespace = 'runbooks'::regnamespace
+           UNION SELECT indexname, tablename FROM pg_indexes WHERE schemaname = 'runbooks'"""
+    ).fetchall()
+    assert len(found) > 50
+    told = {sentence(name, table.removeprefix("runbooks.")) for name, table in found}
+    assert [
+        text for text in told if "_" in text or text.rpartition(" ")[2] in {"pkey", "fkey", "key", "check", "idx"}
+    ] == []

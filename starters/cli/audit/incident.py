@@ -62,10 +62,10 @@ async def _children(room: Room, parents: list[Story]) -> list[Story]:
 
 
 async def _changes(room: Room, main: Story, own: set[str]) -> list[Story]:
-    """Find runs that changed something on the service in the day before."""
+    """Find runs that changed something on the service in the day before, or while it lasted."""
     if not main.service:
         return []
-    wanted = Filter(service=main.service, since=main.started_at - _BEFORE, until=main.started_at)
+    wanted = Filter(service=main.service, since=main.started_at - _BEFORE, until=main.ended_at)
     return [
         one.story
         async for one in room.search.latest(wanted, _CHANGES)
