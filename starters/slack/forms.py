@@ -108,7 +108,8 @@ def _element(name: str, part: dict[str, Any], services: Sequence[str]) -> tuple[
     """Give the element that takes a field, and how it is filled in."""
     default = part.get("default")
     if choices := _choices(name, part, services):
-        initial = {True: _YES, False: _NO}.get(default, "") if part.get("type") == "boolean" else str(default)
+        known = {"True": _YES, "False": _NO} if part.get("type") == "boolean" else {}
+        initial = known.get(str(default), str(default))
         chosen = (
             choices.index(initial) if initial in choices else (0 if name == "service" and len(choices) == 1 else None)
         )

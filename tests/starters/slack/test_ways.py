@@ -37,7 +37,7 @@ async def test_an_incident_is_started_decided_and_closed_from_slack(posting_offi
         await office.slack.press(waiting["blocks"], "Close")
         view = await office.slack.view()
         assert await office.slack.submit(view, resolution="Rolled back", root_cause="v1.2.4 crashes") == {}
-        over = await office.slack.head(office.channel, "*Ended*", "resolved")
+        over = await office.slack.head(office.channel, "*Ended*", "closed by ada@example.org")
         assert '"button"' not in json.dumps(over["blocks"])
 
         messages = office.slack.contract.channels[office.channel]["messages"]
@@ -125,7 +125,7 @@ async def test_who_may_not_is_told_whose_it_is_and_strangers_are_not_heard(offic
         await office.slack.press(asked["blocks"], "rollback", user="UEVE")
         assert "Roles that may: commander" in await office.slack.whisper("eve@example.org (csm) may not decide")
         await office.slack.press(asked["blocks"], "rollback", user="UNOBODY")
-        await office.slack.whisper("UNOBODY is not known")
+        await office.slack.whisper("nobody knows UNOBODY")
         other = office.slack.presses(asked["blocks"], "rollback", team="T2")
         await office.slack.deliver("interactive", other)
         await office.slack.whisper("own workspace")
