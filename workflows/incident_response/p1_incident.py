@@ -356,10 +356,12 @@ class P1Incident(Runbook):
             return None
         chosen = diagnosis.find(answer.choice)
         nobodys = chosen is not None and diagnosis.down and asked.id not in self.approvals.answers
-        if nobodys and workflow.patched("looked-again-before-the-default") and await self._watch.healthy():
-            by_now = f"{service.name} is healthy by now: {answer.choice} is not done, since nobody has asked for it"
-            self.say("decision", by_now)
-            return None
+        if nobodys and workflow.patched("looked-again-before-the-default"):
+            healthy = await self._watch.healthy()
+            if healthy:
+                by_now = f"{service.name} is healthy by now: {answer.choice} is not done, since nobody has asked for it"
+                self.say("decision", by_now)
+                return None
         if self._today and asked.id in self.approvals.answers:
             self._declined.forget()
             if chosen is None:

@@ -133,6 +133,10 @@ class RestoredScenario(DatabaseScenario, RecoveryScenario):
     backup = True
     leaves: ClassVar = {
         **_RECOVERED,
+        # Stopped and given back by the restore as well.
+        "changes of cache": 4,
+        "CronJob notes stop-cronjob-nightly": 2,
+        "CronJob notes give-back-cronjob-nightly": 2,
         f"the service is pointed at {SPARES[0]}": 1,
         f"{SPARES[0]} takes writes": 1,
         f"{PRIMARY} is fenced": 1,

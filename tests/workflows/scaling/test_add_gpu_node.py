@@ -90,7 +90,7 @@ async def test_a_node_that_comes_while_people_are_asked_stays(working: Working, 
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, AddGpuNodeRequest(), NAME)
         await waiting_for(handle, "decide put-back")
-        world.node_comes = True
+        world.gpu_nodes.append("gpu-3")
         await handle.execute_update(AddGpuNode.decide, put_back("put-back"))
         result = await handle.result()
     assert (result["outcome"], result["desired"], result["node"]) == ("added", 3, "gpu-3")

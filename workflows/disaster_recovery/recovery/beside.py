@@ -47,8 +47,11 @@ class Beside:
 
     async def restart(self) -> str:
         """Suspend the CronJobs, replace the StatefulSets' pods and wait until they are ready; gives why it stops."""
-        if not self or not workflow.patched("recovery-other-workloads"):
-            return ""
+        if self and workflow.patched("recovery-other-workloads"):
+            return await self._go_through()
+        return ""
+
+    async def _go_through(self) -> str:
         await self.workloads.stop("7.2/3", self.jobs, workflow.now() + _HELD)
         while trouble := await self._restart():
             self.run.say("problem", trouble, section="7.2/3")

@@ -195,11 +195,11 @@ class FullServiceRecovery(Runbook):
     async def _well(self, service: Service, damage: Damage) -> bool:
         """Tell whether the service is healthy; asked again where people were waited for since it was assessed."""
         stale = workflow.now() - self._assessed_at > _FRESH
-        if not stale or not workflow.patched("health-read-again"):
-            return damage.well
-        request = HealthRequest(url=service.health_url)
-        health = await self.attempt("7.2/3", "Health", HealthChecks.check, request, policies.READ)
-        return health is not None and health.healthy
+        if stale and workflow.patched("health-read-again"):
+            request = HealthRequest(url=service.health_url)
+            health = await self.attempt("7.2/3", "Health", HealthChecks.check, request, policies.READ)
+            return health is not None and health.healthy
+        return damage.well
 
     async def _watch(self, service: Service) -> None:
         """Watch for a day, an hour at a time (step 7)."""
