@@ -44,7 +44,7 @@ from workers.runner import runner
 from workflows.platform.run_status import RunStatus
 
 CANARY = (
-    "<!channel> <https://evil.example|ok> <script>x()</script> [c](http://evil.example) `k` \x1b[31mr \u202eb\u2066"
+    "<!channel> <https://evil.example|ok> <script>x()</script> [c](http://evil.example) `cnry` \x1b[31mr \u202eb\u2066"
 )
 """In every door's language: a mention, a disguised link, markup, colours of a terminal, text that runs backwards."""
 
@@ -163,7 +163,7 @@ def said_in_chat(text: str) -> None:
 
 
 def said_in_markdown(text: str) -> None:
-    assert not re.search(r"<script|<https|(?<!\\)\[c\]|(?<!\\)`k", text), text
+    assert not re.search(r"<script|<https|(?<!\\)\[c\]|(?<!\\)`cnry", text), text
     assert not OBEYED.search(text.replace("\n", " ")), text
 
 
