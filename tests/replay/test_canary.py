@@ -28,7 +28,9 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
+from activities.common.effects import Change
 from activities.messages.mail.mail import SendMail, compose
+from activities.messages.status_page.status_page import StatusPages, UpdateMaintenance, UpdateStatusPage
 from audit import postmortem
 from audit.payloads import Decoder
 from audit.reading import read
@@ -167,12 +169,36 @@ def said_in_markdown(text: str) -> None:
     assert not OBEYED.search(text.replace("\n", " ")), text
 
 
+class Page:
+    """A status page that only remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def update(self, request: UpdateStatusPage) -> Change:
+        return self._take(request)
+
+    def maintenance(self, request: UpdateMaintenance) -> Change:
+        return self._take(request)
+
+    def _take(self, request: UpdateStatusPage | UpdateMaintenance) -> Change:
+        self.said += [request.title, request.message]
+        return Change(target="page", after=request.status, applied=True)
+
+
+def published(request: UpdateMaintenance) -> str:
+    page = Page()
+    StatusPages(page).maintenance(request)
+    return " ".join(page.said)
+
+
 def mailed(request: SendMail) -> None:
     message = compose(request, "Ops <ops@tensafe.example>", "http://127.0.0.1:1/once" if request.handover_id else None)
     html = message.get_body(("html",))
     assert html is not None
     assert "<script" not in html.get_content()
-    assert "\n" not in str(message["Subject"])
+    assert not OBEYED.search(str(message["Subject"]))
+    assert not OBEYED.search(html.get_content().replace("\n", " "))
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
@@ -187,8 +213,10 @@ async def test_a_canary_that_anybody_says_harms_nobody_who_reads(entry: Any, mon
     for activity, request in heard.requests:
         if activity in {"slack.post", "slack.schedule"}:
             said_in_chat(request.text)
-        if activity.startswith("statuspage."):
+        if activity == "statuspage.update":
             assert "evil.example" not in request.title + request.message, "what alerts and people say stays inside"
+        if activity == "statuspage.maintenance":  # what a person announces is for customers
+            assert not OBEYED.search(published(request).replace("\n", " "))
         if activity == "mail.send":
             mailed(request)
     assert heard.status is not None
