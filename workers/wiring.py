@@ -78,6 +78,7 @@ from activities.messages.status_page.status_page import StatusPage, StatusPages
 from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
+from activities.monitoring.resets import Resets
 from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
 from activities.records.activities import Records
@@ -197,6 +198,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Silences: lambda: Silences(http(), settings.alertmanager.url),
         Kubernetes: lambda: Kubernetes(cluster()),
         HealthChecks: lambda: HealthChecks(http()),
+        Resets: Resets,
         Runs: Runs,
         Figures: lambda: Figures(pool(), _figures(settings)),
         PrometheusMetrics: lambda: PrometheusMetrics(http(), prometheus),

@@ -5,6 +5,7 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, overload
@@ -68,6 +69,7 @@ class Runbook:
         self.actor = ""
         self.epoch = ""
         self._keys: dict[str, int] = {}
+        self._ids = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._episodes: list[str] = []
         self._taken: set[str] = set()
@@ -181,8 +183,31 @@ class Runbook:
             dry_run=self.dry_run,
         )
 
-    async def step(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
-                   policy: Policy) -> _Res:  # fmt: skip
+    def own_id(self, length: int) -> str:
+        """Make up an ID, the same for a retry and after a reset: what bears it is there already then.
+
+        It can't be guessed by who doesn't know the run ID, which is random.
+        """
+        if self.pinned is None or not self.pinned.own_ids:
+            return workflow.uuid4().hex[:length]
+        self._ids += 1
+        info = workflow.info()
+        text = "/".join((info.workflow_id, info.first_execution_run_id, self.epoch, str(self._ids)))
+        return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+    @overload
+    async def step(
+        self, section: str, title: str, method: Callable[[Any, _Req], Awaitable[_Res]], request: _Req, policy: Policy
+    ) -> _Res: ...
+
+    @overload
+    async def step(
+        self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, policy: Policy
+    ) -> _Res: ...
+
+    async def step(
+        self, section: str, title: str, method: Callable[[Any, _Req], Any], request: _Req, policy: Policy
+    ) -> Any:
         """Run an activity as a step of the runbook.
 
         Raises:
@@ -191,7 +216,7 @@ class Runbook:
         """
         phase, started = self.timeline.phase, workflow.now()
         try:
-            result: _Res = await workflow.execute_activity_method(
+            result = await workflow.execute_activity_method(
                 method,
                 request,
                 start_to_close_timeout=policy.start_to_close,

@@ -9,6 +9,7 @@ from temporalio import workflow
 
 from activities.autoscaling.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
 from activities.catalogue.service import GpuPolicy, Service
+from activities.common.effects import Change, Effect
 from activities.common.errors import Misconfigured, Refused
 from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoined, NodesRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest, PrometheusMetrics
@@ -16,6 +17,7 @@ from audit.text import counted
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 
@@ -74,8 +76,13 @@ class AddGpuNode(Runbook):
             self.step("3.3/2", "Node group", NodeGroups.read, where, policies.READ),
             self._utilisation(gpu),
         )
+        adding = self.effect("add-node")
+        now = group
+        earlier = await before_reset(self, "3.3/2", adding, ClusterNodes.nodes, NodeGroups.read)
+        if earlier is not None:
+            nodes, group = earlier.answer(ClusterNodes.nodes) or nodes, earlier.answer(NodeGroups.read) or group
         sustained = used.values.get("utilisation") if used is not None else None
-        if request.alert is not None and sustained is not None and sustained <= gpu.above:
+        if earlier is None and request.alert is not None and sustained is not None and sustained <= gpu.above:
             self.say(
                 "decision", f"Not needed: the least of {gpu.sustained} is {sustained:.0%}, not over {gpu.above:.0%}"
             )
@@ -84,7 +91,15 @@ class AddGpuNode(Runbook):
         self.say("decision", f"{group.desired} + 1 is {counted(desired, 'node')}", section="3.3/2")
 
         self.phase("Scale the node group")
-        await self._resize("Add a node", where, group.desired, desired, "add-node")
+        if earlier is not None and (change := earlier.change(Change)) is not None:
+            self.say("decision", f"This run was reset, and had done it before: {change}", section="3.3/2")
+            if now.desired != desired:
+                self.say("decision", f"{gpu.nodegroup} is set to {counted(now.desired, 'node')} since: that stays")
+                return await self._end(
+                    "put back" if now.desired == group.desired else "no node", service, group, now.desired
+                )
+        else:
+            await self._resize("Add a node", where, group.desired, desired, adding)
         if self.dry_run:
             return await self._end("planned", service, group, desired)
 
@@ -121,10 +136,10 @@ class AddGpuNode(Runbook):
             MetricsRequest(queries={"utilisation": query}), policies.READ,
         )  # fmt: skip
 
-    async def _resize(self, title: str, where: NodeGroupRequest, before: int, after: int, effect: str) -> None:
+    async def _resize(self, title: str, where: NodeGroupRequest, before: int, after: int, effect: Effect) -> None:
         await self.step(
             "3.3/2", title, NodeGroups.resize,
-            ResizeNodeGroup(**where.model_dump(), from_desired=before, desired=after, effect=self.effect(effect)),
+            ResizeNodeGroup(**where.model_dump(), from_desired=before, desired=after, effect=effect),
             policies.EFFECT,
         )  # fmt: skip
 
@@ -161,7 +176,7 @@ class AddGpuNode(Runbook):
                 self.say("decision", f"{late.node.name} has come meanwhile: the size stays at {desired}")
                 return await self._added(service, gpu, group, desired, late.node)
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
-        await self._resize("Put the size back", where, desired, group.desired, "put-back")
+        await self._resize("Put the size back", where, desired, group.desired, self.effect("put-back"))
         return await self._end("put back", service, group, group.desired)
 
     async def _end(

@@ -105,8 +105,8 @@ class ApiKeyRotation(Runbook):
             customer,
             tenant_id=tenant.tenant_id,
             old=old.key_id,
-            new=leaked[1].key_id if leaked else new_id("tsk"),
-            handover_id=new_id("ho"),
+            new=leaked[1].key_id if leaked else new_id(self, "tsk"),
+            handover_id=new_id(self, "ho"),
         )
         try:
             return await self._rotate(service, self.change, request, lasting, replaced=leaked is not None)

@@ -36,7 +36,7 @@ class Desk:
         self.severity: Severity = severity
         self.title = title
         self.opened_at = workflow.info().workflow_start_time
-        self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
+        self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{run.own_id(6)}"
         self.commander = ""
         self.levels = 0
         self.held_by = ""
