@@ -285,7 +285,7 @@ class P2Incident(Runbook):
         else:
             change = await mitigate(self, service, chosen)
         if change is not None and not self.dry_run:
-            await self.incident.tell(f"fixed-{len(self._tried)}", f":wrench: {chosen.does}. Watching.")
+            await self.incident.tell(f"fixed-{len(self._tried)}", f":wrench: Done: {chosen.does}. Being watched now.")
 
     async def _ask(self, found: Degradation, service: Service, *, allowed: bool) -> Proposal | None:
         """Ask for a fix; None goes on watching, which is what is done when nobody answers."""
