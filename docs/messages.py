@@ -154,7 +154,7 @@ def page(posts: dict[str, list[PostMessage]]) -> str:
 
 async def draw(browser: Browser, folder: Path) -> list[Picture]:
     """Write a picture of each of `RUNS` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     tab = await browser.new_page(viewport={"width": 672, "height": 100})
     tab.set_default_timeout(_WITHIN)
     pictures = []
