@@ -112,7 +112,7 @@ class P2Incident(Runbook):
         self._handed_on: Outcome | None = None
         """Set as soon as another run has the incident, while this one only keeps what it has added."""
         self._listens = False
-        """Whether it does something about what it hears then; a run from before this does not."""
+        """From when it is being handed on, whether what it hears goes to the other; a run from before this kept it."""
         self._asked_for: set[str] = set()
         """What people were asked already, and left to be watched."""
         self._rounds = 0
@@ -455,7 +455,8 @@ class P2Incident(Runbook):
     async def alert(self, alert: Alert) -> None:
         """Take another firing, which joins this incident, or the end of one."""
         await workflow.wait_condition(lambda: self._ready)
-        if self._handed_on is not None:
+        if self._listens:
+            await workflow.wait_condition(lambda: self._handed_on is not None)
             await self._pass_on(alert)
         elif alert.status == "resolved":
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
