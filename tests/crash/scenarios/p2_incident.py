@@ -58,8 +58,9 @@ class RaisedP2Scenario(P2Scenario):
 
     def policy(self, case: Case) -> dict[str, Any]:
         found = super().policy(case)
-        # A word ends the watch; what was added is held for as long as the watch would have been.
-        watch = {**found["degradation"], "watch_for": "PT20S", "better_for": "PT20S"}
+        # What people do ends the watch, on the busiest machine too; what was added is held for as long as it would have
+        # lasted.
+        watch = {**found["degradation"], "watch_for": "PT90S", "better_for": "PT90S"}
         incident = {"steady_for": "PT1S", "verify_timeout": "PT30S"}
         return {**found, "degradation": watch, "scaling": {"lease": "PT1S"}, "incident": incident}
 
