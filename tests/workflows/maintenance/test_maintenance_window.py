@@ -122,7 +122,7 @@ async def test_a_window_with_database_maintenance_as_its_child(
         assert world.windows() == [("in_progress", "")]
         assert world.notices()[-1] == ("In progress", "under_maintenance")
         assert list(world.silenced.values()) > [clock.start + 2 * HOUR]
-        assert "- [x] task-1: Database maintenance (6.2) (done" in status.board
+        assert "- [x] task-1: Database maintenance (6.2) – done by " in status.board
         child = await client.get_workflow_handle(f"{handle.id}/task-1").result()
         assert child["vacuumed"] == ["public.jobs"]
         assert await tick(handle, note="blue one") == "everything is done"
@@ -136,7 +136,7 @@ async def test_a_window_with_database_maintenance_as_its_child(
         ("Scheduled", ""), ("In progress", "under_maintenance"), ("Verifying", ""), ("Completed", "operational"),
     ]  # fmt: skip
     assert world.pages() == []
-    assert "Swap the cable (done, ada (on-call): blue one)" in world.chat()
+    assert "Swap the cable – done by ada (on-call): blue one" in world.chat()
 
 
 async def test_a_window_without_tasks_lasts_until_its_end(
