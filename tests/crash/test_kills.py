@@ -14,7 +14,15 @@ from tests.crash.harness import Outcome, crash_all
 from tests.crash.scenario import Scenario, Servers
 from tests.crash.scenarios import SCENARIOS
 
-WHOLE = {"p1-incident": 40, "morning-startup": 1, "hourly-health-pulse": 1, "end-of-day": 1, "compliance-audit": 3}
+WHOLE = {
+    "p1-incident": 40,
+    "morning-startup": 1,
+    "hourly-health-pulse": 1,
+    "end-of-day": 1,
+    "compliance-audit": 3,
+    "maintenance-window": 20,
+    "maintenance-window-cancelled": 20,
+}
 """Killed at every effect, which are more than so many."""
 
 KILLS = {
@@ -24,6 +32,18 @@ KILLS = {
         "P2Incident/figures:after",
         "P2Incident/resume-autoscaler:before",
         "P2Incident/resolve-alert:before",
+    },
+    "p2-incident-raised": {
+        "P1Incident/raise-incident:before",
+        "P1Incident/raise-incident:after",
+        "P1Incident/page-level-2:before",
+        "P2Incident/resume-autoscaler:before",
+        "P2Incident/resume-autoscaler:after",
+    },
+    "p2-incident-taken-in": {
+        "P2Incident/close-incident:before",
+        "P2Incident/close-incident:after",
+        "P2Incident/resume-autoscaler:before",
     },
     "security-incident": {
         "SecurityIncident/cordon-1:after",
@@ -77,15 +97,6 @@ KILLS = {
         "Rollback/rollback:after",
     },
     "rollback-undo": {"Rollback/rollback:before", "Rollback/rollback:after"},
-    "maintenance-window": {
-        "MaintenanceWindow/start-window:after",
-        "MaintenanceWindow/silence:before",
-        "MaintenanceWindow/silence:after",
-        "MaintenanceWindow/lift-silence:before",
-        "MaintenanceWindow/lift-silence:after",
-        "MaintenanceWindow/page-completed:after",
-    },
-    "maintenance-window-cancelled": {"MaintenanceWindow/silence:after", "MaintenanceWindow/lift-silence:before"},
     "database-maintenance": {
         "DatabaseMaintenance/vacuum:after",
         "DatabaseMaintenance/reindex:after",

@@ -22,7 +22,7 @@ from activities.common.errors import InvalidInput
 from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
 from workflows.platform import policies, search_attributes
-from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
+from workflows.platform.approval import NO_ANSWER, Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
 from workflows.platform.lease import Lease
 from workflows.platform.policies import Policy
@@ -325,7 +325,7 @@ class Runbook:
             break
         answer = self.approvals.answers.get(question.id)
         if answer is None:
-            by = "events" if until() else "no answer"
+            by = "events" if until() else NO_ANSWER
             answer = Answer(choice="none" if until() else question.default, by=by)
             self.say("decision", f"{question.id}: {answer.choice} ({by})")
         return answer

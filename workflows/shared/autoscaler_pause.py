@@ -107,8 +107,9 @@ class AutoscalerPause:
             # Of two that may have been held, the one that was tells how it went.
             if self.released is None or found.resumed:
                 self.released = found
-        ended = f":arrow_forward: {self.released}" if self.released else ""
-        await self.desk.tell("resumed", f"{ended} ({self.lease.ended_by})")
+        how = f": {self.released}" if self.released else ""
+        over = f":arrow_forward: The autoscaler's pause is over ({self.lease.ended_by}){how}"
+        await self.desk.tell("resumed", over)
 
     async def _maybe_held(self) -> bool:
         if self._acquiring is None:

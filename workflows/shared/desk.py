@@ -87,7 +87,7 @@ class Desk:
         run = self.run.incident_id or workflow.info().workflow_id
         await self.tell(
             question.id,
-            f":question: *{question.title}* {self.commander}\n{options}\n"
+            f"{f':question: *{question.title}* {self.commander}'.rstrip()}\n{options}\n"
             f"Answer with `runbooks approve {run} --choice …`; no answer within {lasted(question.timeout)} escalates.",
         )
 
