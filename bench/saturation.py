@@ -4,11 +4,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import CancelledError
 
 from bench.harness import Benchmark, Trials
 from bench.servers import Servers
@@ -27,9 +28,10 @@ _LONG, _SHORT = timedelta(minutes=10), timedelta(seconds=10)
 @activity.defn(name="bench-watch")
 def watch() -> None:
     """Hold a slot until cancelled, as a watch does between two looks."""
-    while True:
-        time.sleep(0.5)
-        activity.heartbeat()
+    with suppress(CancelledError):
+        while True:
+            time.sleep(0.5)
+            activity.heartbeat()
 
 
 @activity.defn(name="bench-effect")
