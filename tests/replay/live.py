@@ -23,7 +23,8 @@ from workers.registry import PROCEDURES, SYSTEM
 from workers.runner import runner
 from workers.settings import Settings, SettingsError, load
 
-KINDS = {kind.workflow.__name__: kind.workflow for kind in (*PROCEDURES, *SYSTEM)}
+KINDS: dict[str, type] = {kind.workflow.__name__: kind.workflow for kind in PROCEDURES}
+KINDS |= {kind.workflow.__name__: kind.workflow for kind in SYSTEM}
 _OPEN = 'ExecutionStatus = "Running"'
 
 
