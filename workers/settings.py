@@ -37,6 +37,7 @@ from workers.checks import Fault, faults, unknown_poolers, unknown_variables
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.places import line_of
+from workers.queues import ROLES, Role
 from workers.sections import FileSecret, Secret, Section, secrets_later
 from workers.source_settings import AlertSource, SourceName
 
@@ -55,6 +56,18 @@ class Temporal(Section):
     )
     ui_url: str = Field(default="http://127.0.0.1:8233", description="For links to runs.")
     max_concurrent_activities: int = Field(default=40, ge=1, description="How many steps one worker does at a time.")
+    max_concurrent_watches: int = Field(
+        default=200,
+        ge=0,
+        description="Steps that watch or wait, which may take minutes. They have a task queue of their own, "
+        "whose name ends in `-watches`, and so keep no other step waiting; 0 puts them among the others. All workers "
+        "must agree whether it is 0.",
+    )
+    roles: tuple[Role, ...] = Field(
+        default=(),
+        description="Those whose steps have a task queue of their own, whose name ends in the role's, so that only "
+        "workers with that role need its credentials. The same for all workers; some worker must have each of them.",
+    )
     graceful_shutdown: timedelta = Field(
         default=timedelta(seconds=10), description="What a worker that is asked to stop leaves its steps to end."
     )
@@ -96,6 +109,12 @@ class Worker(Section):
         "queue and is replayed.",
     )
 
+    roles: tuple[Role, ...] = Field(
+        default=ROLES,
+        min_length=1,
+        description="Which steps this worker takes, of those that `[temporal] roles` separates; by default all. Runs "
+        "themselves are taken by workers with `orchestration`.",
+    )
     deployment: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",

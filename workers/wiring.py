@@ -3,7 +3,9 @@
 A cluster, a database or a Prometheus that doesn't answer is no reason not to start: its steps fail and are retried.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,6 +104,7 @@ from workers.databases import databases
 from workers.evidence_store import evidence_store
 from workers.later import Activity, Later, activities_of
 from workers.procedure_inputs import build as build_request
+from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of
 from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
@@ -122,8 +125,14 @@ else:
 class Wired:
     """All activities, and what they are made of."""
 
-    activities: list[Activity]
+    steps: dict[Role, list[Activity]]
     systems: list[Later[Any]]
+    queues: Queues
+
+    @property
+    def activities(self) -> list[Activity]:
+        """Those of every role that this worker has."""
+        return [activity for of_role in self.steps.values() for activity in of_role]
 
     def warm_up(self) -> None:
         """Make every system now, so that no step waits for it; what settings say wrong shows here at the latest.
@@ -150,25 +159,38 @@ def wire(settings: Settings) -> Iterator[Wired]:
 
     """
     with ExitStack() as stack:
-        _check(settings)
+        queues = Queues(
+            base=settings.temporal.task_queue,
+            roles=frozenset(settings.temporal.roles),
+            watches=settings.temporal.max_concurrent_watches > 0,
+        )
+        # A role that has no queue of its own goes with the runs.
+        has = {role for role in ROLES if queues.separate(role) in settings.worker.roles}
+        _check(settings, has)
         clients = _Clients(settings, stack)
         systems = _systems(settings, clients)
         kinds = [(kind, Later(make)) for kind, make in systems.items()]
-        yield Wired(
-            [activity for kind, system in kinds for activity in activities_of(kind, system)],
-            [system for _, system in kinds],
-        )
+        every = [(role_of(kind), system, activities_of(kind, system)) for kind, system in kinds]
+        of_activity = {name_of(activity): role for role, _, activities in every for activity in activities}
+        ours = [one for one in every if one[0] in has]
+        steps: dict[Role, list[Activity]] = {role: [] for role in ROLES if role in has}
+        for role, _, activities in ours:
+            steps[role].extend(activities)
+        queues = dataclasses.replace(queues, of_activity=of_activity)
+        yield Wired(steps, [system for _, system, _ in ours], queues)
 
 
-def _check(settings: Settings) -> None:
-    """Refuse at once what no library is needed for to see that it is wrong."""
+def _check(settings: Settings, has: AbstractSet[Role]) -> None:
+    """Refuse at once what no library is needed for to see that it is wrong, of what some roles need."""
     try:
         conninfo(settings.records.url)
-        check_kubeconfig(_kubeconfig(settings), settings.kubernetes.context)
+        if has & {"kubernetes", "compliance"}:
+            check_kubeconfig(_kubeconfig(settings), settings.kubernetes.context)
     except (DatabaseError, Misconfigured) as error:
         raise SettingsError(str(error)) from None
-    check_databases(settings)
-    if settings.audit.kms_key_id is None:
+    if has & {"database", "compliance"}:
+        check_databases(settings)
+    if settings.audit.kms_key_id is None and has & {ORCHESTRATION, "kubernetes", "compliance"}:
         signer(settings.audit)
 
 
@@ -283,7 +305,7 @@ def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":
     made = connect_kubernetes(
         _kubeconfig(settings),
         settings.kubernetes.context,
-        connections=settings.temporal.max_concurrent_activities,
+        connections=settings.temporal.max_concurrent_activities + settings.temporal.max_concurrent_watches,
     )
     stack.callback(made.close)
     return made

@@ -15,6 +15,7 @@ from starters.steering.errors import Refused
 from starters.steering.gateway import Gateway
 from starters.steering.identity import Person
 from starters.steering.listing import STARTED_BY
+from starters.steering.priority import priority
 from starters.steering.session import Session
 from workers.registry import Procedure
 from workflows.platform.search_attributes import INCIDENT
@@ -77,6 +78,7 @@ async def begin(
             id=workflow_id,
             task_queue=session.settings.temporal.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            priority=priority(procedure, getattr(request, "service", None)),
             # What the alerts' runs have taken stays taken, whoever starts the next one.
             memo={
                 STARTED_BY: by.who,
