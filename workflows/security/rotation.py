@@ -74,6 +74,7 @@ class Rotation:
             await self._rotate(chosen, seen)
             if self.run.dry_run:
                 return
+        self.run.say("decision", f"8.1/4 is done with: {', '.join(self._todo) or 'nothing'}", section="8.1/4")
 
     async def _look(self) -> dict[str, Seen]:
         """Read what can be rotated now; none where nothing can be, or it can't be read."""
