@@ -110,15 +110,24 @@ class SecretsManager:
             Conflict: that rotation may be under way.
 
         """
-        with failures(_SYSTEM):
-            pages = self._client().get_paginator("list_secret_version_ids").paginate(
-                SecretId=name, IncludeDeprecated=True
-            )  # fmt: skip
-            versions = {each["VersionId"]: each for page in pages for each in page["Versions"]}
-        made = versions.get(left, {}).get("CreatedDate")
+        made = self._made(name, left)
         if made is not None and datetime.now(UTC) - made < _LEFT_AFTER:
             raise Conflict(f"{name}: another rotation began at {made:%H:%M:%S %Z}, and may be under way")
         self._stage(SecretId=name, VersionStage=_PENDING, RemoveFromVersionId=left)
+
+    def _made(self, name: str, version: str) -> datetime | None:
+        """Tell when a version was made; there may be more of them than one answer has."""
+        more: dict[str, str] = {}
+        while True:
+            with failures(_SYSTEM):
+                answer = self._client().list_secret_version_ids(SecretId=name, IncludeDeprecated=True, **more)
+            for each in answer["Versions"]:
+                if each["VersionId"] == version:
+                    made: datetime | None = each.get("CreatedDate")
+                    return made
+            if "NextToken" not in answer:
+                return None
+            more = {"NextToken": answer["NextToken"]}
 
     def _put(self, request: RotateCredential, described: dict[str, Any]) -> None:
         """Keep the new version, not yet in use; one that an earlier attempt has kept counts."""

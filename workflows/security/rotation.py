@@ -47,7 +47,7 @@ class Rotation:
         self._retired: dict[str, str] = {}
         self._asked = 0
 
-    async def see_to(self) -> None:
+    async def follow(self) -> None:
         """Have people say which are rotated, and rotate them; again until they want no more."""
         await asyncio.gather(self._credentials(), *(self._api_key(tenant) for tenant in self._tenants))
 

@@ -174,7 +174,7 @@ class SecurityIncident(Runbook):
         # Credentials don't wait for a drain's two people, nor a drain for them.
         if workflow.patched("credentials"):
             rotation = self._rotation = Rotation(desk, named=request.rotate, tenants=request.tenants)
-            self._short_term = asyncio.create_task(rotation.see_to())
+            self._short_term = asyncio.create_task(rotation.follow())
         outcome: Outcome = "isolated" if containment.suspects.suspected or request.nodes else "evidence kept"
         if safe and outcome == "isolated":
             self.phase("Drain")

@@ -1,6 +1,7 @@
 """Three secrets of two Deployments are rotated, and whoever uses the service notices nothing.
 
-PostgreSQL, the API server with its controllers and (moto's) Secrets Manager are real; the pods' processes are this test's.
+PostgreSQL, the API server with its controllers and (moto's) Secrets Manager are real; the pods' processes are this
+test's.
 """
 
 from collections.abc import Callable, Iterator
