@@ -183,7 +183,7 @@ def test_roles_with_other_rights_do_not_take_turns(
 
 def test_an_old_role_that_is_used_again_is_not_retired(on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles,
                                                        namespace: str):  # fmt: skip
-    with pytest.raises(Refused, match="names .* again"):
+    with pytest.raises(Refused, match=r"names .* again"):
         on_roles.retire(rotating(namespace, login, retired=roles.names[0]))
     psycopg.connect(roles.login(roles.names[0])).close()
 
@@ -327,5 +327,5 @@ def test_who_still_uses_the_old_login_is_named(credentials: Credentials, login: 
     ],
 )
 def test_settings_that_can_not_be_meant(fields: dict[str, Any]):
-    with pytest.raises(ValueError, match="overlap_key|key:|roles"):
+    with pytest.raises(ValueError, match=r"overlap_key|key:|roles"):
         CredentialPolicy.model_validate(fields)

@@ -27,7 +27,6 @@ from activities.kubernetes.suspects import PodRef, SeenNode, SeenPod, Suspects
 from activities.records.security import CloseSecurityIncident, OpenSecurityIncident
 from tests.workflows.worlds.world import World, instead
 
-
 ROTATABLE = {
     "login": CredentialPolicy(
         kind="database-roles", secret="database", key="url", database="main", roles=("a", "b"),
