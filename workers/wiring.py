@@ -26,6 +26,10 @@ from activities.compliance.access import AccessReview
 from activities.compliance.encryption import EncryptionStatus
 from activities.compliance.looking import Around
 from activities.compliance.packages import CompliancePackages
+from activities.credentials.credentials import Credentials
+from activities.credentials.database_roles import DatabaseRoles
+from activities.credentials.secret_values import KeptSecrets, SecretValues
+from activities.credentials.secrets_manager import SecretsManager
 from activities.customers.api_keys import ApiKeys
 from activities.customers.churn_risk import CustomerHealth
 from activities.customers.interventions import Interventions
@@ -60,6 +64,7 @@ from activities.holds.kinds import (
 from activities.kubernetes.api import connect as connect_kubernetes
 from activities.kubernetes.cluster import Kubernetes
 from activities.kubernetes.database_secrets import DatabaseSecrets
+from activities.kubernetes.deployments import Deployments
 from activities.kubernetes.draining import Draining
 from activities.kubernetes.isolation import Isolation
 from activities.kubernetes.kubeconfig import check as check_kubeconfig
@@ -237,6 +242,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Isolation: lambda: Isolation(cluster()),
         Draining: lambda: Draining(cluster()),
         Forensics: lambda: _forensics(settings, clients),
+        Credentials: lambda: _credentials(settings, clients),
         Helm: lambda: _helm(settings, cluster()),
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
@@ -338,6 +344,16 @@ def _aws(settings: Settings, service: _Service) -> Any:
 def _forensics(settings: Settings, clients: _Clients) -> Forensics:
     evidence = Evidence(clients.evidence(), clients.cluster(), clients.http(), settings.prometheus.url)
     return Forensics(evidence, clients.evidence(), clients.cluster(), signer(settings.audit))
+
+
+def _credentials(settings: Settings, clients: _Clients) -> Credentials:
+    kept = KeptSecrets(kubernetes.CoreV1Api(clients.cluster()))
+    return Credentials(
+        SecretValues(kept),
+        DatabaseRoles(kept, clients.databases().databases),
+        SecretsManager(Later(lambda: _aws(settings, "secretsmanager"))),
+        Deployments(kubernetes.AppsV1Api(clients.cluster())),
+    )
 
 
 def _helm(settings: Settings, cluster: "kubernetes.ApiClient") -> Helm:
