@@ -269,7 +269,7 @@ def test_what_a_run_has_made_up_an_id_for_keeps_it_when_it_is_reset(crash_server
             finally:
                 process.kill()
         (ticket,) = tickets(case)
-        assert ticket == (result["ticket_id"], "resolved")
+        assert ticket == (result["ticket_id"], "closed")
         assert (state.counts["support_tickets ticket"], state.counts["audit_log close"]) == (1, 1)
 
     asyncio.run(trial())
