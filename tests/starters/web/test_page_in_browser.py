@@ -175,6 +175,7 @@ async def test_every_view_fits_and_keeps_nobody_out(
 
 async def test_times_are_the_viewers_with_utc_beside(browser: Browser, served: Served) -> None:
     handle = await begin(served.client, served.queue, P1Request(), "p1_incident")
+    await until(handle, lambda now: bool(now.entries))
     page = await entered(browser, served, "ada", "commander", [])
     await page.goto(f"{served.base_url}/run?id={handle.id}")
     await expect(page.locator(".timeline time").first).to_have_text(
