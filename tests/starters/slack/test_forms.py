@@ -65,6 +65,7 @@ def test_a_word_asks_only_for_what_is_not_known_yet() -> None:
 
 def test_what_slack_would_never_send_is_left_out() -> None:
     request = procedure("p1-incident").request
+    state: Any
     for state in (
         {"mitigation": {"value": {"selected_option": {"value": "99"}}}},
         {"mitigation": {}},

@@ -1,6 +1,5 @@
 """The public status page: from what runs have published, and nothing else."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -29,9 +28,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture(autouse=True)
-def made_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public, "_KEPT_FOR", 0.0)
-    return
 
 
 def asking(pool: ConnectionPool[Any], settings: Settings) -> httpx.AsyncClient:

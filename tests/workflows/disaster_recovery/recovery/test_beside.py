@@ -33,7 +33,8 @@ class Beside(Outage):
 
 
 async def test_sets_come_before_deployments_and_jobs_run_again_before_traffic(working: Working, client: Client) -> None:
-    world = Beside().broken()
+    world = Beside()
+    world.broken()
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         result = await ended(handle)
