@@ -86,6 +86,7 @@ def real(temporal_address: str, postgres_url: str, kubeconfig: Path, shop: str, 
     }
 
 
+@pytest.mark.timeout(900)
 def test_the_page_works_as_written(tmp_path: Path, real: dict[str, str], shop: str, kube: httpx.Client) -> None:
     def as_it_is_here(text: str) -> str:
         for written, here in real.items():
