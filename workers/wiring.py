@@ -26,6 +26,10 @@ from activities.compliance.access import AccessReview
 from activities.compliance.encryption import EncryptionStatus
 from activities.compliance.looking import Around
 from activities.compliance.packages import CompliancePackages
+from activities.credentials.credentials import Credentials
+from activities.credentials.database_roles import DatabaseRoles
+from activities.credentials.secret_values import KeptSecrets, SecretValues
+from activities.credentials.secrets_manager import SecretsManager
 from activities.customers.api_keys import ApiKeys
 from activities.customers.churn_risk import CustomerHealth
 from activities.customers.interventions import Interventions
@@ -36,6 +40,7 @@ from activities.database.integrity.integrity import Integrity
 from activities.database.replication.replication import Replication
 from activities.database.replication.slots import LogicalSlots
 from activities.database.servers.hosts import DatabaseHosts
+from activities.database.servers.poolers import Poolers
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
 from activities.database.upkeep.writers import Writers
@@ -59,6 +64,7 @@ from activities.holds.kinds import (
 from activities.kubernetes.api import connect as connect_kubernetes
 from activities.kubernetes.cluster import Kubernetes
 from activities.kubernetes.database_secrets import DatabaseSecrets
+from activities.kubernetes.deployments import Deployments
 from activities.kubernetes.draining import Draining
 from activities.kubernetes.isolation import Isolation
 from activities.kubernetes.kubeconfig import check as check_kubeconfig
@@ -79,6 +85,7 @@ from activities.messages.status_page.status_page import StatusPage, StatusPages
 from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
+from activities.monitoring.resets import Resets
 from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
 from activities.records.activities import Records
@@ -218,6 +225,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Silences: lambda: Silences(http(), settings.alertmanager.url),
         Kubernetes: lambda: Kubernetes(cluster()),
         HealthChecks: lambda: HealthChecks(http()),
+        Resets: Resets,
         Runs: Runs,
         Figures: lambda: Figures(pool(), _figures(settings)),
         PrometheusMetrics: lambda: PrometheusMetrics(http(), prometheus),
@@ -234,6 +242,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Isolation: lambda: Isolation(cluster()),
         Draining: lambda: Draining(cluster()),
         Forensics: lambda: _forensics(settings, clients),
+        Credentials: lambda: _credentials(settings, clients),
         Helm: lambda: _helm(settings, cluster()),
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
@@ -247,6 +256,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Interventions: lambda: Interventions(pool()),
         Mail: lambda: Mail(pool(), _mail_server(settings.mail), handovers(), settings.mail.sender),
         DatabaseHosts: lambda: DatabaseHosts(servers().databases, servers().hosts),
+        Poolers: lambda: Poolers(servers().databases, servers().poolers),
         Postgres: lambda: Postgres(servers().databases),
         Replication: lambda: Replication(servers().databases, servers().hosts),
         DatabaseSecrets: lambda: DatabaseSecrets(cluster()),
@@ -334,6 +344,16 @@ def _aws(settings: Settings, service: _Service) -> Any:
 def _forensics(settings: Settings, clients: _Clients) -> Forensics:
     evidence = Evidence(clients.evidence(), clients.cluster(), clients.http(), settings.prometheus.url)
     return Forensics(evidence, clients.evidence(), clients.cluster(), signer(settings.audit))
+
+
+def _credentials(settings: Settings, clients: _Clients) -> Credentials:
+    kept = KeptSecrets(kubernetes.CoreV1Api(clients.cluster()))
+    return Credentials(
+        SecretValues(kept),
+        DatabaseRoles(kept, clients.databases().databases),
+        SecretsManager(Later(lambda: _aws(settings, "secretsmanager"))),
+        Deployments(kubernetes.AppsV1Api(clients.cluster())),
+    )
 
 
 def _helm(settings: Settings, cluster: "kubernetes.ApiClient") -> Helm:

@@ -1,11 +1,54 @@
 """What settings say of a service's security incidents (runbook 8.1)."""
 
 from datetime import timedelta
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from activities.catalogue.base import ServicePolicy
 from activities.common.text import Key
+
+
+class CredentialPolicy(ServicePolicy):
+    """A credential that a security incident can rotate (runbook 8.1 step 4): where it lies, and who reads it."""
+
+    kind: Literal["secret", "secrets-manager", "database-roles"] = Field(
+        description="secret: a value in a Kubernetes Secret. secrets-manager: one of AWS Secrets Manager. "
+        "database-roles: the login in a Kubernetes Secret's URL, of two roles that take turns."
+    )
+    secret: Key = Field(description="Name of the Secret; for secrets-manager its name or ARN.")
+    key: Key = Field(
+        default="",
+        description="Of the Secret; for secrets-manager the field of its JSON, where it is not the whole text.",
+    )
+    overlap_key: Key = Field(
+        default="",
+        description="secret: the key with a second value that its readers accept as well. With it a new value is "
+        "accepted everywhere before anybody uses it, and the old one until nobody does; without it there is a moment "
+        "at which readers differ.",
+    )
+    database: Key = Field(default="", description="database-roles: of `[databases.NAME]`, as its administrator.")
+    roles: tuple[Key, ...] = Field(
+        default=(), description="database-roles: the two, with the same rights by roles that both are members of."
+    )
+    deployments: tuple[Key, ...] = Field(
+        default=(), description="What reads it at its start, in the order of their restarts; the service's own if none."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "CredentialPolicy":
+        of_roles = self.kind == "database-roles"
+        if self.kind != "secrets-manager" and not self.key:
+            message = "key: is required for a Kubernetes Secret"
+        elif of_roles != bool(self.database) or of_roles != (len(set(self.roles)) == len(("one", "other"))):
+            message = "database and two different roles: both for database-roles, neither otherwise"
+        elif self.overlap_key and (self.kind != "secret" or self.overlap_key == self.key):
+            message = "overlap_key: for secret alone, and another key than key"
+        elif self.roles and len(self.roles) != len(set(self.roles)):
+            message = "roles: one is named twice"
+        else:
+            return self
+        raise ValueError(message)
 
 
 class SecurityPolicy(ServicePolicy):
@@ -30,3 +73,16 @@ class SecurityPolicy(ServicePolicy):
     return_within: timedelta = Field(
         default=timedelta(days=1), gt=timedelta(0), description="For the answer whether nodes return."
     )
+    credentials: dict[Key, CredentialPolicy] = Field(
+        default_factory=dict, description="What can be rotated, by name; nothing where none is named."
+    )
+    restart_within: timedelta = Field(
+        default=timedelta(minutes=10), gt=timedelta(0), description="For the restart of one reader of a credential."
+    )
+
+    @model_validator(mode="after")
+    def _choices(self) -> "SecurityPolicy":
+        if taken := {"all", "named", "none"} & set(self.credentials):
+            message = f"credentials: {', '.join(sorted(taken))} means something else where people choose"
+            raise ValueError(message)
+        return self

@@ -1,9 +1,10 @@
 """Every kind of hold that a run writes on what it holds: where it may be, who has it, and how it is given back.
 
 This is the one list of them. What ends by itself isn't in it: a silence of Alertmanager, a customer's old API key,
-and a lock of the records, which goes with its connection. Nor is what only a person may let go: what a security
-incident isolates or cordons, and a database that is closed to its writers, of which nobody but the next restore or
-failover can tell whether it is a copy that must stay closed.
+the mark of a rotation of credentials, which keeps nobody but another rotation away, and a lock of the records, which
+goes with its connection. Nor is what only a person may let go: what a security incident isolates or cordons, and a
+database that is closed to its writers, of which nobody but the next restore or failover can tell whether it is a copy
+that must stay closed.
 """
 
 from collections.abc import Iterator, Mapping

@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
             "namespace": "tensafe",
             "helm": True,
             "security": True,
+            "credentials": ["tensafe-database"],
             "database": {
                 "read": [DATABASE, f"{DATABASE}-primary", f"{DATABASE}-replica-1", *SPARES],
                 "change": [DATABASE, *SPARES],

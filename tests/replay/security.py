@@ -1,7 +1,8 @@
 """The security incidents whose histories are kept (runbook 8.1)."""
 
 from tests.replay.cases import Case, Handle, waiting
-from tests.workflows.worlds.breached import Breached, pod
+from tests.workflows.steering import until
+from tests.workflows.worlds.breached import ROTATABLE, Breached, pod
 from workflows.platform.approval import Decision
 from workflows.security.security_incident import SecurityIncidentRequest
 
@@ -35,6 +36,20 @@ async def waits_for_a_budget(handle: Handle, world: Breached) -> None:
     await says(handle, "ada", "return", "replace")
 
 
+async def rotates_all(handle: Handle, world: Breached) -> None:
+    await asked(handle, "rotate-1")
+    await says(handle, "ada", "rotate-1", "all")
+    await says(handle, "bob", "rotate-1", "all")
+    await asked(handle, "end-2")
+    await says(handle, "ada", "end-2", "end")
+    await asked(handle, "end-3")
+    await says(handle, "ada", "end-3", "leave")
+
+
+async def asked(handle: Handle, question: str) -> None:
+    await until(handle, lambda status: any(each.id == question for each in status.questions))
+
+
 async def cancels(handle: Handle, world: Breached) -> None:
     await waiting(handle, "decide drain-1")
     await handle.cancel()
@@ -49,10 +64,22 @@ def spoilt(world: Breached) -> None:
     world.verifies = False
 
 
+def rotatable() -> Breached:
+    return Breached(credentials=ROTATABLE)
+
+
+def used(world: Breached) -> None:
+    world.uses = ["1 × a job from 10.0.0.7"]
+
+
 CASES: dict[str, Case] = {
     "security_incident-contained": Case(REQUEST, drains_and_returns, world=Breached),
     "security_incident-blocked": Case(REQUEST, waits_for_a_budget, blocked, Breached),
     "security_incident-not-kept": Case(REQUEST, prepare=spoilt, world=Breached),
     "security_incident-cancelled": Case(REQUEST, cancels, world=Breached, cancelled=True),
+    "security_incident-rotated": Case(REQUEST, rotates_all, used, rotatable),
+    "security_incident-rotation-planned": Case(
+        SecurityIncidentRequest(rotate=["signing"], dry_run=True), world=rotatable
+    ),
     "security_incident-planned": Case(REQUEST.model_copy(update={"dry_run": True}), world=Breached),
 }

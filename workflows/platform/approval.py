@@ -25,6 +25,10 @@ ALWAYS_TWO = frozenset({"drain"})
 """Kinds of questions that take a second person whatever settings say (runbook 8.1)."""
 
 
+NO_ANSWER = "no answer"
+"""Stands for whoever decides where nobody does: the question's default is taken."""
+
+
 class Question(BaseModel):
     """Something a person must decide."""
 
@@ -36,6 +40,7 @@ class Question(BaseModel):
     kind: str = Field(description="Key of the approval policy's roles, e.g. `mitigate`.")
     evidence: list[str] = Field(default_factory=list)
     reason_for: list[str] = Field(default_factory=list, description="Choices that count only with a reason.")
+    two_for: list[str] = Field(default_factory=list, description="Choices that take two people, whatever settings say.")
     timeout: timedelta = Field(description="Until escalation, and then again until the default.")
 
 
@@ -57,6 +62,10 @@ class OpenQuestion(Question):
     escalated: bool = False
     two_persons: bool = Field(default=False, description="Another choice than the default takes two people.")
     first: Answer | None = Field(default=None, description="What the first of two people has said.")
+
+    def takes_two(self, choice: str) -> bool:
+        """Tell whether a choice counts only when two people make it."""
+        return choice in self.two_for or (self.two_persons and choice != self.default)
 
 
 class Decision(SignedWord):
@@ -105,7 +114,9 @@ class Approvals:
         """Open a question."""
         policy = self._policy()
         roles = list(policy.roles.get(question.kind, ()))
-        subject = digest(question.model_dump(mode="json", exclude={"timeout"}))
+        # Without `two_for` the digest is what it was before there was any.
+        unsaid = {"timeout"} if question.two_for else {"timeout", "two_for"}
+        subject = digest(question.model_dump(mode="json", exclude=unsaid))
         shown = OpenQuestion(
             **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject,
             two_persons=question.kind in ALWAYS_TWO or question.kind in policy.second_person,
@@ -142,7 +153,7 @@ class Approvals:
         self._check_two(decision, question)
 
     def _check_two(self, decision: Decision, question: OpenQuestion) -> None:
-        if not question.two_persons or decision.choice == question.default:
+        if not question.takes_two(decision.choice):
             return
         who, first = person(decision.who), self._first.get(question.id)
         if who in self.starters and not self._policy().starter_counts:
@@ -196,7 +207,7 @@ class Approvals:
         """Take an answer that has passed `check`; it may need a second person's before it counts."""
         answer = Answer(choice=decision.choice, by=f"{decision.who} ({decision.role})", reason=decision.reason)
         question = self.open[decision.question]
-        if question.two_persons and decision.choice != question.default:
+        if question.takes_two(decision.choice):
             first = question.first
             if first is None or first.choice != decision.choice:
                 self._first[decision.question] = decision

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
@@ -12,7 +12,8 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput
-from activities.common.text import Name, Words
+from activities.common.text import Name, Text, Words
+from activities.customers.tenant_records import TENANT_ID
 from activities.evidence.evidence import Evidence, StoreDocument
 from activities.records.security import (
     CloseSecurityIncident,
@@ -27,6 +28,7 @@ from workflows.platform.runbook import Runbook
 from workflows.security.audit_report import as_json, as_markdown, report
 from workflows.security.containment import Containment
 from workflows.security.duties import Duties
+from workflows.security.rotation import ALL, Rotation
 from workflows.shared.desk import Desk
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -54,6 +56,14 @@ class SecurityIncidentRequest(ServiceRequest):
         max_length=50,
         description="Suspected pods of the service: isolated at once. All of the service on the nodes otherwise.",
     )
+    rotate: list[Name] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Credentials of the settings that are suspected, by name, or all: people are asked about these.",
+    )
+    tenants: list[Annotated[str, Field(pattern=TENANT_ID), Text(100)]] = Field(
+        default_factory=list, max_length=20, description="Customers whose API key leaked: 8.2 replaces each."
+    )
     aware_at: AwareDatetime | None = Field(
         default=None, description="When people became aware of it; the start of the run otherwise."
     )
@@ -64,6 +74,12 @@ class SecurityIncidentRequest(ServiceRequest):
             if not all(map(_NAME.fullmatch, names)):
                 message = f"{field}: small letters, digits, '-' and '.' only"
                 raise ValueError(message)
+        for field, names in {
+            "nodes": self.nodes,
+            "pods": self.pods,
+            "rotate": self.rotate,
+            "tenants": self.tenants,
+        }.items():
             if len(set(names)) < len(names):
                 message = f"{field}: one is named twice"
                 raise ValueError(message)
@@ -89,6 +105,7 @@ class SecurityIncidentResult(BaseModel):
     duties: dict[str, str] = Field(
         default_factory=dict, description="By law, gdpr or hipaa: how its clock ended, and by whom."
     )
+    credentials: dict[str, str] = Field(default_factory=dict, description="What became of each that could be rotated.")
 
 
 @workflow.defn
@@ -102,13 +119,16 @@ class SecurityIncident(Runbook):
         super().__init__()
         self._desk: Desk | None = None
         self._containment: Containment | None = None
+        self._rotation: Rotation | None = None
+        self._short_term: asyncio.Task[None] | None = None
 
     @workflow.run
     async def run(self, request: SecurityIncidentRequest) -> SecurityIncidentResult:
         """Follow 8.1.
 
         Raises:
-            InvalidInput: the service is not in the catalogue; people became aware of it in the future.
+            InvalidInput: the service is not in the catalogue; people became aware of it in the future; settings name
+                no such credential.
             NotFound: there is no such node or pod. Nothing has been changed then.
             Refused: a pod is not one of the service.
 
@@ -121,6 +141,10 @@ class SecurityIncident(Runbook):
             raise InvalidInput(message)
         self.title = f"Security incident of {service.name}"
         policy = service.security
+        if request.rotate != [ALL] and (unknown := set(request.rotate) - set(policy.credentials)):
+            known = ", ".join(policy.credentials) or "none"
+            message = f"rotate: settings have no {', '.join(sorted(unknown))}; they have: {known}"
+            raise InvalidInput(message)
         restricted = service.model_copy(
             update={"channel": policy.channel, "on_call": policy.on_call or service.on_call}
         )
@@ -147,6 +171,10 @@ class SecurityIncident(Runbook):
         await told
         if held and safe:
             self.clocks.met("Isolated, evidence kept")
+        # Credentials don't wait for a drain's two people, nor a drain for them.
+        if workflow.patched("credentials"):
+            rotation = self._rotation = Rotation(desk, named=request.rotate, tenants=request.tenants)
+            self._short_term = asyncio.create_task(rotation.follow())
         outcome: Outcome = "isolated" if containment.suspects.suspected or request.nodes else "evidence kept"
         if safe and outcome == "isolated":
             self.phase("Drain")
@@ -166,6 +194,8 @@ class SecurityIncident(Runbook):
 
     async def _give_back(self, containment: Containment, outcome: Outcome) -> str:
         nodes = await containment.give_back()
+        if self._short_term is not None:
+            await self._short_term
         await self._report(containment, outcome, nodes)
         return nodes
 
@@ -174,7 +204,7 @@ class SecurityIncident(Runbook):
 
         What the legal clocks come to is kept beside it, when they end.
         """
-        content = report(containment, outcome=outcome, nodes=nodes)
+        content = report(containment, self._rotation, outcome=outcome, nodes=nodes)
         for name, text, kind in (
             ("audit-report.json", as_json(content), "application/json"),
             ("audit-report.md", as_markdown(content), "text/markdown"),
@@ -226,7 +256,11 @@ class SecurityIncident(Runbook):
         """Leave everything as it is: what is suspected gets no network back because nobody looks after it."""
         self.clocks.stop()
         self.wait_for("")
-        text = f"{desk.id} was cancelled. It stays: {containment.held()}"
+        if self._short_term is not None:
+            self._short_term.cancel()
+            await asyncio.gather(self._short_term, return_exceptions=True)
+        half = "".join(f"; {each}" for each in self._rotation.held()) if self._rotation else ""
+        text = f"{desk.id} was cancelled. It stays: {containment.held()}{half}"
         self.say("problem", text, section="8.1")
         await asyncio.gather(desk.tell("cancelled", f":warning: {text}"), desk.page("cancelled: look at what it holds"))
         request = CloseSecurityIncident(
@@ -248,6 +282,7 @@ class SecurityIncident(Runbook):
                 "manifests": [f"{part.manifest.uri} sha256:{part.manifest.sha256}" for part in containment.parts],
                 "nodes": nodes,
                 "duties": duties.ended,
+                "credentials": self._rotation.ended() if self._rotation else {},
             }
         )
 

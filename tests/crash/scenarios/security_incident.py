@@ -1,6 +1,8 @@
-"""Security incident: a suspicious node isolated, kept, drained by force, and given back."""
+"""Security incident: a suspicious node isolated, kept, drained by force, and given back; a signing key rotated."""
 
+import base64
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import httpx
@@ -14,9 +16,11 @@ from tests.crash.people import tell, when
 from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario, items
 from workflows.platform.approval import Decision
+from workflows.platform.run_status import RunStatus
 from workflows.security.security_incident import SecurityIncident, SecurityIncidentRequest
 
-_DRAIN, _RETURN = "drain-1", "return"
+_DRAIN, _RETURN, _ROTATE = "drain-1", "return", "rotate-1"
+_SIGNING, _FIRST = "signing", "the first key"
 
 
 class SecurityIncidentScenario(ServiceScenario):
@@ -33,6 +37,8 @@ class SecurityIncidentScenario(ServiceScenario):
         "audit_log close": 1,
         "messages post-ended": 1,
         "pages page-level-1": 1,
+        "signing keys": 1,
+        "signing keys that were there before": 0,
     }
 
     def __init__(self) -> None:
@@ -40,21 +46,27 @@ class SecurityIncidentScenario(ServiceScenario):
         self._places: dict[str, Suspicious] = {}
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {"selector": "app=suspect"}
+        signing = {"kind": "secret", "secret": _SIGNING, "key": "now", "overlap_key": "also"}
+        return {"selector": "app=suspect", "security": {"credentials": {"signing": signing}}}
 
     def begin(self, case: Case, health: str) -> None:
         api = kubernetes_api.connect(case.servers.kubeconfig)
+        body = {"metadata": {"name": _SIGNING}, "stringData": {"now": _FIRST}}
+        api.post(f"/api/v1/namespaces/{case.namespace}/secrets", json=body).raise_for_status()
         self._places[case.name] = Suspicious(api, case.namespace).create(replicas=1)
 
     def request(self, case: Case) -> SecurityIncidentRequest:
         return SecurityIncidentRequest(nodes=[self._places[case.name].name], initial_findings="A process too many")
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
-        await when(handle, lambda status: status.waiting_for == f"decide {_DRAIN}")
+        await when(handle, _asks(_ROTATE))
+        word = Decision(who="ada", role="security", question=_ROTATE, choice="signing", reason="it may be known")
+        await tell(handle, SecurityIncident.decide, word)
+        await when(handle, _asks(_DRAIN))
         for who in ("ada", "bob"):
             word = Decision(who=who, role="security", question=_DRAIN, choice="force", reason="it is kept")
             await tell(handle, SecurityIncident.decide, word)
-        await when(handle, lambda status: status.waiting_for == f"decide {_RETURN}")
+        await when(handle, _asks(_RETURN))
         for question, choice in (("legal", "none"), (_RETURN, "uncordon")):
             word = Decision(who="ada", role="security", question=question, choice=choice, reason="no personal data")
             await tell(handle, SecurityIncident.decide, word)
@@ -75,6 +87,10 @@ class SecurityIncidentScenario(ServiceScenario):
         state.counts["pods left on the node"] = len(place.here())
         taken = items(api, f"/api/v1/namespaces/{case.namespace}/pods", labelSelector="app=suspect")
         state.counts["pods that took their place"] = sum("deletionTimestamp" not in p["metadata"] for p in taken)
+        secret = api.get(f"/api/v1/namespaces/{case.namespace}/secrets/{_SIGNING}").raise_for_status().json()
+        keys = [base64.b64decode(value).decode() for value in secret["data"].values()]
+        state.counts["signing keys"] = len(keys)
+        state.counts["signing keys that were there before"] = keys.count(_FIRST)
         folder = case.directory / "evidence" / "incidents"
         for manifest in folder.glob("SEC-*/*-manifest.json"):
             named = {piece["name"] for piece in json.loads(manifest.read_text())["pieces"]}
@@ -90,3 +106,7 @@ class SecurityIncidentScenario(ServiceScenario):
             place.remove()
             place.kube.close()
         super().remove(case)
+
+
+def _asks(question: str) -> Callable[[RunStatus], bool]:
+    return lambda status: any(each.id == question for each in status.questions)

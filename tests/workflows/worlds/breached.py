@@ -6,10 +6,13 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.catalogue.security import SecurityPolicy
+from activities.catalogue.security import CredentialPolicy, SecurityPolicy
 from activities.common.effects import Change
+from activities.credentials.credential import RotateCredential, Seen, Switched
+from activities.credentials.credentials import LookAtCredentials, SeenCredentials, StillUsed, Uses
 from activities.evidence.evidence import StoredEvidence
 from activities.evidence.forensics import KeepEvidence, KeptEvidence, ManifestVerdict, VerifyManifest
+from activities.kubernetes.cluster import AwaitRollout
 from activities.kubernetes.draining import Evicted, EvictPods
 from activities.kubernetes.isolation import (
     CordonNode,
@@ -19,9 +22,19 @@ from activities.kubernetes.isolation import (
     LookAtSuspects,
     UncordonNode,
 )
+from activities.kubernetes.states import Rollout
 from activities.kubernetes.suspects import PodRef, SeenNode, SeenPod, Suspects
 from activities.records.security import CloseSecurityIncident, OpenSecurityIncident
 from tests.workflows.worlds.world import World, instead
+
+ROTATABLE = {
+    "login": CredentialPolicy(
+        kind="database-roles", secret="database", key="url", database="main", roles=("a", "b"),
+        deployments=("tensafe-server", "worker"),
+    ),
+    "signing": CredentialPolicy(kind="secret", secret="signing", key="now", overlap_key="also"),
+}  # fmt: skip
+"""What the credentials of the settings may be."""
 
 
 def pod(name: str, grade: Any = "moves", **fields: Any) -> SeenPod:
@@ -51,11 +64,19 @@ class Breached(World):
         """What a PodDisruptionBudget says, as long as it blocks."""
         self.arrives: list[SeenPod] = []
         """Pods that come onto the node after the evidence was kept."""
+        self.uses: list[str] = []
+        """Who still uses what is to be retired."""
+        self.problems: dict[str, list[str]] = {}
+        """By credential: why it can't be rotated."""
+        self.stuck = False
+        """No rollout completes."""
         self.order: list[str] = []
         """Effects and looks, as they came."""
 
     def activities(self) -> list[Callable[..., Any]]:
-        return instead(super().activities(), *self._cluster(), *self._store(), *self._security_records())
+        return instead(
+            super().activities(), *self._cluster(), *self._store(), *self._security_records(), *self._credentials()
+        )
 
     def _cluster(self) -> list[Callable[..., Any]]:
         world = self
@@ -148,3 +169,48 @@ class Breached(World):
             return Change(target="record", after=request.outcome, applied=applied)
 
         return [enter, close]
+
+    def _credentials(self) -> list[Callable[..., Any]]:
+        world = self
+
+        def change(name: str, request: RotateCredential) -> dict[str, Any]:
+            return {"target": request.policy.secret, "after": "new", "applied": world._done(name, request)}
+
+        @activity.defn(name="credentials.look")
+        def look(request: LookAtCredentials) -> SeenCredentials:
+            world._up("credentials.look")
+            return SeenCredentials(
+                items=[
+                    Seen(
+                        name=of.name,
+                        phases=["introduce", "switch", "retire"] if of.policy.overlap_key else ["switch", "retire"],
+                        problems=world.problems.get(of.name, []),
+                    )
+                    for of in request.credentials
+                ]
+            )
+
+        @activity.defn(name="credentials.introduce")
+        def introduce(request: RotateCredential) -> Change:
+            return Change(**change("credentials.introduce", request))
+
+        @activity.defn(name="credentials.switch")
+        def switch(request: RotateCredential) -> Switched:
+            return Switched(**change("credentials.switch", request), retired=f"the old {request.name}")
+
+        @activity.defn(name="credentials.still_used")
+        def still_used(request: StillUsed) -> Uses:
+            return Uses(by=world.uses)
+
+        @activity.defn(name="credentials.retire")
+        def retire(request: RotateCredential) -> Change:
+            return Change(**change("credentials.retire", request))
+
+        @activity.defn(name="kubernetes.await_rollout")
+        def await_rollout(request: AwaitRollout) -> Rollout:
+            return Rollout(
+                complete=not world.stuck, ready=3, replicas=3, revision=2, seconds=1,
+                reason="1 of 3 updated" if world.stuck else "",
+            )  # fmt: skip
+
+        return [look, introduce, switch, still_used, retire, await_rollout]

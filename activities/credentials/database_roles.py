@@ -1,0 +1,243 @@
+"""A database's login, of two roles that take turns (runbook 8.1 step 4).
+
+A new password for the role in use would shut out whoever connects between its change and the restart. So the other
+role gets one, and is tried; the Secret names it from then on; and the old role's ends when its sessions have gone.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from activities.common.effects import Change
+from activities.common.errors import ActivityFailure, Misconfigured, Refused, Unavailable
+from activities.credentials.credential import Credential, RotateCredential, Seen, Switched
+from activities.credentials.secret_values import KeptSecret, KeptSecrets, new_value
+from activities.database.servers.servers import Databases, OnServer, failures
+from activities.kubernetes.changing import Plan
+from audit.text import counted
+from libraries import psycopg
+from libraries import sql as sql_of
+
+if TYPE_CHECKING:
+    from activities.database.servers.servers import Connection
+
+_DRIVER = re.compile(r"^(postgres(?:ql)?)(\+\w+)?$")
+_PHASES = ["switch", "retire"]
+_NAME = "runbooks rotation"
+
+_RIGHTS = """
+SELECT r.rolname AS role, r.rolcanlogin AS login, r.rolsuper AS super,
+       ARRAY(SELECT m.roleid::regrole::text FROM pg_auth_members m WHERE m.member = r.oid ORDER BY 1) AS member_of,
+       (SELECT count(*) FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
+                                             AND d.deptype IN ('o', 'a')) AS own
+FROM pg_roles r WHERE r.rolname = ANY(%s)
+"""
+_SESSIONS = """
+SELECT coalesce(host(client_addr), 'local') AS at, application_name AS name, count(*) AS sessions
+FROM pg_stat_activity WHERE usename = %s AND application_name <> %s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
+"""
+_END = "SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity WHERE usename = %s"
+
+
+class DatabaseRoles:
+    """Rotates logins; raises what `KeptSecrets` and `Databases` raise."""
+
+    def __init__(self, kept: KeptSecrets, databases: Databases) -> None:
+        self._kept = kept
+        self._databases = databases
+
+    def look(self, of: Credential) -> Seen:
+        """Tell whether it can be rotated: both roles are there, with the same rights, and one of them rests."""
+        seen = Seen(name=of.name, phases=_PHASES)
+        try:
+            active, resting = self._turns(of, self._kept.read(of.namespace, of.policy.secret))
+            with self._primary(of.policy.database) as connection:
+                seen.problems += _differences(connection, active, resting)
+                if used := _sessions(connection, resting):
+                    seen.problems.append(f"{resting} is in use: {'; '.join(used)}")
+            for copy in of.copies:
+                self._kept.read(of.namespace, copy)
+        except ActivityFailure as error:
+            seen.problems.append(error.message)
+        return seen
+
+    def switch(self, request: RotateCredential) -> Switched:
+        """Give the resting role a new password, try it, and name it in the Secrets; the service's own comes last.
+
+        Raises:
+            Refused: the resting role is in use, or its rights are others; or another run holds the Secret.
+            Misconfigured: the Secret has no URL with one of the two roles; the new login doesn't work.
+
+        """
+        policy, effect = request.policy, request.effect
+        found = self._kept.read(request.namespace, policy.secret)
+        found.free_for(effect)
+        active, resting = self._turns(request, found)
+        password = new_value()
+
+        def plan(now: KeptSecret) -> Plan:
+            if (user := _user(now, policy.key)) != active:
+                raise Refused(f"secret/{policy.secret} names {user} now, no longer {active}: somebody has changed it")
+            data: dict[str, str | None] = {policy.key: _with_login(now.value(policy.key), resting, password)}
+            return Plan(active, resting, lambda done: now.patch(effect, done, data, marked=True))
+
+        def prepare(now: KeptSecret) -> Plan:
+            self._give_password(request, active, resting, password)
+            if not effect.dry_run:
+                self._try(policy.database, _with_login(now.value(policy.key), resting, password))
+            for copy in request.copies:
+                self._copy(request, copy, resting, password)
+            return plan(now)
+
+        done = self._kept.change(request.namespace, policy.secret, effect, prepare)
+        return Switched(**done.model_dump(), retired=done.before)
+
+    def sessions(self, of: Credential, role: str) -> list[str]:
+        """Name who is still connected by a role: address, application, how often."""
+        with self._primary(of.policy.database) as connection:
+            return _sessions(connection, role)
+
+    def retire(self, request: RotateCredential) -> Change:
+        """Let the old role log in no more, and end its sessions.
+
+        Raises:
+            Refused: the Secret names it again.
+
+        """
+        policy, effect, old = request.policy, request.effect, request.retired
+
+        def plan(found: KeptSecret) -> Plan:
+            if not effect.dry_run and _user(found, policy.key) == old:
+                raise Refused(f"secret/{policy.secret} names {old} again: it can't be retired")
+            ended = 0
+            with self._primary(policy.database) as connection, connection.transaction(force_rollback=effect.dry_run):
+                connection.execute(sql_of.SQL("ALTER ROLE {} PASSWORD NULL").format(sql_of.Identifier(old)))
+            if not effect.dry_run:
+                # Only now: whoever is thrown out can't come back.
+                with self._primary(policy.database) as connection:
+                    ended = (connection.execute(_END, (old,)).fetchone() or {"ended": 0})["ended"]
+            after = f"{old} has no password any more; {counted(ended, 'session')} of it ended"
+            return Plan("", after, lambda done: found.patch(effect, done, {}, marked=False))
+
+        return self._kept.change(request.namespace, policy.secret, effect, plan)
+
+    def _turns(self, of: Credential, found: KeptSecret) -> tuple[str, str]:
+        """Give the role that the Secret names, and the other one."""
+        user, (one, other) = _user(found, of.policy.key), of.policy.roles
+        if user not in {one, other}:
+            raise Misconfigured(f"secret/{found.name} names {user or 'nobody'}, and neither {one} nor {other}")
+        return (user, other if user == one else one)
+
+    def _give_password(self, request: RotateCredential, active: str, resting: str, password: str) -> None:
+        with (
+            self._primary(request.policy.database) as connection,
+            connection.transaction(force_rollback=request.effect.dry_run),
+        ):
+            wrong = _differences(connection, active, resting)
+            if used := _sessions(connection, resting):
+                wrong.append(f"{resting} is in use: {'; '.join(used)}")
+            if wrong:
+                raise Refused("; ".join(wrong))
+            # Hashed here: a statement may be logged by the server.
+            hashed = connection.pgconn.encrypt_password(password.encode(), resting.encode(), b"scram-sha-256")
+            command = sql_of.SQL("ALTER ROLE {} PASSWORD {}")
+            connection.execute(command.format(sql_of.Identifier(resting), sql_of.Literal(hashed.decode())))
+
+    def _try(self, database: str, url: str) -> None:
+        with (
+            failures(f"of {database}, by the new login"),
+            psycopg.connect(_plain(url), connect_timeout=3, application_name=_NAME) as connection,
+        ):
+            connection.execute("SELECT 1")
+
+    def _copy(self, request: RotateCredential, name: str, role: str, password: str) -> None:
+        """Write the login into a server's own Secret, whose host stays; also again, with a later try's password."""
+        key = request.policy.key
+        own = request.effect.model_copy(update={"key": f"{request.effect.key}/{name}"})
+
+        def plan(found: KeptSecret) -> Plan:
+            if (user := _user(found, key)) not in request.policy.roles:
+                raise Refused(f"secret/{name} names {user or 'nobody'}, which is none of the two roles")
+            url = _with_login(found.value(key), role, password)
+            if found.value(key) == url:
+                return Plan("", "the new login already")
+            # No note: what an earlier try has written here is of another password.
+            return Plan("", "the new login", lambda _: found.patch(own, None, {key: url}, marked=False))
+
+        self._kept.change(request.namespace, name, own, plan)
+
+    @contextmanager
+    def _primary(self, database: str) -> Iterator["Connection"]:
+        """Connect to the one server that takes changes.
+
+        Raises:
+            Unavailable: none answers that does.
+            Refused: there are two.
+
+        """
+        found, silent = [], []
+        for name in self._databases[database].servers:
+            at = OnServer(database=database, server=name)
+            try:
+                with self._databases.connect(at) as connection:
+                    row: dict[str, Any] = connection.execute("SELECT pg_is_in_recovery() AS follows").fetchone() or {}
+                    if not row["follows"]:
+                        found.append(at)
+            except Unavailable as error:
+                silent.append(error.message)
+        if not found:
+            raise Unavailable(f"no server of {database} takes changes: {'; '.join(silent) or 'all follow another'}")
+        if len(found) > 1:
+            raise Refused(f"{' and '.join(at.server for at in found)} of {database} both take changes: look at 7.1")
+        with self._databases.connect(found[0]) as connection:
+            yield connection
+
+
+def _sessions(connection: "Connection", role: str) -> list[str]:
+    rows = connection.execute(_SESSIONS, (role, _NAME)).fetchall()
+    return [f"{row['sessions']} × {row['name'] or 'no name'} from {row['at']}" for row in rows]
+
+
+def _differences(connection: "Connection", active: str, resting: str) -> list[str]:
+    """Tell why the resting role can't stand in for the active one."""
+    rows = {row["role"]: row for row in connection.execute(_RIGHTS, ([active, resting],)).fetchall()}
+    missing = [role for role in (active, resting) if role not in rows]
+    if missing:
+        return [f"there is no role {' and no role '.join(missing)}"]
+    wrong = [] if rows[resting]["login"] else [f"{resting} may not log in"]
+    wrong += [f"{role} is a superuser" for role in (active, resting) if rows[role]["super"]]
+    if rows[active]["member_of"] != rows[resting]["member_of"]:
+        wrong.append(f"{active} and {resting} are members of other roles")
+    wrong += [
+        f"{role} has {counted(row['own'], 'right or object', 'rights or objects')} of its own: give them to a role "
+        "that both are members of"
+        for role, row in sorted(rows.items())
+        if row["own"]
+    ]
+    return wrong
+
+
+def _user(found: KeptSecret, key: str) -> str:
+    return urlsplit(found.value(key).strip()).username or ""
+
+
+def _with_login(url: str, role: str, password: str) -> str:
+    """Give the URL with another login; all else of it stays.
+
+    Raises:
+        Misconfigured: it is no URL of PostgreSQL.
+
+    """
+    parts = urlsplit(url.strip())
+    if not _DRIVER.match(parts.scheme) or not parts.netloc:
+        raise Misconfigured("the Secret has no URL of PostgreSQL (postgresql://…)")
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(role, safe='')}:{quote(password, safe='')}@{host}"))
+
+
+def _plain(url: str) -> str:
+    """Give the URL as libpq reads it: without a driver's name, as SQLAlchemy has it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}"
