@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote
 
 import httpx
@@ -29,7 +30,7 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowHandle
 
 from sandbox import environment, manifests
-from sandbox.assembly import Environment
+from sandbox.assembly import Environment, TemporalKind
 from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import State, describe
@@ -62,12 +63,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running afterwards")
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="default: %(default)s")
+    parser.add_argument(
+        "--temporal",
+        choices=get_args(TemporalKind),
+        default="development",
+        help="its development server, or the server of production on PostgreSQL, which is built first, for minutes",
+    )
     parser.add_argument("--picture", type=Path, help="also draw what is printed, as SVG, into this file")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, record=options.picture is not None, width=_WIDE if options.picture else None)
     began = time.monotonic()
     try:
-        with _sandbox(options.dir, console, keep=options.keep) as state:
+        with _sandbox(options.dir, console, options.temporal, keep=options.keep) as state:
             asyncio.run(Demo(state, console).run())
             console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
             if options.picture:
@@ -125,7 +132,7 @@ def _put_aside(directory: Path) -> Path | None:
 
 
 @contextmanager
-def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State]:
+def _sandbox(directory: Path, console: Console, temporal: TemporalKind, *, keep: bool) -> Iterator[State]:
     """Start what the demo takes, or if it is to be kept a whole sandbox.
 
     Unless it is kept it dies with us, even by kill -9.
@@ -139,9 +146,9 @@ def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State
 
     console.rule("Starting the real servers")
     if keep:
-        yield environment.up(directory, told=told)
+        yield environment.up(directory, temporal=temporal, told=told)
         return
-    ours = Environment(directory, whole=False)
+    ours = Environment(directory, whole=False, temporal=temporal)
     ours.start(told)
     try:
         yield describe(ours, "ready")
