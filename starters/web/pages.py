@@ -269,7 +269,8 @@ class Pages:
         async for one in executions(self._place.session, wanted, running=running):
             if len(found) >= wanted.limit:
                 break
-            found.append(await row_of(self._place.session, one, None))
+            row = await row_of(self._place.session, one, None)
+            found.append(row.model_copy(update={"answers": True}))  # nobody has asked it
         return found
 
     async def _archived(self, request: Request) -> Response:
