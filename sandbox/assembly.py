@@ -172,9 +172,16 @@ class Environment:
         for process in users:
             process.stop()
         servers = (
-            self.temporal, self.cluster, self.alertmanager, self.prometheus, self.aws, self.mail, self.postgres,
-            self.service_database, self.authority,
-        )  # fmt: skip
+            self.temporal,
+            self.cluster,
+            self.alertmanager,
+            self.prometheus,
+            self.aws,
+            self.mail,
+            self.postgres,
+            self.service_database,
+            self.authority,
+        )
         with ThreadPoolExecutor(max_workers=len(servers)) as pool:
             ends = [pool.submit(server.stop) for server in servers]
         for end in ends:

@@ -98,8 +98,9 @@ def find(program: str) -> Path:
     """
     found = _look(program)
     if found is None:
-        message = f"{program} is not on this machine yet: run `uv run python -m sandbox.binaries`, which gets it"
-        raise ToolchainError(message)
+        raise ToolchainError(
+            f"{program} is not on this machine yet: run `uv run python -m sandbox.binaries`, which gets it"
+        )
     return found.path
 
 

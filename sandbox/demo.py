@@ -204,17 +204,19 @@ class Demo:
                     return client.get_workflow_handle_for(P1Incident.run, run.id)
                 spinner.update(f"Prometheus → Alertmanager → webhook … the service says: {_health(self.state)}")
                 await asyncio.sleep(_REFRESH)
-        message = f"no alert started a run within {_ALERT_WITHIN:g} s; see {self.state.links['Prometheus']}"
-        raise DemoFailed(message)
+        raise DemoFailed(f"no alert started a run within {_ALERT_WITHIN:g} s; see {self.state.links['Prometheus']}")
 
     def _second_alert(self) -> None:
         """Tell Alertmanager of a crashing pod, as another rule would: it is the same trouble, so it joins the run."""
         alert = {
             "labels": {
-                "alertname": SECOND_ALERT, "severity": "P1", "service": manifests.SERVICE, "pod": "one-of-three",
+                "alertname": SECOND_ALERT,
+                "severity": "P1",
+                "service": manifests.SERVICE,
+                "pod": "one-of-three",
             },
             "annotations": {"summary": f"a pod of {manifests.SERVICE} crashes"},
-        }  # fmt: skip
+        }
         httpx.post(self.state.links["Alertmanager"], json=[alert], timeout=10).raise_for_status()
 
     async def _watch(self, handle: P1Handle, live: Live) -> RunStatus:
@@ -228,13 +230,11 @@ class Demo:
             if status.waiting_for == "close" and joined:
                 return status
             if status.waiting_for not in {"", "close"}:
-                message = (
+                raise DemoFailed(
                     f"the run waits for a person to {status.waiting_for}, which this release shouldn't need: {link}"
                 )
-                raise DemoFailed(message)
             await asyncio.sleep(_REFRESH)
-        message = f"the service was not stable within {_CLOSED_WITHIN:g} s; see {link}"
-        raise DemoFailed(message)
+        raise DemoFailed(f"the service was not stable within {_CLOSED_WITHIN:g} s; see {link}")
 
     def _close(self, run: str) -> None:
         """Answer as a commander would: with the command line, through the gateway that signs."""
@@ -267,8 +267,7 @@ class Demo:
         )
         self.console.print((answer.stdout + answer.stderr).strip(), soft_wrap=True)
         if answer.returncode != 0:
-            message = f"`runbooks {command[0]}` did not do it"
-            raise DemoFailed(message)
+            raise DemoFailed(f"`runbooks {command[0]}` did not do it")
 
     def _show(self, status: RunStatus, result: P1Result, released: datetime) -> None:
         ours = f"file://{Path.cwd()}/"
@@ -292,12 +291,10 @@ class Demo:
     def _check(self, result: P1Result) -> None:
         health = httpx.get(self.state.links["service"]).json()
         if (health["status"], health["version"]) != ("healthy", GOOD):
-            message = f"the service is {health['status']} on {health['version']}, not healthy on {GOOD}"
-            raise DemoFailed(message)
+            raise DemoFailed(f"the service is {health['status']} on {health['version']}, not healthy on {GOOD}")
         record = _incident_status(self.config, result.incident_id)
         if record != "closed":
-            message = f"the records say that {result.incident_id} is {record}, not closed"
-            raise DemoFailed(message)
+            raise DemoFailed(f"the records say that {result.incident_id} is {record}, not closed")
 
 
 def _health(state: State) -> str:

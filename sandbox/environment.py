@@ -106,18 +106,17 @@ def _wait_ready(directory: Path, supervisor: "subprocess.Popen[bytes]", told: Ca
             if state.status == "failed":
                 raise ServerFailed(state.message)
         if ended:
-            message = f"the supervisor ended with exit code {supervisor.returncode}:\n{tail(directory / _LOG)}"
-            raise ServerFailed(message)
+            raise ServerFailed(
+                f"the supervisor ended with exit code {supervisor.returncode}:\n{tail(directory / _LOG)}"
+            )
         time.sleep(_LOOK_SECONDS)
-    message = f"the sandbox was not ready in {_START_SECONDS:g} s; its supervisor's log is {directory / _LOG}"
-    raise ServerFailed(message)
+    raise ServerFailed(f"the sandbox was not ready in {_START_SECONDS:g} s; its supervisor's log is {directory / _LOG}")
 
 
 def _known(directory: Path) -> State:
     state = read_state(directory)
     if state is None:
-        message = f"{directory} has no state"
-        raise ServerFailed(message)
+        raise ServerFailed(f"{directory} has no state")
     if state.status == "failed":
         raise ServerFailed(state.message)
     return state

@@ -179,8 +179,9 @@ class TemporalOnPostgres:
             check=False,
         )
         if answer.returncode != 0:
-            message = f"the schema of {database} could not be made: {(answer.stderr or answer.stdout).strip()}"
-            raise ServerFailed(message)
+            raise ServerFailed(
+                f"the schema of {database} could not be made: {(answer.stderr or answer.stdout).strip()}"
+            )
 
     def _write_files(self) -> None:
         dynamic = {name: [{"value": value}] for name, value in _DYNAMIC.items()}
@@ -240,8 +241,7 @@ async def _patiently(work: Callable[[], Any]) -> None:
             await work()
         except RPCError as error:
             if time.monotonic() > deadline:
-                message = f"Temporal's namespace did not become ready: {error.message}"
-                raise ServerFailed(message) from error
+                raise ServerFailed(f"Temporal's namespace did not become ready: {error.message}") from error
             await asyncio.sleep(_PAUSE)
         else:
             return

@@ -83,6 +83,5 @@ class SecurityPolicy(ServicePolicy):
     @model_validator(mode="after")
     def _choices(self) -> "SecurityPolicy":
         if taken := {"all", "named", "none"} & set(self.credentials):
-            message = f"credentials: {', '.join(sorted(taken))} means something else where people choose"
-            raise ValueError(message)
+            raise ValueError(f"credentials: {', '.join(sorted(taken))} means something else where people choose")
         return self

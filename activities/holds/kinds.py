@@ -95,9 +95,15 @@ class PausedAutoscalers:
         # The lease's name is the key of the effect that took it.
         first_run = mark.lease.removeprefix(f"{mark.workflow_id}/").partition("/")[0]
         return [
-            Hold(**place.model_dump(), kind=self.kind, run=mark.workflow_id, first_run=first_run, lease=mark.lease,
-                 until=mark.until)
-        ]  # fmt: skip
+            Hold(
+                **place.model_dump(),
+                kind=self.kind,
+                run=mark.workflow_id,
+                first_run=first_run,
+                lease=mark.lease,
+                until=mark.until,
+            )
+        ]
 
     def give_back(self, hold: Hold, effect: Effect) -> Change:
         """Resume it, unless somebody else has changed it meanwhile."""
@@ -225,10 +231,15 @@ class OpenWindows:
     def held(self, place: Place) -> list[Hold]:
         """Read the windows that have not ended."""
         return [
-            Hold(**place.model_dump(exclude={"name"}), name=window.window_id, kind=self.kind, run=window.workflow_id,
-                 until=window.held_until)
+            Hold(
+                **place.model_dump(exclude={"name"}),
+                name=window.window_id,
+                kind=self.kind,
+                run=window.workflow_id,
+                until=window.held_until,
+            )
             for window in self._windows.open(place.service)
-        ]  # fmt: skip
+        ]
 
     def give_back(self, hold: Hold, effect: Effect) -> Change:
         """End it."""

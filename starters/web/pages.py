@@ -158,9 +158,15 @@ class Pages:
         run = await self._find(request)
         seen, past = await asyncio.gather(see(run), self._typical(run))
         return self._place.shown(
-            request, "run.html.j2", visitor, run=run, seen=seen, parts=self._parts(seen), past=past,
+            request,
+            "run.html.j2",
+            visitor,
+            run=run,
+            seen=seen,
+            parts=self._parts(seen),
+            past=past,
             procedure=_known(run.description.workflow_type),
-        )  # fmt: skip
+        )
 
     async def _typical(self, run: runs.Run) -> Past | None:
         procedure = _known(run.description.workflow_type)
@@ -174,9 +180,13 @@ class Pages:
         procedure = _known(run.description.workflow_type)
         words = _words(procedure, status.waiting_for) if procedure and status and run.running else []
         values: dict[str, Any] = {
-            "seen": seen, "status": status, "run": run, "words": words, "fields": _word_fields,
+            "seen": seen,
+            "status": status,
+            "run": run,
+            "words": words,
+            "fields": _word_fields,
             "roles": may(self._place.session.settings, status.waiting_for) if status else [],
-        }  # fmt: skip
+        }
         return {
             name: part(f"_{name}.html.j2", **values)
             for name in ("trouble", "state", "questions", "clocks", "words", "timeline")
@@ -209,9 +219,10 @@ class Pages:
         if not number.isdecimal() or int(number) >= len(drawn.parts):
             not_there("the picture has no such part")
         return Response(
-            drawn.parts[int(number)], media_type="image/svg+xml",
+            drawn.parts[int(number)],
+            media_type="image/svg+xml",
             headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
-        )  # fmt: skip
+        )
 
     async def _record(self, request: Request) -> Response:
         visitor = self._place.visitor(request)
@@ -242,10 +253,17 @@ class Pages:
         except (RPCError, RuntimeError, TimeoutError):
             past, recent = None, None
         return self._place.shown(
-            request, "procedure.html.j2", visitor, procedure=procedure, lines=lines()[procedure.section], past=past,
-            recent=recent, does=(procedure.workflow.__doc__ or "").strip(), trouble="",
+            request,
+            "procedure.html.j2",
+            visitor,
+            procedure=procedure,
+            lines=lines()[procedure.section],
+            past=past,
+            recent=recent,
+            does=(procedure.workflow.__doc__ or "").strip(),
+            trouble="",
             fields=start_fields(procedure, {}, self._place.session.settings.services),
-        )  # fmt: skip
+        )
 
     # -- what has been --------------------------------------------------------------------------------------
 
@@ -289,9 +307,11 @@ class Pages:
         visitor = self._place.visitor(request)
         asked = _asked(request, "q", "service", "procedure")
         stories, trouble = await self._archive.search(
-            visitor.who, asked["q"], service=asked["service"],
+            visitor.who,
+            asked["q"],
+            service=asked["service"],
             procedure=_procedure(asked["procedure"]).workflow_type if asked["procedure"] else "",
-        )  # fmt: skip
+        )
         return HTMLResponse(part("_archived.html.j2", stories=stories, trouble=trouble).html)
 
     async def _report(self, request: Request) -> Response:

@@ -105,9 +105,14 @@ def test_the_page_works_as_written(tmp_path: Path, real: dict[str, str], shop: s
         words = shlex.split(line, comments=True)
         module = ["-m", "starters", *words[1:]] if words[0] == "runbooks" else words[1:]
         ran = subprocess.run(
-            [sys.executable, *module], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+            [sys.executable, *module],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=240,
-        )  # fmt: skip
+        )
         assert ran.returncode == 0, f"{line}\n{ran.stdout}{ran.stderr}"
         return ran.stdout
 
