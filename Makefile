@@ -65,12 +65,17 @@ replay-live: setup ## Do the open runs of your Temporal replay on this code? mak
 mutate: setup ## Change modules of judgement on purpose: do their tests notice? make mutate ARGS="lease --each 50"
 	@$(RUN) python -m tests.mutate $(ARGS)
 
+# Pages that people write; `python -m docs` writes the others.
+PROSE = $(filter-out docs/cli.md docs/runbook.md docs/settings.md,$(wildcard *.md docs/*.md docs/*/*.md))
+MDFORMAT = mdformat --wrap 120 --number --compact-tables
+
 lint: setup ## Style, types, import contracts, spelling, pages made from the code, open runs
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports
 	@$(RUN) codespell
+	@$(RUN) $(MDFORMAT) --check $(PROSE)
 	@$(RUN) python -m docs --check
 	@$(RUN) python -m tests.replay.guard --check
 
@@ -79,6 +84,7 @@ docs: setup ## Write the pages that are made from the code: docs/runbook.md, set
 
 format: setup ## Format, and fix what can be fixed
 	@$(RUN) ruff format
+	@$(RUN) $(MDFORMAT) $(PROSE)
 	@$(RUN) ruff check --fix
 
 hooks: setup ## Have git run style, format, spelling, pages and the guard of open runs before each commit

@@ -458,7 +458,7 @@ class Oidc(Section):
     """Who says who people are: an OpenID Connect provider, by the authorisation code flow with PKCE."""
 
     issuer: str = Field(pattern=r"^https?://\S+$", description="As its discovery document names itself.")
-    client_id: str
+    client_id: str = Field(description="As the provider knows this page.")
     client_secret: Secret | None = Field(default=None, description="Where the provider gave one.")
     scopes: tuple[str, ...] = Field(default=("openid", "email", "profile"), description="What is asked for.")
     name_claim: str = Field(default="email", description="The claim that names a person, in the page and the record.")
@@ -470,7 +470,7 @@ class Web(Section):
     """The operators' page and the public status page (`runbooks web`, `runbooks status-page`; docs/web.md)."""
 
     host: str = Field(default="127.0.0.1", description="Address that the operators' page listens on.")
-    port: int = Field(default=8083, ge=0, le=65535)
+    port: int = Field(default=8083, ge=0, le=65535, description="0: any free one.")
     base_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s]+$",

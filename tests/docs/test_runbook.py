@@ -122,7 +122,7 @@ def test_rules_that_docstrings_name_are_in_the_architecture() -> None:
     section = (
         (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Rules of a procedure")[1].split("\n## ")[0]
     )
-    rules = set(re.findall(r"^(\d+)\. \*\*", section, re.MULTILINE))
+    rules = set(re.findall(r"^0*(\d+)\. \*\*", section, re.MULTILINE))
     rooms = ("workflows", "activities", "workers", "starters", "audit", "records_schema")
     texts = {file: file.read_text(encoding="utf-8") for room in rooms for file in (ROOT / room).rglob("*.py")}
     named = {number for text in texts.values() for number in re.findall(r"ARCHITECTURE, rule (\d+)", text)}
