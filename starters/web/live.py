@@ -82,10 +82,8 @@ class Hub:
         """Give a viewer their events until the run is over or they go."""
         watched = self._watched.get(_key(run))
         if watched is None:
-            seen = await see(run)
-            # Somebody may have come while it was asked.
-            watched = self._watched.setdefault(_key(run), _Watched(self._render(seen), over=not run.running))
-        if watched.task is None and not watched.over:
+            watched = self._watched[_key(run)] = _Watched({})
+        if watched.task is None and not watched.over:  # the first who comes has it asked, for all who come meanwhile
             watched.task = asyncio.create_task(self._watch(run, watched))
         watched.viewers += 1
         try:

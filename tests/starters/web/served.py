@@ -84,7 +84,8 @@ async def serving(
         web=web or Web(),
     )
     client = await connect(settings.temporal, lazy=True)
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", port))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     links = Links()
     with connect_pool(records_url, max_size=4) as pool:

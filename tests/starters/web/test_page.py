@@ -1,6 +1,7 @@
 """The operators' page over HTTP: who is let in, what counts, and what it says while its servers are away."""
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
+from starters.steering import runs
+from starters.steering.session import Session
+from starters.web.live import Hub
 from starters.web.pages import lines
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import Handle, begin, until
@@ -253,3 +257,32 @@ async def test_without_temporal_the_page_says_so_and_what_still_works(
             "/cancel", data={"workflow_id": "x", "reason": "y"}, headers={"X-CSRF-Token": await csrf_of(http), **SAME}
         )
         assert said.status_code == 503
+
+
+async def test_a_run_is_asked_once_for_all_who_look_at_it(served: Served) -> None:
+    handle = await asked(served)
+    (hub,) = (one for one in gc.get_objects() if isinstance(one, Hub) and one._session.settings is served.settings)
+    run = await runs.describe(Session(served.settings, served.client), handle.id, None)
+    assert run is not None
+    before, begun = hub.asked, asyncio.Semaphore(0)
+
+    async def looks() -> None:
+        async for event in hub.events(run):
+            if event.startswith("event: timeline"):
+                begun.release()
+            if "seen by all" in event:
+                return
+
+    viewers = [asyncio.create_task(looks()) for _ in range(50)]
+    for _ in viewers:
+        await begun.acquire()
+    async with served.signed_in() as http:
+        said = await http.post(
+            "/say",
+            data={"workflow_id": handle.id, "run_id": run.description.run_id, "word": "note", "f.text": "seen by all"},
+            headers={"X-CSRF-Token": await csrf_of(http), "HX-Request": "true", **SAME},
+        )
+        assert said.status_code == 200, said.text
+    await asyncio.gather(*viewers)
+    assert hub.asked - before < len(viewers), "not for each of them"
+    await handle.terminate("the test has seen enough")
