@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz mutate compose-secrets shell clean
+.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz replay-live mutate compose-secrets shell clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident 
 
 fuzz: setup ## Send anything to runs of every procedure on a real Temporal: make fuzz MINUTES=5 SEED=7
 	@$(RUN) python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+replay-live: setup ## Do the open runs of your Temporal replay on this code? make replay-live ARGS="--limit 500"
+	@$(RUN) python -m tests.replay.live $(ARGS)
 
 mutate: setup ## Change modules of judgement on purpose: do their tests notice? make mutate ARGS="lease --each 50"
 	@$(RUN) python -m tests.mutate $(ARGS)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from audit.gist import TELLING, changes, closing, gist
 from audit.postmortem_document import Section
 from audit.postmortem_impact import Series
 from audit.postmortem_releases import Release
@@ -40,7 +41,7 @@ class Material:
     metrics_trouble: str = ""
     """Why there are no metrics, where there are none."""
     changes: Sequence[Story] = ()
-    """Other runs that acted on the service shortly before."""
+    """Other runs that acted on the service shortly before, or meanwhile."""
     releases: Sequence[Release] = ()
     """What the incident's run found out about releases."""
 
@@ -72,7 +73,7 @@ def sections(material: Material) -> list[Section]:
 def _summary(material: Material) -> str:
     main = material.main
     met = reached(main)
-    closing = _closing(main)
+    said = closing(main)
     facts = [
         ("Severity", main.severity),
         ("Service", main.service),
@@ -84,36 +85,36 @@ def _summary(material: Material) -> str:
         ("People", ", ".join(main.actors) or "nobody had to say a word"),
     ]
     told = [
-        f"{main.trigger.kind.capitalize()} started it: {plain(_cause(main))}.",
-        f"Resolution: {plain(closing['resolution'])}" if closing["resolution"] else "It has no resolution yet.",
-        f"Root cause, as told at closing: {plain(closing['root_cause'])}"
-        if closing["root_cause"]
-        else "Root cause: not told yet.",
+        "" if said["resolution"] else "It has no resolution yet.",
+        "" if said["root_cause"] else "Root cause: not told yet.",
         f"The run failed: {plain(main.failure)}" if main.failure else "",
     ]
     return "\n\n".join(
-        ["## Summary", table(("", ""), ((name, plain(value)) for name, value in facts)), *filter(None, told)]
+        [
+            "## Summary",
+            _gist(material),
+            table(("", ""), ((name, plain(value)) for name, value in facts)),
+            *filter(None, told),
+        ]
     )
+
+
+def _gist(material: Material) -> str:
+    """Begin with what people ask first; the table below has the figures."""
+    lines = [f"**{name}.** {plain(text)}" for name, text in gist(material.main)]
+    if others := [one for one in material.changes if _meanwhile(one, material.main)]:
+        runs = ", ".join(f"{plain(one.title)} (`runbooks audit show {plain(one.run.workflow_id)}`)" for one in others)
+        lines.append(f"**Others at the same time.** {runs}")
+    return "\n\n".join(lines)
+
+
+def _meanwhile(other: Story, main: Story) -> bool:
+    return other.started_at >= main.started_at or other.ended_at is None or other.ended_at > main.started_at
 
 
 def _over(main: Story) -> str:
     over = resolved_at(main)
     return f"{moment(over)} (after {lasted(over - main.started_at)})" if over else f"not yet, the run is {main.status}"
-
-
-def _cause(main: Story) -> str:
-    alert = main.trigger.alert or {}
-    parts = (main.trigger.by, str(alert.get("name") or ""), str(alert.get("summary") or ""))
-    return " — ".join(filter(None, parts)) or "not told by whom"
-
-
-def _closing(main: Story) -> dict[str, str]:
-    """Give what people said when they closed it; the last word counts, and the result where there is none."""
-    found = {"resolution": "", "root_cause": ""}
-    result = main.result if isinstance(main.result, dict) else {}
-    for said in (result, *(word.fields for word in main.words)):
-        found = {name: str(said.get(name) or before) for name, before in found.items()}
-    return found
 
 
 def _impact(material: Material) -> str:
@@ -163,7 +164,7 @@ def _tried(stories: Sequence[Story]) -> str:
     for story in stories:
         for step in story.steps:
             effect = step.effect
-            if effect is None or step.activity.partition(".")[0] in _TELLING:
+            if effect is None or step.activity.partition(".")[0] in TELLING:
                 continue
             change = " → ".join(filter(None, (effect.before, effect.after))) or step.result
             how = step.failure if step.outcome in {"failed", "timed out"} else effect.note or step.outcome
@@ -183,29 +184,20 @@ def _tried(stories: Sequence[Story]) -> str:
     return "\n\n".join(filter(None, ["## What was tried", table(heads, rows), "\n".join(decided)]))
 
 
-_TELLING = frozenset({"records", "slack", "paging", "statuspage", "evidence", "mail"})
-
-
 def _changes(material: Material) -> str:
     """List what changed before: releases that the run found out about, and other runs on the service."""
     before = [one for one in material.releases if one.at < material.main.started_at][-_RELEASES:]
     found = [f"- {moment(one.at)} {plain(one.what)} (`{one.source}`)" for one in before]
     runs = [
-        f"- {moment(other.started_at)} {plain(other.title)} ({plain(other.run.workflow_id)}): "
-        f"{plain(other.outcome or other.status)}; {plain(_did(other)) or 'it changed nothing'}"
+        f"- {moment(other.started_at)}{' (meanwhile)' if other.started_at >= material.main.started_at else ''} "
+        f"{plain(other.title)} (`runbooks audit show {plain(other.run.workflow_id)}@{other.run.run_id}`): "
+        f"{plain(other.outcome or other.status)}; {plain('; '.join(changes(other))) or 'it changed nothing'}"
         for other in sorted(material.changes, key=lambda story: (story.started_at, story.run.run_id))
     ]
     parts = ["## Contributing changes", "\n".join(found), "\n".join(runs)]
     if not found and not runs:
         parts.append("None is known: neither had a run changed this service lately, nor did this one find a release.")
     return "\n\n".join(filter(None, parts))
-
-
-def _did(story: Story) -> str:
-    effects = (step.effect for step in story.steps if step.effect and step.activity.partition(".")[0] not in _TELLING)
-    return "; ".join(
-        f"{effect.target}: {' → '.join(filter(None, (effect.before, effect.after)))}" for effect in effects
-    )
 
 
 # -- what is left ----------------------------------------------------------------------------------------

@@ -125,15 +125,20 @@ def line(result: Any) -> str:
             before = f"{result['before']} → " if result.get("before") else ""
             note = f" ({result['note']})" if result.get("note") else ""
             return _cut(f"{result['target']}: {before}{result['after']}{note}")
-        scalars = (
-            f"{name}: {len(value)}" if isinstance(value, list | dict) else f"{name}: {value}"
-            for name, value in result.items()
-            if value not in (None, "", [], {})
-        )
-        return _cut(", ".join(scalars))
+        told = (_field(name.replace("_", " "), value) for name, value in result.items())
+        return _cut(", ".join(filter(None, told)))
     if isinstance(result, list):
         return f"{len(result)} in all"
     return "" if result is None else _cut(str(result))
+
+
+def _field(name: str, value: Any) -> str:
+    """Say one field: `5 items`, `complete`, `ready: 3`; nothing of what is empty or doesn't hold."""
+    if value in (None, "", [], {}) or value is False:
+        return ""
+    if isinstance(value, list | dict):
+        return f"{len(value)} {name}"
+    return name if value is True else f"{name}: {value}"
 
 
 def _cut(text: str) -> str:

@@ -18,6 +18,7 @@ from bench import (
     onboardings,
     pulses,
     restore,
+    saturation,
     start,
     webhook_rollback,
     webhook_start,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Runnable] = {
         pulses.BENCHMARK,
         restore.BENCHMARK,
         failover.BENCHMARK,
+        saturation.BENCHMARK,
         leases.BENCHMARK,  # the last: what it leaves open would burden the others
     )
 }

@@ -10,7 +10,16 @@ def _runbook() -> str:
     return runbook_page.page(Workflows())
 
 
-_PAGES = {"docs/runbook.md": _runbook, "docs/settings.md": settings_page.page, "docs/cli.md": cli_page.page}
+def _lines() -> str:
+    return runbook_page.lines_of_page(Workflows())
+
+
+_PAGES = {
+    "docs/runbook.md": _runbook,
+    "docs/settings.md": settings_page.page,
+    "docs/cli.md": cli_page.page,
+    "starters/web/runbook.json": _lines,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,7 @@
 """`docs/cli.md`: every command, made from the program."""
 
 import re
+import textwrap
 from typing import Any
 
 import typer
@@ -20,6 +21,9 @@ Durations are said as `10m`, `1h30m`, `90s` or `PT10M`, times as `2026-11-01 14:
 
 `--json` gives one document on stdout; all else is on stderr. `--quiet` and `--no-color` may stand anywhere.
 """
+
+
+_WIDTH = 120
 
 
 def page() -> str:
@@ -62,7 +66,12 @@ def _text(text: str | None) -> str:
     """Give a command's own words; an example becomes a block."""
     lines = " ".join((text or "").replace("\n\n", "\0").split()).replace("\0", "\n\n").replace("\n\n ", "\n\n")
     told, example, code = lines.partition("Example: ")
-    return f"{told.strip()}\n\n```\n{code.strip()}\n```" if example else told.strip()
+    words = "\n\n".join(_wrapped(one) for one in told.strip().split("\n\n"))
+    return f"{words}\n\n```\n{code.strip()}\n```" if example else words
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def _cell(text: str | None) -> str:

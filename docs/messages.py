@@ -1,34 +1,59 @@
 """`python -m docs.messages [FOLDER]`: how the channel reads the messages of some runs, as pictures.
 
-The texts and charts are those of recorded runs (`tests/histories`); a browser shows them as Slack does: its mrkdwn, and
-the chart below. To look at after a change of what is told; needs Chromium, as the browser tests do.
+The runs are recorded ones (`tests/histories`), replayed by today's code: so the texts are those that it writes now. A
+browser shows them as Slack does: its mrkdwn, and the chart below. To look at after a change of what is told; needs
+Chromium, as the browser tests do.
 """
 
+import asyncio
 import base64
 import html
-import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.async_api import Browser, async_playwright
+from temporalio.client import WorkflowHistory
+from temporalio.worker import (
+    Interceptor,
+    Replayer,
+    StartActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+from temporalio.workflow import ActivityHandle
 
 from activities.messages.chat.chat import PostMessage
 from activities.messages.chat.pictures import drawn
 from docs.steps import ROOT
 from sandbox.browser import OPTIONS, ensure
+from workers.converter import DATA_CONVERTER
+from workers.interceptors import RunbookInterceptor
+from workers.registry import procedure
+from workers.runner import runner
 
+HISTORIES = ROOT / "tests" / "histories"
 RUNS = {
-    "morning": "morning_startup-listed-as-open",
-    "pulse": "hourly_health_pulse-warned",
-    "evening": "end_of_day-with-windows",
-    "p2": "p2_incident-asked",
-    "window": "maintenance_window-ticked",
+    "morning": ("morning_startup-green", "morning_startup-listed-as-open"),
+    "pulse": ("hourly_health_pulse-warned",),
+    "evening": ("end_of_day-with-windows", "end_of_day-handed-over"),
+    "p2": ("p2_incident-asked", "p2_incident-resolved", "p2_incident-raised"),
+    "window": (
+        "maintenance_window-ticked",
+        "maintenance_window-overrun",
+        "maintenance_window-task-failed",
+        "maintenance_window-cancelled",
+    ),
 }
-"""Picture → the recorded run whose messages it shows."""
+"""Picture → the recorded runs whose messages it shows."""
 
+POST = "slack.post"
+_WITHIN = 120_000
+"""Milliseconds that the browser may take for a step: there may be no time for it on a busy machine."""
 _CIRCLES = {"large_green_circle": "#2bac76", "large_yellow_circle": "#ecb22e", "red_circle": "#e01e5a"}
 _MARKUP = (
     (r"`([^`\n]+)`", r"<code>\1</code>"),
@@ -38,6 +63,7 @@ _MARKUP = (
 _PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 16px; width: 640px; font: 15px/1.46 Lato, "Noto Sans", "DejaVu Sans", sans-serif;
         color: #1d1c1d; background: #fff }}
+h1 {{ font-size: 13px; margin: 16px 0 4px; color: #616061 }}
 article {{ padding: 8px 0; border-top: 1px solid #eee; overflow-wrap: anywhere }}
 h2 {{ font-size: 15px; margin: 0 }} p {{ margin: 0; white-space: pre-wrap }}
 code {{ color: #e01e5a; background: #f8f8f8; border: 1px solid #ddd; border-radius: 3px; padding: 1px 3px;
@@ -48,13 +74,56 @@ img {{ max-width: 100%; margin-top: 8px; border: 1px solid #ddd; border-radius: 
 </style>{messages}"""
 
 
-def messages(history: Path) -> Iterator[PostMessage]:
-    """Give what a recorded run posted in its channels, in order."""
-    for event in json.loads(history.read_text(encoding="utf-8"))["events"]:
-        scheduled: dict[str, Any] = event.get("activityTaskScheduledEventAttributes") or {}
-        if scheduled.get("activityType", {}).get("name") == "slack.post":
-            (payload,) = scheduled["input"]["payloads"]
-            yield PostMessage.model_validate_json(base64.b64decode(payload["data"]))
+@dataclass(frozen=True)
+class Picture:
+    """One picture: its file, and the messages on it by their run."""
+
+    file: Path
+    posts: dict[str, list[PostMessage]]
+
+
+class _Posts(Interceptor):
+    """Keeps what a replayed run posts."""
+
+    def __init__(self) -> None:
+        self.found: list[PostMessage] = []
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002
+    ) -> type[WorkflowInboundInterceptor]:
+        del input
+        found = self.found
+
+        class Outbound(WorkflowOutboundInterceptor):
+            def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:  # noqa: A002
+                if input.activity == POST:
+                    found.append(PostMessage.model_validate(input.args[0]))
+                return super().start_activity(input)
+
+        class Inbound(WorkflowInboundInterceptor):
+            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+                super().init(Outbound(outbound))
+
+        return Inbound
+
+
+async def messages(run: str) -> list[PostMessage]:
+    """Replay a recorded run, and give what it posts in its channels, in order.
+
+    Raises:
+        NondeterminismError: today's code no longer replays it.
+
+    """
+    posts = _Posts()
+    # Without the sandbox: what it keeps out of the run is where the posts are kept.
+    replayer = Replayer(
+        workflows=[procedure(run.partition("-")[0]).workflow], data_converter=DATA_CONVERTER,
+        interceptors=[RunbookInterceptor(), posts], workflow_runner=runner(sandbox=False),
+    )  # fmt: skip
+    history = (HISTORIES / f"{run}.json").read_text(encoding="utf-8")
+    await replayer.replay_workflow(WorkflowHistory.from_json(run, history))
+    return posts.found
 
 
 def shown(message: PostMessage) -> str:
@@ -77,19 +146,36 @@ def _emoji(found: re.Match[str]) -> str:
     return f'<span class="emoji">{found[1].replace("_", " ")}</span>'
 
 
-def main(folder: Path) -> None:
-    """Write a picture of each into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(ensure()), args=list(OPTIONS))
-        page = browser.new_page(viewport={"width": 672, "height": 100})
-        for name, run in RUNS.items():
-            posted = messages(ROOT / "tests" / "histories" / f"{run}.json")
-            page.set_content(_PAGE.format(messages="".join(map(shown, posted))))
-            page.screenshot(path=folder / f"{name}.png", full_page=True)
-            print(folder / f"{name}.png")
-        browser.close()
+def page(posts: dict[str, list[PostMessage]]) -> str:
+    """Give a page with the messages of some runs."""
+    runs = (f"<h1>{html.escape(run)}</h1>{''.join(map(shown, found))}" for run, found in posts.items())
+    return _PAGE.format(messages="".join(runs))
+
+
+async def draw(browser: Browser, folder: Path) -> list[Picture]:
+    """Write a picture of each of `RUNS` into a folder."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    tab = await browser.new_page(viewport={"width": 672, "height": 100})
+    tab.set_default_timeout(_WITHIN)
+    pictures = []
+    for name, runs in RUNS.items():
+        picture = Picture(folder / f"{name}.png", {run: await messages(run) for run in runs})
+        await tab.set_content(page(picture.posts))
+        await tab.screenshot(path=picture.file, full_page=True)
+        pictures.append(picture)
+    await tab.close()
+    return pictures
+
+
+async def main(arguments: Sequence[str]) -> None:
+    """Draw them, and say where they are."""
+    async with async_playwright() as playwright:
+        program = await asyncio.to_thread(ensure)
+        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS), timeout=_WITHIN)
+        for picture in await draw(browser, Path(arguments[0] if arguments else "var/messages")):
+            print(picture.file)
+        await browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if sys.argv[1:] else "var/messages"))
+    asyncio.run(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ The page's lines stand in `docs/runbook.toml`; where each is done is read from t
 from the registry. So a procedure that is merged tells of itself, and one that isn't there says so.
 """
 
+import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,26 @@ def sections(file: Path = LINES) -> list[Section]:
 def page(workflows: Workflows) -> str:
     """Write the whole page."""
     return "\n".join([_HEAD, *(text for section in sections() for text in _section(section, workflows))])
+
+
+def lines_of_page(workflows: Workflows) -> str:
+    """Write the lines for the operators' page: by section, each with what the page says and what does it."""
+    told = {
+        section.number: [_told(line, workflows, built=section.built and not line.missing) for line in section.lines]
+        for section in sections()
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
+def _told(line: Line, workflows: Workflows, *, built: bool) -> dict[str, Any]:
+    done = line.done(workflows) if built else {}
+    return {
+        "step": line.step,
+        "text": line.text,
+        "commands": line.commands,
+        "functions": sorted(function.name.removesuffix(".__init__") or function.module for function in done),
+        "activities": sorted({activity.name for activities in done.values() for activity in activities}),
+    }
 
 
 def _section(section: Section, workflows: Workflows) -> list[str]:

@@ -1,10 +1,28 @@
 """Whose fault PostgreSQL's refusal is: asked by everything of ours that writes into a database."""
 
+import re
+
 from libraries import psycopg
 
 # SQLSTATE classes (postgresql.org/docs/current/errcodes-appendix.html): a value can't be stored, a constraint is
 # broken, a view's check is, a trigger has raised, and what is larger than PostgreSQL can index or hold.
 _DATA = ("22", "23", "44", "P0", "54")
+
+
+_UNNAMED = (
+    (re.compile(r"_(pkey|key\d*|idx\d*)$"), "{table} has one like it already"),
+    (re.compile(r"_fkey\d*$"), "{table} would name something that isn't there"),
+    (re.compile(r"_check\d*$"), "a value that {table} doesn't take"),
+)
+"""What PostgreSQL calls a constraint that nobody has named → what it means."""
+
+
+def sentence(constraint: str, table: str) -> str:
+    """Say a constraint in words: our own names are sentences, PostgreSQL's get one."""
+    for pattern, means in _UNNAMED:
+        if pattern.search(constraint):
+            return means.format(table=table.replace("_", " "))
+    return constraint.replace("_", " ")
 
 
 def broken_rule(error: BaseException) -> str | None:
@@ -21,6 +39,8 @@ def broken_rule(error: BaseException) -> str | None:
     if not state.startswith(_DATA) and not (isinstance(error, psycopg.DataError) and not state):
         return None
     if isinstance(error, psycopg.errors.IntegrityError):
-        rule = (error.diag.constraint_name or "").replace("_", " ")
-        return rule or f"{error.diag.column_name or 'a column'} must be given"
+        diag = error.diag
+        if not diag.constraint_name or diag.column_name:
+            return f"{diag.column_name or 'a column'} must be given"
+        return sentence(diag.constraint_name, diag.table_name or "it")
     return f"a value can't be kept ({type(error).__name__})"

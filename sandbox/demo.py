@@ -24,6 +24,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
+from rich.terminal_theme import MONOKAI
 from rich.text import Text
 from temporalio.client import Client, WorkflowHandle
 
@@ -46,6 +47,8 @@ GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartit
 _ALERT_WITHIN = 60.0
 _CLOSED_WITHIN = 120.0
 _REFRESH = 0.25
+_WIDE = 120
+"""Characters of a picture's lines: what a README's column shows without being shrunk too far."""
 
 P1Handle = WorkflowHandle[P1Incident, P1Result]
 
@@ -59,13 +62,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running afterwards")
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="default: %(default)s")
+    parser.add_argument("--picture", type=Path, help="also draw what is printed, as SVG, into this file")
     options = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    console = Console(highlight=False, record=options.picture is not None, width=_WIDE if options.picture else None)
     began = time.monotonic()
     try:
         with _sandbox(options.dir, console, keep=options.keep) as state:
             asyncio.run(Demo(state, console).run())
             console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
+            if options.picture:
+                _draw(console, options.picture)
             if options.keep:
                 _say_how_to_go_on(state, options.dir, console)
     except (DemoFailed, ServerFailed, ToolchainError) as error:
@@ -74,6 +80,28 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _draw(console: Console, file: Path) -> None:
+    """Write a picture of what was printed; what only moved, a spinner or a live view, isn't in it."""
+    text = console.export_svg(title="make demo", theme=MONOKAI, unique_id="demo")
+    file.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _unrecorded(console: Console) -> Iterator[None]:
+    """Leave out of the picture what is drawn over and over."""
+    recorded, console.record = console.record, False
+    try:
+        yield
+    finally:
+        console.record = recorded
+
+
+def _near(path: Path | str) -> str:
+    """Name a file as seen from here, where it is below."""
+    here, file = Path.cwd(), Path(path)
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _say_how_to_go_on(state: State, directory: Path, console: Console) -> None:
@@ -104,7 +132,7 @@ def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State
     """
     environment.down(directory)
     if kept := _put_aside(directory):
-        console.print(f"[dim]the evidence of the demo before this one is kept in {kept}[/]", soft_wrap=True)
+        console.print(f"[dim]the evidence of the demo before this one is kept in {_near(kept)}[/]", soft_wrap=True)
 
     def told(what: str) -> None:
         console.print(f"[green]✓[/] {what}")
@@ -148,7 +176,8 @@ class Demo:
         released = datetime.now(UTC)
         handle = await self._alerted(client)
         await asyncio.to_thread(self._second_alert)
-        with Live(console=self.console, refresh_per_second=1 / _REFRESH, transient=True) as live:
+        live = Live(console=self.console, refresh_per_second=1 / _REFRESH, transient=True)
+        with _unrecorded(self.console), live:
             status = await self._watch(handle, live)
         closing = asyncio.create_task(handle.result())
         self._close(handle.id)
@@ -161,7 +190,8 @@ class Demo:
     async def _alerted(self, client: Client) -> P1Handle:
         """Wait for the alert's run; nobody here starts it."""
         deadline = time.monotonic() + _ALERT_WITHIN
-        with self.console.status("waiting for Prometheus to see it, and for Alertmanager to call") as spinner:
+        spinner = self.console.status("waiting for Prometheus to see it, and for Alertmanager to call")
+        with _unrecorded(self.console), spinner:
             while time.monotonic() < deadline:
                 async for run in client.list_workflows("WorkflowType = 'P1Incident'", limit=1):
                     return client.get_workflow_handle_for(P1Incident.run, run.id)
@@ -208,9 +238,9 @@ class Demo:
         folder = self.config.parent
         page, bundle = folder / f"{result.incident_id}.html", folder / f"evidence-{result.incident_id}.bundle.zip"
         self._runbooks("audit", "archive")
-        self._runbooks("audit", "show", result.incident_id, "--format", "html", "--output", str(page))
-        self._runbooks("audit", "export", "--output", str(bundle))
-        self._runbooks("audit", "verify", str(bundle), "--public-key", str(Configuration(folder).audit_public_key))
+        self._runbooks("audit", "show", result.incident_id, "--format", "html", "--output", _near(page))
+        self._runbooks("audit", "export", "--output", _near(bundle))
+        self._runbooks("audit", "verify", _near(bundle), "--public-key", _near(Configuration(folder).audit_public_key))
 
     def _runbooks(self, *command: str) -> None:
         shown = " ".join(f'"{part}"' if " " in part else part for part in command)
@@ -234,7 +264,9 @@ class Demo:
             raise DemoFailed(message)
 
     def _show(self, status: RunStatus, result: P1Result, released: datetime) -> None:
-        self.console.print(timeline_table(status))
+        ours = f"file://{Path.cwd()}/"
+        near = [entry.model_copy(update={"text": entry.text.replace(ours, "")}) for entry in status.entries]
+        self.console.print(timeline_table(status.model_copy(update={"entries": near})))
         times = Table.grid(padding=(0, 3))
         noticed = status.started_at - released
         for name, took in (
@@ -246,7 +278,9 @@ class Demo:
             times.add_row(name, "not reached" if took is None else f"[bold]{took / timedelta(seconds=1):.1f} s[/]")
         self.console.print(Panel(times, title=f"{result.incident_id}: {result.resolution}", expand=False))
         file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
-        self.console.print(f"the incident's file  [bold]{unquote(file.removeprefix('file://'))}[/]", soft_wrap=True)
+        self.console.print(
+            f"the incident's file  [bold]{_near(unquote(file.removeprefix('file://')))}[/]", soft_wrap=True
+        )
 
     def _check(self, result: P1Result) -> None:
         health = httpx.get(self.state.links["service"]).json()

@@ -19,6 +19,8 @@ _PLURALS = {
     "Node": "nodes",
     "Secret": "secrets",
     "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "CronJob": "cronjobs",
     "Ingress": "ingresses",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "CustomResourceDefinition": "customresourcedefinitions",

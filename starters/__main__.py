@@ -42,6 +42,9 @@ _COMMANDS = (
     "codec-server",
     "handover-server",
     "challenge-server",
+    "web",
+    "status-page",
+    "mcp",
     "sandbox",
 )
 

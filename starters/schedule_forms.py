@@ -62,7 +62,13 @@ def _policy(schedule: Schedule) -> Any:
 async def _action(client: Client, schedule: Schedule) -> Any:
     action = schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    return action.workflow, action.id, action.task_queue, [await _plain(client, value) for value in action.args]
+    return (
+        action.workflow,
+        action.id,
+        action.task_queue,
+        action.priority,
+        [await _plain(client, value) for value in action.args],
+    )
 
 
 async def _plain(client: Client, value: Any) -> Any:

@@ -31,6 +31,8 @@ from activities.catalogue.service import Service
 from starters.days_off import days_off
 from starters.local_times import LocalTimes
 from starters.schedule_forms import differences
+from starters.steering.priority import priority
+from workers.registry import procedure
 from workers.settings import Audit
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
@@ -302,7 +304,8 @@ def _start(
     workflow: type[Runbook], request: ServiceRequest, name: str, task_queue: str, summary: str
 ) -> ScheduleActionStartWorkflow:
     return ScheduleActionStartWorkflow(
-        workflow.__name__, request, id=name, task_queue=task_queue, static_summary=summary
+        workflow.__name__, request, id=name, task_queue=task_queue, static_summary=summary,
+        priority=priority(procedure(workflow.__name__), request.service),
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
 from sandbox.toolchain.older_postgres import oldest
+from tests.plugins import moved
 from workers.converter import DATA_CONVERTER
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
@@ -53,6 +54,13 @@ class _Startable(Protocol):
 
 
 _Server = TypeVar("_Server", bound=_Startable)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Cases beside the checkout may name modules as they were when the cases were written."""
+    paths = [Path(argument.partition("::")[0]) for argument in config.args]
+    if any(not path.resolve().is_relative_to(config.rootpath) for path in paths):
+        moved.install()
 
 
 class CreateDatabase(Protocol):

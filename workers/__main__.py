@@ -17,7 +17,7 @@ from workers import telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
 from workers.wiring import Wired, wire
-from workers.worker import build, version
+from workers.worker import version, working
 
 _CONNECT_ATTEMPTS = 30
 
@@ -32,12 +32,14 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
         client = await _connect(settings, log)
         if added := await register_search_attributes(client):
             log.info("search attributes registered", added=added)
-        async with build(client, settings.temporal, wired.activities, how=settings.worker, interceptors=interceptors):
+        async with working(
+            client, settings.temporal, wired.queues, wired.steps, how=settings.worker, interceptors=interceptors
+        ) as task_queues:
             log.info(
                 "worker started",
                 address=settings.temporal.address,
                 namespace=settings.temporal.namespace,
-                task_queue=settings.temporal.task_queue,
+                task_queues=task_queues,
             )
             if ours := version(settings.worker):
                 log.info(

@@ -3,7 +3,7 @@
 Not validators of the models: those read recorded histories as well, whose runs have begun with what they have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -45,6 +45,19 @@ def faults(services: Mapping[str, Service], approvals: ApprovalPolicy) -> list[F
     for name, service in services.items():
         found += [Fault(("services", name, *place), what) for place, what in _service(service)]
     return found
+
+
+def unknown_poolers(services: Mapping[str, Service], known: Mapping[str, Collection[str]]) -> Iterator[Fault]:
+    """Find poolers that no database has; `known` has those of each database."""
+    for name, service in services.items():
+        if service.database is None:
+            continue
+        there = known.get(service.database.name, ())
+        for number, pooler in enumerate(service.database.poolers):
+            if pooler not in there:
+                section = f"[databases.{service.database.name}.poolers]"
+                what = f"{section} has no {pooler!r}; it has: {', '.join(there) or 'none'}"
+                yield Fault(("services", name, "database", "poolers", number), what)
 
 
 def unknown_variables(environment: Mapping[str, str], sections: Mapping[str, Any]) -> Iterator[Fault]:

@@ -28,7 +28,7 @@ class DatabaseCommands(Section):
     follow. Each must succeed where it was done before.
     """
 
-    start: tuple[str, ...] = ()
+    start: tuple[str, ...] = Field(default=(), description="Start the server, e.g. after a restore.")
     fence: tuple[str, ...] = Field(
         default=(),
         description="It must not take writes again, not even after its machine's restart: stop it, "
@@ -39,6 +39,42 @@ class DatabaseCommands(Section):
         description="Make it a replica of {source}, e.g. by pg_rewind. History keeps the last line it prints.",
     )
     discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory and tablespaces.")
+
+
+class Pooler(Section):
+    """A connection pooler in front of the servers, e.g. PgBouncer: what makes it wait, and what sends it elsewhere.
+
+    No shell is involved. Words may contain {pooler} and {host}, and in `reconnect` {server} and {server_host}: where
+    its clients are to go. Each must succeed where it was done before.
+    """
+
+    host: str | None = Field(default=None, description="What commands call its machine, e.g. a name for ssh.")
+    pause: tuple[str, ...] = Field(
+        default=(),
+        description="Clients wait, and what is in flight ends: PgBouncer's PAUSE. Before a restore; nothing where it "
+        "isn't given.",
+    )
+    reconnect: tuple[str, ...] = Field(
+        min_length=1,
+        description="Its clients go to {server}, and go on where they wait: its configuration, then PgBouncer's "
+        "RELOAD, RECONNECT and RESUME.",
+    )
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        _fits("pause", self.pause, ("pooler", "host"))
+        _fits("reconnect", self.reconnect, ("pooler", "host", "server", "server_host"))
+        return self
+
+
+def _fits(field: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse a word that the run could not fill in."""
+    for word in words:
+        try:
+            word.format_map(dict.fromkeys(known, ""))
+        except (KeyError, ValueError, IndexError):
+            message = f"{field}: {word!r}: known are {', '.join(f'{{{name}}}' for name in known)}"
+            raise ValueError(message) from None
 
 
 class Barman(Section):
@@ -72,9 +108,12 @@ class Rds(Section):
 class Database(Section):
     """One database with all its servers."""
 
-    backend: Literal["barman", "rds"] = "barman"
+    backend: Literal["barman", "rds"] = Field(
+        default="barman", description="Who takes and restores its backups, and acts on its machines."
+    )
     servers: dict[str, DatabaseServer] = Field(min_length=1)
     commands: DatabaseCommands = DatabaseCommands()
+    poolers: dict[str, Pooler] = Field(default_factory=dict, description="By name; services name those they use.")
     barman: Barman | None = None
     rds: Rds | None = None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from activities.database.backups.barman import BarmanBackups, BarmanOptions
 from activities.database.backups.rds import RdsBackups
 from activities.database.servers.command_hosts import CommandHosts
+from activities.database.servers.poolers import PoolerCommands
 from activities.database.servers.rds_hosts import RdsHosts
 from activities.database.servers.servers import Database, Databases, Server
 from records_schema.server import DatabaseError, conninfo
@@ -37,6 +38,7 @@ class DatabaseSystems:
     databases: Databases
     hosts: dict[str, "HostControl"]
     backups: dict[str, "BackupSystem"]
+    poolers: dict[str, dict[str, PoolerCommands]]
 
 
 def databases(settings: Settings, rds: Callable[[], Any]) -> DatabaseSystems:
@@ -49,9 +51,14 @@ def databases(settings: Settings, rds: Callable[[], Any]) -> DatabaseSystems:
     made: dict[str, Database] = {}
     hosts: dict[str, HostControl] = {}
     backups: dict[str, BackupSystem] = {}
+    poolers: dict[str, dict[str, PoolerCommands]] = {}
     for name, section in settings.databases.items():
         servers = {server: _server(name, server, values) for server, values in section.servers.items()}
         made[name] = Database(name, servers)
+        poolers[name] = {
+            pooler: PoolerCommands(reconnect=values.reconnect, pause=values.pause, host=values.host)
+            for pooler, values in section.poolers.items()
+        }
         if section.backend == "rds":
             client = rds()
             options = section.rds or database_settings.Rds()
@@ -60,7 +67,7 @@ def databases(settings: Settings, rds: Callable[[], Any]) -> DatabaseSystems:
         else:
             hosts[name] = CommandHosts(name, section.commands.model_dump())
             backups[name] = BarmanBackups(_barman(section, settings))
-    return DatabaseSystems(Databases(made), hosts, backups)
+    return DatabaseSystems(Databases(made), hosts, backups, poolers)
 
 
 def _server(database: str, name: str, values: database_settings.DatabaseServer) -> Server:

@@ -3,6 +3,7 @@
 - An empty or doubled input becomes defaults, or a readable failure (see `workers.converter`).
 - What is not the one JSON object that an update or a signal takes is refused with a sentence that says what to send.
   A signal's sender has gone: there the run notes it.
+- A step is in the task queue whose workers can do it (`workers.queues`).
 - A person's word counts once (`workflows.platform.said`).
 - Every activity heartbeats while its worker lives, so that a dead worker is noticed in seconds.
 - Every log line of an activity carries workflow, run, activity, attempt and procedure.
@@ -29,20 +30,26 @@ from temporalio.worker import (
     HandleSignalInput,
     HandleUpdateInput,
     Interceptor,
+    StartActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
 )
 
 from activities.common.errors import InvalidInput
 from workers.converter import Undecodable
 from workers.examples import example
+from workers.queues import Queues
 from workers.settings import explain
 
 _BEATS_PER_TIMEOUT = 4
 
 
 class RunbookInterceptor(Interceptor):
-    """Both directions, for a worker's `interceptors`."""
+    """Both directions, for a worker's `interceptors`; without `queues` all steps are in their run's own task queue."""
+
+    def __init__(self, queues: Queues | None = None) -> None:
+        self._queues = queues
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Wrap activities."""
@@ -54,7 +61,30 @@ class RunbookInterceptor(Interceptor):
     ) -> type[WorkflowInboundInterceptor] | None:
         """Wrap workflows."""
         del input
-        return _Workflow
+        return _Workflow if self._queues is None else _routed(self._queues)
+
+
+class _Routing(WorkflowOutboundInterceptor):
+    """Puts each step into the task queue whose workers can do it, and have slots for it."""
+
+    def __init__(self, outbound: WorkflowOutboundInterceptor, queues: Queues) -> None:
+        super().__init__(outbound)
+        self._queues = queues
+
+    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:  # noqa: A002
+        """Name the queue, unless it is the run's own: those steps are taken along with the run's answer."""
+        if input.task_queue is None:
+            queue = self._queues.of(input.activity, input.start_to_close_timeout)
+            input.task_queue = queue if queue != self._queues.base else None
+        return super().start_activity(input)
+
+
+def _routed(queues: Queues) -> "type[_Workflow]":
+    class Routed(_Workflow):
+        def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+            super().init(_Routing(outbound, queues))
+
+    return Routed
 
 
 class _Workflow(WorkflowInboundInterceptor):

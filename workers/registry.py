@@ -40,6 +40,9 @@ class Procedure:
     one_a_service: bool = False
     """Whether a service has one open run of it at most, which alerts and people join."""
 
+    priority: int = 3
+    """When its tasks' turn is where many wait, from 1 (an outage) to 5 (can wait for hours)."""
+
     needs: str = ""
     """The part of a service's settings without which it can't run at all, for example `gpu`."""
 
@@ -92,9 +95,9 @@ class System:
 
 
 PROCEDURES: tuple[Procedure, ...] = (
-    Procedure("1.1", "daily_operations.morning_startup", "Morning startup", _BY),
-    Procedure("1.2", "daily_operations.hourly_health_pulse", "Hourly health pulse", _BY),
-    Procedure("1.3", "daily_operations.end_of_day", "End of day", _BY),
+    Procedure("1.1", "daily_operations.morning_startup", "Morning startup", _BY, priority=4),
+    Procedure("1.2", "daily_operations.hourly_health_pulse", "Hourly health pulse", _BY, priority=4),
+    Procedure("1.3", "daily_operations.end_of_day", "End of day", _BY, priority=4),
     Procedure(
         "2.2",
         "incident_response.p1_incident",
@@ -106,6 +109,7 @@ PROCEDURES: tuple[Procedure, ...] = (
             "requested_by": "oncall@tensafe.io",
         },
         one_a_service=True,
+        priority=1,
     ),
     Procedure(
         "2.3",
@@ -118,9 +122,10 @@ PROCEDURES: tuple[Procedure, ...] = (
             "requested_by": "oncall@tensafe.io",
         },
         one_a_service=True,
+        priority=2,
     ),
     Procedure("3.1", "scaling.manual_scale_up", "Manual scale-up", {**_BY, "target": "+2"}),
-    Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}),
+    Procedure("3.2", "scaling.emergency_scale_up", "Emergency scale-up", {**_BY, "lease": "PT30M"}, priority=2),
     Procedure("3.3", "scaling.add_gpu_node", "Add a GPU node", _BY, needs="gpu"),
     Procedure(
         "4.1",
@@ -129,12 +134,13 @@ PROCEDURES: tuple[Procedure, ...] = (
         {**_BY, "version": "v1.2.4", "change_log": "Fixed bug #123, added feature #456"},
         needs="release",
     ),
-    Procedure("4.2", "deployment.rollback", "Rollback", {**_BY, "reason": "Error rate spiked to 5%"}),
+    Procedure("4.2", "deployment.rollback", "Rollback", {**_BY, "reason": "Error rate spiked to 5%"}, priority=2),
     Procedure(
         "5.1",
         "customer_operations.enterprise_onboarding",
         "Enterprise onboarding",
         {**_BY, "name": "Acme Corp", "contact_name": "Their administrator", "email": "it@acme.example"},
+        priority=5,
     ),
     Procedure(
         "5.2",
@@ -142,7 +148,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "Customer issue escalation",
         {**_BY, "tenant_id": "acme", "summary": "Training jobs fail since this morning"},
     ),
-    Procedure("5.3", "customer_operations.churn_prevention", "Customer churn prevention", _BY),
+    Procedure("5.3", "customer_operations.churn_prevention", "Customer churn prevention", _BY, priority=5),
     Procedure(
         "6.1",
         "maintenance.maintenance_window",
@@ -162,6 +168,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "Database maintenance",
         {**_BY, "min_duration": "PT60S"},
         needs="database",
+        priority=4,
     ),
     Procedure(
         "6.3",
@@ -169,6 +176,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "Certificate renewal",
         {**_BY, "only": ["api.tensafe.io"]},
         needs="certificates",
+        priority=4,
     ),
     Procedure(
         "7.1",
@@ -176,12 +184,14 @@ PROCEDURES: tuple[Procedure, ...] = (
         "Database failover",
         {**_BY, "promote": "replica-1"},
         needs="database",
+        priority=1,
     ),
     Procedure(
         "7.2",
         "disaster_recovery.recovery.full_service_recovery",
         "Full service recovery",
         {**_BY, "restore": "ask", "take_traffic_away": "auto"},
+        priority=1,
     ),
     Procedure(
         "7.3",
@@ -189,6 +199,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "Point-in-time restore",
         {**_BY, "target_time": "2026-02-04T12:00:00+00:00"},
         needs="database",
+        priority=2,
     ),
     Procedure(
         "8.1",
@@ -201,6 +212,7 @@ PROCEDURES: tuple[Procedure, ...] = (
             "initial_findings": "Unknown process in one pod",
             "nodes": ["node-a"],
         },
+        priority=1,
     ),
     Procedure("8.2", "security.api_key_rotation", "API key rotation", {**_BY, "tenant_id": "acme", "grace": "PT24H"}),
     Procedure(
@@ -208,6 +220,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "security.compliance_audit",
         "Compliance audit preparation",
         {**_BY, "framework": "soc2", "period": "2025-01-01 to 2025-12-31"},
+        priority=5,
     ),
 )
 

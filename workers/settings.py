@@ -33,10 +33,11 @@ from pydantic_settings import (
 from activities.catalogue.service import ApprovalPolicy, Service
 from activities.common.text import fitted
 from activities.messages.mail.addresses import mail_address
-from workers.checks import Fault, faults, unknown_variables
+from workers.checks import Fault, faults, unknown_poolers, unknown_variables
 from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.places import line_of
+from workers.queues import ROLES, Role
 from workers.sections import FileSecret, Secret, Section, secrets_later
 from workers.source_settings import AlertSource, SourceName
 
@@ -48,12 +49,28 @@ class SettingsError(Exception):
 class Temporal(Section):
     """Where Temporal is; TLS, API keys and profiles come from Temporal's own `TEMPORAL_*` environment."""
 
-    address: str = "127.0.0.1:7233"
-    namespace: str = "default"
-    task_queue: str = "runbooks"
+    address: str = Field(default="127.0.0.1:7233", description="host:port of Temporal's frontend.")
+    namespace: str = Field(default="default", description="Temporal's namespace; it must be there.")
+    task_queue: str = Field(
+        default="runbooks", description="Where workers take work, and starters put it: the same for both."
+    )
     ui_url: str = Field(default="http://127.0.0.1:8233", description="For links to runs.")
-    max_concurrent_activities: int = Field(default=40, ge=1)
-    graceful_shutdown: timedelta = timedelta(seconds=10)
+    max_concurrent_activities: int = Field(default=40, ge=1, description="How many steps one worker does at a time.")
+    max_concurrent_watches: int = Field(
+        default=200,
+        ge=0,
+        description="Steps that watch or wait, which may take minutes. They have a task queue of their own, "
+        "whose name ends in `-watches`, and so keep no other step waiting; 0 puts them among the others. All workers "
+        "must agree whether it is 0.",
+    )
+    roles: tuple[Role, ...] = Field(
+        default=(),
+        description="Those whose steps have a task queue of their own, whose name ends in the role's, so that only "
+        "workers with that role need its credentials. The same for all workers; some worker must have each of them.",
+    )
+    graceful_shutdown: timedelta = Field(
+        default=timedelta(seconds=10), description="What a worker that is asked to stop leaves its steps to end."
+    )
     payload_keys: tuple[Secret, ...] = Field(
         default=(),
         description="AES-256 keys in base64 that payloads are encrypted with: the first encrypts, all decrypt. "
@@ -92,6 +109,12 @@ class Worker(Section):
         "queue and is replayed.",
     )
 
+    roles: tuple[Role, ...] = Field(
+        default=ROLES,
+        min_length=1,
+        description="Which steps this worker takes, of those that `[temporal] roles` separates; by default all. Runs "
+        "themselves are taken by workers with `orchestration`.",
+    )
     deployment: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
@@ -115,21 +138,27 @@ class Worker(Section):
 class Records(Section):
     """The operations records in PostgreSQL."""
 
-    url: Secret = SecretStr("postgresql://runbooks@127.0.0.1:5432/runbooks")
-    pool_size: int = Field(default=10, ge=1)
+    url: Secret = Field(
+        default=SecretStr("postgresql://runbooks@127.0.0.1:5432/runbooks"),
+        description="postgresql://user:password@host:port/database; best `file:…`.",
+    )
+    pool_size: int = Field(default=10, ge=1, description="Most connections that one process opens.")
 
 
 class Kubernetes(Section):
     """Which cluster; in-cluster credentials are used where no kubeconfig is named and one runs inside."""
 
-    kubeconfig: Path | None = None
-    context: str | None = None
+    kubeconfig: Path | None = Field(
+        default=None,
+        description="Relative to the settings file. Else the cluster we run in, KUBECONFIG or ~/.kube/config.",
+    )
+    context: str | None = Field(default=None, description="Of the kubeconfig; its current one where none is named.")
 
 
 class Prometheus(Section):
     """Where metrics are read."""
 
-    url: str = "http://127.0.0.1:9090"
+    url: str = Field(default="http://127.0.0.1:9090", description="Of its API, without the path.")
 
 
 class Alertmanager(Section):
@@ -141,8 +170,8 @@ class Alertmanager(Section):
 class Aws(Section):
     """Region and endpoint; credentials come from AWS' own environment, files or roles."""
 
-    region: str | None = None
-    endpoint_url: str | None = None
+    region: str | None = Field(default=None, description="E.g. eu-central-1; AWS' own environment otherwise.")
+    endpoint_url: str | None = Field(default=None, description="Another than AWS' own, e.g. of a local stand-in.")
 
 
 class Helm(Section):
@@ -154,9 +183,13 @@ class Helm(Section):
 class Ci(Section):
     """Who knows whether the tests of a version passed: our records, or GitHub's checks."""
 
-    backend: Literal["records", "github"] = "records"
-    token: Secret | None = None
-    base_url: str = "https://api.github.com"
+    backend: Literal["records", "github"] = Field(
+        default="records", description="records: what `runbooks ci` told. github: its checks."
+    )
+    token: Secret | None = Field(default=None, description="May read checks; required for github.")
+    base_url: str = Field(
+        default="https://api.github.com", description="Of GitHub's API; your server's with GitHub Enterprise."
+    )
 
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
@@ -166,17 +199,54 @@ class Ci(Section):
         return self
 
 
-class Slack(Section):
-    """`records` keeps messages in the database; `slack` posts them."""
+class SlackPerson(Section):
+    """Who a user of Slack is to runs."""
 
-    backend: Literal["records", "slack"] = "records"
-    token: Secret | None = None
-    base_url: str = "https://slack.com/api/"
+    who: str = Field(min_length=1, description="The name that is signed, e.g. a mail address.")
+    roles: tuple[str, ...] = Field(min_length=1, description="In which they may speak; the first where any will do.")
+
+
+class Slack(Section):
+    """`records` keeps messages in the database; `slack` posts them.
+
+    What `python -m starters.slack` needs to take people's words stands here as well: an app token (Socket Mode),
+    signing secrets (HTTP), or both; and who is who.
+    """
+
+    backend: Literal["records", "slack"] = Field(default="records", description="Where messages go.")
+    token: Secret | None = Field(default=None, description="The app's bot token, `xoxb-…`; required for slack.")
+    base_url: str = Field(default="https://slack.com/api/", description="Of Slack's Web API.")
+    app_token: Secret | None = Field(
+        default=None, description="App-level token with `connections:write`, `xapp-…`: Socket Mode, no address needed."
+    )
+    signing_secrets: tuple[Secret, ...] = Field(
+        default=(), description="What Slack signs its requests with: HTTP. Any of them counts; several ease rotation."
+    )
+    host: str = Field(default="127.0.0.1", description="Where HTTP listens; also for `/healthz` in Socket Mode.")
+    port: int = Field(default=8084, ge=0, le=65535, description="0: any free one.")
+    team_id: str | None = Field(
+        default=None, description="The workspace whose users count, `T…`; where none is named: the bot's own."
+    )
+    people: dict[str, SlackPerson] = Field(
+        default_factory=dict, description="User ID (`U…`) → who that is. Whom nothing here names may say nothing."
+    )
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="User group's ID (`S…`) → roles of its members, who are known by their confirmed mail address.",
+    )
+    follow_every: timedelta = Field(
+        default=timedelta(seconds=2),
+        ge=timedelta(milliseconds=100),
+        description="How often threads are brought up to date.",
+    )
 
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
         if self.backend == "slack" and self.token is None:
             message = "token: required for the slack backend"
+            raise ValueError(message)
+        if (self.app_token or self.signing_secrets) and self.token is None:
+            message = "token: required with app_token or signing_secrets"
             raise ValueError(message)
         return self
 
@@ -184,12 +254,16 @@ class Slack(Section):
 class Paging(Section):
     """`records` keeps pages in the database; `pagerduty` sends them to the Events API v2."""
 
-    backend: Literal["records", "pagerduty"] = "records"
-    routing_key: Secret | None = None
+    backend: Literal["records", "pagerduty"] = Field(default="records", description="Where pages go.")
+    routing_key: Secret | None = Field(
+        default=None, description="Of the service's Events API v2 integration; required for pagerduty."
+    )
     escalation_keys: dict[int, Secret] = Field(
         default={}, description="Routing key by level, e.g. 2 and 3; a level without one goes to `routing_key`."
     )
-    base_url: str = "https://events.pagerduty.com"
+    base_url: str = Field(
+        default="https://events.pagerduty.com", description="Of PagerDuty's Events API; the EU has its own."
+    )
 
     @model_validator(mode="after")
     def _needs_key(self) -> Self:
@@ -202,11 +276,11 @@ class Paging(Section):
 class StatusPage(Section):
     """`records` keeps our own page in the database; `statuspage` is Atlassian's."""
 
-    backend: Literal["records", "statuspage"] = "records"
-    api_key: Secret | None = None
-    page_id: str | None = None
+    backend: Literal["records", "statuspage"] = Field(default="records", description="Which page customers read.")
+    api_key: Secret | None = Field(default=None, description="Of Atlassian Statuspage; required for it.")
+    page_id: str | None = Field(default=None, description="Of Atlassian Statuspage; required for it.")
     components: dict[str, str] = Field(default_factory=dict, description="Our component name → theirs, an ID.")
-    base_url: str = "https://api.statuspage.io"
+    base_url: str = Field(default="https://api.statuspage.io", description="Of Statuspage's API.")
 
     @model_validator(mode="after")
     def _needs_key(self) -> Self:
@@ -219,12 +293,14 @@ class StatusPage(Section):
 class Mail(Section):
     """`records` only notes that a mail would go out; `smtp` sends it."""
 
-    backend: Literal["records", "smtp"] = "records"
-    host: str = "127.0.0.1"
-    port: int = Field(default=587, ge=1, le=65535)
-    security: Literal["none", "starttls", "tls"] = "starttls"
-    user: str | None = None
-    password: Secret | None = None
+    backend: Literal["records", "smtp"] = Field(default="records", description="Whether mails go out.")
+    host: str = Field(default="127.0.0.1", description="Of the SMTP server.")
+    port: int = Field(default=587, ge=1, le=65535, description="587 is submission (RFC 6409), 465 goes with tls.")
+    security: Literal["none", "starttls", "tls"] = Field(
+        default="starttls", description="starttls is asked for on an open connection, tls from the first byte."
+    )
+    user: str | None = Field(default=None, description="For SMTP's login; none where there is none.")
+    password: Secret | None = Field(default=None, description="Goes with `user`.")
     sender: str = Field(default="Operations <ops@localhost>", description="Who mails come from: Name <address>.")
 
     @model_validator(mode="after")
@@ -248,12 +324,18 @@ class Mail(Section):
 class Handover(Section):
     """How secrets reach customers: `links` shows each once on our own page, `secrets-manager` is AWS'."""
 
-    backend: Literal["links", "secrets-manager"] = "links"
+    backend: Literal["links", "secrets-manager"] = Field(
+        default="links", description="links: our own page. secrets-manager: AWS' service."
+    )
     secret: Secret | None = Field(
         default=None, description="What links are made from: random, the same for all workers."
     )
     base_url: str = Field(default="http://127.0.0.1:8082", description="Where customers reach the handover server.")
-    valid_for: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
+    valid_for: timedelta = Field(
+        default=timedelta(days=7),
+        gt=timedelta(0),
+        description="How long a link opens; afterwards a new one has to be made.",
+    )
     prefix: str = Field(default="runbooks/", description="Of the secrets' names in Secrets Manager.")
 
 
@@ -293,12 +375,14 @@ class Acme(Section):
 class Evidence(Section):
     """Where logs, metrics and documents of incidents are kept."""
 
-    backend: Literal["files", "s3"] = "files"
-    directory: Path = Path("var/evidence")
-    bucket: str | None = None
-    prefix: str = ""
-    endpoint_url: str | None = None
-    region: str | None = None
+    backend: Literal["files", "s3"] = Field(default="files", description="Where it is kept.")
+    directory: Path = Field(
+        default=Path("var/evidence"), description="Of the files backend, relative to the settings file."
+    )
+    bucket: str | None = Field(default=None, description="Required for the s3 backend.")
+    prefix: str = Field(default="", description="Before each object's name, e.g. `runbooks/`.")
+    endpoint_url: str | None = Field(default=None, description="Another than AWS' own, e.g. MinIO's.")
+    region: str | None = Field(default=None, description="Of the bucket; AWS' own environment otherwise.")
     lock_for: timedelta | None = Field(
         default=None,
         gt=timedelta(0),
@@ -330,17 +414,21 @@ class Audit(Section):
     public_keys: tuple[str, ...] = Field(
         default=(), description="Further keys that signed parts of the chain, such as former ones: PEM, or base64."
     )
-    every: timedelta = Field(default=timedelta(hours=1), ge=timedelta(minutes=1))
+    every: timedelta = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(minutes=1),
+        description="How often closed runs are archived; they must be before Temporal's retention ends.",
+    )
     settle: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(0), description="How late Temporal may list a closed run."
     )
     bucket: str | None = Field(default=None, description="S3 bucket with Object Lock, for copies; none where empty.")
-    prefix: str = ""
+    prefix: str = Field(default="", description="Before each copy's name in the bucket.")
     retention: timedelta = Field(
         default=timedelta(days=3650), ge=timedelta(days=1), description="How long nobody can erase a copy: us neither."
     )
-    endpoint_url: str | None = None
-    region: str | None = None
+    endpoint_url: str | None = Field(default=None, description="Another than AWS' own, e.g. MinIO's.")
+    region: str | None = Field(default=None, description="Of bucket and KMS key; AWS' own environment otherwise.")
 
     @property
     def enabled(self) -> bool:
@@ -358,11 +446,11 @@ class Audit(Section):
 class Webhook(Section):
     """The webhook's listener, and who may post."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
+    host: str = Field(default="127.0.0.1", description="Address it listens on; 0.0.0.0 is all.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Where it listens; 0 is any free one.")
     bearer_tokens: tuple[Secret, ...] = Field(default=(), description="Any of them opens; several ease rotation.")
     basic_auth: dict[str, Secret] = Field(default_factory=dict, description="User → password.")
-    routes: Path = Path("routes.toml")
+    routes: Path = Field(default=Path("routes.toml"), description="The routing rules, relative to the settings file.")
     max_body: int = Field(
         default=16 * 1_048_576, ge=1024, description="Bytes: of a larger post so much is kept, its worst alerts."
     )
@@ -377,11 +465,66 @@ class Gateway(Section):
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
 
 
+class Oidc(Section):
+    """Who says who people are: an OpenID Connect provider, by the authorisation code flow with PKCE."""
+
+    issuer: str = Field(pattern=r"^https?://\S+$", description="As its discovery document names itself.")
+    client_id: str
+    client_secret: Secret | None = Field(default=None, description="Where the provider gave one.")
+    scopes: tuple[str, ...] = Field(default=("openid", "email", "profile"), description="What is asked for.")
+    name_claim: str = Field(default="email", description="The claim that names a person, in the page and the record.")
+    groups_claim: str = Field(default="groups", description="The claim that lists a person's groups.")
+    ca_file: Path | None = Field(default=None, description="PEM: what vouches for it, beside what the system trusts.")
+
+
+class Web(Section):
+    """The operators' page and the public status page (`runbooks web`, `runbooks status-page`; docs/web.md)."""
+
+    host: str = Field(default="127.0.0.1", description="Address that the operators' page listens on.")
+    port: int = Field(default=8083, ge=0, le=65535)
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+$",
+        description="Where people reach it, e.g. https://runbooks.example.com; as it listens where it is not said.",
+    )
+    secret: Secret | None = Field(
+        default=None,
+        description="What cookies are signed with, 32 characters or more, the same for all processes; without one each "
+        "makes its own, and its restart signs everybody out.",
+    )
+    session_for: timedelta = Field(
+        default=timedelta(hours=10), gt=timedelta(0), description="After that a person signs in again."
+    )
+    people: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Role → who has it, by name.")
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Role → groups of the provider whose members have it."
+    )
+    oidc: Oidc | None = Field(default=None, description="Without it, a one-time link on the terminal signs in.")
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.oidc is None and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            message = "host: only of this machine (127.0.0.1) while there is no [web.oidc]"
+            raise ValueError(message)
+        known = self.secret is not None and not isinstance(self.secret, FileSecret)
+        if known and self.secret is not None and len(self.secret.get_secret_value()) < _SHORTEST_SECRET:
+            message = f"secret: {_SHORTEST_SECRET} characters or more"
+            raise ValueError(message)
+        return self
+
+
+_SHORTEST_SECRET = 32
+
+
 class Observability(Section):
     """Logs and metrics of the workers and the webhook."""
 
-    log_format: Literal["json", "console"] = "json"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="json is for machines, console for people."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What is less important is not logged."
+    )
     metrics_address: str | None = Field(default=None, description="host:port of the Prometheus endpoint.")
 
 
@@ -411,6 +554,7 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     webhook: Webhook = Webhook()
     gateway: Gateway = Gateway()
+    web: Web = Web()
     observability: Observability = Observability()
     approvals: ApprovalPolicy = ApprovalPolicy()
     services: dict[str, Service] = Field(default_factory=dict)
@@ -487,7 +631,11 @@ def load(*, secrets: bool = True) -> Settings:
     except ValueError as error:  # tomllib: invalid TOML, with its line
         message = f"{file}: {error}"
         raise SettingsError(message) from None
-    wrong = [*faults(settings.services, settings.approvals), *unknown_variables(os.environ, Settings.model_fields)]
+    poolers = {name: list(database.poolers) for name, database in settings.databases.items()}
+    wrong = [
+        *faults(settings.services, settings.approvals), *unknown_poolers(settings.services, poolers),
+        *unknown_variables(os.environ, Settings.model_fields),
+    ]  # fmt: skip
     if wrong:
         raise SettingsError(_told(file, wrong))
     return settings

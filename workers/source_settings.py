@@ -67,7 +67,7 @@ class _Source(Section):
 class GrafanaSource(_Source):
     """A contact point "Webhook" of Grafana Alerting, with an HMAC signature (Grafana 12 and later)."""
 
-    kind: Literal["grafana"]
+    kind: Literal["grafana"] = Field(description="Which sender it is.")
     secrets: _Secrets
     header: _Header = Field(default="X-Grafana-Alerting-Signature", description="Where the signature is.")
     timestamp_header: _Header | None = Field(
@@ -79,14 +79,14 @@ class GrafanaSource(_Source):
 class PagerDutySource(_Source):
     """A webhook subscription of PagerDuty, version 3."""
 
-    kind: Literal["pagerduty"]
+    kind: Literal["pagerduty"] = Field(description="Which sender it is.")
     secrets: _Secrets
 
 
 class SnsSource(_Source):
     """Topics of Amazon SNS that post to us, CloudWatch's alarms among them."""
 
-    kind: Literal["sns"]
+    kind: Literal["sns"] = Field(description="Which sender it is.")
     topics: tuple[
         Annotated[str, StringConstraints(pattern=r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+$")], ...
     ] = Field(min_length=1, description="Their ARNs: nothing is believed, and nothing fetched, for any other.")
@@ -98,7 +98,7 @@ class SnsSource(_Source):
 class DatadogSource(_Source):
     """A webhook of Datadog, which signs nothing: it shows a secret in a header, or basic auth."""
 
-    kind: Literal["datadog"]
+    kind: Literal["datadog"] = Field(description="Which sender it is.")
     header: _Header = Field(default="X-Runbooks-Secret", description="Which custom header holds the secret.")
     secrets: tuple[_Given, ...] = Field(default=(), description="Any of them is taken; several for rotation.")
     basic_auth: dict[str, _Given] = Field(default_factory=dict, description="User → password.")
@@ -114,14 +114,14 @@ class DatadogSource(_Source):
 class SentrySource(_Source):
     """An internal integration of Sentry; its client secret signs."""
 
-    kind: Literal["sentry"]
+    kind: Literal["sentry"] = Field(description="Which sender it is.")
     secrets: _Secrets
 
 
 class StandardWebhooksSource(_Source):
     """Any sender that signs as Standard Webhooks says (standardwebhooks.com)."""
 
-    kind: Literal["standard-webhooks"]
+    kind: Literal["standard-webhooks"] = Field(description="Which sender it is.")
     secrets: tuple[Annotated[Secret, AfterValidator(_standard)], ...] = Field(
         min_length=1, description="Each `whsec_…`; any of them is taken, several for rotation."
     )
@@ -130,7 +130,7 @@ class StandardWebhooksSource(_Source):
 class CloudEventsSource(_Source):
     """Any sender of CloudEvents 1.0 over HTTP, structured or binary, with a bearer token (cloudevents.io)."""
 
-    kind: Literal["cloudevents"]
+    kind: Literal["cloudevents"] = Field(description="Which sender it is.")
     bearer_tokens: _Secrets
     origins: tuple[str, ...] = Field(
         default=(), description="Who may ask by OPTIONS whether it may send, as `WebHook-Request-Origin` names it."

@@ -3,7 +3,9 @@
 A cluster, a database or a Prometheus that doesn't answer is no reason not to start: its steps fail and are retried.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,6 +42,7 @@ from activities.database.integrity.integrity import Integrity
 from activities.database.replication.replication import Replication
 from activities.database.replication.slots import LogicalSlots
 from activities.database.servers.hosts import DatabaseHosts
+from activities.database.servers.poolers import Poolers
 from activities.database.upkeep.ending import Sessions
 from activities.database.upkeep.postgres import Postgres
 from activities.database.upkeep.writers import Writers
@@ -85,6 +88,7 @@ from activities.messages.status_page.status_page import StatusPage, StatusPages
 from activities.monitoring.degradation import DegradationWatch
 from activities.monitoring.health import HealthChecks
 from activities.monitoring.prometheus import PrometheusMetrics
+from activities.monitoring.resets import Resets
 from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
 from activities.records.activities import Records
@@ -108,6 +112,7 @@ from workers.databases import databases
 from workers.evidence_store import evidence_store
 from workers.later import Activity, Later, activities_of
 from workers.procedure_inputs import build as build_request
+from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of
 from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
@@ -128,8 +133,14 @@ else:
 class Wired:
     """All activities, and what they are made of."""
 
-    activities: list[Activity]
+    steps: dict[Role, list[Activity]]
     systems: list[Later[Any]]
+    queues: Queues
+
+    @property
+    def activities(self) -> list[Activity]:
+        """Those of every role that this worker has."""
+        return [activity for of_role in self.steps.values() for activity in of_role]
 
     def warm_up(self) -> None:
         """Make every system now, so that no step waits for it; what settings say wrong shows here at the latest.
@@ -156,25 +167,38 @@ def wire(settings: Settings) -> Iterator[Wired]:
 
     """
     with ExitStack() as stack:
-        _check(settings)
+        queues = Queues(
+            base=settings.temporal.task_queue,
+            roles=frozenset(settings.temporal.roles),
+            watches=settings.temporal.max_concurrent_watches > 0,
+        )
+        # A role that has no queue of its own goes with the runs.
+        has = {role for role in ROLES if queues.separate(role) in settings.worker.roles}
+        _check(settings, has)
         clients = _Clients(settings, stack)
         systems = _systems(settings, clients)
         kinds = [(kind, Later(make)) for kind, make in systems.items()]
-        yield Wired(
-            [activity for kind, system in kinds for activity in activities_of(kind, system)],
-            [system for _, system in kinds],
-        )
+        every = [(role_of(kind), system, activities_of(kind, system)) for kind, system in kinds]
+        of_activity = {name_of(activity): role for role, _, activities in every for activity in activities}
+        ours = [one for one in every if one[0] in has]
+        steps: dict[Role, list[Activity]] = {role: [] for role in ROLES if role in has}
+        for role, _, activities in ours:
+            steps[role].extend(activities)
+        queues = dataclasses.replace(queues, of_activity=of_activity)
+        yield Wired(steps, [system for _, system, _ in ours], queues)
 
 
-def _check(settings: Settings) -> None:
-    """Refuse at once what no library is needed for to see that it is wrong."""
+def _check(settings: Settings, has: AbstractSet[Role]) -> None:
+    """Refuse at once what no library is needed for to see that it is wrong, of what some roles need."""
     try:
         conninfo(settings.records.url)
-        check_kubeconfig(_kubeconfig(settings), settings.kubernetes.context)
+        if has & {"kubernetes", "compliance"}:
+            check_kubeconfig(_kubeconfig(settings), settings.kubernetes.context)
     except (DatabaseError, Misconfigured) as error:
         raise SettingsError(str(error)) from None
-    check_databases(settings)
-    if settings.audit.kms_key_id is None:
+    if has & {"database", "compliance"}:
+        check_databases(settings)
+    if settings.audit.kms_key_id is None and has & {ORCHESTRATION, "kubernetes", "compliance"}:
         signer(settings.audit)
 
 
@@ -204,6 +228,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Silences: lambda: Silences(http(), settings.alertmanager.url),
         Kubernetes: lambda: Kubernetes(cluster()),
         HealthChecks: lambda: HealthChecks(http()),
+        Resets: Resets,
         Runs: Runs,
         Figures: lambda: Figures(pool(), _figures(settings)),
         PrometheusMetrics: lambda: PrometheusMetrics(http(), prometheus),
@@ -235,6 +260,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Interventions: lambda: Interventions(pool()),
         Mail: lambda: Mail(pool(), _mail_server(settings.mail), handovers(), settings.mail.sender),
         DatabaseHosts: lambda: DatabaseHosts(servers().databases, servers().hosts),
+        Poolers: lambda: Poolers(servers().databases, servers().poolers),
         Postgres: lambda: Postgres(servers().databases),
         Replication: lambda: Replication(servers().databases, servers().hosts),
         DatabaseSecrets: lambda: DatabaseSecrets(cluster()),
@@ -290,7 +316,7 @@ def _cluster(settings: Settings, stack: ExitStack) -> "kubernetes.ApiClient":
     made = connect_kubernetes(
         _kubeconfig(settings),
         settings.kubernetes.context,
-        connections=settings.temporal.max_concurrent_activities,
+        connections=settings.temporal.max_concurrent_activities + settings.temporal.max_concurrent_watches,
     )
     stack.callback(made.close)
     return made

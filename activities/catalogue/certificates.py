@@ -34,8 +34,8 @@ def address_of(text: str, port: int) -> tuple[str, int]:
 class ServedName(ServicePolicy):
     """A name that answers with a certificate."""
 
-    host: Key = Field(min_length=1, max_length=253)
-    port: int = Field(default=443, ge=1, le=65535)
+    host: Key = Field(min_length=1, max_length=253, description="What clients ask for, by SNI.")
+    port: int = Field(default=443, ge=1, le=65535, description="Of TLS.")
     addresses: tuple[Key, ...] = Field(
         default=(), description="IP, IP:port or [IPv6]:port to look at; what DNS says otherwise."
     )
@@ -68,24 +68,30 @@ class AcmePolicy(ServicePolicy):
     challenge: Literal["http-01", "dns-01"] = Field(
         default="http-01", description="dns-01 is by Route 53; a wildcard takes it."
     )
-    key: Literal["ecdsa-p256", "rsa-2048"] = "ecdsa-p256"
+    key: Literal["ecdsa-p256", "rsa-2048"] = Field(
+        default="ecdsa-p256", description="Of the certificates that are ordered."
+    )
     profile: Key | None = Field(default=None, description="What the authority calls the kind of certificate.")
     visible_within: timedelta = Field(
         default=timedelta(minutes=3), gt=timedelta(0), description="Until our own look finds the challenge."
     )
-    validate_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
-    issue_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    validate_within: timedelta = Field(
+        default=timedelta(minutes=5), gt=timedelta(0), description="For the authority to see the challenge."
+    )
+    issue_within: timedelta = Field(
+        default=timedelta(minutes=5), gt=timedelta(0), description="For the authority to issue, once it has seen it."
+    )
 
 
 class IngressPolicy(ServicePolicy):
     """What serves certificates to the outside, and may have to be restarted to serve a new one (6.3 step 4)."""
 
-    namespace: Key = "ingress-nginx"
-    deployment: Key = "ingress-nginx"
+    namespace: Key = Field(default="ingress-nginx", description="Of the ingress controller.")
+    deployment: Key = Field(default="ingress-nginx", description="Its Deployment.")
     restart: Literal["ask", "auto"] = Field(
         default="ask", description="It serves others as well, whose long connections end with its pods."
     )
-    ready_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    ready_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0), description="For its new pods.")
 
 
 class CertificatePolicy(ServicePolicy):
@@ -111,4 +117,8 @@ class CertificatePolicy(ServicePolicy):
     served_within: timedelta = Field(
         default=timedelta(minutes=5), gt=timedelta(0), description="Until every address answers with a new one."
     )
-    decision_timeout: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(hours=4),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )

@@ -64,7 +64,11 @@ class DailyPolicy(ServicePolicy):
     )  # fmt: skip
     morning_within: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0), description="1.1's clock.")
     evening_within: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0), description="1.3's clock.")
-    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
 
     @field_validator("uptime", "errors")
     @classmethod

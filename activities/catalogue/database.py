@@ -81,7 +81,9 @@ class FailoverPolicy(_Settings):
         gt=timedelta(0),
         description="With `probes` half a minute or more: so long an idle primary may be silent to its replicas.",
     )
-    probe_timeout: timedelta = Field(default=timedelta(seconds=3), gt=timedelta(0))
+    probe_timeout: timedelta = Field(
+        default=timedelta(seconds=3), gt=timedelta(0), description="Of one try to reach a server."
+    )
     up: Words | None = Field(
         default=None, description="PromQL of one number, above 0 where monitoring sees the primary up, e.g. pg_up."
     )
@@ -91,9 +93,17 @@ class FailoverPolicy(_Settings):
         description="From a replica's last commit to the primary's silence. Where it is longer, the primary was idle "
         "or the replica behind: promoting it takes a reason then.",
     )
-    promote_within: timedelta = Field(default=timedelta(minutes=1), gt=timedelta(0))
-    follow_within: timedelta = Field(default=timedelta(minutes=1), gt=timedelta(0))
-    decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    promote_within: timedelta = Field(
+        default=timedelta(minutes=1), gt=timedelta(0), description="For the replica to take writes."
+    )
+    follow_within: timedelta = Field(
+        default=timedelta(minutes=1), gt=timedelta(0), description="For the other replicas to follow the new primary."
+    )
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=5),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
     return_timeout: timedelta = Field(
         default=timedelta(hours=12),
         gt=timedelta(0),
@@ -104,7 +114,7 @@ class FailoverPolicy(_Settings):
 class SqlCheck(_Settings):
     """A rule of the service's own that its data must keep."""
 
-    name: Name = Field(min_length=1, max_length=100)
+    name: Name = Field(min_length=1, max_length=100, description="As it is told.")
     sql: Words = Field(
         min_length=1,
         description="Passes where it gives no row, or one that is true. Runs read-only, as the administrator.",
@@ -114,7 +124,11 @@ class SqlCheck(_Settings):
 class RestorePolicy(_Settings):
     """How a database is brought back to an earlier time (runbook 7.3)."""
 
-    decision_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=30),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
     replicas: int | None = Field(
         default=None, ge=1, le=1000, description="Of the service afterwards; as many as before where not given."
     )
@@ -160,6 +174,9 @@ class DatabasePolicy(_Settings):
     servers: dict[Key, ServerPolicy] = Field(
         min_length=1,
         description="By their names in [databases.NAME]. The primary is the one the service is pointed at.",
+    )
+    poolers: tuple[Key, ...] = Field(
+        default=(), description="Of [databases.NAME.poolers]: they go where the service goes (7.1, 7.3)."
     )
     maintenance: MaintenancePolicy = MaintenancePolicy()
     failover: FailoverPolicy = FailoverPolicy()

@@ -43,5 +43,9 @@ class DegradationPolicy(ServicePolicy):
     dependencies: dict[Key, Component] = Field(
         default_factory=dict, description="What the service needs of others: a health URL or a condition of each."
     )
-    max_fixes: int = Field(default=3, ge=1, le=10)
-    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    max_fixes: int = Field(default=3, ge=1, le=10, description="Attempts by itself; then people are asked.")
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )

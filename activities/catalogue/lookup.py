@@ -36,6 +36,9 @@ class Resolved(BaseModel):
     neighbours: list[Neighbour] | None = Field(
         default=None, description="Services that share something with it; None in runs from before, which don't ask."
     )
+    own_ids: bool = Field(
+        default=False, description="IDs are made from the run's own, so that a reset keeps them; not from before."
+    )
 
 
 class UsersOfDatabase(BaseModel):
@@ -87,7 +90,7 @@ class Catalogue:
             DatabaseUser(
                 service=name, namespace=service.namespace, secret=service.database.secret, key=service.database.key,
                 servers={server: policy.secret for server, policy in service.database.servers.items()},
-                workloads=list(service.all_workloads),
+                workloads=list(service.all_workloads), poolers=list(service.database.poolers),
             )
             for name, service in sorted(self._services.items())
             if name != request.besides and service.database and service.database.name == request.database
@@ -97,7 +100,7 @@ class Catalogue:
     def _resolved(self, service: Service) -> Resolved:
         others = [one for name, one in sorted(self._services.items()) if name != service.name]
         return Resolved(
-            service=service, approvals=self._approvals, windows=True, one_run_a_service=True,
+            service=service, approvals=self._approvals, windows=True, one_run_a_service=True, own_ids=True,
             neighbours=[_neighbour(service, other) for other in others],
         )  # fmt: skip
 

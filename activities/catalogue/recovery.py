@@ -93,12 +93,16 @@ class RecoveryPolicy(ServicePolicy):
     breach_for: timedelta = Field(
         default=timedelta(seconds=30), ge=timedelta(0), description="How long a limit must be broken to count."
     )
-    watch_for: timedelta = Field(default=timedelta(hours=24), ge=timedelta(0))
-    watch_every: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+    watch_for: timedelta = Field(default=timedelta(hours=24), ge=timedelta(0), description="7.2 step 7: a day.")
+    watch_every: timedelta = Field(
+        default=timedelta(hours=1), gt=timedelta(0), description="From one look to the next (7.2 step 7)."
+    )
     look_for: timedelta = Field(
         default=timedelta(minutes=1), gt=timedelta(0), description="How long each look of the watch takes."
     )
-    sample_every: timedelta = Field(default=timedelta(seconds=5), gt=timedelta(0))
+    sample_every: timedelta = Field(
+        default=timedelta(seconds=5), gt=timedelta(0), description="How often figures are read within a step or look."
+    )
     decision_timeout: timedelta = Field(
         default=timedelta(minutes=15),
         gt=timedelta(0),

@@ -62,24 +62,43 @@ class IncidentPolicy(_Settings):
         default="none",
         description="What is done when nobody answers, even after escalation.",
     )
-    decision_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=5),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default; shorter than 2.1's 15 "
+        "minutes of a P1.",
+    )
     recent_rollout: timedelta = Field(
         default=timedelta(hours=1), description="A rollout younger than this is suspected first."
     )
-    max_mitigations: int = Field(default=3, ge=1, le=10)
+    max_mitigations: int = Field(default=3, ge=1, le=10, description="Attempts by itself; then people are asked.")
     scale_to: int = Field(default=10, ge=1, description="Replicas of mitigation C.")
-    saturated_above: float = Field(default=0.85, gt=0, le=1)
+    saturated_above: float = Field(
+        default=0.85,
+        gt=0,
+        le=1,
+        description="Of metrics.saturation; from here more pods are suspected to help. A judgement: above it "
+        "queues grow fast.",
+    )
     steady_for: timedelta = Field(
         default=timedelta(minutes=1), description="Health must hold this long to count as restored."
     )
-    verify_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
-    assess_within: timedelta = Field(default=timedelta(minutes=5))
-    acknowledge_within: timedelta = Field(default=timedelta(minutes=15))
-    mitigate_within: timedelta = Field(default=timedelta(minutes=15))
-    stabilise_within: timedelta = Field(default=timedelta(minutes=30))
-    logs_since: timedelta = Field(default=timedelta(hours=1))
-    metrics_since: timedelta = Field(default=timedelta(hours=2))
-    close_reminder: timedelta = Field(default=timedelta(hours=4), gt=timedelta(0))
+    verify_timeout: timedelta = Field(
+        default=timedelta(minutes=5), gt=timedelta(0), description="What a mitigation has to show that it helped."
+    )
+    assess_within: timedelta = Field(default=timedelta(minutes=5), description="2.2's minutes 0 to 5.")
+    acknowledge_within: timedelta = Field(default=timedelta(minutes=15), description="2.1's response time of a P1.")
+    mitigate_within: timedelta = Field(default=timedelta(minutes=15), description="2.2's minutes 5 to 15.")
+    stabilise_within: timedelta = Field(default=timedelta(minutes=30), description="2.2's minutes 15 to 30.")
+    logs_since: timedelta = Field(default=timedelta(hours=1), description="How far back logs are kept (2.2 step 10).")
+    metrics_since: timedelta = Field(
+        default=timedelta(hours=2), description="How far back metrics are kept (2.2 step 10)."
+    )
+    close_reminder: timedelta = Field(
+        default=timedelta(hours=4),
+        gt=timedelta(0),
+        description="How often the commander is reminded of an incident that is over and still open.",
+    )
     watch_every: timedelta = Field(
         default=timedelta(minutes=1),
         gt=timedelta(0),
@@ -96,7 +115,9 @@ class ScalingPolicy(_Settings):
     """Bounds and times of scaling (runbook 3.1, 3.2)."""
 
     max_replicas: int = Field(default=20, ge=1, le=1000, description="No run asks for more.")
-    ready_within: timedelta = Field(default=timedelta(seconds=300), gt=timedelta(0))
+    ready_within: timedelta = Field(
+        default=timedelta(seconds=300), gt=timedelta(0), description="For new pods to be ready (3.1: --timeout=300s)."
+    )
     lease: timedelta = Field(
         default=timedelta(minutes=30), gt=timedelta(0), description="How long the autoscaler stays paused."
     )
@@ -108,10 +129,10 @@ class ScalingPolicy(_Settings):
 class GpuPolicy(_Settings):
     """The GPU nodes that a service computes on: an EKS managed node group (runbook 3.3)."""
 
-    cluster: Key = "tensafe-prod"
-    nodegroup: Key = "gpu-workers"
-    min_nodes: int = Field(default=2, ge=0)
-    max_nodes: int = Field(default=10, ge=1)
+    cluster: Key = Field(default="tensafe-prod", description="Its name at EKS.")
+    nodegroup: Key = Field(default="gpu-workers", description="Its name at EKS.")
+    min_nodes: int = Field(default=2, ge=0, description="The group never gets fewer (3.3).")
+    max_nodes: int = Field(default=10, ge=1, description="The group never gets more (3.3).")
     selector: Key = Field(default="nvidia.com/gpu.present=true", description="Label selector of its nodes.")
     resource: Key = Field(default="nvidia.com/gpu", description="What a node must offer once it has joined.")
     tolerates: tuple[Key, ...] = Field(
@@ -119,10 +140,25 @@ class GpuPolicy(_Settings):
         description="Keys of taints that its pods tolerate, beside the resource's name and what its older nodes have.",
     )
     utilisation: Words | None = Field(default=None, description="PromQL of the GPUs' use, 0 to 1; one number.")
-    above: float = Field(default=0.85, gt=0, le=1)
-    sustained: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
-    join_within: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
-    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    above: float = Field(
+        default=0.85,
+        gt=0,
+        le=1,
+        description="Use of the GPUs, 0 to 1: an alert adds a node where it stays above (3.3).",
+    )
+    sustained: timedelta = Field(
+        default=timedelta(minutes=10), gt=timedelta(0), description="How long it must stay above."
+    )
+    join_within: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="For the node to be ready with its GPUs. A judgement: EKS takes 3 to 10 minutes.",
+    )
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
 
 
 class OffPeak(_Settings):
@@ -131,30 +167,46 @@ class OffPeak(_Settings):
     Such a window belongs to the day on which it starts.
     """
 
-    days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-    start: time
-    end: time
+    days: tuple[Weekday, ...] = Field(
+        default=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), description="On which it starts."
+    )
+    start: time = Field(description="In the service's time zone.")
+    end: time = Field(description="In the service's time zone.")
 
 
 class ReleasePolicy(_Settings):
     """How releases of a service go out (runbook 4.1, 4.2)."""
 
     chart: Link = Field(description="A path (relative to the settings file), repo/name, or oci://…")
-    release: Key = "tensafe"
+    release: Key = Field(default="tensafe", description="Helm's name of it.")
     tag_value: Key = Field(default="image.tag", description="The chart's value that takes the version.")
     values: dict[Key, Words] = Field(default_factory=dict, description="Further values; no secrets.")
-    timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    timeout: timedelta = Field(
+        default=timedelta(minutes=10),
+        gt=timedelta(0),
+        description="For Helm to see everything ready (4.1: --timeout 10m).",
+    )
     repository: Key | None = Field(default=None, description="owner/name at the CI service; for its backends.")
     off_peak: tuple[OffPeak, ...] = Field(default=(), description="At any time where there is none.")
     smoke: tuple[SmokeCheck, ...] = ()
     smoke_job: SmokeJob | None = None
-    watch_for: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
-    watch_every: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
-    baseline_over: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    watch_for: timedelta = Field(
+        default=timedelta(minutes=15), ge=timedelta(0), description="How long a new release is watched (4.1 step 6)."
+    )
+    watch_every: timedelta = Field(
+        default=timedelta(seconds=10), gt=timedelta(0), description="How often the figures are read then."
+    )
+    baseline_over: timedelta = Field(
+        default=timedelta(minutes=15), gt=timedelta(0), description="What is averaged before, to compare with."
+    )
     error_rate_rise: float = Field(default=0.02, gt=0, le=1, description="Over the baseline, as a share of requests.")
     latency_factor: float = Field(default=1.5, gt=1, description="Times the baseline.")
     breach_for: timedelta = Field(default=timedelta(minutes=1), description="Until a breach rolls back.")
-    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
 
 
 class ChurnWeights(_Settings):
@@ -180,12 +232,16 @@ class ChurnPolicy(_Settings):
     at_risk_above: int = Field(default=40, ge=0, le=100, description="Score from which a tenant is at risk.")
     full_error_rate: float = Field(default=0.1, gt=0, le=1, description="From here errors give all their points.")
     full_tickets: int = Field(default=5, ge=1, description="Open tickets that give all their points.")
-    renewal_within: timedelta = Field(default=timedelta(days=90), gt=timedelta(0))
+    renewal_within: timedelta = Field(
+        default=timedelta(days=90), gt=timedelta(0), description="A contract that ends sooner gives its points (5.3)."
+    )
     grace_after_creation: timedelta = Field(
         default=timedelta(days=60), ge=timedelta(0), description="A younger tenant has no trend: it is being onboarded."
     )
     remind_after: timedelta = Field(default=timedelta(days=2), gt=timedelta(0), description="CSM without an outcome.")
-    escalate_after: timedelta = Field(default=timedelta(days=5), gt=timedelta(0))
+    escalate_after: timedelta = Field(
+        default=timedelta(days=5), gt=timedelta(0), description="CSM without an outcome: their lead is asked."
+    )
     give_up_after: timedelta = Field(default=timedelta(days=30), gt=timedelta(0), description="Then: no outcome.")
     most_at_once: int = Field(default=50, ge=1, le=500, description="Interventions that one scan starts.")
     scan_on: Weekday | None = Field(default="mon", description="When all tenants are looked at; None: by hand alone.")
@@ -203,7 +259,11 @@ class OnboardingPolicy(_Settings):
     remind_before: timedelta = Field(default=timedelta(days=1), gt=timedelta(0), description="A phase's due date.")
     escalate_after: timedelta = Field(default=timedelta(days=1), gt=timedelta(0), description="A phase's due date.")
     meeting_at: time = Field(default=time(10, 0), description="In the service's time zone.")
-    kickoff_after: timedelta = Field(default=timedelta(days=2), gt=timedelta(0))
+    kickoff_after: timedelta = Field(
+        default=timedelta(days=2),
+        gt=timedelta(0),
+        description="The first call, from the beginning of an onboarding (5.1).",
+    )
     review_after: timedelta = Field(default=timedelta(days=90), gt=timedelta(0), description="The first QBR.")
 
 
@@ -215,14 +275,22 @@ class CustomerPolicy(_Settings):
     lead_after: timedelta = Field(
         default=timedelta(minutes=15), gt=timedelta(0), description="From the engineer's page to the lead's."
     )
-    key_grace: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+    key_grace: timedelta = Field(
+        default=timedelta(hours=24),
+        gt=timedelta(0),
+        description="How long an old key is good beside the new one (8.2).",
+    )
     longest_key_grace: timedelta = Field(
         default=timedelta(days=14), gt=timedelta(0), description="However often it is extended."
     )
     key_reminder: timedelta = Field(
         default=timedelta(hours=4), gt=timedelta(0), description="Before the end, where the old key is still used."
     )
-    decision_timeout: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(hours=1),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
     onboarding: OnboardingPolicy = OnboardingPolicy()
     churn: ChurnPolicy = ChurnPolicy()
 
@@ -230,18 +298,22 @@ class CustomerPolicy(_Settings):
 class Service(_Settings):
     """One service of the catalogue."""
 
-    name: Name = ""
-    namespace: Key = "tensafe"
+    name: Name = Field(default="", description="The table's own.")
+    namespace: Key = Field(default="tensafe", description="Kubernetes' namespace of all its workloads.")
     deployment: Key = Field(description="The primary workload; all there is where `workloads` names no others.")
     workloads: tuple[WorkloadPolicy, ...] = Field(
         default=(), description="All that the service consists of, where that is more than one Deployment."
     )
     container: Key | None = Field(default=None, description="Where the image is; the only container otherwise.")
     selector: Key = Field(description="Label selector of its pods, for example `app=tensafe`.")
-    health_url: Link
-    hpa: Key | None = None
-    scaled_object: Key | None = None
-    time_zone: TimeZone = "UTC"
+    health_url: Link = Field(description="Asked by GET: 2xx is healthy, unless a JSON body's `status` says otherwise.")
+    hpa: Key | None = Field(default=None, description="Its HorizontalPodAutoscaler; none where empty.")
+    scaled_object: Key | None = Field(
+        default=None, description="KEDA's ScaledObject. Without one emergency-scale-up holds the HPA's minimum."
+    )
+    time_zone: TimeZone = Field(
+        default="UTC", description="IANA's name, e.g. Europe/Berlin; its days and windows go by it."
+    )
     status_component: Key = Field(default="api", description="Component of the status page.")
     on_call: Key = Field(default="primary", description="On-call rotation that is paged.")
     channel: Key = Field(default="#incidents", description="Chat channel of its incidents.")
@@ -329,4 +401,6 @@ class ApprovalPolicy(_Settings):
         "A drain takes two whatever stands here.",
     )
     starter_counts: bool = Field(default=False, description="Whoever started a run may be one of two people.")
-    signature_valid_for: timedelta = Field(default=timedelta(minutes=15))
+    signature_valid_for: timedelta = Field(
+        default=timedelta(minutes=15), description="From signing a word to its arrival; one that is older is refused."
+    )

@@ -21,7 +21,11 @@ class WindowPolicy(ServicePolicy):
     late_after: timedelta = Field(
         default=timedelta(minutes=15), gt=timedelta(0), description="A start that comes later than this is asked for."
     )
-    decision_timeout: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    decision_timeout: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="Until a question escalates, and then again until the default.",
+    )
     extension: timedelta = Field(
         default=timedelta(minutes=30), gt=timedelta(0), description="What an overrun is offered to be extended by."
     )
@@ -30,7 +34,9 @@ class WindowPolicy(ServicePolicy):
         ge=timedelta(0),
         description="Beyond the announced end, however often it is extended.",
     )
-    verify_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    verify_within: timedelta = Field(
+        default=timedelta(minutes=5), gt=timedelta(0), description="For the service to be well at the end."
+    )
     steady_for: timedelta = Field(
         default=timedelta(minutes=1), ge=timedelta(0), description="Health must hold this long to count as operational."
     )

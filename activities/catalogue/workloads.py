@@ -14,8 +14,8 @@ class WorkloadPolicy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: WorkloadKind = "Deployment"
-    name: Key
+    kind: WorkloadKind = Field(default="Deployment", description="Of Kubernetes.")
+    name: Key = Field(description="In the service's namespace.")
     primary: bool = Field(default=False, description="One of them, a Deployment, is.")
 
     def __str__(self) -> str:
@@ -31,6 +31,7 @@ class DatabaseUser(BaseModel):
     key: Key
     servers: dict[Key, Key] = Field(description="Server → its Secret in the service's namespace.")
     workloads: list[WorkloadPolicy]
+    poolers: list[Key] = Field(default_factory=list, description="That it uses.")
 
     def __str__(self) -> str:
         return f"{self.service} ({', '.join(map(str, self.workloads))} in {self.namespace})"

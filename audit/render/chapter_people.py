@@ -6,7 +6,7 @@ from audit.story import Question, Story, Word
 from audit.text import lasted
 
 _SIGNED = {
-    "valid": "signed, valid",
+    "valid": "signed by the gateway, valid",
     "unsigned": "not signed",
     "invalid": "SIGNATURE DOES NOT FIT",
     "unreadable": "can't be read",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from audit.chain import hash_of
+from audit.gist import gist
 from audit.records import Header
 from audit.render import chapter_people, chapter_steps
 from audit.render.clean import clean, flattened, iso
@@ -88,6 +89,7 @@ def _headline(story: Story, now: datetime) -> list[tuple[str, str]]:
     ended = story.ended_at or now
     kind = "the plan only: nothing was changed" if story.dry_run else ""
     return [
+        *gist(story, now),
         ("Procedure", " ".join(filter(None, (story.section, story.run.workflow_type)))),
         ("Service", story.service),
         ("Tenant", story.tenant),

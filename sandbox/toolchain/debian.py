@@ -58,7 +58,7 @@ def unpack(package: Package) -> Path:
             raise NotPublished(message)
         target = _base() / f"{package.name}_{version}" / program.name
         target.parent.mkdir(exist_ok=True)
-        program.rename(target)
+        program.resolve().rename(target)  # a library may be a link to the file beside it
     return target
 
 

@@ -8,14 +8,13 @@ from starters.cli.speaker import person
 from starters.cli.view import commands, render_question
 from starters.steering import runs
 from starters.steering.actions import actions
+from starters.steering.answering import answer as said
 from starters.steering.answering import decided, meant, role_for
-from starters.steering.errors import Decided, Over, Refused
+from starters.steering.errors import Over
 from starters.steering.finding import find
 from starters.steering.runs import Run
 from starters.steering.session import open_session
-from starters.steering.words import send
 from workers.settings import Settings
-from workflows.platform.approval import Answer, Decision
 from workflows.platform.run_status import RunStatus
 
 
@@ -47,20 +46,7 @@ async def approve(
     one = meant(await runs.status_of(run), question, choice)
     taken = role_for(one, role)
     speaker = person(who, taken)
-    decision = Decision(
-        who=speaker.who, role=speaker.role, question=one.id, choice=choice, reason=reason, subject=one.subject
-    )
-    try:
-        answer = await send(session, run, decision, Answer)
-    except Over:
-        raise
-    except Refused as refused:
-        # Somebody may have been quicker between our look and our word.
-        status = await runs.told(run)
-        late = status is not None and all(other.id != one.id for other in status.questions)
-        if status is not None and late and (before := decided(status, one.id)):
-            raise Decided(before) from refused
-        raise
+    answer = await said(session, run, one, choice=choice, reason=reason, by=speaker)
     if as_json:
         console.file.write(json.dumps({"question": one.id, **answer.model_dump(mode="json")}, indent=2) + "\n")
         return

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from audit.text import counted
-from starters.cli.people import console
+from starters.cli.people import complaints
 from starters.cli.quiet import hint
 from workers import settings as settings_module
 from workers.settings import Settings, SettingsError
@@ -29,8 +29,8 @@ def load_settings() -> Settings:
     return settings_module.load(secrets=False)
 
 
-def check(*, routed: bool) -> None:
-    """Read the settings, and the webhook's rules where asked, and say that they are fine.
+def check(*, routed: bool) -> Settings:
+    """Read the settings, and the webhook's rules where asked, say that they are fine, and give them.
 
     Raises:
         SettingsError: names every fault, with its line.
@@ -42,7 +42,8 @@ def check(*, routed: bool) -> None:
     settings, rules = configuration.load(routed=routed)
     told = [counted(len(settings.services), "service"), counted(len(settings.databases), "database")]
     told += [counted(len(rules.route), "rule")] if rules is not None else []
-    console.print(f"{settings_module.config_file()}: {', '.join(told)}, fine", markup=False, soft_wrap=True)
+    complaints.print(f"{settings_module.config_file()}: {', '.join(told)}, fine", markup=False, soft_wrap=True)
+    return settings
 
 
 def running_here() -> Iterator[tuple[str, Path]]:

@@ -1,15 +1,18 @@
 """The table of the workers' versions."""
 
+from dataclasses import asdict
+
 from rich import box
 from rich.table import Table
 
 from audit.text import counted
+from starters.cli.facts import as_document
 from starters.cli.people import Exit, Stop, console
-from starters.steering.deployments import MOST_VERSIONS, Version, look
+from starters.steering.deployments import MOST_VERSIONS, Deployment, Version, look
 from starters.steering.session import Session
 
 
-async def show(session: Session) -> None:
+async def show(session: Session, *, as_json: bool = False) -> None:
     """Show every version of the settings' deployment, newest first.
 
     Raises:
@@ -17,6 +20,18 @@ async def show(session: Session) -> None:
 
     """
     found = await look(session)
+    if as_json:
+        as_document(asdict(found))
+    else:
+        _show(found)
+    if found.current is None:
+        sentence = "no version is current, so no run begins: `runbooks deployments current BUILD`"
+        raise Stop(Exit.REFUSED, sentence)
+    if stranded := [version for version in found.versions if version.stranded]:
+        raise Stop(Exit.REFUSED, "; ".join(map(_stranded, stranded)))
+
+
+def _show(found: Deployment) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("version", "state", "since", "open runs", "workers"):
         table.add_column(name, overflow="fold")
@@ -29,11 +44,6 @@ async def show(session: Session) -> None:
         console.print(f"{counted(found.unversioned_runs, 'open run')} from before versions", markup=False)
     if len(found.versions) * 10 >= MOST_VERSIONS * 9:
         console.print(f"{len(found.versions)} of {MOST_VERSIONS} versions that Temporal keeps", style="yellow")
-    if found.current is None:
-        sentence = "no version is current, so no run begins: `runbooks deployments current BUILD`"
-        raise Stop(Exit.REFUSED, sentence)
-    if stranded := [version for version in found.versions if version.stranded]:
-        raise Stop(Exit.REFUSED, "; ".join(map(_stranded, stranded)))
 
 
 def _stranded(version: Version) -> str:

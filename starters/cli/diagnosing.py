@@ -1,41 +1,25 @@
 """Looks at the real things that a service's settings name: `runbooks doctor`."""
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import httpx
-from rich import box
-from rich.table import Table
-from rich.text import Text
 from temporalio.exceptions import ApplicationError
 
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.states import AutoscalingRequest
 from activities.catalogue.service import Service
-from activities.database.servers.servers import OnServer
 from activities.kubernetes import api as kubernetes_api
 from activities.kubernetes.cluster import Kubernetes, PodsRequest, Workload
 from activities.monitoring.health import HealthChecks, HealthRequest
+from starters.cli import findings, reaching
 from starters.cli.configured import load_settings
-from starters.cli.people import Exit, Stop, console
+from starters.cli.findings import Finding, look
 from starters.steering import routes
 from starters.steering.errors import WrongInput
-from workers.databases import databases
-from workers.settings import Settings, SettingsError
+from workers.settings import Settings
 
 _ALERT = {"alertname": "Sample", "severity": "P1"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, and what was seen."""
-
-    what: str
-    fine: bool
-    seen: str
 
 
 def show(name: str, *, as_json: bool) -> None:
@@ -51,21 +35,7 @@ def show(name: str, *, as_json: bool) -> None:
         known = ", ".join(settings.services) or "none"
         raise WrongInput(f"service: {name!r} is not in the catalogue. Known services: {known}")
     service = settings.services[name].model_copy(update={"name": name})
-    found = [*looked_at(service, settings)]
-    if as_json:
-        console.file.write(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False) + "\n")
-    else:
-        table = Table(box=box.SIMPLE, pad_edge=False, show_header=False)
-        for _ in range(2):
-            table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for one in found:
-            mark = Text("✓", style="green") if one.fine else Text("✗", style="bold red")
-            table.add_row(mark, Text(one.what), Text(one.seen))
-        console.print(table)
-    wrong = sum(not one.fine for one in found)
-    if wrong:
-        raise Stop(Exit.REFUSED, f"{wrong} of {len(found)} are not as the settings say")
+    findings.show([*looked_at(service, settings)], as_json=as_json, told="are not as the settings say")
 
 
 def looked_at(service: Service, settings: Settings) -> Iterator[Finding]:
@@ -76,7 +46,7 @@ def looked_at(service: Service, settings: Settings) -> Iterator[Finding]:
         yield Finding("health", health.healthy, f"{service.health_url}: {health}")
         yield _prometheus(http, settings.prometheus.url)
     yield from _of_the_database(service, settings)
-    yield _look("alert route", lambda: _route(service, settings))
+    yield look("alert route", lambda: _route(service, settings))
 
 
 def _of_the_cluster(service: Service, settings: Settings) -> Iterator[Finding]:
@@ -89,8 +59,8 @@ def _of_the_cluster(service: Service, settings: Settings) -> Iterator[Finding]:
     with api:
         cluster = Kubernetes(api)
         where = Workload(namespace=service.namespace, deployment=service.deployment)
-        yield _look("Deployment", lambda: _deployment(cluster, where))
-        yield _look("selector", lambda: _pods(cluster, service))
+        yield look("Deployment", lambda: _deployment(cluster, where))
+        yield look("selector", lambda: _pods(cluster, service))
         if service.hpa or service.scaled_object:
             yield from _autoscalers(Autoscalers(api), service)
 
@@ -147,16 +117,7 @@ def _of_the_database(service: Service, settings: Settings) -> Iterator[Finding]:
     for server, role in service.database.servers.items():
         if role.spare:
             continue  # it need not run before something is restored into it
-        yield _look(f"database {server}", lambda server=server: _server(settings, name, server))  # type: ignore[misc]
-
-
-def _server(settings: Settings, name: str, server: str) -> tuple[bool, str]:
-    def no_aws() -> Any:
-        raise SettingsError("AWS is not asked here")
-
-    with databases(settings, no_aws).databases.connect(OnServer(database=name, server=server)) as connection:
-        row = connection.execute("SELECT pg_is_in_recovery() AS replica").fetchone()
-    return True, "answers, a replica" if row and row["replica"] else "answers, takes writes"
+        yield look(f"database {server}", partial(reaching.server, settings, name, server))
 
 
 def _route(service: Service, settings: Settings) -> tuple[bool, str]:
@@ -167,22 +128,3 @@ def _route(service: Service, settings: Settings) -> tuple[bool, str]:
         return False, f"no rule takes an alert with severity=P1 service={service.name}"
     fits = rule.service_of(labels, settings.services) == service.name
     return fits, f"severity=P1 service={service.name} starts {rule.procedure}"
-
-
-def _look(what: str, look: Callable[[], tuple[bool, str]]) -> Finding:
-    with _said() as said:
-        fine, seen = look()
-        return Finding(what, fine, seen)
-    return Finding(what, fine=False, seen=said[0])
-
-
-@contextmanager
-def _said() -> Iterator[list[str]]:
-    """Take what a look says of its failure, in its own words."""
-    said: list[str] = []
-    try:
-        yield said
-    except ApplicationError as error:
-        said.append(error.message)
-    except (SettingsError, ValueError, OSError) as error:
-        said.append(str(error))

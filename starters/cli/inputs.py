@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import AwareDatetime, BaseModel
 
-from starters.cli import times
+from starters.steering import times
 from starters.steering.errors import WrongInput
 from starters.steering.inputs import validated
 from workers.registry import Procedure

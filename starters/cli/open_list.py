@@ -10,11 +10,11 @@ from starters.cli.configured import load_settings
 from starters.cli.lists import Item, joined, laid_out
 from starters.cli.people import complaints, console
 from starters.cli.spans import ago, clock_time, span
-from starters.cli.times import since as read_since
 from starters.steering.errors import WrongInput
 from starters.steering.identity import Person
 from starters.steering.listing import Listed, Wanted, listed
 from starters.steering.session import open_session
+from starters.steering.times import since as read_since
 from workers.registry import Procedure, procedure
 
 _HEADS = ("run", "what", "service", "phase", "waits for", "clock", "since")

@@ -1,61 +1,21 @@
-"""What a procedure would do now: its own plan mode, asked before it is started."""
-
-import asyncio
-from datetime import timedelta
+"""Shows on the terminal what a procedure would do now."""
 
 from pydantic import BaseModel
-from temporalio.client import WorkflowFailureError
 
-from audit.text import counted
-from starters.cli.people import Exit, Stop, complaints
-from starters.steering import runs
-from starters.steering.finding import find
+from starters.cli.people import complaints
 from starters.steering.identity import Person
+from starters.steering.planning import planned, would
 from starters.steering.session import Session
-from starters.steering.starting import begin
 from workers.registry import Procedure
-from workflows.platform.run_status import RunStatus
-
-_WITHIN = timedelta(seconds=30)
-_LINES = 12
-_WOULD = "would: "
 
 
 async def plan_of(session: Session, wanted: Procedure, request: BaseModel, speaker: Person) -> str:
     """Run it in plan mode, which changes nothing, and say what it would do.
 
     Raises:
-        Stop: it would fail, or nobody answers; nothing is started.
+        SteeringError: it would fail, or nobody answers; nothing is started.
 
     """
-    plan = request.model_copy(update={"dry_run": True})
     with complaints.status(f"asking what {wanted.command} would do"):
-        begun = await begin(session, wanted, plan, by=speaker, origin="the command line, as a plan", workflow_id=None)
-        run = await find(session, begun.reference)
-        try:
-            async with asyncio.timeout(_WITHIN.total_seconds()):
-                await run.handle.result()
-        except TimeoutError:
-            sentence = (
-                f"the plan is not ready after {_WITHIN.seconds} s: is a worker running? "
-                f"`runbooks status {begun.workflow_id}` shows it; --yes starts without it"
-            )
-            raise Stop(Exit.UNREACHABLE, sentence) from None
-        except WorkflowFailureError as error:
-            raise Stop(Exit.REFUSED, f"it can't be done, nothing was started: {runs.reason(error)}") from None
-        status = await runs.status_of(run)
+        status = await planned(session, wanted, request, speaker, origin="the command line")
     return f"{wanted.title} ({wanted.section}) of {status.service or 'all'}\n{would(status)}"
-
-
-def would(status: RunStatus) -> str:
-    """Say in one paragraph what a plan's run would have done."""
-    told = [_line(entry.text) for entry in status.entries if _WOULD in entry.text or entry.text.startswith("would ")]
-    if not told:
-        return "It would change nothing."
-    more = len(told) - _LINES
-    lines = [*told[:_LINES], *([f"and {counted(more, 'further step')}"] if more > 0 else [])]
-    return "\n".join(["It would, as things are now:", *(f"  · {line}" for line in lines)])
-
-
-def _line(text: str) -> str:
-    return text.replace(_WOULD, "", 1).removeprefix("would ")

@@ -1,6 +1,7 @@
 """Shows the webhook's routing rules, and which of them takes an alert."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from pydantic import TypeAdapter
 from rich.table import Table
@@ -8,11 +9,12 @@ from rich.table import Table
 from activities.common.text import Label, Told
 from audit.text import counted
 from starters.cli.configured import load_settings
+from starters.cli.facts import as_document
 from starters.cli.people import Exit, Stop, console
 from starters.steering.routes import Route, Routes, load
 
 
-def check(labels: Sequence[str]) -> None:
+def check(labels: Sequence[str], *, as_json: bool) -> None:
     """Read the rules as the webhook does, and show them.
 
     Raises:
@@ -23,6 +25,9 @@ def check(labels: Sequence[str]) -> None:
     settings = load_settings()
     file = settings.path(settings.webhook.routes)
     rules = load(file, settings.services, settings.webhook.sources)
+    if as_json:
+        _document(_labels(labels), rules, settings.services)
+        return
     table = Table("#", "labels", "procedure", "service", box=None)
     for number, rule in enumerate(rules.route):
         table.add_row(str(number), _matchers(rule), rule.procedure, rule.service or f"label {rule.service_label}")
@@ -30,6 +35,19 @@ def check(labels: Sequence[str]) -> None:
     console.print(f"{file}: {counted(len(rules.route), 'rule')}, fine", markup=False, soft_wrap=True)
     if labels:
         _explain(_labels(labels), rules, settings.services)
+
+
+def _document(labels: dict[str, str], rules: Routes, services: Collection[str]) -> None:
+    """Write the rules, and of labels which one takes them: null where none does."""
+    told: dict[str, Any] = {"rules": [rule.model_dump(mode="json", exclude_defaults=True) for rule in rules.route]}
+    if labels:
+        rule = rules.find(labels)
+        service = rule.service_of(labels, services) if rule else None
+        known = {"rule": rules.route.index(rule), "procedure": rule.procedure, "service": service} if rule else None
+        told["taken"] = known
+    as_document(told)
+    if labels and (not told["taken"] or told["taken"]["service"] is None):
+        raise Stop(Exit.REFUSED, "no rule takes such an alert, or its service is not known: it would start nothing")
 
 
 def _explain(labels: dict[str, str], rules: Routes, services: Collection[str]) -> None:

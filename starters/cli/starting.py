@@ -141,7 +141,7 @@ async def _until_its_end(session: Session, begun: Begun, *, as_json: bool) -> No
     else:
         console.print(f"ended        {outcome}", markup=False)
         if status is not None and status.dry_run:
-            from starters.cli.planning import would  # noqa: PLC0415
+            from starters.steering.planning import would  # noqa: PLC0415
 
             console.print(would(status), markup=False)
     if not reached(run.description.workflow_type, outcome):

@@ -1,9 +1,13 @@
 """Which question an answer is meant for, in which role it counts, and what became of it where it comes too late."""
 
 from audit.text import moment
-from starters.steering.errors import Decided, NothingAsked, WrongChoice, WrongInput, WrongQuestion
-from starters.steering.identity import DEFAULT_ROLE
-from workflows.platform.approval import OpenQuestion
+from starters.steering import runs
+from starters.steering.errors import Decided, NothingAsked, Over, Refused, WrongChoice, WrongInput, WrongQuestion
+from starters.steering.identity import DEFAULT_ROLE, Person
+from starters.steering.runs import Run
+from starters.steering.session import Session
+from starters.steering.words import send
+from workflows.platform.approval import Answer, Decision, OpenQuestion
 from workflows.platform.run_status import RunStatus
 
 
@@ -58,3 +62,27 @@ def role_for(question: OpenQuestion, said: str | None) -> str:
     if len(question.roles) == 1:
         return question.roles[0]
     raise WrongInput(f"{question.id}: {', '.join(question.roles)} may decide it. Say which you are with --role")
+
+
+async def answer(session: Session, run: Run, question: OpenQuestion, *, choice: str, reason: str, by: Person) -> Answer:
+    """Send a person's answer to a question, as it was shown.
+
+    Raises:
+        Decided: somebody was quicker; says who, when and what.
+        SteeringError: it doesn't count; each reason is an error of its own.
+
+    """
+    decision = Decision(
+        who=by.who, role=by.role, question=question.id, choice=choice, reason=reason, subject=question.subject
+    )
+    try:
+        return await send(session, run, decision, Answer)
+    except Over:
+        raise
+    except Refused as refused:
+        # Somebody may have been quicker between our look and our word.
+        status = await runs.told(run)
+        late = status is not None and all(other.id != question.id for other in status.questions)
+        if status is not None and late and (before := decided(status, question.id)):
+            raise Decided(before) from refused
+        raise

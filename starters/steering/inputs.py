@@ -1,6 +1,6 @@
 """A procedure's input, checked before anything is started."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -8,8 +8,12 @@ from activities.catalogue.lookup import Catalogue, ResolveService
 from activities.catalogue.service import Service
 from activities.common.errors import UnknownService
 from starters.steering.errors import WrongInput
+from starters.steering.identity import Person
 from workers.registry import Procedure
 from workers.settings import Settings, explain
+from workflows.platform.signing import SignedWord
+
+_Word = TypeVar("_Word", bound=SignedWord)
 
 
 def validated(procedure: Procedure, given: dict[str, Any]) -> BaseModel:
@@ -54,3 +58,16 @@ def missing(procedure: Procedure, service: Service) -> str:
     if not procedure.needs or getattr(service, procedure.needs) is not None:
         return ""
     return f"add [services.{service.name}.{procedure.needs}] to the settings"
+
+
+def word_of_fields(kind: type[_Word], speaker: Person, fields: dict[str, Any]) -> _Word:
+    """Make a person's word of what they have filled in.
+
+    Raises:
+        WrongInput: it is not that word; names the field and never its value.
+
+    """
+    try:
+        return kind.model_validate({**fields, "who": speaker.who, "role": speaker.role})
+    except ValidationError as error:
+        raise WrongInput(explain(error)) from None

@@ -15,12 +15,15 @@ from starters.steering.errors import Refused
 from starters.steering.gateway import Gateway
 from starters.steering.identity import Person
 from starters.steering.listing import STARTED_BY
+from starters.steering.priority import priority
 from starters.steering.session import Session
 from workers.registry import Procedure
 from workflows.platform.search_attributes import INCIDENT
 from workflows.platform.signing import STARTED, Started
 
 _ACCEPTED_WITHIN = timedelta(seconds=10)
+START_KEY = "start_key"
+"""Memo of what a run was started by, where that may come twice: a form that is sent again starts nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,18 @@ class Begun:
 
 
 async def begin(
-    session: Session, procedure: Procedure, request: BaseModel, *, by: Person, origin: str, workflow_id: str | None
+    session: Session,
+    procedure: Procedure,
+    request: BaseModel,
+    *,
+    by: Person,
+    origin: str,
+    workflow_id: str | None,
+    key: str = "",
 ) -> Begun:
     """Start it; `origin` says in the Temporal UI from where, for example `the command line`.
+
+    With a `key` that the last run of the same workflow ID was started by, it gives that run, and starts none.
 
     A procedure of which a service has one run at a time gets that run's ID, which its alerts have too. A plan changes
     nothing, so it is a run of its own.
@@ -55,8 +67,10 @@ async def begin(
         # The run itself would refuse it: alerts would start a second one beside it.
         raise Refused(f"{procedure.command} of this service has the workflow ID {its_own}: leave --id out")
     workflow_id = workflow_id or its_own or new_workflow_id(procedure)
-    last = await _last(session, workflow_id) if procedure.one_a_service else None
-    before = await dealt_with(last) if last else []
+    last = await _last(session, workflow_id) if procedure.one_a_service or key else None
+    if last and key and await last.memo_value(START_KEY, "") == key:
+        return Begun(workflow_id, last.run_id, session.link(workflow_id, last.run_id))
+    before = await dealt_with(last) if last and procedure.one_a_service else []
     try:
         handle = await session.client.start_workflow(
             procedure.workflow_type,
@@ -64,10 +78,12 @@ async def begin(
             id=workflow_id,
             task_queue=session.settings.temporal.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            priority=priority(procedure, getattr(request, "service", None)),
             # What the alerts' runs have taken stays taken, whoever starts the next one.
             memo={
                 STARTED_BY: by.who,
                 **({"episodes": before} if before else {}),
+                **({START_KEY: key} if key else {}),
                 **_started(session, workflow_id, by),
             },
             static_summary=procedure.title,
@@ -75,6 +91,9 @@ async def begin(
             rpc_timeout=_ACCEPTED_WITHIN,
         )
     except WorkflowAlreadyStartedError as error:
+        open_now = await _last(session, workflow_id) if key else None
+        if open_now and await open_now.memo_value(START_KEY, "") == key:
+            return Begun(workflow_id, open_now.run_id, session.link(workflow_id, open_now.run_id))
         raise Refused(await _open_already(session, workflow_id, error.run_id or "")) from None
     run_id = handle.result_run_id or ""
     return Begun(workflow_id, run_id, session.link(workflow_id, run_id))

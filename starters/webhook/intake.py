@@ -28,6 +28,7 @@ from activities.catalogue.service import Service
 from activities.monitoring.runs import dealt_with
 from activities.records.alerts import EPISODES_KEPT, Alert
 from starters.steering.deciding import Routed, Unrouted, decide
+from starters.steering.priority import priority
 from starters.steering.routes import Route, Routes
 from starters.webhook import summary
 from workers.settings import explain
@@ -199,6 +200,7 @@ class Intake:
             id=workflow_id,
             task_queue=self._task_queue,
             id_reuse_policy=reuse,
+            priority=priority(target, leader.service, leader.route.severity),
             start_signal="alerts",
             start_signal_args=[_alerts(routed)],
             memo={"episodes": list(dict.fromkeys(episodes))[-EPISODES_KEPT:]},

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from psycopg_pool import ConnectionPool
@@ -55,7 +56,7 @@ class Place:
     """What a test of the archive has."""
 
     client: Client
-    pool: ConnectionPool
+    pool: ConnectionPool[Any]
     signer: FileSigner
     folder: Path
     copies: ObjectLock | None = None

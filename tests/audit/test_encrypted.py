@@ -58,7 +58,7 @@ def known() -> Story:
 
 
 @pytest.fixture
-def pool(records_pool: ConnectionPool) -> ConnectionPool:  # noqa: F811
+def pool(records_pool: ConnectionPool[Any]) -> ConnectionPool[Any]:  # noqa: F811
     history = encrypted(json.loads(HISTORY.read_text()))
     story, with_key = told(history, Decoder()), told(history, Decoder(codec))
     assert story.unreadable > 10
@@ -67,7 +67,7 @@ def pool(records_pool: ConnectionPool) -> ConnectionPool:  # noqa: F811
     return records_pool
 
 
-def test_it_is_read_with_the_key_alone(pool: ConnectionPool, known: Story) -> None:
+def test_it_is_read_with_the_key_alone(pool: ConnectionPool[Any], known: Story) -> None:
     without, with_key = Store(pool).story("default", "run-1"), Store(pool, codec=codec).story("default", "run-1")
     assert without is not None
     assert without.unreadable > 10
@@ -78,7 +78,7 @@ def test_it_is_read_with_the_key_alone(pool: ConnectionPool, known: Story) -> No
             assert b"tensafe-server" not in base64.b64decode(body.data)
 
 
-def test_it_is_found_as_if_it_were_not(pool: ConnectionPool, known: Story) -> None:
+def test_it_is_found_as_if_it_were_not(pool: ConnectionPool[Any], known: Story) -> None:
     assert known.actors
     for wanted in (Filter(actor=known.actors[0]), Filter(incident=known.incident_id), Filter(severity=known.severity)):
         assert [story.run for story in Store(pool).stories(wanted)] == [known.run]
@@ -86,14 +86,14 @@ def test_it_is_found_as_if_it_were_not(pool: ConnectionPool, known: Story) -> No
     assert [story.run for story in Store(pool).stories(Filter(actor=known.actors[0]))] == [known.run]
 
 
-def test_it_is_verified_without_the_key(pool: ConnectionPool) -> None:
+def test_it_is_verified_without_the_key(pool: ConnectionPool[Any]) -> None:
     verifier = Verifier([SIGNER.public_key])
     for record in Store(pool).records():
         verifier.feed(record)
     assert verifier.end().ok
 
 
-def test_it_is_redacted_with_the_key(pool: ConnectionPool, known: Story) -> None:
+def test_it_is_redacted_with_the_key(pool: ConnectionPool[Any], known: Story) -> None:
     store = Store(pool, SIGNER, codec)
     record = store.record("default", "run-1")
     assert record is not None

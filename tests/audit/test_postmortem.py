@@ -15,6 +15,7 @@ from audit.postmortem_document import compose
 from audit.postmortem_impact import read_metrics
 from audit.postmortem_releases import releases
 from audit.reading import read
+from audit.reading_steps import line
 from audit.story import Effect, Question, Said, Signal, Step, Story, Timer, Trigger, Word
 from tests.audit.stories import BEGAN, story
 
@@ -126,8 +127,29 @@ def test_changes_are_earlier_releases_and_runs_that_did_something() -> None:
              outcome="completed", effect=effect)
     ])  # fmt: skip
     text = written(Material("i", [story(5)], changes=[earlier]))["changes"]
-    assert "Standard deployment (wf-0): complete; release/tensafe: v1.2.3 → v1.2.4" in text
+    assert "Standard deployment (`runbooks audit show wf-0@run-0`): complete; release/tensafe: v1.2.3 → v1.2.4" in text
     assert "None is known" in written(Material("i", [story(5)]))["changes"]
+
+
+def test_it_begins_with_what_people_ask_first() -> None:
+    told = recorded("p1_incident-rolled-back")
+    repair = story(0, title="Manual scale-up", outcome="scaled").model_copy(
+        update={"started_at": told.started_at + S, "ended_at": told.ended_at}
+    )
+    summary = written(Material(told.incident_id, [told], changes=[repair]))["summary"]
+    first, figures = summary.split("\n|", maxsplit=1)
+    assert [line.partition(".**")[0] for line in first.splitlines() if line.startswith("**")] == [
+        "**What happened", "**Cause", "**What was done", "**How long", "**Who", "**Others at the same time",
+    ]  # fmt: skip
+    assert "an alert started it, alertmanager — TensafeServerDown" in first
+    assert "Manual scale-up (`runbooks audit show " in first
+    assert "| Severity | P1 |" in figures
+
+
+def test_a_result_is_told_in_words() -> None:
+    assert line({"items": [1, 2], "complete": True, "truncated": False, "hpa_max": 10, "note": ""}) == (
+        "2 items, complete, hpa max: 10"
+    )
 
 
 def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> None:

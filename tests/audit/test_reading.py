@@ -47,6 +47,17 @@ def of_type(history: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [{**next(v for k, v in event.items() if k.endswith("EventAttributes")), **event} for event in found]
 
 
+def test_the_evidence_of_a_morning_says_how_long_it_took() -> None:
+    """Runbook 1.1: the whole of it in less than ten minutes."""
+    story = story_of(load("morning_startup-green"))
+    (timer,) = (timer for timer in story.timers if timer.kind == "deadline")
+    assert timer.missed is False
+    (said,) = (said for said in story.said if said.kind == "deadline")
+    told = re.fullmatch(r"Morning after (\d+\.\d) s", said.text)
+    assert told is not None
+    assert float(told[1]) < 600
+
+
 def test_there_is_a_history_of_every_procedure() -> None:
     assert {path.stem.partition("-")[0] for path in HISTORIES} == {procedure.name for procedure in PROCEDURES}
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg_pool import ConnectionPool
@@ -25,7 +26,7 @@ SECRET = "Jane Q. Customer"
 
 
 @pytest.fixture
-def store(records_pool: ConnectionPool) -> Store:  # noqa: F811
+def store(records_pool: ConnectionPool[Any]) -> Store:  # noqa: F811
     store = Store(records_pool, SIGNER)
     store.append(archivable(1))
     store.append(archivable(2, {"note": f"called {SECRET.upper()} back"}, "harmless", ["deep", [SECRET]]))

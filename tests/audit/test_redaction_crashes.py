@@ -47,7 +47,7 @@ def died(*arguments: Any) -> int | None:
 @pytest.mark.parametrize(("instant", "erased"), INSTANTS, ids=str)
 def test_an_erasure_is_whole_or_has_not_begun(
     records_url: str,  # noqa: F811
-    records_pool: ConnectionPool,  # noqa: F811
+    records_pool: ConnectionPool[Any],  # noqa: F811
     instant: Instant,
     *,
     erased: bool,

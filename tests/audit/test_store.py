@@ -3,6 +3,7 @@
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,7 +26,7 @@ TABLES = (
 
 
 @pytest.fixture
-def store(records_pool: ConnectionPool) -> Store:  # noqa: F811
+def store(records_pool: ConnectionPool[Any]) -> Store:  # noqa: F811
     return Store(records_pool, SIGNER)
 
 
@@ -59,7 +60,7 @@ def test_archivers_at_the_same_moment_make_one_chain_without_doubles(store: Stor
     assert (verdict.ok, verdict.records, verdict.last) == (True, 40, 40), verdict
 
 
-def test_nothing_of_it_can_be_changed_removed_or_emptied(store: Store, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_nothing_of_it_can_be_changed_removed_or_emptied(store: Store, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     store.append(archivable(1))
     store.sign_head()
     store.accessed("ada", "show", "run-1")
@@ -79,7 +80,7 @@ def test_nothing_of_it_can_be_changed_removed_or_emptied(store: Store, records_s
     assert verify(store).ok
 
 
-def test_a_record_that_does_not_follow_the_chain_is_refused(store: Store, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_a_record_that_does_not_follow_the_chain_is_refused(store: Store, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     store.append(archivable(1))
     copy = """
         INSERT INTO runbooks.archive_records
@@ -98,7 +99,7 @@ def _redact(store: Store) -> None:
     store.redact(without(record, [record.header.story]), statement)
 
 
-def test_a_body_is_erased_only_by_a_redaction_in_the_chain(store: Store, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_a_body_is_erased_only_by_a_redaction_in_the_chain(store: Store, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     for number in (1, 2):
         store.append(archivable(number))
     _redact(store)
@@ -114,7 +115,7 @@ def test_a_body_is_erased_only_by_a_redaction_in_the_chain(store: Store, records
 
 def test_whoever_erases_a_body_with_the_triggers_off_is_found_out(
     store: Store,
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
 ) -> None:
     for number in (1, 2, 3):
         store.append(archivable(number))
@@ -127,7 +128,7 @@ def test_whoever_erases_a_body_with_the_triggers_off_is_found_out(
 
 def test_the_head_is_signed_once_per_place_and_tells_when_the_end_is_gone(
     store: Store,
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
 ) -> None:
     assert store.sign_head() is None
     for number in range(1, 6):
@@ -204,7 +205,7 @@ def test_runs_are_found_by_everything_and_alike_in_the_archive_and_out_of_it(cas
         assert {number for number, told in CASES.items() if wanted.matches(told)} == numbers, wanted
 
 
-def test_the_index_is_made_anew_from_the_chain(cases: Store, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_the_index_is_made_anew_from_the_chain(cases: Store, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     record = cases.record("default", "run-1")
     assert record is not None
     seq = record.header.seq
@@ -219,7 +220,7 @@ def test_the_index_is_made_anew_from_the_chain(cases: Store, records_sql: psycop
     assert told.events == 2
 
 
-def test_a_story_that_was_changed_is_not_shown(cases: Store, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_a_story_that_was_changed_is_not_shown(cases: Store, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     records_sql.execute("ALTER TABLE runbooks.archive_bodies DISABLE TRIGGER ALL")
     records_sql.execute(
         "UPDATE runbooks.archive_bodies b SET data = replace(encode(data, 'escape'), 'acme', 'evil')::bytea "
@@ -237,7 +238,7 @@ def test_who_looked_at_it_is_kept(store: Store) -> None:
     ]
 
 
-def test_without_a_key_it_can_be_read_and_not_added_to(store: Store, records_pool: ConnectionPool) -> None:  # noqa: F811
+def test_without_a_key_it_can_be_read_and_not_added_to(store: Store, records_pool: ConnectionPool[Any]) -> None:  # noqa: F811
     store.append(archivable(1))
     reader = Store(records_pool)
     assert len(list(reader.records())) == 1

@@ -1,7 +1,10 @@
 """A full recovery restarts a namespace: it names the other services there, and asks before it touches them."""
 
+from datetime import timedelta
+
 import pytest
 from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.service import Service
 from tests.workflows.conftest import Working
@@ -45,6 +48,21 @@ async def test_people_say_whether_others_are_restarted(
     assert result["restarted"] == restarted
     assert sorted(world.restarts) == sorted(restarted)
     assert result["outcome"] == ("stopped" if choice == "stop" else "recovered")
+
+
+async def test_a_service_that_falls_ill_while_people_are_asked_gets_no_traffic(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = with_the_gateway_of_another()
+    world.healthy = True
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST, NAME)
+        await asked(handle)
+        world.healthy = False
+        await time_skipping.sleep(timedelta(minutes=5))
+        await decide(handle, "others", "own")
+        await ended(handle)
+    assert world.shares[0] == 0
 
 
 async def test_nobody_who_answers_means_that_others_are_let_alone(working: Working, client: Client) -> None:

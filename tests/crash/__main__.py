@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -41,7 +42,7 @@ def progress(console: Console) -> Iterator[Moved]:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    names = {"type": lambda name: name.replace("-", "_"), "choices": [*SCENARIOS, "all"]}
+    names: dict[str, Any] = {"type": lambda name: name.replace("-", "_"), "choices": [*SCENARIOS, "all"]}
     parser.add_argument("procedures", nargs="+", **names)
     parser.add_argument("--scenario", default="", help="only those of their scenarios with this in their name")
     parser.add_argument("--only", default="", help="only kills with this in their name")

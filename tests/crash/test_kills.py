@@ -14,7 +14,15 @@ from tests.crash.harness import Outcome, crash_all
 from tests.crash.scenario import Scenario, Servers
 from tests.crash.scenarios import SCENARIOS
 
-WHOLE = {"p1-incident": 40, "morning-startup": 1, "hourly-health-pulse": 1, "end-of-day": 1, "compliance-audit": 3}
+WHOLE = {
+    "p1-incident": 40,
+    "morning-startup": 1,
+    "hourly-health-pulse": 1,
+    "end-of-day": 1,
+    "compliance-audit": 3,
+    "maintenance-window": 20,
+    "maintenance-window-cancelled": 20,
+}
 """Killed at every effect, which are more than so many."""
 
 KILLS = {
@@ -24,6 +32,18 @@ KILLS = {
         "P2Incident/figures:after",
         "P2Incident/resume-autoscaler:before",
         "P2Incident/resolve-alert:before",
+    },
+    "p2-incident-raised": {
+        "P1Incident/raise-incident:before",
+        "P1Incident/raise-incident:after",
+        "P1Incident/page-level-2:before",
+        "P2Incident/resume-autoscaler:before",
+        "P2Incident/resume-autoscaler:after",
+    },
+    "p2-incident-taken-in": {
+        "P2Incident/close-incident:before",
+        "P2Incident/close-incident:after",
+        "P2Incident/resume-autoscaler:before",
     },
     "security-incident": {
         "SecurityIncident/cordon-1:after",
@@ -80,15 +100,6 @@ KILLS = {
         "Rollback/rollback:after",
     },
     "rollback-undo": {"Rollback/rollback:before", "Rollback/rollback:after"},
-    "maintenance-window": {
-        "MaintenanceWindow/start-window:after",
-        "MaintenanceWindow/silence:before",
-        "MaintenanceWindow/silence:after",
-        "MaintenanceWindow/lift-silence:before",
-        "MaintenanceWindow/lift-silence:after",
-        "MaintenanceWindow/page-completed:after",
-    },
-    "maintenance-window-cancelled": {"MaintenanceWindow/silence:after", "MaintenanceWindow/lift-silence:before"},
     "database-maintenance": {
         "DatabaseMaintenance/vacuum:after",
         "DatabaseMaintenance/reindex:after",
@@ -118,6 +129,8 @@ KILLS = {
     "churn-prevention": {"ChurnPrevention/intervention:after", "ChurnPrevention/close:before"},
     "full-service-recovery": {
         "FullServiceRecovery/traffic-0:after",
+        "FullServiceRecovery/stop-cronjob-nightly:after",
+        "FullServiceRecovery/restart-statefulset-cache:after",
         "FullServiceRecovery/restart-tensafe-server:before",
         "FullServiceRecovery/restart-tensafe-server:after",
         "FullServiceRecovery/test-job:after",
@@ -125,6 +138,7 @@ KILLS = {
         "FullServiceRecovery/traffic-100:after",
     },
     "full-service-recovery-cancelled": {
+        "FullServiceRecovery/give-back-cronjob-nightly:before",
         "FullServiceRecovery/traffic-50:after",
         "FullServiceRecovery/traffic-100:before",
         "FullServiceRecovery/traffic-100:after",
@@ -135,6 +149,8 @@ KILLS = {
         "DatabaseFailover/promote:after",
         "DatabaseFailover/promote:during@replica-1",
         "DatabaseFailover/point:after",
+        "DatabaseFailover/point-billing:after",
+        "DatabaseFailover/restart-deployment-billing:before",
         "DatabaseFailover/rejoin:during",
     },
     "database-failover-cancelled": {"DatabaseFailover/promote:before"},
@@ -164,7 +180,11 @@ ALL = {scenario.name: scenario for scenarios in SCENARIOS.values() for scenario 
 @pytest.fixture(scope="session")
 def outcomes(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, Outcome]:
     """What became of all scenarios whose tests are run: their kills stand in one queue."""
-    asked = [item.callspec.params["name"] for item in request.session.items if "outcomes" in item.fixturenames]
+    asked = [
+        str(item.callspec.params["name"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "outcomes" in item.fixturenames
+    ]
 
     def chosen(scenario: Scenario, kill: str) -> bool:
         return scenario.name not in KILLS or kill in KILLS[scenario.name]

@@ -11,17 +11,24 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from tests.crash import worker
+from tests.crash.customers import tenant_id
 from tests.crash.forks import Fork
 from tests.crash.harness import ended, prepared
 from tests.crash.people import when
-from tests.crash.scenario import Case, Servers
+from tests.crash.scenario import Case, EndState, Scenario, Servers
+from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
+from tests.crash.scenarios.customer_operations import IssueScenario
 from tests.crash.scenarios.emergency_scale_up import EmergencyScaleUpScenario, inside_the_lease
+from tests.crash.scenarios.rollback import RollbackScenario, UndoScenario
+from tests.crash.scenarios.standard_deployment import BadVersionScenario, GoodVersionScenario
 from tests.crash.test_lease import held
 from workers.clients import connect
 from workers.settings import Temporal
+from workflows.customer_operations.customer_words import Resolve
+from workflows.customer_operations.issue_escalation import IssueEscalation
 from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpResult
 from workflows.upkeep.sweep_holds import SweepHolds, SweepRequest, SweepResult
@@ -179,3 +186,97 @@ async def _killed(client: Client, case: Case, dying: Fork) -> SweepResult:
         return await given
     finally:
         after.kill()
+
+
+async def ended_twice(scenario: Scenario, case: Case) -> tuple[list[Any], list[EndState]]:
+    """Let a run end, reset it to its beginning, and let it end again: what it answered, and what it left."""
+    client = await connect(Temporal(address=case.servers.temporal))
+    async with prepared(scenario, client, case) as start:
+        process = worker.start(case)
+        try:
+            handle = await start()
+            await scenario.steer(handle)
+            answers, states = [await handle.result()], [await scenario.end_state(case)]
+            again = await reset(client, handle)
+            try:
+                answers.append(await again.result())
+            except WorkflowFailureError as failure:
+                answers.append(str(failure.cause))
+            states.append(await scenario.end_state(case))
+            status = await again.query("status", result_type=RunStatus)
+            answers.append(told(status))
+        finally:
+            process.kill()
+    return answers, states
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "kind", [AddGpuNodeScenario, RollbackScenario, UndoScenario, GoodVersionScenario], ids=lambda kind: kind.name
+)
+def test_what_a_run_had_pinned_stays_pinned_when_it_is_reset(crash_servers: Servers, kind: type[Any]) -> None:
+    """Read anew, 2 nodes + 1 would be 3 + 1, and an undone release would be no problem any more."""
+    name = f"reset-{kind.name}"
+    case = Case(name, crash_servers, crash_servers.directory / name)
+    (first, second, text), (before, after) = asyncio.run(ended_twice(kind(), case))
+    moment = {"watched"}
+    assert {k: v for k, v in second.items() if k not in moment} == {k: v for k, v in first.items() if k not in moment}
+    assert after.counts == before.counts, "each effect once"
+    assert "This run was reset, and had done it before" in text
+
+
+@pytest.mark.timeout(300)
+def test_a_version_that_a_run_took_back_is_not_called_complete_when_it_is_reset(crash_servers: Servers) -> None:
+    case = Case("reset-bad", crash_servers, crash_servers.directory / "reset-bad")
+    (first, second, _), (before, after) = asyncio.run(ended_twice(BadVersionScenario(), case))
+    assert first["outcome"] == "rolled back"
+    assert "this run was reset, and had done it before" in second
+    assert "revision 3 deployed (v1.2.3)" in second
+    assert after.counts == before.counts, "no record says that it is complete"
+
+
+@pytest.mark.timeout(300)
+def test_a_node_that_was_taken_back_is_not_waited_for_when_the_run_is_reset(crash_servers: Servers) -> None:
+    case = Case("reset-put-back", crash_servers, crash_servers.directory / "reset-put-back")
+    (first, second, text), (before, after) = asyncio.run(ended_twice(NoNodeScenario(), case))
+    assert (second["outcome"], second["before"], second["desired"]) == ("put back", 2, 2)
+    assert second["desired"] == first["desired"]
+    assert "is set to 2 nodes since" in text
+    assert after.counts == before.counts
+
+
+@pytest.mark.timeout(300)
+def test_what_a_run_has_made_up_an_id_for_keeps_it_when_it_is_reset(crash_servers: Servers) -> None:
+    """A ticket with another ID would be nobody's: its comments, its promise and its end would find none."""
+    scenario = IssueScenario()
+    case = Case("reset-ticket", crash_servers, crash_servers.directory / "reset-ticket")
+    lea: dict[str, Any] = {"who": "lea", "role": "engineering-lead"}
+
+    async def trial() -> None:
+        client = await connect(Temporal(address=case.servers.temporal))
+        async with prepared(scenario, client, case) as start:
+            process = worker.start(case)
+            try:
+                handle = await start()
+                await when(handle, lambda status: bool(status.waiting_for))
+                before = await scenario.end_state(case)
+                again = await reset(client, handle)
+                await when(again, lambda status: bool(status.waiting_for))
+                assert (await scenario.end_state(case)).counts == before.counts, "each effect once"
+                await again.execute_update(IssueEscalation.resolve, Resolve(**lea, resolution="done"))
+                result = await again.result()
+                state = await scenario.end_state(case)
+            finally:
+                process.kill()
+        (ticket,) = tickets(case)
+        assert ticket == (result["ticket_id"], "closed")
+        assert (state.counts["support_tickets ticket"], state.counts["audit_log close"]) == (1, 1)
+
+    asyncio.run(trial())
+
+
+def tickets(case: Case) -> list[tuple[str, str]]:
+    with psycopg.connect(case.servers.records) as connection:
+        return connection.execute(
+            "SELECT ticket_id, status FROM runbooks.support_tickets WHERE tenant_id = %s", (tenant_id(case),)
+        ).fetchall()

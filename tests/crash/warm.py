@@ -34,5 +34,5 @@ def warm() -> None:
 async def _load_procedures() -> None:
     """Do what the first worker of a process does: the SDK loads every procedure on trial."""
     sandboxed = runner(sandbox=True)
-    for entry in (*PROCEDURES, *SYSTEM):
-        sandboxed.prepare_workflow(workflow._Definition.must_from_class(entry.workflow))
+    for kind in (*(entry.workflow for entry in PROCEDURES), *(entry.workflow for entry in SYSTEM)):
+        sandboxed.prepare_workflow(workflow._Definition.must_from_class(kind))

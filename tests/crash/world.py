@@ -1,7 +1,8 @@
 """The world that the scenarios share: the service in a namespace of the case's own, and what is left of it."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import httpx
@@ -19,6 +20,7 @@ from tests.crash.forks import Fork
 from tests.crash.scenario import Case, EndState, Strict
 
 SCALED_OBJECT = "tensafe-scaledobject"
+_HASH = re.compile(r"\.[0-9a-f]{16}(?=\.)")
 TABLES = (
     "alerts", "audit_log", "deployments", "incident_notes", "incidents", "messages", "pages", "post_mortems",
     "status_updates",
@@ -47,6 +49,10 @@ class ServiceScenario(Strict):
 
     def look(self, case: Case, api: httpx.Client, state: EndState) -> None:
         """Add what else is left."""
+
+    def others(self, case: Case) -> Sequence[str]:
+        """Give the workflow IDs of further runs whose records count as this run's."""
+        return ()
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Nothing is for people to do, unless the scenario says so."""
@@ -105,9 +111,11 @@ class ServiceScenario(Strict):
             _look_at_the_autoscalers(case, api, state)
             _look_at_the_release(case, api, state)
             self.look(case, api, state)
-        _look_at_the_records(case, state)
+        _look_at_the_records(case, state, [case.workflow_id, *self.others(case)])
         evidence = case.directory / "evidence"
-        state.counts.update(f"evidence {file.name}" for file in evidence.rglob("[!.]*") if file.is_file())
+        # What differs from a file of its name that is there has a hash in its name: of each name only how many counts.
+        names = (_HASH.sub(".…", file.name) for file in evidence.rglob("[!.]*") if file.is_file())
+        state.counts.update(f"evidence {name}" for name in names)
         return state
 
     async def clean(self, case: Case) -> None:
@@ -129,6 +137,21 @@ def no_longer_healthy(health: str) -> None:
     """Wait until nobody answers requests."""
     with httpx.Client(trust_env=False) as client:
         wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
+
+
+def a_deployment(namespace: str, name: str) -> dict[str, Any]:
+    """Give one beside the service."""
+    labels = {"part": name}
+    container = {"name": name, "image": f"registry.example/{name}:v1"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
 
 
 def items(api: httpx.Client, path: str, **params: str) -> list[dict[str, Any]]:
@@ -187,19 +210,19 @@ def _look_at_the_release(case: Case, api: httpx.Client, state: EndState) -> None
             state.paused.append(f"helm revision {number} is {status}")
 
 
-def _look_at_the_records(case: Case, state: EndState) -> None:
-    """Count the rows of the run, and of those that it started, by the effect that wrote them."""
-    run = (case.workflow_id, f"{case.workflow_id}/")
+def _look_at_the_records(case: Case, state: EndState, runs: Sequence[str]) -> None:
+    """Count the rows of the runs, and of those that they started, by the effect that wrote them."""
     with psycopg.connect(case.servers.records) as connection:
         for table in TABLES:
-            of_run = sql.SQL(
+            of_runs = sql.SQL(
                 "SELECT regexp_replace(effect_key, '.*/', ''), count(*) FROM {} "
-                "WHERE workflow_id = %s OR starts_with(workflow_id, %s) GROUP BY 1"
+                "WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS run(id) "
+                "WHERE workflow_id = run.id OR starts_with(workflow_id, run.id || '/')) GROUP BY 1"
             ).format(sql.Identifier("runbooks", table))
-            state.counts.update({f"{table} {step}": rows for step, rows in connection.execute(of_run, run)})
+            state.counts.update({f"{table} {step}": rows for step, rows in connection.execute(of_runs, (list(runs),))})
         deployments = "SELECT version, status FROM runbooks.deployments WHERE service = %s"
         state.counts.update(
             f"deployment {version} {status}" for version, status in connection.execute(deployments, (case.namespace,))
         )
-        incidents = "SELECT incident_id FROM runbooks.incidents WHERE workflow_id = %s AND status <> 'closed'"
-        state.paused += [f"incident {name} is open" for (name,) in connection.execute(incidents, run[:1])]
+        incidents = "SELECT incident_id FROM runbooks.incidents WHERE workflow_id = ANY(%s) AND status <> 'closed'"
+        state.paused += [f"incident {name} is open" for (name,) in connection.execute(incidents, (list(runs),))]

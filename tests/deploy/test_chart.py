@@ -14,6 +14,7 @@ from sandbox import binaries, manifests
 from sandbox.toolchain import keda
 from tests.deploy.docker_compose import ROOT
 from tests.deploy.test_rbac import RBAC, Guarded
+from workers.queues import ORCHESTRATION, Queues
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -180,6 +181,8 @@ def test_the_backlog_decides_how_many_there_are_if_it_is_to() -> None:
         "queueTypes": "workflow,activity",
         "targetQueueSize": "20",
     }
+    watches = Queues("runbooks").named(ORCHESTRATION, watches=True)
+    assert [one["metadata"]["taskQueue"] for one in scaled["triggers"]] == ["runbooks", watches]
     # Else Helm would set it back at each upgrade.
     assert "replicas" not in objects["Deployment", "runbooks-worker"]["spec"]
 

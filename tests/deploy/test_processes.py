@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -124,7 +125,7 @@ def test_the_migration_runs_as_the_owner_and_again(migrated: Service) -> None:
     assert (answer.returncode, answer.stdout) == (0, "up to date\n")
 
 
-def test_workers_may_use_every_table(as_worker: psycopg.Connection) -> None:
+def test_workers_may_use_every_table(as_worker: psycopg.Connection[Any]) -> None:
     tables = as_worker.execute(
         "SELECT count(*), bool_and(has_table_privilege(format('runbooks.%I', tablename), 'SELECT, INSERT, UPDATE')) "
         "FROM pg_tables WHERE schemaname = 'runbooks'"
@@ -145,7 +146,7 @@ def test_workers_may_use_every_table(as_worker: psycopg.Connection) -> None:
         "SET ROLE runbooks_owner",
     ],
 )
-def test_workers_may_not_touch_what_guards_the_audit_log(as_worker: psycopg.Connection, statement: str) -> None:
+def test_workers_may_not_touch_what_guards_the_audit_log(as_worker: psycopg.Connection[Any], statement: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         as_worker.execute(statement)
 

@@ -13,6 +13,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.autoscaling.autoscalers import Autoscalers, HoldAutoscaler, Kind, ReleaseAutoscaler, RenewHold
 from activities.autoscaling.states import AutoscalingRequest
+from activities.catalogue.recovery import RecoveryPolicy, TrafficPolicy
+from activities.catalogue.service import GpuPolicy, ReleasePolicy, Service
+from activities.catalogue.smoke import SmokeJob
+from activities.catalogue.workloads import WorkloadPolicy
 from activities.certificates.cert_manager import CertificatesRequest, CertManager
 from activities.certificates.facts import chain_of, facts
 from activities.certificates.pending import PendingSecrets
@@ -23,6 +27,7 @@ from activities.certificates.secrets import (
     SecretsRequest,
     TlsSecrets,
 )
+from activities.kubernetes.access import Permission, refused
 from activities.kubernetes.api import connect
 from activities.kubernetes.cluster import (
     AwaitRollout,
@@ -46,8 +51,10 @@ from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from sandbox import binaries, manifests
 from sandbox.cluster import Cluster
 from sandbox.toolchain import keda
+from starters.cli.reaching import needed
 from tests.activities.certificates.issuing import DAY, Issuer
 from tests.activities.kubernetes.on_cluster import an_effect
+from workers.settings import Settings
 
 pytestmark = pytest.mark.servers
 
@@ -106,6 +113,21 @@ def test_the_reads_of_a_diagnosis(api: client.ApiClient):
     scalers = AutoscalingRequest(namespace=NAMESPACE, hpa="tensafe-server", scaled_object="tensafe-scaledobject")
     state = Autoscalers(api).read(scalers)
     assert (state.hpa_max, state.scaled_object_paused) == (20, False)
+
+
+def test_what_config_check_asks_for_is_what_the_role_gives(api: client.ApiClient):
+    service = Service(
+        deployment="tensafe-server", selector="app=tensafe", health_url="http://x", namespace=NAMESPACE,
+        hpa="tensafe-server", scaled_object="tensafe-scaledobject", gpu=GpuPolicy(),
+        release=ReleasePolicy(chart="x", smoke_job=SmokeJob(image="x")),
+        recovery=RecoveryPolicy(traffic=TrafficPolicy(mode="ingress", ingress="x")),
+        workloads=(WorkloadPolicy(kind="StatefulSet", name="x"), WorkloadPolicy(kind="CronJob", name="y")),
+    )  # fmt: skip
+    wanted = needed(Settings(services={"tensafe-server": service}))
+    assert len(wanted) > 15
+    assert refused(api, wanted) == []
+    elsewhere = Permission("kube-system", "get", "pods/log")
+    assert [str(one) for one in refused(api, [*wanted, elsewhere])] == ["get pods/log in kube-system"]
 
 
 def test_the_changes_of_a_deployment(api: client.ApiClient):

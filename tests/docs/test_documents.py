@@ -13,7 +13,6 @@ PAGES = sorted(
     if file.name != "runbook.md"  # made from the code: test_runbook.py
 )
 WIDE = {
-    "README.md",
     "ARCHITECTURE.md",
     "docs/certificates.md",
     "docs/databases.md",

@@ -1,4 +1,4 @@
-"""What README, compose and the sandbox say of an alert's way in is what the webhook does."""
+"""What docs, compose and the sandbox say of an alert's way in is what the webhook does."""
 
 import re
 from pathlib import Path
@@ -9,11 +9,11 @@ from sandbox.alertmanager import Alertmanager
 from workers.settings import Webhook
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/alert-sources.md").read_text(encoding="utf-8")
 
 
-def test_the_receiver_of_the_readme_sends_all_alerts_of_a_group() -> None:
-    (block,) = re.findall(r"```yaml\n(receivers:.*?)```", README, re.DOTALL)
+def test_the_receiver_of_the_page_sends_all_alerts_of_a_group() -> None:
+    (block,) = re.findall(r"```yaml\n(receivers:.*?)```", PAGE, re.DOTALL)
     (receiver,) = yaml.safe_load(block)["receivers"]
     (webhook,) = receiver["webhook_configs"]
     assert webhook["max_alerts"] == 0, "Alertmanager's word for: all of them"
@@ -28,10 +28,8 @@ def test_the_sandbox_sends_all_alerts_of_a_group(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_a_post_is_the_one_that_is_told() -> None:
-    assert [int(mib) * 2**20 for mib in re.findall(r"(\d+) MiB, `\[webhook\] max_body`", README)] == [
-        Webhook().max_body
-    ]
+    assert [int(mib) * 2**20 for mib in re.findall(r"(\d+) MiB, `\[webhook\] max_body`", PAGE)] == [Webhook().max_body]
     for file in ("docker-compose.temporal.yml", "deploy/runbooks.toml"):
         text = (ROOT / file).read_text(encoding="utf-8")
-        assert "max_body" not in text.lower(), f"{file} sets another limit: say it in README as well"
+        assert "max_body" not in text.lower(), f"{file} sets another limit: say it in docs/alert-sources.md as well"
         assert "max_alerts" not in text, file

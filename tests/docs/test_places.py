@@ -10,11 +10,13 @@ from workers.registry import PROCEDURES, Procedure
 
 PRODUCT = ("workflows", "activities", "workers", "starters", "audit", "records_schema", "libraries")
 PROSE = {
+    "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/runbook.md",  # made from the code
     "docs/runbook.toml",
+    "docs/using.md",  # shows every procedure at work
     "activities/messages/paging/paging.py",  # a Protocol's docstring says who implements it
     "workflows/security/rotation.py",  # 8.1 has 8.2 replace the key of a customer
     # PagerDuty is a sender of alerts as well, which has a list of its own.

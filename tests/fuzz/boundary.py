@@ -5,9 +5,9 @@ What is sent to them is sent as raw payloads, past everything of ours that would
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,20 +97,31 @@ class Boundary:
         own = run_id(entry.command, "tensafe-server") if entry.one_a_service else ""
         handle = await self.start(entry, [as_json(to_come(entry.example))], workflow_id=own)
         async with asyncio.timeout(AT_ONCE):
-            while not (await handle.query("status"))["service"]:
+            while not await self._knows_its_service(handle):
                 await asyncio.sleep(0.05)
         return handle
 
+    async def _knows_its_service(self, handle: WorkflowHandle[Any, Any]) -> bool:
+        with suppress(RPCError):  # a busy machine answers later
+            return bool((await handle.query("status"))["service"])
+        return False
+
     async def signal(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> None:
-        await self.client.workflow_service.signal_workflow_execution(
-            SignalWorkflowExecutionRequest(
-                namespace=self.client.namespace,
-                workflow_execution=_of(handle),
-                signal_name=name,
-                input=Payloads(payloads=payloads) if payloads else None,
-                request_id=str(uuid4()),
-            )
+        """Send a signal; nothing is done where the run has ended meanwhile."""
+        request = SignalWorkflowExecutionRequest(
+            namespace=self.client.namespace,
+            workflow_execution=_of(handle),
+            signal_name=name,
+            input=Payloads(payloads=payloads) if payloads else None,
+            request_id=str(uuid4()),
         )
+        with _unless_ended():
+            await self.client.workflow_service.signal_workflow_execution(request)
+
+    async def end(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Terminate a run; nothing is done where it has ended."""
+        with _unless_ended():
+            await handle.terminate()
 
     async def update(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> Failure | None:
         """Give why it was refused; None where it was taken, or the run has ended."""
@@ -122,15 +133,12 @@ class Boundary:
             wait_policy=WaitPolicy(lifecycle_stage=stage),
             request=Request(meta=Meta(update_id=str(uuid4())), input=Input(name=name, args=arguments)),
         )
-        try:
+        with _unless_ended():
             async with asyncio.timeout(AT_ONCE):
                 answer = await self.client.workflow_service.update_workflow_execution(request)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return None
-        failed = answer.outcome.WhichOneof("value") == "failure"
-        return answer.outcome.failure if failed else None
+            if answer.outcome.WhichOneof("value") == "failure":
+                return answer.outcome.failure
+        return None
 
     async def query(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> str:
         """Give why it was refused; empty where it was answered."""
@@ -170,6 +178,15 @@ class Boundary:
             return error.cause
         message = f"{handle.id} has not failed"
         raise AssertionError(message)
+
+
+@contextmanager
+def _unless_ended() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 def _of(handle: WorkflowHandle[Any, Any]) -> WorkflowExecution:

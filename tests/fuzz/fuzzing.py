@@ -95,12 +95,11 @@ async def _try(border: Boundary, live: dict[str, Any], one: Sent) -> None:
     if one.kind == "start":
         handle: Any = await border.start(one.entry, one.payloads)
         await border.goes_on(handle)
+        await border.end(handle)  # first, since what is open now may fail before anybody has looked
         if (await handle.describe()).status is WorkflowExecutionStatus.FAILED:
             failure = await border.failure(handle)
             assert isinstance(failure, ApplicationError), failure
             refusal(failure.message)
-        else:
-            await handle.terminate()
         return
     handle = live.get(one.entry.name)
     if handle is None or (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:

@@ -20,7 +20,7 @@ from sandbox.processes import ServerProcess
 USES: dict[str, tuple[str, ...]] = {
     "clock": ("time_skipping",),
     "postgres": ("create_database", "own_postgres", "oldest_postgres"),
-    "temporal": ("temporal_server", "temporal_address"),
+    "temporal": ("temporal_server", "temporal_address", "own_temporal"),
     "kubernetes": ("cluster", "kubeconfig"),
     "helm": ("helm_charts",),
     "aws": ("aws",),

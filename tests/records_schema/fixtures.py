@@ -1,6 +1,7 @@
 """Databases with and without the records' schema on the session's PostgreSQL, and one that a test may break."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -49,7 +50,7 @@ def effect(step: str = "step", *, dry_run: bool = False) -> Effect:
     return Effect(key=f"wf-1/run-1/{step}", workflow_id="wf-1", run_id="run-1", actor="ada", dry_run=dry_run)
 
 
-def count(sql: psycopg.Connection, table: str) -> int:
+def count(sql: psycopg.Connection[Any], table: str) -> int:
     row = sql.execute(f"SELECT count(*) FROM runbooks.{table}").fetchone()
     assert row is not None
     return int(row[0])

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -47,7 +48,7 @@ def test_an_empty_database_is_brought_up_to_date_once(empty_database_url: str) -
     assert {"alerts", "incidents", "audit_log", "on_call_shifts", "messages"} <= tables(empty_database_url)
 
 
-def test_every_table_says_what_it_is_for(records_sql: psycopg.Connection) -> None:
+def test_every_table_says_what_it_is_for(records_sql: psycopg.Connection[Any]) -> None:
     silent = records_sql.execute(
         """
         SELECT relname FROM pg_class
@@ -58,7 +59,9 @@ def test_every_table_says_what_it_is_for(records_sql: psycopg.Connection) -> Non
     assert silent == []
 
 
-def test_every_table_a_run_writes_to_names_the_run_and_has_its_effect_once(records_sql: psycopg.Connection) -> None:
+def test_every_table_a_run_writes_to_names_the_run_and_has_its_effect_once(
+    records_sql: psycopg.Connection[Any],
+) -> None:
     written_by_no_run = {
         "on_call_rotations", "on_call_contacts", "on_call_shifts", "ci_results", "alembic_version",
         # The archive is about runs and written by none of them; its chain has rules of its own.
@@ -86,7 +89,7 @@ def test_every_table_a_run_writes_to_names_the_run_and_has_its_effect_once(recor
             assert unique, table
 
 
-def test_no_time_is_without_its_zone(records_sql: psycopg.Connection) -> None:
+def test_no_time_is_without_its_zone(records_sql: psycopg.Connection[Any]) -> None:
     naive = records_sql.execute(
         "SELECT table_name, column_name FROM information_schema.columns "
         "WHERE table_schema = 'runbooks' AND data_type = 'timestamp without time zone'"

@@ -15,7 +15,7 @@ from activities.database.servers.servers import failures
 from activities.records.ledger import Ledger, Rows
 from audit.store_connection import StoreError, StoreRefused, rows
 from records_schema.ci_results import report
-from records_schema.refusals import broken_rule
+from records_schema.refusals import broken_rule, sentence
 from records_schema.server import DatabaseError
 from starters.servers.handover import application
 from tests.records_schema.fixtures import effect
@@ -42,7 +42,7 @@ def send(connection: Any, statement: str, value: Any) -> None:
 
 
 @each
-def test_the_ledger_refuses_it(records_pool: ConnectionPool, statement: str, value: Any) -> None:
+def test_the_ledger_refuses_it(records_pool: ConnectionPool[Any], statement: str, value: Any) -> None:
     def work(cursor: Rows) -> Change:
         send(cursor, statement, value)
         return Change(target="t", after="a", applied=True)
@@ -54,19 +54,19 @@ def test_the_ledger_refuses_it(records_pool: ConnectionPool, statement: str, val
 
 
 @each
-def test_a_services_server_refuses_it(records_sql: psycopg.Connection, statement: str, value: Any) -> None:
+def test_a_services_server_refuses_it(records_sql: psycopg.Connection[Any], statement: str, value: Any) -> None:
     with pytest.raises(Refused), failures("primary"), records_sql.transaction():
         send(records_sql, statement, value)
 
 
 @each
-def test_the_archive_refuses_it(records_pool: ConnectionPool, statement: str, value: Any) -> None:
+def test_the_archive_refuses_it(records_pool: ConnectionPool[Any], statement: str, value: Any) -> None:
     expected = StoreError if value == "no" else StoreRefused  # there, a check is the chain's: somebody was quicker
     with pytest.raises(expected), rows(records_pool, transaction=True) as cursor:
         send(cursor, statement, value)
 
 
-def test_the_archives_own_checks_can_be_tried_again(records_pool: ConnectionPool) -> None:
+def test_the_archives_own_checks_can_be_tried_again(records_pool: ConnectionPool[Any]) -> None:
     with pytest.raises(StoreError) as error, rows(records_pool, transaction=True) as cursor:
         send(cursor, "INSERT INTO held (text) VALUES (%s)", "no")
     assert error.value.passing
@@ -85,7 +85,7 @@ async def test_a_handover_that_cannot_exist_is_gone(records_pool: ConnectionPool
             assert (await http.post(f"/handover/{token}")).status_code == 410
 
 
-def test_a_server_that_is_away_is_no_fault_of_the_data(records_sql: psycopg.Connection) -> None:
+def test_a_server_that_is_away_is_no_fault_of_the_data(records_sql: psycopg.Connection[Any]) -> None:
     records_sql.execute("SET statement_timeout = 1")
     for statement in ("SELECT pg_sleep(1)", "SELECT * FROM nowhere", "SELEC"):
         with pytest.raises(psycopg.Error) as error:
@@ -97,3 +97,16 @@ def test_a_server_that_is_away_is_no_fault_of_the_data(records_sql: psycopg.Conn
     assert broken_rule(ValueError("a mistake of ours")) is None
     with pytest.raises(Unavailable), failures("primary"):
         raise psycopg.OperationalError("no answer")
+
+
+def test_no_name_of_a_constraint_reaches_people(records_sql: psycopg.Connection) -> None:
+    """Each constraint and unique index of the schema has a sentence."""
+    found = records_sql.execute(
+        """SELECT conname, conrelid::regclass::text FROM pg_constraint WHERE connamespace = 'runbooks'::regnamespace
+           UNION SELECT indexname, tablename FROM pg_indexes WHERE schemaname = 'runbooks'"""
+    ).fetchall()
+    assert len(found) > 50
+    told = {sentence(name, table.removeprefix("runbooks.")) for name, table in found}
+    assert [
+        text for text in told if "_" in text or text.rpartition(" ")[2] in {"pkey", "fkey", "key", "check", "idx"}
+    ] == []

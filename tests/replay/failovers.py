@@ -45,10 +45,19 @@ def shared(world: FailingPrimary) -> None:
     world.others = {"billing": another("billing", "primary", "replica-1"), "reports": another("reports", "primary")}
 
 
+def pooled(world: FailingPrimary) -> None:
+    """Have poolers in front of the database, one of which no command reaches."""
+    world.others = {"billing": another("billing", "primary", "replica-1", poolers=["front", "back"])}
+    world.deaf_poolers = {"back"}
+
+
 CASES: dict[str, Case] = {
     "database_failover-moved": Case(DatabaseFailoverRequest(alert=ALERT), moves_and_returns, world=FailingPrimary),
     "database_failover-shared": Case(
         DatabaseFailoverRequest(service="tensafe-server", alert=ALERT), moves_and_returns, shared, world=FailingPrimary
+    ),
+    "database_failover-pooled": Case(
+        DatabaseFailoverRequest(service="tensafe-server", alert=ALERT), moves_and_returns, pooled, world=FailingPrimary
     ),
     "database_failover-fenced-by-hand": Case(DatabaseFailoverRequest(), fences_by_hand, troubled, world=FailingPrimary),
     "database_failover-answers": Case(DatabaseFailoverRequest(), prepare=alive, world=FailingPrimary),

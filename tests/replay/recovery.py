@@ -1,5 +1,6 @@
 """The full recoveries whose histories are kept (runbook 7.2)."""
 
+from activities.catalogue.workloads import WorkloadPolicy
 from tests.replay.cases import Case, Handle, waiting
 from tests.workflows.steering import cancel
 from tests.workflows.worlds.outage import DATABASE, Outage
@@ -18,6 +19,19 @@ def comes_back_with_trouble(world: Outage) -> None:
     world.tests_fail = 1
     world.unwell_at = {50: {1}}
     world.bad_looks = {3}
+
+
+def more_than_deployments() -> Outage:
+    """A cache beside the Deployments, and a nightly job; the cache isn't ready at once."""
+    beside = (WorkloadPolicy(kind="StatefulSet", name="cache"), WorkloadPolicy(kind="CronJob", name="nightly"))
+    world = Outage(workloads=beside).broken()
+    world.not_ready["statefulset/cache"] = ["1 pod not ready"]
+    return world
+
+
+async def retries_the_cache(handle: Handle, world: Outage) -> None:
+    await waiting(handle, "decide beside")
+    await handle.execute_update("decide", Decision(**ADA, question="beside", choice="retry"))
 
 
 def never_well(world: Outage) -> None:
@@ -47,6 +61,9 @@ CASES: dict[str, Case] = {
     ),
     "full_service_recovery-cancelled": Case(
         FullServiceRecoveryRequest(), cancels, never_well, world=outage, cancelled=True
+    ),
+    "full_service_recovery-beside": Case(
+        FullServiceRecoveryRequest(), retries_the_cache, world=more_than_deployments
     ),
     "full_service_recovery-planned": Case(FullServiceRecoveryRequest(dry_run=True), world=outage),
 }  # fmt: skip

@@ -49,6 +49,20 @@ def shared(world: DamagedWorld) -> None:
     world.others = {"billing": another("billing", "primary", "spare-1")}
 
 
+def pooled(world: DamagedWorld) -> None:
+    """Have a pooler in front of the database; somebody scales the service up while it is decided."""
+    world.others = {"billing": another("billing", "primary", "spare-1", poolers=["front"])}
+
+
+async def is_asked_again(handle: Handle, world: DamagedWorld) -> None:
+    await waiting(handle, "decide switch")
+    world.replicas = 1
+    await handle.execute_update("decide", Decision(**DORA, question="switch", choice="switch"))
+    await waiting(handle, "decide switch-2")
+    word = Decision(**DORA, question="switch-2", choice="switch", reason="it only reads")
+    await handle.execute_update("decide", word)
+
+
 CASES: dict[str, Case] = {
     "point_in_time_restore-restored": Case(restore(), switches_and_discards, world=DamagedWorld),
     "point_in_time_restore-latest": Case(
@@ -58,6 +72,9 @@ CASES: dict[str, Case] = {
     "point_in_time_restore-cancelled": Case(restore(), cancels, world=DamagedWorld, cancelled=True),
     "point_in_time_restore-shared": Case(
         restore(service="tensafe-server"), switches_and_discards, shared, world=DamagedWorld
+    ),
+    "point_in_time_restore-pooled": Case(
+        restore(service="tensafe-server", forensics="PT0S"), is_asked_again, pooled, world=DamagedWorld
     ),
     "point_in_time_restore-planned": Case(restore(dry_run=True), world=DamagedWorld),
 }

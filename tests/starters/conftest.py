@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -36,7 +37,7 @@ async def webhook(temporal_address: str, tmp_path: Path) -> AsyncIterator[httpx.
 
 
 @pytest.fixture
-async def past(temporal_address: str, records_pool: ConnectionPool) -> AsyncIterator[Past]:  # noqa: F811
+async def past(temporal_address: str, records_pool: ConnectionPool[Any]) -> AsyncIterator[Past]:  # noqa: F811
     """Incidents that can be closed, archived and forgotten, for the commands that look back."""
     queue = f"q-{uuid4()}"
     world = World()

@@ -13,16 +13,14 @@ import httpx
 import pytest
 import tomli_w
 import yaml
-from click.testing import Result
-from temporalio.client import Client, ScheduleOverlapPolicy, ScheduleRange
-from typer.testing import CliRunner
+from temporalio.client import Client, ScheduleOverlapPolicy, ScheduleRange, ScheduleUpdate
+from typer.testing import CliRunner, Result
 
 from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.service import Service
 from sandbox.probes import wait_until
 from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal as TemporalServer
-from starters import schedules
 from starters.__main__ import application
 from starters.days_off import days_off
 from starters.schedules import EVENING, MORNING, PULSE, apply, compare
@@ -108,7 +106,7 @@ async def test_what_somebody_has_changed_by_hand_is_put_right(namespace: Client)
         there = found.description.schedule
         there.policy.catchup_window = timedelta(days=365)
         there.action.args = ["other"]
-        return schedules.ScheduleUpdate(schedule=there)
+        return ScheduleUpdate(schedule=there)
 
     await namespace.get_schedule_handle(NAME).update(meddle)
     assert (await differing(namespace))[NAME] == ("how late it may run, or beside another", "what it starts")
@@ -244,7 +242,7 @@ async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
         day = {"day_of_week": [ScheduleRange(due.isoweekday() % 7)]}
         spec = replace(there.spec, calendars=[replace(there.spec.calendars[0], **field, **day)], time_zone_name="UTC")
         policy = replace(there.policy, catchup_window=late)
-        return schedules.ScheduleUpdate(schedule=replace(there, spec=spec, policy=policy))
+        return ScheduleUpdate(schedule=replace(there, spec=spec, policy=policy))
 
     await handle.update(soon)
     while due not in (await handle.describe()).info.next_action_times:

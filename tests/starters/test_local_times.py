@@ -11,7 +11,7 @@ from functools import cache
 from uuid import uuid4
 
 import pytest
-from dateutil import tz
+from dateutil import tz  # type: ignore[import-untyped]
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow

@@ -1,12 +1,15 @@
 """Settings that no run could work with are found at start: all of them, each with its line."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from activities.catalogue.service import ApprovalPolicy, Service
 from workers.checks import QUESTIONS, faults
+from workers.database_settings import Pooler
 from workers.places import line_of
 from workers.settings import SettingsError, load
 
@@ -48,6 +51,8 @@ WRONG = [
     ('"PT24H"', '"P20D"', 18, "services.api.customers.key_grace: 20 days"),
     ('"P2D"', '"P6D"', 19, "services.api.customers.churn.remind_after: 6 days, 0:00:00 is longer than escalate_after"),
     ('"P5D"', '"P31D"', 19, "services.api.customers.churn.escalate_after: 31 days"),
+    ('forensics = "P14D"', 'forensics = "P14D"\npoolers = ["front"]', 26,
+     "services.api.database.poolers.0: [databases.d.poolers] has no 'front'; it has: none"),
     ('"P14D"', '"P99D"', 25, "services.api.database.restore.forensics: 99 days"),
 ]  # fmt: skip
 
@@ -142,3 +147,16 @@ lease = 1
 )
 def test_a_place_is_found_in_the_file(place: tuple[str | int, ...], line: int | None) -> None:
     assert line_of(RULES, place) == line
+
+
+@pytest.mark.parametrize(
+    ("commands", "says"),
+    [
+        ({"reconnect": ["x", "{sever}"]}, "reconnect: '{sever}': known are {pooler}, {host}, {server}"),
+        ({"reconnect": ["x"], "pause": ["{server}"]}, "pause: '{server}': known are {pooler}, {host}"),
+        ({"reconnect": []}, "at least 1"),
+    ],
+)
+def test_a_poolers_words_are_known(commands: dict[str, list[str]], says: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        Pooler.model_validate(commands)

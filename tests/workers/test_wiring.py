@@ -14,6 +14,7 @@ from temporalio import activity
 from activities.common.errors import Misconfigured
 from workers.__main__ import _until
 from workers.later import Later
+from workers.queues import Queues
 from workers.settings import Audit, Aws, Evidence, Kubernetes, Records, Settings, SettingsError, Slack
 from workers.wiring import Wired, wire
 
@@ -144,13 +145,14 @@ def _nothing_there() -> None:
 async def test_what_only_a_client_sees_ends_a_worker_that_has_begun() -> None:
     async with asyncio.timeout(10):
         with pytest.raises(SettingsError, match="nothing there"):
-            await _until(asyncio.Event(), Wired([], [Later(_nothing_there)]))
+            await _until(asyncio.Event(), Wired({}, [Later(_nothing_there)], Queues("q")))
 
 
 async def test_a_worker_that_has_warmed_up_works_until_it_is_told_to_stop() -> None:
     stop, made = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    working = asyncio.create_task(_until(stop, Wired([], [Later(lambda: loop.call_soon_threadsafe(made.set))])))
+    wired = Wired({}, [Later(lambda: loop.call_soon_threadsafe(made.set))], Queues("q"))
+    working = asyncio.create_task(_until(stop, wired))
     async with asyncio.timeout(10):
         await made.wait()
         await asyncio.sleep(0.05)

@@ -24,7 +24,7 @@ Working = Callable[[list[Callable[..., Any]]], AbstractAsyncContextManager[str]]
 @pytest.fixture
 def workflow_types() -> Sequence[type]:
     """What the worker runs; a module may put a stand-in for a child run in its place."""
-    return [*(known.workflow for known in (*PROCEDURES, *SYSTEM))]
+    return [*(known.workflow for known in PROCEDURES), *(known.workflow for known in SYSTEM)]
 
 
 @pytest.fixture

@@ -52,13 +52,13 @@ class Account(BaseModel):
     kickoff_at: datetime | None = None
 
     @classmethod
-    def of(cls, contract: Contract) -> "Account":
+    def of(cls, run: Runbook, contract: Contract) -> "Account":
         """Choose its IDs."""
         return cls(
             tenant_id=contract.tenant_id or "", name=contract.name, tier=contract.tier,
             contact_name=contract.contact_name, email=contract.email, csm=contract.csm, se=contract.se,
-            renews_on=contract.renews_on, key_id=new_id("tsk"), key_handover=new_id("ho"),
-            password_handover=new_id("ho"),
+            renews_on=contract.renews_on, key_id=new_id(run, "tsk"), key_handover=new_id(run, "ho"),
+            password_handover=new_id(run, "ho"),
         )  # fmt: skip
 
 

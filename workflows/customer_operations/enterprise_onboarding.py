@@ -109,7 +109,7 @@ class EnterpriseOnboarding(Runbook):
         service = await self.begin(
             request, title=f"Onboarding of {request.name}", service=request.service, severity="P4"
         )
-        account = Account.of(request)
+        account = Account.of(self, request)
         self.mark(search_attributes.TENANT.value_set(account.tenant_id))
         self._take_up(request.carried, service, account)
         try:

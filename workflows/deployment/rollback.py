@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.catalogue.service import Service
+from activities.common.effects import Change
 from activities.common.errors import Refused
 from activities.common.text import Reason
 from activities.evidence.evidence import CollectLogs, Evidence
@@ -19,6 +20,7 @@ from workflows.deployment.way_back import Problem, Target, pin
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 from workflows.shared.releases import Releases
@@ -85,10 +87,10 @@ class Rollback(Runbook):
             self.finish("left as it is")
             return self._result(service, found.releases, target, by="nothing", healthy=True, reason=reason)
         # Read now: going back takes the failing pods, and their logs, away.
-        logs = self.background(self._logs(service))
+        logs = self.background(self._logs(service, found))
 
         self.phase("Roll back")
-        await self._undo(service, target)
+        await self._undo(service, found)
         if self.dry_run:
             await self.settle()
             self.finish("planned")
@@ -120,15 +122,24 @@ class Rollback(Runbook):
             ),
             self.attempt("4.2/1", "Pods", Kubernetes.pods, asked, policies.READ),
         )  # fmt: skip
-        if state.stopped:
+        effect = self.effect("rollback")
+        earlier = await before_reset(
+            self, "4.2/1", effect, Kubernetes.deployment, Helm.release, Records.recent_deployments
+        )
+        if earlier is not None:
+            state = earlier.answer(Kubernetes.deployment) or state
+            release, deployments = earlier.answer(Helm.release), earlier.answer(Records.recent_deployments)
+        if state.stopped and earlier is None:
             message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
             raise Refused(message)
         releases = Releases(state, deployments, container=service.container)
         target = pin(releases, release, revision=request.to_revision, helm_revision=request.helm_revision)
         how = "Helm revision" if target.by_helm else "revision"
         self.say("decision", f"Back from {how} {target.from_revision} to {how} {target.to_revision}", section="4.2/2")
-        well = health is not None and health.healthy and pods is not None and not releases.failing(pods)
-        return Problem(releases, target, well=well and not self.dry_run, seen=f"health: {health}; pods: {pods}")
+        # Of a run that was reset nobody is asked again whether to begin: it had begun.
+        well = earlier is None and health is not None and health.healthy and pods is not None
+        well = well and not releases.failing(pods) and not self.dry_run
+        return Problem(releases, target, effect, earlier, well=well, seen=f"health: {health}; pods: {pods}")
 
     async def _wanted(self, service: Service, found: Problem) -> bool:
         """Ask whether a healthy service is to be taken back, since nobody has said to which release."""
@@ -159,7 +170,9 @@ class Rollback(Runbook):
             return await self.step("4.2/1", "Helm release", Helm.release, asked, policies.READ)
         return await self.attempt("4.2/1", "Helm release", Helm.release, asked, policies.READ)
 
-    async def _logs(self, service: Service) -> None:
+    async def _logs(self, service: Service, found: Problem) -> None:
+        if found.earlier is not None and found.earlier.change(Change) is not None:
+            return  # they were of the release that was left
         await self.attempt(
             "4.2/1", "Keep the logs", Evidence.collect_logs,
             CollectLogs(
@@ -169,9 +182,12 @@ class Rollback(Runbook):
             policies.COLLECT,
         )  # fmt: skip
 
-    async def _undo(self, service: Service, target: Target) -> None:
+    async def _undo(self, service: Service, found: Problem) -> None:
+        target, effect = found.target, found.effect
+        if found.earlier is not None and (change := found.earlier.change(Change)) is not None:
+            self.say("decision", f"This run was reset, and had done it before: {change}", section="4.2/2")
+            return
         pinned = {"from_revision": target.from_revision, "to_revision": target.to_revision}
-        effect = self.effect("rollback")
         if target.by_helm and service.release is not None:
             policy = service.release
             await self.step(

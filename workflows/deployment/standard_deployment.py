@@ -8,13 +8,14 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities.catalogue.service import ReleasePolicy, Service
+from activities.common.effects import Effect
 from activities.common.errors import Misconfigured, Refused
 from activities.common.text import Name, Words, fitted
 from activities.kubernetes.cluster import Kubernetes, Workload
 from activities.monitoring.figures import Figures
 from activities.records.activities import Records
 from activities.records.deployments import RecordDeployment
-from activities.releases.helm import DescribeRelease, Helm, HelmRelease, UpgradeRelease
+from activities.releases.helm import DescribeRelease, Helm, HelmRelease, ReleaseChange, UpgradeRelease
 from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
 from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
 from audit.text import counted
@@ -24,6 +25,7 @@ from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import Earlier, before_reset
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.desk import Desk
 from workflows.shared.verification import verify
@@ -66,6 +68,7 @@ class StandardDeployment(Runbook):
         self._watched: Watched | None = None
         self._touched = False
         self._started: asyncio.Task[None] | None = None
+        self._earlier: Earlier | None = None
 
     @workflow.run
     async def run(self, request: StandardDeploymentRequest) -> StandardDeploymentResult:
@@ -90,14 +93,19 @@ class StandardDeployment(Runbook):
         found, before = await asyncio.gather(
             predeploy.check(self, service, self.policy, request.version), self._helm_release(service)
         )
-        if before.current is not None and before.current.status == "deployed" and before.tag == request.version:
+        upgrading = self.effect("helm-upgrade")
+        self._earlier = await before_reset(self, "4.1/1", upgrading, Helm.release)
+        if self._earlier is not None:
+            before = self._begun_before(before, self._earlier)
+        elif before.current is not None and before.current.status == "deployed" and before.tag == request.version:
             message = f"version: {request.version} runs already (Helm revision {before.current.number})"
             raise Refused(message)
         if before.uninstalled:
             raise Refused(before.uninstalled)
         if before.current is not None and workflow.patched("kept-stopped"):
             await self._must_not_be_stopped(service)
-        if stopped := await self._objected(request, found):
+        # Of a run that was reset nobody is asked again whether to begin: it had begun.
+        if self._earlier is None and (stopped := await self._objected(request, found)):
             await self.settle()
             self.finish("stopped")
             return self._result(service, request, before, "stopped", stopped)
@@ -106,7 +114,7 @@ class StandardDeployment(Runbook):
             await self._must_not_be_stopped(service, readable=True)
 
         try:
-            trouble = await self._deploy(request, service, before)
+            trouble = await self._deploy(request, service, before, upgrading)
         except (Exception, asyncio.CancelledError) as error:
             why = "cancelled" if is_cancelled_exception(error) else _sentence(error)
             await shielded(self._put_back(request, service, before, why))
@@ -145,9 +153,24 @@ class StandardDeployment(Runbook):
         answer = await self.ask(asked, escalate=self.desk.escalate)
         return "" if answer.choice == predeploy.OVERRIDE else f"{'; '.join(found.objections)} ({answer.by})"
 
+    def _begun_before(self, now: HelmRelease, earlier: Earlier) -> HelmRelease:
+        """Go on with what was pinned before the reset, unless something else has been released since.
+
+        Raises:
+            Refused: it has, perhaps by this run itself, which took the version back; says what had become of it.
+
+        """
+        done = earlier.change(ReleaseChange)
+        if done is not None and (now.current is None or now.current.number != done.revision):
+            message = f"this run was reset, and had done it before: {done}. Now it is {now}: start a new deployment"
+            raise Refused(message)
+        return earlier.answer(Helm.release) or now
+
     # -- deploying ---------------------------------------------------------------------------------------
 
-    async def _deploy(self, request: StandardDeploymentRequest, service: Service, before: HelmRelease) -> str:
+    async def _deploy(
+        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, upgrading: Effect
+    ) -> str:
         """Follow steps 2 to 6; gives what is wrong with the version, empty where it is good."""
         policy = self.policy
         baseline = await self.attempt(
@@ -161,7 +184,7 @@ class StandardDeployment(Runbook):
         self.phase("Deploy")
         self._started = self.background(self._record(request, service, "started"))
         self.background(self.desk.open(f":rocket: Deploying {service.name} {request.version} (was {before.tag})"))
-        deployed, trouble = await self._upgrade(request, service, before)
+        deployed, trouble = await self._upgrade(request, service, before, upgrading)
         if self.dry_run or not deployed:
             return trouble
 
@@ -175,7 +198,7 @@ class StandardDeployment(Runbook):
         return await self._watch(service, baseline or Figures())
 
     async def _upgrade(
-        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease
+        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, upgrading: Effect
     ) -> tuple[bool, str]:
         """Release with Helm (step 3)."""
         policy = self.policy
@@ -183,9 +206,13 @@ class StandardDeployment(Runbook):
             namespace=service.namespace, release=policy.release, chart=policy.chart, tag_value=policy.tag_value,
             version=request.version, values=policy.values,
             from_revision=before.current.number if before.current else 0, timeout=policy.timeout,
-            effect=self.effect("helm-upgrade"),
+            effect=upgrading,
         )  # fmt: skip
         self._touched = not self.dry_run
+        if self._earlier is not None and (done := self._earlier.change(ReleaseChange)) is not None:
+            self.say("decision", f"This run was reset, and had done it before: {done}", section="4.1/3")
+            self._revision = done.revision
+            return done.deployed, done.reason
         try:
             change = await self.step(
                 "4.1/3", "Helm upgrade", Helm.upgrade, upgrade, policies.WAIT.lasting(policy.timeout)

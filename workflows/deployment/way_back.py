@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from activities.common.effects import Effect
 from activities.common.errors import NotFound, Refused
 from activities.releases.helm import HelmRelease
 from activities.releases.helm_cli import HelmRevision
+from workflows.platform.resets import Earlier
 from workflows.shared.releases import Releases
 
 _GOOD = {"deployed", "superseded"}
@@ -32,6 +34,10 @@ class Problem:
 
     releases: Releases
     target: Target
+    effect: Effect
+    earlier: Earlier | None
+    """What this run had done already, before somebody reset it."""
+
     well: bool
     """Nothing is to be seen of a problem."""
 

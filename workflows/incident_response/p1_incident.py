@@ -40,6 +40,8 @@ from workflows.shared.one_a_service import require_its_id
 from workflows.shared.shared_causes import RELATED, Related, SharedCauses, knows_others
 
 _TITLE = 200
+_SHORTEST_ROUND = timedelta(seconds=10)
+"""A round of looking that did nothing and was over sooner is followed by a pause."""
 _AT_ONCE = 50
 """Alerts that are recorded at a time."""
 
@@ -218,6 +220,7 @@ class P1Incident(Runbook):
         """
         auto = (request.mitigation or service.incident.mitigation) == "auto"
         while True:
+            began, tried = workflow.now(), len(self._tried)
             diagnosis = await self._assess(service)
             if self._closing is not None:
                 return
@@ -236,6 +239,10 @@ class P1Incident(Runbook):
             if await (self._look_on(service) if by_people else self._verify(service)):
                 self._declined.forget()
                 return
+            # A look at health that lasts for minutes is between two rounds; where it can't be had, they race.
+            raced = workflow.now() - began < _SHORTEST_ROUND and len(self._tried) == tried and not self._has_news()
+            if raced and workflow.patched("rounds-do-not-race"):
+                await self._watch.pause(service.incident.reminder)
 
     async def _assess(self, service: Service) -> Diagnosis:
         """Read what is broken and what changed (steps 3 to 5); decide as soon as it is clear."""
@@ -348,6 +355,13 @@ class P1Incident(Runbook):
             # Whoever closes, or takes over, has said what is to be done: nothing, whatever the question's default is.
             return None
         chosen = diagnosis.find(answer.choice)
+        nobodys = chosen is not None and diagnosis.down and asked.id not in self.approvals.answers
+        if nobodys and workflow.patched("looked-again-before-the-default"):
+            healthy = await self._watch.healthy()
+            if healthy:
+                by_now = f"{service.name} is healthy by now: {answer.choice} is not done, since nobody has asked for it"
+                self.say("decision", by_now)
+                return None
         if self._today and asked.id in self.approvals.answers:
             self._declined.forget()
             if chosen is None:

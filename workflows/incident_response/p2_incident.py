@@ -1,6 +1,7 @@
 """P2 incident response (runbook 2.3): a service that is degraded but works, brought back or raised to P1."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -30,12 +31,12 @@ from workflows.incident_response.surroundings import look
 from workflows.platform import policies
 from workflows.platform.approval import Answer, Question
 from workflows.platform.clocks import Clock
-from workflows.platform.lease import finally_do
+from workflows.platform.lease import finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
-from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, tell
+from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, reach, tell
 from workflows.shared.hushed_incident import HushedIncident
 from workflows.shared.one_a_service import require_its_id
 from workflows.shared.shared_causes import RELATED, Related, SharedCauses
@@ -108,6 +109,10 @@ class P2Incident(Runbook):
         self._resolution = ""
         """Set as soon as the incident is being closed."""
         self._next_alert: Alert | None = None
+        self._handed_on: Outcome | None = None
+        """Set as soon as another run has the incident, while this one only keeps what it has added."""
+        self._listens = False
+        """From when it is being handed on, whether what it hears goes to the other; a run from before this kept it."""
         self._asked_for: set[str] = set()
         """What people were asked already, and left to be watched."""
         self._rounds = 0
@@ -144,8 +149,9 @@ class P2Incident(Runbook):
             return await self._end(request, outcome)
         except BaseException as error:
             if is_cancelled_exception(error):
-                self.finish("cancelled")
-                await asyncio.shield(asyncio.create_task(self.incident.abandon()))
+                self.finish(self._handed_on or "cancelled")
+                if self._handed_on is None:  # else another run looks after it, and pages for it
+                    await asyncio.shield(asyncio.create_task(self.incident.abandon()))
             raise
 
     async def _joins(self, request: P2Request, service: Service, other: OpenIncident) -> P2Result:
@@ -285,7 +291,7 @@ class P2Incident(Runbook):
         else:
             change = await mitigate(self, service, chosen)
         if change is not None and not self.dry_run:
-            await self.incident.tell(f"fixed-{len(self._tried)}", f":wrench: {chosen.does}. Watching.")
+            await self.incident.tell(f"fixed-{len(self._tried)}", f":wrench: Done: {chosen.does}. Being watched now.")
 
     async def _ask(self, found: Degradation, service: Service, *, allowed: bool) -> Proposal | None:
         """Ask for a fix; None goes on watching, which is what is done when nobody answers."""
@@ -381,15 +387,22 @@ class P2Incident(Runbook):
     async def _hand_on(self, request: P2Request, service: Service) -> Outcome:
         """Leave the incident to a P1, which goes on with it or has taken it in; what was scaled is held on."""
         self.phase("Handed on")
+        self._listens = workflow.patched("handed-on-listens")
         if not self._taken_in:
             self.say("decision", f"Raised to P1: {self._raising}")
             self._resolution = self._raising
-            await self._raise(request, service)
+            await self._to_its_end(self._raise(request, service))
         if self._taken_in:
             self._resolution = f"Taken in by {self._taken_in}. {self._done}"
-            await self.incident.close(self.actor, self._resolution, self._causes, publish=False)
+            self._handed_on = "taken in" if self._listens else None
+            closing = self.incident.close(self.actor, self._resolution, self._causes, publish=False)
+            await self._to_its_end(closing)
         await self._scaled.hold_on()
         return "taken in" if self._taken_in else "raised"
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it though the run is cancelled meanwhile: nothing may be left that two runs have, or none."""
+        await (shielded(work) if self._listens else work)
 
     async def _raise(self, request: P2Request, service: Service) -> None:
         """Start the P1 that goes on with this incident; where one runs already, it has it."""
@@ -406,6 +419,8 @@ class P2Incident(Runbook):
             self.say("decision", f"{service.name} has a P1 already, which takes this in")
             running = await open_incidents(self, "2.3", service, ["P1"])
             self._taken_in = running[0].incident_id if running else p1_run_id(service.name)
+        elif self._listens:
+            self._handed_on = "raised"
 
     async def _end(self, request: P2Request, outcome: Outcome) -> P2Result:
         self.clocks.stop()
@@ -440,7 +455,10 @@ class P2Incident(Runbook):
     async def alert(self, alert: Alert) -> None:
         """Take another firing, which joins this incident, or the end of one."""
         await workflow.wait_condition(lambda: self._ready)
-        if alert.status == "resolved":
+        if self._listens:
+            await workflow.wait_condition(lambda: self._handed_on is not None)
+            await self._pass_on(alert)
+        elif alert.status == "resolved":
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
             ended = named_end(alert, self._alerts)
             self._over.add(ended.episode)
@@ -455,6 +473,22 @@ class P2Incident(Runbook):
             self.took(alert)
             self._alerts.append(alert)
             await self.incident.acknowledge(alert)
+
+    async def _pass_on(self, alert: Alert) -> None:
+        """Give news to the P1 that has the incident; where that has ended, a firing begins a new one at once."""
+        ends = alert.status == "resolved"
+        if not ends and self.has_taken(alert):
+            return
+        if not ends:
+            self.took(alert)
+        if await reach(p1_run_id(self.incident.service.name), "alert", alert):
+            self.say("signal", f"{alert.name} {'has resolved' if ends else 'fires'}: told to the P1")
+        elif ends:
+            await self.incident.alert_resolved(named_end(alert, self._alerts))
+        else:
+            self.say("signal", f"{alert.name} fires, and the P1 has ended: a new incident follows")
+            self._next_alert = alert
+            self._scaled.hold_no_longer("a new incident")
 
     @workflow.signal(
         name=RELATED,

@@ -63,3 +63,8 @@ class Scaled:
         """Keep what was added until the pause ends by itself: another run goes on with the incident."""
         if self.pause is not None and self.held and not self.run.dry_run:
             await self.pause.lease.hold()
+
+    def hold_no_longer(self, why: str) -> None:
+        """End that before its time."""
+        if self.pause is not None:
+            self.pause.lease.end(why)

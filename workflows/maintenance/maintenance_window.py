@@ -19,6 +19,7 @@ from workflows.maintenance.window_notices import WindowNotices
 from workflows.maintenance.window_questions import WindowQuestions
 from workflows.maintenance.window_tasks import TaskState, WindowTask, WindowTasks, build_tasks
 from workflows.maintenance.window_words import BeginNow, EndEarly, TickTask
+from workflows.platform.approval import NO_ANSWER
 from workflows.platform.lease import Extend, Lease, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook, reason
@@ -285,7 +286,8 @@ class MaintenanceWindow(Runbook):
             self.tasks.open, until=lambda: work.done() or bool(lease.ended_by) or lease.until != until
         )
         if answer.choice == "go-back":
-            self._how, self._why = "gone back", f"it overran, and {answer.by} said to go back"
+            said = "nobody answered" if answer.by == NO_ANSWER else f"{answer.by} said to go back"
+            self._how, self._why = "gone back", f"it overran, and {said}"
             lease.end(answer.by)
         elif answer.choice == "extend":
             by = workflow.now() + self._desk.service.window.extension - lease.until

@@ -12,7 +12,7 @@ from activities.monitoring.health import Health, HealthChecks, HealthRequest
 from activities.records.activities import Records
 from activities.records.incidents import OpenIncidentsRequest
 from workflows.maintenance.window_hold import WindowHold
-from workflows.maintenance.window_notices import WindowNotices
+from workflows.maintenance.window_notices import WindowNotices, span
 from workflows.maintenance.window_tasks import TaskState
 from workflows.platform import policies
 from workflows.platform.approval import Question
@@ -125,7 +125,8 @@ class WindowEnd:
             self.incidents = [each.incident_id for each in found.items if each.opened_at >= began] if found else []
         lines = [f":checkered_flag: {self.desk.title}: *{how}*{f' ({why})' if why else ''}"]
         if began is not None:
-            lines.append(f"from {began:%H:%M} to {workflow.now():%H:%M} UTC; the service is {self._said}")
+            when = span(began, workflow.now(), self.desk.service.time_zone)
+            lines.append(f"{when}; the service is {self._said}")
         lines += [f"• {task}" for task in tasks]
         if self.incidents:
             lines.append(f":warning: still open: {', '.join(self.incidents)}")

@@ -4,7 +4,7 @@ The window's title and impact are words that a person has written for customers;
 """
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -148,7 +148,7 @@ class WindowNotices:
 
 def moment(at: datetime, zone: str) -> str:
     """Say when, in a time zone and in UTC; the day only once where it is the same."""
-    local, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(ZoneInfo("UTC"))
+    local, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(UTC)
     if zone == "UTC":
         return f"{utc:%Y-%m-%d %H:%M} UTC"
     return f"{local:%Y-%m-%d %H:%M %Z} ({utc:{'%H:%M' if utc.date() == local.date() else '%Y-%m-%d %H:%M'}} UTC)"
@@ -156,9 +156,14 @@ def moment(at: datetime, zone: str) -> str:
 
 def span(starts_at: datetime, ends_at: datetime, zone: str) -> str:
     """Say from when to when; each end in its own offset, since clocks may change in between."""
-    local = ZoneInfo(zone)
-    utc = ZoneInfo("UTC")
-    told = f"{starts_at.astimezone(local):%Y-%m-%d %H:%M %Z} to {ends_at.astimezone(local):%Y-%m-%d %H:%M %Z}"
+    told = _from_to(starts_at.astimezone(ZoneInfo(zone)), ends_at.astimezone(ZoneInfo(zone)))
     if zone == "UTC":
         return told
-    return f"{told} ({starts_at.astimezone(utc):%Y-%m-%d %H:%M} until {ends_at.astimezone(utc):%Y-%m-%d %H:%M} UTC)"
+    return f"{told} ({_from_to(starts_at.astimezone(UTC), ends_at.astimezone(UTC))})"
+
+
+def _from_to(first: datetime, last: datetime) -> str:
+    """Say the day and the zone once where they are the same at both ends."""
+    zone = "%H:%M" if first.tzname() == last.tzname() else "%H:%M %Z"
+    until = "%H:%M %Z" if first.date() == last.date() else "%Y-%m-%d %H:%M %Z"
+    return f"{first:%Y-%m-%d} {first:{zone}} to {last:{until}}"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -10,6 +10,8 @@ from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.records.activities import Records
 from activities.records.incidents import OpenIncidentsRequest
 from activities.records.windows import CurrentWindowRequest, MaintenanceWindows
+from audit.text import lasted
+from workflows.maintenance.window_notices import moment
 from workflows.maintenance.window_tasks import TaskState
 from workflows.platform import policies
 from workflows.platform.approval import Answer, Question
@@ -63,8 +65,8 @@ class WindowQuestions:
         found: dict[str, str] = {}
         if late:
             left = self.lease.until - now
-            told = f"{left} of the window is left" if left > timedelta(0) else "its time is over"
-            found["late"] = f"it is {now - self.lease.acquired_at} late: {told}"
+            told = f"{lasted(left)} of the window are left" if left > timedelta(0) else "its time is over"
+            found["late"] = f"it is {lasted(now - self.lease.acquired_at)} late: {told}"
         if open_incidents is None:
             found["incidents"] = "whether an incident is open could not be read"
         else:
@@ -87,10 +89,10 @@ class WindowQuestions:
         now, until = workflow.now(), self.lease.until
         options = {_CALL_OFF: "don't begin; customers who were told of it are told"}
         if now < until:
-            options = {_BEGIN: f"begin now, until {until:%H:%M %Z}", **options}
+            options = {_BEGIN: f"begin now, until {self._told(until)}", **options}
         shifted = min(now + self.length, self.lease.latest)
         if shifted > until:
-            options = {_SHIFT: f"begin now, and last until {shifted:%Y-%m-%d %H:%M %Z}", **options}
+            options = {_SHIFT: f"begin now, and last until {self._told(shifted)}", **options}
         question = Question(
             id=f"begin-{self._asked}", title=f"{self.desk.title}: begin all the same?", options=options,
             recommended=_CALL_OFF if now >= until else None, default=_CALL_OFF, kind="maintain", evidence=against,
@@ -102,6 +104,9 @@ class WindowQuestions:
         answer = await self.run.ask(question, escalate=self.desk.escalate)
         return answer.choice
 
+    def _told(self, at: datetime) -> str:
+        return moment(at, self.desk.service.time_zone)
+
     async def overrun(self, still: list[TaskState], until: Callable[[], bool]) -> Answer:
         """Ask what to do with tasks that are not through at the end."""
         self._overruns += 1
@@ -109,7 +114,7 @@ class WindowQuestions:
         options = {_GO_BACK: "stop what is under way, verify the service, and end the window"}
         later = min(workflow.now() + policy.extension, self.lease.latest)
         if later > workflow.now():
-            options = {_EXTEND: f"let it last until {later:%Y-%m-%d %H:%M %Z}", **options}
+            options = {_EXTEND: f"let it last until {self._told(later)}", **options}
         question = Question(
             id=f"overrun-{self._overruns}", title=f"{self.desk.title} is over, and not through. What now?",
             options=options, default=_GO_BACK, kind="maintain", evidence=[str(each) for each in still],

@@ -60,8 +60,8 @@ class TaskState(BaseModel):
     at: datetime | None = None
 
     def __str__(self) -> str:
-        by = f", {self.by}" if self.by else ""
-        return f"{self.id}: {self.what} ({self.status}{by}{f': {self.note}' if self.note else ''})"
+        by = f" by {self.by}" if self.by and self.status == "done" else f", {self.by}" if self.by else ""
+        return f"{self.id}: {self.what} – {self.status}{by}{f': {self.note}' if self.note else ''}"
 
 
 async def build_tasks(run: Runbook, service: str, tasks: list[WindowTask]) -> list[TaskState]:

@@ -25,6 +25,10 @@ ALWAYS_TWO = frozenset({"drain"})
 """Kinds of questions that take a second person whatever settings say (runbook 8.1)."""
 
 
+NO_ANSWER = "no answer"
+"""Stands for whoever decides where nobody does: the question's default is taken."""
+
+
 class Question(BaseModel):
     """Something a person must decide."""
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from activities.common.text import Words
 from workflows.platform.approval import OpenQuestion
 from workflows.platform.clocks import Clock
+from workflows.platform.lease import Lease
 from workflows.platform.signing import SignedWord
 from workflows.platform.timeline import Entry
 
@@ -29,6 +30,7 @@ class RunStatus(BaseModel):
     clocks: list[Clock]
     questions: list[OpenQuestion]
     entries: list[Entry]
+    leases: list[Lease] = Field(default=[], description="What it holds for a time, and until when.")
     board: str = Field(default="", description="Markdown of what the run holds for people, e.g. a checklist.")
 
 

@@ -5,6 +5,7 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, overload
@@ -21,8 +22,9 @@ from activities.common.errors import InvalidInput
 from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
 from workflows.platform import policies, search_attributes
-from workflows.platform.approval import Answer, Approvals, Decision, OpenQuestion, Question
+from workflows.platform.approval import NO_ANSWER, Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
+from workflows.platform.lease import Lease
 from workflows.platform.policies import Policy
 from workflows.platform.questions import EXAMPLE, in_ui
 from workflows.platform.requests import RunbookRequest, ServiceRequest
@@ -67,6 +69,7 @@ class Runbook:
         self.actor = ""
         self.epoch = ""
         self._keys: dict[str, int] = {}
+        self._ids = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._episodes: list[str] = []
         self._taken: set[str] = set()
@@ -157,6 +160,10 @@ class Runbook:
         asked = "".join(in_ui(question) for question in self.approvals.open.values())
         return f"{asked}### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
 
+    def leases(self) -> list[Lease]:
+        """Give what the run holds for a time now."""
+        return []
+
     def board(self) -> str:
         """Show what the run holds for people; procedures that hold something override it."""
         return ""
@@ -176,8 +183,31 @@ class Runbook:
             dry_run=self.dry_run,
         )
 
-    async def step(self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req,
-                   policy: Policy) -> _Res:  # fmt: skip
+    def own_id(self, length: int) -> str:
+        """Make up an ID, the same for a retry and after a reset: what bears it is there already then.
+
+        It can't be guessed by who doesn't know the run ID, which is random.
+        """
+        if self.pinned is None or not self.pinned.own_ids:
+            return workflow.uuid4().hex[:length]
+        self._ids += 1
+        info = workflow.info()
+        text = "/".join((info.workflow_id, info.first_execution_run_id, self.epoch, str(self._ids)))
+        return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+    @overload
+    async def step(
+        self, section: str, title: str, method: Callable[[Any, _Req], Awaitable[_Res]], request: _Req, policy: Policy
+    ) -> _Res: ...
+
+    @overload
+    async def step(
+        self, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, policy: Policy
+    ) -> _Res: ...
+
+    async def step(
+        self, section: str, title: str, method: Callable[[Any, _Req], Any], request: _Req, policy: Policy
+    ) -> Any:
         """Run an activity as a step of the runbook.
 
         Raises:
@@ -186,7 +216,7 @@ class Runbook:
         """
         phase, started = self.timeline.phase, workflow.now()
         try:
-            result: _Res = await workflow.execute_activity_method(
+            result = await workflow.execute_activity_method(
                 method,
                 request,
                 start_to_close_timeout=policy.start_to_close,
@@ -295,7 +325,7 @@ class Runbook:
             break
         answer = self.approvals.answers.get(question.id)
         if answer is None:
-            by = "events" if until() else "no answer"
+            by = "events" if until() else NO_ANSWER
             answer = Answer(choice="none" if until() else question.default, by=by)
             self.say("decision", f"{question.id}: {answer.choice} ({by})")
         return answer
@@ -369,6 +399,7 @@ class Runbook:
             clocks=self.clocks.all,
             questions=list(self.approvals.open.values()),
             entries=self.timeline.entries,
+            leases=self.leases(),
             board=self.board(),
         )
 

@@ -1,6 +1,7 @@
 """Add a GPU node (runbook 3.3): when the GPUs' utilisation stays above 85 %."""
 
 import asyncio
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -8,17 +9,20 @@ from temporalio import workflow
 
 from activities.autoscaling.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
 from activities.catalogue.service import GpuPolicy, Service
+from activities.common.effects import Change, Effect
 from activities.common.errors import Misconfigured, Refused
-from activities.kubernetes.nodes import AwaitNode, ClusterNodes, NodeJoined, NodesRequest
+from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoined, NodesRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest, PrometheusMetrics
 from audit.text import counted
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 
 _KEEP, _PUT_BACK = "keep", "put-back"
+_LOOK = timedelta(seconds=5)
 
 
 class AddGpuNodeRequest(ServiceRequest):
@@ -62,7 +66,7 @@ class AddGpuNode(Runbook):
         if gpu is None:
             message = f"{service.name} has no GPU nodes: add [services.{service.name}.gpu] to runbooks.toml"
             raise Misconfigured(message)
-        desk = self.desk = Desk(self, service, "P3", self.title, "GPU")
+        self.desk = Desk(self, service, "P3", self.title, "GPU")
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
         offering = NodesRequest(selector=gpu.selector, resource=gpu.resource, tolerates=gpu.tolerates)
 
@@ -72,8 +76,13 @@ class AddGpuNode(Runbook):
             self.step("3.3/2", "Node group", NodeGroups.read, where, policies.READ),
             self._utilisation(gpu),
         )
+        adding = self.effect("add-node")
+        now = group
+        earlier = await before_reset(self, "3.3/2", adding, ClusterNodes.nodes, NodeGroups.read)
+        if earlier is not None:
+            nodes, group = earlier.answer(ClusterNodes.nodes) or nodes, earlier.answer(NodeGroups.read) or group
         sustained = used.values.get("utilisation") if used is not None else None
-        if request.alert is not None and sustained is not None and sustained <= gpu.above:
+        if earlier is None and request.alert is not None and sustained is not None and sustained <= gpu.above:
             self.say(
                 "decision", f"Not needed: the least of {gpu.sustained} is {sustained:.0%}, not over {gpu.above:.0%}"
             )
@@ -82,25 +91,39 @@ class AddGpuNode(Runbook):
         self.say("decision", f"{group.desired} + 1 is {counted(desired, 'node')}", section="3.3/2")
 
         self.phase("Scale the node group")
-        await self._resize("Add a node", where, group.desired, desired, "add-node")
+        if earlier is not None and (change := earlier.change(Change)) is not None:
+            self.say("decision", f"This run was reset, and had done it before: {change}", section="3.3/2")
+            if now.desired != desired:
+                self.say("decision", f"{gpu.nodegroup} is set to {counted(now.desired, 'node')} since: that stays")
+                return await self._end(
+                    "put back" if now.desired == group.desired else "no node", service, group, now.desired
+                )
+        else:
+            await self._resize("Add a node", where, group.desired, desired, adding)
         if self.dry_run:
             return await self._end("planned", service, group, desired)
 
         self.phase("Wait for the node")
-        known = [node.name for node in nodes.items]
-        joined = await self.attempt(
-            "3.3/3", "New node", ClusterNodes.await_new,
-            AwaitNode(**offering.model_dump(), known=known, timeout=gpu.join_within),
-            policies.WAIT.lasting(gpu.join_within),
-        )  # fmt: skip
+        new = AwaitNode(**offering.model_dump(), known=[node.name for node in nodes.items], timeout=gpu.join_within)
+        joined = await self._joined(new)
         if joined is None or joined.node is None:
-            return await self._no_node(service, gpu, group, desired, joined)
-        self.say("step", f"{joined.node.name} offers {joined.node.allocatable} {gpu.resource}", section="3.3/4")
-        await desk.tell(
-            "added", f":heavy_plus_sign: {joined.node.name} has joined {gpu.nodegroup} ({counted(desired, 'node')})."
+            return await self._no_node(service, group, desired, joined, new=new)
+        return await self._added(service, gpu, group, desired, joined.node)
+
+    async def _joined(self, new: AwaitNode) -> NodeJoined | None:
+        return await self.attempt(
+            "3.3/3", "New node", ClusterNodes.await_new, new, policies.WAIT.lasting(new.timeout)
+        )  # fmt: skip
+
+    async def _added(
+        self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, node: Node
+    ) -> AddGpuNodeResult:
+        self.say("step", f"{node.name} offers {node.allocatable} {gpu.resource}", section="3.3/4")
+        await self.desk.tell(
+            "added", f":heavy_plus_sign: {node.name} has joined {gpu.nodegroup} ({counted(desired, 'node')})."
         )
         result = await self._end("added", service, group, desired)
-        return result.model_copy(update={"node": joined.node.name, "gpus": joined.node.allocatable})
+        return result.model_copy(update={"node": node.name, "gpus": node.allocatable})
 
     async def _utilisation(self, gpu: GpuPolicy) -> Metrics | None:
         """Read the lowest utilisation of the time that counts as sustained."""
@@ -113,18 +136,19 @@ class AddGpuNode(Runbook):
             MetricsRequest(queries={"utilisation": query}), policies.READ,
         )  # fmt: skip
 
-    async def _resize(self, title: str, where: NodeGroupRequest, before: int, after: int, effect: str) -> None:
+    async def _resize(self, title: str, where: NodeGroupRequest, before: int, after: int, effect: Effect) -> None:
         await self.step(
             "3.3/2", title, NodeGroups.resize,
-            ResizeNodeGroup(**where.model_dump(), from_desired=before, desired=after, effect=self.effect(effect)),
+            ResizeNodeGroup(**where.model_dump(), from_desired=before, desired=after, effect=effect),
             policies.EFFECT,
         )  # fmt: skip
 
     async def _no_node(
-        self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, joined: NodeJoined | None
+        self, service: Service, group: NodeGroup, desired: int, joined: NodeJoined | None, *, new: AwaitNode
     ) -> AddGpuNodeResult:
         """Escalate; put the desired size back only if a person says so."""
-        desk = self.desk
+        assert service.gpu is not None
+        gpu, desk = service.gpu, self.desk
         why = joined.reason if joined else "the nodes could not be read"
         self.say("deadline", f"No new node within {gpu.join_within}: {why}")
         await desk.escalate(
@@ -146,8 +170,13 @@ class AddGpuNode(Runbook):
         answer = await self.ask(question, escalate=desk.escalate)
         if answer.choice != _PUT_BACK:
             return await self._end("no node", service, group, desired)
+        if workflow.patched("looked-again-before-the-size-goes-back"):
+            late = await self._joined(new.model_copy(update={"timeout": _LOOK}))
+            if late is not None and late.node is not None:
+                self.say("decision", f"{late.node.name} has come meanwhile: the size stays at {desired}")
+                return await self._added(service, gpu, group, desired, late.node)
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
-        await self._resize("Put the size back", where, desired, group.desired, "put-back")
+        await self._resize("Put the size back", where, desired, group.desired, self.effect("put-back"))
         return await self._end("put back", service, group, group.desired)
 
     async def _end(

@@ -15,7 +15,7 @@ from activities.common.errors import InvalidInput, Refused
 from activities.kubernetes.cluster import DeploymentRequest, Kubernetes, PodsRequest, ScaleDeployment
 from audit.text import counted
 from workflows.platform import policies
-from workflows.platform.lease import Extend, Resume, finally_do
+from workflows.platform.lease import Extend, Lease, Resume, finally_do
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.shared.autoscaler_pause import AutoscalerPause
@@ -157,6 +157,10 @@ class EmergencyScaleUp(Runbook):
             self.say("problem", verified.trouble, section="3.2/4")
             await self.desk.escalate(f"{done}, but {verified.trouble}")
         return verified
+
+    def leases(self) -> list[Lease]:
+        """Give the pause, while there is one."""
+        return self.pause.leases if self.pause else []
 
     async def _result(
         self, service: Service, pause: AutoscalerPause, before: int, target: int

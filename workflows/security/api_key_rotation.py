@@ -105,8 +105,8 @@ class ApiKeyRotation(Runbook):
             customer,
             tenant_id=tenant.tenant_id,
             old=old.key_id,
-            new=leaked[1].key_id if leaked else new_id("tsk"),
-            handover_id=new_id("ho"),
+            new=leaked[1].key_id if leaked else new_id(self, "tsk"),
+            handover_id=new_id(self, "ho"),
         )
         try:
             return await self._rotate(service, self.change, request, lasting, replaced=leaked is not None)
@@ -179,6 +179,10 @@ class ApiKeyRotation(Runbook):
         except (Exception, asyncio.CancelledError) as error:
             await shielded(self._leave(change, error))
             raise
+
+    def leases(self) -> list[Lease]:
+        """Give the old key's grace, while it lasts."""
+        return [self.lease] if self.lease and not self.dry_run and not self.lease.ended_by else []
 
     async def _grace(self, service: Service, change: KeyChange, lease: Lease) -> str:
         self.phase("Grace period")

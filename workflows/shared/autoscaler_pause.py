@@ -68,6 +68,11 @@ class AutoscalerPause:
         return hold
 
     @property
+    def leases(self) -> list[Lease]:
+        """What it holds now, for whoever looks at the run."""
+        return [self.lease] if self.held and not self.run.dry_run and not self.lease.ended_by else []
+
+    @property
     def held(self) -> bool:
         """Whether it is held for this run: neither left to somebody else, nor let go before a reset."""
         return self.hold is not None and self.hold.ours and not self.hold.over
@@ -102,8 +107,9 @@ class AutoscalerPause:
             # Of two that may have been held, the one that was tells how it went.
             if self.released is None or found.resumed:
                 self.released = found
-        ended = f":arrow_forward: {self.released}" if self.released else ""
-        await self.desk.tell("resumed", f"{ended} ({self.lease.ended_by})")
+        how = f": {self.released}" if self.released else ""
+        over = f":arrow_forward: The autoscaler's pause is over ({self.lease.ended_by}){how}"
+        await self.desk.tell("resumed", over)
 
     async def _maybe_held(self) -> bool:
         if self._acquiring is None:

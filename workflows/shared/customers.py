@@ -1,7 +1,5 @@
 """What the procedures about customers share: the tenant, pinned, and mails to the people there (runbook 5, 8.2)."""
 
-from temporalio import workflow
-
 from activities.catalogue.service import CustomerPolicy, Service
 from activities.common.effects import Change
 from activities.common.errors import Refused
@@ -13,9 +11,9 @@ from workflows.platform import policies, search_attributes
 from workflows.platform.runbook import Runbook
 
 
-def new_id(prefix: str) -> str:
+def new_id(run: Runbook, prefix: str) -> str:
     """Choose an ID in the workflow, so that a retry means the same thing."""
-    return f"{prefix}_{workflow.uuid4().hex[:20]}"
+    return f"{prefix}_{run.own_id(20)}"
 
 
 async def find_tenant(run: Runbook, section: str, tenant_id: str) -> Tenant:

@@ -5,51 +5,30 @@ service whose settings don't know the new server is left alone, and named before
 """
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
 from datetime import datetime, timedelta
-from typing import Any
 
-from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.lookup import Catalogue, UsersOfDatabase
 from activities.catalogue.service import Service
-from activities.catalogue.workloads import DatabaseUser, WorkloadPolicy
+from activities.catalogue.workloads import DatabaseUser
 from activities.common.errors import Refused
 from activities.database.replication.slots import LogicalReplication, LogicalSlots
+from activities.database.servers.poolers import PausePooler, Poolers, ReconnectPooler
 from activities.database.servers.servers import OnServer
 from activities.kubernetes.database_secrets import DatabaseSecrets, HoldSecret, PointAt, ReleaseSecret
-from activities.kubernetes.workload_holds import (
-    AwaitWorkload,
-    GiveWorkloadBack,
-    RestartWorkload,
-    StopWorkload,
-    WorkloadHolds,
-)
+from activities.kubernetes.workload_holds import WorkloadHolds
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.desk import Desk, insist
+from workflows.shared.other_workloads import OtherWorkloads, WorkloadIn, or_tell
 
-
-class _At(BaseModel):
-    """One workload, and where it is."""
-
-    namespace: str
-    workload: WorkloadPolicy = Field(description="Of whichever service.")
-
-    @property
-    def fields(self) -> dict[str, str]:
-        return {"namespace": self.namespace, "kind": self.workload.kind, "name": self.workload.name}
-
-    @property
-    def step(self) -> str:
-        """Name its effects; a namespace and a kind tell two of one name apart."""
-        return f"{self.namespace}-{self.workload.kind.lower()}-{self.workload.name}"
-
-    def __str__(self) -> str:
-        return f"{self.workload} in {self.namespace}"
+_ENDING = timedelta(seconds=10)
+_POOLERS_WITHIN = timedelta(seconds=30)
+"""A pooler that doesn't answer is waited for so long before the service's pods come back without it."""
 
 
 class UsersOfTheDatabase:
@@ -62,7 +41,7 @@ class UsersOfTheDatabase:
         self.others: list[DatabaseUser] = []
         self.doubt = ""
         """What could not be stopped, or still runs."""
-        self._begun: list[_At] = []
+        self.workloads = OtherWorkloads(run, service)
         self._held: list[DatabaseUser] = []
 
     async def find(self, section: str) -> None:
@@ -78,9 +57,16 @@ class UsersOfTheDatabase:
         )
         self.others = found.items
 
+    @property
+    def poolers(self) -> list[str]:
+        """All that this service and the others use; none in runs from before there were any in settings."""
+        named = [*self.database.poolers, *(name for user in self.others for name in user.poolers)]
+        return list(dict.fromkeys(named))
+
     def plan(self, server: str) -> list[str]:
-        """Say of each other service what becomes of it when the database is on a server."""
-        return [
+        """Say of each other service, and of each pooler, what becomes of it when the database is on a server."""
+        poolers = [f"Pooler {pooler}: its clients are sent to {server}" for pooler in self.poolers]
+        return poolers + [
             f"{user.service} uses this database too: "
             + (f"it is pointed at {server} as well" if server in user.servers else self._left(user, server))
             for user in self.others
@@ -133,31 +119,43 @@ class UsersOfTheDatabase:
 
     async def stop(self, section: str, until: datetime) -> None:
         """Stop them all, and wait until nothing of them runs; what can't be stopped or still runs is a doubt."""
-        await asyncio.gather(*(self._stop(section, at, until) for at in self._all))
-
-    async def _stop(self, section: str, at: _At, until: datetime) -> None:
-        if not self.run.dry_run:
-            self._begun.append(at)
-        request = StopWorkload(**at.fields, until=until, effect=self.run.effect(f"stop-{at.step}"))
-        done = await self.run.attempt(section, f"Stop {at}", WorkloadHolds.stop, request, policies.EFFECT)
-        if self.run.dry_run:
-            return
-        seen = await self._wait(section, at, "stopped")
-        if done is None or seen:
-            doubt = f"{at}: {seen or 'it could not be stopped'}"
-            self.doubt = "; ".join(filter(None, [self.doubt, doubt]))
-            self.run.say("problem", doubt, section=section)
+        self.doubt = "; ".join(await self.workloads.stop(section, self._all, until))
 
     async def give_back(self, desk: Desk, section: str) -> None:
         """Give back each that was stopped; each though another fails."""
-        begun, self._begun = self._begun, []
-        await asyncio.gather(*(self._give_back(desk, section, at) for at in begun))
+        await self.workloads.give_back(desk, section)
 
-    async def _give_back(self, desk: Desk, section: str, at: _At) -> None:
-        request = GiveWorkloadBack(**at.fields, effect=self.run.effect(f"give-back-{at.step}"))
-        undone = f"{at} is still stopped"
-        work = insist(desk, section, f"Give {at} back", WorkloadHolds.give_back, request, undone=undone)
-        await _or_tell(desk, work, f"{undone}: give it back by hand")
+    # -- poolers -----------------------------------------------------------------------------------------
+
+    async def pause_poolers(self, section: str, within: timedelta) -> None:
+        """Have clients wait in the poolers. One that can't be paused is told: the database keeps writers out anyway."""
+        await asyncio.gather(*(self._pause(section, pooler, within) for pooler in self.poolers))
+
+    async def _pause(self, section: str, pooler: str, within: timedelta) -> None:
+        request = PausePooler(
+            database=self.database.name, pooler=pooler, within=within, effect=self.run.effect(f"pause-{pooler}")
+        )  # fmt: skip
+        limit = policies.COLLECT.lasting(within + _ENDING)
+        await self.run.attempt(section, f"Pause pooler {pooler}", Poolers.pause, request, limit)
+
+    async def reconnect_poolers(self, desk: Desk, section: str, server: str) -> None:
+        """Send the poolers' clients to a server; one that doesn't answer is tried on, while the run goes on."""
+        if not self.poolers:
+            return
+        work = [self.run.background(self._reconnect(desk, section, pooler, server)) for pooler in self.poolers]
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: all(one.done() for one in work), timeout=_POOLERS_WITHIN, timeout_summary=f"poolers → {server}"
+            )
+
+    async def _reconnect(self, desk: Desk, section: str, pooler: str, server: str) -> None:
+        request = ReconnectPooler(
+            database=self.database.name, pooler=pooler, server=server, effect=self.run.effect(f"reconnect-{pooler}")
+        )  # fmt: skip
+        undone = f"clients of pooler {pooler} are not sent to {server} yet"
+        title = f"Connect pooler {pooler} to {server}"
+        work = insist(desk, section, title, Poolers.reconnect, request, undone=undone)
+        await or_tell(desk, work, f"{undone}: do it by hand")
 
     # -- move --------------------------------------------------------------------------------------------
 
@@ -175,7 +173,7 @@ class UsersOfTheDatabase:
         )  # fmt: skip
         undone = f"{user.service} is not pointed at {server} yet"
         title = f"Point {user.service} at {server}"
-        await _or_tell(
+        await or_tell(
             desk, insist(desk, section, title, DatabaseSecrets.point, request, undone=undone), f"{undone}: do it"
         )
 
@@ -183,30 +181,24 @@ class UsersOfTheDatabase:
         """Have all their pods replaced, so that they read their Secrets anew; and see that they come up."""
         await asyncio.gather(*(self._restart(desk, section, at) for at in self._all))
 
-    async def _restart(self, desk: Desk, section: str, at: _At) -> None:
-        request = RestartWorkload(
-            **at.fields, restarted_at=workflow.now(), effect=self.run.effect(f"restart-{at.step}")
-        )  # fmt: skip
-        undone = f"{at} still uses the old server"
+    async def _restart(self, desk: Desk, section: str, at: WorkloadIn) -> None:
+        undone, request = f"{at} still uses the old server", self.workloads.restarting(at)
         work = insist(desk, section, f"Replace the pods of {at}", WorkloadHolds.restart, request, undone=undone)
-        await _or_tell(desk, work, f"{undone}: restart it")
+        await or_tell(desk, work, f"{undone}: restart it")
 
     async def verify(self, section: str) -> list[str]:
         """Wait until all of them are ready; gives what is not."""
-        found = await asyncio.gather(*(self._wait(section, at, "ready") for at in self._all))
-        return [f"{at}: {why}" for at, why in zip(self._all, found, strict=True) if why]
-
-    async def _wait(self, section: str, at: _At, want: str) -> str:
-        within = self.service.scaling.ready_within
-        request = AwaitWorkload(**at.fields, want=want, timeout=within)
-        title = f"{at} is {want}"
-        seen = await self.run.attempt(section, title, WorkloadHolds.await_it, request, policies.WAIT.lasting(within))
-        return "could not be looked at" if seen is None else seen.waiting_for
+        return await self.workloads.ailing(section, self._all)
 
     @property
-    def _all(self) -> list[_At]:
-        mine = [_At(namespace=self.service.namespace, workload=one) for one in self.service.other_workloads]
-        theirs = [_At(namespace=user.namespace, workload=one) for user in self.others for one in user.workloads]
+    def _all(self) -> list[WorkloadIn]:
+        home = self.service.namespace
+        mine = [WorkloadIn(namespace=home, home=home, workload=one) for one in self.service.other_workloads]
+        theirs = [
+            WorkloadIn(namespace=user.namespace, home=home, workload=one)
+            for user in self.others
+            for one in user.workloads
+        ]
         return list({at.step: at for at in [*mine, *theirs]}.values())
 
     def _left(self, user: DatabaseUser, server: str) -> str:
@@ -214,10 +206,3 @@ class UsersOfTheDatabase:
             f"is not moved: its settings have no Secret of {server} (services.{user.service}.database.servers). Point "
             "it there by hand"
         )
-
-
-async def _or_tell(desk: Desk, work: Coroutine[Any, Any, object], trouble: str) -> None:
-    try:
-        await work
-    except ActivityError:
-        await desk.escalate(trouble)

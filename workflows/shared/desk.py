@@ -36,7 +36,7 @@ class Desk:
         self.severity: Severity = severity
         self.title = title
         self.opened_at = workflow.info().workflow_start_time
-        self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{workflow.uuid4().hex[:6]}"
+        self.id = f"{prefix}-{self.opened_at:%Y%m%d-%H%M%S}-{run.own_id(6)}"
         self.commander = ""
         self.levels = 0
         self.held_by = ""
@@ -87,7 +87,7 @@ class Desk:
         run = self.run.incident_id or workflow.info().workflow_id
         await self.tell(
             question.id,
-            f":question: *{question.title}* {self.commander}\n{options}\n"
+            f"{f':question: *{question.title}* {self.commander}'.rstrip()}\n{options}\n"
             f"Answer with `runbooks approve {run} --choice …`; no answer within {lasted(question.timeout)} escalates.",
         )
 

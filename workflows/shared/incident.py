@@ -143,7 +143,7 @@ class Incident(Desk):
 
     async def _open_thread(self, alert: Alert | None) -> None:
         text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
-        if alert is not None:
+        if alert is not None and alert.summary != self.title:
             text += f"\n{alert.summary}"
         if self._so_far is not None:
             await self.tell("raised", f":fire: *{self.severity}* {self.id}: {self._so_far.why}")

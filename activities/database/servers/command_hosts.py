@@ -1,18 +1,13 @@
 """Database servers on one's own machines: commands of the settings, run without a shell."""
 
-import os
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from activities.common.errors import Misconfigured, Unavailable
-from activities.common.programs import run
+from activities.common.errors import Misconfigured
+from activities.database.servers.commands import MESSAGE_CHARACTERS, carry_out
 
 if TYPE_CHECKING:
     from activities.database.servers.servers import Server
-
-_WITHIN = timedelta(minutes=10)
-_MESSAGE_CHARACTERS = 300
 
 
 class CommandHosts:
@@ -33,7 +28,7 @@ class CommandHosts:
     def rejoin(self, server: "Server", source: "Server") -> str:
         """Make it follow `source`; gives the last line that the command printed."""
         said = self._run("rejoin", server, source=source.name).strip().splitlines()
-        return said[-1][-_MESSAGE_CHARACTERS:] if said else ""
+        return said[-1][-MESSAGE_CHARACTERS:] if said else ""
 
     def discard(self, server: "Server") -> None:
         """Remove it."""
@@ -55,14 +50,4 @@ class CommandHosts:
             )
             raise Misconfigured(message)
         values = {"server": server.name, "host": server.host or "", "directory": server.directory or "", **more}
-        command = [word.format_map(values) for word in words]
-        try:
-            done = run(command, environment=os.environ, within=_WITHIN)
-        except OSError as error:
-            message = f"{verb} of {server.name}: cannot run {command[0]} ({error.strerror})"
-            raise Misconfigured(message) from None
-        if done.code:
-            said = (done.err or done.out).strip()[-_MESSAGE_CHARACTERS:]
-            message = f"{verb} of {server.name} failed with exit code {done.code}: {said}"
-            raise Unavailable(message)
-        return done.out
+        return carry_out(words, values, f"{verb} of {server.name}")

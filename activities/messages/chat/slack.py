@@ -67,6 +67,15 @@ class SlackChat:
             posted = self._post(channel, request)
             return self._done("post", request.effect, channel, str(posted["ts"]), applied=True)
 
+    def channel(self, channel: str) -> str | None:
+        """Give the ID of a channel, without changing anything; None where there is none.
+
+        Raises:
+            Unavailable, RateLimited, Misconfigured: as `SlackCalls` does.
+
+        """
+        return self._channels.known(channel)
+
     def schedule(self, request: ScheduleMessage) -> Message:
         """Schedule, unless the message is scheduled or posted already; what is late by now is posted at once.
 

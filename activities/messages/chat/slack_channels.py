@@ -28,6 +28,12 @@ class SlackChannels:
         found = self._find(_name(channel))
         return found[0] if found else None
 
+    def known(self, channel: str) -> str | None:
+        """Look a channel up, unless it has been opened already; None where there is none."""
+        with self._lock:
+            known = self._known.get(channel)
+        return known or self.find(channel)
+
     def open(self, channel: str) -> str:
         """Give the ID of a channel that the app is a member of, joining or creating it first where needed.
 

@@ -20,7 +20,7 @@ from activities.handovers.handovers import Handovers
 from activities.messages.mail.addresses import sent_as
 from activities.messages.mail.calendars import Meeting, calendar_file
 from activities.records.ledger import Ledger, Rows
-from audit.text import counted
+from audit.text import counted, shown
 from libraries import jinja2
 
 if TYPE_CHECKING:
@@ -142,9 +142,10 @@ def _record(rows: Rows, request: SendMail, message: EmailMessage) -> None:
 
 def compose(request: SendMail, sender: str, handover: str | None) -> EmailMessage:
     """Write the mail, text and HTML; raises as `Mail` does."""
-    values = {**request.values, "name": request.name, **({"handover": handover} if handover else {})}
+    said = {name: shown(value) for name, value in {**request.values, "name": request.name}.items()}
+    values = {**said, **({"handover": handover} if handover else {})}
     message = EmailMessage()
-    message["To"] = _header(request.name, request.to)
+    message["To"] = _header(said["name"], request.to)
     subject, _, text = _rendered(request.template, "txt", values).partition("\n")
     message["Subject"] = " ".join(subject.split())
     message["From"] = author = _header(*parseaddr(sender))

@@ -41,6 +41,16 @@ class SmtpServer:
             _taken(smtp.rcpt(recipient), recipient)
             smtp.rset()
 
+    def greet(self) -> None:
+        """Connect and log in, and no more.
+
+        Raises:
+            Unavailable, Misconfigured, Refused: it doesn't answer, or doesn't let us in.
+
+        """
+        with _failures(), self._connected() as smtp:
+            smtp.noop()
+
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
         context = ssl.create_default_context()

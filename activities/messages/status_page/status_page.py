@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
+from audit.text import shown
 
 IncidentState = Literal["Investigating", "Identified", "Monitoring", "Resolved"]
 MaintenanceState = Literal["Scheduled", "In progress", "Verifying", "Completed"]
@@ -79,10 +80,15 @@ class StatusPages:
     @effect
     def update(self, request: UpdateStatusPage) -> Change:
         """Publish an incident update."""
-        return self._page.update(request)
+        return self._page.update(request.model_copy(update=_shown(request)))
 
     @activity.defn(name="statuspage.maintenance")
     @effect
     def maintenance(self, request: UpdateMaintenance) -> Change:
         """Publish where a maintenance stands (6.1)."""
-        return self._page.maintenance(request)
+        return self._page.maintenance(request.model_copy(update=_shown(request)))
+
+
+def _shown(request: UpdateStatusPage | UpdateMaintenance) -> dict[str, str]:
+    """Give the page's text so that nothing of it turns around, or hides, what stands beside it."""
+    return {"title": shown(request.title), "message": shown(request.message)}

@@ -13,11 +13,11 @@ from audit.store import Store
 from audit.store_connection import StoreError
 from audit.text import span
 from records_schema.pool import connect_pool
-from starters.cli import times
 from starters.cli.audit.output import counting
 from starters.cli.configured import load_settings
 from starters.cli.people import Exit, Stop, console
 from starters.cli.speaker import person
+from starters.steering import times
 from workers.audit_keys import signer
 
 

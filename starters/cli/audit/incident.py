@@ -16,8 +16,8 @@ from audit.report_reading import is_incident
 from audit.skeleton import restore
 from audit.store_filter import Filter
 from audit.story import Step, Story
-from starters.cli.audit.room import Room
 from starters.cli.people import Exit, Stop
+from starters.past.room import Room
 from workers.settings import Settings
 
 _BEFORE = timedelta(hours=24)
@@ -62,10 +62,10 @@ async def _children(room: Room, parents: list[Story]) -> list[Story]:
 
 
 async def _changes(room: Room, main: Story, own: set[str]) -> list[Story]:
-    """Find runs that changed something on the service in the day before."""
+    """Find runs that changed something on the service in the day before, or while it lasted."""
     if not main.service:
         return []
-    wanted = Filter(service=main.service, since=main.started_at - _BEFORE, until=main.started_at)
+    wanted = Filter(service=main.service, since=main.started_at - _BEFORE, until=main.ended_at)
     return [
         one.story
         async for one in room.search.latest(wanted, _CHANGES)

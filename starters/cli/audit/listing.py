@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from rich.text import Text
 
 from audit.store_filter import Filter
-from starters.cli import times
 from starters.cli.audit.room import reading
-from starters.cli.audit.searching import Found
-from starters.cli.audit.statuses import STATUSES
 from starters.cli.lists import Item, joined, laid_out
 from starters.cli.people import Exit, Stop, complaints, console
+from starters.past.searching import Found
+from starters.past.statuses import STATUSES
+from starters.steering import times
 from workers.registry import PROCEDURES
 
 _HEADS = ("began", "procedure", "", "service", "incident", "outcome", "from", "run")

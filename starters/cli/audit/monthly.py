@@ -6,9 +6,9 @@ from pathlib import Path
 from audit.render import report as rendering
 from audit.report import Month, Report
 from starters.cli.audit.output import deliver
-from starters.cli.audit.reporting import count_month
 from starters.cli.audit.room import reading
 from starters.cli.people import Exit, Stop, console
+from starters.past.reporting import count_month
 
 
 async def report(*, month: str | None, zone: str, form: str, output: Path | None) -> None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from temporalio.client import Client
 
@@ -12,29 +11,14 @@ from audit.store import Store
 from audit.store_connection import StoreError
 from records_schema.pool import connect_pool
 from records_schema.server import DatabaseError
-from starters.cli.audit.searching import Search
 from starters.cli.configured import load_settings
 from starters.cli.people import Exit, Stop, complaints
 from starters.cli.speaker import person
+from starters.past.room import Room
 from starters.steering.errors import Unreachable
 from starters.steering.session import open_session
 from workers.codec import decrypting
 from workers.settings import Settings
-
-
-@dataclass(frozen=True)
-class Room:
-    """What can be read from; None is what doesn't answer."""
-
-    settings: Settings
-    client: Client | None
-    store: Store | None
-    decoder: Decoder
-
-    @property
-    def search(self) -> Search:
-        """Search all of it."""
-        return Search(self.client, self.store, self.decoder)
 
 
 @asynccontextmanager

@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from audit.metrics import ReportCollector
 from audit.report import Month, Report
-from starters.cli.audit.reporting import count_month
 from starters.cli.audit.room import reading
 from starters.cli.people import Exit, Stop, console
+from starters.past.reporting import count_month
 
 _PATIENCE = timedelta(seconds=2)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from audit.render import show as rendering
 from audit.render import show_terminal
 from audit.render.chapters import Told
-from starters.cli.audit.family import family_of
 from starters.cli.audit.output import deliver
 from starters.cli.audit.room import reading
 from starters.cli.people import console
+from starters.past.family import family_of
 
 
 async def show(reference: str, *, form: str, output: Path | None) -> None:

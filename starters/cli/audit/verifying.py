@@ -10,6 +10,7 @@ from audit.records import Head, Verdict
 from audit.signer import SigningError, key_id, public_key_from
 from audit.text import counted, span
 from starters.cli.audit.output import counting
+from starters.cli.facts import as_document
 from starters.cli.people import Exit, Stop, complaints, console
 
 
@@ -36,7 +37,7 @@ def bundle(path: Path, keys: list[bytes], heads: list[Head]) -> Verdict:
         raise Stop(Exit.USAGE, str(error)) from None
 
 
-def package(path: Path, keys: list[bytes]) -> None:
+def package(path: Path, keys: list[bytes], *, as_json: bool) -> None:
     """Verify a compliance package, offline and without settings, and say what was found.
 
     Raises:
@@ -56,8 +57,13 @@ def package(path: Path, keys: list[bytes]) -> None:
             path, keys or ([inside] if inside else []), lambda done, of: bar.update(task, completed=done, total=of)
         )
     manifest = verdict.manifest
+    if as_json:
+        known = manifest.model_dump(mode="json") if manifest else None
+        as_document({"whole": manifest is not None, "broken": verdict.broken or None, "manifest": known})
     if manifest is None:
         raise Stop(Exit.REFUSED, f"BROKEN: {verdict.broken}")
+    if as_json:
+        return
     console.print(
         f"whole: {manifest.framework}, {manifest.start} to {manifest.end}, {counted(manifest.files, 'file')}; "
         f"signed with {manifest.key}",
@@ -65,18 +71,22 @@ def package(path: Path, keys: list[bytes]) -> None:
     )  # fmt: skip
 
 
-def tell(verdict: Verdict) -> None:
+def tell(verdict: Verdict, *, as_json: bool) -> None:
     """Say what was found.
 
     Raises:
         Stop: something is broken; names the first broken link.
 
     """
+    if as_json:
+        as_document({"whole": verdict.ok, **verdict.model_dump(mode="json")})
     if verdict.broken is not None:
         broken = verdict.broken
         run = f" ({broken.workflow_id}@{broken.run_id})" if broken.run_id else ""
         where = f"record {broken.seq}{run}: " if broken.seq else ""
         raise Stop(Exit.REFUSED, f"BROKEN: {where}{broken.what}")
+    if as_json:
+        return
     erased = f", {counted(verdict.redacted, 'body', 'bodies')} erased by redactions in it" if verdict.redacted else ""
     console.print(
         f"whole: {span(verdict.first, verdict.last, 'record')}{erased}; "

@@ -16,7 +16,10 @@ async def cancel(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Ask a run to stop: it puts back what it has paused, and ends as cancelled."""
+    """Ask a run to stop: it puts back what it has paused, and ends as cancelled.
+
+    Example: runbooks cancel 1a2b3c
+    """
     from starters.cli.configured import load_settings
     from starters.steering.finding import find
     from starters.steering.session import open_session

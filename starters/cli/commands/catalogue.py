@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.options import Json
 from starters.cli.people import command, console
 
 
@@ -18,9 +19,14 @@ class Format(StrEnum):
 
 @command
 async def catalogue(
+    *,
     form: Annotated[Format, typer.Option("--format", help="json has schemas, examples and links.")] = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
-    """List all procedures."""
+    """List all procedures.
+
+    Example: runbooks catalogue --json
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -30,7 +36,7 @@ async def catalogue(
     from workers.registry import PROCEDURES
 
     temporal = load_settings().temporal
-    if form is Format.JSON:
+    if as_json or form is Format.JSON:
         typer.echo(json.dumps(items(temporal), indent=2, ensure_ascii=False))
         return
     table = Table("section", "procedure", "title", "start it", box=None)
@@ -38,4 +44,4 @@ async def catalogue(
         form_link = Text("in the Temporal UI", style=f"link {start_url(procedure, temporal)}")
         table.add_row(procedure.section, procedure.name, procedure.title, form_link)
     console.print(table)
-    console.print("\nrunbooks start PROCEDURE --set field=value …   --format json shows the fields", style="dim")
+    console.print("\nrunbooks start PROCEDURE --set field=value …   --json shows the fields", style="dim")

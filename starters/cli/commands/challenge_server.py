@@ -13,7 +13,10 @@ async def challenge_server(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8083,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the pages of HTTP-01 challenges; your ingress leads /.well-known/acme-challenge/ here."""
+    """Serve the pages of HTTP-01 challenges; your ingress leads /.well-known/acme-challenge/ here.
+
+    Example: runbooks challenge-server --port 8083
+    """
     from records_schema.pool import connect_pool
     from starters.cli.configured import load_settings
     from starters.http.serving import server

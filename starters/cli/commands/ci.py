@@ -28,7 +28,10 @@ async def ci(
     url: Annotated[str, typer.Option(help="Where to read more, http(s).")] = "",
     who: Who = None,
 ) -> None:
-    """Report the tests of a version, as a step of CI; a deployment asks for them before it begins."""
+    """Report the tests of a version, as a step of CI; a deployment asks for them before it begins.
+
+    Example: runbooks ci v1.2.5 --status passed
+    """
     from activities.catalogue.lookup import Catalogue, ResolveService
     from activities.common.errors import UnknownService
     from records_schema.ci_results import report

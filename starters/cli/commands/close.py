@@ -18,7 +18,10 @@ async def close(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Close an incident: resolution and root cause (runbook 2.2 step 12)."""
+    """Close an incident: resolution and root cause (runbook 2.2 step 12).
+
+    Example: runbooks close 1a2b3c --resolution "Rolled back to v1.2.3" --root-cause "v1.2.4 crashes"
+    """
     from starters.cli.saying import say
     from workflows.incident_response.p1_incident import Closing
 

@@ -16,7 +16,10 @@ async def codec_server(
         str, typer.Option(envvar="RUNBOOKS_CODEC_TOKEN", help="What callers must show; best in the environment.")
     ] = "",
 ) -> None:
-    """Serve the UI (its *Codec Server* setting) and the `temporal` CLI, to those who show the token."""
+    """Serve the UI (its *Codec Server* setting) and the `temporal` CLI, to those who show the token.
+
+    Example: runbooks codec-server --port 8081
+    """
     from urllib.parse import urlsplit
 
     from starters.cli.configured import load_settings

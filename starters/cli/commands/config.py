@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
+from starters.cli.options import Json
 from starters.cli.people import command
 
 app = group("The settings.")
@@ -21,14 +22,25 @@ def _group() -> None:
 async def check(
     *,
     routes: Annotated[bool, typer.Option(help="Look at the webhook's routing rules as well.")] = True,
+    files_only: Annotated[bool, typer.Option("--files-only", help="Ask no outside system.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Hold all values against all their uses, and name every fault with its line.
+
+    Then ask each outside system whether it is reached, and permits what runs do; nothing is changed. Exit code 2
+    where a file is wrong, 1 where a system is not as it should be.
 
     Example: runbooks config check
     """
     from starters.cli import configured
 
-    configured.check(routed=routes)
+    settings = configured.check(routed=routes)
+    if files_only:
+        return
+    from starters.cli import findings, reaching
+
+    found = await reaching.systems(settings)
+    findings.show(found, as_json=as_json, told="systems are out of reach, or forbid what runs do there")
 
 
 @app.command("reference")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Who
+from starters.cli.options import Json, Who
 from starters.cli.people import command, console
 
 app = typer.Typer(help="The workers' versions: where new runs go, what open ones need.", no_args_is_help=True)
@@ -14,26 +14,40 @@ Build = Annotated[str, typer.Argument(metavar="BUILD", help="As `runbooks deploy
 
 @app.command("list")
 @command
-async def list_all() -> None:
-    """Show every version, the open runs that end with it, and its workers. Exit code 1 where runs wait for none."""
+async def list_all(*, as_json: Json = False) -> None:
+    """Show every version, the open runs that end with it, and its workers. Exit code 1 where runs wait for none.
+
+    Example: runbooks deployments list
+    """
     from starters.cli.configured import load_settings
     from starters.cli.deployment_table import show
     from starters.steering.session import open_session
 
-    await show(await open_session(load_settings()))
+    await show(await open_session(load_settings()), as_json=as_json)
 
 
 @app.command("runs")
 @command
 async def runs(
-    build: Build, most: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 50
+    build: Build,
+    *,
+    most: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 50,
+    as_json: Json = False,
 ) -> None:
-    """Show the open runs that end with a version, oldest first."""
+    """Show the open runs that end with a version, oldest first.
+
+    Example: runbooks deployments runs v1.4.0
+    """
     from starters.cli.configured import load_settings
     from starters.steering.deployments import runs_of
     from starters.steering.session import open_session
 
     found = await runs_of(await open_session(load_settings()), build, most)
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([{"workflow_id": workflow_id, "procedure": kind} for workflow_id, kind in found])
+        return
     for workflow_id, kind in found:
         console.print(f"{kind}  {workflow_id}", markup=False, soft_wrap=True)
     if not found:
@@ -43,7 +57,10 @@ async def runs(
 @app.command("current")
 @command
 async def current(build: Build, who: Who = None) -> None:
-    """Let new runs go to this version, and the long ones that are open. To go back, name the former one."""
+    """Let new runs go to this version, and the long ones that are open. To go back, name the former one.
+
+    Example: runbooks deployments current v1.5.0
+    """
     from starters.cli.configured import load_settings
     from starters.cli.speaker import person
     from starters.steering.deployments import make_current
@@ -60,7 +77,10 @@ async def ramp(
     percentage: Annotated[float, typer.Argument(min=0, max=100, help="Of 100 new runs; 0 ends it.")],
     who: Who = None,
 ) -> None:
-    """Try a version with some of the new runs."""
+    """Try a version with some of the new runs.
+
+    Example: runbooks deployments ramp v1.5.0 10
+    """
     from starters.cli.configured import load_settings
     from starters.cli.speaker import person
     from starters.steering.deployments import ramp as let

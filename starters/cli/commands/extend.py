@@ -17,9 +17,12 @@ async def extend(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2)."""
-    from starters.cli import times
+    """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2).
+
+    Example: runbooks extend emergency-scale-up/tensafe-server --by 15m --reason "still busy"
+    """
     from starters.cli.saying import say
+    from starters.steering import times
     from workflows.platform.lease import Extend
 
     await say(reference, who, role, Extend, by=times.duration("--by", by), reason=reason)

@@ -16,7 +16,10 @@ async def hand_back(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Give an incident back that somebody has taken over: its run goes on by itself (runbook 2.2)."""
+    """Give an incident back that somebody has taken over: its run goes on by itself (runbook 2.2).
+
+    Example: runbooks hand-back 1a2b3c --reason "the failover is through"
+    """
     from starters.cli.saying import say
     from workflows.incident_response.command import HandBack
 

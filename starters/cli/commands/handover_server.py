@@ -13,7 +13,10 @@ async def handover_server(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8082,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve one-time links (settings `[handover]`); customers reach it over HTTPS, through your ingress."""
+    """Serve one-time links (settings `[handover]`); customers reach it over HTTPS, through your ingress.
+
+    Example: runbooks handover-server --port 8082
+    """
     from records_schema.pool import connect_pool
     from starters.cli.configured import load_settings
     from starters.http.serving import server

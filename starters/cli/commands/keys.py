@@ -23,7 +23,10 @@ def _group() -> None:
 async def generate(
     private: Annotated[Path, typer.Option(help="Where the private key goes; never overwritten.")] = Path("gateway.pem"),
 ) -> None:
-    """Make an Ed25519 pair: the private key into a file only you can read, the public one printed."""
+    """Make an Ed25519 pair: the private key into a file only you can read, the public one printed.
+
+    Example: runbooks keys generate --private gateway.pem
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 

@@ -15,7 +15,10 @@ async def note(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Add a remark to a run's timeline and records."""
+    """Add a remark to a run's timeline and records.
+
+    Example: runbooks note 1a2b3c "DNS was fine"
+    """
     from starters.cli.saying import say
     from workflows.platform.run_status import Note
 

@@ -27,7 +27,10 @@ async def tick(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Tick an item of the checklist."""
+    """Tick an item of the checklist.
+
+    Example: runbooks onboarding tick RUN kickoff-call --note "went well"
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Tick
 
@@ -45,7 +48,10 @@ async def assign(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Say who looks after the customer."""
+    """Say who looks after the customer.
+
+    Example: runbooks onboarding assign RUN --csm csm@tensafe.io
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Assign
 
@@ -63,9 +69,12 @@ async def reschedule(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Move the due date of a phase."""
-    from starters.cli import times
+    """Move the due date of a phase.
+
+    Example: runbooks onboarding reschedule RUN implementation --due 2026-03-02 --reason "their holidays"
+    """
     from starters.cli.saying import say
+    from starters.steering import times
     from workflows.customer_operations.onboarding_words import Reschedule
 
     at = times.moment("--due", due, words=False)
@@ -81,7 +90,10 @@ async def resend(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Send the welcome mails again."""
+    """Send the welcome mails again.
+
+    Example: runbooks onboarding resend RUN --email it@acme.example
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Resend
 
@@ -97,7 +109,10 @@ async def pause(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Stop reminders and move what is due, until `runbooks resume`."""
+    """Stop reminders and move what is due, until `runbooks resume`.
+
+    Example: runbooks onboarding pause RUN --reason "contract is being changed"
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Pause
 
@@ -114,7 +129,10 @@ async def stop(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """End the onboarding before everything is ticked."""
+    """End the onboarding before everything is ticked.
+
+    Example: runbooks onboarding stop RUN --tenant keep --reason "bought by another customer"
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import StopOnboarding
 

@@ -17,7 +17,10 @@ async def outreach(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Say what came of speaking with a customer at risk (runbook 5.3)."""
+    """Say what came of speaking with a customer at risk (runbook 5.3).
+
+    Example: runbooks outreach churn-prevention/globex --outcome retained --note "They were on holiday"
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import Outreach
 

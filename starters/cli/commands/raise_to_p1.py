@@ -16,7 +16,10 @@ async def raise_to_p1(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Raise a P2 incident to P1, which goes on with all there is (runbook 2.3)."""
+    """Raise a P2 incident to P1, which goes on with all there is (runbook 2.3).
+
+    Example: runbooks raise-to-p1 1a2b3c --reason "orders are lost"
+    """
     from starters.cli.saying import say
     from workflows.incident_response.p2_incident import Raise
 

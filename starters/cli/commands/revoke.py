@@ -16,7 +16,10 @@ async def revoke(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Revoke the old API key of a rotation before its grace ends (runbook 8.2)."""
+    """Revoke the old API key of a rotation before its grace ends (runbook 8.2).
+
+    Example: runbooks revoke RUN --role security
+    """
     from starters.cli.saying import say
     from workflows.security.words import RevokeNow
 

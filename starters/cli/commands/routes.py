@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
+from starters.cli.options import Json
 from starters.cli.people import command
 
 app = group("The webhook's routing rules.")
@@ -22,11 +23,16 @@ async def check(
     labels: Annotated[
         list[str] | None, typer.Argument(metavar="[LABEL=VALUE]…", help="Say which rule takes such an alert.")
     ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
-    """Read the rules as the webhook does, and show them."""
+    """Read the rules as the webhook does, and show them.
+
+    Example: runbooks routes check severity=P1 service=tensafe-server
+    """
     from starters.cli import rules
 
-    rules.check(labels or ())
+    rules.check(labels or (), as_json=as_json)
 
 
 @app.command("test")
@@ -39,7 +45,10 @@ async def payload(
         list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with it, such as ce-id: of a CloudEvent.")
     ] = None,
 ) -> None:
-    """Say what a payload would start, and why, without starting it."""
+    """Say what a payload would start, and why, without starting it.
+
+    Example: runbooks routes test payload.json --source alertmanager
+    """
     from starters.cli import payloads
 
     payloads.explain_payload(file, source, header or ())

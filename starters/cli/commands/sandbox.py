@@ -13,19 +13,28 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 @app.command("up", context_settings=_PASS_ON)
 def up(context: typer.Context) -> None:
-    """Start it, and leave it running."""
+    """Start it, and leave it running.
+
+    Example: runbooks sandbox up
+    """
     _run("up", context)
 
 
 @app.command("down", context_settings=_PASS_ON)
 def down(context: typer.Context) -> None:
-    """Stop it."""
+    """Stop it.
+
+    Example: runbooks sandbox down
+    """
     _run("down", context)
 
 
 @app.command("status", context_settings=_PASS_ON)
 def status(context: typer.Context) -> None:
-    """Show its processes and links."""
+    """Show its processes and links.
+
+    Example: runbooks sandbox status
+    """
     _run("status", context)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
-from starters.cli.options import Who
+from starters.cli.options import Json, Who
 from starters.cli.people import command, console
 
 app = group("What runs on the clock.")
@@ -16,7 +16,10 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `runbooks schedule
 @app.command("apply")
 @command
 async def apply_all() -> None:
-    """Make Temporal's schedules as the settings say; as often as you like."""
+    """Make Temporal's schedules as the settings say; as often as you like.
+
+    Example: runbooks schedules apply
+    """
     from starters.cli.configured import load_settings
     from starters.schedules import apply
     from starters.steering.session import open_session
@@ -31,8 +34,11 @@ async def apply_all() -> None:
 
 @app.command("diff")
 @command
-async def diff() -> None:
-    """Show what `apply` would change; nothing is changed. Exit code 1 where it is anything."""
+async def diff(*, as_json: Json = False) -> None:
+    """Show what `apply` would change; nothing is changed. Exit code 1 where it is anything.
+
+    Example: runbooks schedules diff
+    """
     from starters.cli.configured import load_settings
     from starters.cli.people import Exit, Stop
     from starters.schedules import compare
@@ -44,24 +50,34 @@ async def diff() -> None:
         session.client, settings.audit, settings.services, settings.temporal.task_queue, settings.directory
     )
     changed = [one for one in found if one.what]
-    for one in changed:
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([{"schedule": one.name, "differs": list(one.what)} for one in changed])
+    for one in () if as_json else changed:
         console.print(f"{one.name}: {'; '.join(one.what)}", markup=False, soft_wrap=True)
     if changed:
         raise Stop(Exit.REFUSED, "`runbooks schedules apply` makes it so")
-    console.print("Temporal's schedules are as the settings say", style="dim")
+    if not as_json:
+        console.print("Temporal's schedules are as the settings say", style="dim")
 
 
 @app.command("list")
 @command
 async def list_all(
+    *,
     runs: Annotated[int, typer.Option(min=1, max=10, help="How many of the next runs are shown.")] = 3,
+    as_json: Json = False,
 ) -> None:
-    """Show every schedule, when it ran last and runs next, in its own time zone, and what it has missed."""
+    """Show every schedule, when it ran last and runs next, in its own time zone, and what it has missed.
+
+    Example: runbooks schedules list --runs 5
+    """
     from starters.cli.configured import load_settings
     from starters.cli.schedule_table import show
     from starters.steering.session import open_session
 
-    await show(await open_session(load_settings()), runs)
+    await show(await open_session(load_settings()), runs, as_json=as_json)
 
 
 @app.command("pause")
@@ -71,7 +87,10 @@ async def pause(
     reason: Annotated[str, typer.Option(help="Why; whoever looks at the schedule reads it.")],
     who: Who = None,
 ) -> None:
-    """Let it start nothing until `resume`; `apply` leaves it paused."""
+    """Let it start nothing until `resume`; `apply` leaves it paused.
+
+    Example: runbooks schedules pause end-of-day/tensafe-server --reason "moving"
+    """
     from starters.cli.configured import load_settings
     from starters.cli.speaker import person
     from starters.steering.schedules import pause as pause_it
@@ -85,7 +104,10 @@ async def pause(
 @app.command("resume")
 @command
 async def resume(name: Name) -> None:
-    """Let a paused schedule run again; what it missed meanwhile stays missed."""
+    """Let a paused schedule run again; what it missed meanwhile stays missed.
+
+    Example: runbooks schedules resume end-of-day/tensafe-server
+    """
     from starters.cli.configured import load_settings
     from starters.steering.schedules import resume as resume_it
     from starters.steering.session import open_session
@@ -98,7 +120,10 @@ async def resume(name: Name) -> None:
 @app.command("trigger")
 @command
 async def trigger(name: Name) -> None:
-    """Start its run now, a paused one's too; not where a run of it is still open."""
+    """Start its run now, a paused one's too; not where a run of it is still open.
+
+    Example: runbooks schedules trigger end-of-day/tensafe-server
+    """
     from starters.cli.configured import load_settings
     from starters.steering.schedules import trigger as trigger_it
     from starters.steering.session import open_session

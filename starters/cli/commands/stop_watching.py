@@ -16,7 +16,10 @@ async def stop_watching(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """End the watch after a full recovery (runbook 7.2); where all is well, the incident is closed."""
+    """End the watch after a full recovery (runbook 7.2); where all is well, the incident is closed.
+
+    Example: runbooks stop-watching 1a2b3c --reason "quiet all morning"
+    """
     from starters.cli.saying import say
     from workflows.disaster_recovery.recovery.vigil import StopWatching
 

@@ -16,7 +16,10 @@ async def take_over(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Take an incident over: its run only watches, records and reminds you, until `hand-back` (runbook 2.2)."""
+    """Take an incident over: its run only watches, records and reminds you, until `hand-back` (runbook 2.2).
+
+    Example: runbooks take-over 1a2b3c --reason "failing over by hand"
+    """
     from starters.cli.saying import say
     from workflows.incident_response.command import TakeOver
 

@@ -21,9 +21,12 @@ async def update(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Tell the customer where things stand; the promise of the next update begins anew."""
-    from starters.cli import times
+    """Tell the customer where things stand; the promise of the next update begins anew.
+
+    Example: runbooks ticket update RUN --text "The queue is draining." --next-within 4h
+    """
     from starters.cli.saying import say
+    from starters.steering import times
     from workflows.customer_operations.customer_words import UpdateCustomer
 
     within = times.duration("--next-within", next_within) if next_within else None
@@ -39,7 +42,10 @@ async def reassign(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Give the ticket to somebody else."""
+    """Give the ticket to somebody else.
+
+    Example: runbooks ticket reassign RUN --to grace
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import Reassign
 
@@ -55,7 +61,10 @@ async def resolve(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Close the ticket, and tell the customer."""
+    """Close the ticket, and tell the customer.
+
+    Example: runbooks ticket resolve RUN --resolution "The queue has drained."
+    """
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import Resolve
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command, console
 
 app = group("Maintenance windows (6.1); `runbooks extend` lets one last longer.")
@@ -13,8 +13,11 @@ app = group("Maintenance windows (6.1); `runbooks extend` lets one last longer."
 
 @app.command("list")
 @command
-async def list_all() -> None:
-    """Show the windows that are to come or in progress."""
+async def list_all(*, as_json: Json = False) -> None:
+    """Show the windows that are to come or in progress.
+
+    Example: runbooks windows list
+    """
     from rich import box
     from rich.table import Table
 
@@ -25,19 +28,28 @@ async def list_all() -> None:
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "what", "phase", "waiting for", "window"):
-        table.add_column(name, overflow="fold")
+    heads = ("run", "what", "phase", "waiting for", "window")
+    rows = []
     async for found in session.client.list_workflows(
         "WorkflowType = 'MaintenanceWindow' AND ExecutionStatus = 'Running'"
     ):
         try:
             told = await runs.status_of(await find(session, found.id))
         except SteeringError as error:
-            table.add_row(found.id, str(error), "", "", "")
+            rows.append((found.id, str(error), "", "", ""))
         else:
-            table.add_row(found.id, told.title, told.phase, told.waiting_for, told.board.partition("\n")[0])
-    if table.row_count:
+            rows.append((found.id, told.title, told.phase, told.waiting_for, told.board.partition("\n")[0]))
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([dict(zip(heads, row, strict=True)) for row in rows])
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in heads:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    if rows:
         console.print(table)
     else:
         console.print("no windows: `runbooks start maintenance-window` makes one", style="dim")
@@ -54,7 +66,10 @@ async def tick(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Tick a task that people do."""
+    """Tick a task that people do.
+
+    Example: runbooks windows tick RUN disk --note "serial 4711"
+    """
     from starters.cli.saying import say
     from workflows.maintenance.window_words import TickTask
 
@@ -70,7 +85,10 @@ async def begin(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Begin a window now, before its time; its end stays."""
+    """Begin a window now, before its time; its end stays.
+
+    Example: runbooks windows begin RUN
+    """
     from starters.cli.saying import say
     from workflows.maintenance.window_words import BeginNow
 
@@ -86,7 +104,10 @@ async def end(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """End a window now: what is under way is stopped, and the service verified."""
+    """End a window now: what is under way is stopped, and the service verified.
+
+    Example: runbooks windows end RUN --reason "the disk did not fit"
+    """
     from starters.cli.saying import say
     from workflows.maintenance.window_words import EndEarly
 

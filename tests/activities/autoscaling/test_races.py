@@ -35,7 +35,7 @@ def _together(*calls: Callable[[], Any]) -> list[Any]:
 def test_two_runs_at_once_get_one_hold(autoscalers: Autoscalers, scaled: Scaled):
     for turn in range(5):
         requests = [hold(scaled, f"{turn}-{name}") for name in "ab"]
-        outcomes = _together(*(lambda r=request: autoscalers.hold(r) for request in requests))  # type: ignore[misc]
+        outcomes = _together(*(lambda r=request: autoscalers.hold(r) for request in requests))
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Hold", "Refused"]
         assert scaled.marker is not None
         assert autoscalers.release(release(scaled, scaled.marker.lease)).resumed

@@ -99,7 +99,7 @@ def http_challenges(
 
 @pytest.fixture
 def route53(aws: Aws) -> Any:
-    keys = {"aws_access_key_id": ENVIRONMENT["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": "sandbox"}
+    keys: Any = {"aws_access_key_id": ENVIRONMENT["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": "sandbox"}
     return boto3.client("route53", region_name=REGION, endpoint_url=aws.url, **keys)
 
 

@@ -1,7 +1,7 @@
 """TLS Secrets on a real API server: each change once, and what a person has put in meanwhile stays."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -59,7 +59,7 @@ def kept(cluster_api: client.ApiClient, kube: httpx.Client, tensafe: str) -> Kep
 
 
 def test_all_tls_secrets_are_read_and_no_other(kept: Kept) -> None:
-    kept.tls.put("managed", *kept.issuer.issue("m.test"), **{"cert-manager.io/certificate-name": "m"})
+    kept.tls.put("managed", *kept.issuer.issue("m.test"), **cast("Any", {"cert-manager.io/certificate-name": "m"}))
     kept.tls.put("broken", b"not a certificate", b"nor a key")
     found = {one.name: one for one in kept.secrets.list(SecretsRequest(namespaces=[kept.tls.namespace])).items}
     assert set(found) == {"web", "managed", "broken"}

@@ -39,7 +39,7 @@ def nobody() -> Around:
 
 
 @pytest.fixture
-def reviewing(tmp_path: Path, records_pool: ConnectionPool) -> Callable[..., AccessReviewed]:
+def reviewing(tmp_path: Path, records_pool: ConnectionPool[Any]) -> Callable[..., AccessReviewed]:
     def review(around: Around, policy: ApprovalPolicy | None = None, step: str = "review") -> AccessReviewed:
         made = AccessReview(FileStore(tmp_path / "evidence"), records_pool, policy or ApprovalPolicy(), around)
         asked = ReviewAccess(folder=FOLDER, since=date(2025, 1, 1), effect=effect(step))
@@ -89,17 +89,17 @@ def test_roles_gateways_keys_and_people(
     assert [(row["subject"], row["last used"]) for row in keys] == [("tsk_used", "2025-05-01T00:00:00.000000Z")]
 
 
-ROLE = {
+ROLE: Any = {
     "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "audit-everything"},
     "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
 }  # fmt: skip
-BINDING = {
+BINDING: Any = {
     "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "audit-admins"},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "audit-everything"},
     "subjects": [{"kind": "Group", "name": "admins", "apiGroup": "rbac.authorization.k8s.io"},
                  {"kind": "ServiceAccount", "name": "worker", "namespace": "tensafe"}],
 }  # fmt: skip
-LOST = {
+LOST: Any = {
     "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
     "metadata": {"name": "audit-lost", "namespace": "default"},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "audit-gone"},
@@ -124,7 +124,7 @@ def test_the_clusters_bindings(reviewing: Callable[..., AccessReviewed], kubecon
 
 
 def test_iams_report(reviewing: Callable[..., AccessReviewed], aws: Aws) -> None:
-    def client(service: str) -> Any:
+    def client(service: Any) -> Any:
         return boto3.client(
             service, endpoint_url=aws.url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x",
         )  # fmt: skip

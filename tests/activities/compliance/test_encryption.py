@@ -40,7 +40,7 @@ def refuse(*_: Any) -> Any:
 
 
 @pytest.fixture
-def measuring(tmp_path: Path, records_pool: ConnectionPool) -> Callable[..., dict[str, Measured]]:
+def measuring(tmp_path: Path, records_pool: ConnectionPool[Any]) -> Callable[..., dict[str, Measured]]:
     def measure(around: Around, *served: ServedName) -> dict[str, Measured]:
         made = EncryptionStatus(FileStore(tmp_path / "evidence"), records_pool, list(served), around)
         looked: EncryptionLooked = made._look(LookAtEncryption(folder=FOLDER, effect=effect("look")), PLAIN)
@@ -88,7 +88,7 @@ def test_the_clusters_api(measuring: Callable[..., dict[str, Measured]], kubecon
 
 
 def test_aws(measuring: Callable[..., dict[str, Measured]], aws: Aws) -> None:
-    def client(service: str) -> Any:
+    def client(service: Any) -> Any:
         return boto3.client(
             service, endpoint_url=aws.url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x",
         )  # fmt: skip

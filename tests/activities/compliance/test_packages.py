@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> FileStore:
 
 
 @pytest.fixture
-def package(store: FileStore, records_pool: ConnectionPool, records_sql: psycopg.Connection[Any]) -> Path:
+def package(store: FileStore, records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any]) -> Path:
     year(records_sql)
     return path_of(packages(store, records_pool).package(request(store)))
 
@@ -65,7 +65,7 @@ def test_a_package_is_whole_and_says_what_the_records_have(package: Path) -> Non
 
 
 def test_the_same_data_make_the_same_bytes(
-    package: Path, store: FileStore, records_pool: ConnectionPool, records_sql: psycopg.Connection[Any]
+    package: Path, store: FileStore, records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any]
 ) -> None:
     again = packages(store, records_pool).package(request(store, effect=effect("another")))
     assert path_of(again) != package
@@ -77,7 +77,7 @@ def test_the_same_data_make_the_same_bytes(
 
 
 def test_a_second_attempt_of_the_effect_finds_the_first(
-    package: Path, store: FileStore, records_pool: ConnectionPool
+    package: Path, store: FileStore, records_pool: ConnectionPool[Any]
 ) -> None:
     again = packages(store, records_pool).package(request(store))
     assert (path_of(again), again.applied, again.audit_rows) == (package, False, 120)
@@ -85,7 +85,7 @@ def test_a_second_attempt_of_the_effect_finds_the_first(
 
 @pytest.mark.parametrize("framework", ["soc2", "hipaa"])
 def test_the_results_are_oscals(
-    store: FileStore, records_pool: ConnectionPool, records_sql: psycopg.Connection[Any], framework: Any
+    store: FileStore, records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], framework: Any
 ) -> None:
     year(records_sql)
     made = packages(store, records_pool).package(request(store, framework))
@@ -155,7 +155,7 @@ def test_it_is_verified_and_drawn_again_without_us(package: Path, tmp_path: Path
     assert "VERIFIED" not in shell(verifying, folder).stdout
 
 
-def test_an_empty_period_shows_no_evidence(store: FileStore, records_pool: ConnectionPool) -> None:
+def test_an_empty_period_shows_no_evidence(store: FileStore, records_pool: ConnectionPool[Any]) -> None:
     made = packages(store, records_pool).package(request(store))
     facts = json.loads(contents(path_of(made))["facts.json"])
     assert {one["count"] for one in facts["populations"]} == {0}
@@ -163,14 +163,14 @@ def test_an_empty_period_shows_no_evidence(store: FileStore, records_pool: Conne
     json.loads(contents(path_of(made))["audit-log.json"])
 
 
-def test_a_plan_makes_nothing_and_no_key_is_said_at_once(store: FileStore, records_pool: ConnectionPool) -> None:
+def test_a_plan_makes_nothing_and_no_key_is_said_at_once(store: FileStore, records_pool: ConnectionPool[Any]) -> None:
     planned = packages(store, records_pool).package(request(store, effect=effect(dry_run=True)))
     assert (planned.applied, path_of(planned).exists()) == (False, False)
     with pytest.raises(Misconfigured, match="can't be signed"):
         CompliancePackages(store, records_pool, None).populations(OfPeriod(framework="soc2", start=START, end=END))
 
 
-def test_a_changed_exhibit_is_refused(store: FileStore, records_pool: ConnectionPool, tmp_path: Path) -> None:
+def test_a_changed_exhibit_is_refused(store: FileStore, records_pool: ConnectionPool[Any], tmp_path: Path) -> None:
     asked = request(store)
     (tmp_path / "evidence" / FOLDER / "access-review.csv").write_bytes(b"x")
     with pytest.raises(Refused, match="was changed"):

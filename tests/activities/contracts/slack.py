@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 import time
 from typing import Any
@@ -11,6 +12,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from tests.activities.contracts.block_kit import faults, faults_of_view
 
 _SCOPES = {
     "auth.test": set(),
@@ -22,6 +25,11 @@ _SCOPES = {
     "chat.postMessage": {"chat:write"},
     "chat.scheduleMessage": {"chat:write"},
     "chat.scheduledMessages.list": set(),
+    "chat.update": {"chat:write"},
+    "views.open": set(),
+    "users.info": {"users:read", "users:read.email"},
+    "usergroups.users.list": {"usergroups:read"},
+    "apps.connections.open": set(),
     "files.getUploadURLExternal": {"files:write"},
     "files.completeUploadExternal": {"files:write"},
 }
@@ -43,8 +51,23 @@ class SlackContract:
         self.files: dict[str, dict[str, Any]] = {}
         self.slow_shares: list[dict[str, Any]] = []
         """Messages of files that appear only when the channel has been read once more: Slack shares when it likes."""
+        self.views: list[dict[str, Any]] = []
+        self.triggers: set[str] = set()
+        """What `views.open` may be called with, each once and for three seconds."""
+        self.users: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, list[str]] = {}
+        self.app_token = ""
+        self.socket_url = ""
+        self.refused: list[str] = []
+        """Blocks that were refused, and why."""
+        self.whispers: list[dict[str, Any]] = []
+        """What came to a `response_url`."""
+        self.slow_down: dict[str, float] = {}
+        """Method → until when it is answered 429; `too_soon` counts the calls before."""
+        self.too_soon: list[str] = []
         self.app = Starlette(
             routes=[
+                Route("/respond/{number}", self._respond, methods=["POST"]),
                 Route("/api/{method}", self._call, methods=["POST", "GET"]),
                 Route("/upload/{file}", self._upload, methods=["POST"]),
             ]
@@ -59,9 +82,15 @@ class SlackContract:
     def texts(self, channel: str) -> list[str]:
         return [message["text"] for message in self.channels[channel]["messages"]]
 
-    async def _call(self, request: Request) -> JSONResponse:
+    async def _call(self, request: Request) -> JSONResponse:  # noqa: PLR0911  each way Slack says no
         method = request.path_params["method"]
         self.calls.append(method)
+        if (left := self.slow_down.get(method, 0) - time.monotonic()) > 0:
+            return self._wait(method, left)
+        if method == "apps.connections.open":
+            if request.headers.get("authorization") != f"Bearer {self.app_token}" or not self.app_token:
+                return _no("invalid_auth")
+            return _yes(url=self.socket_url)
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return _no("invalid_auth")
         if method not in _SCOPES:
@@ -78,8 +107,73 @@ class SlackContract:
         answer: JSONResponse = getattr(self, f"_{name}")(arguments)
         return answer
 
+    def limit(self, method: str, seconds: float) -> None:
+        """Answer 429 to a method for so long; it may be called again when that is over."""
+        self.slow_down[method] = time.monotonic() + seconds
+
+    def _wait(self, method: str, left: float) -> JSONResponse:
+        if f"told {method}" in self.slow_down:
+            self.too_soon.append(method)
+        self.slow_down[f"told {method}"] = 1.0
+        after = {"Retry-After": str(math.ceil(left))}
+        return JSONResponse({"ok": False, "error": "ratelimited"}, status_code=429, headers=after)
+
+    async def _respond(self, request: Request) -> Response:
+        body = await request.json()
+        wrong = faults(body["blocks"]) if "blocks" in body else []
+        self.refused += wrong
+        self.whispers.append(body)
+        return PlainTextResponse("no" if wrong else "ok", status_code=400 if wrong else 200)
+
+    def _chat_update(self, arguments: dict[str, Any]) -> JSONResponse:
+        channel, no = self._seen(arguments)
+        if no is None:
+            no = self._bad_blocks(arguments) or _bad_message(arguments)
+        if no is not None:
+            return no
+        found = [one for one in channel["messages"] if one["ts"] == arguments["ts"]]
+        if not found:
+            return _no("message_not_found")
+        # As if an update without it took it away: the page of the method doesn't say.
+        found[0].pop("metadata", None)
+        found[0].update(
+            {
+                "text": arguments["text"],
+                "blocks": arguments.get("blocks", []),
+                "updates": found[0].get("updates", 0) + 1,
+            }
+        )
+        if arguments.get("metadata"):
+            found[0]["metadata"] = arguments["metadata"]
+        return _yes(channel=channel["id"], ts=arguments["ts"], text=arguments["text"])
+
+    def _bad_blocks(self, arguments: dict[str, Any]) -> JSONResponse | None:
+        wrong = faults(arguments["blocks"]) if "blocks" in arguments else []
+        self.refused += wrong
+        return _no("invalid_blocks") if wrong else None
+
+    def _views_open(self, arguments: dict[str, Any]) -> JSONResponse:
+        if arguments["trigger_id"] not in self.triggers:
+            return _no("expired_trigger_id")
+        self.triggers.remove(arguments["trigger_id"])
+        wrong = faults_of_view(arguments["view"])
+        self.refused += wrong
+        if wrong:
+            return _no("invalid_arguments")
+        view = {**arguments["view"], "id": f"V{next(self._numbers):09d}"}
+        self.views.append(view)
+        return _yes(view=view)
+
+    def _users_info(self, arguments: dict[str, Any]) -> JSONResponse:
+        user = self.users.get(arguments["user"])
+        return _yes(user=user) if user else _no("user_not_found")
+
+    def _usergroups_users_list(self, arguments: dict[str, Any]) -> JSONResponse:
+        members = self.groups.get(arguments["usergroup"])
+        return _no("no_such_subteam") if members is None else _yes(users=members)
+
     def _auth_test(self, arguments: dict[str, Any]) -> JSONResponse:
-        return _yes(user_id="U1", bot_id="B1")
+        return _yes(user_id="U1", bot_id="B1", team_id="T1")
 
     def _conversations_list(self, arguments: dict[str, Any]) -> JSONResponse:
         private = "private_channel" in arguments.get("types", "public_channel")

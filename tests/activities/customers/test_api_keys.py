@@ -53,7 +53,7 @@ def handovers(request: pytest.FixtureRequest, links: HandoverLinks, secrets_mana
 
 
 @pytest.fixture
-def sql(records_sql: psycopg.Connection) -> psycopg.Connection:
+def sql(records_sql: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     for tenant in ("acme", "other"):
         records_sql.execute(
             "INSERT INTO runbooks.tenants (tenant_id, name, tier, email) VALUES (%s, %s, 'team', 'it@acme.test')",
@@ -63,7 +63,7 @@ def sql(records_sql: psycopg.Connection) -> psycopg.Connection:
 
 
 @pytest.fixture
-def keys(sql: psycopg.Connection, records_pool: ConnectionPool, handovers: Handovers) -> ApiKeys:
+def keys(sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any], handovers: Handovers) -> ApiKeys:
     del sql
     return ApiKeys(records_pool, handovers)
 
@@ -76,26 +76,26 @@ def issue(key_id: str = ONE, *, replaces: str | None = None, tenant: str = "acme
     )  # fmt: skip
 
 
-def secret(sql: psycopg.Connection, handovers: Handovers, key_id: str = ONE, handover: str = WAITING) -> str:
+def secret(sql: psycopg.Connection[Any], handovers: Handovers, key_id: str = ONE, handover: str = WAITING) -> str:
     with sql.cursor(row_factory=dict_row) as rows:
         contents = handovers.peek(rows, handover)
     assert contents is not None
     return contents[key_id]
 
 
-def check(sql: psycopg.Connection, key: str) -> tuple[bool, str]:
+def check(sql: psycopg.Connection[Any], key: str) -> tuple[bool, str]:
     row = sql.execute("SELECT accepted, reason FROM runbooks.check_api_key(%s)", (key,)).fetchone()
     assert row is not None
     return row[0], row[1]
 
 
-def refused(act: Callable[[], object], error: type[Exception], text: str) -> None:
+def refused(act: Callable[[], object], error: type[BaseException], text: str) -> None:
     with pytest.raises(error, match=text):
         act()
 
 
 def test_an_issued_key_works_and_only_its_hash_is_kept(
-    keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers
+    keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers
 ) -> None:
     change = keys.issue(issue())
     assert (change.target, change.after, change.applied) == (f"api-key/{ONE}", "issued", True)
@@ -109,7 +109,9 @@ def test_an_issued_key_works_and_only_its_hash_is_kept(
         assert not [row for (row,) in rows if hidden in row or hidden.encode().hex() in row], table
 
 
-def test_a_second_attempt_makes_no_second_key(keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers) -> None:
+def test_a_second_attempt_makes_no_second_key(
+    keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers
+) -> None:
     keys.issue(issue())
     key = secret(sql, handovers)
     assert not keys.issue(issue()).applied
@@ -118,7 +120,7 @@ def test_a_second_attempt_makes_no_second_key(keys: ApiKeys, sql: psycopg.Connec
 
 
 def test_what_an_attempt_left_in_secrets_manager_is_the_key(
-    sql: psycopg.Connection, records_pool: ConnectionPool, secrets_manager: Any
+    sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any], secrets_manager: Any
 ) -> None:
     handovers = HandoverSecretsManager(secrets_manager, f"runbooks/{uuid4().hex}/")
 
@@ -138,7 +140,7 @@ def test_what_an_attempt_left_in_secrets_manager_is_the_key(
     assert check(sql, key) == (True, "")
 
 
-def test_plan_mode_makes_nothing(keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers) -> None:
+def test_plan_mode_makes_nothing(keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers) -> None:
     assert not keys.issue(issue(dry_run=True)).applied
     assert count(sql, "api_keys") == count(sql, "handovers") == 0
     with sql.cursor(row_factory=dict_row) as rows:
@@ -185,7 +187,7 @@ def test_a_key_of_another_tenant_is_not_replaced(keys: ApiKeys) -> None:
 
 
 def test_deprecated_works_until_its_end_which_can_be_moved(
-    keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers
+    keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers
 ) -> None:
     keys.issue(issue())
     key = secret(sql, handovers)
@@ -202,7 +204,7 @@ def test_deprecated_works_until_its_end_which_can_be_moved(
 
 
 def test_a_revoked_key_is_refused_and_its_use_seen(
-    keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers
+    keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers
 ) -> None:
     keys.issue(issue())
     key = secret(sql, handovers)
@@ -218,7 +220,7 @@ def test_a_revoked_key_is_refused_and_its_use_seen(
 
 
 def test_a_compromised_key_ends_in_the_moment_in_which_the_new_one_begins(
-    keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers
+    keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers
 ) -> None:
     keys.issue(issue())
     key = secret(sql, handovers)
@@ -229,7 +231,7 @@ def test_a_compromised_key_ends_in_the_moment_in_which_the_new_one_begins(
     assert check(sql, secret(sql, handovers, TWO, "ho_aaaaaaaa2")) == (True, "")
 
 
-def test_a_deprecation_can_be_taken_back(keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers) -> None:
+def test_a_deprecation_can_be_taken_back(keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers) -> None:
     keys.issue(issue())
     soon = datetime.now(UTC) + timedelta(hours=1)
     keys.deprecate(DeprecateKey(key_id=ONE, until=soon, effect=effect("grace")))
@@ -238,7 +240,7 @@ def test_a_deprecation_can_be_taken_back(keys: ApiKeys, sql: psycopg.Connection,
     assert keys.of_tenant(KeysRequest(tenant_id="acme")).items[0].status == "active"
 
 
-def test_usage_counts_from_an_hour_on(keys: ApiKeys, sql: psycopg.Connection, handovers: Handovers) -> None:
+def test_usage_counts_from_an_hour_on(keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers) -> None:
     keys.issue(issue())
     now = datetime.now(UTC)
     for hours, calls in ((1, 5), (30, 7)):
@@ -253,7 +255,9 @@ def test_usage_counts_from_an_hour_on(keys: ApiKeys, sql: psycopg.Connection, ha
     assert day.last_used_at is not None
 
 
-def test_verifying_presents_the_key_while_it_waits_and_counts_as_no_use(keys: ApiKeys, sql: psycopg.Connection) -> None:
+def test_verifying_presents_the_key_while_it_waits_and_counts_as_no_use(
+    keys: ApiKeys, sql: psycopg.Connection[Any]
+) -> None:
     keys.issue(issue())
     request = VerifyRequest(key_id=ONE, handover_id=WAITING)
     verdict = keys.verify(request)
@@ -268,7 +272,7 @@ def test_verifying_presents_the_key_while_it_waits_and_counts_as_no_use(keys: Ap
 
 @pytest.fixture
 def link(
-    sql: psycopg.Connection, records_pool: ConnectionPool, links: HandoverLinks
+    sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any], links: HandoverLinks
 ) -> Iterator[tuple[str, psycopg.Cursor[Any]]]:
     ApiKeys(records_pool, links).issue(issue())
     where = links.where(WAITING)
@@ -277,7 +281,7 @@ def link(
         yield where.rpartition("/")[2], rows
 
 
-def test_a_link_opens_once(link: tuple[str, psycopg.Cursor[Any]], sql: psycopg.Connection) -> None:
+def test_a_link_opens_once(link: tuple[str, psycopg.Cursor[Any]], sql: psycopg.Connection[Any]) -> None:
     token, rows = link
     assert is_waiting(rows, token)
     assert is_waiting(rows, token), "looking does not open it"
@@ -300,7 +304,7 @@ def test_of_many_who_open_it_at_once_one_sees_it(link: tuple[str, psycopg.Cursor
         assert sum(pool.map(open_it, range(8))) == 1
 
 
-def test_an_expired_link_shows_nothing(link: tuple[str, psycopg.Cursor[Any]], sql: psycopg.Connection) -> None:
+def test_an_expired_link_shows_nothing(link: tuple[str, psycopg.Cursor[Any]], sql: psycopg.Connection[Any]) -> None:
     token, rows = link
     sql.execute("UPDATE runbooks.handovers SET expires_at = clock_timestamp()")
     assert not is_waiting(rows, token)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,16 +27,16 @@ POLICY = ChurnPolicy()
 
 
 @pytest.fixture
-def health(records_pool: ConnectionPool) -> CustomerHealth:
+def health(records_pool: ConnectionPool[Any]) -> CustomerHealth:
     return CustomerHealth(records_pool)
 
 
 @pytest.fixture
-def interventions(records_pool: ConnectionPool) -> Interventions:
+def interventions(records_pool: ConnectionPool[Any]) -> Interventions:
     return Interventions(records_pool)
 
 
-def tenant(sql: psycopg.Connection, name: str, *, age: int = 400, status: str = "active") -> None:
+def tenant(sql: psycopg.Connection[Any], name: str, *, age: int = 400, status: str = "active") -> None:
     sql.execute(
         "INSERT INTO runbooks.tenants (tenant_id, name, tier, email, created_at, status) "
         "VALUES (%s, %s, 'team', 'it@acme.test', %s, %s)",
@@ -43,7 +44,7 @@ def tenant(sql: psycopg.Connection, name: str, *, age: int = 400, status: str = 
     )
 
 
-def used(sql: psycopg.Connection, name: str, *, first: int, last: int, daily: int, errors: int = 0,
+def used(sql: psycopg.Connection[Any], name: str, *, first: int, last: int, daily: int, errors: int = 0,
          kind: str = "api_call") -> None:  # fmt: skip
     """Let a tenant do something on each day from `first` to `last` days ago."""
     sql.execute(
@@ -62,7 +63,9 @@ def points(risk: ChurnRisk) -> dict[str, float]:
     return {part.name: part.points for part in risk.parts if part.points}
 
 
-def test_usage_down_by_half_gives_all_points_of_usage(health: CustomerHealth, records_sql: psycopg.Connection) -> None:
+def test_usage_down_by_half_gives_all_points_of_usage(
+    health: CustomerHealth, records_sql: psycopg.Connection[Any]
+) -> None:
     tenant(records_sql, "acme")
     used(records_sql, "acme", first=89, last=31, daily=100)
     used(records_sql, "acme", first=29, last=1, daily=25)
@@ -113,7 +116,7 @@ def test_weights_are_shared_out_whatever_their_sum() -> None:
 
 
 def test_those_at_risk_come_in_order_without_those_looked_after_and_agree_with_their_own_score(
-    health: CustomerHealth, interventions: Interventions, records_sql: psycopg.Connection
+    health: CustomerHealth, interventions: Interventions, records_sql: psycopg.Connection[Any]
 ) -> None:
     for number, name in enumerate(("steady", "falling", "fallen", "looked-after", "closed", "young")):
         tenant(records_sql, name, status="closed" if name == "closed" else "active", age=20 if name == "young" else 400)
@@ -135,7 +138,7 @@ def intervention(name: str, step: str = "open") -> OpenIntervention:
     )
 
 
-def test_a_tenant_has_one_open_intervention(interventions: Interventions, records_sql: psycopg.Connection) -> None:
+def test_a_tenant_has_one_open_intervention(interventions: Interventions, records_sql: psycopg.Connection[Any]) -> None:
     tenant(records_sql, "acme")
     with ThreadPoolExecutor() as pool:
         asked = [pool.submit(interventions.open, intervention("acme", f"open-{n}")) for n in range(4)]
@@ -146,7 +149,7 @@ def test_a_tenant_has_one_open_intervention(interventions: Interventions, record
 
 
 def test_opening_and_closing_again_changes_nothing(
-    interventions: Interventions, records_sql: psycopg.Connection
+    interventions: Interventions, records_sql: psycopg.Connection[Any]
 ) -> None:
     tenant(records_sql, "acme")
     assert interventions.open(intervention("acme")).applied
@@ -162,7 +165,7 @@ def test_opening_and_closing_again_changes_nothing(
     assert interventions.open(intervention("acme", "again")).applied
 
 
-def test_plan_mode_opens_nothing(interventions: Interventions, records_sql: psycopg.Connection) -> None:
+def test_plan_mode_opens_nothing(interventions: Interventions, records_sql: psycopg.Connection[Any]) -> None:
     tenant(records_sql, "acme")
     request = intervention("acme").model_copy(update={"effect": effect("open", dry_run=True)})
     assert not interventions.open(request).applied
@@ -170,7 +173,7 @@ def test_plan_mode_opens_nothing(interventions: Interventions, records_sql: psyc
 
 
 def test_a_tenant_that_is_not_there_or_not_active_has_no_score(
-    health: CustomerHealth, records_sql: psycopg.Connection
+    health: CustomerHealth, records_sql: psycopg.Connection[Any]
 ) -> None:
     tenant(records_sql, "closed", status="closed")
     for name in ("closed", "acne"):
@@ -178,7 +181,9 @@ def test_a_tenant_that_is_not_there_or_not_active_has_no_score(
             of(health, name)
 
 
-def test_ten_thousand_tenants_are_looked_at_in_one_go(health: CustomerHealth, records_sql: psycopg.Connection) -> None:
+def test_ten_thousand_tenants_are_looked_at_in_one_go(
+    health: CustomerHealth, records_sql: psycopg.Connection[Any]
+) -> None:
     records_sql.execute(
         "INSERT INTO runbooks.tenants (tenant_id, name, tier, email, created_at) "
         "SELECT 't-' || n, 'T ' || n, 'team', 'it@acme.test', %s FROM generate_series(1, 10000) n",

@@ -28,7 +28,7 @@ LINKS = HandoverLinks(SecretStr("a secret of the settings"), "https://ops.exampl
 
 
 @pytest.fixture
-def tenants(records_pool: ConnectionPool) -> Tenants:
+def tenants(records_pool: ConnectionPool[Any]) -> Tenants:
     return Tenants(records_pool, LINKS)
 
 
@@ -44,7 +44,7 @@ def user(tenant_id: str = "acme", step: str = "user", email: str = "ada@acme.tes
     )  # fmt: skip
 
 
-def used(sql: psycopg.Connection, kind: str, hours_ago: float, calls: int, errors: int = 0) -> None:
+def used(sql: psycopg.Connection[Any], kind: str, hours_ago: float, calls: int, errors: int = 0) -> None:
     at = NOW - timedelta(hours=hours_ago)
     sql.execute("SELECT runbooks.record_usage('acme', %s, %s, %s, '', %s)", (kind, calls, errors, at))
 
@@ -63,7 +63,7 @@ def test_a_tenant_is_created_once_and_read_back(tenants: Tenants) -> None:
 
 @pytest.mark.parametrize("other", [new("acme", "Another"), new("acme-2", "ACME"), new("acme-3", "Three", email="x y")])
 def test_what_the_records_cannot_have_is_refused(
-    tenants: Tenants, records_sql: psycopg.Connection, other: CreateTenant
+    tenants: Tenants, records_sql: psycopg.Connection[Any], other: CreateTenant
 ) -> None:
     tenants.create(new())
     with pytest.raises(Refused, match="the records refuse it: tenant") as raised:
@@ -78,7 +78,7 @@ def test_an_id_that_would_not_do_in_a_workflow_id_is_none(tenant_id: str) -> Non
         new(tenant_id)
 
 
-def test_plan_mode_creates_nothing(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+def test_plan_mode_creates_nothing(tenants: Tenants, records_sql: psycopg.Connection[Any]) -> None:
     assert not tenants.create(new(dry_run=True)).applied
     assert count(records_sql, "tenants") == 0
 
@@ -92,7 +92,7 @@ def test_an_unknown_tenant_is_told_with_those_like_it(tenants: Tenants) -> None:
 
 
 def test_the_first_password_is_in_the_handover_and_its_hash_in_the_records(
-    tenants: Tenants, records_sql: psycopg.Connection
+    tenants: Tenants, records_sql: psycopg.Connection[Any]
 ) -> None:
     tenants.create(new())
     assert tenants.create_user(user()).after == "admin ada@acme.test"
@@ -110,7 +110,7 @@ def test_the_first_password_is_in_the_handover_and_its_hash_in_the_records(
     assert (again.hex(), row["must_change"]) == (digest, True)
 
 
-def test_a_user_is_one_in_a_tenant_and_needs_one(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+def test_a_user_is_one_in_a_tenant_and_needs_one(tenants: Tenants, records_sql: psycopg.Connection[Any]) -> None:
     tenants.create(new())
     tenants.create_user(user())
     with pytest.raises(Refused, match="users are unique in a tenant"):
@@ -131,12 +131,12 @@ def test_people_are_assigned_one_by_one(tenants: Tenants) -> None:
 def test_a_tenant_is_suspended_and_reopened(tenants: Tenants) -> None:
     tenants.create(new())
     for status in ("suspended", "active"):
-        change = SetTenantStatus(tenant_id="acme", status=status, reason="asked", effect=effect(status))  # type: ignore[arg-type]
+        change = SetTenantStatus(tenant_id="acme", status=status, reason="asked", effect=effect(status))
         assert tenants.set_status(change).applied
         assert tenants.tenant(TenantRequest(tenant_id="acme")).status == status
 
 
-def test_activity_is_of_the_time_asked_for(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+def test_activity_is_of_the_time_asked_for(tenants: Tenants, records_sql: psycopg.Connection[Any]) -> None:
     tenants.create(new())
     used(records_sql, "api_call", 1, 10, 2)
     used(records_sql, "api_call", 2, 5)
@@ -155,7 +155,7 @@ def test_activity_is_of_the_time_asked_for(tenants: Tenants, records_sql: psycop
     assert [line.message for line in one.errors] == ["late"]
 
 
-def test_firsts_are_the_first_hours_of_what_was_done(tenants: Tenants, records_sql: psycopg.Connection) -> None:
+def test_firsts_are_the_first_hours_of_what_was_done(tenants: Tenants, records_sql: psycopg.Connection[Any]) -> None:
     tenants.create(new())
     request = FirstsRequest(tenant_id="acme", kinds=("api_call", "training_job"))
     assert str(tenants.firsts(request)) == "nothing yet"
@@ -167,7 +167,7 @@ def test_firsts_are_the_first_hours_of_what_was_done(tenants: Tenants, records_s
 
 
 def test_who_has_used_the_service_since_is_found_and_who_has_left_is_not(
-    tenants: Tenants, records_sql: psycopg.Connection
+    tenants: Tenants, records_sql: psycopg.Connection[Any]
 ) -> None:
     for name in ("acme", "globex", "initech"):
         tenants.create(new(name, name.title()))

@@ -1,5 +1,6 @@
 """Support tickets on a real PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def support(records_sql: psycopg.Connection, records_pool: ConnectionPool) -> Support:
+def support(records_sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any]) -> Support:
     for tenant in ("acme", "other"):
         records_sql.execute(
             "INSERT INTO runbooks.tenants (tenant_id, name, tier, email) VALUES (%s, %s, 'team', 'it@acme.test')",
@@ -42,18 +43,18 @@ def close(step: str = "close") -> CloseTicket:
 
 
 def test_a_ticket_goes_from_open_to_closed_and_each_step_once(
-    support: Support, records_sql: psycopg.Connection
+    support: Support, records_sql: psycopg.Connection[Any]
 ) -> None:
     due = NOW + timedelta(hours=1)
-    steps = [
+    steps: list[tuple[Callable[[Any], Any], Any]] = [
         (support.create, new()),
         (support.assign, AssignTicket(ticket_id="TCK-1", to="ada", effect=effect("assign"))),
         (support.comment, comment(due=due)),
         (support.close, close()),
     ]
     for act, request in steps[:3]:
-        assert act(request).applied  # type: ignore[arg-type]
-        assert not act(request).applied  # type: ignore[arg-type]
+        assert act(request).applied
+        assert not act(request).applied
     (ticket,) = support.tickets(TicketsRequest(tenant_id="acme")).items
     assert (ticket.assignee, ticket.update_due_at, str(ticket)) == ("ada", due, "TCK-1 P2 Jobs fail (ada)")
     assert support.close(close()).applied
@@ -73,7 +74,7 @@ def test_a_closed_ticket_takes_nothing_more(support: Support) -> None:
         support.assign(AssignTicket(ticket_id="TCK-1", to="ada", effect=effect("assign")))
 
 
-def test_what_comes_before_the_ticket_is_tried_again(support: Support, records_sql: psycopg.Connection) -> None:
+def test_what_comes_before_the_ticket_is_tried_again(support: Support, records_sql: psycopg.Connection[Any]) -> None:
     with pytest.raises(Unavailable, match="not in the records"):
         support.comment(comment())
     assert count(records_sql, "audit_log") == 0

@@ -30,7 +30,7 @@ class OnBackups:
     """`tensafe` with a backup of it, and rows of which the time of each is known."""
 
     server: ServiceDatabase
-    pool: ConnectionPool
+    pool: ConnectionPool[Any]
     backup_id: str = ""
     times: list[datetime] = field(default_factory=list)
     """After row N was committed, and before row N + 1."""

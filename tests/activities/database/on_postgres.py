@@ -111,7 +111,7 @@ class OnPostgres:
     # -- what is there ---------------------------------------------------------------------------------------
 
     def one(self, query: str, *values: Any) -> Any:
-        row = self.sql.execute(query, values).fetchone()  # type: ignore[arg-type]
+        row = self.sql.execute(query, values).fetchone()
         return row[0] if row else None
 
     @property
@@ -160,7 +160,7 @@ class OnPostgres:
     def held(self, statement: str = "LOCK items IN SHARE UPDATE EXCLUSIVE MODE") -> Iterator[psycopg.Connection[Any]]:
         """Be in a transaction that others wait for; it ends afterwards."""
         with _closing(psycopg.connect(self.url, application_name="somebody")) as connection:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
             yield connection
 
     def delete(self, rows: int) -> None:

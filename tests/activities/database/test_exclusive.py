@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ from activities.database.backups import exclusive as module
 from activities.database.backups.exclusive import exclusive
 
 
-def test_one_at_a_time(records_pool: ConnectionPool) -> None:
+def test_one_at_a_time(records_pool: ConnectionPool[Any]) -> None:
     inside: list[int] = []
     most: list[int] = []
 
@@ -36,7 +37,7 @@ def test_one_at_a_time(records_pool: ConnectionPool) -> None:
     assert most == [1, 1, 1]
 
 
-def test_whoever_has_it_too_long_is_named(records_pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_has_it_too_long_is_named(records_pool: ConnectionPool[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WAIT", 0.1)
 
     def twice() -> None:
@@ -51,7 +52,7 @@ def test_whoever_has_it_too_long_is_named(records_pool: ConnectionPool, monkeypa
 
 
 def test_a_lost_lock_ends_the_attempt(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_ASK_EVERY", 0.05)
 

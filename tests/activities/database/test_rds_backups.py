@@ -47,7 +47,7 @@ class OnRds:
     """An instance of the test's own with automated backups, and room for a restore of it."""
 
     rds: Any
-    pool: ConnectionPool
+    pool: ConnectionPool[Any]
     url: str
     name: str = field(default_factory=lambda: f"t{secrets.token_hex(4)}")
 
@@ -83,7 +83,7 @@ class OnRds:
 
 
 @pytest.fixture
-def on_rds(aws: Aws, records_pool: ConnectionPool, create_database: CreateDatabase) -> Iterator[OnRds]:
+def on_rds(aws: Aws, records_pool: ConnectionPool[Any], create_database: CreateDatabase) -> Iterator[OnRds]:
     session = boto3.Session(aws_access_key_id="id", aws_secret_access_key="secret", region_name=REGION)
     config = Config(retries={"total_max_attempts": 1}, proxies={})
     on_rds = OnRds(session.client("rds", endpoint_url=aws.url, config=config), records_pool, create_database())

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -67,7 +68,7 @@ def _write(world: OnBackups) -> list[Moment]:
     return moments
 
 
-def _clock(connection: psycopg.Connection) -> datetime:
+def _clock(connection: psycopg.Connection[Any]) -> datetime:
     row = connection.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
     now: datetime = row[0]

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -25,7 +26,7 @@ def database(postgres: Postgres) -> DamagedDatabase:  # noqa: F811
     return made
 
 
-def session(database: DamagedDatabase, role: str) -> psycopg.Connection:
+def session(database: DamagedDatabase, role: str) -> psycopg.Connection[Any]:
     parts = urlsplit(database.url)
     url = urlunsplit(parts._replace(netloc=f"{role}:sesame@{parts.hostname}:{parts.port}"))
     return psycopg.connect(url, autocommit=True)
@@ -39,7 +40,7 @@ def end(database: DamagedDatabase, *, dry_run: bool = False, **fields: object) -
     return ActivityEnvironment().run(Sessions(database.databases).end, request)
 
 
-def alive(connection: psycopg.Connection) -> bool:
+def alive(connection: psycopg.Connection[Any]) -> bool:
     try:
         connection.execute("SELECT 1")
     except psycopg.OperationalError:

@@ -45,12 +45,12 @@ class Someone:
             self.running.join()
 
     def runs(self, query: str) -> "Someone":
-        self.running = Background(lambda: self.connection.execute(query))  # type: ignore[arg-type]
+        self.running = Background(lambda: self.connection.execute(query))
         self.on_server("active")
         return self
 
     def idles(self, query: str = "SELECT 1") -> "Someone":
-        self.connection.execute(query)  # type: ignore[arg-type]
+        self.connection.execute(query)
         self.on_server("idle in transaction")
         return self
 
@@ -126,7 +126,7 @@ def test_who_waits_for_whom(on: OnPostgres) -> None:
 
 def test_those_who_wait_for_each_other_are_all_shown() -> None:
     at = {"backend_start": "2026-01-01T00:00:00Z", "state": "active", "user": "u", "seconds": 1, "query": "UPDATE"}
-    items = [RunningSession(pid=pid, blocked_by=[3 - pid], **at) for pid in (1, 2)]  # type: ignore[arg-type]
+    items = [RunningSession(pid=pid, blocked_by=[3 - pid], **at) for pid in (1, 2)]
     assert [line.split()[0] for line in RunningQueries(items=items).tree()] == ["1", "2"]
 
 
@@ -233,7 +233,7 @@ def test_background_processes_are_never_ended_even_where_named(kind: str) -> Non
     session = RunningSession(
         pid=1, backend_start="2026-01-01T00:00:00Z", state="active", user="u", seconds=1, query="", backend_type=kind,
         named=True,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     assert session.protected == f"a {kind}: never ended by a run"
 
 

@@ -253,7 +253,7 @@ def test_what_a_crash_left_is_dropped_and_redone_only_where_it_must(
 
 def test_a_long_name_is_cut_by_postgresql_and_still_known(on: OnPostgres) -> None:
     name = "i" * 63
-    on.sql.execute(f"ALTER INDEX items_name RENAME TO {name}")  # type: ignore[arg-type]
+    on.sql.execute(f"ALTER INDEX items_name RENAME TO {name}")
     request = on.reindex(index=name, oid=on.oid(name))
     with on.held(WRITER):
         running = Background(lambda: on.run(on.postgres.reindex, request))

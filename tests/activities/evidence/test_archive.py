@@ -32,7 +32,7 @@ from tests.servers import CreateDatabase
 
 
 @pytest.fixture
-async def place(temporal_address: str, records_pool: ConnectionPool, tmp_path: Path) -> Place:
+async def place(temporal_address: str, records_pool: ConnectionPool[Any], tmp_path: Path) -> Place:
     return Place(await new_namespace(temporal_address), records_pool, new_signer(), tmp_path)
 
 
@@ -106,7 +106,7 @@ async def test_a_bucket_with_another_chain_is_never_mixed_with_ours(place: Place
 
 
 @pytest.fixture
-def own_pool(own_postgres: OwnPostgres) -> Iterator[ConnectionPool]:
+def own_pool(own_postgres: OwnPostgres) -> Iterator[ConnectionPool[Any]]:
     own_postgres.start()
     url = own_postgres.create_database()
     records_schema.migrate(url)
@@ -115,7 +115,7 @@ def own_pool(own_postgres: OwnPostgres) -> Iterator[ConnectionPool]:
 
 
 async def test_an_outage_of_the_database_is_waited_for(
-    place: Place, own_postgres: OwnPostgres, own_pool: ConnectionPool
+    place: Place, own_postgres: OwnPostgres, own_pool: ConnectionPool[Any]
 ) -> None:
     place.pool = own_pool
     await place.runs([{"text": "x"}] * 2)

@@ -4,6 +4,7 @@ import hashlib
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -74,7 +75,7 @@ def test_logs(filed: Evidence, server: WithLogs, tmp_path: Path):
     names = [pod["metadata"]["name"] for pod in server.pods]
     for name in names:
         server.write(tmp_path, name, [f"hello from {name}", "bye"])
-        eventually(lambda name=name: _served(server, name, name))
+        eventually(partial(_served, server, name, name))
     stored, text = _collect(filed, server)
     assert stored.detail == "6 lines of 3 pods"
     for name in names:
@@ -125,7 +126,7 @@ def test_huge_logs_are_cut_and_say_so(
     monkeypatch.setattr(filed._pod_logs, "_most_bytes", 300_000)
     for pod in server.pods:
         server.write(tmp_path, pod["metadata"]["name"], [f"{number} {'x' * 200}" for number in range(3000)])
-        eventually(lambda pod=pod: _served(server, pod["metadata"]["name"], "xxx"))
+        eventually(partial(_served, server, pod["metadata"]["name"], "xxx"))
     stored, text = _collect(filed, server)
     assert stored.size < 302_000
     assert text.count("(cut here: more than 100000 bytes)\n") == 3

@@ -1,6 +1,6 @@
 """What a run has left held is found in every kind of place, and given back as the run would have done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -141,8 +141,8 @@ class Marked:
         self.fails = fails
         self.given: list[Hold] = []
 
-    def places(self) -> Sequence[Place]:
-        return [hold.place for hold in self.there]
+    def places(self) -> Iterator[Place]:
+        return iter([hold.place for hold in self.there])
 
     def held(self, place: Place) -> list[Hold]:
         if self.fails:

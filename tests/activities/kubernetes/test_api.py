@@ -145,7 +145,7 @@ def test_somebody_there_who_never_answers(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def _edited(kubeconfig: Path, to: Path, **changes: Any) -> Path:
-    config = yaml.safe_load(shutil.copy(kubeconfig, to).read_text())
+    config = yaml.safe_load(Path(shutil.copy(kubeconfig, to)).read_text())
     config["users"][0]["user"] |= changes.get("user", {})
     config["clusters"][0]["cluster"] |= changes.get("cluster", {})
     to.write_text(yaml.safe_dump(config))

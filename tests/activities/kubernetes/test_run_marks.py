@@ -44,4 +44,4 @@ def test_it_says_who_and_until_when_and_stays_as_it_is() -> None:
     mark = RunMark(run="restore/x", until=datetime(2026, 2, 4, 3, tzinfo=UTC))
     assert str(mark) == "restore/x until 2026-02-04 03:00:00 UTC"
     with pytest.raises(ValueError, match="frozen"):
-        mark.run = "another"
+        mark.run = "another"  # type: ignore[misc]

@@ -24,7 +24,7 @@ from activities.kubernetes.workload_holds import (
 )
 from tests.activities.kubernetes.on_cluster import OnCluster
 
-_POD = {
+_POD: dict[str, Any] = {
     "metadata": {"labels": {"app": "beside"}},
     "spec": {"containers": [{"name": "one", "image": "beside:v1"}], "restartPolicy": "Always"},
 }

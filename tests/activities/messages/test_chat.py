@@ -51,11 +51,11 @@ PICTURE = Picture(
 
 
 @pytest.fixture
-def own(records_pool: ConnectionPool) -> RecordsChat:
+def own(records_pool: ConnectionPool[Any]) -> RecordsChat:
     return RecordsChat(records_pool)
 
 
-def test_messages_are_kept_once(own: RecordsChat, records_sql: psycopg.Connection) -> None:
+def test_messages_are_kept_once(own: RecordsChat, records_sql: psycopg.Connection[Any]) -> None:
     first, second = own.post(post()), own.post(post())
     assert (first.applied, second.applied) == (True, False)
     assert first.message_id == second.message_id != ""
@@ -71,7 +71,7 @@ def test_messages_are_kept_once(own: RecordsChat, records_sql: psycopg.Connectio
     assert count(records_sql, "audit_log") == 3
 
 
-def test_a_planned_message_leaves_nothing(own: RecordsChat, records_sql: psycopg.Connection) -> None:
+def test_a_planned_message_leaves_nothing(own: RecordsChat, records_sql: psycopg.Connection[Any]) -> None:
     plan = own.post(post(dry_run=True))
     assert (plan.applied, plan.message_id) == (False, "")
     reply = own.post(post("reply", thread=plan.message_id, dry_run=True))
@@ -86,7 +86,7 @@ def test_a_thread_of_another_backend_is_refused(own: RecordsChat) -> None:
         own.post(post(thread="4711"))
 
 
-def test_a_picture_is_kept_beside_the_message(own: RecordsChat, records_sql: psycopg.Connection) -> None:
+def test_a_picture_is_kept_beside_the_message(own: RecordsChat, records_sql: psycopg.Connection[Any]) -> None:
     own.post(post(picture=PICTURE))
     row = records_sql.execute("SELECT picture FROM runbooks.messages").fetchone()
     assert row is not None
@@ -347,7 +347,8 @@ def test_a_plan_only_looks(chat: SlackChat, service: SlackContract) -> None:
     channel = service.add_channel("incidents")
     assert chat.schedule(schedule(dry_run=True)).channel == channel
     assert set(service.calls) == {"auth.test", "conversations.list"}
-    assert service.texts(channel) == service.scheduled == []
+    assert service.texts(channel) == []
+    assert service.scheduled == []
 
 
 def test_a_message_is_scheduled_once(

@@ -49,7 +49,7 @@ def request(
     return SendMail(to=to, template=template, values=VALUES, effect=effect("mail", dry_run=dry_run), **more)
 
 
-def mail(pool: ConnectionPool, port: int, **more: Any) -> Mail:
+def mail(pool: ConnectionPool[Any], port: int, **more: Any) -> Mail:
     return Mail(pool, SmtpServer(LOOPBACK, port, more.get("security", "none"), more.get("login")), LINKS, SENDER)
 
 
@@ -159,7 +159,7 @@ def test_an_address_is_judged_alike_when_a_run_starts_and_when_it_is_used(addres
 
 @pytest.mark.parametrize("template", sorted({file.name.split(".")[0] for file in TEMPLATES.glob("*.txt.j2")}))
 def test_every_template_arrives_as_text_and_html(
-    records_pool: ConnectionPool, server: MailServer, to: str, template: str
+    records_pool: ConnectionPool[Any], server: MailServer, to: str, template: str
 ) -> None:
     change = mail(records_pool, server.port).send(
         request(to, template, name="Zoë", handover_id="ho_aaaaaaaa1")
@@ -178,7 +178,7 @@ def test_every_template_arrives_as_text_and_html(
 
 
 def test_a_second_attempt_sends_nothing(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], server: MailServer, to: str
 ) -> None:
     sender = mail(records_pool, server.port)
     assert sender.send(request(to)).applied
@@ -187,7 +187,7 @@ def test_a_second_attempt_sends_nothing(
 
 
 def test_an_attempt_that_was_lost_after_sending_is_known_by_its_message_id(
-    records_pool: ConnectionPool, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], server: MailServer, to: str
 ) -> None:
     class Dies(SmtpServer):
         def send(self, message: EmailMessage, *, dry_run: bool) -> None:
@@ -202,7 +202,7 @@ def test_an_attempt_that_was_lost_after_sending_is_known_by_its_message_id(
 
 
 def test_the_link_stands_in_the_mail_and_nowhere_in_the_records(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], server: MailServer, to: str
 ) -> None:
     change = mail(records_pool, server.port).send(request(to, "api_key_rotated", handover_id="ho_aaaaaaaa1"))
     token = LINKS.where("ho_aaaaaaaa1").rpartition("/")[2]
@@ -212,7 +212,7 @@ def test_the_link_stands_in_the_mail_and_nowhere_in_the_records(
         assert token not in str(records_sql.execute(f"SELECT * FROM runbooks.{table}").fetchall())
 
 
-def test_an_invitation_is_attached(records_pool: ConnectionPool, server: MailServer, to: str) -> None:
+def test_an_invitation_is_attached(records_pool: ConnectionPool[Any], server: MailServer, to: str) -> None:
     start = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
     meeting = Meeting(title="Kickoff", start=start, time_zone="Europe/Berlin", attendees=(to,))
     mail(records_pool, server.port).send(request(to, meeting=meeting))
@@ -223,7 +223,7 @@ def test_an_invitation_is_attached(records_pool: ConnectionPool, server: MailSer
 
 
 def test_plan_mode_asks_the_server_and_sends_nothing(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], server: MailServer, to: str
 ) -> None:
     assert not mail(records_pool, server.port).send(request(to, dry_run=True)).applied
     assert server.received(to) == []
@@ -235,7 +235,7 @@ def test_plan_mode_asks_the_server_and_sends_nothing(
     ["", "nobody", "@acme.test", "a b@acme.test", "x@y@z", "a@acme.test\nBcc: b@acme.test", "<a@acme.test>,b"],
 )
 def test_what_is_no_address_is_bad_input(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, address: str
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], server: MailServer, address: str
 ) -> None:
     with pytest.raises(InvalidInput, match="to: not a mail address"):
         mail(records_pool, server.port).send(request(address))
@@ -244,7 +244,7 @@ def test_what_is_no_address_is_bad_input(
 
 @pytest.mark.parametrize("more", [{"template": "nonesuch"}, {"template": "api_key_rotated"}])
 def test_a_template_that_cannot_be_filled_in_is_misconfigured(
-    records_pool: ConnectionPool, server: MailServer, to: str, more: dict[str, str]
+    records_pool: ConnectionPool[Any], server: MailServer, to: str, more: dict[str, Any]
 ) -> None:
     with pytest.raises(Misconfigured, match=more["template"]):
         mail(records_pool, server.port).send(request(to, **more))
@@ -267,7 +267,7 @@ class Answers:
     ("answer", "error"), [("550 no such it@acme.test", Refused), ("451 later, it@acme.test", Unavailable)]
 )
 def test_a_refused_recipient_is_refused_and_a_deferred_one_tried_again(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, answer: str, error: type[Exception],
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], answer: str, error: type[Exception],
     *, dry_run: bool,
 ) -> None:  # fmt: skip
     controller = Controller(Answers(answer), hostname=LOOPBACK, port=free_port())
@@ -281,7 +281,7 @@ def test_a_refused_recipient_is_refused_and_a_deferred_one_tried_again(
     assert count(records_sql, "mails") == 0
 
 
-def test_a_refused_login_is_misconfigured_and_not_told(records_pool: ConnectionPool) -> None:
+def test_a_refused_login_is_misconfigured_and_not_told(records_pool: ConnectionPool[Any]) -> None:
     controller = Controller(
         Answers("250 OK"), hostname=LOOPBACK, port=free_port(), auth_require_tls=False,
         authenticator=lambda *_: AuthResult(success=False, handled=False),
@@ -297,19 +297,19 @@ def test_a_refused_login_is_misconfigured_and_not_told(records_pool: ConnectionP
 
 
 def test_a_server_without_the_tls_that_settings_ask_for_gets_nothing(
-    records_pool: ConnectionPool, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], server: MailServer, to: str
 ) -> None:
     with pytest.raises(Misconfigured, match="security"):
         mail(records_pool, server.port, security="starttls").send(request(to))
     assert server.received(to) == []
 
 
-def test_nobody_listening_is_unavailable(records_pool: ConnectionPool) -> None:
+def test_nobody_listening_is_unavailable(records_pool: ConnectionPool[Any]) -> None:
     with pytest.raises(Unavailable, match="the mail server did not answer"):
         mail(records_pool, free_port()).send(request("it@acme.test"))
 
 
-def test_a_server_that_hangs_up_is_unavailable(records_pool: ConnectionPool) -> None:
+def test_a_server_that_hangs_up_is_unavailable(records_pool: ConnectionPool[Any]) -> None:
     with socket.create_server((LOOPBACK, 0)) as listener:
 
         def hang_up() -> None:
@@ -323,7 +323,7 @@ def test_a_server_that_hangs_up_is_unavailable(records_pool: ConnectionPool) -> 
 
 
 def test_without_a_mail_server_mails_stand_in_the_records(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, to: str
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], to: str
 ) -> None:
     assert Mail(records_pool, RecordsMail(), LINKS, SENDER).send(request(to)).applied
     assert count(records_sql, "mails") == 1
@@ -340,7 +340,7 @@ def to_all(*addresses: str, step: str = "mails", dry_run: bool = False) -> SendM
 
 
 def test_each_of_many_gets_one_of_their_own(
-    records_pool: ConnectionPool, records_sql: psycopg.Connection, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], server: MailServer, to: str
 ) -> None:
     other = f"it-{uuid4().hex[:8]}@acme.test"
     system = mail(records_pool, server.port)
@@ -357,7 +357,7 @@ def test_each_of_many_gets_one_of_their_own(
 
 
 def test_whoever_had_theirs_before_an_outage_gets_no_second_one(
-    records_pool: ConnectionPool, server: MailServer, to: str
+    records_pool: ConnectionPool[Any], server: MailServer, to: str
 ) -> None:
     others = [f"{n}-{to}" for n in range(3)]
     mail(records_pool, server.port).send_all(to_all(others[0]))

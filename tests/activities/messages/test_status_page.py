@@ -44,11 +44,11 @@ def update(
 
 
 @pytest.fixture
-def own(records_pool: ConnectionPool) -> RecordsStatusPage:
+def own(records_pool: ConnectionPool[Any]) -> RecordsStatusPage:
     return RecordsStatusPage(records_pool)
 
 
-def test_updates_follow_each_other(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+def test_updates_follow_each_other(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
     assert str(own.update(update("Identified", "one"))) == "status page/api: Identified"
     assert str(own.update(update("Resolved", "two"))) == "status page/api: Identified → Resolved"
     again = own.update(update("Resolved", "two"))
@@ -56,7 +56,7 @@ def test_updates_follow_each_other(own: RecordsStatusPage, records_sql: psycopg.
     assert count(records_sql, "status_updates") == count(records_sql, "audit_log") == 2
 
 
-def test_a_planned_update_leaves_nothing(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+def test_a_planned_update_leaves_nothing(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
     assert not own.update(update("Identified", "one", dry_run=True)).applied
     assert count(records_sql, "status_updates") == count(records_sql, "audit_log") == 0
 
@@ -275,7 +275,7 @@ WAY: tuple[tuple[Any, Any], ...] = (
 )  # fmt: skip
 
 
-def test_a_maintenance_goes_its_way_on_our_page(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+def test_a_maintenance_goes_its_way_on_our_page(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
     for status, shows in WAY:
         assert own.maintenance(maintenance(status, status, shows)).applied
         assert not own.maintenance(maintenance(status, status, shows)).applied
@@ -336,7 +336,7 @@ def test_an_incident_shows_through_a_maintenance(page: AtlassianStatusPage, serv
 
 
 def test_a_planned_maintenance_leaves_nothing(
-    page: AtlassianStatusPage, service: StatuspageContract, own: RecordsStatusPage, records_sql: psycopg.Connection
+    page: AtlassianStatusPage, service: StatuspageContract, own: RecordsStatusPage, records_sql: psycopg.Connection[Any]
 ) -> None:
     for backend in (page, own):
         assert not backend.maintenance(maintenance("Scheduled", "a", dry_run=True)).applied
@@ -349,7 +349,7 @@ def test_a_planned_maintenance_leaves_nothing(
 class Shown:
     """One of the two pages, and what its component shows; a person's change is made as people make it there."""
 
-    def __init__(self, page: StatusPage, own: psycopg.Connection | None, service: StatuspageContract) -> None:
+    def __init__(self, page: StatusPage, own: psycopg.Connection[Any] | None, service: StatuspageContract) -> None:
         self.page = page
         self._own = own
         self._service = service
@@ -385,7 +385,7 @@ class Shown:
 @pytest.fixture(params=["own", "atlassian"])
 def shown(
     request: pytest.FixtureRequest, own: RecordsStatusPage, page: AtlassianStatusPage, service: StatuspageContract,
-    records_sql: psycopg.Connection,
+    records_sql: psycopg.Connection[Any],
 ) -> Shown:  # fmt: skip
     if request.param == "own":
         return Shown(own, records_sql, service)
@@ -441,7 +441,7 @@ def test_a_persons_own_change_lasts_until_they_end_it(shown: Shown, theirs: str)
     assert shown.api == "operational"
 
 
-def test_our_own_page_says_whose_word_shows(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+def test_our_own_page_says_whose_word_shows(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
     own.update(update("Investigating", "a", "INC-1"))
     mine = own.update(update("Resolved", "b", "INC-2"))
     assert mine.note == "the component shows major_outage, by incident INC-1"
@@ -451,7 +451,7 @@ def test_our_own_page_says_whose_word_shows(own: RecordsStatusPage, records_sql:
     assert str(own.update(update("Resolved", "e", "INC-1"))).startswith("status page/api: Identified → Resolved")
 
 
-def test_the_view_and_the_rule_say_the_same(own: RecordsStatusPage, records_sql: psycopg.Connection) -> None:
+def test_the_view_and_the_rule_say_the_same(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
     known = records_sql.execute("SELECT enum_range(NULL::runbooks.component_state)::text[]").fetchone()
     assert known is not None
     assert tuple(known[0]) == COMPONENT_STATES

@@ -30,7 +30,7 @@ NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def records(records_pool: ConnectionPool) -> Records:
+def records(records_pool: ConnectionPool[Any]) -> Records:
     return Records(records_pool)
 
 
@@ -111,14 +111,14 @@ def prepare(records: Records, method: str) -> None:
         records.acknowledge_alert(acknowledge("before"))
 
 
-def everything(sql: psycopg.Connection) -> list[Any]:
+def everything(sql: psycopg.Connection[Any]) -> list[Any]:
     tables = ["alerts", "incidents", "incident_relapses", "incident_notes", "post_mortems", "deployments", "audit_log"]
     return [sql.execute(f"SELECT * FROM runbooks.{table} ORDER BY 1").fetchall() for table in tables]
 
 
 @each_effect
 def test_done_twice_is_done_once(
-    records: Records, records_sql: psycopg.Connection, method: str, request_of: Any, table: str
+    records: Records, records_sql: psycopg.Connection[Any], method: str, request_of: Any, table: str
 ) -> None:
     prepare(records, method)
     lines = count(records_sql, "audit_log")
@@ -135,7 +135,7 @@ def test_done_twice_is_done_once(
 
 @each_effect
 def test_eight_attempts_at_once_are_one(
-    records: Records, records_sql: psycopg.Connection, method: str, request_of: Any, table: str
+    records: Records, records_sql: psycopg.Connection[Any], method: str, request_of: Any, table: str
 ) -> None:
     prepare(records, method)
     lines = count(records_sql, "audit_log")
@@ -149,7 +149,7 @@ def test_eight_attempts_at_once_are_one(
 
 @each_effect
 def test_a_plan_leaves_nothing_and_says_the_same(
-    records: Records, records_sql: psycopg.Connection, method: str, request_of: Any, table: str
+    records: Records, records_sql: psycopg.Connection[Any], method: str, request_of: Any, table: str
 ) -> None:
     prepare(records, method)
     before = everything(records_sql)
@@ -162,7 +162,7 @@ def test_a_plan_leaves_nothing_and_says_the_same(
 
 @each_effect
 def test_a_plan_works_where_what_came_before_was_only_planned(
-    records: Records, records_sql: psycopg.Connection, method: str, request_of: Any, table: str
+    records: Records, records_sql: psycopg.Connection[Any], method: str, request_of: Any, table: str
 ) -> None:
     change = getattr(records, method)(request_of(dry_run=True))
     assert not change.applied
@@ -176,7 +176,7 @@ def test_it_runs_as_an_activity(records: Records, method: str, request_of: Any, 
     assert ActivityEnvironment().run(getattr(records, method), request_of()).applied
 
 
-def test_the_audit_log_has_who_what_and_when(records: Records, records_sql: psycopg.Connection) -> None:
+def test_the_audit_log_has_who_what_and_when(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     records.create_incident(create())
     records.close_incident(close())
     rows = records_sql.execute(
@@ -204,7 +204,7 @@ def test_several_alerts_join_one_incident(records: Records) -> None:
 
 
 def test_twenty_firings_at_once_by_different_runs_are_one_alert(
-    records: Records, records_sql: psycopg.Connection
+    records: Records, records_sql: psycopg.Connection[Any]
 ) -> None:
     def attempt(number: int) -> Change:
         while True:
@@ -227,7 +227,7 @@ def test_an_alert_goes_over_to_another_incident(records: Records) -> None:
     assert (again.applied, again.note) == (False, "already")
 
 
-def test_an_alert_is_resolved_once(records: Records, records_sql: psycopg.Connection) -> None:
+def test_an_alert_is_resolved_once(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     records.acknowledge_alert(acknowledge())
     assert records.resolve_alert(resolve("one")).applied
     second = records.resolve_alert(resolve("two"))
@@ -350,7 +350,7 @@ def test_an_incident_is_read_whole(records: Records) -> None:
         records.incident(IncidentRequest(incident_id="INC-9"))
 
 
-def test_a_deployment_moves_on(records: Records, records_sql: psycopg.Connection) -> None:
+def test_a_deployment_moves_on(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     records.record_deployment(deployment("started", "s"))
     done = records.record_deployment(deployment("complete", "c"))
     assert str(done) == "deployment/tensafe-server@v1.2.4: started → complete"
@@ -359,7 +359,7 @@ def test_a_deployment_moves_on(records: Records, records_sql: psycopg.Connection
     assert count(records_sql, "deployments") == 1
 
 
-def test_a_version_may_be_deployed_again(records: Records, records_sql: psycopg.Connection) -> None:
+def test_a_version_may_be_deployed_again(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     for number in range(2):
         records.record_deployment(deployment("started", f"s{number}"))
         records.record_deployment(deployment("complete", f"c{number}"))
@@ -390,7 +390,7 @@ def test_recent_deployments_are_this_service_s_newest_first(records: Records) ->
 
 
 @pytest.fixture
-def rotation(records_sql: psycopg.Connection) -> psycopg.Connection:
+def rotation(records_sql: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     records_sql.execute("INSERT INTO runbooks.on_call_rotations VALUES ('primary', 'team@tensafe.io')")
     records_sql.execute(
         "INSERT INTO runbooks.on_call_contacts (name, email) "
@@ -402,7 +402,7 @@ def rotation(records_sql: psycopg.Connection) -> psycopg.Connection:
     return records_sql
 
 
-def shift(sql: psycopg.Connection, level: int, contact: str, during: str) -> None:
+def shift(sql: psycopg.Connection[Any], level: int, contact: str, during: str) -> None:
     sql.execute(
         "INSERT INTO runbooks.on_call_shifts (rotation, level, contact, during) VALUES ('primary', %s, %s, %s)",
         (level, contact, during),
@@ -427,7 +427,7 @@ def test_who_is_on_duty(records: Records, rotation_name: str, hour: int, level: 
     assert (duty.name, duty.email, duty.level) == (*expected, level)
 
 
-def test_shifts_of_a_level_cannot_overlap(rotation: psycopg.Connection) -> None:
+def test_shifts_of_a_level_cannot_overlap(rotation: psycopg.Connection[Any]) -> None:
     with pytest.raises(psycopg.errors.ExclusionViolation, match="one_person_a_level_at_a_time"):
         shift(rotation, 1, "bob", "[2026-03-01 07:59Z, 2026-03-01 09:00Z)")
     with pytest.raises(psycopg.errors.CheckViolation, match="shift_has_a_beginning_and_an_end"):
@@ -451,7 +451,7 @@ def test_shifts_of_a_level_cannot_overlap(rotation: psycopg.Connection) -> None:
         "MERGE INTO runbooks.audit_log USING (SELECT 1) one ON true WHEN MATCHED THEN DELETE",
     ],
 )
-def test_the_audit_log_only_grows(records: Records, records_sql: psycopg.Connection, statement: str) -> None:
+def test_the_audit_log_only_grows(records: Records, records_sql: psycopg.Connection[Any], statement: str) -> None:
     """The tests' role owns the table, and is a superuser."""
     records.create_incident(create())
     before = everything(records_sql)
@@ -471,7 +471,7 @@ def test_a_broken_rule_is_named_without_the_data(records: Records) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_failed_effect_leaves_nothing(records: Records, records_sql: psycopg.Connection) -> None:
+def test_a_failed_effect_leaves_nothing(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     with pytest.raises(Refused):
         records.create_incident(create().model_copy(update={"severity": "P9"}))
     assert not any(everything(records_sql))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ NOW = datetime(2026, 11, 30, 17, tzinfo=UTC)
 
 
 @pytest.fixture
-def records(records_pool: ConnectionPool) -> Records:
+def records(records_pool: ConnectionPool[Any]) -> Records:
     return Records(records_pool)
 
 
@@ -29,7 +30,7 @@ def pulse(number: int, *, healthy: bool, dry_run: bool = False) -> RecordPulse:
     )  # fmt: skip
 
 
-def test_a_warning_is_raised_and_resolved_once(records: Records, records_sql: psycopg.Connection) -> None:
+def test_a_warning_is_raised_and_resolved_once(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     for number, healthy, before, after, applied in (
         (0, True, "healthy", "healthy", False), (1, False, "healthy", "warning", True),
         (2, False, "warning", "warning", False), (3, True, "warning", "healthy", True),
@@ -70,7 +71,7 @@ Read = Callable[..., tuple[float | None, str]]
 
 
 @pytest.fixture
-def read(records_pool: ConnectionPool, tmp_path: Path) -> Read:
+def read(records_pool: ConnectionPool[Any], tmp_path: Path) -> Read:
     def figure(name: str, at: datetime = NOW) -> tuple[float | None, str]:
         asked = FiguresRequest(names=[name], at=at, zone="Europe/Berlin")
         found = Figures(records_pool, tmp_path).read(asked)
@@ -79,7 +80,7 @@ def read(records_pool: ConnectionPool, tmp_path: Path) -> Read:
     return figure
 
 
-def test_our_own_figures(read: Read, records_sql: psycopg.Connection) -> None:
+def test_our_own_figures(read: Read, records_sql: psycopg.Connection[Any]) -> None:
     assert read("mrr") == (None, "")
     records_sql.execute(
         "INSERT INTO runbooks.tenants (tenant_id, name, tier, email, created_at, status, monthly_revenue) VALUES "

@@ -25,7 +25,7 @@ NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def records(records_pool: ConnectionPool) -> Records:
+def records(records_pool: ConnectionPool[Any]) -> Records:
     return Records(records_pool)
 
 

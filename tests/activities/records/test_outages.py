@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
@@ -38,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
 
 
 @pytest.fixture
-def pool(server: OwnPostgres) -> Iterator[ConnectionPool]:
+def pool(server: OwnPostgres) -> Iterator[ConnectionPool[Any]]:
     with connect_pool(server.url(), max_size=6) as opened:
         yield opened
 
@@ -59,7 +60,7 @@ def fails_soon(records: Records) -> Unavailable:
     return caught.value
 
 
-def fill(pool: ConnectionPool) -> None:
+def fill(pool: ConnectionPool[Any]) -> None:
     """Have all of the pool's connections open."""
     barrier = threading.Barrier(6)
 
@@ -95,7 +96,7 @@ def test_the_pool_starts_before_the_server_does(server: OwnPostgres) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_a_restart_is_not_noticed_with_a_pool_full_of_dead_connections(
-    server: OwnPostgres, pool: ConnectionPool, how: signal.Signals
+    server: OwnPostgres, pool: ConnectionPool[Any], how: signal.Signals
 ) -> None:
     records = Records(pool)
     fill(pool)
@@ -105,7 +106,7 @@ def test_a_restart_is_not_noticed_with_a_pool_full_of_dead_connections(
         assert records.create_incident(create(secrets.token_hex(4))).applied
 
 
-def test_it_is_back_at_once_after_a_long_outage(server: OwnPostgres, pool: ConnectionPool) -> None:
+def test_it_is_back_at_once_after_a_long_outage(server: OwnPostgres, pool: ConnectionPool[Any]) -> None:
     records = Records(pool)
     fill(pool)
     server.stop()
@@ -120,7 +121,7 @@ def test_it_is_back_at_once_after_a_long_outage(server: OwnPostgres, pool: Conne
     assert time.monotonic() - began < 1.5
 
 
-def test_a_frozen_server_costs_no_more_than_a_dead_one(server: OwnPostgres, pool: ConnectionPool) -> None:
+def test_a_frozen_server_costs_no_more_than_a_dead_one(server: OwnPostgres, pool: ConnectionPool[Any]) -> None:
     records = Records(pool)
     records.on_call(OnCallRequest(rotation="primary", at=datetime.now(UTC)))
     frozen = server.freeze()
@@ -138,7 +139,7 @@ def test_a_frozen_server_costs_no_more_than_a_dead_one(server: OwnPostgres, pool
             assert time.monotonic() < deadline
 
 
-def test_an_effect_waiting_for_a_lock_gives_up_soon(server: OwnPostgres, pool: ConnectionPool) -> None:
+def test_an_effect_waiting_for_a_lock_gives_up_soon(server: OwnPostgres, pool: ConnectionPool[Any]) -> None:
     records = Records(pool)
     incident = create(secrets.token_hex(4))
     with psycopg.connect(server.url()) as other:
@@ -150,7 +151,9 @@ def test_an_effect_waiting_for_a_lock_gives_up_soon(server: OwnPostgres, pool: C
     assert records.create_incident(incident).applied
 
 
-def test_effects_survive_a_server_that_is_killed_again_and_again(server: OwnPostgres, pool: ConnectionPool) -> None:
+def test_effects_survive_a_server_that_is_killed_again_and_again(
+    server: OwnPostgres, pool: ConnectionPool[Any]
+) -> None:
     records = Records(pool)
     stop = threading.Event()
     done: dict[str, list[Change]] = {}

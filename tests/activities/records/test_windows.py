@@ -66,10 +66,10 @@ def end(windows: MaintenanceWindows, name: str, status: Any = "completed") -> Ch
 
 def current(windows: MaintenanceWindows, at: datetime) -> str | None:
     found = windows.current(CurrentWindowRequest(service="web", at=at)).window
-    return found and found.window_id
+    return found.window_id if found else None
 
 
-def test_a_window_goes_its_way(windows: MaintenanceWindows, records_sql: psycopg.Connection) -> None:
+def test_a_window_goes_its_way(windows: MaintenanceWindows, records_sql: psycopg.Connection[Any]) -> None:
     assert schedule(windows, "a").applied
     assert current(windows, AT + HOUR) is None
     assert str(start(windows, "a")) == "window/a: scheduled → in progress"
@@ -140,6 +140,6 @@ def test_what_has_ended_does_not_begin_or_move(windows: MaintenanceWindows) -> N
     assert (end(windows, "c").applied, end(windows, "c").note) == (False, "it was never entered")
 
 
-def test_a_plan_leaves_nothing(windows: MaintenanceWindows, records_sql: psycopg.Connection) -> None:
+def test_a_plan_leaves_nothing(windows: MaintenanceWindows, records_sql: psycopg.Connection[Any]) -> None:
     assert not schedule(windows, "a", dry_run=True).applied
     assert count(records_sql, "maintenance_windows") == count(records_sql, "audit_log") == 0

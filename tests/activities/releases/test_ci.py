@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import psycopg
@@ -39,7 +40,7 @@ def of(version: str = V, repository: str | None = REPOSITORY) -> CiRequest:
 
 
 @pytest.fixture
-def records(records_pool: ConnectionPool) -> RecordsCi:
+def records(records_pool: ConnectionPool[Any]) -> RecordsCi:
     return RecordsCi(records_pool)
 
 
@@ -59,7 +60,7 @@ def test_the_newest_result_of_a_version_counts(records: RecordsCi, records_url: 
 
 
 def test_the_newest_is_the_one_reported_last_and_not_the_one_with_the_higher_number(
-    records: RecordsCi, records_url: str, records_sql: psycopg.Connection
+    records: RecordsCi, records_url: str, records_sql: psycopg.Connection[Any]
 ) -> None:
     tell(records_url, "passed")
     records_sql.execute(
@@ -90,7 +91,7 @@ def test_what_no_result_can_be_is_refused(records_url: str, wrong: dict[str, str
 
 
 def test_a_schema_without_the_table_says_what_to_do(
-    records: RecordsCi, records_url: str, records_sql: psycopg.Connection
+    records: RecordsCi, records_url: str, records_sql: psycopg.Connection[Any]
 ) -> None:
     records_sql.execute("DROP TABLE runbooks.ci_results")
     with pytest.raises(DatabaseError, match="python -m records_schema migrate"):

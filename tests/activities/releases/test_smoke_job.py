@@ -189,7 +189,8 @@ def test_the_clock_goes_on_over_attempts(smoke: Smoke, stuck: str) -> None:
 
 
 def test_it_heartbeats(smoke: Smoke, stuck: str) -> None:
-    environment, beats = ActivityEnvironment(), []
+    beats: list[Any] = []
+    environment = ActivityEnvironment()
     environment.on_heartbeat = beats.append
     environment.run(smoke.job, request_of(stuck, timeout=2))
     assert len(beats) >= 2

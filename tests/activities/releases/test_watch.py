@@ -194,7 +194,7 @@ def test_no_time_is_one_sample(watching: Watching, breach_for: float, *, breache
 
 def test_without_a_baseline_errors_count_from_zero_and_latency_is_not_judged(watching: Watching) -> None:
     watching.say(errors=0.015, p95=50)
-    unknown = {"baseline": Figures(), "breach_for": timedelta(0)}
+    unknown: dict[str, Any] = {"baseline": Figures(), "breach_for": timedelta(0)}
     found = watched(watching, **unknown)
     assert (found.breach, found.blind) == ("", 0)
     assert found.worst.p95_latency == 50
@@ -252,14 +252,16 @@ def test_blindness_neither_ends_a_breach_nor_counts_towards_it(watching: Watchin
 
 
 def resumed(**details: Any) -> tuple[ActivityEnvironment, list[dict[str, Any]]]:
-    environment, beats = ActivityEnvironment(), []
+    beats: list[Any] = []
+    environment = ActivityEnvironment()
     environment.info = replace(environment.info, heartbeat_details=[details])
     environment.on_heartbeat = beats.append
     return environment, beats
 
 
 def test_the_next_attempt_goes_on_where_the_last_was(watching: Watching) -> None:
-    first, beats = ActivityEnvironment(), []
+    beats: list[Any] = []
+    first = ActivityEnvironment()
     first.on_heartbeat = beats.append
     watching.say(errors=0.5, p95=0.7)
     later(0.7, first.worker_shutdown)

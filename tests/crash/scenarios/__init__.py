@@ -3,6 +3,7 @@
 import inspect
 import pkgutil
 from importlib import import_module
+from typing import Any
 
 from tests.crash.scenario import Scenario
 from workers.registry import PROCEDURES
@@ -12,7 +13,9 @@ def _found() -> dict[str, tuple[Scenario, ...]]:
     scenarios: dict[str, list[Scenario]] = {entry.name: [] for entry in PROCEDURES}
     for file in pkgutil.iter_modules(__path__):
         module = import_module(f"{__name__}.{file.name}")
-        mine = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+        mine: list[Any] = [
+            kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__
+        ]
         for kind in mine:
             if "name" in vars(kind):
                 scenarios[kind.procedure].append(kind())

@@ -73,7 +73,7 @@ class MaintenanceScenario(DatabaseScenario):
         database = self.database(case)
         with psycopg.connect(database.url(PRIMARY), autocommit=True) as connection:
             for statement in _PREPARE:
-                connection.execute(statement)  # type: ignore[arg-type]
+                connection.execute(statement)
             connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC")
             connection.execute("SELECT pg_stat_force_next_flush()")
         report = psycopg.connect(database.service_url(PRIMARY), application_name="report")
@@ -81,7 +81,7 @@ class MaintenanceScenario(DatabaseScenario):
         self._reports[case.namespace] = report
 
     def request(self, case: Case) -> DatabaseMaintenanceRequest:
-        return DatabaseMaintenanceRequest(min_duration="PT1S")  # type: ignore[arg-type]
+        return DatabaseMaintenanceRequest(min_duration="PT1S")
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, lambda status: status.waiting_for == "decide drop-indexes")

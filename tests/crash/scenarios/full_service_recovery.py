@@ -6,13 +6,14 @@ import httpx
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from activities.kubernetes import effect_notes
+from activities.kubernetes.rollouts import STOPPED
 from activities.kubernetes.traffic import WEIGHT
 from sandbox import kubernetes_api, manifests
 from sandbox.service_database import PRIMARY, SPARES
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, tell, when
 from tests.crash.scenario import Case, EndState
-from tests.crash.world import ServiceScenario
+from tests.crash.world import ServiceScenario, a_deployment
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
 from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestore
 from workflows.platform.lease import Resume
@@ -26,6 +27,10 @@ _RECOVERED = {
     **{f"{name} notes restart-{name}": 1 for name in OTHERS},
     **{f"changes of {name}": 2 for name in OTHERS},
     "replicas ready": 3,
+    "changes of cache": 2,
+    "StatefulSet notes restart-statefulset-cache": 1,
+    "CronJob notes stop-cronjob-nightly": 1,
+    "CronJob notes give-back-cronjob-nightly": 1,
     "jobs": 1,
     "status_updates status-page-resolved": 1,
 }
@@ -63,10 +68,13 @@ class RecoveryScenario(ServiceScenario):
     def begin(self, case: Case, health: str) -> None:
         self._health[case.name] = health
         with kubernetes_api.connect(case.servers.kubeconfig) as api:
-            kubernetes_api.apply(api, [_deployment(case.namespace, name) for name in OTHERS])
+            others = [a_deployment(case.namespace, name) for name in OTHERS]
+            kubernetes_api.apply(api, [*others, _cache(case.namespace), _nightly(case.namespace)])
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {**super().policy(case), "recovery": recovery(self._health[case.name], **self.traffic)}
+        beside = [{"kind": "StatefulSet", "name": "cache"}, {"kind": "CronJob", "name": "nightly"}]
+        policy = recovery(self._health[case.name], **self.traffic)
+        return {**super().policy(case), "recovery": policy, "workloads": beside}
 
     def request(self, case: Case) -> FullServiceRecoveryRequest:
         return FullServiceRecoveryRequest(take_traffic_away="always")
@@ -82,6 +90,15 @@ class RecoveryScenario(ServiceScenario):
             deployment = api.get(path).raise_for_status().json()
             state.counts[f"changes of {name}"] = deployment["metadata"]["generation"]
             _notes(deployment, name, state)
+
+        for path, kind, name in (("apps/v1", "StatefulSet", "cache"), ("batch/v1", "CronJob", "nightly")):
+            found = (
+                api.get(f"/apis/{path}/namespaces/{case.namespace}/{kind.lower()}s/{name}").raise_for_status().json()
+            )
+            _notes(found, kind, state)
+            state.counts[f"changes of {name}"] = found["metadata"]["generation"]
+            if found["spec"].get("suspend") or STOPPED in found["metadata"].get("annotations", {}):
+                state.paused.append(f"{kind} {name} is kept stopped")
 
 
 class CancelledRecoveryScenario(RecoveryScenario):
@@ -116,6 +133,10 @@ class RestoredScenario(DatabaseScenario, RecoveryScenario):
     backup = True
     leaves: ClassVar = {
         **_RECOVERED,
+        # Stopped and given back by the restore as well.
+        "changes of cache": 4,
+        "CronJob notes stop-cronjob-nightly": 2,
+        "CronJob notes give-back-cronjob-nightly": 2,
         f"the service is pointed at {SPARES[0]}": 1,
         f"{SPARES[0]} takes writes": 1,
         f"{PRIMARY} is fenced": 1,
@@ -141,17 +162,20 @@ class RestoredScenario(DatabaseScenario, RecoveryScenario):
         await restore.result()
 
 
-def _deployment(namespace: str, name: str) -> dict[str, Any]:
-    labels = {"part": name}
-    container = {"name": name, "image": f"registry.example/{name}:v1"}
+def _cache(namespace: str) -> dict[str, Any]:
+    """A StatefulSet, which is restarted before the Deployments."""
+    made = a_deployment(namespace, "cache")
+    return {**made, "kind": "StatefulSet", "spec": {**made["spec"], "serviceName": "cache"}}
+
+
+def _nightly(namespace: str) -> dict[str, Any]:
+    """A CronJob, which is suspended meanwhile; it never runs in a test."""
+    pod = {"containers": [{"name": "nightly", "image": "registry.example/nightly:v1"}], "restartPolicy": "Never"}
     return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly", "namespace": namespace},
+        "spec": {"schedule": "0 0 29 2 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}},
     }
 
 

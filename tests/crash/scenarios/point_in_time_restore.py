@@ -40,7 +40,11 @@ class RestoreScenario(DatabaseScenario):
     backup = True
     restart_crashed = True
     tables = ("adapters", "marks")
-    programs = ("PointInTimeRestore/restore", "PointInTimeRestore/fence", "PointInTimeRestore/backup")
+    programs: ClassVar[tuple[str, ...]] = (
+        "PointInTimeRestore/restore",
+        "PointInTimeRestore/fence",
+        "PointInTimeRestore/backup",
+    )
     databases: ClassVar = {
         "PointInTimeRestore/stop-writers": (PRIMARY,),
         "PointInTimeRestore/seal": (PRIMARY,),
@@ -105,7 +109,7 @@ class DeclinedRestoreScenario(RestoreScenario):
 
     name = "point-in-time-restore-declined"
     leaves: ClassVar = _BACK
-    programs = ("PointInTimeRestore/restore", "PointInTimeRestore/discard-spare")
+    programs: ClassVar[tuple[str, ...]] = ("PointInTimeRestore/restore", "PointInTimeRestore/discard-spare")
     databases: ClassVar = {}
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
@@ -118,7 +122,7 @@ class CancelledRestoreScenario(RestoreScenario):
     name = "point-in-time-restore-cancelled"
     end = WorkflowExecutionStatus.CANCELED
     leaves: ClassVar = _BACK
-    programs = ()
+    programs: ClassVar[tuple[str, ...]] = ()
     databases: ClassVar = {}
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:

@@ -23,7 +23,7 @@ class RollbackScenario(ServiceScenario):
     name = "rollback"
     procedure = "rollback"
     leaves: ClassVar = BACK_BY_HELM
-    programs = ("Rollback/rollback",)
+    programs: ClassVar[tuple[str, ...]] = ("Rollback/rollback",)
 
     def policy(self, case: Case) -> dict[str, Any]:
         return {"release": {"chart": str(manifests.CHART), "release": manifests.RELEASE, "timeout": "PT20S"}}
@@ -46,7 +46,7 @@ class UndoScenario(RollbackScenario):
 
     name = "rollback-undo"
     leaves: ClassVar = {**_BACK, "helm deployed 1": 1, "Deployment notes rollback": 1}
-    programs = ()
+    programs: ClassVar[tuple[str, ...]] = ()
 
     def begin(self, case: Case, health: str) -> None:
         manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE, annotations=LATE)

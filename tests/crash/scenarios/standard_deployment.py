@@ -22,7 +22,7 @@ class GoodVersionScenario(ServiceScenario):
         "jobs": 1,
         "deployment v1.2.5 complete": 1,
     }
-    programs = ("StandardDeployment/helm-upgrade",)
+    programs: ClassVar[tuple[str, ...]] = ("StandardDeployment/helm-upgrade",)
     watch_for = "PT1S"
 
     def policy(self, case: Case) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class BadVersionScenario(GoodVersionScenario):
     name = "standard-deployment-bad"
     version = "v1.2.4"
     leaves: ClassVar = BACK_BY_HELM
-    programs = ("StandardDeployment/helm-upgrade", "Rollback/rollback")
+    programs: ClassVar[tuple[str, ...]] = ("StandardDeployment/helm-upgrade", "Rollback/rollback")
     watch_for = "PT20S"
 
     def policy(self, case: Case) -> dict[str, Any]:

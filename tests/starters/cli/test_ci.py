@@ -3,11 +3,11 @@
 import getpass
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from starters.__main__ import application
 from tests.records_schema.fixtures import empty_database_url, records_sql, records_url  # noqa: F401
@@ -40,13 +40,13 @@ def runbooks(configured: Callable[..., None], records_url: str) -> Runbooks:  # 
     return call
 
 
-def rows(sql: psycopg.Connection) -> list[tuple[str, ...]]:
+def rows(sql: psycopg.Connection[Any]) -> list[tuple[str, ...]]:
     return sql.execute(
         "SELECT service, version, verdict, detail, url, reported_by FROM runbooks.ci_results ORDER BY id"
     ).fetchall()
 
 
-def test_a_result_is_in_the_records(runbooks: Runbooks, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_a_result_is_in_the_records(runbooks: Runbooks, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     told = runbooks("ci", "v1.2.4", "--status", "running")
     assert (told.exit_code, told.stderr) == (0, "")
     user = getpass.getuser()
@@ -73,7 +73,7 @@ def test_a_result_is_in_the_records(runbooks: Runbooks, records_sql: psycopg.Con
 )
 def test_wrong_arguments_report_nothing(
     runbooks: Runbooks,
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
     arguments: list[str],
     says: str,
 ) -> None:
@@ -87,7 +87,7 @@ def test_where_nobody_would_read_it_nothing_is_reported(
     runbooks: Runbooks,
     configured: Callable[..., None],
     records_url: str,  # noqa: F811
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
 ) -> None:
     configured(records_url, backend="github", token="t")
     result = runbooks("ci", "v1", "--status", "passed")
@@ -106,7 +106,7 @@ def test_records_that_do_not_answer_are_told_without_their_password(
     assert "hunter2" not in result.output
 
 
-def test_an_old_schema_says_what_to_do(runbooks: Runbooks, records_sql: psycopg.Connection) -> None:  # noqa: F811
+def test_an_old_schema_says_what_to_do(runbooks: Runbooks, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     records_sql.execute("DROP TABLE runbooks.ci_results")
     result = runbooks("ci", "v1", "--status", "passed")
     assert result.exit_code == 3

@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from starters.__main__ import application
 from tests.starters.support import settings_file

@@ -9,11 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from temporalio.client import Client
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from starters.__main__ import application
@@ -342,7 +341,7 @@ async def test_questions_and_progress_are_lines_where_nobody_looks(
 
     monkeypatch.setattr(following, "_commands", noted)
     name = RUN
-    waiting = asyncio.create_task(runbooks("start", "p1-incident", "--yes", "--wait", "--json"))
+    waiting = asyncio.ensure_future(runbooks("start", "p1-incident", "--yes", "--wait", "--json"))
     await has_said("decide mitigation-1")
     await runbooks("approve", name, "--choice", "rollback", "--as", "ada")
     await has_said("close")

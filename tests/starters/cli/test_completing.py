@@ -19,7 +19,7 @@ from workflows.incident_response.p1_incident import P1Request
 
 def offered(*words: str) -> list[str]:
     command = typer.main.get_command(application([]))
-    complete = BashComplete(command, {}, "runbooks", "_RUNBOOKS_COMPLETE")  # type: ignore[arg-type]
+    complete = BashComplete(command, {}, "runbooks", "_RUNBOOKS_COMPLETE")
     return [one.value for one in complete.get_completions(list(words[:-1]), words[-1])]
 
 

@@ -8,9 +8,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from click.testing import Result
 from psycopg_pool import ConnectionPool
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from activities.catalogue.service import CustomerPolicy
 from sandbox.mail_server import MailServer

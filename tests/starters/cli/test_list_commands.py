@@ -10,10 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from click.testing import Result
 from temporalio.client import Client
 from temporalio.service import RPCError
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from activities.records.alerts import Alert

@@ -6,8 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from activities.records.alerts import Alert
 from starters.__main__ import application

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from starters.__main__ import application
 from tests.starters.sources import senders
@@ -116,7 +115,10 @@ def test_what_is_typed_wrong_is_said(runbooks: Runbooks, tmp_path: Path) -> None
 def test_a_mapping_that_can_not_work_is_found_before_anything_is_sent(
     runbooks: Runbooks, config: Path, mapping: dict[str, Any], says: str
 ) -> None:
-    rules = {"route": [{"match": {"severity": "P1"}, "procedure": "p1-incident"}], "mapping": {**mapping}}
+    rules: dict[str, Any] = {
+        "route": [{"match": {"severity": "P1"}, "procedure": "p1-incident"}],
+        "mapping": {**mapping},
+    }
     if mapping:
         rules["mapping"].setdefault("events", {"name": "$.subject"})
     (config.parent / "routes.toml").write_text(tomli_w.dumps(rules), encoding="utf-8")

@@ -9,9 +9,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from click.testing import Result
 from psycopg_pool import ConnectionPool
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from activities.catalogue.service import CustomerPolicy
 from sandbox.mail_server import MailServer
@@ -70,7 +69,7 @@ async def test_a_window_is_made_and_steered_from_the_command_line(
         handle = client.get_workflow_handle(run)
         await waiting_for(handle, "tick swap")
         shown = await runbooks("status", run)
-        assert "swap: Swap the cable (open)" in shown.output
+        assert "swap: Swap the cable – open" in shown.output
         await runbooks("windows", "tick", run, "lamp", fails="there is no 'lamp'")
         await runbooks("windows", "tick", run, "swap", "--note", "blue one")
         await runbooks("extend", run, "--by", "PT15M")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import Result
 from temporalio.api.common.v1 import Payload
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from starters.__main__ import application as runbooks
 from starters.servers.codec_server import application
@@ -73,7 +72,7 @@ async def test_a_browser_asks_for_the_token_as_a_password(http: httpx.AsyncClien
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", basic("wrong"), "Bearer", "Bearer \xff"])
 async def test_nobody_else_reads_anything(http: httpx.AsyncClient, header: str | None) -> None:
-    headers = {"Authorization": header.encode("latin-1")} if header else {}
+    headers = {b"Authorization": header.encode("latin-1")} if header else {}
     answer = await http.post("/decode", json={"payloads": [as_json(CODEC.encrypt(PLAIN))]}, headers=headers)
 
     assert answer.status_code == 401

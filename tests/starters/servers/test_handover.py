@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -45,7 +46,7 @@ async def server(records_url: str, tmp_path: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def link(server: str, records_url: str, records_pool: ConnectionPool) -> str:
+def link(server: str, records_url: str, records_pool: ConnectionPool[Any]) -> str:
     with psycopg.connect(records_url) as sql:
         sql.execute(
             "INSERT INTO runbooks.tenants (tenant_id, name, tier, email) VALUES ('acme', 'Acme', 'team', 'it@a.test')"

@@ -104,7 +104,7 @@ async def test_a_signed_time_is_a_window(tmp_path: Path) -> None:
         for odd in ("", "x", "-1", "9" * 30, "1e9", "1_700", " 1"):
             content = json.dumps(payload).encode()
             headers = {**senders.JSON, "X-Sig": senders.hex_of(SECRET, odd.encode() + b":" + content)}
-            encoded = {key: value.encode() for key, value in headers.items()} | {"X-Sig-Time": odd.encode()}
+            encoded = {key.encode(): value.encode() for key, value in headers.items()} | {b"X-Sig-Time": odd.encode()}
             assert (await http.post("/webhooks/grafana", content=content, headers=encoded)).status_code == 401, odd
         # The body alone is signed: where a time is asked for, that is not enough.
         assert (await post(http, "grafana", senders.grafana(payload, SECRET))).status_code == 401
@@ -114,6 +114,7 @@ async def test_basic_auth_of_datadog(tmp_path: Path) -> None:
     sources = {"datadog": {"kind": "datadog", "basic_auth": {"dd": "pass:word"}}}
     message = senders.BY_NAME["datadog"].fires()
     async with serving(NOBODY, "q", tmp_path, rules=senders.RULES.partition("[mapping")[0], sources=sources) as http:
+        auth: Any
         for auth, status in ((("dd", "pass:word"), 503), (("dd", "pass"), 401), (("x", "pass:word"), 401), (None, 401)):
             headers = {"content-type": "application/json", "X-Runbooks-Secret": ""}
             answer = await http.post("/webhooks/datadog", content=message.content, headers=headers, auth=auth)
@@ -428,7 +429,7 @@ def test_whatever_a_stranger_sends_starts_nothing(tmp_path: Path, sender: Sender
 
     async def answered() -> httpx.Response:
         async with serving(NOBODY, "q", tmp_path) as http:
-            encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+            encoded = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
             return await http.post(f"/webhooks/{sender.name}", content=content, headers=encoded)
 
     assert asyncio.run(answered()).status_code == 401

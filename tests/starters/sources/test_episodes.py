@@ -20,7 +20,7 @@ each = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name
 
 
 async def closed(client: Client) -> None:
-    handle = client.get_workflow_handle_for(P1Incident.run, RUN)
+    handle = client.get_workflow_handle(RUN)
     await waiting_for(client, handle.id, "close")
     closing = Closing(who="ada", role="commander", resolution="restarted", root_cause="unknown")
     await handle.execute_update(P1Incident.close, closing)

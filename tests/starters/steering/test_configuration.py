@@ -71,7 +71,7 @@ EXPECTED = [
 
 
 def check(*arguments: str) -> tuple[int, str]:
-    command = ["config", "check", *arguments]
+    command = ["config", "check", "--files-only", *arguments]
     result = CliRunner().invoke(application(command), command)
     return result.exit_code, result.output
 

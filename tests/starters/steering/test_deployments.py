@@ -88,7 +88,7 @@ async def release(temporal_address: str, client: Client, company: Company) -> Re
     name = f"d-{uuid4()}"
     settings = Settings(
         temporal=Temporal(address=temporal_address, task_queue=name),
-        worker={"deployment": name},  # type: ignore[arg-type]
+        worker={"deployment": name},
     )
     window, platform = Maintained(company), Platform()
     platform.images, platform.revision = {1: image("v1.2.3"), 2: image("v1.2.4")}, 2
@@ -205,7 +205,7 @@ async def test_without_versions_it_says_what_to_do(temporal_address: str, client
     settings = Settings(temporal=Temporal(address=temporal_address))
     with pytest.raises(Refused, match=r"`\[worker\] deployment` names none"):
         await look(Session(settings, client))
-    named = Settings(temporal=Temporal(address=temporal_address), worker={"deployment": "nobody"})  # type: ignore[arg-type]
+    named = Settings(temporal=Temporal(address=temporal_address), worker={"deployment": "nobody"})
     with pytest.raises(NoSuchRun, match="no worker of deployment nobody has started yet"):
         await look(Session(named, client))
 

@@ -17,7 +17,7 @@ def _die_once_accepted() -> None:
         await start(self, *args, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    Client.start_workflow = start_and_die  # type: ignore[assignment, method-assign]
+    Client.start_workflow = start_and_die  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

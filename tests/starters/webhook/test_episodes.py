@@ -159,7 +159,7 @@ async def test_what_ended_incidents_took_stays_taken(temporal_address: str, tmp_
 
 
 async def closed(client: Client) -> None:
-    handle = client.get_workflow_handle_for(P1Incident.run, RUN)
+    handle = client.get_workflow_handle(RUN)
     await waiting_for(client, handle.id, "close")
     closing = Closing(who="ada", role="commander", resolution="restarted", root_cause="unknown")
     await handle.execute_update(P1Incident.close, closing)

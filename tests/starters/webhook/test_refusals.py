@@ -52,7 +52,9 @@ async def test_who_does_not_authenticate_is_refused(
     headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1").decode("latin-1")}
     webhook.headers.pop("Authorization")
     content = json.dumps(body(alert(fresh()))).encode()
-    raw = {key: value.encode("latin-1") for key, value in headers.items()} | {"Content-Type": b"application/json"}
+    raw: dict[bytes, bytes] = {key.encode(): value.encode("latin-1") for key, value in headers.items()} | {
+        b"Content-Type": b"application/json"
+    }
     response = await webhook.post(PATH, content=content, headers=raw)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer realm="runbooks", Basic realm="runbooks"'

@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import activities.evidence.archive as module
 from audit import live
+from audit.errors import RunNotFound
 from audit.sealing import Archivable
 from audit.skeleton import restore
 from audit.store import Store
@@ -30,7 +31,7 @@ from workflows.audit import archive_runs
 
 
 @pytest.fixture
-async def place(temporal_address: str, records_pool: ConnectionPool, tmp_path: Path) -> Place:  # noqa: F811
+async def place(temporal_address: str, records_pool: ConnectionPool[Any], tmp_path: Path) -> Place:  # noqa: F811
     return Place(await new_namespace(temporal_address), records_pool, new_signer(), tmp_path / "evidence")
 
 
@@ -143,7 +144,7 @@ async def test_many_runs_are_many_windows_and_the_run_continues_as_new(
 async def test_a_run_that_is_gone_meanwhile_stops_none_of_the_others(
     place: Place,
     monkeypatch: pytest.MonkeyPatch,
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
 ) -> None:
     await place.runs([{"text": str(number)} for number in range(5)])
     fetch = live.fetch
@@ -161,7 +162,7 @@ async def test_a_run_that_is_gone_meanwhile_stops_none_of_the_others(
             while True:
                 try:
                     await fetch(client, workflow_id, run_id)
-                except live.RunNotFound:
+                except RunNotFound:
                     break
                 await asyncio.sleep(0.05)
         return await fetch(client, workflow_id, run_id)
@@ -185,7 +186,7 @@ async def test_a_run_that_is_gone_meanwhile_stops_none_of_the_others(
 async def test_a_run_that_could_not_be_read_is_archived_when_it_can(
     place: Place,
     monkeypatch: pytest.MonkeyPatch,
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
 ) -> None:
     await place.runs([{"text": str(number)} for number in range(3)])
     fetch = live.fetch

@@ -5,6 +5,7 @@ import json
 import random
 import uuid
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psycopg
@@ -53,8 +54,8 @@ BIG_ROUND = 12
 async def test_wherever_the_archiver_is_killed_every_run_is_archived_once(  # noqa: PLR0915, PLR0917
     temporal_address: str,
     records_url: str,  # noqa: F811
-    records_pool: ConnectionPool,  # noqa: F811
-    records_sql: psycopg.Connection,  # noqa: F811
+    records_pool: ConnectionPool[Any],  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
     aws: Aws,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -222,6 +222,33 @@ async def test_no_answer_escalates_once_and_takes_the_safe_default(
     assert [request.level for request in world.done("paging.page")] == [1, 2]
 
 
+async def test_nobodys_default_is_not_done_to_a_service_that_is_healthy_by_then(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = World(IncidentPolicy(mitigation="approve", safe_default="rollback"))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "decide mitigation-1")
+        world.healthy, world.crashing, world.ready = True, False, 3
+        await time_skipping.sleep(timedelta(minutes=12))
+        await until(handle, "close")
+        result = await close(handle)
+    assert result.mitigations == []
+    assert not world.done("kubernetes.undo_rollout")
+
+
+async def test_where_health_can_not_be_had_rounds_do_not_race(working: Working, client: Client) -> None:
+    world = World()
+    world.healthy, world.stopped_by = False, "a-restore"
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await quiet(handle)
+        await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
+        await handle.result()
+        assert (await handle.describe()).history_length < 250
+
+
 async def test_of_a_false_alarm_nobody_outside_hears(working: Working, client: Client) -> None:
     world = World()
     async with working(world.activities()) as queue:

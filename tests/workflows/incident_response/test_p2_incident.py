@@ -1,5 +1,6 @@
 """P2Incident with the time-skipping server: what it decides, whom it asks, what it hands on, what it never leaves."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -233,6 +234,80 @@ async def test_the_same_alert_twice_and_another_one_are_one_incident(working: Wo
         "HighLatency",
         "HighErrorRate",
     ]
+
+
+async def child(client: Client, handle: Handle) -> Handle:
+    """Wait for the run that this one starts; its ID may have been that of an earlier test's."""
+    while True:
+        for event in (await handle.fetch_history()).events:
+            if event.HasField("child_workflow_execution_started_event_attributes"):
+                begun = event.child_workflow_execution_started_event_attributes.workflow_execution
+                return client.get_workflow_handle(begun.workflow_id, run_id=begun.run_id)
+        await asyncio.sleep(0.05)
+
+
+async def handed_on(client: Client, queue: str, world: Degraded) -> tuple[Handle, Handle]:
+    """Raise a P2 that has added pods; gives it, and the P1 that has the incident from then on."""
+    world.watching = True
+    handle = await begin(client, queue, REQUEST, NAME)
+    await until(handle, lambda _: world.watches == 1)
+    await handle.execute_update("raise", Raise(**ADA, reason="orders are lost"))
+    p1 = await child(client, handle)
+    await until(p1, lambda status: "Goes on with" in texts(status))
+    await quiet(p1)
+    return handle, p1
+
+
+async def test_a_raised_run_that_is_cancelled_gives_the_pods_back_and_leaves_the_incident(
+    working: Working, client: Client
+) -> None:
+    world = Degraded()
+    async with working(world.activities()) as queue:
+        handle, p1 = await handed_on(client, queue, world)
+        await p1.terminate()  # the test server's clock, which is let go below, would end it otherwise
+        await cancel(handle)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        status = await handle.query("status", result_type=RunStatus)
+    assert status.outcome == "raised"
+    assert len(world.done("autoscalers.release")) == 1
+    assert not world.done("paging.resolve"), "the P1 pages for it"
+    assert not [post for post in world.done("slack.post") if "in human hands" in post.text]
+
+
+async def test_what_fires_while_the_pods_are_held_on_is_the_p1s(working: Working, client: Client) -> None:
+    world = Degraded()
+    later = firing("errors", name="HighErrorRate", starts_at=datetime.now(UTC))
+    async with working(world.activities()) as queue:
+        handle, p1 = await handed_on(client, queue, world)
+        for alert in (later, later, later.model_copy(update={"status": "resolved"}), firing()):
+            await handle.signal("alert", alert)
+        status = await until(p1, lambda status: "HighErrorRate has resolved" in texts(status))
+        await quiet(p1)
+        await p1.terminate()
+        result = await outcome(handle)  # the hold's time is over
+    assert texts(status).count("HighErrorRate fires: joins") == 1
+    acknowledged = [request.alert.name for request in world.done("records.acknowledge_alert")]
+    assert acknowledged.count("HighErrorRate") == 1
+    assert result.outcome == "raised"
+
+
+async def test_what_fires_after_the_p1_is_a_new_incident_at_once(working: Working, client: Client) -> None:
+    world = Degraded()
+    later = firing("errors", name="HighErrorRate", starts_at=datetime.now(UTC))
+    async with working(world.activities()) as queue:
+        handle, p1 = await handed_on(client, queue, world)
+        await p1.terminate()
+        world.watching = False
+        await handle.signal("alert", later)
+        # The test server's clock stands still: the hold's half hour can't be what ends it.
+        while (await client.get_workflow_handle(handle.id).describe()).run_id == handle.first_execution_run_id:
+            await asyncio.sleep(0.05)
+        result = await outcome(client.get_workflow_handle(handle.id))
+    assert len(world.done("autoscalers.release")) >= 1
+    first, second = world.done("records.create_incident")
+    assert first.incident_id != second.incident_id == result.incident_id
+    assert result.outcome == "resolved"
 
 
 def open_incident(handle: Handle, severity: Severity) -> OpenIncident:

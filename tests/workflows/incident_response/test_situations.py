@@ -48,9 +48,9 @@ def state(age: timedelta = OLD, *tags: str, **fields: Any) -> DeploymentState:
     })  # fmt: skip
 
 
-def lost(pod: str) -> Events:
+def lost(pod: str, reason: str = "NodeNotReady") -> Events:
     return Events(items=[
-        Event(at=NOW, type="Warning", reason="NodeNotReady", object=f"pod/{pod}", message="Node is not ready", count=1)
+        Event(at=NOW, type="Warning", reason=reason, object=f"pod/{pod}", message="Node is not ready", count=1)
     ])  # fmt: skip
 
 
@@ -127,6 +127,19 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "some crash, and the service is healthy all the same": (
         {"pods": pods("CrashLoopBackOff", ready=2), "health": WELL}, "crashing", BY_HAND, "suspected",
     ),
+    "crash loops right after the way back to the only other one": (
+        {
+            "deployment": state(OLD, rolled_out_at=NOW - YOUNG, current_revision=3, revisions=[
+                Revision(number=2, images=["app:v2"], created_at=NOW - OLD, pod_template_hash="2"),
+                Revision(number=3, images=["app:v1"], created_at=NOW - OLD, pod_template_hash="1", earlier=[1]),
+            ]),
+            "pods": pods("Error"),
+        },
+        "crashing", BY_HAND, "suspected",
+    ),
+    "a release exactly as old as one that is suspected may be": (
+        {"deployment": state(timedelta(hours=1)), "pods": pods("Error")}, "bad_release", "rollback", "proven",
+    ),
     # too little room
     "saturated": ({"pods": pods(ready=3), "metrics": Metrics(values={"saturation": 0.97})},
                   "saturated", "scale", "proven"),
@@ -150,6 +163,9 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "a node is not ready, an event says": ({"pods": pods("", ready=2), "events": lost("p0")},
                                            "node", BY_HAND, "suspected"),
     "a node is not ready, the pod says": ({"pods": pods("NodeLost", ready=2)}, "node", BY_HAND, "suspected"),
+    "a pod is not ready, and an event tells of something else": (
+        {"pods": pods("", ready=2), "events": lost("p0", reason="Unhealthy")}, "unknown", BY_HAND, "open",
+    ),
     "a node came back": ({"pods": pods(ready=3), "events": lost("p0")}, "unknown", BY_HAND, "open"),
     # what others don't give
     "a dependency is down under a young release that crash-loops": (
@@ -257,6 +273,14 @@ def test_a_young_release_that_is_saturated_can_be_gone_back_from_too() -> None:
     assert plain is not None
     assert plain.because[0] == "v2 was rolled out 300 s ago"
     assert len(plain.because) == 3
+
+
+@pytest.mark.parametrize(
+    ("health", "says"), [(WELL, "the service is healthy all the same"), (None, "health could not be read")]
+)
+def test_what_is_known_of_the_service_beside_a_failing_release_is_said(health: Health | None, says: str) -> None:
+    found = diagnosed({"deployment": state(YOUNG), "pods": pods("Error", ready=2), "health": health})
+    assert (found.reason, found.because[-1]) == ("recent_release", says)
 
 
 def test_runs_from_before_are_judged_as_they_were() -> None:

@@ -105,7 +105,9 @@ class Real:
             Slack(RecordsChat(self.pool)), Paging(RecordsPager(self.pool)),
         )  # fmt: skip
         return [
-            activity for system in systems for activity in activities_of(type(system), lambda system=system: system)
+            activity
+            for system in systems
+            for activity in activities_of(type(system), lambda system=system: system)  # type: ignore[misc]
         ]
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio import workflow
 
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput, Refused
-from workflows.platform import approval as module
 from workflows.platform.approval import Approvals, Decision, Question
-from workflows.platform.signing import sign
+from workflows.platform.signing import Started, sign
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 QUESTION = Question(
@@ -24,8 +24,8 @@ QUESTION = Question(
 @pytest.fixture(autouse=True)
 def _at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     info = SimpleNamespace(workflow_id="w", first_execution_run_id="r", run_id="later")
-    monkeypatch.setattr(module.workflow, "now", lambda: NOW)
-    monkeypatch.setattr(module.workflow, "info", lambda: info)
+    monkeypatch.setattr(workflow, "now", lambda: NOW)
+    monkeypatch.setattr(workflow, "info", lambda: info)
 
 
 def approvals(**policy: Any) -> Approvals:
@@ -152,6 +152,24 @@ def test_only_a_gateways_signature_counts_where_settings_say_so() -> None:
     for bad in (says(), signed(stranger), signed(key, at=NOW - timedelta(hours=1)), signed(key, run="other")):
         with pytest.raises(Refused, match="refused: "):
             made.check(bad)
+
+
+def test_whoever_started_a_run_is_known_by_the_gateways_word_and_by_the_claim() -> None:
+    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+    def memo(by: Ed25519PrivateKey, at: datetime) -> dict[str, Any]:
+        word = Started(who="Grace", role="on-call", issued_at=at)
+        return word.model_copy(update={"signature": sign(word, by, "w", "")}).model_dump(mode="json")
+
+    def starters(note: Any) -> frozenset[str]:
+        made = approvals(allow_unsigned=False, public_keys=(public,))
+        made.started_by("ada (dba)", note)
+        return made.starters
+
+    claimed = frozenset({"ada", "ada (dba)"})
+    assert starters(None) == starters({"who": "nobody"}) == starters(memo(stranger, NOW)) == claimed
+    assert starters(memo(key, NOW)) == starters(memo(key, NOW - timedelta(days=9))) == claimed | {"grace"}
 
 
 def test_a_wrong_signature_doesnt_count_where_none_is_needed() -> None:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+from temporalio import workflow
 
 from activities.common.errors import InvalidInput
-from workflows.platform import lease as module
-from workflows.platform.lease import Lease, finally_do, shielded
+from workflows.platform.lease import Extend, Lease, finally_do, shielded
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 M = timedelta(minutes=1)
@@ -45,8 +46,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(module.workflow, "now", lambda: found.now)
-    monkeypatch.setattr(module.workflow, "wait_condition", found.wait_condition)
+    monkeypatch.setattr(workflow, "now", lambda: found.now)
+    monkeypatch.setattr(workflow, "wait_condition", found.wait_condition)
     return found
 
 
@@ -223,3 +224,9 @@ async def test_shielded_work_comes_to_its_end_and_gives_its_result() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert reached == ["end"]
+
+
+def test_more_time_is_more_than_none() -> None:
+    assert Extend(who="ada", role="on-call", by=timedelta(seconds=1)).by == timedelta(seconds=1)
+    with pytest.raises(ValidationError, match="greater than 0"):
+        Extend(who="ada", role="on-call", by=timedelta(0))

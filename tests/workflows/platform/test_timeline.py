@@ -1,6 +1,7 @@
 """The timeline's text is what its entries say, though each line is made only once."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,12 @@ def test_only_the_latest_entries_are_shown_and_the_others_counted() -> None:
 def test_a_line_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     line = module._line
-    monkeypatch.setattr(module, "_line", lambda entry: made.append(entry.text) or line(entry))
+
+    def noted(entry: Any) -> str:
+        made.append(entry.text)
+        return line(entry)
+
+    monkeypatch.setattr(module, "_line", noted)
     timeline = filled(2)
     first = timeline.markdown()
     assert timeline.markdown() == first

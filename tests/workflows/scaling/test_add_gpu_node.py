@@ -84,6 +84,19 @@ async def test_no_node_in_time_pages_and_asks(
     assert world.desired == desired
 
 
+async def test_a_node_that_comes_while_people_are_asked_stays(working: Working, client: Client) -> None:
+    world = Platform()
+    world.node_comes = False
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, AddGpuNodeRequest(), NAME)
+        await waiting_for(handle, "decide put-back")
+        world.gpu_nodes.append("gpu-3")
+        await handle.execute_update(AddGpuNode.decide, put_back("put-back"))
+        result = await handle.result()
+    assert (result["outcome"], result["desired"], result["node"]) == ("added", 3, "gpu-3")
+    assert (world.desired, len(world.done("node_groups.resize"))) == (3, 1)
+
+
 async def test_nobody_answering_leaves_the_size_as_it_is(working: Working, client: Client) -> None:
     world = Platform()
     world.node_comes = False

@@ -35,7 +35,7 @@ class KeyChanged:
 
 @pytest.fixture
 def workflow_types() -> Sequence[type]:
-    others = [known.workflow for known in (*PROCEDURES, *SYSTEM)]
+    others = [*(known.workflow for known in PROCEDURES), *(known.workflow for known in SYSTEM)]
     return [KeyChanged, *(one for one in others if one is not ApiKeyRotation)]
 
 

@@ -37,7 +37,7 @@ def state(*revisions: Revision, current: int = 0) -> DeploymentState:
 def bad(version: str, *, revision: int | None = None, release: str = "", status: str = "rolled_back") -> Deployment:
     return Deployment(
         version=version, status=status, deployer="ada", started_at=NOW, revision=revision, release=release
-    )  # type: ignore[arg-type]
+    )
 
 
 SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
@@ -80,6 +80,13 @@ SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
     ),
     "all are called latest, and one is known to be bad": (
         state(*(revision(n, f"{APP}:latest") for n in (1, 2, 3))), [bad("latest", release="t2")], 1,
+    ),
+    "all are called latest, and the one before is known to be bad by its revision": (
+        state(*(revision(n, f"{APP}:latest").model_copy(update={"template": ""}) for n in (1, 2, 3))),
+        [bad("latest", revision=2)], 1,
+    ),
+    "one image may be another under its tag": (
+        state(*(beside(n, "latest", f"{APP}:v1").model_copy(update={"template": ""}) for n in (1, 2))), [], 1,
     ),
     "tag and digest": (
         state(revision(1, f"{APP}:v1@{A}"), revision(2, f"{APP}:v2@{B}"), revision(3, f"{APP}:v3@{A}")),
@@ -143,7 +150,8 @@ def test_a_release_is_called_by_the_applications_image(
 
 
 def test_a_release_that_is_not_known_has_no_name() -> None:
-    assert Releases(state(revision(1, f"{APP}:v1"), current=9)).current == "unknown"
+    unknown = Releases(state(revision(1, f"{APP}:v1"), current=9))
+    assert (unknown.current, unknown.returned, unknown.was_left(revision(1, f"{APP}:v1"))) == ("unknown", False, False)
 
 
 def test_a_release_is_as_old_as_its_first_revision() -> None:
@@ -151,6 +159,7 @@ def test_a_release_is_as_old_as_its_first_revision() -> None:
     first = revision(2, f"{APP}:v2", template="t", created_at=NOW - timedelta(days=3))
     restarted = revision(3, f"{APP}:v2", template="t")
     assert Releases(state(old, first, restarted)).released_at == NOW - timedelta(days=3)
+    assert Releases(state(restarted, first, old)).released_at == NOW - timedelta(days=3), "in whatever order they come"
     assert Releases(state(old)).released_at is None
     again = revision(4, f"{APP}:v2", template="t", earlier=[2], created_at=NOW - timedelta(days=3))
     assert Releases(state(revision(3, f"{APP}:v1", earlier=[1]), again)).released_at == NOW

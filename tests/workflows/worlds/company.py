@@ -65,7 +65,9 @@ class Company:
             Slack(RecordsChat(pool)), Paging(RecordsPager(pool)),
         )  # fmt: skip
         return [
-            activity for system in systems for activity in activities_of(type(system), lambda system=system: system)
+            activity
+            for system in systems
+            for activity in activities_of(type(system), lambda system=system: system)  # type: ignore[misc]
         ]
 
     def tenant(self, tenant_id: str, **columns: Any) -> str:

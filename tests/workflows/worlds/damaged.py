@@ -190,7 +190,12 @@ class DamagedWorld(Pointed, Platform):
 
         @activity.defn(name="replication.standing")
         def standing(request: StandingRequest) -> Standing:
-            return Standing(servers={name: ServerStanding(reachable=world.answers) for name in request.servers})
+            return Standing(
+                servers={
+                    name: ServerStanding(reachable=world.answers and name not in world.fenced)
+                    for name in request.servers
+                }
+            )
 
         @activity.defn(name="sessions.end")
         def end(request: EndSessions) -> SessionsEnded:

@@ -130,7 +130,7 @@ class Degraded(Platform):
             if world.goes_down:
                 world.healthy = False
             return DegradationWatched(
-                verdict=verdict,  # type: ignore[arg-type]
+                verdict=verdict,
                 why="health unreachable for 60 s" if world.goes_down else beyond,
                 last=world.figures,
                 worst=world.figures,

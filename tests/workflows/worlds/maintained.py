@@ -37,7 +37,11 @@ class Maintained(BusyDatabase):
         systems = (
             MaintenanceWindows(pool), StatusPages(RecordsStatusPage(pool)), Procedures(build),
         )  # fmt: skip
-        real = [each for system in systems for each in activities_of(type(system), lambda system=system: system)]
+        real = [
+            each
+            for system in systems
+            for each in activities_of(type(system), lambda system=system: system)  # type: ignore[misc]
+        ]
         known = instead(super().activities(), *self.company.activities(), *real)
         return instead(known, *self._silences())
 

@@ -41,7 +41,7 @@ class Outage(Pointed, Platform):
     def __init__(self, **policies: Any) -> None:
         recovery = policies.pop("recovery", RecoveryPolicy(traffic=INGRESS, tests=TESTS))
         super().__init__(recovery=recovery, **policies)
-        self.deployments = ["gateway", "tensafe-server", "worker"]
+        self.workloads = ["gateway", "tensafe-server", "worker"]
         self.paused_deployments: set[str] = set()
         self.stuck: dict[str, int] = {}
         """How many restarts of a Deployment don't bring it back."""
@@ -88,7 +88,7 @@ class Outage(Pointed, Platform):
                     name=name, replicas=1, ready=1, paused=name in world.paused_deployments, images=[image("v1.2.3")],
                     waiting_for="",
                 )
-                for name in world.deployments
+                for name in world.workloads
             ])  # fmt: skip
 
         @activity.defn(name="kubernetes.restart_rollout")

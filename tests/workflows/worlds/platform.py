@@ -23,11 +23,11 @@ from activities.releases.ci import CiRequest, CiStatus, Verdict
 from activities.releases.helm import (
     DescribeRelease,
     HelmRelease,
-    HelmRevision,
     ReleaseChange,
     RollbackRelease,
     UpgradeRelease,
 )
+from activities.releases.helm_cli import HelmRevision
 from activities.releases.smoke import RunSmokeJob, SmokeChecks, SmokeJobResult, SmokeResult
 from activities.releases.watch import BaselineRequest, Watched, WatchRelease
 from tests.workflows.worlds.world import World, instead
@@ -125,10 +125,10 @@ class Platform(World):
             if world.paused_by and world.paused_by != request.lease:
                 if "/" in world.paused_by:
                     raise ApplicationError("held by another run", type="Refused", non_retryable=True)
-                return Hold(**known, after="paused by somebody else", applied=False, ours=False)  # type: ignore[arg-type]
+                return Hold(**known, after="paused by somebody else", applied=False, ours=False)
             if world._done("autoscalers.hold", request):
                 world.paused_by, world.lease_until = request.lease, request.until
-            return Hold(**known, before="active", after="paused", applied=True, ours=True)  # type: ignore[arg-type]
+            return Hold(**known, before="active", after="paused", applied=True, ours=True)
 
         @activity.defn(name="autoscalers.renew")
         def renew(request: RenewHold) -> Change:

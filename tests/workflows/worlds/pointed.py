@@ -11,6 +11,7 @@ from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from activities.catalogue.service import Service
 from activities.common.effects import Change
 from activities.database.replication.slots import LogicalReplication, LogicalSlot
+from activities.database.servers.poolers import PausePooler, ReconnectPooler
 from activities.database.servers.servers import OnServer
 from activities.kubernetes.database_secrets import DatabaseSecretRequest, HoldSecret, PointAt, PointedAt, ReleaseSecret
 from activities.kubernetes.workload_holds import (
@@ -36,7 +37,7 @@ def another(name: str, *servers: str, **fields: Any) -> Service:
     """A second service of the same database, which has Secrets of these servers."""
     secret = f"{name}-database"
     own = {server: ServerPolicy(secret=f"{secret}-{server}") for server in servers}
-    database = DatabasePolicy(name="tensafe", secret=secret, servers=own)
+    database = DatabasePolicy(name="tensafe", secret=secret, servers=own, poolers=tuple(fields.pop("poolers", ())))
     return Service(
         namespace=name, deployment=name, selector=f"app={name}", health_url="http://127.0.0.1:1/health",
         database=database, **fields,
@@ -56,10 +57,16 @@ class Pointed(World):
         """Workloads beside the service's own Deployment."""
         self.jobs: dict[str, str] = {}
         """Workload → the Jobs of it that don't end."""
+        self.not_ready: dict[str, list[str]] = {}
+        """Workload → what each look finds that it still lacks, one after the other."""
         self.slots: list[LogicalSlot] = []
+        self.poolers: dict[str, str] = {}
+        """Pooler → `paused`, or the server that its clients were sent to."""
+        self.deaf_poolers: set[str] = set()
+        """That no command reaches."""
 
     def activities(self) -> list[Callable[..., Any]]:
-        return instead(super().activities(), *self._secret(), *self._workloads())
+        return instead(super().activities(), *self._secret(), *self._workloads(), *self._poolers())
 
     def _workloads(self) -> list[Callable[..., Any]]:
         world = self
@@ -84,8 +91,10 @@ class Pointed(World):
 
         @activity.defn(name="workload_holds.await")
         def await_it(request: AwaitWorkload) -> WorkloadSeen:
-            running = world.jobs.get(str(request), "") if request.want == "stopped" else ""
-            return WorkloadSeen(complete=not running, waiting_for=running)
+            lacks = world.not_ready.get(str(request), [])
+            ready = lacks.pop(0) if lacks and request.want == "ready" else ""
+            seen = world.jobs.get(str(request), "") if request.want == "stopped" else ready
+            return WorkloadSeen(complete=not seen, waiting_for=seen)
 
         @activity.defn(name="logical_slots.read")
         def slots(request: OnServer) -> LogicalReplication:
@@ -93,6 +102,29 @@ class Pointed(World):
             return LogicalReplication(slots=world.slots, subscriptions=[])
 
         return [stop, give_back, restart, await_it, slots]
+
+    def _poolers(self) -> list[Callable[..., Any]]:
+        world = self
+
+        def heard(request: PausePooler | ReconnectPooler) -> None:
+            if request.pooler in world.deaf_poolers:
+                raise ApplicationError("no route to its machine", type="Misconfigured", non_retryable=True)
+
+        @activity.defn(name="poolers.pause")
+        def pause(request: PausePooler) -> Change:
+            heard(request)
+            if applied := world._done("poolers.pause", request):
+                world.poolers[request.pooler] = "paused"
+            return Change(target=request.pooler, after="paused", applied=applied)
+
+        @activity.defn(name="poolers.reconnect")
+        def reconnect(request: ReconnectPooler) -> Change:
+            heard(request)
+            if applied := world._done("poolers.reconnect", request):
+                world.poolers[request.pooler] = request.server
+            return Change(target=request.pooler, after=request.server, applied=applied)
+
+        return [pause, reconnect]
 
     def _secret(self) -> list[Callable[..., Any]]:
         world = self

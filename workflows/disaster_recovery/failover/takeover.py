@@ -197,8 +197,12 @@ class Takeover:
         return True
 
     async def _move_the_others(self, users: UsersOfTheDatabase) -> None:
-        """Point the other services at the new primary too, and have all their pods replaced."""
-        await users.point(self.desk, "7.1/3", self.candidate.server, self.primary)
+        """Point the other services and the poolers at the new primary too, and have all their pods replaced."""
+        server = self.candidate.server
+        await asyncio.gather(
+            users.point(self.desk, "7.1/3", server, self.primary),
+            users.reconnect_poolers(self.desk, "7.1/3", server),
+        )
         await users.restart(self.desk, "7.1/3")
 
     async def _ask(

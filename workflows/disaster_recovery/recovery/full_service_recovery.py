@@ -1,7 +1,7 @@
 """Full service recovery (runbook 7.2): a major outage that requires everything to be brought back."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -13,9 +13,11 @@ from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
+from activities.monitoring.health import HealthChecks, HealthRequest
 from audit.text import counted
 from workflows.disaster_recovery.recovery import others
 from workflows.disaster_recovery.recovery import restart as restarting
+from workflows.disaster_recovery.recovery.beside import Beside
 from workflows.disaster_recovery.recovery.crossroads import Crossroads
 from workflows.disaster_recovery.recovery.damage import Damage, assess
 from workflows.disaster_recovery.recovery.proving import Proof
@@ -33,6 +35,7 @@ from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.incident import Incident
 
+_FRESH = timedelta(minutes=1)
 Outcome = Literal["recovered", "recovered, not well", "stopped", "planned"]
 
 
@@ -65,6 +68,7 @@ class FullServiceRecoveryResult(BaseModel):
     reason: str = Field(default="", description="Why it was stopped, or isn't well.")
     restored: str = Field(default="", description="What the database was restored to; empty where it was not.")
     restarted: list[str] = Field(default_factory=list, description="Deployments, in their order.")
+    also_restarted: list[str] = Field(default_factory=list, description="The service's StatefulSets, before these.")
     traffic: int | None = Field(default=None, description="Per cent at the end; None: not in the run's hands.")
     looks: int = Field(default=0, description="Of the watch afterwards.")
     problems: list[str] = Field(default_factory=list, description="That the watch has found.")
@@ -85,8 +89,10 @@ class FullServiceRecovery(Runbook):
         self.traffic: TrafficSteps
         self.restoration: RecoveryRestore
         self.proof: Proof
+        self.beside: Beside
         self.vigil: Vigil | None = None
         self._ready = False
+        self._assessed_at: datetime
         self._pages = asyncio.Lock()
         self._restarted: list[str] = []
         self._back_after: timedelta | None = None
@@ -113,12 +119,14 @@ class FullServiceRecovery(Runbook):
         ways = Crossroads(self, self.incident, service)
         self.traffic = TrafficSteps(self, self.incident, service, hand, ways)
         self.restoration = RecoveryRestore(self, self.incident, service, ways)
-        self.proof = Proof(self, service, ways)
+        self.beside = Beside(self, service, ways)
+        self.proof = Proof(self, service, ways, self.beside)
         self.clocks.start("Acknowledged", service.incident.acknowledge_within, self._late)
         self._ready = True
         opened = self.background(self.incident.begin(request.alert))
         try:
             damage = await assess(self, service, found)
+            self._assessed_at = workflow.now()
             stopped = await self._recover(request, service, damage, stages, ways)
             await opened
             return await self._end(service, stopped)
@@ -136,7 +144,8 @@ class FullServiceRecovery(Runbook):
         """Follow steps 2 to 7; gives why it was stopped."""
         left = restarting.left_out(stages, damage.workloads)
         told = f"{damage}\nWill restart {'; then '.join(', '.join(stage) for stage in stages)}."
-        self.background(self.incident.tell("assessed", f":mag: {told}" + (f" Not: {', '.join(left)}." if left else "")))
+        told += f" Not: {', '.join(left)}." if left else ""
+        self.background(self.incident.tell("assessed", " ".join(filter(None, [f":mag: {told}", str(self.beside)]))))
         self.background(self._status_page("Investigating", "We are investigating a major outage."))
         self.phase("Restore from backup")
         if stopped := await self._restore(request, damage):
@@ -145,6 +154,7 @@ class FullServiceRecovery(Runbook):
             return stopped
         if not await self.proof.give(self._restarted, damage.version_of(service.deployment)):
             return self.proof.trouble
+        await self.beside.give_back(self.incident)
         self.background(self.incident.reached("mitigated"))
         self.phase("Restore traffic")
         if not await self.traffic.restore():
@@ -174,10 +184,22 @@ class FullServiceRecovery(Runbook):
         if agreed is None:
             return "people have stopped it, since other services would have been restarted"
         self.background(self._status_page("Identified", "We are bringing the service back."))
-        if request.take_traffic_away == "always" or (request.take_traffic_away == "auto" and not damage.well):
+        away = request.take_traffic_away
+        if away == "always" or (away == "auto" and not await self._well(service, damage)):
             await self.traffic.take_away()
+        if stopped := await self.beside.restart():
+            return stopped
         self._restarted = [name for stage in agreed for name in stage]
         return await restart(self, service, agreed, ways)
+
+    async def _well(self, service: Service, damage: Damage) -> bool:
+        """Tell whether the service is healthy; asked again where people were waited for since it was assessed."""
+        stale = workflow.now() - self._assessed_at > _FRESH
+        if stale and workflow.patched("health-read-again"):
+            request = HealthRequest(url=service.health_url)
+            health = await self.attempt("7.2/3", "Health", HealthChecks.check, request, policies.READ)
+            return health is not None and health.healthy
+        return damage.well
 
     async def _watch(self, service: Service) -> None:
         """Watch for a day, an hour at a time (step 7)."""
@@ -198,6 +220,7 @@ class FullServiceRecovery(Runbook):
 
     async def _end(self, service: Service, stopped: str) -> FullServiceRecoveryResult:
         self.clocks.stop()
+        await self.beside.give_back(self.incident)
         trouble = stopped or (self.vigil.trouble if self.vigil else "")
         outcome = _outcome(planned=self.dry_run, stopped=bool(stopped), well=not trouble)
         if outcome == "recovered":
@@ -216,6 +239,7 @@ class FullServiceRecovery(Runbook):
             reason=trouble,
             restored=str(self.restoration.back or ""),
             restarted=self._restarted,
+            also_restarted=self.beside.restarted,
             traffic=self.traffic.share,
             looks=self.vigil.looks if self.vigil else 0,
             problems=self.vigil.problems if self.vigil else [],
@@ -237,6 +261,7 @@ class FullServiceRecovery(Runbook):
         self.finish("cancelled" if cancelled else "failed")
         self.clocks.stop()
         await self.restoration.abandon()
+        await self.beside.give_back(self.incident)
         left = await self.traffic.leave(trusted=not self.proof.trouble)
         if cancelled:
             await asyncio.gather(self.incident.abandon(), *([self.incident.page(left)] if left else []))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from activities.catalogue.service import Service
 from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
 from workflows.disaster_recovery.recovery import components
+from workflows.disaster_recovery.recovery.beside import Beside
 from workflows.disaster_recovery.recovery.crossroads import GO_ON, STOP, Crossroads
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
@@ -15,10 +16,11 @@ _TRIES = 3
 class Proof:
     """Whether the service was found good; people may go on in spite of it, with a reason."""
 
-    def __init__(self, run: Runbook, service: Service, ways: Crossroads) -> None:
+    def __init__(self, run: Runbook, service: Service, ways: Crossroads, beside: Beside) -> None:
         self.run = run
         self.service = service
         self.ways = ways
+        self.beside = beside
         self.trouble = ""
         """What speaks against it now; with it, traffic is not brought back by itself."""
 
@@ -49,7 +51,7 @@ class Proof:
         if self.run.dry_run:
             self.run.say("decision", f"would look at {', '.join(restarted)} and the components", section="7.2/4")
             return []
-        return await components.ailing(self.run, self.service, restarted)
+        return [*await components.ailing(self.run, self.service, restarted), *await self.beside.ailing()]
 
 
 async def failing(run: Runbook, service: Service, version: str) -> list[str]:

@@ -8,6 +8,7 @@ from temporalio.exceptions import ActivityError
 
 from activities.catalogue.service import Service
 from activities.common.errors import Refused
+from activities.database.replication.replication import Replication, StandingRequest
 from activities.database.servers.hosts import DatabaseHosts, DiscardServer
 from activities.kubernetes.database_secrets import DatabaseSecrets, HoldSecret, ReleaseSecret
 from workflows.disaster_recovery.restore.restore_plan import RestorePlan
@@ -15,6 +16,7 @@ from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.lease import Lease
 from workflows.platform.runbook import Runbook
+from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 
 _MACHINE = timedelta(minutes=10)
@@ -75,6 +77,9 @@ class DamagedCopy:
 
     async def _discard(self) -> None:
         server = self.plan.primary
+        if workflow.patched("looked-before-the-copy-goes") and (used := await self._in_use()):
+            await self.desk.escalate(f"the damaged data on {server} is not discarded: {used}")
+            return
         request = DiscardServer(
             database=self.plan.database.name, server=server, effect=self.run.effect("discard-damaged")
         )
@@ -89,6 +94,23 @@ class DamagedCopy:
         if self._spare:
             await self._free()
         await self.desk.tell("discarded", f":wastebasket: The damaged data on {server} is discarded.")
+
+    async def _in_use(self) -> str:
+        """Say why the server may have become somebody's: it was left weeks ago. What can't be read is not fine."""
+        server, database = self.plan.primary, self.plan.database
+        secrets = DataHold(self.run, "7.3", self.service, database).secrets
+        now = await self.run.attempt(
+            "7.3", "Which server the service is pointed at", DatabaseSecrets.pointed_at, secrets, policies.READ
+        )
+        if now is None:
+            return "it could not be read where the service is pointed"
+        if now.server == server:
+            return f"{self.service.name} uses it"
+        asked = StandingRequest(database=database.name, servers=(server,))
+        standing = await self.run.attempt("7.3", f"Is {server} in use", Replication.standing, asked, policies.READ)
+        if standing is None:
+            return "it could not be looked at"
+        return "it runs, though it was fenced" if standing.servers[server].reachable else ""
 
     async def _free(self) -> None:
         server = self.plan.primary

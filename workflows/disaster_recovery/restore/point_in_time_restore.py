@@ -1,5 +1,6 @@
 """Data corruption recovery (runbook 7.3): stop writes, restore beside the damage, compare, switch over or come back."""
 
+import itertools
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from workflows.disaster_recovery.restore.service_back import ServiceBack, tell_p
 from workflows.disaster_recovery.restore.switch_over import SwitchOver
 from workflows.disaster_recovery.restore.write_stop import WriteStop
 from workflows.platform.approval import Question
-from workflows.platform.lease import Extend, Resume, finally_do, shielded
+from workflows.platform.lease import Extend, Lease, Resume, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
@@ -223,10 +224,23 @@ class PointInTimeRestore(Runbook):
         await writes.look_again()
         await restoration.compare()
         self.phase("Decide")
-        question = _switch_over(plan, restoration, writes)
-        self.background(self.desk.ask(question))
-        answer = await self.ask(question, escalate=self.desk.escalate)
-        self.approved = answer.choice == "switch"
+        self.approved = await self._decided(plan, restoration, writes)
+
+    async def _decided(self, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> bool:
+        """Ask; and ask again where somebody has begun to write while it was decided: that would be lost as well."""
+        for number in itertools.count(1):
+            question = _switch_over(plan, restoration, writes, number)
+            self.background(self.desk.ask(question))
+            answer = await self.ask(question, escalate=self.desk.escalate)
+            if answer.choice != "switch":
+                return False
+            known = set(writes.seen)
+            if workflow.patched("looked-again-before-the-switch"):
+                await writes.look_again()
+            if writes.seen == known:
+                return True
+            self.say("decision", f"Asked again, since {writes.doubt}")
+        raise AssertionError
 
     # -- from then on ------------------------------------------------------------------------------------
 
@@ -284,6 +298,10 @@ class PointInTimeRestore(Runbook):
         await self.settle()
 
     # -- what there is to read ---------------------------------------------------------------------------
+
+    def leases(self) -> list[Lease]:
+        """Give the damaged copy's time, while it is kept."""
+        return [self.copy.lease] if self.copy and not self.dry_run and not self.copy.lease.ended_by else []
 
     def board(self) -> str:
         """Show what was restored, since the run stays open for long after the service is back."""
@@ -369,13 +387,13 @@ def _back(plan: RestorePlan, restoration: RestoreBeside) -> ServiceBack:
     )
 
 
-def _switch_over(plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> Question:
+def _switch_over(plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop, number: int) -> Question:
     """Show what is different, and ask which of the two the service is to have."""
     doubt = writes.doubt
     may = [f"Could write meanwhile: {'; '.join(writes.may_write)}"] if writes.may_write else []
     sound = restoration.sound and not doubt
     return Question(
-        id="switch",
+        id="switch" if number == 1 else f"switch-{number}",
         title=f"Give {plan.database.name} as of {restoration.pinned:%Y-%m-%d %H:%M:%S %Z} to the service?",
         options={
             "switch": f"{plan.primary} is fenced, the service gets {plan.spare}; later writes are lost",

@@ -44,6 +44,7 @@ class SwitchOver:
             self.run.background(self._fence_late())
         # What was restored may know of a stop of writers: of this one, or of one that was in force at its time.
         await writes.open(plan.spare)
+        writes.server = plan.spare
         self.pointed = await self._point()
         if writes.users is not None:
             await writes.users.point(self.desk, "7.3/6", plan.spare, plan.primary)

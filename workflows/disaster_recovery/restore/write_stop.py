@@ -52,8 +52,12 @@ class WriteStop:
         """Who could write though it is closed, in words."""
         self.also: list[str] = []
         """What else the switch is about: other services, logical slots."""
+        self.server = plan.primary
+        """Where poolers' clients are sent when it is over."""
         self.doubt = ""
         """Why somebody may still write."""
+        self.seen: set[str] = set()
+        """What people have done against it since."""
 
     async def stop(self) -> None:
         """Stop them.
@@ -73,6 +77,7 @@ class WriteStop:
         if self.users is not None:
             await self.users.stop("7.3/1", workflow.now() + self.plan.longest)
             self.doubt = self.users.doubt
+            await self.users.pause_poolers("7.3/1", self.plan.database.restore.leave_within)
         if self.run.dry_run:
             if workflow.patched("writers-in-the-database"):
                 await self._close()
@@ -170,7 +175,9 @@ class WriteStop:
             replicas = counted(state.replicas, "replica")
             lost = f"what {noun(state.replicas, 'it writes', 'they write')} is lost as well"
             scaled = f"somebody has scaled {state.name} to {replicas}: {lost}"
-            self.doubt = "; ".join(filter(None, [self.doubt, scaled])) if self.users is not None else scaled
+            if "scaled up" not in self.seen:
+                self.doubt = "; ".join(filter(None, [self.doubt, scaled])) if self.users is not None else scaled
+            self.seen.add("scaled up")
             self.run.say("problem", scaled, section="7.3/5")
         if self.closed:
             await self._is_it_closed()
@@ -185,7 +192,9 @@ class WriteStop:
         seen = await self.run.attempt("7.3/5", "Is it still closed to writers", Writers.look, request, policies.READ)
         if seen is None or (seen.by_this_run and not seen.let_in and not seen.sessions):
             return  # a primary that doesn't answer takes no writes either
-        self.doubt = "; ".join(filter(None, [self.doubt, f"{seen}: what they write is lost as well"]))
+        if "opened" not in self.seen:
+            self.doubt = "; ".join(filter(None, [self.doubt, f"{seen}: what they write is lost as well"]))
+        self.seen.add("opened")
         self.run.say("problem", self.doubt, section="7.3/5")
 
     async def open(self, server: str) -> None:
@@ -208,6 +217,8 @@ class WriteStop:
     async def let_write(self, replicas: int) -> None:
         """Bring the service back with so many replicas, and let the autoscaler go; each though the other fails."""
         await self.open(self.plan.primary)
+        if self.users is not None and self.stopped:
+            await self.users.reconnect_poolers(self.desk, "7.3/6", self.server)
         if self.stopped:
             back = self._scaling(replicas, "scale-back")
             # Pods that somebody has started meanwhile know only where the service was pointed then.

@@ -15,7 +15,10 @@ async def archive(
     ] = False,
     reindex: Annotated[bool, typer.Option("--reindex", help="Make the search index anew from the chain.")] = False,
 ) -> None:
-    """Archive every run that has closed, and wait for it."""
+    """Archive every run that has closed, and wait for it.
+
+    Example: runbooks audit archive
+    """
     from starters.cli.audit import archiving
 
     await archiving.archive(status=status, reindex=reindex)

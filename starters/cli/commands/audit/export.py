@@ -22,7 +22,10 @@ async def export(
         bool, typer.Option("--pages", help="With a page to read for every run; a second or so each.")
     ] = False,
 ) -> None:
-    """Write the runs that ended in a span, with all that proves them, into a file that others can verify."""
+    """Write the runs that ended in a span, with all that proves them, into a file that others can verify.
+
+    Example: runbooks audit export --since 2026-11-01 --until 2026-11-30
+    """
     from starters.cli.audit import exporting
 
     await exporting.export(since=since, until=until, output=output, pages=pages)

@@ -15,7 +15,10 @@ async def metrics(
     every: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How old the numbers may get.")] = 300,
     zone: Annotated[str, typer.Option(metavar="ZONE", help="Whose calendar, e.g. Europe/Berlin.")] = "UTC",
 ) -> None:
-    """Serve the numbers of the current month's report, until it is stopped."""
+    """Serve the numbers of the current month's report, until it is stopped.
+
+    Example: runbooks audit metrics --port 9109
+    """
     from starters.cli.audit import serving
 
     await serving.metrics(port=port, host=host, every=every, zone=zone)

@@ -16,7 +16,10 @@ async def postmortem(
         Path | None, typer.Option(help="A file; where it is there, what people wrote in it stays.")
     ] = None,
 ) -> None:
-    """Write the draft of a post-mortem, or bring one up to date without touching what people wrote."""
+    """Write the draft of a post-mortem, or bring one up to date without touching what people wrote.
+
+    Example: runbooks audit postmortem 1a2b3c --output post-mortem.md
+    """
     from starters.cli.audit import drafting
 
     await drafting.postmortem(incident, output=output)

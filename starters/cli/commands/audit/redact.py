@@ -24,6 +24,8 @@ async def redact(
     """Erase from archived runs what must not be kept; a signed record says who erased, and why.
 
     Backups of the database, exported bundles and copies in S3 keep what they have until their own retention ends.
+
+    Example: runbooks audit redact 1a2b3c --containing it@acme.example --reason "asked for by the customer"
     """
     from starters.cli.audit import redacting
 

@@ -18,7 +18,10 @@ async def report(
     ] = "table",
     output: Annotated[Path | None, typer.Option(help="Write it into a file.")] = None,
 ) -> None:
-    """Report on the runs that began in a month: response times, deadlines, automation, approvals, retries, leases."""
+    """Report on the runs that began in a month: response times, deadlines, automation, approvals, retries, leases.
+
+    Example: runbooks audit report --month 2026-11 --format pdf --output november.pdf
+    """
     from starters.cli.audit import monthly
 
     await monthly.report(month=month, zone=zone, form=form, output=output)

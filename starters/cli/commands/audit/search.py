@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from starters.cli.audit.statuses import STATUSES
+from starters.cli.options import Json
 from starters.cli.people import command
+from starters.past.statuses import STATUSES
 
 _Text = str | None
 
@@ -30,8 +31,12 @@ async def search(
     touched: Annotated[_Text, _option("Changed this, e.g. deployment/tensafe-server.", "TARGET")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest first.")] = 50,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to show them.")] = "table",
+    as_json: Json = False,
 ) -> None:
-    """Find runs, live and archived alike, the newest first."""
+    """Find runs, live and archived alike, the newest first.
+
+    Example: runbooks audit search --severity P1 --since -7d --touched deployment/tensafe-server
+    """
     from starters.cli.audit import listing
 
     wanted = listing.asked_for(
@@ -47,4 +52,4 @@ async def search(
         since=since,
         until=until,
     )
-    await listing.search(wanted, limit=limit, form=form)
+    await listing.search(wanted, limit=limit, form="json" if as_json else form)

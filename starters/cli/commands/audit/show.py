@@ -18,7 +18,10 @@ async def show(
     ] = "table",
     output: Annotated[Path | None, typer.Option(help="Write it into a file.")] = None,
 ) -> None:
-    """Show a run with all that belongs to it: what started it, who decided, what it did, and how it ended."""
+    """Show a run with all that belongs to it: what started it, who decided, what it did, and how it ended.
+
+    Example: runbooks audit show 1a2b3c --format html --output incident.html
+    """
     from starters.cli.audit import showing
 
     await showing.show(reference, form=form, output=output)

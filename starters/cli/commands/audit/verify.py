@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.options import Json
 from starters.cli.people import Exit, Stop, command
 
 
@@ -23,8 +24,12 @@ async def verify(
     head: Annotated[
         list[Path] | None, typer.Option(help="A signed head kept elsewhere: the chain must reach it.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Verify a bundle or a package, offline and without settings, or the chain in the database; names what is wrong."""
+    """Verify a bundle or a package, offline and without settings, or the chain in the database; names what is wrong.
+
+    Example: runbooks audit verify --all
+    """
     if (bundle is None) is not everything:
         raise Stop(Exit.USAGE, "name a BUNDLE, or say --all")
     from audit.package import is_package
@@ -35,7 +40,7 @@ async def verify(
     if bundle is not None and is_package(bundle):
         if head:
             raise Stop(Exit.USAGE, "--head: a package holds no part of the chain")
-        await asyncio.to_thread(verifying.package, bundle, keys)
+        await asyncio.to_thread(verifying.package, bundle, keys, as_json=as_json)
         return
     if bundle is not None:
         verdict = await asyncio.to_thread(verifying.bundle, bundle, keys, heads)
@@ -43,4 +48,4 @@ async def verify(
         from starters.cli.audit.verifying_chain import chain
 
         verdict = await asyncio.to_thread(chain, keys, heads)
-    verifying.tell(verdict)
+    verifying.tell(verdict, as_json=as_json)

@@ -27,7 +27,7 @@ class Past:
 
     client: Client
     queue: str
-    pool: ConnectionPool
+    pool: ConnectionPool[Any]
     signer: Any = field(default_factory=new_signer)
 
     @property

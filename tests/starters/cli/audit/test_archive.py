@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -37,7 +38,7 @@ class Shell:
 async def shell(
     temporal_address: str,
     records_url: str,  # noqa: F811
-    records_pool: ConnectionPool,  # noqa: F811
+    records_pool: ConnectionPool[Any],  # noqa: F811
     tmp_path: Path,
 ) -> AsyncIterator[Shell]:
     client, pem = await new_namespace(temporal_address), new_pem()

@@ -13,8 +13,7 @@ from uuid import uuid4
 import httpx
 import pypdfium2
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from audit.store import Store
 from starters.cli.commands.audit import app

@@ -6,15 +6,15 @@ import tomllib
 import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import tomli_w
-from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from psycopg_pool import ConnectionPool
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from audit.signer import FileSigner
 from audit.store import Store
@@ -32,7 +32,7 @@ PUBLIC = base64.b64encode(SIGNER.public_key).decode()
 
 
 @pytest.fixture
-def store(records_pool: ConnectionPool) -> Store:  # noqa: F811
+def store(records_pool: ConnectionPool[Any]) -> Store:  # noqa: F811
     return Store(records_pool, SIGNER)
 
 

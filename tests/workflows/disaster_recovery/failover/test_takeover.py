@@ -31,8 +31,10 @@ async def test_all_services_of_the_database_are_moved_and_those_that_can_not_be_
     queue_ = WorkloadPolicy(kind="StatefulSet", name="queue")
     world.service = world.service.model_copy(update={"workloads": (nightly, queue_)})
     world.others = {
-        "billing": another("billing", "primary", "replica-1", "replica-2"), "reports": another("reports", "primary"),
-    }  # fmt: skip
+        "billing": another("billing", "primary", "replica-1", "replica-2", poolers=["front"]),
+        "reports": another("reports", "primary", poolers=["front", "back"]),
+    }
+    world.deaf_poolers = {"back"}
     world.slots = [
         LogicalSlot(name="warehouse", plugin="pgoutput", active=False, failover=True, synced=True),
         LogicalSlot(name="search", plugin="pgoutput", active=False, failover=False, synced=False),
@@ -54,6 +56,10 @@ async def test_all_services_of_the_database_are_moved_and_those_that_can_not_be_
     assert sorted(str(one) for one in world.done("workload_holds.restart")) == [
         "cronjob/nightly", "deployment/billing", "deployment/reports", "statefulset/queue",
     ]  # fmt: skip
+    assert "Pooler front: its clients are sent to replica-1" in evidence
+    assert world.poolers == {"front": "replica-1"}
+    assert any("clients of pooler back are not sent to replica-1 yet: do it" in one.summary
+               for one in world.done("paging.page"))  # fmt: skip
     assert any("reports is not moved" in page.summary for page in world.done("paging.page"))
     assert not world.held
 

@@ -199,7 +199,7 @@ async def test_a_person_may_end_the_watch_and_only_the_watch(working: Working, c
             answer = await handle.execute_update(FullServiceRecovery.stop_watching, word)
             world.hold_look = 0
             result = await end
-    assert "has ended" in answer
+    assert "has ended" in str(answer)
     assert (result["looks"], result["watch_ended_by"]) == (2, "ada (commander)")
     assert result["outcome"] == "recovered, not well"
 

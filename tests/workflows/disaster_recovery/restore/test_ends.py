@@ -30,18 +30,23 @@ async def test_all_that_uses_the_database_is_stopped_and_given_back(
     world = DamagedWorld()
     others = (WorkloadPolicy(kind="CronJob", name="nightly"), WorkloadPolicy(kind="StatefulSet", name="queue"))
     world.service = world.service.model_copy(update={"workloads": others})
-    world.others = {"billing": another("billing", "primary", "spare-1")}
+    world.others = {"billing": another("billing", "primary", "spare-1", poolers=["front", "back"])}
+    world.deaf_poolers = {"back"}
     world.jobs = {"cronjob/nightly": "job/nightly-29 still running"}
     world.slots = [LogicalSlot(name="search", plugin="pgoutput", active=True, failover=False, synced=False)]
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, request(service="tensafe-server", forensics=timedelta(0)), NAME)
         status = await waiting_for(handle, "decide switch")
         assert sorted(world.stopped) == ["cronjob/nightly", "deployment/billing", "statefulset/queue"]
+        assert world.poolers == {"front": "paused"}
         await decides(handle, "switch", choice, "the job only reads")
         await handle.result()
     evidence = "\n".join(status.questions[0].evidence)
     assert "job/nightly-29 still running" in evidence
     assert "billing uses this database too: it is pointed at spare-1 as well" in evidence
+    assert "Pooler front: its clients are sent to spare-1" in evidence
+    assert world.poolers == {"front": "spare-1" if choice == "switch" else "primary"}
+    assert any("clients of pooler back are not sent" in one.summary for one in world.done("paging.page"))
     assert "Logical slots that spare-1 will not have: search (in use)" in evidence
     assert status.questions[0].recommended is None
     assert world.also_pointed == ({"billing-database": "spare-1"} if choice == "switch" else {})
@@ -207,6 +212,51 @@ async def test_the_damaged_copy_is_discarded_only_on_a_word(working: Working, cl
         result = await handle.result()
     assert not world.damaged_there
     assert result["damaged_copy"] == ""
+
+
+@pytest.mark.parametrize("since", ["pointed at it", "runs again", "unreadable"])
+async def test_a_copy_that_has_become_somebodys_is_not_discarded(working: Working, client: Client, since: str) -> None:
+    """Weeks go by: another run or a person may have made the server something else."""
+    world = DamagedWorld()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await decides(handle, "switch", "switch")
+        await kept(handle)
+        if since == "pointed at it":
+            world.pointed = "primary"
+        elif since == "runs again":
+            world.fenced.clear()
+        else:
+            world.refusing.add("database_secrets.pointed_at")
+        await handle.execute_update(PointInTimeRestore.resume, Resume(**DORA, reason="analysed"))
+        await decides(handle, "damaged-copy", "discard")
+        result = await handle.result()
+    assert world.damaged_there
+    assert not world.done("database_hosts.discard")
+    assert result["damaged_copy"] == "primary"
+    assert any("is not discarded: " in page.summary for page in world.done("paging.page"))
+
+
+@pytest.mark.parametrize("they", ["scale it up", "open the database"])
+async def test_who_begins_to_write_while_it_is_decided_is_told_before_the_switch(
+    working: Working, client: Client, they: str
+) -> None:
+    world = DamagedWorld()
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, request(forensics=timedelta(0)), NAME)
+        first = await waiting_for(handle, "decide switch")
+        if they == "scale it up":
+            world.replicas = 2
+        else:
+            world.let_in_by_hand = ["tensafe"]
+        await decides(handle, "switch", "switch")
+        again = await waiting_for(handle, "decide switch-2")
+        assert not world.fenced
+        await decides(handle, "switch-2", "switch", "they only look")
+        assert (await handle.result())["outcome"] == "restored"
+    assert not any("Doubt" in line for line in first.questions[0].evidence)
+    assert any("is lost as well" in line for line in again.questions[0].evidence)
+    assert (first.questions[0].recommended, again.questions[0].recommended) == ("switch", None)
 
 
 async def test_a_copy_on_a_spare_server_is_marked_until_it_is_discarded(working: Working, client: Client) -> None:

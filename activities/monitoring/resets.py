@@ -1,0 +1,110 @@
+"""What a run had read and done before somebody reset it, from the histories that Temporal keeps of it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.common.errors import NotFound, unavailable
+
+_RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+
+
+class BeforeResetRequest(BaseModel):
+    """What this run did and read before somebody reset it."""
+
+    effect_key: str = Field(description="Of the effect whose values were pinned.")
+    reads: list[str] = Field(description="Activity types that it was decided by.")
+
+
+class BeforeReset(BaseModel):
+    """What the run did that this one was reset from; the first of them that came so far."""
+
+    begun: bool = Field(default=False, description="Whether it had come as far as that effect.")
+    change: dict[str, Any] | None = Field(default=None, description="What the effect answered; None: it had not ended.")
+    results: dict[str, Any] = Field(default_factory=dict, description="The first answer of each activity type.")
+
+    def __str__(self) -> str:
+        if not self.begun:
+            return "it had not come so far"
+        return "it had done it" if self.change is not None else "it had begun it"
+
+
+class Resets:
+    """Asks the Temporal that the worker is connected to; raises `Unavailable` when it doesn't answer."""
+
+    @activity.defn(name="resets.before")
+    async def before_reset(self, request: BeforeResetRequest) -> BeforeReset:
+        """Read in the histories that this run was reset from what an effect was decided by, and what it did.
+
+        Raises:
+            NotFound: one of them isn't kept any more, so nobody can tell what was done.
+
+        """
+        client, info = activity.client(), activity.info()
+        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
+        found = BeforeReset()
+        while run_id := await _reset_from(client, workflow_id, run_id):
+            before = await _done(client, workflow_id, run_id, request)
+            # One that was itself reset has only repeated what an earlier one had decided.
+            found = before if before.begun else found
+        return found
+
+
+async def _events(client: Client, workflow_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
+    try:
+        async for event in client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history_events():
+            yield event
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            message = (
+                f"this run was reset from {run_id}, which is not kept any more: what that one did can't be read. "
+                "Nothing was done: look at the target, and start a new run"
+            )
+            raise NotFound(message) from None
+        unavailable("Temporal", error)
+
+
+async def _reset_from(client: Client, workflow_id: str, run_id: str) -> str:
+    """Give the run that one was reset from; empty where it was none."""
+    bases = [
+        event.workflow_task_failed_event_attributes.base_run_id
+        async for event in _events(client, workflow_id, run_id)
+        if event.HasField("workflow_task_failed_event_attributes")
+        if event.workflow_task_failed_event_attributes.cause == _RESET
+    ]
+    return bases[-1] if bases else ""
+
+
+async def _done(client: Client, workflow_id: str, run_id: str, request: BeforeResetRequest) -> BeforeReset:
+    scheduled: dict[int, str] = {}
+    effect = 0
+    found = BeforeReset()
+    async for event in _events(client, workflow_id, run_id):
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            asked = event.activity_task_scheduled_event_attributes
+            scheduled[event.event_id] = asked.activity_type.name
+            if asked.activity_type.name not in request.reads:
+                given = await client.data_converter.decode(asked.input.payloads)
+                if given and isinstance(given[0], dict) and _key(given[0]) == request.effect_key:
+                    effect, found.begun = event.event_id, True
+        elif event.HasField("activity_task_completed_event_attributes"):
+            ended = event.activity_task_completed_event_attributes
+            name = scheduled[ended.scheduled_event_id]
+            if ended.scheduled_event_id == effect or (name in request.reads and name not in found.results):
+                (answer,) = await client.data_converter.decode(ended.result.payloads)
+                if ended.scheduled_event_id == effect:
+                    found.change = answer
+                else:
+                    found.results[name] = answer
+    return found
+
+
+def _key(given: dict[str, Any]) -> str | None:
+    effect = given.get("effect")
+    return effect.get("key") if isinstance(effect, dict) else None

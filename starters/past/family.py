@@ -1,0 +1,109 @@
+"""A run with all that belongs to it, wherever each part is still kept: in Temporal, or in the archive."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+
+from audit.errors import RunNotFound
+from audit.live import fetch
+from audit.render.chapters import Told
+from audit.store import Store
+from audit.store_filter import Filter
+from audit.story import Run
+from starters.past.room import Room
+from starters.steering.errors import NoSuchRun
+from starters.steering.finding import find
+from starters.steering.session import Session
+
+_RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+async def family_of(room: Room, reference: str) -> list[Told]:
+    """Find a run by workflow ID (its latest), by WORKFLOW_ID@RUN_ID, or by its incident; and all that belongs to it.
+
+    First the runs of its chain in their order, each followed by the runs it started.
+
+    Raises:
+        NoSuchRun: neither Temporal nor the archive knows it.
+
+    """
+    asked = await _live(room, reference) or await _archived(room, reference)
+    if asked is None:
+        where = "neither Temporal nor the archive has" if room.store and room.client else "there is"
+        sentence = f"{where} no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
+        raise NoSuchRun(sentence)
+    return [member async for member in _chain(room, asked, set())]
+
+
+async def _live(room: Room, reference: str) -> Told | None:
+    if room.client is None:
+        return None
+    try:
+        run = await find(Session(room.settings, room.client), reference)
+    except NoSuchRun:
+        return None
+    return await _lookup(room, run.workflow_id, run.description.run_id)
+
+
+async def _archived(room: Room, reference: str) -> Told | None:
+    store = room.store
+    if store is None:
+        return None
+    named = _RUN_ID.fullmatch(reference)
+    wanted = (
+        [Filter(workflow_id=named["workflow"], run_id=named["run"])]
+        if named
+        else [Filter(workflow_id=reference), Filter(incident=reference)]
+    )
+    for one in wanted:
+        latest = await asyncio.to_thread(_last, store, one)
+        if latest is not None:
+            return await _lookup(room, latest.workflow_id, latest.run_id)
+    return None
+
+
+def _last(store: Store, wanted: Filter) -> Run | None:
+    """Name the run that began last; stories come in the order of their starts."""
+    latest = deque(store.stories(wanted), maxlen=1)
+    return latest[0].run if latest else None
+
+
+async def _lookup(room: Room, workflow_id: str, run_id: str) -> Told | None:
+    """Read one run from Temporal, and from the archive where that has forgotten it."""
+    namespace = room.client.namespace if room.client else room.settings.temporal.namespace
+    record = await asyncio.to_thread(room.store.record, namespace, run_id) if room.store else None
+    header = record.header if record else None
+    if room.client is not None:
+        try:
+            story = (await fetch(room.client, workflow_id, run_id)).story(room.decoder)
+            return Told(story, record=header)
+        except RunNotFound:
+            pass
+    kept = await asyncio.to_thread(room.store.story, namespace, run_id) if room.store and record else None
+    return Told(kept, archived=True, record=header) if kept else None
+
+
+async def _chain(room: Room, asked: Told, seen: set[str]) -> AsyncIterator[Told]:
+    before = [asked]
+    while (earlier := before[0].story.continued_from) and earlier not in {one.story.run.run_id for one in before}:
+        found = await _lookup(room, asked.story.run.workflow_id, earlier)
+        if found is None:
+            break
+        before.insert(0, found)
+    chain = before
+    while (later := chain[-1].story.continued_to) and later not in {one.story.run.run_id for one in chain}:
+        found = await _lookup(room, asked.story.run.workflow_id, later)
+        if found is None:
+            break
+        chain.append(found)
+    for member in chain:
+        if member.story.run.run_id in seen:
+            continue
+        seen.add(member.story.run.run_id)
+        yield member
+        for child in member.story.children:
+            started = await _lookup(room, child.run.workflow_id, child.run.run_id) if child.run.run_id else None
+            if started is not None:
+                async for one in _chain(room, started, seen):
+                    yield one

@@ -1,0 +1,59 @@
+"""`make replay-live` on a real Temporal: it names the run that today's code can't take up, and no other."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.replay.live import replayed
+from tests.workflows.worlds.platform import Platform
+from workers.clients import connect
+from workers.settings import Settings, Temporal
+from workers.worker import build
+from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
+
+
+@workflow.defn(name="EmergencyScaleUp", sandboxed=False)
+class Older:
+    """What an earlier release may have done: another beginning."""
+
+    @workflow.run
+    async def run(self, request: EmergencyScaleUpRequest) -> None:
+        del request
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.timeout(300)
+async def test_open_runs_that_would_be_stuck_are_named(
+    temporal_address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = f"replay-live-{uuid4()}"
+    settings = Settings(temporal=Temporal(address=temporal_address, task_queue=queue))
+    client = await connect(settings.temporal)
+    good, bad = f"{queue}-good", f"{queue}-bad"
+    request = EmergencyScaleUpRequest()
+    kinds = [EmergencyScaleUp]
+    async with build(client, settings.temporal, Platform().activities(), workflows=kinds):
+        handle = await client.start_workflow(EmergencyScaleUp.run, request, id=good, task_queue=queue)
+        async with asyncio.timeout(120):
+            while (await handle.query(EmergencyScaleUp.status)).phase != "Autoscaler paused":
+                await asyncio.sleep(0.1)
+    async with Worker(client, task_queue=queue, workflows=[Older], workflow_runner=UnsandboxedWorkflowRunner()):
+        older = await client.start_workflow("EmergencyScaleUp", request, id=bad, task_queue=queue)
+        async with asyncio.timeout(120):
+            while (await older.describe()).history_length < 5:  # its timer is there
+                await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(120):
+            while not (broken := await replayed(client, settings, 'ExecutionStatus = "Running"')):
+                await asyncio.sleep(0.5)  # visibility comes later
+        ((run, why),) = broken.items()
+        assert run.startswith(f"{bad}@")
+        assert "nondeterminism" in why.lower()
+        assert "2 of EmergencyScaleUp" in capsys.readouterr().out
+        assert await replayed(client, settings, f"WorkflowId = '{good}'") == {}
+    finally:
+        for each in (handle, older):
+            await each.terminate("the test is over")

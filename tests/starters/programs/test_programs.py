@@ -1,0 +1,117 @@
+"""The catalogue for programs, asked by the SDK's own client."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from mcp import Client
+from pydantic import SecretStr
+
+from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
+from starters.programs.server import server
+from starters.steering.errors import Refused
+from starters.steering.identity import Person
+from starters.steering.session import Session
+from tests.starters.support import SERVICE, working
+from tests.starters.web.served import keys
+from tests.workflows.steering import begin, until
+from tests.workflows.worlds.world import World
+from workers.clients import connect
+from workers.settings import Gateway, Settings, Temporal
+from workflows.incident_response.p1_incident import P1Request
+
+ADA = Person("ada", "commander")
+READS = {"catalogue", "runs", "search", "status", "commands", "plan"}
+
+
+@dataclass
+class Room:
+    session: Session
+    world: World
+    queue: str
+
+
+async def room_of(address: str, approvals: ApprovalPolicy, key: SecretStr | None) -> AsyncIterator[Room]:
+    queue, world = f"q-{uuid4()}", World(IncidentPolicy(mitigation="approve"), approvals)
+    settings = Settings(
+        temporal=Temporal(address=address, task_queue=queue), services={SERVICE: world.service}, approvals=approvals,
+        gateway=Gateway(private_key=key),
+    )  # fmt: skip
+    async with working(address, queue, world):
+        yield Room(Session(settings, await connect(settings.temporal)), world, queue)
+
+
+@pytest.fixture
+async def room(temporal_address: str) -> AsyncIterator[Room]:
+    key, public = keys()
+    async for one in room_of(temporal_address, ApprovalPolicy(public_keys=(public,)), key):
+        yield one
+
+
+async def text_of(client: Client, tool: str, **arguments: Any) -> str:
+    answer = await client.call_tool(tool, arguments)
+    return f"{'error: ' if answer.is_error else ''}{' '.join(getattr(one, 'text', '') for one in answer.content)}"
+
+
+async def test_it_only_reads_unless_somebody_signs(room: Room) -> None:
+    async with Client(server(room.session, ADA)) as client:
+        tools = (await client.list_tools()).tools
+        assert {one.name for one in tools} == READS
+        assert all(one.annotations and one.annotations.read_only_hint for one in tools)
+        assert "error" in await text_of(client, "start", procedure="morning-startup")
+        assert "emergency-scale-up" in (told := await text_of(client, "catalogue")) or "EmergencyScaleUp" in told
+    unsigned = Session(room.session.settings.model_copy(update={"gateway": Gateway()}), room.session.client)
+    with pytest.raises(Refused, match="signature"):
+        server(unsigned, ADA, ADA)
+
+
+async def test_what_a_procedure_would_do_is_told_and_not_done(room: Room) -> None:
+    room.world.bad_release()
+    async with Client(server(room.session, ADA)) as client:
+        told = await text_of(client, "plan", procedure="p1-incident", input={"service": SERVICE, "mitigation": "auto"})
+        assert not told.startswith("error"), told
+        assert "no procedure" in await text_of(client, "plan", procedure="nothing")
+        assert "title" in await text_of(client, "plan", procedure="p1-incident", input={"title": 5})
+    assert room.world.effects == []
+
+
+async def test_an_assistant_answers_what_can_be_taken_back(room: Room) -> None:
+    room.world.bad_release()
+    handle = await begin(room.session.client, room.queue, P1Request(), "p1_incident")
+    (question,) = (await until(handle, lambda status: bool(status.questions))).questions
+    said = {"run": handle.id, "question": question.id, "choice": "rollback", "reason": "its pods crash"}
+    async with Client(server(room.session, ADA, ADA)) as client:
+        assert "mitigate" in await text_of(client, "status", run=handle.id)
+        assert "read it again" in await text_of(client, "answer", subject="another", **said)
+        told = await text_of(client, "answer", subject=question.subject, **said)
+        assert "decided by ada (commander)" in told
+        assert "is decided" in await text_of(client, "answer", subject=question.subject, **said)
+    await handle.terminate("the test has seen enough")
+
+
+async def test_what_is_final_stays_with_people(temporal_address: str) -> None:
+    key, public = keys()
+    approvals = ApprovalPolicy(public_keys=(public,), second_person=("mitigate",))
+    async for room in room_of(temporal_address, approvals, key):
+        room.world.bad_release()
+        handle = await begin(room.session.client, room.queue, P1Request(), "p1_incident")
+        (question,) = (await until(handle, lambda status: bool(status.questions))).questions
+        async with Client(server(room.session, ADA, ADA)) as client:
+            told = await text_of(
+                client, "answer", run=handle.id, question=question.id, subject=question.subject, choice="rollback",
+                reason="",
+            )  # fmt: skip
+            assert "only people answer it" in told
+            for procedure in (
+                "point-in-time-restore",
+                "database-failover",
+                "full-service-recovery",
+                "api-key-rotation",
+            ):
+                assert "only people start it" in await text_of(client, "start", procedure=procedure)
+            told = await text_of(client, "start", procedure="rollback", input={"confirmed": True, "reason": "x"})
+            assert "only a person may say so" in told
+        assert (await handle.query("status"))["questions"][0]["first"] is None
+        await handle.terminate("the test has seen enough")

@@ -1,0 +1,184 @@
+"""The operators' page in a real browser: a P1 from sign-in to its close, and every view in every width."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
+from sandbox.browser import OPTIONS, ensure
+from sandbox.temporal import Temporal
+from tests.starters.web.served import Served, keys, serving
+from tests.workflows.steering import begin, until
+from tests.workflows.worlds.platform import Platform
+from workflows.incident_response.p1_incident import P1Request
+from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
+
+pytestmark = pytest.mark.timeout(600)
+PICTURES = Path(__file__).parents[3] / "docs/images"
+"""Written anew where `RUNBOOKS_SCREENSHOTS` is set; all of them go to the folder that it names."""
+HOSTILE = "<script>document.title='run'</script><img src=x onerror=alert(1)>\u202e{{7*7}}" + "x" * 120
+WITHIN = 120_000
+
+
+@pytest.fixture(scope="module")
+async def served(own_temporal: Temporal, create_database: Any, records_template: str) -> AsyncIterator[Served]:
+    key, public = keys()
+    world = Platform()
+    world.service = world.service.model_copy(update={"incident": IncidentPolicy(mitigation="approve")})
+    world.approvals = ApprovalPolicy(public_keys=(public,), second_person=("mitigate",))
+    async with serving(own_temporal.address, create_database(records_template), world, key) as page:
+        yield page
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        program = await asyncio.to_thread(ensure)
+        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+        yield launched
+        await launched.close()
+
+
+async def entered(browser: Browser, served: Served, who: str, role: str, troubles: list[str], **options: Any) -> Page:
+    """Sign in as a person does; whatever the browser complains of is kept."""
+    context = await browser.new_context(timezone_id="Europe/Berlin", **options)
+    page = await context.new_page()
+    page.set_default_timeout(WITHIN)
+    page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda one: None if one.url.startswith((served.base_url, "data:")) else troubles.append(one.url))
+    await page.goto(served.link(who, role))
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Now")).to_be_visible(timeout=WITHIN)
+    return page
+
+
+async def unfolded(page: Page, word: str) -> None:
+    """Open a word's form; it may be open already, where the run waits for it."""
+    form = page.locator("details", has=page.locator(f"input[name=word][value={word}]"))
+    await form.evaluate("one => { one.open = true }")
+
+
+async def finds_nothing(page: Page) -> None:
+    """Have axe-core look for what keeps people out."""
+    found = await Axe().run(page)
+    assert found.response["violations"] == [], found.generate_report()
+
+
+async def test_an_incident_from_sign_in_to_close_by_two_people(browser: Browser, served: Served) -> None:
+    served.world.bad_release()
+    troubles: list[str] = []
+    ada = await entered(browser, served, "ada", "commander", troubles)
+    await ada.goto(f"{served.base_url}/runbook/p1-incident")
+    await ada.get_by_label("Title").fill(HOSTILE)
+    await ada.get_by_role("button", name="Show what it would do").click()
+    await ada.get_by_role("button", name="Start it, as ada (commander)").click()
+    await expect(ada.get_by_text("rollback", exact=True).first).to_be_visible(timeout=WITHIN)
+    assert await ada.title() != "run"
+
+    # Two people at once: one is the second to say so, and the other is told.
+    bo = await entered(browser, served, "bo", "on-call", troubles)
+    cy = await entered(browser, served, "cy", "on-call", troubles)
+    await bo.get_by_role("link", name="P1").first.click()
+    await cy.goto(bo.url)
+    typed = cy.get_by_label("Reason").first
+    await typed.fill("half a sentence")
+    await bo.get_by_role("button", name="rollback").click()
+    await expect(bo.locator("#said")).to_contain_text("needs a second person", timeout=WITHIN)
+    await expect(cy.locator("#part-questions")).to_contain_text("bo (on-call) has said rollback", timeout=WITHIN)
+    assert await typed.input_value() == "half a sentence", "what somebody types stays when the page goes on"
+    await bo.get_by_role("button", name="rollback").click()
+    await expect(bo.locator("#said")).to_contain_text("was the first", timeout=WITHIN)
+    # Whoever has started it is none of the two.
+    await ada.get_by_role("button", name="rollback").click()
+    await expect(ada.locator("#said")).to_contain_text("started this run", timeout=WITHIN)
+    await cy.get_by_role("button", name="rollback").click()
+    await expect(cy.locator("#said")).to_contain_text("decided by bo (on-call) and cy (on-call)", timeout=WITHIN)
+
+    # What is live came to everybody; the form of the question is gone for all.
+    await expect(ada.locator("#part-questions form")).to_have_count(0, timeout=WITHIN)
+    await expect(ada.locator("#part-timeline")).to_contain_text("cy (on-call)", timeout=WITHIN)
+    await unfolded(bo, "take-over")
+    await bo.get_by_role("button", name="Take over").click()
+    await expect(bo.locator("#said .notice")).to_contain_text("bo", timeout=WITHIN)
+    await unfolded(ada, "close")
+    await ada.get_by_label("Resolution").fill("rolled back")
+    await ada.get_by_label("Root cause").fill("v1.2.4 crashes")
+    await ada.get_by_label("Force").select_option("yes")
+    await ada.locator("#part-words").get_by_role("button", name="Close").click()
+    await expect(bo.locator("#part-state")).to_contain_text("closed", timeout=WITHIN)
+    await finds_nothing(ada)
+    assert [one for one in troubles if "409" not in one] == []
+
+
+async def test_a_pause_is_extended_with_its_countdown(browser: Browser, served: Served) -> None:
+    served.world.cure("rollback")
+    troubles: list[str] = []
+    handle = await begin(served.client, served.queue, EmergencyScaleUpRequest(), "emergency_scale_up")
+    await until(handle, lambda status: status.phase == "Autoscaler paused")
+    ada = await entered(browser, served, "ada", "on-call", troubles)
+    held = ada.locator(".group", has=ada.get_by_role("heading", name="Held"))
+    await expect(held).to_contain_text("left", timeout=WITHIN)
+    await held.get_by_role("link").first.click()
+    await unfolded(ada, "extend")
+    await ada.locator("#w-extend-by").fill("soon")
+    await ada.get_by_role("button", name="Extend").click()
+    await expect(ada.locator("#said")).to_contain_text("a duration is expected", timeout=WITHIN)
+    await ada.locator("#w-extend-by").fill("15m")
+    await ada.get_by_role("button", name="Extend").click()
+    await expect(ada.locator("#said .good")).to_be_visible(timeout=WITHIN)
+    await unfolded(ada, "resume")
+    await ada.get_by_role("button", name="Resume").click()
+    await handle.result()
+    assert [one for one in troubles if "422" not in one] == []
+
+
+VIEWS = {"now": "/", "run": "", "runbook": "/runbook", "procedure": "/runbook/emergency-scale-up", "search": "/search"}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (768, "dark"), (1440, "light"), (360, "dark")])
+async def test_every_view_fits_and_keeps_nobody_out(
+    browser: Browser, served: Served, width: int, scheme: Any, tmp_path: Path
+) -> None:
+    served.world.bad_release()
+    handle = await begin(served.client, served.queue, P1Request(title=HOSTILE), "p1_incident")
+    await until(handle, lambda now: bool(now.questions))
+    troubles: list[str] = []
+    page = await entered(
+        browser,
+        served,
+        f"{HOSTILE[:80]}",
+        "commander",
+        troubles,
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
+    )
+    folder = Path(os.environ.get("RUNBOOKS_SCREENSHOTS") or tmp_path)
+    for name, path in {**VIEWS, "status": "/status/"}.items():
+        await page.goto(f"{served.base_url}{path or f'/run?id={handle.id}'}")
+        if name == "run":
+            await expect(page.locator("#picture img").first).to_be_visible(timeout=WITHIN)
+        await page.screenshot(path=folder / f"page-{name}-{width}-{scheme}.png", full_page=True)
+        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{name} is wider than the screen by {wide}"
+        await finds_nothing(page)
+    await handle.terminate("the test has seen enough")
+    assert troubles == []
+
+
+async def test_times_are_the_viewers_with_utc_beside(browser: Browser, served: Served) -> None:
+    handle = await begin(served.client, served.queue, P1Request(), "p1_incident")
+    await until(handle, lambda now: bool(now.entries))
+    page = await entered(browser, served, "ada", "commander", [])
+    await page.goto(f"{served.base_url}/run?id={handle.id}")
+    await expect(page.locator(".timeline time").first).to_have_text(
+        re.compile(r"^\d\d:\d\d \(\d\d:\d\d UTC\)$"), timeout=WITHIN
+    )
+    await handle.terminate("the test has seen enough")
