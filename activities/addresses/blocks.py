@@ -216,7 +216,7 @@ def _enter(rows: Rows, request: BlockAddresses, wanted: list[tuple[str, str, boo
             {
                 "address": address, "place": place, "service": request.service, "incident": request.incident_id,
                 "until": request.until, "there": there, "workflow": request.effect.workflow_id,
-                "run": request.effect.run_id, "key": request.effect.key,
+                "run": request.effect.run_id, "key": f"{request.effect.key}/{place}/{address}",
             },
         )  # fmt: skip
     how = f"blocked until {request.until:%Y-%m-%d %H:%M %Z}" if request.until else "blocked for good"

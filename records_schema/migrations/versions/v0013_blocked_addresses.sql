@@ -13,10 +13,10 @@ CREATE TABLE runbooks.blocked_addresses (
     ended_at     timestamptz,
     workflow_id  text        NOT NULL,
     run_id       text        NOT NULL,
-    effect_key   text        NOT NULL,
-    CONSTRAINT blocked_addresses_have_an_effect_once UNIQUE (effect_key, place, address)
+    effect_key   text        NOT NULL CONSTRAINT blocked_addresses_have_an_effect_once UNIQUE
 );
 CREATE INDEX blocked_addresses_by_place ON runbooks.blocked_addresses (service, place, address) WHERE ended_at IS NULL;
 COMMENT ON TABLE runbooks.blocked_addresses IS 'tensafe-admin security block-ip (runbook 8.1 step 6).';
+COMMENT ON COLUMN runbooks.blocked_addresses.effect_key IS 'Of the effect, the list and the address.';
 COMMENT ON COLUMN runbooks.blocked_addresses.until IS 'For good where there is none.';
 COMMENT ON COLUMN runbooks.blocked_addresses.was_there IS 'Somebody else had it in the list before: it stays there.';
