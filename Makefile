@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test lint format docs hooks bench crash fuzz replay-live mutate compose-secrets shell clean
+.PHONY: help setup check demo sandbox test test-server lint format docs hooks bench crash fuzz replay-live mutate compose-secrets shell clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,11 @@ test: setup ## All tests, on real servers, in several processes; says at the end
 	@$(RUN) python -m sandbox.binaries
 	@$(RUN) python -m sandbox.browser
 	@$(RUN) pytest --numprocesses=auto --durations=15 $(ARGS)
+
+test-server: setup ## The tests on Temporal's real server with PostgreSQL: the first time builds it, about 10 minutes
+	@$(RUN) python -m sandbox.binaries
+	@$(RUN) python -m sandbox.binaries temporal-server temporal-sql-tool temporal-ui-server
+	@$(RUN) pytest --production --durations=5 $(ARGS)
 
 crash: setup ## Kill a worker at every effect: make crash PROCEDURE=p1_incident (several, or all)
 	@$(RUN) python -m tests.crash $(or $(PROCEDURE),p1_incident)

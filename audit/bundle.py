@@ -115,10 +115,18 @@ def write(
         writer.put(README, resources.files("audit").joinpath("bundle-readme.txt").read_bytes())
         sums = "".join(writer.sums).encode()
         manifest = Manifest(
-            made_at=datetime.now(UTC), since=since, until=until, first=first.header.seq, last=last,
-            previous=first.header.previous, head=head, records=whole, links=links,
-            sums=hashlib.sha256(sums).hexdigest(), key=signer.key,
-        )  # fmt: skip
+            made_at=datetime.now(UTC),
+            since=since,
+            until=until,
+            first=first.header.seq,
+            last=last,
+            previous=first.header.previous,
+            head=head,
+            records=whole,
+            links=links,
+            sums=hashlib.sha256(sums).hexdigest(),
+            key=signer.key,
+        )
         content = canonical(manifest.model_dump(mode="json"))
         writer.put(SUMS, sums, summed=False)
         writer.put(MANIFEST, content, summed=False)

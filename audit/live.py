@@ -56,8 +56,9 @@ async def fetch(client: Client, workflow_id: str, run_id: str | None = None) -> 
         events = [event async for event in handle.fetch_history_events(rpc_timeout=_ANSWERED_WITHIN)]
     except RPCError as error:
         if error.status in _GONE:
-            message = f"Temporal has no run {workflow_id!r}{f' with run ID {run_id}' if run_id else ''}"
-            raise RunNotFound(message) from None
+            raise RunNotFound(
+                f"Temporal has no run {workflow_id!r}{f' with run ID {run_id}' if run_id else ''}"
+            ) from None
         raise
     history = json.loads(WorkflowHistory(workflow_id, events).to_json())
     return Fetched(client.namespace, workflow_id, run_id or "", history)

@@ -74,65 +74,130 @@ class ReportCollector(Collector):
 def metrics(report: Report) -> Iterator[Metric]:
     """Give a report's numbers as gauges: they are of one month, and begin anew with the next."""
     month = report.month.name
-    yield _gauge("runbooks_month_info", "The month these numbers are of.", ("month", "zone"),
-                 [((month, report.month.zone), 1)])  # fmt: skip
-    yield _gauge("runbooks_runs", "Runs of the month.", ("procedure", "outcome"),
-                 [((row.procedure, row.outcome), row.runs) for row in report.outcomes])  # fmt: skip
-    yield _gauge("runbooks_planned_runs", "Runs of the month in plan mode.", ("procedure", "outcome"),
-                 [((row.procedure, row.outcome), row.runs) for row in report.planned])  # fmt: skip
+    yield _gauge(
+        "runbooks_month_info", "The month these numbers are of.", ("month", "zone"), [((month, report.month.zone), 1)]
+    )
+    yield _gauge(
+        "runbooks_runs",
+        "Runs of the month.",
+        ("procedure", "outcome"),
+        [((row.procedure, row.outcome), row.runs) for row in report.outcomes],
+    )
+    yield _gauge(
+        "runbooks_planned_runs",
+        "Runs of the month in plan mode.",
+        ("procedure", "outcome"),
+        [((row.procedure, row.outcome), row.runs) for row in report.planned],
+    )
     yield _gauge(
         "runbooks_unreadable_runs", "Runs of which something could not be read.", (), [((), report.unreadable)]
     )
     yield from _incidents(report)
     yield _gauge(
-        "runbooks_deadlines", "Deadlines by how they ended.", ("procedure", "deadline", "result"),
-        [((row.procedure, row.name, how), getattr(row, how))
-         for row in report.deadlines for how in ("kept", "missed", "open")],
-    )  # fmt: skip
+        "runbooks_deadlines",
+        "Deadlines by how they ended.",
+        ("procedure", "deadline", "result"),
+        [
+            ((row.procedure, row.name, how), getattr(row, how))
+            for row in report.deadlines
+            for how in ("kept", "missed", "open")
+        ],
+    )
     yield from _approvals(report)
     for name, text in (("steps", "Steps."), ("retries", "Attempts after the first."), ("failed", "Steps that failed.")):
-        yield _gauge(f"runbooks_system_{name}", f"{text} By outside system.", ("system",),
-                     [((row.system,), getattr(row, name)) for row in report.systems])  # fmt: skip
+        yield _gauge(
+            f"runbooks_system_{name}",
+            f"{text} By outside system.",
+            ("system",),
+            [((row.system,), getattr(row, name)) for row in report.systems],
+        )
     yield _gauge(
-        "runbooks_leases", "Leases by how they ended.", ("lease", "end"),
-        [((row.name, how), getattr(row, how))
-         for row in report.leases for how in ("expired", "by_person", "by_failure", "open")],
-    )  # fmt: skip
-    yield _gauge("runbooks_lease_extensions", "How often a lease's end was moved.", ("lease",),
-                 [((row.name,), row.extended) for row in report.leases])  # fmt: skip
-    yield _spread("runbooks_lease_seconds", "How long leases were held.", ("lease",),
-                  [((row.name,), row.lasted) for row in report.leases])  # fmt: skip
+        "runbooks_leases",
+        "Leases by how they ended.",
+        ("lease", "end"),
+        [
+            ((row.name, how), getattr(row, how))
+            for row in report.leases
+            for how in ("expired", "by_person", "by_failure", "open")
+        ],
+    )
+    yield _gauge(
+        "runbooks_lease_extensions",
+        "How often a lease's end was moved.",
+        ("lease",),
+        [((row.name,), row.extended) for row in report.leases],
+    )
+    yield _spread(
+        "runbooks_lease_seconds",
+        "How long leases were held.",
+        ("lease",),
+        [((row.name,), row.lasted) for row in report.leases],
+    )
 
 
 def _incidents(report: Report) -> Iterator[Metric]:
     rows = report.severities
-    yield _gauge("runbooks_incidents", "Incidents of the month.", ("severity",),
-                 [((row.severity,), row.incidents) for row in rows])  # fmt: skip
-    yield _gauge("runbooks_incidents_running", "Incidents that are still open.", ("severity",),
-                 [((row.severity,), row.running) for row in rows])  # fmt: skip
     yield _gauge(
-        "runbooks_responses", "Incidents by whether the response time of 2.1 was kept.", ("severity", "result"),
+        "runbooks_incidents",
+        "Incidents of the month.",
+        ("severity",),
+        [((row.severity,), row.incidents) for row in rows],
+    )
+    yield _gauge(
+        "runbooks_incidents_running",
+        "Incidents that are still open.",
+        ("severity",),
+        [((row.severity,), row.running) for row in rows],
+    )
+    yield _gauge(
+        "runbooks_responses",
+        "Incidents by whether the response time of 2.1 was kept.",
+        ("severity", "result"),
         [((row.severity, how), getattr(row, how)) for row in rows for how in ("kept", "missed", "open")],
-    )  # fmt: skip
-    yield _gauge("runbooks_response_target_seconds", "Response time of 2.1.", ("severity",),
-                 [((row.severity,), row.target.total_seconds()) for row in rows if row.target])  # fmt: skip
-    yield _gauge("runbooks_incidents_mitigated", "Incidents that were mitigated.", ("severity",),
-                 [((row.severity,), row.mitigated) for row in rows])  # fmt: skip
-    yield _gauge("runbooks_incidents_automatic", "Of the mitigated: without a human.", ("severity",),
-                 [((row.severity,), row.automatic) for row in rows])  # fmt: skip
+    )
+    yield _gauge(
+        "runbooks_response_target_seconds",
+        "Response time of 2.1.",
+        ("severity",),
+        [((row.severity,), row.target.total_seconds()) for row in rows if row.target],
+    )
+    yield _gauge(
+        "runbooks_incidents_mitigated",
+        "Incidents that were mitigated.",
+        ("severity",),
+        [((row.severity,), row.mitigated) for row in rows],
+    )
+    yield _gauge(
+        "runbooks_incidents_automatic",
+        "Of the mitigated: without a human.",
+        ("severity",),
+        [((row.severity,), row.automatic) for row in rows],
+    )
     for name in ("acknowledge", "mitigate", "resolve"):
-        yield _spread(f"runbooks_{name}_seconds", f"Time to {name} an incident.", ("severity",),
-                      [((row.severity,), getattr(row, name)) for row in rows])  # fmt: skip
+        yield _spread(
+            f"runbooks_{name}_seconds",
+            f"Time to {name} an incident.",
+            ("severity",),
+            [((row.severity,), getattr(row, name)) for row in rows],
+        )
 
 
 def _approvals(report: Report) -> Iterator[Metric]:
     asked = report.approvals
     results = ("answered", "by_events", "unanswered", "open")
-    yield _gauge("runbooks_questions", "Questions to people, by how they ended.", ("result",),
-                 [((how,), getattr(asked, how)) for how in results])  # fmt: skip
+    yield _gauge(
+        "runbooks_questions",
+        "Questions to people, by how they ended.",
+        ("result",),
+        [((how,), getattr(asked, how)) for how in results],
+    )
     yield _gauge("runbooks_questions_escalated", "Questions that were escalated.", (), [((), asked.escalated)])
-    yield _spread("runbooks_answer_seconds", "How long people took to answer, by role.", ("role",),
-                  [((row.role,), row.delay) for row in asked.roles])  # fmt: skip
+    yield _spread(
+        "runbooks_answer_seconds",
+        "How long people took to answer, by role.",
+        ("role",),
+        [((row.role,), row.delay) for row in asked.roles],
+    )
 
 
 def _gauge(name: str, text: str, labels: Label, rows: Iterable[Row]) -> GaugeMetricFamily:

@@ -95,9 +95,13 @@ def write(
         writer.put(README, [resources.files("audit").joinpath("package-readme.txt").read_bytes()])
         sums = "".join(writer.sums).encode()
         manifest = PackageManifest(
-            framework=framework, start=start, end=end, files=len(writer.sums),
-            sums=hashlib.sha256(sums).hexdigest(), key=signer.key,
-        )  # fmt: skip
+            framework=framework,
+            start=start,
+            end=end,
+            files=len(writer.sums),
+            sums=hashlib.sha256(sums).hexdigest(),
+            key=signer.key,
+        )
         content = canonical(manifest.model_dump(mode="json"))
         writer.put(SUMS, [sums], summed=False)
         writer.put(MANIFEST, [content], summed=False)
@@ -123,13 +127,33 @@ def strange_bytes(path: Path, archive: zipfile.ZipFile) -> Iterator[str]:
     end = 0
     with path.open("rb") as raw:
         for info in archive.infolist():
-            there = (info.date_time, info.compress_type, info.comment, info.create_system, info.create_version,
-                     info.reserved, info.flag_bits, info.volume, info.internal_attr, info.external_attr)  # fmt: skip
+            there = (
+                info.date_time,
+                info.compress_type,
+                info.comment,
+                info.create_system,
+                info.create_version,
+                info.reserved,
+                info.flag_bits,
+                info.volume,
+                info.internal_attr,
+                info.external_attr,
+            )
             known = entry(info.filename)
             known.CRC, known.compress_size, known.file_size = info.CRC, info.compress_size, info.file_size
             header = known.FileHeader(zip64=True)
-            wanted = (known.date_time, known.compress_type, b"", _UNIX, known.create_version,
-                      0, known.flag_bits, 0, 0, known.external_attr)  # fmt: skip
+            wanted = (
+                known.date_time,
+                known.compress_type,
+                b"",
+                _UNIX,
+                known.create_version,
+                0,
+                known.flag_bits,
+                0,
+                0,
+                known.external_attr,
+            )
             raw.seek(info.header_offset)
             if there != wanted or info.extract_version != known.extract_version or info.header_offset != end:
                 yield f"{info.filename} is not entered as we enter it"

@@ -129,10 +129,16 @@ def _impact(material: Material) -> str:
     ]
     if material.metrics:
         rows = (
-            (plain(f"{one.name} {one.labels}".rstrip()), _number(one.before), _peak(one.lowest, one.lowest_at),
-             _peak(one.highest, one.highest_at), _number(one.last), plain(one.trouble))
+            (
+                plain(f"{one.name} {one.labels}".rstrip()),
+                _number(one.before),
+                _peak(one.lowest, one.lowest_at),
+                _peak(one.highest, one.highest_at),
+                _number(one.last),
+                plain(one.trouble),
+            )
             for one in material.metrics
-        )  # fmt: skip
+        )
         parts.append(table(("Metric", "Mean before", "Lowest", "Highest", "Last", ""), rows))
     if material.metrics_trouble:
         parts.append(plain(material.metrics_trouble))
@@ -169,9 +175,16 @@ def _tried(stories: Sequence[Story]) -> str:
             change = " → ".join(filter(None, (effect.before, effect.after))) or step.result
             how = step.failure if step.outcome in {"failed", "timed out"} else effect.note or step.outcome
             rows.append(
-                (moment(step.scheduled_at), step.section, plain(step.title), plain(effect.target), plain(change),
-                 plain(f"{'would: ' if effect.dry_run else ''}{how}"), str(step.attempts))
-            )  # fmt: skip
+                (
+                    moment(step.scheduled_at),
+                    step.section,
+                    plain(step.title),
+                    plain(effect.target),
+                    plain(change),
+                    plain(f"{'would: ' if effect.dry_run else ''}{how}"),
+                    str(step.attempts),
+                )
+            )
     if not rows:
         return "## What was tried\n\nThe run changed nothing."
     heads = ("When", "Step", "What", "On", "Did", "How it went", "Attempts")

@@ -57,11 +57,9 @@ def merge(existing: str, document_id: str, sections: Sequence[Section]) -> Merge
     header = _HEADER.search(existing)
     found = list(_MARKED.finditer(existing))
     if header is None and not found:
-        message = "it has no section that `runbooks audit postmortem` wrote"
-        raise NotOurs(message)
+        raise NotOurs("it has no section that `runbooks audit postmortem` wrote")
     if header is not None and header["id"] != document_id:
-        message = f"it is about {header['id']}"
-        raise NotOurs(message)
+        raise NotOurs(f"it is about {header['id']}")
     ours = {section.name: section for section in sections if section.name}
     merged = Merged("")
     parts, end = [], 0

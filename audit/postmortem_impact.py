@@ -39,8 +39,7 @@ def read_metrics(document: bytes, began: datetime) -> list[Series]:
     content = json.loads(document)
     queries = content.get("queries") if isinstance(content, dict) else None
     if not isinstance(queries, dict):
-        message = "no export of metrics"
-        raise ValueError(message)  # noqa: TRY004  the input's fault and not the caller's
+        raise ValueError("no export of metrics")  # noqa: TRY004  the input's fault and not the caller's
     return [series for name, answer in queries.items() for series in _query(str(name), answer, began)]
 
 
@@ -73,6 +72,10 @@ def _sum_up(name: str, one: dict[str, Any], began: datetime) -> Series:
     low, high = (choose(during, key=lambda point: point[1]) for choose in (min, max))
     return found.model_copy(
         update={
-            "lowest": low[1], "lowest_at": low[0], "highest": high[1], "highest_at": high[0], "last": during[-1][1],
+            "lowest": low[1],
+            "lowest_at": low[0],
+            "highest": high[1],
+            "highest_at": high[0],
+            "last": during[-1][1],
         }
-    )  # fmt: skip
+    )

@@ -46,11 +46,13 @@ def _told(event: Event, names: dict[int, str], decoder: Decoder) -> Iterator[Rel
 
 _READERS = {
     "records.recent_deployments": (
-        "items", "started_at", ("version", "status", "deployer", "revision", "change_log", "reason"),
+        "items",
+        "started_at",
+        ("version", "status", "deployer", "revision", "change_log", "reason"),
     ),
     "kubernetes.deployment": ("revisions", "created_at", ("number", "images", "change_cause")),
     "helm.release": ("revisions", "updated_at", ("number", "status", "chart", "description")),
-}  # fmt: skip
+}
 """Activity → list in its result, field of the time, fields worth telling."""
 
 

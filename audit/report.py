@@ -24,8 +24,7 @@ def _clock(zone: str) -> ZoneInfo:
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"{zone!r} is no time zone: give one such as UTC or Europe/Berlin"
-        raise ValueError(message) from None
+        raise ValueError(f"{zone!r} is no time zone: give one such as UTC or Europe/Berlin") from None
 
 
 class Month(_Part):
@@ -50,8 +49,7 @@ class Month(_Part):
             over, month = divmod(first.month, _DECEMBER)
             after = first.replace(year=first.year + over, month=month + 1)
         except ValueError:
-            message = f"{name!r} is no month: give year and month, such as 2026-11"
-            raise ValueError(message) from None
+            raise ValueError(f"{name!r} is no month: give year and month, such as 2026-11") from None
         return cls(name=f"{first:%Y-%m}", zone=zone, since=first.astimezone(UTC), until=after.astimezone(UTC))
 
     @classmethod

@@ -120,9 +120,15 @@ class Counting:
             if lasting is not None:
                 counts.durations[name].append(lasting.total_seconds())
         row = IncidentRow(
-            incident_id=story.incident_id, severity=story.severity, service=story.service,
-            workflow_id=story.run.workflow_id, run_id=story.run.run_id, started_at=story.started_at, due_at=due, **took,
-        )  # fmt: skip
+            incident_id=story.incident_id,
+            severity=story.severity,
+            service=story.service,
+            workflow_id=story.run.workflow_id,
+            run_id=story.run.run_id,
+            started_at=story.started_at,
+            due_at=due,
+            **took,
+        )
         length = ((story.ended_at or self._as_of) - story.started_at).total_seconds()
         add = heapq.heappush if len(self._longest) < CHARTED else heapq.heappushpop
         add(self._longest, (length, len(self._seen), row))

@@ -320,11 +320,19 @@ def _insert(cursor: Rows, record: Record, *, about: int | None) -> None:
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
-            header.seq, header.kind, header.namespace, header.workflow_id, header.run_id, about,
-            bytes.fromhex(header.story) or None, header_bytes(header), record.signature, record.skeleton,
+            header.seq,
+            header.kind,
+            header.namespace,
+            header.workflow_id,
+            header.run_id,
+            about,
+            bytes.fromhex(header.story) or None,
+            header_bytes(header),
+            record.signature,
+            record.skeleton,
             len(record.skeleton) + sum(len(body.data) for body in record.bodies.values()),
         ),
-    )  # fmt: skip
+    )
 
 
 def _store(cursor: Rows, record: Record) -> None:

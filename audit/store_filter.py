@@ -38,8 +38,10 @@ class Filter(BaseModel):
         """Tell whether a story is meant."""
         wanted = {name: value for name, value in self.model_dump(exclude={"since", "until"}).items() if value}
         had = keys_of(story)
-        if not all(value in had[name] if isinstance(had[name], list) else value == had[name]
-                   for name, value in _columns(wanted)):  # fmt: skip
+        if not all(
+            value in had[name] if isinstance(had[name], list) else value == had[name]
+            for name, value in _columns(wanted)
+        ):
             return False
         return not (
             (self.since is not None and story.started_at < self.since)

@@ -59,10 +59,14 @@ class Progress:
                     attempts = f.attempts + 1, last_at = clock_timestamp()
                 """,
                 (
-                    namespace, kept(failure.workflow_id), failure.run_id, failure.closed_at, kept(failure.problem),
+                    namespace,
+                    kept(failure.workflow_id),
+                    failure.run_id,
+                    failure.closed_at,
+                    kept(failure.problem),
                     failure.gone,
                 ),
-            )  # fmt: skip
+            )
 
     def archived(self, namespace: str, run_ids: list[str]) -> None:
         """Take runs off the list that are archived after all."""

@@ -91,10 +91,14 @@ class _Benchmark:
         """Measure rounds of both in turns."""
         nowhere = f"http://{LOOPBACK}:{free_port()}"
         production = Production(
-            servers, "posts", {_SERVICE: Service("tensafe", f"{nowhere}/health")},
-            kubeconfig=servers.directory / "no-kubeconfig", prometheus_url=nowhere, policies={"alerts_by": "alert"},
+            servers,
+            "posts",
+            {_SERVICE: Service("tensafe", f"{nowhere}/health")},
+            kubeconfig=servers.directory / "no-kubeconfig",
+            prometheus_url=nowhere,
+            policies={"alerts_by": "alert"},
             sources={_SOURCE: {"kind": "grafana", "secrets": [_SECRET], "rate": 100_000}},
-        )  # fmt: skip
+        )
         counted = (rounds or _ROUNDS) + _WARMUP
         bar = progress.add_task("posts in a storm", total=counted)
         client = await Client.connect(servers.temporal.address)

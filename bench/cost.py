@@ -104,9 +104,11 @@ async def _cpu(replayer: Replayer, history: WorkflowHistory) -> float:
 
 def _ours(procedure: Procedure, *, sandbox: bool) -> Replayer:
     return Replayer(
-        workflows=[procedure.workflow], data_converter=DATA_CONVERTER, interceptors=[RunbookInterceptor()],
+        workflows=[procedure.workflow],
+        data_converter=DATA_CONVERTER,
+        interceptors=[RunbookInterceptor()],
         workflow_runner=runner(sandbox=sandbox),
-    )  # fmt: skip
+    )
 
 
 async def _measure(procedure: Procedure, runs: dict[str, Cost], rounds: int) -> Outcome:
@@ -128,12 +130,14 @@ async def _measure(procedure: Procedure, runs: dict[str, Cost], rounds: int) -> 
     many = f"{len(runs)} recorded run{'' if len(runs) == 1 else 's'}"
     return Outcome(
         result(
-            f"CPU of a replay: {name}", ours, floor,
+            f"CPU of a replay: {name}",
+            ours,
+            floor,
             f"{length:,} events; in the sandbox {checked.ours:,.1f} ms (p95 {checked.ours_p95:,.1f} ms), "
             f"{checked.ratio:.2f} × the floor",
             f"{many} of {procedure.section}: {events} events, {size} bytes",
         )
-    )  # fmt: skip
+    )
 
 
 def _range(numbers: list[int]) -> str:

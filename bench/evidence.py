@@ -159,9 +159,15 @@ def _memory(progress: Progress) -> Outcome:
     return Outcome(
         Result(
             name=f"peak memory of making and verifying {many:,} records, beside {_FEW:,}",
-            ours=most, floor=few, ratio=round(most / few, 3), unit="MiB", ours_p95=most, floor_p95=few, n=1,
+            ours=most,
+            floor=few,
+            ratio=round(most / few, 3),
+            unit="MiB",
+            ours_p95=most,
+            floor_p95=few,
+            n=1,
         )
-    )  # fmt: skip
+    )
 
 
 BENCHMARK = _Benchmark()

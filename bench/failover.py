@@ -48,9 +48,11 @@ class _Trials:
     async def ours(self, number: int) -> float:
         self.database.kill(PRIMARY)
         handle = await self.client.start_workflow(
-            DatabaseFailover.run, DatabaseFailoverRequest(), id=f"bench-failover-{number}-{secrets.token_hex(4)}",
+            DatabaseFailover.run,
+            DatabaseFailoverRequest(),
+            id=f"bench-failover-{number}-{secrets.token_hex(4)}",
             task_queue=self.task_queue,
-        )  # fmt: skip
+        )
         await self._asked(handle, "failover-1")
         seen = asyncio.create_task(asyncio.to_thread(self._writable_at))
         await asyncio.sleep(0.1)
@@ -103,9 +105,13 @@ class _Trials:
     def _promote(self) -> None:
         subprocess.run(
             [self.programs.folder / "pg_ctl", "promote", "-D", self.database.data(REPLICA)],
-            check=True, capture_output=True, cwd="/", user=self.programs.uid, group=self.programs.gid,
+            check=True,
+            capture_output=True,
+            cwd="/",
+            user=self.programs.uid,
+            group=self.programs.gid,
             extra_groups=None if self.programs.uid is None else [],
-        )  # fmt: skip
+        )
 
     def _as_after_ours(self) -> None:
         self.database.do("fence", PRIMARY)
@@ -150,10 +156,13 @@ async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
         service, health = servers.service("failover-service", _NAMESPACE)
         manifests.apply_secrets(kubeconfig, _NAMESPACE, database.secrets())
         production = Production(
-            servers, "failover", {manifests.SERVICE: Service(_NAMESPACE, health)}, kubeconfig=kubeconfig,
+            servers,
+            "failover",
+            {manifests.SERVICE: Service(_NAMESPACE, health)},
+            kubeconfig=kubeconfig,
             sections={"databases": {NAME: database.settings()}},
             policies={"database": {**database.policy(), "failover": _POLICY}},
-        )  # fmt: skip
+        )
         worker = production.start_worker()
         client = await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER)
         yield _Trials(kubeconfig, database, PostgresPrograms(), client, production.task_queue)

@@ -93,20 +93,27 @@ class _Leases:
         by = f" by {self._many_workers} workers" if self._many_workers > 1 else ""
         memory = Result(
             name=f"a worker's memory with {size} leases open{by}, beside {few}",
-            ours=memory_all, floor=memory_few, ratio=round(memory_all / memory_few, 3), unit="MiB",
-            ours_p95=memory_all, floor_p95=memory_few, n=1,
+            ours=memory_all,
+            floor=memory_few,
+            ratio=round(memory_all / memory_few, 3),
+            unit="MiB",
+            ours_p95=memory_all,
+            floor_p95=memory_few,
+            n=1,
             remarks=[
                 f"{memory_before:.0f} MiB with none, {memory_after:.0f} MiB after {ending} had ended at once",
                 f"opened at {len(self._names) / seconds:.1f} a second; {shared}",
             ],
-        )  # fmt: skip
+        )
         ended = result(
-            f"end of {ending} leases in the same second, {size} open{by} → resumed", late, by_hand,
+            f"end of {ending} leases in the same second, {size} open{by} → resumed",
+            late,
+            by_hand,
             f"all {len(late):,} resumed and complete; p99 {_p99(late):.2f} s after the lease's end, kubectl "
             f"{_p99(by_hand):.2f} s: {_p99(late) / _p99(by_hand):.2f}; {shared}",
             f"CPU of all processes, servers included, until the last run was complete: {self._busy:.0f} s, by hand "
             f"{busy_by_hand:.0f} s; a worker's memory {memory_after:.0f} MiB",
-        )  # fmt: skip
+        )
         return [Outcome(memory), Outcome(ended)]
 
     async def _prepare(self) -> None:

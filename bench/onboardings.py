@@ -49,15 +49,20 @@ class _Onboardings:
 
     async def measure(self) -> list[Outcome]:
         mail = {
-            "backend": "smtp", "host": LOOPBACK, "port": self._servers.mail.port, "security": "none",
+            "backend": "smtp",
+            "host": LOOPBACK,
+            "port": self._servers.mail.port,
+            "security": "none",
             "sender": "ops@bench.example",
-        }  # fmt: skip
+        }
         production = Production(
-            self._servers, "onboardings", {_SERVICE: Service("default", f"http://{LOOPBACK}:1/health")},
+            self._servers,
+            "onboardings",
+            {_SERVICE: Service("default", f"http://{LOOPBACK}:1/health")},
             kubeconfig=self._servers.kubeconfig,
             sections={"mail": mail, "handover": {"secret": "of the bench alone", "base_url": "http://bench.example"}},
             policies={"customers": {"onboarding": {"look_every": _LOOK_EVERY.total_seconds()}}},
-        )  # fmt: skip
+        )
         self._worker = psutil.Process(production.start_worker().pid)
         self._task_queue = production.task_queue
         self._client = await Client.connect(self._servers.temporal.address, data_converter=DATA_CONVERTER)
@@ -74,23 +79,33 @@ class _Onboardings:
         after = self._memory()
         memory = Result(
             name=f"a worker's memory with {self._size:,} onboardings open, beside {few:,}",
-            ours=memory_all, floor=memory_few, ratio=round(memory_all / memory_few, 3), unit="MiB",
-            ours_p95=memory_all, floor_p95=memory_few, n=1,
+            ours=memory_all,
+            floor=memory_few,
+            ratio=round(memory_all / memory_few, 3),
+            unit="MiB",
+            ours_p95=memory_all,
+            floor_p95=memory_few,
+            n=1,
             remarks=[
                 f"{before:.0f} MiB with none, {after:.0f} MiB after all had been looked at",
                 f"opened at {opened:.1f} a second: tenant, key, administrator and two mails each",
             ],
-        )  # fmt: skip
+        )
         every = _LOOK_EVERY.total_seconds()
         ticks = Result(
             name=f"a first training job of {self._size:,} customers at once → every checklist ticked",
-            ours=round(ticked * 1000), floor=every * 1000, ratio=round(ticked / every, 3), unit="ms",
-            ours_p95=round(ticked * 1000), floor_p95=every * 1000, n=1,
+            ours=round(ticked * 1000),
+            floor=every * 1000,
+            ratio=round(ticked / every, 3),
+            unit="ms",
+            ours_p95=round(ticked * 1000),
+            floor_p95=every * 1000,
+            n=1,
             remarks=[
                 f"the last of them; the runs look every {every:.0f} s",
                 f"a look costs the worker {look * 1000:.0f} ms of processor time, its tick and one query with it",
             ],
-        )  # fmt: skip
+        )
         return [Outcome(memory), Outcome(ticks)]
 
     async def _open(self, up_to: int) -> None:
@@ -100,15 +115,18 @@ class _Onboardings:
                 await self._until(lambda: len(self._handles) - _count(records, _TOLD) < _IN_FLIGHT, every=0.02)
                 number = len(self._handles)
                 request = EnterpriseOnboardingRequest(
-                    name=f"Customer {number:05}", contact_name="Their administrator",
+                    name=f"Customer {number:05}",
+                    contact_name="Their administrator",
                     email=f"it-{number:05}@customers.example",
-                )  # fmt: skip
+                )
                 self._handles.append(
                     await self._client.start_workflow(
-                        EnterpriseOnboarding.run, request, id=f"bench-onboarding-{number:05}",
+                        EnterpriseOnboarding.run,
+                        request,
+                        id=f"bench-onboarding-{number:05}",
                         task_queue=self._task_queue,
                     )
-                )  # fmt: skip
+                )
                 self._progress.advance(bar)
             await self._until(lambda: _count(records, _TOLD) == up_to)
 

@@ -67,13 +67,18 @@ class _Pulses:
         spent, by_hand = statistics.median(ours), statistics.median(floor)
         measured = Result(
             name=f"pulses of {len(self._names):,} services in one hour: the worker's processor time",
-            ours=round(spent * 1000), floor=round(by_hand * 1000), ratio=round(spent / by_hand, 3), unit="ms",
-            ours_p95=round(max(ours) * 1000), floor_p95=round(max(floor) * 1000), n=self._hours,
+            ours=round(spent * 1000),
+            floor=round(by_hand * 1000),
+            ratio=round(spent / by_hand, 3),
+            unit="ms",
+            ours_p95=round(max(ours) * 1000),
+            floor_p95=round(max(floor) * 1000),
+            n=self._hours,
             remarks=[
                 f"{spent / 60:.2f} core-minutes an hour; {first:.2f} s in a worker's first hour",
                 f"Temporal's development server takes {statistics.median(others):.2f} s besides",
             ],
-        )  # fmt: skip
+        )
         return [Outcome(measured)]
 
     async def _hour(self, hour: int) -> tuple[float, float]:

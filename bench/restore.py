@@ -72,9 +72,15 @@ class _Trials:
 
     def _by_hand(self) -> None:
         self.server.barman.run(
-            "restore", "--target-time", self.target.isoformat(), "--target-action", "promote",
-            NAME, self.backup_id, str(self.server.data(_SPARE)),
-        )  # fmt: skip
+            "restore",
+            "--target-time",
+            self.target.isoformat(),
+            "--target-action",
+            "promote",
+            NAME,
+            self.backup_id,
+            str(self.server.data(_SPARE)),
+        )
         start = [word.format(server=_SPARE) for word in self.server.settings()["commands"]["start"]]
         subprocess.run(start, check=True, capture_output=True)
         deadline = time.monotonic() + _RECOVERED_WITHIN
@@ -94,8 +100,7 @@ class _Trials:
         with psycopg.connect(self.server.url(_SPARE)) as connection:
             row = connection.execute("SELECT count(*) FROM bench_marks").fetchone()
         if row != (1,):
-            message = f"restored to another time: {row} rows"
-            raise RuntimeError(message)
+            raise RuntimeError(f"restored to another time: {row} rows")
         self.server.do("discard", _SPARE)
         return seconds
 

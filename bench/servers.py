@@ -92,9 +92,19 @@ class Servers:
         health = f"http://{LOOPBACK}:{at}/health"
         manifests.apply_service(cluster, namespace)
         process = self.python(
-            name, "sandbox.service", "--kubeconfig", cluster, "--namespace", namespace, "--port", at,
-            "--logs", self.directory / "pod-logs" / namespace, "--requests-per-second", 1,
-        )  # fmt: skip
+            name,
+            "sandbox.service",
+            "--kubeconfig",
+            cluster,
+            "--namespace",
+            namespace,
+            "--port",
+            at,
+            "--logs",
+            self.directory / "pod-logs" / namespace,
+            "--requests-per-second",
+            1,
+        )
         process.wait_ready(probes.http(health))
         return process, health
 

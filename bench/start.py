@@ -126,8 +126,12 @@ def _timed(command: Sequence[str], environment: Mapping[str, str], *, connects: 
     options = ["--until-connected"] if connects else []
     answer = subprocess.run(
         [sys.executable, "-I", "-S", _TIMED, *options, "--", *command],
-        env=dict(environment), cwd=environment["HOME"], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=dict(environment),
+        cwd=environment["HOME"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if answer.returncode:
         raise RuntimeError(answer.stderr)
     figures: dict[str, float] = json.loads(answer.stdout)
@@ -164,11 +168,17 @@ def _configured(directory: Path, *, temporal: str, records: str) -> Configuratio
     kubeconfig = directory / "kubeconfig"
     configuration.write(
         Endpoints(
-            temporal_address=temporal, temporal_ui=nowhere, records_url=records, kubeconfig=kubeconfig,
-            prometheus_url=nowhere, alertmanager_url=nowhere, aws_url=nowhere, webhook_port=free_port(),
+            temporal_address=temporal,
+            temporal_ui=nowhere,
+            records_url=records,
+            kubeconfig=kubeconfig,
+            prometheus_url=nowhere,
+            alertmanager_url=nowhere,
+            aws_url=nowhere,
+            webhook_port=free_port(),
             health_url=nowhere,
         )
-    )  # fmt: skip
+    )
     kubeconfig.write_text(json.dumps(_KUBECONFIG), encoding="utf-8")
     settings = tomllib.loads(configuration.file.read_text(encoding="utf-8"))
     del settings["worker"]  # as production works by default, not as the sandbox does

@@ -98,10 +98,19 @@ class _Trials:
         manifests.apply_service(kubeconfig, namespace)
         health = self._health(side)
         service = self.servers.python(
-            f"service-{namespace}", "sandbox.service", "--kubeconfig", kubeconfig, "--namespace", namespace,
-            "--port", self.ports[side], "--logs", self.servers.directory / "pod-logs" / namespace,
-            "--requests-per-second", 1,
-        )  # fmt: skip
+            f"service-{namespace}",
+            "sandbox.service",
+            "--kubeconfig",
+            kubeconfig,
+            "--namespace",
+            namespace,
+            "--port",
+            self.ports[side],
+            "--logs",
+            self.servers.directory / "pod-logs" / namespace,
+            "--requests-per-second",
+            1,
+        )
         self.services.append(service)
         service.wait_ready(probes.http(health))
         manifests.release(kubeconfig, namespace, manifests.BAD_IMAGE)

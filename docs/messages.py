@@ -118,9 +118,11 @@ async def messages(run: str) -> list[PostMessage]:
     posts = _Posts()
     # Without the sandbox: what it keeps out of the run is where the posts are kept.
     replayer = Replayer(
-        workflows=[procedure(run.partition("-")[0]).workflow], data_converter=DATA_CONVERTER,
-        interceptors=[RunbookInterceptor(), posts], workflow_runner=runner(sandbox=False),
-    )  # fmt: skip
+        workflows=[procedure(run.partition("-")[0]).workflow],
+        data_converter=DATA_CONVERTER,
+        interceptors=[RunbookInterceptor(), posts],
+        workflow_runner=runner(sandbox=False),
+    )
     history = (HISTORIES / f"{run}.json").read_text(encoding="utf-8")
     await replayer.replay_workflow(WorkflowHistory.from_json(run, history))
     return posts.found

@@ -41,14 +41,12 @@ def report(
                 (service, version, verdict, detail[:_DETAIL_CHARACTERS], link, reported_by),
             )
         except psycopg.errors.ProgrammingError as error:
-            message = (
+            raise DatabaseError(
                 f"the records' schema or role does not fit this release ({type(error).__name__}): "
                 "run `python -m records_schema migrate`, and check the role's privileges"
-            )
-            raise DatabaseError(message) from None
+            ) from None
         except (psycopg.Error, UnicodeError) as error:
             rule = broken_rule(error)
-            message = (
+            raise DatabaseError(
                 f"the records refuse it: {rule}" if rule else f"the records did not take it ({type(error).__name__})"
-            )
-            raise DatabaseError(message) from None
+            ) from None

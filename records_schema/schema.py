@@ -65,8 +65,7 @@ def migrate(url: SecretStr | str, *, wait: float = 30.0) -> tuple[str, ...]:
             command.upgrade(config, "head")
     except DBAPIError as error:
         cause = error.orig
-        message = f"migration failed, nothing was applied: {_explain(cause)}"
-        raise DatabaseError(message) from None
+        raise DatabaseError(f"migration failed, nothing was applied: {_explain(cause)}") from None
     finally:
         raw.close()
     return pending
@@ -83,8 +82,7 @@ def status(url: SecretStr | str, *, wait: float = 5.0) -> SchemaStatus:
         try:
             return _status(connection)
         except psycopg.Error as error:
-            message = f"cannot read the schema's version: {_explain(error)}"
-            raise DatabaseError(message) from None
+            raise DatabaseError(f"cannot read the schema's version: {_explain(error)}") from None
 
 
 def _status(connection: "psycopg.Connection") -> SchemaStatus:
@@ -98,8 +96,7 @@ def _status(connection: "psycopg.Connection") -> SchemaStatus:
         row = connection.execute("SELECT version_num FROM runbooks.alembic_version").fetchone()
         current = row[0] if row else None
     if current is not None and current not in versions:
-        message = f"the schema is at {current}, which this release is too old to know"
-        raise DatabaseError(message)
+        raise DatabaseError(f"the schema is at {current}, which this release is too old to know")
     done = versions.index(current) + 1 if current is not None else 0
     return SchemaStatus(current=current, head=versions[-1], pending=tuple(versions[done:]))
 

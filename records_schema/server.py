@@ -57,8 +57,9 @@ def conninfo(url: SecretStr | str) -> dict[str, Any]:
     try:
         return psycopg.conninfo.conninfo_to_dict(text)
     except psycopg.Error:
-        message = "the records' URL is not a PostgreSQL URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        raise DatabaseError(message) from None
+        raise DatabaseError(
+            "the records' URL is not a PostgreSQL URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from None
 
 
 def connect(url: SecretStr | str, *, wait: float) -> "psycopg.Connection":
@@ -80,14 +81,16 @@ def connect(url: SecretStr | str, *, wait: float) -> "psycopg.Connection":
             hopeless = any(phrase in str(error) for phrase in _HOPELESS)
             if hopeless or time.monotonic() >= deadline:
                 patience = "" if hopeless else f" within {wait:g} s"
-                message = f"PostgreSQL at {where(parts)} accepted no connection{patience}: {reason(error)}"
-                raise DatabaseError(message) from None
+                raise DatabaseError(
+                    f"PostgreSQL at {where(parts)} accepted no connection{patience}: {reason(error)}"
+                ) from None
             time.sleep(0.1)
         else:
             if (found := connection.info.server_version) < OLDEST:
                 connection.close()
-                message = f"PostgreSQL at {where(parts)} is version {version(found)}: 13 is the oldest that is known"
-                raise DatabaseError(message)
+                raise DatabaseError(
+                    f"PostgreSQL at {where(parts)} is version {version(found)}: 13 is the oldest that is known"
+                )
             return connection
 
 

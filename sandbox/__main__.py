@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from sandbox import environment
+from sandbox.assembly import TemporalKind
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import FIRST_BACKUP, State, Supervisor
 from sandbox.toolchain.errors import ToolchainError
@@ -58,15 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--dir", type=Path, default=None, help=f"default: {environment.DIRECTORY}; down, status: of what runs here"
     )
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--temporal",
+        choices=get_args(TemporalKind),
+        default="development",
+        help="up: its development server, or the server of production on PostgreSQL, which is built first, for minutes",
+    )
     parser.add_argument("--foreground", action="store_true", help="up: keep the terminal; Ctrl-C stops everything")
     options = parser.parse_args(arguments)
     try:
         directory = options.dir or environment.DIRECTORY
         match options.command:
             case "supervise":
-                return Supervisor(directory, workers=options.workers, told=_console.print).run()
+                supervisor = Supervisor(
+                    directory, workers=options.workers, temporal=options.temporal, told=_console.print
+                )
+                return supervisor.run()
             case "up":
-                return _up(directory, options.workers, foreground=options.foreground)
+                return _up(directory, options.workers, options.temporal, foreground=options.foreground)
             case "down":
                 stopped = [place for place in _meant(options.dir) if environment.down(place)]
                 _console.print(f"stopped: {', '.join(map(str, stopped))}" if stopped else "was not running")
@@ -89,7 +100,7 @@ def _meant(directory: Path | None) -> list[Path]:
     return running or places[:1]
 
 
-def _up(directory: Path, workers: int, *, foreground: bool) -> int:
+def _up(directory: Path, workers: int, temporal: TemporalKind, *, foreground: bool) -> int:
     begun = time.monotonic()
     with _console.status("starting the sandbox") as spinner:
 
@@ -97,7 +108,7 @@ def _up(directory: Path, workers: int, *, foreground: bool) -> int:
             _console.print(f"[green]✓[/green] {what}")
             spinner.update("starting the sandbox")
 
-        state = environment.up(directory, workers=workers, foreground=foreground, told=told)
+        state = environment.up(directory, workers=workers, temporal=temporal, foreground=foreground, told=told)
     if state.status == "ready":
         _console.print(f"ready in {time.monotonic() - begun:.1f} s\n")
         show_links(state)

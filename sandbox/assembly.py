@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from sandbox import aws, binaries, kubernetes_api, manifests, probes
 from sandbox.alertmanager import Alertmanager
@@ -22,12 +23,18 @@ from sandbox.processes import ServerProcess, end_leftovers
 from sandbox.prometheus import Prometheus
 from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal
+from sandbox.temporal_on_postgres import TemporalOnPostgres
 from sandbox.toolchain import keda
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 Told = Callable[[str], None]
 """Hears what has become ready, a sentence at a time."""
 
+TemporalKind = Literal["development", "postgresql"]
+_TEMPORAL: dict[TemporalKind, type[Temporal | TemporalOnPostgres]] = {
+    "development": Temporal,
+    "postgresql": TemporalOnPostgres,
+}
 _DATABASE = "runbooks"
 
 
@@ -39,12 +46,15 @@ class Environment:
     Args:
         directory: For everything.
         workers: How many.
+        temporal: Its development server, or the server of production on PostgreSQL.
         whole: Else only what an alert, its P1 incident and the archive take: no AWS, no mail, no page behind links, no
             database of the service's own, and no Helm, which is not needed to have something that can be rolled back.
 
     """
 
-    def __init__(self, directory: Path, *, workers: int = 2, whole: bool = True) -> None:
+    def __init__(
+        self, directory: Path, *, workers: int = 2, whole: bool = True, temporal: TemporalKind = "development"
+    ) -> None:
         self.directory = directory.resolve()
         self.whole = whole
         self.configuration = Configuration(self.directory)
@@ -56,7 +66,11 @@ class Environment:
         self.handover_url = f"http://{LOOPBACK}:{self._handover_port}"
         self.tls_url = f"http://{LOOPBACK}:{self._tls_metrics_port}"
         self.postgres = Postgres(self.directory / "postgresql")
-        self.temporal = Temporal(self.directory / "temporal", SEARCH_ATTRIBUTES)
+        self.temporal = _TEMPORAL[temporal](self.directory / "temporal", SEARCH_ATTRIBUTES)
+        self._programs = [
+            *(binaries.SANDBOX if whole else binaries.DEMO),
+            *(binaries.TEMPORAL_ON_POSTGRES if temporal == "postgresql" else ()),
+        ]
         self.cluster = Cluster(self.directory / "kubernetes")
         self.alertmanager = Alertmanager(
             self.directory / "alertmanager",
@@ -141,7 +155,7 @@ class Environment:
         end_leftovers(self.directory)
         for name in ("evidence", *(process.name for process in self.restartable)):
             shutil.rmtree(self.directory / name, ignore_errors=True)
-        binaries.ensure(binaries.SANDBOX if self.whole else binaries.DEMO, told)
+        binaries.ensure(self._programs, told)
         self.configuration.write(self._endpoints())
         try:
             self._start_all(told)
@@ -158,9 +172,16 @@ class Environment:
         for process in users:
             process.stop()
         servers = (
-            self.temporal, self.cluster, self.alertmanager, self.prometheus, self.aws, self.mail, self.postgres,
-            self.service_database, self.authority,
-        )  # fmt: skip
+            self.temporal,
+            self.cluster,
+            self.alertmanager,
+            self.prometheus,
+            self.aws,
+            self.mail,
+            self.postgres,
+            self.service_database,
+            self.authority,
+        )
         with ThreadPoolExecutor(max_workers=len(servers)) as pool:
             ends = [pool.submit(server.stop) for server in servers]
         for end in ends:

@@ -52,9 +52,12 @@ class Barman:
 
         def connect(only: Sequence[int]) -> dict[str, str]:
             common: dict[str, Any] = {
-                "host": ",".join([LOOPBACK] * len(only)), "port": ",".join(map(str, only)),
-                "passfile": str(passwords), "target_session_attrs": "read-write", **_PATIENCE,
-            }  # fmt: skip
+                "host": ",".join([LOOPBACK] * len(only)),
+                "port": ",".join(map(str, only)),
+                "passfile": str(passwords),
+                "target_session_attrs": "read-write",
+                **_PATIENCE,
+            }
             return {
                 "conninfo": make_conninfo(user=user, dbname=database, **common),
                 "streaming_conninfo": make_conninfo(user=replication, **common),
@@ -62,9 +65,16 @@ class Barman:
 
         every = connect(list(ports.values()))
         self.process.argv = [
-            sys.executable, "-m", "sandbox.wal_archiving", "--config", self.config, "--server", self.name,
-            "--conninfo", every["conninfo"],
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "sandbox.wal_archiving",
+            "--config",
+            self.config,
+            "--server",
+            self.name,
+            "--conninfo",
+            every["conninfo"],
+        ]
         sections: dict[str, dict[str, str]] = {
             "barman": {
                 "barman_user": pwd.getpwuid(os.geteuid()).pw_name,
@@ -103,8 +113,7 @@ class Barman:
         command = [*PROGRAM, "-c", str(self.config), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            message = f"barman {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip()}"
-            raise ServerFailed(message)
+            raise ServerFailed(f"barman {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip()}")
         return done.stdout
 
     def backup(self) -> str:

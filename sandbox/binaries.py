@@ -33,6 +33,8 @@ SANDBOX = (*DEMO, "helm", "rsync", "pebble", "pebble-challtestsrv")
 """What somebody may ask of a sandbox: releases by Helm, restores by Barman, certificates of an authority."""
 EVERYTHING = (*SANDBOX, "kubectl")
 """And what tests and benchmarks compare with."""
+TEMPORAL_ON_POSTGRES = ("temporal-server", "temporal-sql-tool", "temporal-ui-server")
+"""Temporal as production runs it. Only who asks for it gets it: it is built from source alone, for many minutes."""
 
 _FOLDERS = ("RUNBOOKS_TOOLCHAIN", "KUBEBUILDER_ASSETS")
 _SYSTEMS = {"rsync": "Barman restores with"}
@@ -96,8 +98,9 @@ def find(program: str) -> Path:
     """
     found = _look(program)
     if found is None:
-        message = f"{program} is not on this machine yet: run `uv run python -m sandbox.binaries`, which gets it"
-        raise ToolchainError(message)
+        raise ToolchainError(
+            f"{program} is not on this machine yet: run `uv run python -m sandbox.binaries`, which gets it"
+        )
     return found.path
 
 
@@ -199,9 +202,10 @@ def _lock(module: Module, told: Told) -> Iterator[None]:
 
 
 def main(programs: Sequence[str] = ()) -> int:
-    """Get programs, all where none is named, and show where each comes from; 1 when one cannot be had."""
-    if unknown := set(programs) - set(EVERYTHING):
-        progress.say(f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(EVERYTHING)}")
+    """Get programs, by default those of ordinary tests, and show where each comes from; 1 when one cannot be had."""
+    known = (*EVERYTHING, *TEMPORAL_ON_POSTGRES)
+    if unknown := set(programs) - set(known):
+        progress.say(f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
         return 1
     try:
         found = ensure(programs or EVERYTHING, progress.say)

@@ -37,8 +37,9 @@ def find() -> Path | None:
     if named := os.environ.get("RUNBOOKS_CHROMIUM"):
         if found := shutil.which(named):
             return Path(found)
-        message = f"RUNBOOKS_CHROMIUM is {named}, which is not a program: correct it, or unset it to have one installed"
-        raise ToolchainError(message)
+        raise ToolchainError(
+            f"RUNBOOKS_CHROMIUM is {named}, which is not a program: correct it, or unset it to have one installed"
+        )
     for name in _NAMES:
         if found := shutil.which(name):
             return Path(found)
@@ -58,11 +59,10 @@ def ensure(told: Callable[[str], None] = lambda _: None) -> Path:
         told(f"no Chromium that runs: {' '.join(command)}")
         if subprocess.run(command, check=False).returncode == 0 and (found := find()) and _runs(found):
             return found
-    message = (
+    raise ToolchainError(
         "no Chromium that runs: install it (`apt-get install chromium`, or `playwright install --with-deps chromium`), "
         "or name one in RUNBOOKS_CHROMIUM"
     )
-    raise ToolchainError(message)
 
 
 def _runs(program: Path) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote
 
 import httpx
@@ -29,7 +30,7 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowHandle
 
 from sandbox import environment, manifests
-from sandbox.assembly import Environment
+from sandbox.assembly import Environment, TemporalKind
 from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import State, describe
@@ -62,12 +63,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running afterwards")
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="default: %(default)s")
+    parser.add_argument(
+        "--temporal",
+        choices=get_args(TemporalKind),
+        default="development",
+        help="its development server, or the server of production on PostgreSQL, which is built first, for minutes",
+    )
     parser.add_argument("--picture", type=Path, help="also draw what is printed, as SVG, into this file")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, record=options.picture is not None, width=_WIDE if options.picture else None)
     began = time.monotonic()
     try:
-        with _sandbox(options.dir, console, keep=options.keep) as state:
+        with _sandbox(options.dir, console, options.temporal, keep=options.keep) as state:
             asyncio.run(Demo(state, console).run())
             console.print(f"\n[green]Done in {time.monotonic() - began:.0f} s.[/] All of it was real but the service.")
             if options.picture:
@@ -125,7 +132,7 @@ def _put_aside(directory: Path) -> Path | None:
 
 
 @contextmanager
-def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State]:
+def _sandbox(directory: Path, console: Console, temporal: TemporalKind, *, keep: bool) -> Iterator[State]:
     """Start what the demo takes, or if it is to be kept a whole sandbox.
 
     Unless it is kept it dies with us, even by kill -9.
@@ -139,9 +146,9 @@ def _sandbox(directory: Path, console: Console, *, keep: bool) -> Iterator[State
 
     console.rule("Starting the real servers")
     if keep:
-        yield environment.up(directory, told=told)
+        yield environment.up(directory, temporal=temporal, told=told)
         return
-    ours = Environment(directory, whole=False)
+    ours = Environment(directory, whole=False, temporal=temporal)
     ours.start(told)
     try:
         yield describe(ours, "ready")
@@ -197,17 +204,19 @@ class Demo:
                     return client.get_workflow_handle_for(P1Incident.run, run.id)
                 spinner.update(f"Prometheus → Alertmanager → webhook … the service says: {_health(self.state)}")
                 await asyncio.sleep(_REFRESH)
-        message = f"no alert started a run within {_ALERT_WITHIN:g} s; see {self.state.links['Prometheus']}"
-        raise DemoFailed(message)
+        raise DemoFailed(f"no alert started a run within {_ALERT_WITHIN:g} s; see {self.state.links['Prometheus']}")
 
     def _second_alert(self) -> None:
         """Tell Alertmanager of a crashing pod, as another rule would: it is the same trouble, so it joins the run."""
         alert = {
             "labels": {
-                "alertname": SECOND_ALERT, "severity": "P1", "service": manifests.SERVICE, "pod": "one-of-three",
+                "alertname": SECOND_ALERT,
+                "severity": "P1",
+                "service": manifests.SERVICE,
+                "pod": "one-of-three",
             },
             "annotations": {"summary": f"a pod of {manifests.SERVICE} crashes"},
-        }  # fmt: skip
+        }
         httpx.post(self.state.links["Alertmanager"], json=[alert], timeout=10).raise_for_status()
 
     async def _watch(self, handle: P1Handle, live: Live) -> RunStatus:
@@ -221,13 +230,11 @@ class Demo:
             if status.waiting_for == "close" and joined:
                 return status
             if status.waiting_for not in {"", "close"}:
-                message = (
+                raise DemoFailed(
                     f"the run waits for a person to {status.waiting_for}, which this release shouldn't need: {link}"
                 )
-                raise DemoFailed(message)
             await asyncio.sleep(_REFRESH)
-        message = f"the service was not stable within {_CLOSED_WITHIN:g} s; see {link}"
-        raise DemoFailed(message)
+        raise DemoFailed(f"the service was not stable within {_CLOSED_WITHIN:g} s; see {link}")
 
     def _close(self, run: str) -> None:
         """Answer as a commander would: with the command line, through the gateway that signs."""
@@ -260,8 +267,7 @@ class Demo:
         )
         self.console.print((answer.stdout + answer.stderr).strip(), soft_wrap=True)
         if answer.returncode != 0:
-            message = f"`runbooks {command[0]}` did not do it"
-            raise DemoFailed(message)
+            raise DemoFailed(f"`runbooks {command[0]}` did not do it")
 
     def _show(self, status: RunStatus, result: P1Result, released: datetime) -> None:
         ours = f"file://{Path.cwd()}/"
@@ -285,12 +291,10 @@ class Demo:
     def _check(self, result: P1Result) -> None:
         health = httpx.get(self.state.links["service"]).json()
         if (health["status"], health["version"]) != ("healthy", GOOD):
-            message = f"the service is {health['status']} on {health['version']}, not healthy on {GOOD}"
-            raise DemoFailed(message)
+            raise DemoFailed(f"the service is {health['status']} on {health['version']}, not healthy on {GOOD}")
         record = _incident_status(self.config, result.incident_id)
         if record != "closed":
-            message = f"the records say that {result.incident_id} is {record}, not closed"
-            raise DemoFailed(message)
+            raise DemoFailed(f"the records say that {result.incident_id} is {record}, not closed")
 
 
 def _health(state: State) -> str:

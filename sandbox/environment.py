@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from sandbox import binaries
+from sandbox.assembly import TemporalKind
 from sandbox.log_files import tail
 from sandbox.processes import ServerFailed, end_leftovers
 from sandbox.supervisor import State, Supervisor, read_state
@@ -25,6 +26,7 @@ def up(
     directory: Path = DIRECTORY,
     *,
     workers: int = 2,
+    temporal: TemporalKind = "development",
     foreground: bool = False,
     told: Callable[[str], None] = lambda _: None,
 ) -> State:
@@ -41,14 +43,17 @@ def up(
     running = read_state(directory)
     if running is not None and running.alive and running.status == "ready":
         return running
-    binaries.ensure(told=told)  # here rather than in the supervisor, so that a long build shows its progress
+    server = binaries.TEMPORAL_ON_POSTGRES if temporal == "postgresql" else ()
+    # Here rather than in the supervisor, so that a long build shows its progress.
+    binaries.ensure((*binaries.EVERYTHING, *server), told)
     if foreground:
-        Supervisor(directory, workers=workers, told=told).run()
+        Supervisor(directory, workers=workers, temporal=temporal, told=told).run()
         return _known(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    options = ("--dir", str(directory), "--workers", str(workers), "--temporal", temporal)
     with (directory / _LOG).open("wb") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "supervise", "--dir", str(directory), "--workers", str(workers)],
+            [sys.executable, "-m", "sandbox", "supervise", *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -101,18 +106,17 @@ def _wait_ready(directory: Path, supervisor: "subprocess.Popen[bytes]", told: Ca
             if state.status == "failed":
                 raise ServerFailed(state.message)
         if ended:
-            message = f"the supervisor ended with exit code {supervisor.returncode}:\n{tail(directory / _LOG)}"
-            raise ServerFailed(message)
+            raise ServerFailed(
+                f"the supervisor ended with exit code {supervisor.returncode}:\n{tail(directory / _LOG)}"
+            )
         time.sleep(_LOOK_SECONDS)
-    message = f"the sandbox was not ready in {_START_SECONDS:g} s; its supervisor's log is {directory / _LOG}"
-    raise ServerFailed(message)
+    raise ServerFailed(f"the sandbox was not ready in {_START_SECONDS:g} s; its supervisor's log is {directory / _LOG}")
 
 
 def _known(directory: Path) -> State:
     state = read_state(directory)
     if state is None:
-        message = f"{directory} has no state"
-        raise ServerFailed(message)
+        raise ServerFailed(f"{directory} has no state")
     if state.status == "failed":
         raise ServerFailed(state.message)
     return state

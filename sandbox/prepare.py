@@ -51,8 +51,7 @@ def _packages(uv: str) -> None:
             preexec_fn=die_with_parent(),
         )
     if answer.returncode != 0:
-        message = f"`uv sync` failed: {answer.stderr.strip()}"
-        raise ToolchainError(message)
+        raise ToolchainError(f"`uv sync` failed: {answer.stderr.strip()}")
 
 
 if __name__ == "__main__":

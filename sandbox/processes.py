@@ -87,15 +87,13 @@ class ServerProcess:
 
         """
         if self.pid is not None:
-            message = f"{self.name} is running already (pid {self.pid})"
-            raise ServerFailed(message)
+            raise ServerFailed(f"{self.name} is running already (pid {self.pid})")
         self.directory.mkdir(parents=True, exist_ok=True)
         end_leftover(self._record)
         try:
             self._process = _SPAWNER.submit(self._spawn).result()
         except OSError as error:
-            message = f"{self.name}: cannot run {self.argv[0]}: {error.strerror}"
-            raise ServerFailed(message) from error
+            raise ServerFailed(f"{self.name}: cannot run {self.argv[0]}: {error.strerror}") from error
         self._asked = False
         self._remember()
 
@@ -134,11 +132,9 @@ class ServerProcess:
         pause = 0.01
         while not probe():
             if self.exit_code is not None:
-                message = f"{self.name} ended with exit code {self.exit_code}. {self._log_end()}"
-                raise ServerFailed(message)
+                raise ServerFailed(f"{self.name} ended with exit code {self.exit_code}. {self._log_end()}")
             if time.monotonic() > deadline:
-                message = f"{self.name} was not ready in {timeout:g} s. {self._log_end()}"
-                raise ServerFailed(message)
+                raise ServerFailed(f"{self.name} was not ready in {timeout:g} s. {self._log_end()}")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
 

@@ -273,9 +273,13 @@ class ServiceDatabase:
         self.do("start", PRIMARY)
         self._create_database()
         self.barman.configure(
-            self._programs.folder, self.ports, user=USER, replication=REPLICATION_USER, database=NAME,
+            self._programs.folder,
+            self.ports,
+            user=USER,
+            replication=REPLICATION_USER,
+            database=NAME,
             passwords=Path(self._plan.passwords),
-        )  # fmt: skip
+        )
         self.barman.process.start()
         self.do("rejoin", REPLICA, PRIMARY)
 

@@ -17,7 +17,7 @@ from typing import Literal
 import psutil
 from pydantic import BaseModel, Field, ValidationError
 
-from sandbox.assembly import Environment, Told
+from sandbox.assembly import Environment, TemporalKind, Told
 from sandbox.processes import ServerFailed, ServerProcess
 from sandbox.toolchain.errors import ToolchainError
 
@@ -101,9 +101,16 @@ class _Patience:
 class Supervisor:
     """Runs one environment until it is told to stop."""
 
-    def __init__(self, directory: Path, *, workers: int = 2, told: Told = lambda _: None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        workers: int = 2,
+        temporal: TemporalKind = "development",
+        told: Told = lambda _: None,
+    ) -> None:
         self._directory = directory.resolve()
-        self._environment = Environment(self._directory, workers=workers)
+        self._environment = Environment(self._directory, workers=workers, temporal=temporal)
         self._told = told
         self._stop = threading.Event()
         self._publishing = threading.Lock()

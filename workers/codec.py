@@ -69,14 +69,14 @@ class AesGcmCodec(PayloadCodec):
         named = payload.metadata[_KEY_ID].decode(errors="replace")
         key = self._keys.get(named)
         if key is None:
-            message = f"encrypted with key {named!r}, which is not among [temporal] payload_keys: add it there"
-            raise Undecipherable(message)
+            raise Undecipherable(
+                f"encrypted with key {named!r}, which is not among [temporal] payload_keys: add it there"
+            )
         nonce, data = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
         try:
             return Payload.FromString(key.decrypt(nonce, data, named.encode()))
         except (InvalidTag, ValueError):
-            message = f"encrypted with key {named!r} and changed since, or damaged"
-            raise Undecipherable(message) from None
+            raise Undecipherable(f"encrypted with key {named!r} and changed since, or damaged") from None
 
 
 def key_id(key: bytes) -> str:

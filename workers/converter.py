@@ -120,22 +120,22 @@ class RunbookPayloadConverter(CompositePayloadConverter):
             encoding = payload.metadata.get("encoding", b"")
             if encoding not in {_OURS, _NOTHING}:
                 told = fitted(encoding.decode(errors="replace"), 50) or "no encoding"
-                message = f"{told} is not a JSON object of this procedure's request: send JSON (json/plain)"
-                raise InvalidInput(message)
+                raise InvalidInput(f"{told} is not a JSON object of this procedure's request: send JSON (json/plain)")
             if not listed and payload.data.count(b":") > _FIELDS:
-                message = "the input has more fields than any request of ours: send a JSON object of this one's fields"
-                raise InvalidInput(message)
+                raise InvalidInput(
+                    "the input has more fields than any request of ours: send a JSON object of this one's fields"
+                )
         try:
             values = super().from_payloads(payloads, type_hints)
         except ValidationError as error:
             raise InvalidInput(explain(error)) from None
         except Exception as error:  # noqa: BLE001  whatever it is, the run must not stick
-            message = f"the input is not a JSON object of this procedure's request ({type(error).__name__})"
-            raise InvalidInput(message) from None
+            raise InvalidInput(
+                f"the input is not a JSON object of this procedure's request ({type(error).__name__})"
+            ) from None
         for value, hint in zip(values, type_hints or [], strict=False):
             if value is None and not _accepts_none(hint):
-                message = "the input is null; leave it empty or give a JSON object"
-                raise InvalidInput(message)
+                raise InvalidInput("the input is null; leave it empty or give a JSON object")
         return values
 
 

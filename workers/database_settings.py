@@ -73,8 +73,7 @@ def _fits(field: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
         try:
             word.format_map(dict.fromkeys(known, ""))
         except (KeyError, ValueError, IndexError):
-            message = f"{field}: {word!r}: known are {', '.join(f'{{{name}}}' for name in known)}"
-            raise ValueError(message) from None
+            raise ValueError(f"{field}: {word!r}: known are {', '.join(f'{{{name}}}' for name in known)}") from None
 
 
 class Barman(Section):
@@ -121,9 +120,7 @@ class Database(Section):
     def _complete(self) -> Self:
         if self.backend == "rds":
             if missing := [name for name, server in self.servers.items() if not server.instance]:
-                message = f"servers: {', '.join(missing)} without `instance`, which the rds backend needs"
-                raise ValueError(message)
+                raise ValueError(f"servers: {', '.join(missing)} without `instance`, which the rds backend needs")
         elif self.barman is None:
-            message = "barman: required for the barman backend"
-            raise ValueError(message)
+            raise ValueError("barman: required for the barman backend")
         return self

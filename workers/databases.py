@@ -74,8 +74,9 @@ def _server(database: str, name: str, values: database_settings.DatabaseServer) 
     try:
         conninfo(values.url)
     except DatabaseError:
-        message = f"databases.{database}.servers.{name}.url: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        raise SettingsError(message) from None
+        raise SettingsError(
+            f"databases.{database}.servers.{name}.url: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from None
     return Server(
         name=name,
         url=values.url,

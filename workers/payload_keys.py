@@ -25,6 +25,5 @@ def _bytes_of(key: SecretStr, place: int) -> bytes:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != _BYTES:
-        message = f"payload_keys.{place}: not {_BYTES} bytes in base64; `openssl rand -base64 32` makes one"
-        raise ValueError(message)
+        raise ValueError(f"payload_keys.{place}: not {_BYTES} bytes in base64; `openssl rand -base64 32` makes one")
     return raw

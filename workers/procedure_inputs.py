@@ -24,8 +24,7 @@ def build(asked: BuildRequest) -> BuiltRequest:
     except KeyError as error:
         raise InvalidInput(str(error.args[0])) from None
     if entry.name == _NEVER_A_STEP:
-        message = f"{entry.command} can't be a task of a window"
-        raise InvalidInput(message)
+        raise InvalidInput(f"{entry.command} can't be a task of a window")
     given = {"requested_by": asked.requested_by, **asked.input}
     if asked.dry_run:
         given["dry_run"] = True
@@ -35,12 +34,12 @@ def build(asked: BuildRequest) -> BuiltRequest:
     try:
         request = entry.request.model_validate(given)
     except ValidationError as error:
-        message = f"{entry.command}: {explain(error)}"
-        raise InvalidInput(message) from None
+        raise InvalidInput(f"{entry.command}: {explain(error)}") from None
     if about_a_service and given["service"] != asked.service:
-        message = f"{entry.command}: service: the window is one of {asked.service}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"{entry.command}: service: the window is one of {asked.service}")
     return BuiltRequest(
-        workflow_type=entry.workflow_type, section=entry.section, title=entry.title,
+        workflow_type=entry.workflow_type,
+        section=entry.section,
+        title=entry.title,
         input=request.model_dump(mode="json"),
-    )  # fmt: skip
+    )

@@ -242,5 +242,4 @@ def procedure(name: str) -> Procedure:
         if name in {candidate.name, candidate.command, candidate.workflow_type}:
             return candidate
     known = ", ".join(candidate.command for candidate in PROCEDURES)
-    message = f"no procedure {name!r}. Known: {known}"
-    raise KeyError(message)
+    raise KeyError(f"no procedure {name!r}. Known: {known}")

@@ -29,8 +29,7 @@ class FileSecret(SecretStr):
         try:
             return _content(file)
         except UnreadableSecret as error:
-            message = f"{error} ({file})"
-            raise UnreadableSecret(message) from None
+            raise UnreadableSecret(f"{error} ({file})") from None
 
 
 @contextmanager
@@ -47,8 +46,7 @@ def _content(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
-        message = f"cannot read the secret's file: {error.strerror}"
-        raise UnreadableSecret(message) from None
+        raise UnreadableSecret(f"cannot read the secret's file: {error.strerror}") from None
 
 
 def _secret_from_file(value: object) -> object:

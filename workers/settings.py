@@ -194,8 +194,7 @@ class Ci(Section):
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
         if self.backend == "github" and self.token is None:
-            message = "token: required for the github backend"
-            raise ValueError(message)
+            raise ValueError("token: required for the github backend")
         return self
 
 
@@ -243,11 +242,9 @@ class Slack(Section):
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
         if self.backend == "slack" and self.token is None:
-            message = "token: required for the slack backend"
-            raise ValueError(message)
+            raise ValueError("token: required for the slack backend")
         if (self.app_token or self.signing_secrets) and self.token is None:
-            message = "token: required with app_token or signing_secrets"
-            raise ValueError(message)
+            raise ValueError("token: required with app_token or signing_secrets")
         return self
 
 
@@ -268,8 +265,7 @@ class Paging(Section):
     @model_validator(mode="after")
     def _needs_key(self) -> Self:
         if self.backend == "pagerduty" and self.routing_key is None:
-            message = "routing_key: required for the pagerduty backend"
-            raise ValueError(message)
+            raise ValueError("routing_key: required for the pagerduty backend")
         return self
 
 
@@ -285,8 +281,7 @@ class StatusPage(Section):
     @model_validator(mode="after")
     def _needs_key(self) -> Self:
         if self.backend == "statuspage" and (self.api_key is None or self.page_id is None):
-            message = "api_key and page_id: required for the statuspage backend"
-            raise ValueError(message)
+            raise ValueError("api_key and page_id: required for the statuspage backend")
         return self
 
 
@@ -306,8 +301,7 @@ class Mail(Section):
     @model_validator(mode="after")
     def _login(self) -> Self:
         if (self.user is None) != (self.password is None):
-            message = "user and password: both or neither"
-            raise ValueError(message)
+            raise ValueError("user and password: both or neither")
         return self
 
     @field_validator("sender")
@@ -316,8 +310,7 @@ class Mail(Section):
         try:
             mail_address(parseaddr(sender)[1])
         except ValueError as error:
-            message = f"sender: {error}"
-            raise ValueError(message) from None
+            raise ValueError(f"sender: {error}") from None
         return sender
 
 
@@ -367,8 +360,7 @@ class Acme(Section):
     @model_validator(mode="after")
     def _binding(self) -> Self:
         if bool(self.eab_key_id) != (self.eab_key is not None):
-            message = "eab_key_id and eab_key: both or neither"
-            raise ValueError(message)
+            raise ValueError("eab_key_id and eab_key: both or neither")
         return self
 
 
@@ -392,11 +384,9 @@ class Evidence(Section):
     @model_validator(mode="after")
     def _needs_bucket(self) -> Self:
         if self.backend != "s3" and self.lock_for is not None:
-            message = "lock_for: files can't be locked, only the s3 backend can"
-            raise ValueError(message)
+            raise ValueError("lock_for: files can't be locked, only the s3 backend can")
         if self.backend == "s3" and not self.bucket:
-            message = "bucket: required for the s3 backend"
-            raise ValueError(message)
+            raise ValueError("bucket: required for the s3 backend")
         return self
 
 
@@ -438,8 +428,7 @@ class Audit(Section):
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if self.private_key is not None and self.kms_key_id is not None:
-            message = "private_key, kms_key_id: one of both signs"
-            raise ValueError(message)
+            raise ValueError("private_key, kms_key_id: one of both signs")
         return self
 
 
@@ -504,12 +493,10 @@ class Web(Section):
     @model_validator(mode="after")
     def _safe(self) -> Self:
         if self.oidc is None and self.host not in {"127.0.0.1", "::1", "localhost"}:
-            message = "host: only of this machine (127.0.0.1) while there is no [web.oidc]"
-            raise ValueError(message)
+            raise ValueError("host: only of this machine (127.0.0.1) while there is no [web.oidc]")
         known = self.secret is not None and not isinstance(self.secret, FileSecret)
         if known and self.secret is not None and len(self.secret.get_secret_value()) < _SHORTEST_SECRET:
-            message = f"secret: {_SHORTEST_SECRET} characters or more"
-            raise ValueError(message)
+            raise ValueError(f"secret: {_SHORTEST_SECRET} characters or more")
         return self
 
 
@@ -621,21 +608,20 @@ def load(*, secrets: bool = True) -> Settings:
     """
     file = config_file()
     if "RUNBOOKS_CONFIG" in os.environ and not file.is_file():
-        message = f"RUNBOOKS_CONFIG names {file}, which does not exist"
-        raise SettingsError(message)
+        raise SettingsError(f"RUNBOOKS_CONFIG names {file}, which does not exist")
     try:
         with nullcontext() if secrets else secrets_later():
             settings = Settings()
     except ValidationError as error:
         raise SettingsError(_told(file, [*described(error, Settings), *_of_the_rest(file)])) from None
     except ValueError as error:  # tomllib: invalid TOML, with its line
-        message = f"{file}: {error}"
-        raise SettingsError(message) from None
+        raise SettingsError(f"{file}: {error}") from None
     poolers = {name: list(database.poolers) for name, database in settings.databases.items()}
     wrong = [
-        *faults(settings.services, settings.approvals), *unknown_poolers(settings.services, poolers),
+        *faults(settings.services, settings.approvals),
+        *unknown_poolers(settings.services, poolers),
         *unknown_variables(os.environ, Settings.model_fields),
-    ]  # fmt: skip
+    ]
     if wrong:
         raise SettingsError(_told(file, wrong))
     return settings

@@ -101,9 +101,15 @@ def _setting(name: str, field: FieldInfo) -> Setting:
 
 
 _KINDS: dict[type, str] = {
-    bool: "true or false", int: "number", float: "number", str: "text", Path: "path", timedelta: "duration",
-    time: "time of day", SecretStr: "secret",
-}  # fmt: skip
+    bool: "true or false",
+    int: "number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    timedelta: "duration",
+    time: "time of day",
+    SecretStr: "secret",
+}
 
 
 def _kind(annotation: Any) -> str:  # noqa: PLR0911  a line a kind

@@ -18,8 +18,7 @@ ALERTMANAGER = "alertmanager"
 
 def _not_taken(name: str) -> str:
     if name == ALERTMANAGER:
-        message = f"{name} is there already, with the webhook's own credentials: call this one otherwise"
-        raise ValueError(message)
+        raise ValueError(f"{name} is there already, with the webhook's own credentials: call this one otherwise")
     return name
 
 
@@ -29,8 +28,7 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}
 
 def _not_empty(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value():
-        message = "is empty"
-        raise ValueError(message)
+        raise ValueError("is empty")
     return secret
 
 
@@ -42,8 +40,7 @@ def _standard(secret: SecretStr) -> SecretStr:
     except ValueError:
         key = b""
     if not key:
-        message = "not a key of Standard Webhooks: `whsec_` and base64"
-        raise ValueError(message)
+        raise ValueError("not a key of Standard Webhooks: `whsec_` and base64")
     return secret
 
 
@@ -106,8 +103,7 @@ class DatadogSource(_Source):
     @model_validator(mode="after")
     def _shows_something(self) -> Self:
         if not self.secrets and not self.basic_auth:
-            message = "secrets or basic_auth: one is required"
-            raise ValueError(message)
+            raise ValueError("secrets or basic_auth: one is required")
         return self
 
 

@@ -136,8 +136,10 @@ class Blocks:
 
     def _against(self, request: Blocking) -> dict[str, str]:
         policy = request.policy
-        own = {"settings never block it": [ip_network(each) for each in policy.never],
-               "it is the service's own": [ip_network(each) for each in self._own(request)]}  # fmt: skip
+        own = {
+            "settings never block it": [ip_network(each) for each in policy.never],
+            "it is the service's own": [ip_network(each) for each in self._own(request)],
+        }
         against: dict[str, str] = {}
         for address in request.addresses:
             network = ip_network(address)
@@ -214,11 +216,17 @@ def _enter(rows: Rows, request: BlockAddresses, wanted: list[tuple[str, str, boo
                     %(workflow)s, %(run)s, %(key)s)
             """,
             {
-                "address": address, "place": place, "service": request.service, "incident": request.incident_id,
-                "until": request.until, "there": there, "workflow": request.effect.workflow_id,
-                "run": request.effect.run_id, "key": f"{request.effect.key}/{place}/{address}",
+                "address": address,
+                "place": place,
+                "service": request.service,
+                "incident": request.incident_id,
+                "until": request.until,
+                "there": there,
+                "workflow": request.effect.workflow_id,
+                "run": request.effect.run_id,
+                "key": f"{request.effect.key}/{place}/{address}",
             },
-        )  # fmt: skip
+        )
     how = f"blocked until {request.until:%Y-%m-%d %H:%M %Z}" if request.until else "blocked for good"
     places = ", ".join(sorted({place for place, _, _ in wanted}))
     return Change(target=f"addresses/{', '.join(request.addresses)}", after=how, applied=True, note=f"in {places}")
@@ -230,6 +238,7 @@ def _end(rows: Rows, ids: list[int], addresses: list[str]) -> Change:
         (datetime.now(UTC), ids),
     ).rowcount
     return Change(
-        target=f"addresses/{', '.join(addresses) or 'none'}", after=f"{counted(ended, 'block')} given back",
+        target=f"addresses/{', '.join(addresses) or 'none'}",
+        after=f"{counted(ended, 'block')} given back",
         applied=ended > 0,
-    )  # fmt: skip
+    )

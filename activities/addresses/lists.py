@@ -63,8 +63,12 @@ class IngressList:
             return None, {"metadata": {"resourceVersion": version, "annotations": {_DENY: text}}}
 
         send = self._networking.patch_namespaced_ingress
-        settle(self.name, read=self._raw, plan=plan,
-               send=lambda _, body: patch(send, *self._where, body=body, dry_run=dry_run))  # fmt: skip
+        settle(
+            self.name,
+            read=self._raw,
+            plan=plan,
+            send=lambda _, body: patch(send, *self._where, body=body, dry_run=dry_run),
+        )
 
     def _raw(self) -> Object:
         return ask(self._networking.read_namespaced_ingress, *self._where)

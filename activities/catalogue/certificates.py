@@ -26,8 +26,7 @@ def address_of(text: str, port: int) -> tuple[str, int]:
         host, given = text, ""
     ip_address(host)
     if given and not given.isdecimal():
-        message = f"{given!r} is no port"
-        raise ValueError(message)
+        raise ValueError(f"{given!r} is no port")
     return host, int(given) if given else port
 
 
@@ -50,8 +49,7 @@ class ServedName(ServicePolicy):
             try:
                 address_of(address, 443)
             except ValueError:
-                message = f"{address!r}: expected IP, IP:port or [IPv6]:port"
-                raise ValueError(message) from None
+                raise ValueError(f"{address!r}: expected IP, IP:port or [IPv6]:port") from None
         return addresses
 
     def __str__(self) -> str:
@@ -104,13 +102,15 @@ class CertificatePolicy(ServicePolicy):
     acme: AcmePolicy | None = None
     ingress: IngressPolicy | None = None
     looked_at_every: timedelta = Field(
-        default=timedelta(days=1), gt=timedelta(0),
+        default=timedelta(days=1),
+        gt=timedelta(0),
         description="How often the schedule starts it: what an authority wants renewed before then is renewed now.",
-    )  # fmt: skip
+    )
     page_at: tuple[timedelta, ...] = Field(
-        default=(timedelta(days=14), timedelta(days=7), timedelta(days=3)), min_length=1,
+        default=(timedelta(days=14), timedelta(days=7), timedelta(days=3)),
+        min_length=1,
         description="What is left when people are paged of a certificate that is due and that no run has renewed.",
-    )  # fmt: skip
+    )
     issued_within: timedelta = Field(
         default=timedelta(minutes=15), gt=timedelta(0), description="By cert-manager, once it has been asked."
     )

@@ -36,16 +36,18 @@ class DailyPolicy(ServicePolicy):
     pulse_until: int = Field(default=18, ge=0, le=23, description="Last hour of the pulse.")
     evening_at: time | None = Field(default=time(17, 0), description="1.3; None: by hand alone.")
     confirm_after: timedelta = Field(
-        default=timedelta(seconds=10), gt=timedelta(0), le=timedelta(minutes=2),
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        le=timedelta(minutes=2),
         description="What is not healthy is asked again after that, before anybody is warned.",
-    )  # fmt: skip
+    )
     night: timedelta = Field(
         default=timedelta(hours=12), gt=timedelta(0), description="How far back the morning looks."
     )
     day: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0), description="How far back the evening looks.")
     uptime: Words | None = Field(
         default=None, description='PromQL of a share, 0 to 1, e.g. avg_over_time(service_up{service="x"}[$window]).'
-    )  # fmt: skip
+    )
     errors: Words | None = Field(
         default=None, description='PromQL of a number, e.g. sum(increase(http_requests_total{code=~"5.."}[$window])).'
     )
@@ -59,9 +61,10 @@ class DailyPolicy(ServicePolicy):
         default=timedelta(seconds=2), gt=timedelta(0), description="Of metrics.p95_latency; from here YELLOW."
     )
     incident: Literal["auto", "ask"] = Field(
-        default="auto", description="A service that is down in the morning, and has no incident yet: 2.2 is started, "
-        "or a person is asked first."
-    )  # fmt: skip
+        default="auto",
+        description="A service that is down in the morning, and has no incident yet: 2.2 is started, "
+        "or a person is asked first.",
+    )
     morning_within: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0), description="1.1's clock.")
     evening_within: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0), description="1.3's clock.")
     decision_timeout: timedelta = Field(
@@ -80,8 +83,7 @@ class DailyPolicy(ServicePolicy):
     @model_validator(mode="after")
     def _rising(self) -> "DailyPolicy":
         if self.pulse_until < self.pulse_from:
-            message = "pulse_until: must not be before pulse_from"
-            raise ValueError(message)
+            raise ValueError("pulse_until: must not be before pulse_from")
         return self
 
 
@@ -95,5 +97,4 @@ def in_window(query: str, window: timedelta) -> str:
     try:
         return string.Template(query).substitute({WINDOW: f"{window.total_seconds():.0f}s"})
     except (KeyError, ValueError):
-        message = "only $window can stand in it; $$ is a dollar"
-        raise ValueError(message) from None
+        raise ValueError("only $window can stand in it; $$ is a dollar") from None

@@ -186,6 +186,5 @@ class DatabasePolicy(_Settings):
     def _own_secrets(self) -> "DatabasePolicy":
         secrets = [self.secret, *(server.secret for server in self.servers.values())]
         if len(set(secrets)) < len(secrets):
-            message = "secret, servers.*.secret: each must be another Secret"
-            raise ValueError(message)
+            raise ValueError("secret, servers.*.secret: each must be another Secret")
         return self

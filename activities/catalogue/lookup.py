@@ -76,11 +76,9 @@ class Catalogue:
         if request.service is None:
             if len(self._services) == 1:
                 return self._resolved(next(iter(self._services.values())))
-            message = f"service: required, since there are several. Known services: {known}"
-            raise UnknownService(message)
+            raise UnknownService(f"service: required, since there are several. Known services: {known}")
         if request.service not in self._services:
-            message = f"service: {request.service!r} is not in the catalogue. Known services: {known}"
-            raise UnknownService(message)
+            raise UnknownService(f"service: {request.service!r} is not in the catalogue. Known services: {known}")
         return self._resolved(self._services[request.service])
 
     @activity.defn(name="catalogue.users_of_database")
@@ -88,21 +86,29 @@ class Catalogue:
         """Look up all other services that use a database (7.1, 7.3): what moves it moves them."""
         users = [
             DatabaseUser(
-                service=name, namespace=service.namespace, secret=service.database.secret, key=service.database.key,
+                service=name,
+                namespace=service.namespace,
+                secret=service.database.secret,
+                key=service.database.key,
                 servers={server: policy.secret for server, policy in service.database.servers.items()},
-                workloads=list(service.all_workloads), poolers=list(service.database.poolers),
+                workloads=list(service.all_workloads),
+                poolers=list(service.database.poolers),
             )
             for name, service in sorted(self._services.items())
             if name != request.besides and service.database and service.database.name == request.database
-        ]  # fmt: skip
+        ]
         return DatabaseUsers(items=users)
 
     def _resolved(self, service: Service) -> Resolved:
         others = [one for name, one in sorted(self._services.items()) if name != service.name]
         return Resolved(
-            service=service, approvals=self._approvals, windows=True, one_run_a_service=True, own_ids=True,
+            service=service,
+            approvals=self._approvals,
+            windows=True,
+            one_run_a_service=True,
+            own_ids=True,
             neighbours=[_neighbour(service, other) for other in others],
-        )  # fmt: skip
+        )
 
 
 def _neighbour(service: Service, other: Service) -> Neighbour:
@@ -121,6 +127,9 @@ def _neighbour(service: Service, other: Service) -> Neighbour:
         and (part.health_url or part.condition)
     ]
     return Neighbour(
-        service=other.name, namespace=other.namespace, deployment=other.deployment, selector=other.selector,
+        service=other.name,
+        namespace=other.namespace,
+        deployment=other.deployment,
+        selector=other.selector,
         shares=[*shares, *(f"dependency {name}" for name in same)],
-    )  # fmt: skip
+    )

@@ -28,8 +28,7 @@ class Component(ServicePolicy):
     @model_validator(mode="after")
     def _something(self) -> "Component":
         if not (self.deployment or self.health_url or self.condition):
-            message = "one of deployment, health_url and condition is required"
-            raise ValueError(message)
+            raise ValueError("one of deployment, health_url and condition is required")
         return self
 
 
@@ -55,12 +54,10 @@ class TrafficPolicy(ServicePolicy):
     @model_validator(mode="after")
     def _complete(self) -> "TrafficPolicy":
         if self.mode == "ingress" and not self.ingress:
-            message = "ingress: required for the mode ingress"
-            raise ValueError(message)
+            raise ValueError("ingress: required for the mode ingress")
         rising = all(lower < higher for lower, higher in pairwise((0, *self.steps)))
         if not self.steps or not rising or self.steps[-1] != _ALL:
-            message = "steps: must rise, from above 0 to 100"
-            raise ValueError(message)
+            raise ValueError("steps: must rise, from above 0 to 100")
         return self
 
 
@@ -113,9 +110,7 @@ class RecoveryPolicy(ServicePolicy):
     def _once(self) -> "RecoveryPolicy":
         named = [name for stage in self.order for name in stage]
         if len(set(named)) < len(named):
-            message = "order: a Deployment stands in it twice"
-            raise ValueError(message)
+            raise ValueError("order: a Deployment stands in it twice")
         if self.look_for >= self.watch_every:
-            message = "look_for: must be shorter than watch_every"
-            raise ValueError(message)
+            raise ValueError("look_for: must be shorter than watch_every")
         return self

@@ -84,11 +84,9 @@ class BlockPolicy(ServicePolicy):
             try:
                 ip_network(each)
             except ValueError as error:
-                message = f"never: {error}"
-                raise ValueError(message) from None
+                raise ValueError(f"never: {error}") from None
         if not (self.ingresses or self.ipv4_set or self.ipv6_set):
-            message = "one of ingresses, ipv4_set and ipv6_set is required"
-            raise ValueError(message)
+            raise ValueError("one of ingresses, ipv4_set and ipv6_set is required")
         return self
 
 
@@ -125,6 +123,5 @@ class SecurityPolicy(ServicePolicy):
     @model_validator(mode="after")
     def _choices(self) -> "SecurityPolicy":
         if taken := {"all", "named", "none"} & set(self.credentials):
-            message = f"credentials: {', '.join(sorted(taken))} means something else where people choose"
-            raise ValueError(message)
+            raise ValueError(f"credentials: {', '.join(sorted(taken))} means something else where people choose")
         return self

@@ -28,8 +28,7 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        message = f"{name!r} is not an IANA time zone"
-        raise ValueError(message) from None
+        raise ValueError(f"{name!r} is not an IANA time zone") from None
     return name
 
 
@@ -220,8 +219,7 @@ class ChurnWeights(_Settings):
     @model_validator(mode="after")
     def _some_count(self) -> "ChurnWeights":
         if not (self.usage or self.errors or self.tickets or self.renewal):
-            message = "at least one weight must be above 0"
-            raise ValueError(message)
+            raise ValueError("at least one weight must be above 0")
         return self
 
 
@@ -352,11 +350,11 @@ class Service(_Settings):
     def _one_is_primary(self) -> "Service":
         primary = [one for one in self.workloads if one.primary]
         if len(primary) > 1 or any(one.kind != "Deployment" or one.name != self.deployment for one in primary):
-            message = f"workloads: one is primary, a Deployment, and it is {self.deployment!r} that `deployment` names"
-            raise ValueError(message)
+            raise ValueError(
+                f"workloads: one is primary, a Deployment, and it is {self.deployment!r} that `deployment` names"
+            )
         if len({(one.kind, one.name) for one in self.workloads}) < len(self.workloads):
-            message = "workloads: one of them is named twice"
-            raise ValueError(message)
+            raise ValueError("workloads: one of them is named twice")
         return self
 
     @property

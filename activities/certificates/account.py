@@ -34,10 +34,20 @@ _DETAIL_CHARACTERS = 300
 _KEY = "account.pem"
 
 _PERMANENT = {
-    "accountDoesNotExist", "badCSR", "badPublicKey", "badSignatureAlgorithm", "caa", "externalAccountRequired",
-    "invalidContact", "malformed", "rejectedIdentifier", "unsupportedContact", "unsupportedIdentifier",
-    "userActionRequired", "invalidProfile",
-}  # fmt: skip
+    "accountDoesNotExist",
+    "badCSR",
+    "badPublicKey",
+    "badSignatureAlgorithm",
+    "caa",
+    "externalAccountRequired",
+    "invalidContact",
+    "malformed",
+    "rejectedIdentifier",
+    "unsupportedContact",
+    "unsupportedIdentifier",
+    "userActionRequired",
+    "invalidProfile",
+}
 """Problem types (RFC 8555, 6.7) that come back until somebody changes settings, DNS or the account."""
 
 _PASSING = {"serverInternal", "badNonce"}

@@ -149,9 +149,12 @@ class TlsProbe:
         leaf = facts(chain[0])
         distrust = seen.distrust or ("" if leaf.covers(host) else f"it is not for {host}")
         return Look(
-            address=shown, certificate=leaf, chain=[one.subject.rfc4514_string() for one in chain[1:]],
-            distrust=distrust, staple=_staple(seen.staple),
-        )  # fmt: skip
+            address=shown,
+            certificate=leaf,
+            chain=[one.subject.rfc4514_string() for one in chain[1:]],
+            distrust=distrust,
+            staple=_staple(seen.staple),
+        )
 
     def _context(self, seen: "_Seen") -> Any:
         context = openssl.Context(openssl.TLS_CLIENT_METHOD)
@@ -224,8 +227,7 @@ def _wait(connection: Any, deadline: float, what: int) -> None:
     poll.register(connection.fileno(), what)
     left = deadline - time.monotonic()
     if left <= 0 or not poll.poll(left * 1000):
-        message = f"no handshake within {_SECONDS:.0f} s"
-        raise TimeoutError(message)
+        raise TimeoutError(f"no handshake within {_SECONDS:.0f} s")
 
 
 def _is_address(host: str) -> bool:

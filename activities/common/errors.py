@@ -82,11 +82,11 @@ def refusing_data(system: str) -> Iterator[None]:
         rule = broken_rule(error)
         if rule is None:
             raise
-        message = f"{system} refuse it: {rule}" if system.endswith("s") else f"{system} refuses it: {rule}"
-        raise Refused(message) from None
+        raise Refused(
+            f"{system} refuse it: {rule}" if system.endswith("s") else f"{system} refuses it: {rule}"
+        ) from None
 
 
 def unavailable(system: str, error: BaseException) -> NoReturn:
     """Raise `Unavailable` for a connection-level error, naming only its class: texts can hold URLs and secrets."""
-    message = f"{system} did not answer ({type(error).__name__})"
-    raise Unavailable(message) from None
+    raise Unavailable(f"{system} did not answer ({type(error).__name__})") from None

@@ -72,8 +72,7 @@ def run(
                     raise CancelledError("cancelled")
                 raise Unavailable("this attempt is over; another one goes on")
             if deadline and time.monotonic() > deadline:
-                message = f"{command[0]} did not answer in {within}"
-                raise Unavailable(message)
+                raise Unavailable(f"{command[0]} did not answer in {within}")
             if hopeless():
                 return _end(child)
 

@@ -37,8 +37,7 @@ class Text:
         """Check after pydantic's own bounds, so that what is too long isn't looked at."""
         string = handler(source)
         if string["type"] != "str":
-            message = f"Text marks strings, not {source}"
-            raise TypeError(message)
+            raise TypeError(f"Text marks strings, not {source}")
         least, most = string.get("min_length", 0), string.get("max_length", self.most)
         string = {**string, "min_length": max(self.least, least), "max_length": min(self.most, most)}
         if self.made_fit:
@@ -47,8 +46,7 @@ class Text:
 
     def _checked(self, text: str) -> str:
         if "\x00" in text:
-            message = "has a NUL character (U+0000), which can't be kept: leave it out"
-            raise ValueError(message)
+            raise ValueError("has a NUL character (U+0000), which can't be kept: leave it out")
         return visible(text, lines=self.lines)
 
     def _fitted(self, value: Any) -> Any:

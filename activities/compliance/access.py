@@ -134,8 +134,15 @@ class AccessReview:
         for kind, roles in sorted(self._approvals.roles.items()):
             second = " (with a second person)" if kind in self._approvals.second_person else ""
             for role in sorted(roles):
-                yield ("Approval roles", role, "role", f"may decide: {kind}{second}", "every service",
-                       "see People in runs", _today())  # fmt: skip
+                yield (
+                    "Approval roles",
+                    role,
+                    "role",
+                    f"may decide: {kind}{second}",
+                    "every service",
+                    "see People in runs",
+                    _today(),
+                )
 
     def _gateways(self) -> Iterator[Row]:
         for text in self._approvals.public_keys:
@@ -153,8 +160,15 @@ class AccessReview:
                 _today(),
             )
         if self._approvals.allow_unsigned:
-            yield ("Gateway identities", "anybody", "no key", "words count unsigned (allow_unsigned)", "every run",
-                   NOT_RECORDED, _today())  # fmt: skip
+            yield (
+                "Gateway identities",
+                "anybody",
+                "no key",
+                "words count unsigned (allow_unsigned)",
+                "every run",
+                NOT_RECORDED,
+                _today(),
+            )
 
     def _people(self, since: date) -> Iterator[Row]:
         query = (
@@ -163,8 +177,15 @@ class AccessReview:
         )
         with failures(), rows(self._pool, transaction=True) as cursor:
             for row in streamed(cursor, "people", query, {"since": datetime.combine(since, time(), UTC)}):
-                yield ("People in runs", row["actor"], "person", f"had a say in {row['procedure']}",
-                       counted(row["runs"], "run"), stamp(row["last"]), _today())  # fmt: skip
+                yield (
+                    "People in runs",
+                    row["actor"],
+                    "person",
+                    f"had a say in {row['procedure']}",
+                    counted(row["runs"], "run"),
+                    stamp(row["last"]),
+                    _today(),
+                )
 
     def _keys(self) -> Iterator[Row]:
         query = (
@@ -175,8 +196,15 @@ class AccessReview:
             for row in streamed(cursor, "keys", query, {}):
                 until = f"until {stamp(row['expires_at'])}" if row["expires_at"] else "no end"
                 used = stamp(row["last_used_at"]) if row["last_used_at"] else NEVER
-                yield ("Tenants' API keys", row["key_id"], "API key", f"the service's API, {until}",
-                       f"tenant {row['tenant_id']}", used, _today())  # fmt: skip
+                yield (
+                    "Tenants' API keys",
+                    row["key_id"],
+                    "API key",
+                    f"the service's API, {until}",
+                    f"tenant {row['tenant_id']}",
+                    used,
+                    _today(),
+                )
 
     # -- the cluster -----------------------------------------------------------------------------------------
 
@@ -228,9 +256,13 @@ _ROLES = """
     FROM pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY r.rolname
 """
 _RIGHTS = {
-    "rolsuper": "superuser", "rolcreaterole": "makes roles", "rolcreatedb": "makes databases",
-    "rolreplication": "replicates", "rolbypassrls": "passes row security", "rolcanlogin": "logs in",
-}  # fmt: skip
+    "rolsuper": "superuser",
+    "rolcreaterole": "makes roles",
+    "rolcreatedb": "makes databases",
+    "rolreplication": "replicates",
+    "rolbypassrls": "passes row security",
+    "rolcanlogin": "logs in",
+}
 
 
 def _roles_of(source: str, found: list[dict[str, Any]]) -> Iterator[Row]:
@@ -238,8 +270,15 @@ def _roles_of(source: str, found: list[dict[str, Any]]) -> Iterator[Row]:
         rights = [told for column, told in _RIGHTS.items() if row[column]]
         rights += [f"member of {group}" for group in row["groups"]]
         until = f", password until {stamp(row['rolvaliduntil'])}" if _ends(row["rolvaliduntil"]) else ""
-        yield (source, row["rolname"], "role", (", ".join(rights) or "none of its own") + until, "the server",
-               NOT_RECORDED, _today())  # fmt: skip
+        yield (
+            source,
+            row["rolname"],
+            "role",
+            (", ".join(rights) or "none of its own") + until,
+            "the server",
+            NOT_RECORDED,
+            _today(),
+        )
 
 
 def _ends(until: Any) -> bool:
@@ -250,8 +289,15 @@ def _bound(binding: dict[str, Any], role: dict[str, Any] | None, scope: str) -> 
     name = f"{binding['roleRef']['kind']} {binding['roleRef']['name']}"
     for subject in binding.get("subjects") or ():
         space = f"{subject['namespace']}/" if subject.get("namespace") else ""
-        yield ("Kubernetes RBAC", f"{space}{subject['name']}", subject["kind"], f"{name}: {_rules(role)}",
-               f"{scope}, by {binding['metadata']['name']}", NOT_RECORDED, _today())  # fmt: skip
+        yield (
+            "Kubernetes RBAC",
+            f"{space}{subject['name']}",
+            subject["kind"],
+            f"{name}: {_rules(role)}",
+            f"{scope}, by {binding['metadata']['name']}",
+            NOT_RECORDED,
+            _today(),
+        )
 
 
 def _rules(role: dict[str, Any] | None) -> str:

@@ -140,8 +140,9 @@ class EncryptionStatus:
     def _kubernetes(self) -> Iterator[Measured]:
         url = urlsplit(self._around.cluster().configuration.host)
         if url.scheme != "https" or url.hostname is None:
-            yield Measured(group="TLS", what="Kubernetes API", found=f"by {url.scheme or 'no'} alone",
-                           state="not encrypted")  # fmt: skip
+            yield Measured(
+                group="TLS", what="Kubernetes API", found=f"by {url.scheme or 'no'} alone", state="not encrypted"
+            )
             return
         yield from _tls(ServedName(host=url.hostname, port=url.port or _HTTPS), "Kubernetes API ")
 
@@ -185,8 +186,9 @@ class EncryptionStatus:
                     # There is no secret without a key: AWS' own is taken where none is named.
                     turned = "rotated by itself" if one.get("RotationEnabled") else "not rotated by itself"
                     key = one.get("KmsKeyId") or "AWS' own key (aws/secretsmanager)"
-                    yield Measured(group="Secrets Manager", what=one["Name"], found=f"{key}, {turned}",
-                                   state="encrypted")  # fmt: skip
+                    yield Measured(
+                        group="Secrets Manager", what=one["Name"], found=f"{key}, {turned}", state="encrypted"
+                    )
 
 
 def _none_named() -> Iterator[Measured]:
@@ -240,8 +242,9 @@ def _connection(what: str, found: dict[str, Any]) -> Measured:
     """Say how our own connection to a server is encrypted, and what the server offers."""
     offered = f"the server's ssl is {found['offered']}, {found['oldest']} at least, passwords by {found['passwords']}"
     if found["ssl"]:
-        return Measured(group="PostgreSQL", what=what, found=f"{found['version']} {found['cipher']}; {offered}",
-                        state="encrypted")  # fmt: skip
+        return Measured(
+            group="PostgreSQL", what=what, found=f"{found['version']} {found['cipher']}; {offered}", state="encrypted"
+        )
     way = "our connection is by a local socket" if found["local"] else "our connection is without TLS"
     return Measured(group="PostgreSQL", what=what, found=f"{way}; {offered}", state="not encrypted")
 
@@ -269,11 +272,16 @@ async def _payloads(client: "Client") -> Measured:
     try:
         encoding = await _first_payload(client)
     except (RPCError, IndexError, KeyError) as error:
-        return Measured(group="Temporal", what="payloads", found=f"Temporal did not show them ({type(error).__name__})",
-                        state="could not look")  # fmt: skip
+        return Measured(
+            group="Temporal",
+            what="payloads",
+            found=f"Temporal did not show them ({type(error).__name__})",
+            state="could not look",
+        )
     found = f"this run's input lies there as {encoding.decode(errors='replace')}"
-    return Measured(group="Temporal", what="payloads", found=found,
-                    state="encrypted" if encoding == _ENCRYPTED else "not encrypted")  # fmt: skip
+    return Measured(
+        group="Temporal", what="payloads", found=found, state="encrypted" if encoding == _ENCRYPTED else "not encrypted"
+    )
 
 
 async def _first_payload(client: "Client") -> bytes:

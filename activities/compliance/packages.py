@@ -192,11 +192,18 @@ class CompliancePackages:
             drawn(cursor, source, request.period, seed=request.seed, most=request.samples) for source in SOURCES
         )
         return Facts(
-            framework=FRAMEWORKS[request.framework], start=request.start, end=request.end,
-            looked_on=request.looked_on, seed=request.seed, seed_given=request.seed_given, populations=populations,
-            audit_rows={one.name: one.count for one in populations}[EFFECTS], access=request.access_counts,
-            encryption=tuple(encryption.MEASURES.validate_json(measures)), gaps=tuple(request.gaps),
-        )  # fmt: skip
+            framework=FRAMEWORKS[request.framework],
+            start=request.start,
+            end=request.end,
+            looked_on=request.looked_on,
+            seed=request.seed,
+            seed_given=request.seed_given,
+            populations=populations,
+            audit_rows={one.name: one.count for one in populations}[EFFECTS],
+            access=request.access_counts,
+            encryption=tuple(encryption.MEASURES.validate_json(measures)),
+            gaps=tuple(request.gaps),
+        )
 
     def _exhibit(self, name: str, folder: str, exhibit: Exhibit) -> bytes:
         """Read what an earlier step has kept.
@@ -226,9 +233,12 @@ def _printed(which: Literal["report", "encryption"], facts: Facts) -> bytes:
     """
     done = subprocess.run(  # noqa: S603  our own module, and a word of two
         [sys.executable, "-m", "audit.render.compliance", which],
-        input=facts.model_dump_json().encode(), capture_output=True, check=False, timeout=_PRINTED_WITHIN,
+        input=facts.model_dump_json().encode(),
+        capture_output=True,
+        check=False,
+        timeout=_PRINTED_WITHIN,
         preexec_fn=die_with_parent(),
-    )  # fmt: skip
+    )
     if done.returncode != 0:
         _log.error("report not set", which=which, said=done.stderr.decode(errors="replace")[-_SAID:])
         raise Unavailable(f"the {which} could not be set (exit {done.returncode}; the worker's log says why)")

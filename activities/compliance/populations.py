@@ -52,53 +52,147 @@ class Source:
             f"SELECT ({self.id})::text AS id, {self.at} AS at, left({self.who}, {_LONGEST}) AS who, "  # noqa: S608
             f"left({self.what}, {_LONGEST}) AS what FROM runbooks.{self.table} "
             f"WHERE {self.at} >= %(since)s AND {self.at} < %(until)s AND {self.only}"
-        )  # fmt: skip
+        )
 
 
 def _runs(name: str, title: str, *procedures: str) -> Source:
     named = ", ".join(f"'{procedure}'" for procedure in procedures)
     return Source(
-        name, title, "archive_index", "seq", "ended_at", "array_to_string(actors, ', ')",
+        name,
+        title,
+        "archive_index",
+        "seq",
+        "ended_at",
+        "array_to_string(actors, ', ')",
         "concat_ws(' ', procedure, service, outcome, '(' || status || ')', workflow_id)",
         f"procedure IN ({named})" if procedures else "true",
-    )  # fmt: skip
+    )
 
 
 SOURCES: tuple[Source, ...] = (
     _runs("runs", "Runs of procedures, archived and signed"),
-    Source("deployments", "Deployments and rollbacks", "deployments", "id", "started_at", "deployer",
-           "concat_ws(' ', service, version, status, nullif(reason, ''))"),
-    Source("test_results", "Results of tests before a release", "ci_results", "id", "at", "reported_by",
-           "concat_ws(' ', service, version, verdict)"),
-    Source("maintenance_windows", "Maintenance windows", "maintenance_windows", "window_id", "starts_at", "created_by",
-           "concat_ws(' ', service, status, title)"),
-    Source("incidents", "Incidents", "incidents", "incident_id", "opened_at", "commander",
-           "concat_ws(' ', severity, service, status, title)"),
-    Source("post_mortems", "Post-mortems", "post_mortems", "incident_id", "scheduled_for", "''",
-           "concat_ws(' ', 'of', incident_id, nullif(draft_uri, ''))"),
-    Source("alerts", "Alerts", "alerts", "id", "recorded_at", "acknowledged_by",
-           "concat_ws(' ', severity, service, name, status)"),
-    Source("pages", "Pages of people on call", "pages", "id", "paged_at", "paged",
-           "concat_ws(' ', severity, service, 'level', level, summary)"),
-    Source("daily_reports", "Reports of days", "daily_reports", "service || '/' || day", "made_at", "''",
-           "concat_ws(' ', service, day)"),
+    Source(
+        "deployments",
+        "Deployments and rollbacks",
+        "deployments",
+        "id",
+        "started_at",
+        "deployer",
+        "concat_ws(' ', service, version, status, nullif(reason, ''))",
+    ),
+    Source(
+        "test_results",
+        "Results of tests before a release",
+        "ci_results",
+        "id",
+        "at",
+        "reported_by",
+        "concat_ws(' ', service, version, verdict)",
+    ),
+    Source(
+        "maintenance_windows",
+        "Maintenance windows",
+        "maintenance_windows",
+        "window_id",
+        "starts_at",
+        "created_by",
+        "concat_ws(' ', service, status, title)",
+    ),
+    Source(
+        "incidents",
+        "Incidents",
+        "incidents",
+        "incident_id",
+        "opened_at",
+        "commander",
+        "concat_ws(' ', severity, service, status, title)",
+    ),
+    Source(
+        "post_mortems",
+        "Post-mortems",
+        "post_mortems",
+        "incident_id",
+        "scheduled_for",
+        "''",
+        "concat_ws(' ', 'of', incident_id, nullif(draft_uri, ''))",
+    ),
+    Source(
+        "alerts",
+        "Alerts",
+        "alerts",
+        "id",
+        "recorded_at",
+        "acknowledged_by",
+        "concat_ws(' ', severity, service, name, status)",
+    ),
+    Source(
+        "pages",
+        "Pages of people on call",
+        "pages",
+        "id",
+        "paged_at",
+        "paged",
+        "concat_ws(' ', severity, service, 'level', level, summary)",
+    ),
+    Source(
+        "daily_reports",
+        "Reports of days",
+        "daily_reports",
+        "service || '/' || day",
+        "made_at",
+        "''",
+        "concat_ws(' ', service, day)",
+    ),
     _runs("scaling_runs", "Runs that change capacity", "ManualScaleUp", "EmergencyScaleUp", "AddGpuNode"),
-    _runs("recovery_runs", "Runs of failover, recovery and restore", "DatabaseFailover", "FullServiceRecovery",
-          "PointInTimeRestore"),
+    _runs(
+        "recovery_runs",
+        "Runs of failover, recovery and restore",
+        "DatabaseFailover",
+        "FullServiceRecovery",
+        "PointInTimeRestore",
+    ),
     _runs("database_runs", "Runs of database maintenance", "DatabaseMaintenance"),
     _runs("certificate_runs", "Runs of certificate renewal", "CertificateRenewal"),
-    Source("backup_verdicts", "Verdicts on backups", "backup_verdicts", "verdict_id", "checked_at", "''",
-           "concat_ws(' ', database, backup_id, CASE WHEN good THEN 'good' ELSE 'bad' END, detail)"),
-    Source("users_added", "Users of tenants added", "tenant_users", "user_id", "created_at", "''",
-           "concat_ws(' ', tenant_id, role)"),
+    Source(
+        "backup_verdicts",
+        "Verdicts on backups",
+        "backup_verdicts",
+        "verdict_id",
+        "checked_at",
+        "''",
+        "concat_ws(' ', database, backup_id, CASE WHEN good THEN 'good' ELSE 'bad' END, detail)",
+    ),
+    Source(
+        "users_added",
+        "Users of tenants added",
+        "tenant_users",
+        "user_id",
+        "created_at",
+        "''",
+        "concat_ws(' ', tenant_id, role)",
+    ),
     Source("keys_issued", "API keys issued", "api_keys", "key_id", "created_at", "''", "tenant_id"),
-    Source("keys_revoked", "API keys revoked", "api_keys", "key_id", "revoked_at", "''",
-           "concat_ws(' ', tenant_id, revoked_for)"),
-    Source("handovers", "Secrets handed over by one-time links", "handovers", "handover_id", "created_at", "''",
-           "concat_ws(' ', tenant_id, CASE WHEN opened_at IS NULL THEN 'not opened' ELSE 'opened' END)"),
+    Source(
+        "keys_revoked",
+        "API keys revoked",
+        "api_keys",
+        "key_id",
+        "revoked_at",
+        "''",
+        "concat_ws(' ', tenant_id, revoked_for)",
+    ),
+    Source(
+        "handovers",
+        "Secrets handed over by one-time links",
+        "handovers",
+        "handover_id",
+        "created_at",
+        "''",
+        "concat_ws(' ', tenant_id, CASE WHEN opened_at IS NULL THEN 'not opened' ELSE 'opened' END)",
+    ),
     Source("evidence_access", "Looks at evidence", "archive_access", "id", "at", "who", "concat_ws(' ', action, what)"),
     Source(EFFECTS, "Effects on the records", "audit_log", "id", "at", "actor", "concat_ws(' ', action, target)"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -143,14 +237,23 @@ def drawn(cursor: Rows, source: Source, period: Period, *, seed: str, most: int)
     )
     found = cursor.execute(query.encode(), {**period.bounds, "salt": f"{seed}/{source.name}/", "most": most}).fetchall()
     samples = tuple(
-        Sample(id=shown(row["id"]), at=stamp(row["at"]), who=shown(row["who"] or ""), what=shown(row["what"] or ""),
-               rank=row["rank"])
+        Sample(
+            id=shown(row["id"]),
+            at=stamp(row["at"]),
+            who=shown(row["who"] or ""),
+            what=shown(row["what"] or ""),
+            rank=row["rank"],
+        )
         for row in found
-    )  # fmt: skip
+    )
     return Population(
-        name=source.name, title=source.title, source=source.source, file=source.file,
-        count=count(cursor, source, period), samples=samples,
-    )  # fmt: skip
+        name=source.name,
+        title=source.title,
+        source=source.source,
+        file=source.file,
+        count=count(cursor, source, period),
+        samples=samples,
+    )
 
 
 def whole(cursor: Rows, source: Source, period: Period) -> Iterator[bytes]:

@@ -71,8 +71,9 @@ class KeptSecret:
         """Give a merge patch, refused (409) where anything has changed meanwhile; None removes a key."""
         mark = RunMark(run=effect.workflow_id, until=datetime.now(UTC) + _LONGEST).model_dump_json(exclude_none=True)
         notes = {EFFECTS: effect_notes.noted(self.annotations, done)} if done is not None else {}
-        encoded = {key: value if value is None else base64.b64encode(value.encode()).decode()
-                   for key, value in data.items()}  # fmt: skip
+        encoded = {
+            key: value if value is None else base64.b64encode(value.encode()).decode() for key, value in data.items()
+        }
         annotations = {**notes, ROTATION: mark if marked else None}
         version = self.raw["metadata"]["resourceVersion"]
         return {"metadata": {"resourceVersion": version, "annotations": annotations}, "data": encoded}
@@ -141,8 +142,9 @@ class SecretValues:
 
         def plan(found: KeptSecret) -> Plan:
             data: dict[str, str | None] = {policy.overlap_key: new_value()}
-            return Plan("", f"a new value under {policy.overlap_key}",
-                        lambda done: found.patch(effect, done, data, marked=True))  # fmt: skip
+            return Plan(
+                "", f"a new value under {policy.overlap_key}", lambda done: found.patch(effect, done, data, marked=True)
+            )
 
         return self._kept.change(request.namespace, policy.secret, effect, plan)
 
@@ -164,8 +166,11 @@ class SecretValues:
                 if not effect.dry_run and (mark is None or mark.run != effect.workflow_id or not new):
                     raise Refused(f"secret/{policy.secret}: the new value is not there any more; rotate it again")
                 data = {policy.key: new or new_value(), policy.overlap_key: found.value(policy.key)}
-            return Plan("", f"a new value under {policy.key}",
-                        lambda done: found.patch(effect, done, data, marked=bool(policy.overlap_key)))  # fmt: skip
+            return Plan(
+                "",
+                f"a new value under {policy.key}",
+                lambda done: found.patch(effect, done, data, marked=bool(policy.overlap_key)),
+            )
 
         done = self._kept.change(request.namespace, policy.secret, effect, plan)
         return Switched(**done.model_dump())
@@ -175,7 +180,10 @@ class SecretValues:
         policy, effect = request.policy, request.effect
 
         def plan(found: KeptSecret) -> Plan:
-            return Plan("", f"nothing under {policy.overlap_key} any more",
-                        lambda done: found.patch(effect, done, {policy.overlap_key: None}, marked=False))  # fmt: skip
+            return Plan(
+                "",
+                f"nothing under {policy.overlap_key} any more",
+                lambda done: found.patch(effect, done, {policy.overlap_key: None}, marked=False),
+            )
 
         return self._kept.change(request.namespace, policy.secret, effect, plan)

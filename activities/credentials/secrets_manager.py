@@ -68,13 +68,24 @@ class SecretsManager:
         described = self._described(name)
         before, target = _at(described, _CURRENT), f"secret/{name}"
         if before == token:
-            return Switched(target=target, after=f"version {token}", applied=False, note="done by an earlier attempt",
-                            retired=_at(described, _PREVIOUS))  # fmt: skip
+            return Switched(
+                target=target,
+                after=f"version {token}",
+                applied=False,
+                note="done by an earlier attempt",
+                retired=_at(described, _PREVIOUS),
+            )
         left = _left(described, but=token)
         if request.effect.dry_run:
             note = f"{_PENDING} would be taken from version {left}" if left else "plan only: described, not changed"
-            return Switched(target=target, before=f"version {before}", after="a new version", applied=False, note=note,
-                            retired=before)  # fmt: skip
+            return Switched(
+                target=target,
+                before=f"version {before}",
+                after="a new version",
+                applied=False,
+                note=note,
+                retired=before,
+            )
         if left:
             self._clear(name, left)
         if _by_itself(described):
@@ -83,8 +94,9 @@ class SecretsManager:
             self._put(request, described)
             self._move(name, before, token)
         note = f"{_PENDING} was left at version {left}, and was taken from it" if left else ""
-        return Switched(target=target, before=f"version {before}", after=f"version {token}", applied=True, note=note,
-                        retired=before)  # fmt: skip
+        return Switched(
+            target=target, before=f"version {before}", after=f"version {token}", applied=True, note=note, retired=before
+        )
 
     def retire(self, request: RotateCredential) -> Change:
         """Take AWSPREVIOUS from the old version: nobody can read it by a name any more, and AWS deletes it."""
@@ -135,9 +147,11 @@ class SecretsManager:
             return
         with failures(_SYSTEM):
             self._client().put_secret_value(
-                SecretId=request.policy.secret, ClientRequestToken=request.token,
-                SecretString=self._next_value(request), VersionStages=[_PENDING],
-            )  # fmt: skip
+                SecretId=request.policy.secret,
+                ClientRequestToken=request.token,
+                SecretString=self._next_value(request),
+                VersionStages=[_PENDING],
+            )
 
     def _move(self, name: str, before: str, token: str) -> None:
         self._stage(SecretId=name, VersionStage=_CURRENT, RemoveFromVersionId=before, MoveToVersionId=token)

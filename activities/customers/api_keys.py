@@ -94,15 +94,14 @@ class Keys(BaseModel):
         chosen = [key for key in self.items if key.key_id == key_id] if key_id else active
         if len(chosen) != 1:
             several = ", ".join(key.key_id for key in active)
-            message = f"key_id: name one of the active keys: {several}" if active else "key_id: there is no active key"
-            raise Refused(message)
+            raise Refused(
+                f"key_id: name one of the active keys: {several}" if active else "key_id: there is no active key"
+            )
         key = chosen[0]
         if (successor := self.successor_of(key.key_id)) is not None:
-            message = f"key_id: {key.key_id} has been replaced already, by {successor.key_id}: rotate that one"
-            raise Refused(message)
+            raise Refused(f"key_id: {key.key_id} has been replaced already, by {successor.key_id}: rotate that one")
         if key.status in {"revoked", "expired"}:
-            message = f"key_id: {key.key_id} is {key.status} already"
-            raise Refused(message)
+            raise Refused(f"key_id: {key.key_id} is {key.status} already")
         return key
 
 
@@ -207,9 +206,7 @@ class ApiKeys:
 
         def work(rows: Rows) -> Change:
             _issuable(rows, request)
-            handover = NewHandover(
-                handover_id=request.handover_id, tenant_id=request.tenant_id, effect=request.effect
-            )  # fmt: skip
+            handover = NewHandover(handover_id=request.handover_id, tenant_id=request.tenant_id, effect=request.effect)
             fresh = {request.key_id: f"{request.key_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"}
             key = self._handovers.keep(rows, handover, fresh)[request.key_id]
             _insert(rows, request, hashlib.sha256(key.encode()).digest())
@@ -235,15 +232,14 @@ class ApiKeys:
         def work(rows: Rows) -> Change:
             key = _locked(rows, request.key_id)
             if key.status in {"revoked", "expired"}:
-                message = f"{key.key_id} is {key.status} already: it can't be deprecated"
-                raise Refused(message)
-            rows.execute(
-                "UPDATE runbooks.api_keys SET expires_at = %s WHERE key_id = %s", (request.until, key.key_id)
-            )  # fmt: skip
+                raise Refused(f"{key.key_id} is {key.status} already: it can't be deprecated")
+            rows.execute("UPDATE runbooks.api_keys SET expires_at = %s WHERE key_id = %s", (request.until, key.key_id))
             return Change(
-                target=f"api-key/{key.key_id}", before=_shown(key.expires_at), after=_shown(request.until),
+                target=f"api-key/{key.key_id}",
+                before=_shown(key.expires_at),
+                after=_shown(request.until),
                 applied=key.expires_at != request.until,
-            )  # fmt: skip
+            )
 
         return self._ledger.once(request.effect, "api_key.deprecate", work)
 
@@ -264,7 +260,7 @@ class ApiKeys:
             applied = key.revoked_at is None
             return Change(
                 target=f"api-key/{key.key_id}", before=before, after="revoked", applied=applied, note=request.reason
-            )  # fmt: skip
+            )
 
         return self._ledger.once(request.effect, "api_key.revoke", work)
 
@@ -307,10 +303,13 @@ class ApiKeys:
         with self._ledger.read() as rows:
             contents = self._handovers.peek(rows, request.handover_id) if request.handover_id else None
             key = (contents or {}).get(request.key_id)
-            row = rows.execute(
-                "SELECT runbooks.api_key_verdict(%s) AS rule, m.reason AS answer FROM runbooks.match_api_key(%s) m",
-                (request.key_id, key),
-            ).fetchone() or {}  # fmt: skip
+            row = (
+                rows.execute(
+                    "SELECT runbooks.api_key_verdict(%s) AS rule, m.reason AS answer FROM runbooks.match_api_key(%s) m",
+                    (request.key_id, key),
+                ).fetchone()
+                or {}
+            )
         if row.get("rule") is None:
             raise _no_key(request.key_id)
         reason = str(row["rule"] if key is None else row["answer"])
@@ -319,20 +318,17 @@ class ApiKeys:
 
 def _issuable(rows: Rows, request: IssueKey) -> None:
     if rows.execute("SELECT FROM runbooks.tenants WHERE tenant_id = %s", (request.tenant_id,)).fetchone() is None:
-        message = f"tenant_id: there is no tenant {request.tenant_id!r}"
-        raise NotFound(message)
+        raise NotFound(f"tenant_id: there is no tenant {request.tenant_id!r}")
     if request.replaces is None:
         return
     before = _locked(rows, request.replaces)
     if before.tenant_id != request.tenant_id:
-        message = f"{request.replaces} is not a key of {request.tenant_id}"
-        raise Refused(message)
+        raise Refused(f"{request.replaces} is not a key of {request.tenant_id}")
     after = rows.execute(
         "SELECT key_id FROM runbooks.api_keys WHERE replaces = %s AND revoked_at IS NULL", (before.key_id,)
     ).fetchone()
     if after is not None:
-        message = f"{before.key_id} has been replaced already, by {after['key_id']}: rotate that one"
-        raise Refused(message)
+        raise Refused(f"{before.key_id} has been replaced already, by {after['key_id']}: rotate that one")
 
 
 def _insert(rows: Rows, request: IssueKey, key_hash: bytes) -> None:
@@ -348,8 +344,9 @@ def _insert(rows: Rows, request: IssueKey, key_hash: bytes) -> None:
 
 def _locked(rows: Rows, key_id: str) -> ApiKey:
     row = rows.execute(
-        f"SELECT {_COLUMNS} FROM runbooks.api_keys k WHERE key_id = %s FOR UPDATE", (key_id,)  # noqa: S608
-    ).fetchone()  # fmt: skip
+        f"SELECT {_COLUMNS} FROM runbooks.api_keys k WHERE key_id = %s FOR UPDATE",  # noqa: S608
+        (key_id,),
+    ).fetchone()
     if row is None:
         raise _no_key(key_id)
     return ApiKey.model_validate(row)

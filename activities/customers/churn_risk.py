@@ -121,8 +121,7 @@ class CustomerHealth:
             found = _facts(rows, request.as_of, request.tenant_id)
             weeks = _weeks(rows, request.as_of, request.tenant_id)
         if not found:
-            message = "tenant_id: there is no active tenant of that ID"
-            raise NotFound(message)
+            raise NotFound("tenant_id: there is no active tenant of that ID")
         risk = score(Facts.model_validate(found[0]), request.policy, request.as_of)
         return risk.model_copy(update={"weeks": weeks})
 

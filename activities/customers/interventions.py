@@ -56,8 +56,7 @@ class Interventions:
 
         def work(rows: Rows) -> Change:
             if not _open(rows, request):
-                message = f"an intervention is open for {request.tenant_id}: one at a time"
-                raise Refused(message)
+                raise Refused(f"an intervention is open for {request.tenant_id}: one at a time")
             return Change(target=f"intervention/{request.tenant_id}", after=f"open: {request.notes}", applied=True)
 
         return self._ledger.once(request.effect, "intervention.open", work)
@@ -71,7 +70,7 @@ class Interventions:
             closed = _close(rows, request)
             return Change(
                 target=f"intervention/{request.tenant_id}", after=f"closed: {request.outcome}", applied=closed
-            )  # fmt: skip
+            )
 
         return self._ledger.once(request.effect, "intervention.close", work)
 
@@ -87,10 +86,19 @@ def _open(rows: Rows, request: OpenIntervention) -> bool:
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (tenant_id) WHERE closed_at IS NULL DO NOTHING
             """,
-            (request.tenant_id, request.type, request.notes, request.score, request.csm, request.opened_at,
-             effect.workflow_id, effect.run_id, effect.key),
+            (
+                request.tenant_id,
+                request.type,
+                request.notes,
+                request.score,
+                request.csm,
+                request.opened_at,
+                effect.workflow_id,
+                effect.run_id,
+                effect.key,
+            ),
         ).rowcount
-    )  # fmt: skip
+    )
 
 
 def _close(rows: Rows, request: CloseIntervention) -> bool:

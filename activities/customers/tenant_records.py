@@ -74,8 +74,7 @@ def find(rows: Rows, tenant_id: str, *, lock: bool = False) -> dict[str, Any]:
         {"id": tenant_id},
     ).fetchall()
     hint = f". Like it: {', '.join(row['tenant_id'] for row in like)}" if like else ""
-    message = f"tenant_id: there is no such tenant{hint}"
-    raise NotFound(message)
+    raise NotFound(f"tenant_id: there is no such tenant{hint}")
 
 
 def create(rows: Rows, request: CreateTenant) -> Change:
@@ -87,9 +86,18 @@ def create(rows: Rows, request: CreateTenant) -> Change:
                (tenant_id, name, tier, contact_name, email, renews_on, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.tenant_id, request.name, request.tier, request.contact_name, request.email, request.renews_on,
-         effect.workflow_id, effect.run_id, effect.key),
-    )  # fmt: skip
+        (
+            request.tenant_id,
+            request.name,
+            request.tier,
+            request.contact_name,
+            request.email,
+            request.renews_on,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+        ),
+    )
     return Change(target=f"tenant/{request.tenant_id}", after=f"created ({request.tier})", applied=True)
 
 
@@ -101,9 +109,17 @@ def create_user(rows: Rows, request: CreateUser, password_hash: str) -> Change:
         INSERT INTO runbooks.tenant_users (tenant_id, email, name, role, password_hash, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.tenant_id, request.email, request.name, request.role, password_hash,
-         effect.workflow_id, effect.run_id, effect.key),
-    )  # fmt: skip
+        (
+            request.tenant_id,
+            request.email,
+            request.name,
+            request.role,
+            password_hash,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+        ),
+    )
     return Change(target=f"tenant/{request.tenant_id}", after=f"{request.role} {request.email}", applied=True)
 
 
@@ -120,13 +136,14 @@ def assign(rows: Rows, request: AssignPeople) -> Change:
 def set_status(rows: Rows, request: SetTenantStatus) -> Change:
     """Suspend, close or reopen a tenant."""
     before = find(rows, request.tenant_id, lock=True)["status"]
-    rows.execute(
-        "UPDATE runbooks.tenants SET status = %s WHERE tenant_id = %s", (request.status, request.tenant_id)
-    )  # fmt: skip
+    rows.execute("UPDATE runbooks.tenants SET status = %s WHERE tenant_id = %s", (request.status, request.tenant_id))
     return Change(
-        target=f"tenant/{request.tenant_id}", before=before, after=request.status, applied=before != request.status,
+        target=f"tenant/{request.tenant_id}",
+        before=before,
+        after=request.status,
+        applied=before != request.status,
         note=request.reason,
-    )  # fmt: skip
+    )
 
 
 def counts(rows: Rows, tenant_id: str, since: datetime) -> list[dict[str, Any]]:

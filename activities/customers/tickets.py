@@ -110,9 +110,18 @@ class Support:
                        (ticket_id, tenant_id, priority, title, description, opened_at, workflow_id, run_id, effect_key)
                 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
                 """,
-                (request.ticket_id, request.tenant_id, request.priority, request.title, request.description,
-                 request.opened_at, effect.workflow_id, effect.run_id, effect.key),
-            )  # fmt: skip
+                (
+                    request.ticket_id,
+                    request.tenant_id,
+                    request.priority,
+                    request.title,
+                    request.description,
+                    request.opened_at,
+                    effect.workflow_id,
+                    effect.run_id,
+                    effect.key,
+                ),
+            )
             return Change(target=f"ticket/{request.ticket_id}", after=f"open ({request.priority})", applied=True)
 
         return self._ledger.once(request.effect, "ticket.create", work)
@@ -134,9 +143,11 @@ class Support:
                 (request.to, request.ticket_id),
             )
             return Change(
-                target=f"ticket/{request.ticket_id}", before=before or "nobody", after=request.to,
+                target=f"ticket/{request.ticket_id}",
+                before=before or "nobody",
+                after=request.to,
                 applied=before != request.to,
-            )  # fmt: skip
+            )
 
         return self._ledger.once(request.effect, "ticket.assign", work)
 
@@ -158,17 +169,22 @@ class Support:
                 INSERT INTO runbooks.ticket_comments (ticket_id, at, author, text, workflow_id, run_id, effect_key)
                 VALUES (%s, %s, %s, %s, %s, %s, %s)
                 """,
-                (request.ticket_id, request.at, request.author, request.text,
-                 effect.workflow_id, effect.run_id, effect.key),
-            )  # fmt: skip
+                (
+                    request.ticket_id,
+                    request.at,
+                    request.author,
+                    request.text,
+                    effect.workflow_id,
+                    effect.run_id,
+                    effect.key,
+                ),
+            )
             rows.execute(
                 "UPDATE runbooks.support_tickets SET update_due_at = %s WHERE ticket_id = %s",
                 (request.update_due_at, request.ticket_id),
             )
             due = f", next update due {request.update_due_at:%F %T %Z}" if request.update_due_at else ""
-            return Change(
-                target=f"ticket/{request.ticket_id}", after=f"comment by {request.author}{due}", applied=True
-            )  # fmt: skip
+            return Change(target=f"ticket/{request.ticket_id}", after=f"comment by {request.author}{due}", applied=True)
 
         return self._ledger.once(request.effect, "ticket.comment", work)
 
@@ -188,9 +204,12 @@ class Support:
                 (request.at, request.resolution, request.ticket_id),
             )
             return Change(
-                target=f"ticket/{request.ticket_id}", before=before, after="closed", applied=before == "open",
+                target=f"ticket/{request.ticket_id}",
+                before=before,
+                after="closed",
+                applied=before == "open",
                 note=request.resolution,
-            )  # fmt: skip
+            )
 
         return self._ledger.once(request.effect, "ticket.close", work)
 
@@ -215,8 +234,7 @@ class Support:
 def _open(rows: Rows, ticket_id: str) -> dict[str, object]:
     ticket = _locked(rows, ticket_id)
     if ticket["status"] != "open":
-        message = f"{ticket_id} is closed already: open a new ticket"
-        raise Refused(message)
+        raise Refused(f"{ticket_id} is closed already: open a new ticket")
     return ticket
 
 
@@ -226,6 +244,5 @@ def _locked(rows: Rows, ticket_id: str) -> dict[str, object]:
     ).fetchone()
     if row is None:
         # Its own creation may be on its way still: an outage of the records is bridged in the background.
-        message = f"ticket {ticket_id} is not in the records (yet)"
-        raise Unavailable(message)
+        raise Unavailable(f"ticket {ticket_id} is not in the records (yet)")
     return row

@@ -30,8 +30,7 @@ def kept(heads: EvidenceStore) -> list[Head]:
         try:
             found.append(Head.model_validate_json(heads.read(key)))
         except ValidationError:
-            message = f"{heads.uri(key)} is no signed head: it was changed"
-            raise Refused(message) from None
+            raise Refused(f"{heads.uri(key)} is no signed head: it was changed") from None
     return found
 
 
@@ -54,9 +53,8 @@ def must_have_all(store: Store, heads: EvidenceStore) -> None:
         what = f"{at} by another hash than the chain's record {head.seq} has: records were replaced"
     else:
         return
-    message = (
+    raise Refused(
         f"{what}. Nothing is archived: it would cover the gap. `runbooks audit verify --all` says where. If the "
         "records' database was restored from a backup, restore a later one; if there is none, say so in the incident, "
         f"and move the heads after record {end.seq} away from there, but keep them"
     )
-    raise Refused(message)

@@ -41,9 +41,17 @@ class HandoverLinks:
                    (handover_id, tenant_id, token_hash, sealed, expires_at, workflow_id, run_id, effect_key)
             VALUES (%s, %s, %s, %s, clock_timestamp() + %s, %s, %s, %s)
             """,
-            (handover.handover_id, handover.tenant_id, _looked_up(token), sealed, self._valid_for,
-             effect.workflow_id, effect.run_id, effect.key),
-        )  # fmt: skip
+            (
+                handover.handover_id,
+                handover.tenant_id,
+                _looked_up(token),
+                sealed,
+                self._valid_for,
+                effect.workflow_id,
+                effect.run_id,
+                effect.key,
+            ),
+        )
         return contents
 
     def where(self, handover_id: str) -> str:
@@ -56,8 +64,9 @@ class HandoverLinks:
 
     def _token(self, handover_id: str) -> str:
         if self._secret is None:
-            message = "one-time links need [handover] secret (RUNBOOKS_HANDOVER__SECRET): 32 random bytes or more"
-            raise Misconfigured(message)
+            raise Misconfigured(
+                "one-time links need [handover] secret (RUNBOOKS_HANDOVER__SECRET): 32 random bytes or more"
+            )
         mac = hmac.digest(self._secret.get_secret_value().encode(), f"handover/{handover_id}".encode(), "sha256")
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 

@@ -27,9 +27,10 @@ class HandoverSecretsManager:
         with failures(_SYSTEM):
             try:
                 self._client.create_secret(
-                    Name=name, SecretString=json.dumps(contents),
+                    Name=name,
+                    SecretString=json.dumps(contents),
                     Tags=[{"Key": "tenant", "Value": handover.tenant_id}],
-                )  # fmt: skip
+                )
             except aws_errors.ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceExistsException":
                     raise

@@ -96,9 +96,15 @@ class PausedAutoscalers:
         # The lease's name is the key of the effect that took it.
         first_run = mark.lease.removeprefix(f"{mark.workflow_id}/").partition("/")[0]
         return [
-            Hold(**place.model_dump(), kind=self.kind, run=mark.workflow_id, first_run=first_run, lease=mark.lease,
-                 until=mark.until)
-        ]  # fmt: skip
+            Hold(
+                **place.model_dump(),
+                kind=self.kind,
+                run=mark.workflow_id,
+                first_run=first_run,
+                lease=mark.lease,
+                until=mark.until,
+            )
+        ]
 
     def give_back(self, hold: Hold, effect: Effect) -> Change:
         """Resume it, unless somebody else has changed it meanwhile."""
@@ -226,10 +232,15 @@ class OpenWindows:
     def held(self, place: Place) -> list[Hold]:
         """Read the windows that have not ended."""
         return [
-            Hold(**place.model_dump(exclude={"name"}), name=window.window_id, kind=self.kind, run=window.workflow_id,
-                 until=window.held_until)
+            Hold(
+                **place.model_dump(exclude={"name"}),
+                name=window.window_id,
+                kind=self.kind,
+                run=window.workflow_id,
+                until=window.held_until,
+            )
             for window in self._windows.open(place.service)
-        ]  # fmt: skip
+        ]
 
     def give_back(self, hold: Hold, effect: Effect) -> Change:
         """End it."""
@@ -257,19 +268,27 @@ class BlockedAddresses:
     def held(self, place: Place) -> list[Hold]:
         """Read the blocks that have not ended, of each incident."""
         return [
-            Hold(**place.model_dump(exclude={"name"}), name=block.incident_id, kind=self.kind, run=block.workflow_id,
-                 until=block.until)
+            Hold(
+                **place.model_dump(exclude={"name"}),
+                name=block.incident_id,
+                kind=self.kind,
+                run=block.workflow_id,
+                until=block.until,
+            )
             for block in self._blocks.open(place.service)
-        ]  # fmt: skip
+        ]
 
     def give_back(self, hold: Hold, effect: Effect) -> Change:
         """Take out of the lists what is over, unless somebody else has it there."""
         service = self._services[hold.service]
         assert service.security.blocks is not None  # it is one of `places`
         request = UnblockAddresses(
-            service=hold.service, namespace=service.namespace, policy=service.security.blocks, incident_id=hold.name,
+            service=hold.service,
+            namespace=service.namespace,
+            policy=service.security.blocks,
+            incident_id=hold.name,
             effect=effect,
-        )  # fmt: skip
+        )
         return self._blocks.give_back(request)
 
 

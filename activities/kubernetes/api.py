@@ -52,8 +52,7 @@ def connect(
             file = str(kubeconfig) if kubeconfig else None
             kubernetes_config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
     except (kubernetes_config.ConfigException, OSError) as error:
-        message = f"no access to Kubernetes: {error}"
-        raise Misconfigured(message) from None
+        raise Misconfigured(f"no access to Kubernetes: {error}") from None
     api = kubernetes.ApiClient(settings)
     api.user_agent = FIELD_MANAGER
     return api

@@ -88,8 +88,17 @@ class Deployments:
 
         return self._change(namespace, name, effect, plan)
 
-    def scale(self, namespace: str, name: str, replicas: int, effect: Effect, *, at_least: bool = False,
-              stopped_until: datetime | None = None, replaced_at: datetime | None = None) -> Change:  # fmt: skip
+    def scale(
+        self,
+        namespace: str,
+        name: str,
+        replicas: int,
+        effect: Effect,
+        *,
+        at_least: bool = False,
+        stopped_until: datetime | None = None,
+        replaced_at: datetime | None = None,
+    ) -> Change:
         """Set the number of replicas; `at_least` never takes any away.
 
         With `stopped_until` no other run changes it until then or until this run scales it up. With `replaced_at` the

@@ -15,10 +15,16 @@ from libraries import kubernetes, kubernetes_quantity
 _POLL = timedelta(milliseconds=500)
 _KEEP_OFF = ("NoSchedule", "NoExecute")
 _PASSING = (
-    "node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "node.cilium.io/", "readiness.k8s.io/",
-    "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/",
-    "karpenter.sh/", "ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler",
-)  # fmt: skip
+    "node.kubernetes.io/",
+    "node.cloudprovider.kubernetes.io/",
+    "node.cilium.io/",
+    "readiness.k8s.io/",
+    "startup-taint.cluster-autoscaler.kubernetes.io/",
+    "ignore-taint.cluster-autoscaler.kubernetes.io/",
+    "karpenter.sh/",
+    "ToBeDeletedByClusterAutoscaler",
+    "DeletionCandidateOfClusterAutoscaler",
+)
 """What keys of taints begin with that say how a node is, not what it is for: of Kubernetes, its autoscalers, and those
 who take one away when a node may begin. One is never tolerated because another node has it just now."""
 

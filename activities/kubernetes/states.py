@@ -7,11 +7,22 @@ from pydantic import BaseModel, Field
 from activities.kubernetes.api import Object, moment
 from audit.text import counted
 
-FAILING = frozenset({
-    "CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun", "StartError", "RunContainerError",
-    "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
-    "CreateContainerConfigError", "CreateContainerError",
-})  # fmt: skip
+FAILING = frozenset(
+    {
+        "CrashLoopBackOff",
+        "Error",
+        "OOMKilled",
+        "ContainerCannotRun",
+        "StartError",
+        "RunContainerError",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+    }
+)
 """Reasons that waiting does not cure."""
 
 _JUST_BACK = timedelta(minutes=5)

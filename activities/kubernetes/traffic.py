@@ -99,9 +99,12 @@ class Traffic:
 
     def _patch(self, request: ShiftTraffic, body: Body) -> None:
         patch(
-            self._networking.patch_namespaced_ingress, request.ingress, request.namespace, body=body,
+            self._networking.patch_namespaced_ingress,
+            request.ingress,
+            request.namespace,
+            body=body,
             dry_run=request.effect.dry_run,
-        )  # fmt: skip
+        )
 
 
 def _weighed(ingress: Object, percent: int, done: Done) -> Object:

@@ -62,11 +62,10 @@ async def _events(client: Client, workflow_id: str, run_id: str) -> AsyncIterato
             yield event
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            message = (
+            raise NotFound(
                 f"this run was reset from {run_id}, which is not kept any more: what that one did can't be read. "
                 "Nothing was done: look at the target, and start a new run"
-            )
-            raise NotFound(message) from None
+            ) from None
         unavailable("Temporal", error)
 
 

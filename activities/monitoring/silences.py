@@ -112,9 +112,12 @@ class Silences:
             self._post(request, last)
         _log.info("silence set", hold=request.hold, extended=last is not None, dry_run=request.effect.dry_run)
         return Change(
-            target=target, before=f"until {_shown(last.ends_at)}" if last else "", after=f"silenced: {told}",
-            applied=not request.effect.dry_run, note=_matchers_note(last, request.labels),
-        )  # fmt: skip
+            target=target,
+            before=f"until {_shown(last.ends_at)}" if last else "",
+            after=f"silenced: {told}",
+            applied=not request.effect.dry_run,
+            note=_matchers_note(last, request.labels),
+        )
 
     @activity.defn(name="silences.lift")
     @effect
@@ -126,17 +129,20 @@ class Silences:
         theirs = [each for each in found if each.lengthened]
         mine = [each for each in found if each.live and not each.lengthened]
         self._lift(mine, dry_run=request.effect.dry_run)
-        _log.info("silence lifted", hold=request.hold, lifted=len(mine), left=len(theirs),
-                  dry_run=request.effect.dry_run)  # fmt: skip
+        _log.info(
+            "silence lifted", hold=request.hold, lifted=len(mine), left=len(theirs), dry_run=request.effect.dry_run
+        )
         if theirs:
             until = _shown(max(each.ends_at for each in theirs))
             note = f"people have made it last until {until}: it stays, and is theirs to expire"
             return Change(target=f"silence/{request.hold}", after="silenced by people", applied=bool(mine), note=note)
         return Change(
-            target=f"silence/{request.hold}", before="silenced" if mine else "", after="lifted",
+            target=f"silence/{request.hold}",
+            before="silenced" if mine else "",
+            after="lifted",
             applied=bool(mine) and not request.effect.dry_run,
             note="" if len(mine) == 1 else f"{counted(len(mine), 'silence')} of ours" if mine else "none was left",
-        )  # fmt: skip
+        )
 
     def _ours(self, hold: str) -> list[_Silence]:
         items = self._call("GET", "/silences")
@@ -149,10 +155,14 @@ class Silences:
                 continue
             found.append(
                 _Silence(
-                    id=item["id"], state=item["status"]["state"], starts_at=item["startsAt"], ends_at=item["endsAt"],
-                    told_until=datetime.fromisoformat(mark["until"]), matchers=item["matchers"],
+                    id=item["id"],
+                    state=item["status"]["state"],
+                    starts_at=item["startsAt"],
+                    ends_at=item["endsAt"],
+                    told_until=datetime.fromisoformat(mark["until"]),
+                    matchers=item["matchers"],
                 )
-            )  # fmt: skip
+            )
         return found
 
     def _post(self, request: SetSilence, last: _Silence | None) -> None:

@@ -148,10 +148,25 @@ def _insert(rows: Rows, request: AcknowledgeAlert) -> bool:
                 %s, %s, %s)
         ON CONFLICT (source, fingerprint, starts_at) DO NOTHING
         """,
-        (alert.source, alert.fingerprint, alert.starts_at, alert.name, alert.status, alert.ends_at,
-         as_json(alert.labels), as_json(alert.annotations), alert.generator_url, alert.group_key,
-         request.service, request.severity, request.incident_id, effect.actor,
-         alert.ends_at if alert.status == "resolved" else None,
-         effect.workflow_id, effect.run_id, effect.key),
-    )  # fmt: skip
+        (
+            alert.source,
+            alert.fingerprint,
+            alert.starts_at,
+            alert.name,
+            alert.status,
+            alert.ends_at,
+            as_json(alert.labels),
+            as_json(alert.annotations),
+            alert.generator_url,
+            alert.group_key,
+            request.service,
+            request.severity,
+            request.incident_id,
+            effect.actor,
+            alert.ends_at if alert.status == "resolved" else None,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+        ),
+    )
     return rows.rowcount == 1

@@ -144,16 +144,27 @@ def keep_report(rows: Rows, request: KeepReport) -> Change:
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (service, day) DO NOTHING
         """,
-        (request.service, request.day, request.time_zone, request.made_at,
-         psycopg.types.json.Jsonb(request.figures), request.handoff,
-         effect.workflow_id, effect.run_id, effect.key),
-    )  # fmt: skip
+        (
+            request.service,
+            request.day,
+            request.time_zone,
+            request.made_at,
+            psycopg.types.json.Jsonb(request.figures),
+            request.handoff,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+        ),
+    )
     if rows.rowcount == 1:
         return Change(target=target, after=f"kept ({request.time_zone})", applied=True)
-    known = rows.execute(
-        "SELECT workflow_id, made_at FROM runbooks.daily_reports WHERE service = %s AND day = %s",
-        (request.service, request.day),
-    ).fetchone() or {}  # fmt: skip
+    known = (
+        rows.execute(
+            "SELECT workflow_id, made_at FROM runbooks.daily_reports WHERE service = %s AND day = %s",
+            (request.service, request.day),
+        ).fetchone()
+        or {}
+    )
     already = f"{known['workflow_id']} has kept one at {known['made_at']:%F %T}Z already"
     return Change(target=target, after=f"kept ({request.time_zone})", applied=False, note=already)
 

@@ -82,10 +82,22 @@ def record(rows: Rows, request: RecordDeployment) -> Change:
                 started_at, finished_at, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.service, request.version, request.status, request.deployer, request.change_log, request.revision,
-         request.release, request.reason, request.at, None if request.status == "started" else request.at,
-         request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.service,
+            request.version,
+            request.status,
+            request.deployer,
+            request.change_log,
+            request.revision,
+            request.release,
+            request.reason,
+            request.at,
+            None if request.status == "started" else request.at,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     return Change(target=target, after=request.status, applied=True, note=request.reason)
 
 

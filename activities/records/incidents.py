@@ -129,9 +129,18 @@ def create(rows: Rows, request: CreateIncident) -> Change:
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (incident_id) DO NOTHING
         """,
-        (request.incident_id, request.severity, request.title, request.service, request.commander,
-         request.opened_at, request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.incident_id,
+            request.severity,
+            request.title,
+            request.service,
+            request.commander,
+            request.opened_at,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     if rows.rowcount == 1:
         return Change(target=target, after=after, applied=True)
     known = _locked(rows, request.incident_id, request.effect)
@@ -160,9 +169,16 @@ def note(rows: Rows, request: NoteIncident) -> Change:
         INSERT INTO runbooks.incident_notes (incident_id, at, author, text, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.incident_id, request.at, request.author, request.text,
-         request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.incident_id,
+            request.at,
+            request.author,
+            request.text,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     return Change(target=f"incident/{request.incident_id}", after=f"note by {request.author}", applied=True)
 
 
@@ -212,9 +228,15 @@ def relapse(rows: Rows, request: RelapseIncident) -> Change:
                (incident_id, mitigated_at, lost_at, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s)
         """,
-        (request.incident_id, request.mitigated_at, request.lost_at,
-         request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.incident_id,
+            request.mitigated_at,
+            request.lost_at,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     rows.execute(
         """
         UPDATE runbooks.incidents
@@ -257,22 +279,35 @@ def schedule_post_mortem(rows: Rows, request: SchedulePostMortem) -> Change:
         VALUES (%s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (incident_id) DO NOTHING
         """,
-        (request.incident_id, request.scheduled_for, request.draft_uri, request.invite_uri,
-         request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.incident_id,
+            request.scheduled_for,
+            request.draft_uri,
+            request.invite_uri,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     new = rows.rowcount == 1
-    kept = rows.execute(
-        "SELECT scheduled_for AS at FROM runbooks.post_mortems WHERE incident_id = %s", (request.incident_id,)
-    ).fetchone() or {}  # fmt: skip
+    kept = (
+        rows.execute(
+            "SELECT scheduled_for AS at FROM runbooks.post_mortems WHERE incident_id = %s", (request.incident_id,)
+        ).fetchone()
+        or {}
+    )
     after = f"scheduled for {kept['at']:%F %H:%M}Z"
     return Change(target=f"post-mortem/{request.incident_id}", after=after, applied=new, note="" if new else "already")
 
 
 def _lost_since(rows: Rows, incident_id: str, reached_at: datetime) -> datetime | None:
-    found = rows.execute(
-        "SELECT max(lost_at) AS at FROM runbooks.incident_relapses WHERE incident_id = %s AND lost_at >= %s",
-        (incident_id, reached_at),
-    ).fetchone() or {}  # fmt: skip
+    found = (
+        rows.execute(
+            "SELECT max(lost_at) AS at FROM runbooks.incident_relapses WHERE incident_id = %s AND lost_at >= %s",
+            (incident_id, reached_at),
+        ).fetchone()
+        or {}
+    )
     lost: datetime | None = found.get("at")
     return lost
 

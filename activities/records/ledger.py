@@ -55,8 +55,14 @@ class Ledger:
                     _write(rows, effect, action, change)
         if effect.dry_run:
             change = change.model_copy(update={"applied": False})
-        _log.info("records effect", action=action, target=change.target, applied=change.applied,
-                  dry_run=effect.dry_run, effect=effect.key)  # fmt: skip
+        _log.info(
+            "records effect",
+            action=action,
+            target=change.target,
+            applied=change.applied,
+            dry_run=effect.dry_run,
+            effect=effect.key,
+        )
         return change
 
     @contextmanager
@@ -89,9 +95,18 @@ def _write(rows: Rows, effect: Effect, action: str, change: Change) -> None:
                (actor, workflow_id, run_id, effect_key, action, target, before, after, note)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (effect.actor, effect.workflow_id, effect.run_id, effect.key,
-         action, change.target, change.before, change.after, change.note),
-    )  # fmt: skip
+        (
+            effect.actor,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+            action,
+            change.target,
+            change.before,
+            change.after,
+            change.note,
+        ),
+    )
 
 
 @contextmanager
@@ -100,10 +115,9 @@ def _typed_failures() -> Iterator[None]:
         with refusing_data("the records"):
             yield
     except psycopg.errors.ProgrammingError as error:
-        message = (
+        raise Misconfigured(
             f"the records' schema or role does not fit this release ({type(error).__name__}): "
             "run `python -m records_schema migrate`, and check the role's privileges"
-        )
-        raise Misconfigured(message) from None
+        ) from None
     except psycopg.Error as error:
         unavailable(_SYSTEM, error)

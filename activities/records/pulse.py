@@ -46,9 +46,7 @@ def record(rows: Rows, request: RecordPulse) -> Change:
         )
     elif known is None and not request.healthy:
         _raise(rows, request)
-    return Change(
-        target=f"{SOURCE}/{request.service}", before=before, after=after, applied=before != after, note=since
-    )  # fmt: skip
+    return Change(target=f"{SOURCE}/{request.service}", before=before, after=after, applied=before != after, note=since)
 
 
 def _raise(rows: Rows, request: RecordPulse) -> None:
@@ -61,6 +59,16 @@ def _raise(rows: Rows, request: RecordPulse) -> None:
         VALUES (%s, %s, %s, %s, 'firing', %s, %s, '', '',
                 %s, 'P3', '', '', %s, %s, %s)
         """,
-        (SOURCE, request.service, request.at, NAME, as_json({}), as_json({"summary": request.says}),
-         request.service, effect.workflow_id, effect.run_id, effect.key),
-    )  # fmt: skip
+        (
+            SOURCE,
+            request.service,
+            request.at,
+            NAME,
+            as_json({}),
+            as_json({"summary": request.says}),
+            request.service,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+        ),
+    )

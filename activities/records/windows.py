@@ -216,9 +216,20 @@ def _schedule(rows: Rows, request: ScheduleWindow) -> Change:
                 workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.window_id, request.service, request.title, request.impact, request.starts_at, request.ends_at,
-         request.ends_at, request.effect.actor, request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.window_id,
+            request.service,
+            request.title,
+            request.impact,
+            request.starts_at,
+            request.ends_at,
+            request.ends_at,
+            request.effect.actor,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     return Change(target=f"window/{request.window_id}", after="scheduled", applied=True)
 
 
@@ -262,9 +273,11 @@ def _move(rows: Rows, request: MoveWindow) -> Change:
         (request.ends_at, request.held_until, request.window_id),
     )
     return Change(
-        target=f"window/{request.window_id}", before=f"until {known['ends_at']:%F %H:%M}Z",
-        after=f"until {_utc(rows, request.ends_at):%F %H:%M}Z", applied=True,
-    )  # fmt: skip
+        target=f"window/{request.window_id}",
+        before=f"until {known['ends_at']:%F %H:%M}Z",
+        after=f"until {_utc(rows, request.ends_at):%F %H:%M}Z",
+        applied=True,
+    )
 
 
 def _end(rows: Rows, request: EndWindow) -> Change:

@@ -237,14 +237,31 @@ class Helm:
         }
 
     def _take(
-        self, request: UpgradeRelease | RollbackRelease, command: list[str], *,
-        before: str, after: str, own: Own, needs: int | None = None, remarks: Sequence[str] = (),
+        self,
+        request: UpgradeRelease | RollbackRelease,
+        command: list[str],
+        *,
+        before: str,
+        after: str,
+        own: Own,
+        needs: int | None = None,
+        remarks: Sequence[str] = (),
         while_at_it: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> ReleaseChange:  # fmt: skip
+    ) -> ReleaseChange:
         step = Step(
-            self._systems, request.namespace, request.release, request.from_revision, request.timeout, request.effect,
-            before=before, after=after, own=own, needs=needs, remarks=tuple(remarks), while_at_it=while_at_it,
-        )  # fmt: skip
+            self._systems,
+            request.namespace,
+            request.release,
+            request.from_revision,
+            request.timeout,
+            request.effect,
+            before=before,
+            after=after,
+            own=own,
+            needs=needs,
+            remarks=tuple(remarks),
+            while_at_it=while_at_it,
+        )
         return ReleaseChange(**asdict(step.take(command)))
 
     def _chart(self, chart: str) -> str:

@@ -199,8 +199,7 @@ class Step:
             self._set_failed(own.number, _GIVEN_UP if done.given_up else failure.message)
             own = own.model_copy(update={"status": "failed", "description": failure.message})
         if _interrupted(own) and not done.given_up:
-            message = f"helm was interrupted ({own.description}); the next attempt goes on"
-            raise Unavailable(message)
+            raise Unavailable(f"helm was interrupted ({own.description}); the next attempt goes on")
         if done.given_up:
             own = own.model_copy(update={"description": _GIVEN_UP})
         return self._outcome(own, notes, applied=True, newest=revisions[-1])

@@ -127,9 +127,13 @@ class Jobs:
             newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))["metadata"]["name"]
             with failures():
                 answer: Any = self._core.read_namespaced_pod_log(
-                    newest, namespace, tail_lines=_LOG_LINES, limit_bytes=_LOG_BYTES,
-                    _request_timeout=TIMEOUT, _preload_content=False,
-                )  # fmt: skip
+                    newest,
+                    namespace,
+                    tail_lines=_LOG_LINES,
+                    limit_bytes=_LOG_BYTES,
+                    _request_timeout=TIMEOUT,
+                    _preload_content=False,
+                )
                 text = str(answer.data, errors="replace")
         except ActivityFailure:
             return ""  # an explanation is welcome, not needed

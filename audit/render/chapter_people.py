@@ -60,8 +60,9 @@ def _decision(question: Question, answer: Word | None, story: Story) -> tuple[st
 
 
 def _option(question: Question, name: str, does: str) -> str:
-    marks = [mark for mark, other in (("recommended", question.recommended), ("default", question.default))
-             if other == name]  # fmt: skip
+    marks = [
+        mark for mark, other in (("recommended", question.recommended), ("default", question.default)) if other == name
+    ]
     return f"{name}: {does} ({', '.join(marks)})" if marks else f"{name}: {does}"
 
 

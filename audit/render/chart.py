@@ -19,15 +19,54 @@ if TYPE_CHECKING:
 INK, LINE, BAND = "#1d2330", "#c5cbd5", "#eef1f5"
 """A page may put its own colours in their place."""
 GOOD, BAD, WAIT, HELD, CHILD = "#2f6fb5", "#c0392b", "#b9770e", "#7d5ba6", "#2b8a6e"
-_COLOURS = {"step": GOOD, "failed": BAD, "question": WAIT, "lease": HELD, "child": CHILD, "phase": "#8a93a3",
-            "deadline": "#8a93a3", "met": CHILD, "missed": BAD}  # fmt: skip
+_COLOURS = {
+    "step": GOOD,
+    "failed": BAD,
+    "question": WAIT,
+    "lease": HELD,
+    "child": CHILD,
+    "phase": "#8a93a3",
+    "deadline": "#8a93a3",
+    "met": CHILD,
+    "missed": BAD,
+}
 _WIDTH, _ROW, _ROWS = 10.0, 0.235, 32
 _LEFT, _TOP, _BOTTOM = 2.9, 0.05, 0.55
 """Inches; the same for all parts of a chart, so that they share one axis."""
 _ROOM = 1.12
 """A chart is at most that much longer than its run, to show when a deadline would have been."""
-_UNITS = (1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
-          7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600)  # fmt: skip
+_UNITS = (
+    1e-3,
+    2e-3,
+    5e-3,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10_800,
+    21_600,
+    43_200,
+    86_400,
+    172_800,
+    604_800,
+    1_209_600,
+)
 _TICKS = 9
 _LABEL = 40
 _ID = re.compile(r'(?<=[\s<]id=")|(?<=href="#)|(?<=url\(#)')
@@ -167,9 +206,17 @@ class _Axis:
         if late and where < 0.2 * self.shown:
             where, side, shift = self.shown, "left", 3
         self.axes.annotate(
-            shortened(row.note, _LABEL), (where, place), xytext=(shift, 0), textcoords="offset points", ha=side,
-            va="center", color=INK, fontsize=7.5, zorder=4, annotation_clip=False,
-        )  # fmt: skip
+            shortened(row.note, _LABEL),
+            (where, place),
+            xytext=(shift, 0),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            color=INK,
+            fontsize=7.5,
+            zorder=4,
+            annotation_clip=False,
+        )
 
     def _ticks(self) -> None:
         unit = next((unit for unit in _UNITS if self.shown / unit <= _TICKS), self.shown / _TICKS)

@@ -32,10 +32,16 @@ class Row:
 def rows(story: Story, now: datetime) -> list[Row]:
     """Give phases, deadlines, and then steps, waits, leases and child runs as they began."""
     phases = [
-        Row(f"phase-{number}", "phase", phase.name, phase.started_at, phase.ended_at,
-            lasted((phase.ended_at or story.ended_at or now) - phase.started_at))
+        Row(
+            f"phase-{number}",
+            "phase",
+            phase.name,
+            phase.started_at,
+            phase.ended_at,
+            lasted((phase.ended_at or story.ended_at or now) - phase.started_at),
+        )
         for number, phase in enumerate(story.phases)
-    ]  # fmt: skip
+    ]
     deadlines = [_deadline(timer) for timer in story.timers if timer.kind == "deadline"]
     others = [
         *map(_step, story.steps),

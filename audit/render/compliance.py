@@ -74,8 +74,13 @@ def _set(title: str, sentences: list[str], parts: Iterable[_Part]) -> bytes:
 
 def _overview(facts: Facts) -> _Part:
     rows = [[one.id, one.title, _has(facts, one), facts.standing(one)] for one in facts.framework.controls]
-    return _Part("Controls at a glance", heads=["Control", "What it is about", "Evidence", "In this system"],
-                 columns=["auto", "1.6", "1.6", "1"], right=[False] * 4, rows=rows)  # fmt: skip
+    return _Part(
+        "Controls at a glance",
+        heads=["Control", "What it is about", "Evidence", "In this system"],
+        columns=["auto", "1.6", "1.6", "1"],
+        right=[False] * 4,
+        rows=rows,
+    )
 
 
 def _has(facts: Facts, control: Control) -> str:
@@ -87,8 +92,14 @@ def _has(facts: Facts, control: Control) -> str:
 
 def _gaps(facts: Facts) -> _Part:
     rows = [[one.exhibit, one.source, one.why] for one in facts.gaps]
-    return _Part("What could not be looked at", heads=["File", "Source", "Why"], columns=["auto", "1", "2"],
-                 right=[False] * 3, rows=rows, empty="Every source answered.")  # fmt: skip
+    return _Part(
+        "What could not be looked at",
+        heads=["File", "Source", "Why"],
+        columns=["auto", "1", "2"],
+        right=[False] * 3,
+        rows=rows,
+        empty="Every source answered.",
+    )
 
 
 def _controls(facts: Facts) -> Iterable[_Part]:
@@ -106,11 +117,21 @@ def _controls(facts: Facts) -> Iterable[_Part]:
             [of.title, of.file, str(of.count), str(len(of.samples))]
             for of in (facts.population(name) for name in one.populations)
         ]
-        note = "A count of 0 means that nothing of the kind happened in the period: then it shows no operation." if any(
-            row[2] == "0" for row in rows) else ""  # fmt: skip
-        yield _Part(f"{one.id} {one.title}", level=3, sentences=sentences,
-                    heads=["Population", "File", "Count", "Drawn"], columns=["1.4", "1.4", "auto", "auto"],
-                    right=[False, False, True, True], rows=rows, note=note)  # fmt: skip
+        note = (
+            "A count of 0 means that nothing of the kind happened in the period: then it shows no operation."
+            if any(row[2] == "0" for row in rows)
+            else ""
+        )
+        yield _Part(
+            f"{one.id} {one.title}",
+            level=3,
+            sentences=sentences,
+            heads=["Population", "File", "Count", "Drawn"],
+            columns=["1.4", "1.4", "auto", "auto"],
+            right=[False, False, True, True],
+            rows=rows,
+            note=note,
+        )
 
 
 def _populations(facts: Facts) -> Iterable[_Part]:
@@ -118,24 +139,35 @@ def _populations(facts: Facts) -> Iterable[_Part]:
     for one in facts.populations:
         rows = [[s.rank[:_RANK_SHOWN], s.id, s.at[:_SECOND].replace("T", " "), s.who, s.what] for s in one.samples]
         yield _Part(
-            f"{one.title}: {len(one.samples)} of {one.count}", level=3,
+            f"{one.title}: {len(one.samples)} of {one.count}",
+            level=3,
             sentences=[f"Source: {one.source}. All of it: {one.file}."],
-            heads=["Rank", "ID", "When (UTC)", "Who", "What"], columns=["auto", "0.9", "1.1", "1", "2"],
-            right=[False] * 5, rows=rows, empty="Nothing in the period.",
-        )  # fmt: skip
+            heads=["Rank", "ID", "When (UTC)", "Who", "What"],
+            columns=["auto", "0.9", "1.1", "1", "2"],
+            right=[False] * 5,
+            rows=rows,
+            empty="Nothing in the period.",
+        )
 
 
 def _access(facts: Facts) -> _Part:
     rows = [[source, str(count)] for source, count in facts.access.items()]
-    return _Part("Access review", heads=["Source", "Rows"], columns=["1", "auto"], right=[False, True], rows=rows,
-                 sentences=["Who has what, and when it was last used, is in access-review.csv, a row each."],
-                 empty="No source could be looked at.")  # fmt: skip
+    return _Part(
+        "Access review",
+        heads=["Source", "Rows"],
+        columns=["1", "auto"],
+        right=[False, True],
+        rows=rows,
+        sentences=["Who has what, and when it was last used, is in access-review.csv, a row each."],
+        empty="No source could be looked at.",
+    )
 
 
 def _measured(group: str, found: list[Measured]) -> _Part:
     rows = [[one.what, one.state, one.found] for one in found]
-    return _Part(group, heads=["What", "State", "Measured"], columns=["1.2", "auto", "2.2"], right=[False] * 3,
-                 rows=rows)  # fmt: skip
+    return _Part(
+        group, heads=["What", "State", "Measured"], columns=["1.2", "auto", "2.2"], right=[False] * 3, rows=rows
+    )
 
 
 if __name__ == "__main__":

@@ -30,14 +30,21 @@ def markdown(report: Report) -> str:
 def html(report: Report) -> str:
     """Write one self-contained page, with the charts."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("audit.render", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("audit.render", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     page = environment.get_template("report.html.j2")
     return page.render(
-        title=heading(report), sentences=preface(report), blocks=blocks(report), charts=charts(report),
-        left_out=counted(report.left_out, "more is", "more are") if report.left_out else "", is_number=is_number,
-    )  # fmt: skip
+        title=heading(report),
+        sentences=preface(report),
+        blocks=blocks(report),
+        charts=charts(report),
+        left_out=counted(report.left_out, "more is", "more are") if report.left_out else "",
+        is_number=is_number,
+    )
 
 
 def pdf(report: Report) -> bytes:
@@ -48,11 +55,18 @@ def pdf(report: Report) -> bytes:
         "left_out": counted(report.left_out, "more is", "more are") if report.left_out else "",
         "charts": charts(report),
         "blocks": [
-            {"title": block.title, "heads": block.heads, "rows": block.rows, "empty": block.empty, "note": block.note,
-             "chart": block.chart, "numbers": _numeric(block.rows, len(block.heads))}
+            {
+                "title": block.title,
+                "heads": block.heads,
+                "rows": block.rows,
+                "empty": block.empty,
+                "note": block.note,
+                "chart": block.chart,
+                "numbers": _numeric(block.rows, len(block.heads)),
+            }
             for block in blocks(report)
         ],
-    }  # fmt: skip
+    }
     return typeset("report.typ", data)
 
 

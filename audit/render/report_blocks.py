@@ -51,16 +51,33 @@ def preface(report: Report) -> list[str]:
 
 def blocks(report: Report) -> list[Block]:
     """Give every table, in the order of what matters."""
-    return [_responses(report), _times(report), _deadlines(report), _approvals(report), _roles(report),
-            _retries(report), _leases(report), _outcomes(report), _planned(report)]  # fmt: skip
+    return [
+        _responses(report),
+        _times(report),
+        _deadlines(report),
+        _approvals(report),
+        _roles(report),
+        _retries(report),
+        _leases(report),
+        _outcomes(report),
+        _planned(report),
+    ]
 
 
 def _responses(report: Report) -> Block:
     rows = tuple(
-        (row.severity, str(row.incidents), str(row.running), lasted(row.target) if row.target else "—", str(row.kept),
-         str(row.missed), str(row.open), f"{row.automatic} of {row.mitigated}")
+        (
+            row.severity,
+            str(row.incidents),
+            str(row.running),
+            lasted(row.target) if row.target else "—",
+            str(row.kept),
+            str(row.missed),
+            str(row.open),
+            f"{row.automatic} of {row.mitigated}",
+        )
         for row in report.severities
-    )  # fmt: skip
+    )
     return Block(
         "Incidents against the response times of 2.1",
         ("Severity", "Incidents", "Running", "Respond within", "Kept", "Missed", "Open", "Mitigated without a human"),
@@ -93,9 +110,14 @@ def _deadlines(report: Report) -> Block:
 def _approvals(report: Report) -> Block:
     asked = report.approvals
     row = (
-        str(asked.asked), str(asked.answered), str(asked.by_events), str(asked.unanswered), str(asked.open),
-        str(asked.escalated), *_spread(asked.delay)[1:],
-    )  # fmt: skip
+        str(asked.asked),
+        str(asked.answered),
+        str(asked.by_events),
+        str(asked.unanswered),
+        str(asked.open),
+        str(asked.escalated),
+        *_spread(asked.delay)[1:],
+    )
     return Block(
         "Approvals",
         ("Asked", "Answered", "By events", "Nobody answered", "Open", "Escalated", "Median", "90 %", "Longest"),
@@ -120,17 +142,35 @@ def _retries(report: Report) -> Block:
 
 def _leases(report: Report) -> Block:
     rows = tuple(
-        (row.name, str(row.held), *_spread(row.lasted)[1:], str(row.extended), str(row.expired), str(row.by_person),
-         str(row.by_failure), str(row.open))
+        (
+            row.name,
+            str(row.held),
+            *_spread(row.lasted)[1:],
+            str(row.extended),
+            str(row.expired),
+            str(row.by_person),
+            str(row.by_failure),
+            str(row.open),
+        )
         for row in report.leases
-    )  # fmt: skip
+    )
     return Block(
         "Leases",
-        ("Lease", "Held", "Median", "90 %", "Longest", "Extended", "Expired", "Ended by a person",
-         "Ended with the run", "Open"),
+        (
+            "Lease",
+            "Held",
+            "Median",
+            "90 %",
+            "Longest",
+            "Extended",
+            "Expired",
+            "Ended by a person",
+            "Ended with the run",
+            "Open",
+        ),
         rows,
         "Nothing was held.",
-    )  # fmt: skip
+    )
 
 
 def _outcomes(report: Report) -> Block:

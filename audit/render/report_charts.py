@@ -65,16 +65,31 @@ def _incidents(axes: "Axes", report: Report) -> None:
         for name, colour in _COLOURS.items():
             took: timedelta | None = getattr(row, name)
             if took is not None:
-                axes.plot([place], [max(took.total_seconds(), 0.01)], "o", color=colour, markersize=5,
-                          gid=f"{name}-{row.incident_id}")  # fmt: skip
+                axes.plot(
+                    [place],
+                    [max(took.total_seconds(), 0.01)],
+                    "o",
+                    color=colour,
+                    markersize=5,
+                    gid=f"{name}-{row.incident_id}",
+                )
         if row.due_at is not None:
             due = (row.due_at - row.started_at).total_seconds()
             axes.plot(
                 [place - 0.4, place + 0.4], [due, due], color=_BAD, linewidth=1.5, gid=f"target-{row.incident_id}"
             )
     axes.set_yscale("log")
-    ticks = {1: "1 s", 10: "10 s", 60: "1 min", 300: "5 min", 900: "15 min", 3600: "1 h", 14_400: "4 h", 86_400: "1 d",
-             604_800: "7 d"}  # fmt: skip
+    ticks = {
+        1: "1 s",
+        10: "10 s",
+        60: "1 min",
+        300: "5 min",
+        900: "15 min",
+        3600: "1 h",
+        14_400: "4 h",
+        86_400: "1 d",
+        604_800: "7 d",
+    }
     low, high = axes.get_ylim()
     shown = {at: text for at, text in ticks.items() if low <= at <= high}
     axes.set_yticks(list(shown), list(shown.values()))

@@ -48,9 +48,12 @@ def _table(part: Part) -> str:
 def html(family: Sequence[Told], now: datetime) -> str:
     """Write one self-contained page, with the charts."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("audit.render", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("audit.render", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     told = chapters(family, now)
     charts = []
     for number, one in enumerate(told, start=1):

@@ -69,8 +69,7 @@ class Agent:
 
     def _named(self, name: str) -> DatabaseServer:
         if name not in self._servers:
-            message = f"there is no server {name!r}; there are: {', '.join(self._servers)}"
-            raise HostError(message)
+            raise HostError(f"there is no server {name!r}; there are: {', '.join(self._servers)}")
         return self._servers[name]
 
     def _act(self, verb: str, server: DatabaseServer, source: str | None) -> str:
@@ -88,8 +87,7 @@ class Agent:
             case "discard":
                 _discard(server)
             case _:
-                message = f"nobody knows how to {verb}"
-                raise HostError(message)
+                raise HostError(f"nobody knows how to {verb}")
         return f"{server.name}: {verb}, done"
 
     def _look_after(self) -> None:

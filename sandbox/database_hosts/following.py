@@ -32,8 +32,7 @@ def rejoin(server: DatabaseServer, source: DatabaseServer) -> str:
     if _streams(server, source) and not server.fenced.exists():
         return "follows it already"
     if server.running and not _in_recovery(server):
-        message = f"{server.name} takes writes: fence it first"
-        raise HostError(message)
+        raise HostError(f"{server.name} takes writes: fence it first")
     half_done = server.folder / "rejoining"
     usable = server.has_data and not half_done.exists()
     server.folder.mkdir(exist_ok=True)
@@ -46,24 +45,20 @@ def rejoin(server: DatabaseServer, source: DatabaseServer) -> str:
         server.kill()
         _copy(server, source)
         if not _follow(server, source):
-            message = f"{server.name} is a new copy of {source.name} but doesn't stream: its log says why"
-            raise HostError(message)
+            raise HostError(f"{server.name} is a new copy of {source.name} but doesn't stream: its log says why")
     half_done.unlink()
     return how
 
 
 def _insist_on_a_primary(source: DatabaseServer, but: DatabaseServer) -> None:
     if source is but:
-        message = f"{source.name} can't follow itself"
-        raise HostError(message)
+        raise HostError(f"{source.name} can't follow itself")
     try:
         recovering = _in_recovery(source)
     except psycopg.Error as error:
-        message = f"{source.name}, the server to follow, doesn't answer ({type(error).__name__})"
-        raise HostError(message) from None
+        raise HostError(f"{source.name}, the server to follow, doesn't answer ({type(error).__name__})") from None
     if recovering:
-        message = f"{source.name} is a replica itself: promote it, or name the primary"
-        raise HostError(message)
+        raise HostError(f"{source.name} is a replica itself: promote it, or name the primary")
 
 
 def _in_recovery(server: DatabaseServer) -> bool:
@@ -98,12 +93,16 @@ def _copy(server: DatabaseServer, source: DatabaseServer) -> None:
     new = server.folder / "data.new"
     shutil.rmtree(new, ignore_errors=True)
     done = _run(
-        server, "pg_basebackup", "--checkpoint=fast", "--no-sync", "--wal-method=stream", f"--pgdata={new}",
+        server,
+        "pg_basebackup",
+        "--checkpoint=fast",
+        "--no-sync",
+        "--wal-method=stream",
+        f"--pgdata={new}",
         f"--dbname={_replication(server, source)}",
-    )  # fmt: skip
+    )
     if done.returncode != 0:
-        message = f"{server.name} can't be copied from {source.name}: {done.stderr.strip()[-_SAID_CHARACTERS:]}"
-        raise HostError(message)
+        raise HostError(f"{server.name} can't be copied from {source.name}: {done.stderr.strip()[-_SAID_CHARACTERS:]}")
     shutil.rmtree(server.data, ignore_errors=True)
     new.rename(server.data)
 
@@ -139,9 +138,15 @@ def _follow(server: DatabaseServer, source: DatabaseServer) -> bool:
 def _replication(server: DatabaseServer, source: DatabaseServer) -> str:
     """Give how the server reaches its source, under its own name, as settings of synchronous replication know it."""
     return make_conninfo(
-        host=LOOPBACK, port=source.place.port, user=REPLICATION_USER, passfile=server.plan.passwords,
-        application_name=server.name, keepalives_idle=1, keepalives_interval=1, keepalives_count=2,
-    )  # fmt: skip
+        host=LOOPBACK,
+        port=source.place.port,
+        user=REPLICATION_USER,
+        passfile=server.plan.passwords,
+        application_name=server.name,
+        keepalives_idle=1,
+        keepalives_interval=1,
+        keepalives_count=2,
+    )
 
 
 def _run(server: DatabaseServer, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

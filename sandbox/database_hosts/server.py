@@ -84,9 +84,14 @@ class DatabaseServer:
     def conninfo(self, database: str = MAINTENANCE_DATABASE) -> str:
         """Give libpq's form of how the administrator reaches it."""
         return make_conninfo(
-            host=LOOPBACK, port=self.place.port, user=USER, dbname=database, passfile=self.plan.passwords,
-            connect_timeout=3, application_name="database-hosts",
-        )  # fmt: skip
+            host=LOOPBACK,
+            port=self.place.port,
+            user=USER,
+            dbname=database,
+            passfile=self.plan.passwords,
+            connect_timeout=3,
+            application_name="database-hosts",
+        )
 
     def ask(self, query: str) -> list[tuple[object, ...]]:
         """Run a query as the administrator.
@@ -108,11 +113,9 @@ class DatabaseServer:
 
         """
         if self.fenced.exists() and not despite_fence:
-            message = f"{self.name} is fenced, so it isn't started: `rejoin` makes it a replica of the primary"
-            raise HostError(message)
+            raise HostError(f"{self.name} is fenced, so it isn't started: `rejoin` makes it a replica of the primary")
         if not self.has_data:
-            message = f"{self.name} has no data: restore a backup into {self.data}, or `rejoin` it to a primary"
-            raise HostError(message)
+            raise HostError(f"{self.name} has no data: restore a backup into {self.data}, or `rejoin` it to a primary")
         if not despite_fence:
             self.enabled.touch()
         if not self.running:
@@ -195,14 +198,11 @@ class DatabaseServer:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if while_enabled and not self.enabled.exists():
-                message = f"{self.name} was told to end before it took connections"
-                raise HostError(message)
+                raise HostError(f"{self.name} was told to end before it took connections")
             if not self.running:
-                message = f"{self.name} ended as soon as it was started. {self._last_words()}"
-                raise HostError(message)
+                raise HostError(f"{self.name} ended as soon as it was started. {self._last_words()}")
             if time.monotonic() > deadline:
-                message = f"{self.name} takes no connections after {_START_SECONDS:g} s. {self._last_words()}"
-                raise HostError(message)
+                raise HostError(f"{self.name} takes no connections after {_START_SECONDS:g} s. {self._last_words()}")
             time.sleep(_POLL_SECONDS)
 
     def _answers(self) -> bool:

@@ -40,12 +40,11 @@ def build(module: Module, programs: Sequence[str], told: Callable[[str], None] =
     """
     command = go()
     if command is None:
-        message = (
+        raise ToolchainError(
             f"{', '.join(programs)}: not on this machine, not downloadable, and Go is not installed to build them. "
             "Do one of these: install Go 1.26 or newer (its package is `golang`, or see go.dev/dl); connect this "
             "machine to a network; or put the programs on PATH or into a folder that RUNBOOKS_TOOLCHAIN names."
         )
-        raise ToolchainError(message)
     module.cache.mkdir(parents=True, exist_ok=True)
     for left in module.cache.glob(f"{_BUILDING}*"):  # by a build that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -78,8 +77,12 @@ class _Work:
         temporary.mkdir()
         # Its temporary files are among what the next build removes, should this one be killed.
         self._environment = {
-            **os.environ, "CGO_ENABLED": "0", "GOBIN": str(folder), "GOFLAGS": "", "GOTMPDIR": str(temporary),
-        }  # fmt: skip
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOBIN": str(folder),
+            "GOFLAGS": "",
+            "GOTMPDIR": str(temporary),
+        }
 
     def look(self) -> tuple[int, int]:
         """Fetch the sources, and count the packages that are not yet in Go's own cache, and all of them."""
@@ -116,8 +119,7 @@ class _Work:
                     lines.write(line)
                     bar.advance(detail=line.strip())
             if process.wait() != 0:
-                message = f"`go install` failed in {self._module.directory}. It ends:\n{tail(log)}"
-                raise ToolchainError(message)
+                raise ToolchainError(f"`go install` failed in {self._module.directory}. It ends:\n{tail(log)}")
 
 
 def _built_name(package: str) -> str:

@@ -44,8 +44,7 @@ def unpack(package: Package) -> Path:
 
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        message = "no apt"
-        raise NotPublished(message)
+        raise NotPublished("no apt")
     _base().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="unpacking-", dir=_base()) as temporary:
         folder = Path(temporary)
@@ -54,8 +53,7 @@ def unpack(package: Package) -> Path:
         _run(["dpkg-deb", "--extract", str(file), str(folder / "root")], folder)
         program = folder / "root" / package.member
         if not program.is_file():
-            message = f"{file.name} has no {package.member}"
-            raise NotPublished(message)
+            raise NotPublished(f"{file.name} has no {package.member}")
         target = _base() / f"{package.name}_{version}" / program.name
         target.parent.mkdir(exist_ok=True)
         program.resolve().rename(target)  # a library may be a link to the file beside it

@@ -41,11 +41,10 @@ class Definition:
             content = self._from_go() or self._from_repository()
             found = hashlib.sha256(content).hexdigest()
             if found != self.sha256:
-                message = (
+                raise ChecksumMismatch(
                     f"{self.name} {self.version}'s {self.file} has SHA-256 {found}, but should have {self.sha256}: "
                     "not used"
                 )
-                raise ChecksumMismatch(message)
             cached.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as temporary:
                 temporary.write(content)
@@ -72,11 +71,10 @@ class Definition:
         try:
             return read(f"{base}/{self.repository}/{self.version}/{self.file}")
         except (NotPublished, NotReached) as error:
-            message = (
+            raise ToolchainError(
                 f"{self.name}'s {Path(self.file).name} is needed once: install Go 1.26 or newer, or connect this "
                 f"machine to a network ({error})"
-            )
-            raise ToolchainError(message) from error
+            ) from error
 
 
 KEDA = Definition(

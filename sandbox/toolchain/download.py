@@ -50,11 +50,10 @@ def download(release: Release, target: Path) -> None:
         file = Path(folder) / release.file
         actual = fetch(release.url, file)
         if actual != expected:
-            message = (
+            raise ChecksumMismatch(
                 f"{release.url} has SHA-256 {actual}, but its publisher says {expected}: not used. "
                 "Try again; if it stays so, something between here and there changes the file."
             )
-            raise ChecksumMismatch(message)
         program = file if release.member is None else _extract(file, release.member, Path(folder))
         program.chmod(0o755)
         program.rename(target)
@@ -72,8 +71,7 @@ def read(url: str, timeout: float = _TIMEOUT_SECONDS) -> bytes:
         with closing(_open(url, timeout)) as answer:
             return answer.read()
     except (OSError, http.client.HTTPException) as error:
-        message = f"{url}: {error}"
-        raise NotReached(message) from error
+        raise NotReached(f"{url}: {error}") from error
 
 
 def _published_checksum(release: Release) -> str:
@@ -87,8 +85,7 @@ def _published_checksum(release: Release) -> str:
         words = line.split()
         if words and len(words[0]) == _SHA256_LENGTH and (len(words) == 1 or words[1].lstrip("*") == release.file):
             return words[0].lower()
-    message = f"{release.checksums} has no line for {release.file}"
-    raise NotPublished(message)
+    raise NotPublished(f"{release.checksums} has no line for {release.file}")
 
 
 def fetch(url: str, file: Path) -> str:
@@ -110,11 +107,9 @@ def fetch(url: str, file: Path) -> str:
                     bar.advance(len(chunk))
             output.flush()
             if file.stat().st_size < size:
-                message = f"{url} broke off"
-                raise NotReached(message)
+                raise NotReached(f"{url} broke off")
     except (OSError, http.client.HTTPException) as error:
-        message = f"{url}: {error}"
-        raise NotReached(message) from error
+        raise NotReached(f"{url}: {error}") from error
     return digest.hexdigest()
 
 
@@ -122,8 +117,7 @@ def _open(url: str, timeout: float) -> http.client.HTTPResponse:
     try:
         answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=timeout)  # noqa: S310 - the settings' own
     except urllib.error.HTTPError as error:
-        message = f"{url}: HTTP {error.code}"
-        raise NotPublished(message) from error
+        raise NotPublished(f"{url}: HTTP {error.code}") from error
     return answer
 
 
@@ -139,6 +133,5 @@ def _extract(archive: Path, member: str, folder: Path) -> Path:
                 assert source is not None  # releases hold programs as plain files
                 shutil.copyfileobj(source, output)
     except KeyError:
-        message = f"{archive.name} has no {member}"
-        raise NotPublished(message) from None
+        raise NotPublished(f"{archive.name} has no {member}") from None
     return program

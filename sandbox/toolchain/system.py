@@ -31,8 +31,9 @@ def ensure(program: str, why: str, told: Callable[[str], None] = lambda _: None)
             subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
         if found := shutil.which(program):
             return Path(found)
-    message = f"no {program}, which {why}: install it (`apt-get install {program}`, `brew install {program}`)"
-    raise ToolchainError(message)
+    raise ToolchainError(
+        f"no {program}, which {why}: install it (`apt-get install {program}`, `brew install {program}`)"
+    )
 
 
 def _may_install() -> bool:

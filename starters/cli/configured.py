@@ -62,11 +62,10 @@ def _or_what_runs_here() -> None:
         return
     found = next(running_here(), None)
     if found is None:
-        message = (
+        raise SettingsError(
             f"no settings: set RUNBOOKS_CONFIG, or go where there is a {settings_module.config_file()}; "
             "no sandbox runs here either (`make sandbox` starts one)"
         )
-        raise SettingsError(message)
     kind, place = found
     hint(f"using the {kind}'s settings: {_shortest(place / 'runbooks.toml')}")
     os.environ["RUNBOOKS_CONFIG"] = str(place / "runbooks.toml")

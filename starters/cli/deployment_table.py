@@ -25,8 +25,7 @@ async def show(session: Session, *, as_json: bool = False) -> None:
     else:
         _show(found)
     if found.current is None:
-        sentence = "no version is current, so no run begins: `runbooks deployments current BUILD`"
-        raise Stop(Exit.REFUSED, sentence)
+        raise Stop(Exit.REFUSED, "no version is current, so no run begins: `runbooks deployments current BUILD`")
     if stranded := [version for version in found.versions if version.stranded]:
         raise Stop(Exit.REFUSED, "; ".join(map(_stranded, stranded)))
 

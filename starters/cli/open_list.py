@@ -39,9 +39,14 @@ async def show(
 
     """
     wanted = Wanted(
-        service=service or "", procedure=_procedure(named), waiting=waiting, mine=mine,
-        since=read_since("--since", since), closed=closed, limit=limit,
-    )  # fmt: skip
+        service=service or "",
+        procedure=_procedure(named),
+        waiting=waiting,
+        mine=mine,
+        since=read_since("--since", since),
+        closed=closed,
+        limit=limit,
+    )
     session = await open_session(load_settings())
     rows = await listed(session, wanted)
     if as_json:
@@ -80,7 +85,7 @@ def _item(row: Listed, now: datetime) -> Item:
             _waits(row, now),
             Text(row.workflow_id if row.workflow_id != row.name else "", style="dim"),
         ),
-    )  # fmt: skip
+    )
 
 
 def _stand(row: Listed) -> Text:

@@ -106,8 +106,14 @@ def needed(settings: Settings) -> list[Permission]:
     for service in settings.services.values():
         where = service.namespace
         kinds = {one.kind for one in service.other_workloads}
-        told = [("get", "deployments", "apps"), ("patch", "deployments", "apps"), ("list", "replicasets", "apps"),
-                ("list", "pods", ""), ("list", "events", ""), ("get", "pods/log", "")]  # fmt: skip
+        told = [
+            ("get", "deployments", "apps"),
+            ("patch", "deployments", "apps"),
+            ("list", "replicasets", "apps"),
+            ("list", "pods", ""),
+            ("list", "events", ""),
+            ("get", "pods/log", ""),
+        ]
         if service.hpa:
             told += [(verb, "horizontalpodautoscalers", "autoscaling") for verb in ("get", "patch")]
         if service.scaled_object:

@@ -90,8 +90,12 @@ async def _agreed(session: Session, wanted: Procedure, request: BaseModel, speak
 
 async def _tell(session: Session, wanted: Procedure, begun: Begun, *, wait: bool) -> None:
     status = None if wait else await _first_status(session, wanted, begun)
-    rows = {"incident": status.incident_id if status else "", "workflow ID": begun.workflow_id, "run ID": begun.run_id,
-            "Temporal UI": begun.link}  # fmt: skip
+    rows = {
+        "incident": status.incident_id if status else "",
+        "workflow ID": begun.workflow_id,
+        "run ID": begun.run_id,
+        "Temporal UI": begun.link,
+    }
     out = complaints if wait and not console.is_terminal else console
     for name, value in rows.items():
         if value:
@@ -151,10 +155,14 @@ async def _until_its_end(session: Session, begun: Begun, *, as_json: bool) -> No
 def _document(begun: Begun, status: RunStatus | None, **more: Any) -> None:
     """Write the one document that a program reads."""
     told = {
-        "workflow_id": begun.workflow_id, "run_id": begun.run_id, "link": begun.link,
-        "incident": status.incident_id if status else "", "outcome": status.outcome if status else "",
-        "dry_run": status.dry_run if status else None, **more,
-    }  # fmt: skip
+        "workflow_id": begun.workflow_id,
+        "run_id": begun.run_id,
+        "link": begun.link,
+        "incident": status.incident_id if status else "",
+        "outcome": status.outcome if status else "",
+        "dry_run": status.dry_run if status else None,
+        **more,
+    }
     console.file.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -185,8 +185,11 @@ def render_question(question: OpenQuestion) -> RenderableType:
     """Show a question with its evidence, and what happens without an answer."""
     grid = Table.grid(padding=(0, 2))
     for choice, does in question.options.items():
-        marks = [name for name, other in (("recommended", question.recommended), ("default", question.default))
-                 if other == choice]  # fmt: skip
+        marks = [
+            name
+            for name, other in (("recommended", question.recommended), ("default", question.default))
+            if other == choice
+        ]
         grid.add_row(Text(choice, style="bold"), Text(does), Text(", ".join(marks), style="dim"))
     evidence = Text("\n".join(f"· {line}" for line in question.evidence), style="dim")
     then = f"then: {question.default}" if question.escalated else "then: escalation"

@@ -61,10 +61,16 @@ async def picture(
         name = status.incident_id or run.workflow_id
         can = () if ended else actions(status, run=name, settings=session.settings, role=role)
         shown = Shown(
-            now=datetime.now(UTC) if run.running else status.now, run=name, link=link, latest=latest,
+            now=datetime.now(UTC) if run.running else status.now,
+            run=name,
+            link=link,
+            latest=latest,
             roles=tuple(may(session.settings, status.waiting_for)),
-            doing=run.doing, actions=tuple(can), ended=ended, ended_at=run.description.close_time,
-        )  # fmt: skip
+            doing=run.doing,
+            actions=tuple(can),
+            ended=ended,
+            ended_at=run.description.close_time,
+        )
         parts = [render(status, shown)]
     if trouble:
         parts.append(Text(trouble, style="yellow"))

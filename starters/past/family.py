@@ -31,8 +31,9 @@ async def family_of(room: Room, reference: str) -> list[Told]:
     asked = await _live(room, reference) or await _archived(room, reference)
     if asked is None:
         where = "neither Temporal nor the archive has" if room.store and room.client else "there is"
-        sentence = f"{where} no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
-        raise NoSuchRun(sentence)
+        raise NoSuchRun(
+            f"{where} no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
+        )
     return [member async for member in _chain(room, asked, set())]
 
 

@@ -103,9 +103,12 @@ def _reading(made: MCPServer[Any], session: Session, reader: Person) -> None:
     ) -> list[Listed]:
         """List runs, the open ones first; `closed`: those that have ended too, `waiting`: what waits for people."""
         wanted = Wanted(
-            service=service, procedure=_procedure(procedure) if procedure else None, closed=closed, waiting=waiting,
+            service=service,
+            procedure=_procedure(procedure) if procedure else None,
+            closed=closed,
+            waiting=waiting,
             limit=max(1, min(limit, _LONGEST_LIST)),
-        )  # fmt: skip
+        )
         return await listed(session, wanted)
 
     @made.tool(name="search", annotations=_READS)

@@ -93,8 +93,10 @@ def _payloads(body: bytes) -> list[Payload]:
             for one in given
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        message = 'expected {"payloads": [{"metadata": {…}, "data": …}]}, with values in base64'
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, message) from None
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            'expected {"payloads": [{"metadata": {…}, "data": …}]}, with values in base64',
+        ) from None
 
 
 def _shown(payload: Payload) -> dict[str, Any]:

@@ -82,4 +82,4 @@ def _shown(status: HTTPStatus, state: str, contents: Contents | None = None) -> 
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("starters.servers", ""), autoescape=True, undefined=jinja2.StrictUndefined
-)  # fmt: skip
+)

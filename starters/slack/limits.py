@@ -152,8 +152,7 @@ def view(title: str, blocks: Sequence[Block], *, callback: str, data: str, submi
 
     """
     if size(data) > VIEW_DATA:
-        message = "what this modal is about is longer than Slack keeps: use the command line"
-        raise ValueError(message)
+        raise ValueError("what this modal is about is longer than Slack keeps: use the command line")
     return {
         "type": "modal",
         "callback_id": callback,

@@ -22,8 +22,7 @@ def _utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        message = "outside of the calendar"
-        raise ValueError(message) from None
+        raise ValueError("outside of the calendar") from None
 
 
 Time = Annotated[AwareDatetime, AfterValidator(_utc)]
@@ -57,8 +56,7 @@ class AlertmanagerAlert(BaseModel):
     @classmethod
     def _has_name(cls, value: dict[str, str]) -> dict[str, str]:
         if not value.get("alertname"):
-            message = "alertname: required"
-            raise ValueError(message)
+            raise ValueError("alertname: required")
         return value
 
     def alert(self, group_key: str) -> Alert:

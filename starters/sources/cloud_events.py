@@ -69,8 +69,7 @@ class _Event(CloudEvent):
 
     def __init__(self, attributes: dict[str, Any], data: Any = None) -> None:
         if not attributes.get("id"):
-            message = "id: is empty"
-            raise ValueError(message)
+            raise ValueError("id: is empty")
         timed = "time" in attributes
         super().__init__(attributes, data)
         if not timed:

@@ -13,19 +13,23 @@ from workflows.platform.run_status import RunStatus
 _HOLDING = {
     "EmergencyScaleUp": (("extend", "--by 15m", "keep the pause for longer"), ("resume", "", "end the pause now")),
     "PointInTimeRestore": (
-        ("extend", "--by 7d", "keep the damaged copy for longer"), ("resume", "", "ask now whether it is still needed"),
+        ("extend", "--by 7d", "keep the damaged copy for longer"),
+        ("resume", "", "ask now whether it is still needed"),
     ),
     "ApiKeyRotation": (("extend", "--by 6h", "prolong the old key's grace"), ("revoke", "", "end it now")),
     "MaintenanceWindow": (
-        ("windows begin", "", "begin before its time"), ("extend", "--by 30m", "let it last longer"),
+        ("windows begin", "", "begin before its time"),
+        ("extend", "--by 30m", "let it last longer"),
         ("windows end", '--reason "…"', "end it now"),
     ),
     "P1Incident": (("take-over", '--reason "…"', "do it by hand; the run then watches and reminds you"),),
-    "P2Incident": (("take-over", '--reason "…"', "do it by hand; the run then watches and reminds you"),
-                   ("raise-to-p1", '--reason "…"', "it is worse than it looks")),
+    "P2Incident": (
+        ("take-over", '--reason "…"', "do it by hand; the run then watches and reminds you"),
+        ("raise-to-p1", '--reason "…"', "it is worse than it looks"),
+    ),
     "EnterpriseOnboarding": (("onboarding tick", "ITEM", "an item of the checklist is done"),),
     "FullServiceRecovery": (("stop-watching", '--reason "…"', "end the day of watching"),),
-}  # fmt: skip
+}
 """What can be said to a run of a procedure while it goes on by itself: command, its options, what it does."""
 
 _CLOSE = (("close", '--resolution "…" --root-cause "…"', "close the incident"),)

@@ -193,8 +193,9 @@ async def _described(session: Session, name: str) -> DescribeWorkerDeploymentRes
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        sentence = f"no worker of deployment {name} has started yet: start one, then make its version current"
-        raise NoSuchRun(sentence) from None
+        raise NoSuchRun(
+            f"no worker of deployment {name} has started yet: start one, then make its version current"
+        ) from None
 
 
 def _percentage(told: WorkerDeploymentInfo, build_id: str) -> float:

@@ -39,9 +39,10 @@ async def ending_of(run: Run, status: RunStatus | None) -> Ending:
         last = [entry for entry in status.entries if entry.kind == "decision" and entry.who] if status else []
         said = last[-1] if last else None
         return Ending(
-            how=(status.outcome if status else "") or "completed", by=said.who if said else "",
+            how=(status.outcome if status else "") or "completed",
+            by=said.who if said else "",
             why=said.text if said else "",
-        )  # fmt: skip
+        )
     how = _WORDS.get(kind, run.state) if kind else run.state
     if kind in {WorkflowExecutionStatus.CANCELED, WorkflowExecutionStatus.TERMINATED}:
         by, why = await _asked(run)
@@ -52,9 +53,10 @@ async def ending_of(run: Run, status: RunStatus | None) -> Ending:
 async def _asked(run: Run) -> tuple[str, str]:
     """Give who has asked for the end, and why; the newest pages of the history, since it stands near its end."""
     request = GetWorkflowExecutionHistoryReverseRequest(
-        namespace=run.client.namespace, maximum_page_size=_PAGE,
+        namespace=run.client.namespace,
+        maximum_page_size=_PAGE,
         execution=WorkflowExecution(workflow_id=run.workflow_id, run_id=run.description.run_id),
-    )  # fmt: skip
+    )
     with suppress(RPCError):
         for _ in range(_PAGES):
             page = await run.client.workflow_service.get_workflow_execution_history_reverse(request)

@@ -45,8 +45,7 @@ async def find(session: Session, reference: str) -> Run:
         found = await _of_incident(session, reference) or await _of_ticket(session, reference)
         found = found or await _by_part(session, reference)
     if found is None:
-        sentence = f"no run {reference!r}: give {HOW}. `runbooks list --all` shows them"
-        raise NoSuchRun(sentence)
+        raise NoSuchRun(f"no run {reference!r}: give {HOW}. `runbooks list --all` shows them")
     return found
 
 

@@ -52,6 +52,7 @@ def _read(pem: str) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        message = "gateway.private_key: not an Ed25519 private key in PEM; `runbooks keys generate` makes one"
-        raise SettingsError(message)
+        raise SettingsError(
+            "gateway.private_key: not an Ed25519 private key in PEM; `runbooks keys generate` makes one"
+        )
     return key

@@ -147,30 +147,46 @@ async def row_of(session: Session, execution: WorkflowExecution, status: RunStat
     running = execution.status is WorkflowExecutionStatus.RUNNING
     said = memo.get("said") or {}
     row = Listed(
-        name=name_of(execution), workflow_id=execution.id, run_id=execution.run_id,
-        procedure=_command(execution.workflow_type), title=(memo.get("runbook") or {}).get("title", ""),
-        severity=attributes.get(SEVERITY) or "", service=attributes.get(SERVICE) or "",
-        incident=attributes.get(INCIDENT) or "", state=state_of(execution), phase=said.get("phase", ""),
-        outcome=attributes.get(OUTCOME) or "", started_at=execution.start_time, ended_at=execution.close_time,
+        name=name_of(execution),
+        workflow_id=execution.id,
+        run_id=execution.run_id,
+        procedure=_command(execution.workflow_type),
+        title=(memo.get("runbook") or {}).get("title", ""),
+        severity=attributes.get(SEVERITY) or "",
+        service=attributes.get(SERVICE) or "",
+        incident=attributes.get(INCIDENT) or "",
+        state=state_of(execution),
+        phase=said.get("phase", ""),
+        outcome=attributes.get(OUTCOME) or "",
+        started_at=execution.start_time,
+        ended_at=execution.close_time,
         waiting_for=(attributes.get(WAITING_FOR) or "") if running else "",
-        started_by=memo.get(STARTED_BY, ""), link=session.link(execution.id, execution.run_id),
+        started_by=memo.get(STARTED_BY, ""),
+        link=session.link(execution.id, execution.run_id),
         answers=status is not None or not running,
-    )  # fmt: skip
+    )
     if status is None:
         return row
     clock, question = _next(status.clocks), _first(status.questions)
     return row.model_copy(
         update={
-            "title": status.title, "severity": status.severity, "service": status.service or row.service,
-            "incident": status.incident_id, "name": status.incident_id or row.name, "phase": status.phase,
-            "outcome": status.outcome, "dry_run": status.dry_run, "waiting_for": status.waiting_for,
+            "title": status.title,
+            "severity": status.severity,
+            "service": status.service or row.service,
+            "incident": status.incident_id,
+            "name": status.incident_id or row.name,
+            "phase": status.phase,
+            "outcome": status.outcome,
+            "dry_run": status.dry_run,
+            "waiting_for": status.waiting_for,
             "roles": question.roles if question else may(session.settings, status.waiting_for),
             "waiting_since": question.asked_at if question else _since(status),
             "waiting_until": until(question) if question else None,
-            "clock": clock.name if clock else "", "clock_due_at": clock.due_at if clock else None,
+            "clock": clock.name if clock else "",
+            "clock_due_at": clock.due_at if clock else None,
             "clock_missed": clock.missed if clock else False,
         }
-    )  # fmt: skip
+    )
 
 
 def may(settings: Settings, waiting_for: str) -> list[str]:

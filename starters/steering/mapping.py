@@ -70,8 +70,7 @@ def _one_path(value: str) -> str:
             _path(value)
         except (JSONPathError, RecursionError) as error:
             said = str(error).partition("\n")[0] or "nested too deep"
-            message = f"not a JSON path (RFC 9535): {said}"
-            raise ValueError(message) from None
+            raise ValueError(f"not a JSON path (RFC 9535): {said}") from None
     return value
 
 
@@ -116,18 +115,15 @@ class PayloadMapping(BaseModel):
     @classmethod
     def _finds(cls, value: str) -> str:
         if not value.startswith("$"):
-            message = "a JSON path begins with $"
-            raise ValueError(message)
+            raise ValueError("a JSON path begins with $")
         return value
 
     @model_validator(mode="after")
     def _says_what_fires(self) -> Self:
         if (self.status is None) == bool(self.firing):
-            message = "status and firing: both or neither, since a value that nobody names must begin nothing"
-            raise ValueError(message)
+            raise ValueError("status and firing: both or neither, since a value that nobody names must begin nothing")
         if both := {one.lower() for one in self.firing} & {one.lower() for one in self.resolved}:
-            message = f"firing and resolved: {', '.join(sorted(both))} can't be both"
-            raise ValueError(message)
+            raise ValueError(f"firing and resolved: {', '.join(sorted(both))} can't be both")
         return self
 
     def alerts(
@@ -253,8 +249,7 @@ def time(value: Any) -> datetime:
             return datetime.fromtimestamp(seconds / 1000 if abs(seconds) >= _MILLISECONDS_FROM else seconds, UTC)
         return _TIME.validate_python(value).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        message = "not a time with its zone, nor seconds or milliseconds since 1970"
-        raise ValueError(message) from None
+        raise ValueError("not a time with its zone, nor seconds or milliseconds since 1970") from None
 
 
 def _found(place: str | None, item: dict[str, Any]) -> Any:
@@ -275,5 +270,4 @@ def _time_at(place: str | None, item: dict[str, Any]) -> datetime | None:
     try:
         return time(value)
     except ValueError as error:
-        message = f"{place}: {error}"
-        raise ValueError(message) from None
+        raise ValueError(f"{place}: {error}") from None

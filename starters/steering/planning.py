@@ -38,11 +38,10 @@ async def planned(
         async with asyncio.timeout(_WITHIN.total_seconds()):
             await run.handle.result()
     except TimeoutError:
-        sentence = (
+        raise Unreachable(
             f"the plan is not ready after {_WITHIN.seconds} s: is a worker running? "
             f"`runbooks status {begun.workflow_id}` shows it; --yes starts without it"
-        )
-        raise Unreachable(sentence) from None
+        ) from None
     except WorkflowFailureError as error:
         raise Refused(f"it can't be done, nothing was started: {runs.reason(error)}") from None
     return await runs.status_of(run)

@@ -60,15 +60,13 @@ class Route(BaseModel):
         except KeyError as error:
             raise ValueError(error.args[0]) from None
         if not found.request.model_fields.keys() >= _NEEDED:
-            message = f"{value} can't be started by an alert"
-            raise ValueError(message)
+            raise ValueError(f"{value} can't be started by an alert")
         return value
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
         if not self.match and not self.match_re:
-            message = 'match or match_re: one is required; `match_re = { alertname = ".*" }` takes everything'
-            raise ValueError(message)
+            raise ValueError('match or match_re: one is required; `match_re = { alertname = ".*" }` takes everything')
         return self
 
     @model_validator(mode="after")
@@ -76,12 +74,10 @@ class Route(BaseModel):
         target = self.target
         given = {*self.input, *self.input_labels}
         if unknown := sorted(given - target.request.model_fields.keys()) + sorted(given & _OURS):
-            message = f"input: {target.command} doesn't take {', '.join(unknown)} from a rule"
-            raise ValueError(message)
+            raise ValueError(f"input: {target.command} doesn't take {', '.join(unknown)} from a rule")
         required = {name for name, field in target.request.model_fields.items() if field.is_required()}
         if missing := sorted(required - given):
-            message = f"input: {target.command} needs {', '.join(missing)}, by `input` or `input_labels`"
-            raise ValueError(message)
+            raise ValueError(f"input: {target.command} needs {', '.join(missing)}, by `input` or `input_labels`")
         return self
 
     def takes(self, labels: dict[str, str]) -> bool:

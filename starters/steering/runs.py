@@ -109,11 +109,10 @@ async def status_of(run: Run) -> RunStatus:
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise NoSuchRun(f"{run.workflow_id} is no longer kept by Temporal") from None
-        sentence = (
+        raise Unreachable(
             "no worker answers for this run: is one running? (`python -m workers`) If one was killed a moment ago, "
             "another takes the run up soon: ask again in half a minute"
-        )
-        raise Unreachable(sentence) from None
+        ) from None
 
 
 async def told(run: Run) -> RunStatus | None:

@@ -45,8 +45,7 @@ async def open_session(settings: Settings) -> Session:
             client = await connect(settings.temporal, runtime=_quiet_runtime())
     except (RuntimeError, TimeoutError, ConnectionRefusedError):
         address = ClientConfig.load_client_connect_config().get("target_host", settings.temporal.address)
-        sentence = f"Temporal at {address} does not answer: is it running? `make sandbox` starts one"
-        raise Unreachable(sentence) from None
+        raise Unreachable(f"Temporal at {address} does not answer: is it running? `make sandbox` starts one") from None
     return Session(settings, client)
 
 

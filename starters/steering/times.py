@@ -161,10 +161,12 @@ def _in_words(text: str, now: datetime) -> datetime | None:
         text,
         languages=["en"],
         settings={
-            "RELATIVE_BASE": here.replace(tzinfo=None), "PREFER_DATES_FROM": "past", "STRICT_PARSING": False,
+            "RELATIVE_BASE": here.replace(tzinfo=None),
+            "PREFER_DATES_FROM": "past",
+            "STRICT_PARSING": False,
             "RETURN_AS_TIMEZONE_AWARE": False,
         },
-    )  # fmt: skip
+    )
     if told is None:
         return None
     return told if told.tzinfo else told.replace(tzinfo=zone)

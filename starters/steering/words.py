@@ -41,11 +41,10 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
         cause = error.cause
         raise Refused(cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
     except WorkflowUpdateRPCTimeoutOrCancelledError:
-        sentence = (
+        raise Unreachable(
             f"the run has not answered within {_ANSWERED_WITHIN.seconds} s: is a worker running? It may still take it: "
             f"see `runbooks status {run.workflow_id}` before you send it again"
-        )
-        raise Unreachable(sentence) from None
+        ) from None
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise Over(f"{run.workflow_id} has ended: nothing was taken") from None

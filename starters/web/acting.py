@@ -141,13 +141,25 @@ class Acting:
         status = await planned(self._place.session, wanted, asked, speaker, origin=_ORIGIN)
         text = json.dumps(asked.model_dump(mode="json", exclude_unset=True), sort_keys=True)
         token = self._place.tokens.sign(
-            "plan", _PLAN_COUNTS, sub=visitor.who, command=wanted.command, digest=_digest(text), role=speaker.role,
+            "plan",
+            _PLAN_COUNTS,
+            sub=visitor.who,
+            command=wanted.command,
+            digest=_digest(text),
+            role=speaker.role,
             run=new_workflow_id(wanted),
-        )  # fmt: skip
+        )
         return HTMLResponse(
-            part("_plan.html.j2", procedure=wanted, status=status, changes=changes(status), text=text, token=token,
-                 speaker=speaker).html
-        )  # fmt: skip
+            part(
+                "_plan.html.j2",
+                procedure=wanted,
+                status=status,
+                changes=changes(status),
+                text=text,
+                token=token,
+                speaker=speaker,
+            ).html
+        )
 
     async def _start(self, request: Request) -> Response:
         visitor, sent = await self._sent(request)
@@ -155,8 +167,10 @@ class Acting:
         text = given.get("request", "")
         plan = self._place.tokens.read("plan", given.get("plan", ""))
         fits = plan is not None and (plan["sub"], plan["command"], plan["digest"]) == (
-            visitor.who, wanted.command, _digest(text),
-        )  # fmt: skip
+            visitor.who,
+            wanted.command,
+            _digest(text),
+        )
         if plan is None or not fits:
             raise WrongInput("the plan is older than a quarter of an hour, or of something else: look at it again")
         asked: BaseModel = validated(wanted, json.loads(text))

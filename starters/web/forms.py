@@ -60,9 +60,15 @@ def _field(name: str, info: FieldInfo, value: str) -> Field:
     kind, choices = _kind(info)
     required = info.is_required()
     return Field(
-        name=name, label=name.replace("_", " ").capitalize(), kind=kind, help=info.description or "", required=required,
-        choices=choices, default=_default(info), value=value,
-    )  # fmt: skip
+        name=name,
+        label=name.replace("_", " ").capitalize(),
+        kind=kind,
+        help=info.description or "",
+        required=required,
+        choices=choices,
+        default=_default(info),
+        value=value,
+    )
 
 
 def _default(info: FieldInfo) -> str:

@@ -79,10 +79,15 @@ class Provider:
         document = await self._about()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(begun.verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
-            "response_type": "code", "client_id": self._settings.client_id, "redirect_uri": self._redirect_uri,
-            "scope": " ".join(self._settings.scopes), "state": begun.state, "nonce": begun.nonce,
-            "code_challenge": challenge, "code_challenge_method": "S256",
-        }  # fmt: skip
+            "response_type": "code",
+            "client_id": self._settings.client_id,
+            "redirect_uri": self._redirect_uri,
+            "scope": " ".join(self._settings.scopes),
+            "state": begun.state,
+            "nonce": begun.nonce,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
         return f"{document['authorization_endpoint']}?{urlencode(query)}"
 
     async def known(self, code: str, begun: Begun) -> Known:
@@ -106,17 +111,22 @@ class Provider:
     async def _token(self, code: str, begun: Begun) -> str:
         document = await self._about()
         form = {
-            "grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect_uri,
-            "code_verifier": begun.verifier, "client_id": self._settings.client_id,
-        }  # fmt: skip
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_uri,
+            "code_verifier": begun.verifier,
+            "client_id": self._settings.client_id,
+        }
         secret = self._settings.client_secret
         auth = httpx.BasicAuth(self._settings.client_id, secret.get_secret_value()) if secret else None
         async with self._client() as client:
             try:
                 answer = await client.post(
-                    document["token_endpoint"], data=form, headers={"Accept": "application/json"},
+                    document["token_endpoint"],
+                    data=form,
+                    headers={"Accept": "application/json"},
                     auth=auth or httpx.USE_CLIENT_DEFAULT,
-                )  # fmt: skip
+                )
                 content = answer.json()
             except (httpx.HTTPError, ValueError):
                 raise SignInError("the identity provider doesn't answer: try again in a minute") from None
@@ -133,9 +143,11 @@ class Provider:
                 leeway=_LEEWAY,
                 iss={"essential": True, "value": self._settings.issuer},
                 aud={"essential": True, "value": self._settings.client_id},
-                exp={"essential": True}, iat={"essential": True}, sub={"essential": True},
+                exp={"essential": True},
+                iat={"essential": True},
+                sub={"essential": True},
                 nonce={"essential": True, "value": begun.nonce},
-            ).validate(claims)  # fmt: skip
+            ).validate(claims)
         except (JoseError, ValueError) as error:
             raise SignInError(f"the identity provider's token does not count ({type(error).__name__})") from None
         if claims.get("azp", self._settings.client_id) != self._settings.client_id:

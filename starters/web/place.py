@@ -55,9 +55,13 @@ def run_path(workflow_id: str, run_id: str = "", *, base: str = "/run") -> str:
 
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("starters.web", "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_safe,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("starters.web", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_safe,
+    )
     made.filters |= {"at": _at, "left": _left, "span": _span}
     made.globals |= {"run_path": run_path, "titled": titled, "until": until, "MARKS": MARKS}
     return made
@@ -109,9 +113,12 @@ class Place:
     ) -> Response:
         """Answer with a page."""
         page = ENVIRONMENT.get_template(template).render(
-            visitor=visitor, csrf=self.tokens.csrf(visitor.session) if visitor else "", path=request.url.path,
-            now=datetime.now(UTC), **values,
-        )  # fmt: skip
+            visitor=visitor,
+            csrf=self.tokens.csrf(visitor.session) if visitor else "",
+            path=request.url.path,
+            now=datetime.now(UTC),
+            **values,
+        )
         return HTMLResponse(page, status)
 
 

@@ -36,7 +36,11 @@ async def serve(settings: Settings, people: Sequence[Person], port: int | None, 
                         f"{base_url}{links.make(person)}  lets {person.who} ({person.role}) in, once, within 15 minutes"
                     )
             running = server(
-                app, host=host, port=0, log_level="warning", server_header=False,
+                app,
+                host=host,
+                port=0,
+                log_level="warning",
+                server_header=False,
                 timeout_graceful_shutdown=_LAST_REQUESTS,
-            )  # fmt: skip
+            )
             await running.serve(sockets=[listening])

@@ -67,9 +67,15 @@ class SigningIn:
 
     def _page(self, request: Request, *, trouble: str = "", token: str = "", status: int = 200) -> Response:
         return self._place.shown(
-            request, "sign_in.html.j2", None, status=status, trouble=trouble, token=token,
-            provider=self._settings.oidc is not None, next=local(request.query_params.get("next", "/")),
-        )  # fmt: skip
+            request,
+            "sign_in.html.j2",
+            None,
+            status=status,
+            trouble=trouble,
+            token=token,
+            provider=self._settings.oidc is not None,
+            next=local(request.query_params.get("next", "/")),
+        )
 
     # -- a link: it is shown first, so that no preview of a chat uses it up ---------------------------------
 
@@ -97,9 +103,13 @@ class SigningIn:
             return self._page(request, trouble=str(error), status=HTTPStatus.BAD_GATEWAY)
         response = RedirectResponse(address, HTTPStatus.SEE_OTHER)
         kept = self._place.tokens.sign(
-            "signing-in", _BEGUN_LASTS, state=begun.state, nonce=begun.nonce, verifier=begun.verifier,
+            "signing-in",
+            _BEGUN_LASTS,
+            state=begun.state,
+            nonce=begun.nonce,
+            verifier=begun.verifier,
             next=local(request.query_params.get("next", "/")),
-        )  # fmt: skip
+        )
         self._place.sessions.keep(response, _BEGUN_COOKIE, kept, _BEGUN_LASTS)
         return response
 

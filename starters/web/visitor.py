@@ -91,9 +91,14 @@ class Sessions:
     def keep(self, response: Response, name: str, value: str, lasts: timedelta) -> None:
         """Set a cookie that no script reads and no other site sends along with a form."""
         response.set_cookie(
-            name, value, max_age=int(lasts.total_seconds()), path="/", secure=self._secure, httponly=True,
+            name,
+            value,
+            max_age=int(lasts.total_seconds()),
+            path="/",
+            secure=self._secure,
+            httponly=True,
             samesite="lax",
-        )  # fmt: skip
+        )
 
     def end(self, response: Response, name: str = "") -> None:
         """Take it away."""
@@ -107,9 +112,11 @@ class Sessions:
         who = str(found["sub"])
         given = {*found["roles"]} if self._settings.oidc is None else set()
         return Visitor(
-            who=who, session=str(found["sid"]), until=datetime.fromtimestamp(found["exp"], UTC),
+            who=who,
+            session=str(found["sid"]),
+            until=datetime.fromtimestamp(found["exp"], UTC),
             roles=(*self._roles(who, found["groups"]), *sorted(given)),
-        )  # fmt: skip
+        )
 
     def _roles(self, who: str, groups: list[str]) -> list[str]:
         settings = self._settings

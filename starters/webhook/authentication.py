@@ -23,12 +23,10 @@ class Authenticator:
         if not tokens and not users and not settings.sources:
             raise SettingsError(_HOW)
         if not all(tokens):
-            message = "webhook.bearer_tokens: a token is empty"
-            raise SettingsError(message)
+            raise SettingsError("webhook.bearer_tokens: a token is empty")
         for user, password in users.items():
             if not user or ":" in user or not password:
-                message = "webhook.basic_auth: a user is empty or holds a colon, or a password is empty"
-                raise SettingsError(message)
+                raise SettingsError("webhook.basic_auth: a user is empty or holds a colon, or a password is empty")
         self._known = {
             "bearer": [digest(token.encode()) for token in tokens],
             "basic": [digest(f"{user}:{password}".encode()) for user, password in users.items()],

@@ -78,16 +78,23 @@ class Place:
 
     def archiver(self) -> Archiver:
         return Archiver(
-            store=Store(self.pool, self.signer), progress=self.progress, heads=FileStore(self.folder),
-            codec=self.codec, copies=self.copies, settle=self.settle,
-        )  # fmt: skip
+            store=Store(self.pool, self.signer),
+            progress=self.progress,
+            heads=FileStore(self.folder),
+            codec=self.codec,
+            copies=self.copies,
+            settle=self.settle,
+        )
 
     async def runs(self, requests: Sequence[dict[str, object]], *, prefix: str = "note") -> None:
         """Have runs, and wait until each has closed and is listed."""
         async with Worker(
-            self.client, task_queue=_NOTES, workflows=[Note], workflow_runner=UnsandboxedWorkflowRunner(),
+            self.client,
+            task_queue=_NOTES,
+            workflows=[Note],
+            workflow_runner=UnsandboxedWorkflowRunner(),
             max_cached_workflows=0,
-        ):  # fmt: skip
+        ):
             limit = asyncio.Semaphore(20)
 
             async def run(number: int, words: dict[str, object]) -> None:
@@ -109,9 +116,12 @@ class Place:
     @asynccontextmanager
     async def worker(self, archiver: Archiver | None = None, *, off: bool = False) -> AsyncIterator[Worker]:
         async with Worker(
-            self.client, task_queue=QUEUE, workflows=[ArchiveRuns], workflow_runner=UnsandboxedWorkflowRunner(),
+            self.client,
+            task_queue=QUEUE,
+            workflows=[ArchiveRuns],
+            workflow_runner=UnsandboxedWorkflowRunner(),
             activities=[Archive(None if off else archiver or self.archiver()).window],
-        ) as worker:  # fmt: skip
+        ) as worker:
             yield worker
 
     async def start(self) -> ArchiveResult:

@@ -68,8 +68,13 @@ async def test_all_that_belongs_to_a_run_is_found_from_any_of_its_runs(client: C
     stories = [one.story(Decoder()) for one in whole]
 
     assert names(whole) == [
-        name, f"{name}-child-1", f"{name}-child-1-child", name, f"{name}-child-0", f"{name}-child-0-child",
-    ]  # fmt: skip
+        name,
+        f"{name}-child-1",
+        f"{name}-child-1-child",
+        name,
+        f"{name}-child-0",
+        f"{name}-child-0-child",
+    ]
     assert [story.status for story in stories[::3]] == ["continued as new", "completed"]
     assert stories[0].continued_to == whole[3].run_id
     assert stories[3].continued_from == whole[0].run_id

@@ -29,26 +29,40 @@ def month() -> Report:
     lease = {"kind": "lease", "name": "the pause", "due_at": began + 9 * S}
     return report(
         incident(
-            1, acknowledged=4, mitigated=60,
+            1,
+            acknowledged=4,
+            mitigated=60,
             words=[Word(event_id=1, at=began + 30 * S, update="decide", who="ada", standing="valid")],
-            questions=[Question(id="a", by="ada (commander)", answered_at=began + 30 * S, **asked),
-                       Question(id="b", by="no answer", escalated_at=began + S, **asked)],
+            questions=[
+                Question(id="a", by="ada (commander)", answered_at=began + 30 * S, **asked),
+                Question(id="b", by="no answer", escalated_at=began + S, **asked),
+            ],
             steps=[
-                Step(event_id=1, section="", title="", activity="slack.post", scheduled_at=began, attempts=4,
-                     outcome="failed")
+                Step(
+                    event_id=1,
+                    section="",
+                    title="",
+                    activity="slack.post",
+                    scheduled_at=began,
+                    attempts=4,
+                    outcome="failed",
+                )
             ],
         ),
         incident(2, acknowledged=1000, mitigated=1200),
         incident(3, lasting=None),
         incident(4, acknowledged=6, dry_run=True),
         incident(5, severity="P2", acknowledged=8, mitigated=9).model_copy(
-            update={"unreadable": 2, "timers": [
-                deadline("Acknowledged", began, canceled_at=began + S),
-                Timer(event_id=7, started_at=began, canceled_at=began + S, **lease),
-                Timer(event_id=8, started_at=began + S, fired_at=began + 9 * S, **lease),
-            ]}
+            update={
+                "unreadable": 2,
+                "timers": [
+                    deadline("Acknowledged", began, canceled_at=began + S),
+                    Timer(event_id=7, started_at=began, canceled_at=began + S, **lease),
+                    Timer(event_id=8, started_at=began + S, fired_at=began + 9 * S, **lease),
+                ],
+            }
         ),
-    )  # fmt: skip
+    )
 
 
 def exposed(collector: ReportCollector) -> dict[str, float]:
@@ -118,8 +132,7 @@ def test_the_last_numbers_stay_while_counting_fails_and_the_next_success_is_up_a
 
     def counting() -> Report:
         if fails:
-            message = "no archive today"
-            raise RuntimeError(message)
+            raise RuntimeError("no archive today")
         return month()
 
     collector = ReportCollector(counting, lasting=timedelta(0), patience=FOREVER)
@@ -164,9 +177,10 @@ def test_every_query_of_the_dashboard_finds_numbers_at_a_real_prometheus(prometh
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     assert len(queries) >= 20
     assert [query for query in queries if not asked(prometheus, filled_in(query))] == []
-    assert asked(prometheus, filled_in('sum(runbooks_responses{severity=~"$severity",result="missed"})'))[0]["value"][
-        1
-    ] == "2"  # fmt: skip
+    assert (
+        asked(prometheus, filled_in('sum(runbooks_responses{severity=~"$severity",result="missed"})'))[0]["value"][1]
+        == "2"
+    )
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             metric, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").split(", ")

@@ -53,8 +53,11 @@ def test_a_recorded_incident_is_told_with_what_was_decided_done_and_kept(name: s
     assert text["timeline"].count("\n- ") >= len(scheduled)
     for milestone in ("Acknowledged", "Assessed", "Mitigated", "Stable"):
         assert f"| {milestone} | 20" in text["summary"]
-    closing = decoded(next(e for e in events if e.get("eventType") == "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")[
-        "workflowExecutionCompletedEventAttributes"]["result"]["payloads"][0])  # fmt: skip
+    closing = decoded(
+        next(e for e in events if e.get("eventType") == "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")[
+            "workflowExecutionCompletedEventAttributes"
+        ]["result"]["payloads"][0]
+    )
     assert closing["resolution"] in text["summary"]
     assert closing["root_cause"] in text["summary"]
 
@@ -105,10 +108,19 @@ def test_open_questions_are_unanswered_ones_missed_deadlines_and_failed_steps() 
             Timer(event_id=2, kind="deadline", name="Stable", started_at=BEGAN, due_at=BEGAN, fired_at=BEGAN),
         ],
         said=[Said(at=BEGAN + 9 * S, kind="deadline", text="Stable after 9.0 s (late)")],
-        steps=[Step(event_id=1, section="2.2/A", title="Roll back", activity="kubernetes.undo_rollout",
-                    scheduled_at=BEGAN, outcome="failed", failure="Refused: somebody else has released")],
+        steps=[
+            Step(
+                event_id=1,
+                section="2.2/A",
+                title="Roll back",
+                activity="kubernetes.undo_rollout",
+                scheduled_at=BEGAN,
+                outcome="failed",
+                failure="Refused: somebody else has released",
+            )
+        ],
         unreadable=3,
-    )  # fmt: skip
+    )
     assert written(Material("i", [told]))["questions"].splitlines()[2:] == [
         "- Nobody has answered “Which mitigation?” (m-1), asked 2026-11-02 03:00:00 UTC.",
         "- Why did nobody answer “Which mitigation?” (m-2)? The run took: none.",
@@ -122,10 +134,22 @@ def test_open_questions_are_unanswered_ones_missed_deadlines_and_failed_steps() 
 
 def test_changes_are_earlier_releases_and_runs_that_did_something() -> None:
     effect = Effect(key="k", target="release/tensafe", before="v1.2.3", after="v1.2.4")
-    earlier = story(0, title="Standard deployment", outcome="complete", steps=[
-        Step(event_id=1, section="4.1/3", title="Upgrade", activity="helm.upgrade", scheduled_at=BEGAN,
-             outcome="completed", effect=effect)
-    ])  # fmt: skip
+    earlier = story(
+        0,
+        title="Standard deployment",
+        outcome="complete",
+        steps=[
+            Step(
+                event_id=1,
+                section="4.1/3",
+                title="Upgrade",
+                activity="helm.upgrade",
+                scheduled_at=BEGAN,
+                outcome="completed",
+                effect=effect,
+            )
+        ],
+    )
     text = written(Material("i", [story(5)], changes=[earlier]))["changes"]
     assert "Standard deployment (`runbooks audit show wf-0@run-0`): complete; release/tensafe: v1.2.3 → v1.2.4" in text
     assert "None is known" in written(Material("i", [story(5)]))["changes"]
@@ -139,8 +163,13 @@ def test_it_begins_with_what_people_ask_first() -> None:
     summary = written(Material(told.incident_id, [told], changes=[repair]))["summary"]
     first, figures = summary.split("\n|", maxsplit=1)
     assert [line.partition(".**")[0] for line in first.splitlines() if line.startswith("**")] == [
-        "**What happened", "**Cause", "**What was done", "**How long", "**Who", "**Others at the same time",
-    ]  # fmt: skip
+        "**What happened",
+        "**Cause",
+        "**What was done",
+        "**How long",
+        "**Who",
+        "**Others at the same time",
+    ]
     assert "an alert started it, alertmanager — TensafeServerDown" in first
     assert "Manual scale-up (`runbooks audit show " in first
     assert "| Severity | P1 |" in figures
@@ -158,13 +187,28 @@ def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> 
     def point(minutes: int, value: str) -> list[Any]:
         return [(began + timedelta(minutes=minutes)).timestamp(), value]
 
-    document = {"queries": {
-        "error_rate": {"query": "q", "series": [{"metric": {"code": "500"}, "values": [
-            point(-2, "0.01"), point(-1, "0.03"), point(0, "0.5"), point(1, "0.9"), point(2, "NaN"), point(3, "0.1"),
-        ]}]},
-        "latency": {"query": "q", "error": "bad_data: parse error"},
-        "requests": {"query": "q", "series": []},
-    }}  # fmt: skip
+    document = {
+        "queries": {
+            "error_rate": {
+                "query": "q",
+                "series": [
+                    {
+                        "metric": {"code": "500"},
+                        "values": [
+                            point(-2, "0.01"),
+                            point(-1, "0.03"),
+                            point(0, "0.5"),
+                            point(1, "0.9"),
+                            point(2, "NaN"),
+                            point(3, "0.1"),
+                        ],
+                    }
+                ],
+            },
+            "latency": {"query": "q", "error": "bad_data: parse error"},
+            "requests": {"query": "q", "series": []},
+        }
+    }
     first, second, third = read_metrics(json.dumps(document).encode(), began)
     assert (first.labels, first.before, first.lowest, first.highest, first.last) == ("code=500", 0.02, 0.1, 0.9, 0.1)
     assert first.highest_at == began + timedelta(minutes=1)
@@ -179,15 +223,30 @@ def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> 
 def test_hostile_text_is_neither_markup_nor_a_marker() -> None:
     effect = Effect(key="k", target=HOSTILE, before=HOSTILE, after=HOSTILE, note=HOSTILE)
     told = story(
-        1, title=HOSTILE, service=HOSTILE, failure=HOSTILE, outcome=HOSTILE,
+        1,
+        title=HOSTILE,
+        service=HOSTILE,
+        failure=HOSTILE,
+        outcome=HOSTILE,
         trigger=Trigger(kind="alert", by=HOSTILE, alert={"name": HOSTILE, "summary": HOSTILE, "starts_at": HOSTILE}),
         said=[Said(at=BEGAN, kind="decision", text=HOSTILE, who=HOSTILE)],
         words=[Word(event_id=1, at=BEGAN, update="note", who=HOSTILE, fields={"text": HOSTILE}, standing="unsigned")],
         signals=[Signal(event_id=1, at=BEGAN, name=HOSTILE, body={"name": HOSTILE})],
-        steps=[Step(event_id=1, section="", title=HOSTILE, activity="x.y", scheduled_at=BEGAN, ended_at=BEGAN,
-                    outcome="completed", effect=effect, result=HOSTILE)],
+        steps=[
+            Step(
+                event_id=1,
+                section="",
+                title=HOSTILE,
+                activity="x.y",
+                scheduled_at=BEGAN,
+                ended_at=BEGAN,
+                outcome="completed",
+                effect=effect,
+                result=HOSTILE,
+            )
+        ],
         questions=[Question(id="q", title=HOSTILE, options={}, asked_at=BEGAN)],
-    )  # fmt: skip
+    )
     text = compose("INC-1", sections(Material("INC-1", [told], changes=[told], metrics_trouble=HOSTILE)))
     ours = re.sub(r"^<!-- runbooks:.* -->$", "", text, flags=re.MULTILINE)
     assert "<" not in ours

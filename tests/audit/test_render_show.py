@@ -136,8 +136,10 @@ def test_bars_lie_where_the_history_has_them(path: Path) -> None:
 @pytest.mark.parametrize("length", [timedelta(seconds=2), timedelta(hours=5), timedelta(days=21)])
 def test_seconds_and_weeks_and_two_hundred_steps_can_be_drawn(length: timedelta) -> None:
     pace = length / 200
-    steps = [lasting(n, BEGAN + n * pace, BEGAN + (n + 1) * pace, attempts=3, started_at=BEGAN + (n + 0.5) * pace)
-             for n in range(200)]  # fmt: skip
+    steps = [
+        lasting(n, BEGAN + n * pace, BEGAN + (n + 1) * pace, attempts=3, started_at=BEGAN + (n + 0.5) * pace)
+        for n in range(200)
+    ]
     story = made(steps=steps, started_at=BEGAN, ended_at=BEGAN + length)
     found: dict[str, tuple[float, float]] = {}
     for svg in chart(story, NOW).parts:
@@ -236,10 +238,14 @@ def test_deadlines_say_whether_they_were_kept() -> None:
             **ended,
         )
 
-    story = made(started_at=BEGAN, ended_at=BEGAN + timedelta(minutes=9), timers=[
-        deadline("Late", fired_at=BEGAN + timedelta(minutes=5)),
-        deadline("Dropped", canceled_at=BEGAN + timedelta(minutes=9)),
-    ])  # fmt: skip
+    story = made(
+        started_at=BEGAN,
+        ended_at=BEGAN + timedelta(minutes=9),
+        timers=[
+            deadline("Late", fired_at=BEGAN + timedelta(minutes=5)),
+            deadline("Dropped", canceled_at=BEGAN + timedelta(minutes=9)),
+        ],
+    )
     html = show.html([Told(story)], NOW)
     assert re.search(r"Late</th>.*?missed", html, re.DOTALL)
     assert re.search(r"Dropped</th>.*?ended", html, re.DOTALL)

@@ -35,9 +35,11 @@ S = timedelta(seconds=1)
 
 def report(*stories: Story, month: Month = NOVEMBER, as_of: datetime | None = None) -> Report:
     counting = Counting(
-        month, as_of or month.until, lambda one: one.started_at + 900 * S if one.severity == "P1" else None,
+        month,
+        as_of or month.until,
+        lambda one: one.started_at + 900 * S if one.severity == "P1" else None,
         {"P1": 900 * S},
-    )  # fmt: skip
+    )
     return count(stories, counting)
 
 
@@ -45,8 +47,15 @@ def deadline(name: str, started: datetime, **ends: datetime) -> Timer:
     return Timer(event_id=5, kind="deadline", name=name, started_at=started, due_at=started + 300 * S, **ends)
 
 
-def incident(number: int, *, severity: str = "P1", acknowledged: float | None = None, mitigated: float | None = None,
-             lasting: float | None = 3600, **fields: Any) -> Story:  # fmt: skip
+def incident(
+    number: int,
+    *,
+    severity: str = "P1",
+    acknowledged: float | None = None,
+    mitigated: float | None = None,
+    lasting: float | None = 3600,
+    **fields: Any,
+) -> Story:
     began = BEGAN + number * timedelta(hours=1)
     reached = {"Acknowledged": acknowledged, "Mitigated": mitigated}
     met = {name: began + after * S for name, after in reached.items() if after is not None}
@@ -60,13 +69,20 @@ def incident(number: int, *, severity: str = "P1", acknowledged: float | None = 
         started_at=began,
         ended_at=began + lasting * S if lasting is not None else None,
         timers=[
-            deadline(name, began, **({"canceled_at": met[name]} if name in met and met[name] <= began + 300 * S else
-                                     {"fired_at": began + 300 * S}))
+            deadline(
+                name,
+                began,
+                **(
+                    {"canceled_at": met[name]}
+                    if name in met and met[name] <= began + 300 * S
+                    else {"fired_at": began + 300 * S}
+                ),
+            )
             for name in reached
         ],
         said=[Said(at=at, kind="deadline", text=f"{name} after 1.0 s") for name, at in met.items()],
         **fields,
-    )  # fmt: skip
+    )
 
 
 # -- recorded histories --------------------------------------------------------------------------------
@@ -83,8 +99,10 @@ class Recorded:
         for event in self.events:
             if event["eventType"] == f"EVENT_TYPE_{kind}":
                 yield next(value for name, value in event.items() if name.endswith("EventAttributes")) | {
-                    "at": self.time(event), "id": event["eventId"], "summary": self.summary(event)
-                }  # fmt: skip
+                    "at": self.time(event),
+                    "id": event["eventId"],
+                    "summary": self.summary(event),
+                }
 
     def time(self, event: dict[str, Any]) -> datetime:
         whole, _, fraction = event["eventTime"].removesuffix("Z").partition(".")
@@ -169,8 +187,11 @@ def test_failovers_and_recoveries_count_as_incidents(recorded: list[Recorded], o
     }
     assert {row.run_id for row in of_recorded.incidents} == opened
     assert {name.partition("-")[0] for name in opened} == {
-        "p1_incident", "p2_incident", "database_failover", "full_service_recovery",
-    }  # fmt: skip
+        "p1_incident",
+        "p2_incident",
+        "database_failover",
+        "full_service_recovery",
+    }
 
 
 def test_steps_retries_and_failures_are_those_of_the_events(recorded: list[Recorded], of_recorded: Report) -> None:
@@ -288,8 +309,10 @@ def test_a_deadline_that_only_the_runs_end_stopped_was_not_kept() -> None:
         )
     )
     assert {row.name: (row.kept, row.missed, row.open) for row in told.deadlines} == {
-        "Acknowledged": (1, 0, 0), "Mitigated": (0, 0, 1), "Stable": (0, 1, 0),
-    }  # fmt: skip
+        "Acknowledged": (1, 0, 0),
+        "Mitigated": (0, 0, 1),
+        "Stable": (0, 1, 0),
+    }
 
 
 def test_what_was_lost_again_was_reached_when_it_held() -> None:
@@ -367,13 +390,15 @@ def test_a_run_that_was_reset_is_one_incident() -> None:
 
 def test_a_step_that_was_tried_three_times_is_two_retries_of_its_system() -> None:
     def step(activity: str, attempts: int, outcome: Any = "completed") -> Step:
-        return Step(event_id=1, section="", title="", activity=activity, scheduled_at=BEGAN, attempts=attempts,
-                    outcome=outcome)  # fmt: skip
+        return Step(
+            event_id=1, section="", title="", activity=activity, scheduled_at=BEGAN, attempts=attempts, outcome=outcome
+        )
 
     told = report(story(1, steps=[step("slack.post", 3), step("slack.post", 1), step("helm.upgrade", 2, "timed out")]))
     assert [(row.system, row.steps, row.retries, row.failed) for row in told.systems] == [
-        ("helm", 1, 1, 1), ("slack", 2, 2, 0),
-    ]  # fmt: skip
+        ("helm", 1, 1, 1),
+        ("slack", 2, 2, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -392,8 +417,16 @@ def test_a_month_is_that_of_its_time_zone(zone: str, since: str, until: str) -> 
     assert report(*inside, *outside, month=month).runs == 2
 
 
-@pytest.mark.parametrize(("name", "zone"), [("2026-13", "UTC"), ("november", "UTC"), ("2026-11", "Mars/Olympus"),
-                                            ("2026-11", "../etc/passwd"), ("2026-11", "")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [
+        ("2026-13", "UTC"),
+        ("november", "UTC"),
+        ("2026-11", "Mars/Olympus"),
+        ("2026-11", "../etc/passwd"),
+        ("2026-11", ""),
+    ],
+)
 def test_what_is_no_month_or_zone_is_said(name: str, zone: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(zone if name == "2026-11" else name))):
         Month.of(name, zone)

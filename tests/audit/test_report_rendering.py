@@ -27,17 +27,25 @@ XLINK = "{http://www.w3.org/1999/xlink}href"
 
 
 def step(activity: str, attempts: int = 1, outcome: Any = "completed") -> Step:
-    return Step(event_id=1, section="", title="", activity=activity, scheduled_at=BEGAN, attempts=attempts,
-                outcome=outcome)  # fmt: skip
+    return Step(
+        event_id=1, section="", title="", activity=activity, scheduled_at=BEGAN, attempts=attempts, outcome=outcome
+    )
 
 
 def month() -> Report:
     return report(
         incident(1, acknowledged=10, mitigated=100, lasting=1000),
-        incident(30, acknowledged=1000, mitigated=1200, lasting=10_000,
-                 steps=[step("slack.post", 4), step("helm.upgrade", 2, "failed"), step("helm.upgrade")]),
-        story(3), story(4), story(5, outcome="failed"),
-    )  # fmt: skip
+        incident(
+            30,
+            acknowledged=1000,
+            mitigated=1200,
+            lasting=10_000,
+            steps=[step("slack.post", 4), step("helm.upgrade", 2, "failed"), step("helm.upgrade")],
+        ),
+        story(3),
+        story(4),
+        story(5, outcome="failed"),
+    )
 
 
 def hostile() -> Report:
@@ -63,9 +71,10 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.ids += [value or "" for name, value in attrs if name == "id"]
         self.outside += [
-            f"{tag} {name}={value}" for name, value in attrs
+            f"{tag} {name}={value}"
+            for name, value in attrs
             if name.startswith("on") or (name in {"src", "href", "xlink:href"} and not (value or "").startswith("#"))
-        ]  # fmt: skip
+        ]
 
     def handle_data(self, data: str) -> None:
         self.text += data

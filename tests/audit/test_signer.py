@@ -75,9 +75,13 @@ def kms() -> Iterator[Kms]:
 
 def client(kms: Kms) -> Any:
     return boto3.client(
-        "kms", endpoint_url=f"http://127.0.0.1:{kms.server_address[1]}", region_name="us-east-1",
-        aws_access_key_id="x", aws_secret_access_key="x", config=Config(retries={"total_max_attempts": 1}),
-    )  # fmt: skip
+        "kms",
+        endpoint_url=f"http://127.0.0.1:{kms.server_address[1]}",
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
 
 
 def test_a_chain_signed_by_kms_verifies_with_its_public_key(kms: Kms) -> None:

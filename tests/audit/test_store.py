@@ -21,8 +21,11 @@ from tests.records_schema.fixtures import empty_database_url, records_pool, reco
 
 SIGNER = new_signer()
 TABLES = (
-    "archive_records", "archive_bodies", "archive_heads", "archive_access",
-)  # fmt: skip
+    "archive_records",
+    "archive_bodies",
+    "archive_heads",
+    "archive_access",
+)
 
 
 @pytest.fixture
@@ -155,11 +158,16 @@ def test_the_head_is_signed_once_per_place_and_tells_when_the_end_is_gone(
 def _touching(*targets: str) -> list[Step]:
     return [
         Step(
-            event_id=number, section="4.2", title="t", activity="kubernetes.scale", scheduled_at=BEGAN,
-            outcome="completed", effect=Effect(key=f"k{number}", target=target),
+            event_id=number,
+            section="4.2",
+            title="t",
+            activity="kubernetes.scale",
+            scheduled_at=BEGAN,
+            outcome="completed",
+            effect=Effect(key=f"k{number}", target=target),
         )
         for number, target in enumerate(targets)
-    ]  # fmt: skip
+    ]
 
 
 CASES: dict[int, Story] = {

@@ -74,9 +74,15 @@ def test_a_runs_details_in_temporals_ui() -> None:
 
 
 def test_the_summary_and_details_of_an_alert() -> None:
-    alert = Alert(source="alertmanager", fingerprint="f", name=CANARY, starts_at=AT, labels={CANARY: CANARY},
-                  annotations={"summary": CANARY, "runbook_url": f"http://x/> [y](http://evil) {CANARY}"},
-                  generator_url=f"http://x/{CANARY}")  # fmt: skip
+    alert = Alert(
+        source="alertmanager",
+        fingerprint="f",
+        name=CANARY,
+        starts_at=AT,
+        labels={CANARY: CANARY},
+        annotations={"summary": CANARY, "runbook_url": f"http://x/> [y](http://evil) {CANARY}"},
+        generator_url=f"http://x/{CANARY}",
+    )
     line, details = summary.summary("P1", alert), summary.details(alert)
     for said in (line, details):
         assert not OBEYED.search(said)

@@ -59,8 +59,11 @@ async def test_a_relapse_is_told_and_both_times_are_kept(
     assert (record.mitigated_at, record.lost_at) == (lapse.met_at, lapse.lost_at)
     assert [one.milestone for one in world.done("records.mark_incident")].count("mitigated") == 2
     assert [one.status for one in world.done("statuspage.update")] == [
-        "Identified", "Investigating", "Identified", "Resolved",
-    ]  # fmt: skip
+        "Identified",
+        "Investigating",
+        "Identified",
+        "Resolved",
+    ]
     assert any("the service is down again" in one.text for one in world.done("slack.post"))
     draft = next(one.content for one in world.done("evidence.store_document") if one.name == "post-mortem.md")
     assert f"{lapse.met_at:%H:%M:%S}, lost at {lapse.lost_at:%H:%M:%S}" in draft

@@ -61,7 +61,7 @@ step = st.one_of(
     st.tuples(st.just("answer"), st.integers(0, 3)),
     st.tuples(st.just("pass"), st.just(1)),
     st.tuples(st.just("worker"), st.just("dies")),
-)  # fmt: skip
+)
 REQUESTS: dict[str, dict[str, Any]] = {
     "manual_scale_up": {"target": "+2"},
     "emergency_scale_up": {},
@@ -116,21 +116,35 @@ class Night:
     async def _alert(self, pod: int) -> None:
         self.firing += 1
         alert = Alert(
-            source="alertmanager", fingerprint=f"f{pod}", name="KubePodCrashLooping", labels={"pod": f"p-{pod}"},
+            source="alertmanager",
+            fingerprint=f"f{pod}",
+            name="KubePodCrashLooping",
+            labels={"pod": f"p-{pod}"},
             starts_at=datetime(2026, 2, 4, 3, tzinfo=UTC) + timedelta(minutes=self.firing),
-        )  # fmt: skip
+        )
         # As the webhook does: start it, or tell the one that is open.
         request = P1Request(service=self.service, alert=alert)
-        self.runs.append(await self.client.start_workflow(
-            "P1Incident", request, id=self.p1, task_queue=self.queue, start_signal="alerts",
-            start_signal_args=[[alert]],
-        ))  # fmt: skip
+        self.runs.append(
+            await self.client.start_workflow(
+                "P1Incident",
+                request,
+                id=self.p1,
+                task_queue=self.queue,
+                start_signal="alerts",
+                start_signal_args=[[alert]],
+            )
+        )
 
     async def _begin(self, name: str) -> None:
         request = {**REQUESTS[name], "service": self.service}
-        self.runs.append(await self.client.start_workflow(
-            procedure(name).workflow_type, request, id=f"{name}/{self.service}/{len(self.runs)}", task_queue=self.queue,
-        ))  # fmt: skip
+        self.runs.append(
+            await self.client.start_workflow(
+                procedure(name).workflow_type,
+                request,
+                id=f"{name}/{self.service}/{len(self.runs)}",
+                task_queue=self.queue,
+            )
+        )
 
     async def _restore(self, which: str) -> None:
         self.world.stop() if which == "begins" else self.world.start()
@@ -233,10 +247,13 @@ class Night:
 
 @pytest.mark.timeout(600 + 180 * SEQUENCES)
 @settings(
-    max_examples=SEQUENCES, deadline=None, derandomize=True, database=None,
+    max_examples=SEQUENCES,
+    deadline=None,
+    derandomize=True,
+    database=None,
     phases=(Phase.explicit, Phase.generate) if SEQUENCES < MANY else tuple(Phase),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 @given(steps=st.lists(step, min_size=4, max_size=7))
 async def test_whatever_comes_after_what(temporal_address: str, steps: list[tuple[str, Any]]) -> None:
     await tried(temporal_address, steps)
@@ -244,9 +261,15 @@ async def test_whatever_comes_after_what(temporal_address: str, steps: list[tupl
 
 WORST = [("release", "bad"), ("alert", 0), ("alert", 1), ("worker", "dies"), ("begin", "rollback"), ("answer", 0)]
 STOPPED = [
-    ("begin", "emergency_scale_up"), ("restore", "begins"), ("alert", 0), ("begin", "standard_deployment"),
-    ("begin", "rollback"), ("begin", "manual_scale_up"), ("worker", "dies"), ("answer", 1),
-]  # fmt: skip
+    ("begin", "emergency_scale_up"),
+    ("restore", "begins"),
+    ("alert", 0),
+    ("begin", "standard_deployment"),
+    ("begin", "rollback"),
+    ("begin", "manual_scale_up"),
+    ("worker", "dies"),
+    ("answer", 1),
+]
 
 
 @pytest.mark.timeout(600)

@@ -17,9 +17,13 @@ AT = datetime(2026, 2, 4, 3, tzinfo=UTC)
 
 def pod(number: int, *, minutes: int = 0, status: str = "firing", name: str = "KubePodCrashLooping") -> Alert:
     return Alert(
-        source="alertmanager", fingerprint=f"f{number}", name=name, starts_at=AT + timedelta(minutes=minutes),
-        status=status, labels={"pod": f"tensafe-server-{number}"},
-    )  # fmt: skip
+        source="alertmanager",
+        fingerprint=f"f{number}",
+        name=name,
+        starts_at=AT + timedelta(minutes=minutes),
+        status=status,
+        labels={"pod": f"tensafe-server-{number}"},
+    )
 
 
 async def test_the_alerts_of_five_pods_are_one_incident(working: Working, client: Client) -> None:

@@ -13,9 +13,18 @@ from sandbox.ports import LOOPBACK, free_port
 from tests.crash.scenario import Case, EndState, Strict
 
 TABLES = (
-    "api_keys", "audit_log", "handovers", "interventions", "mails", "messages", "pages", "support_tickets",
-    "tenant_users", "tenants", "ticket_comments",
-)  # fmt: skip
+    "api_keys",
+    "audit_log",
+    "handovers",
+    "interventions",
+    "mails",
+    "messages",
+    "pages",
+    "support_tickets",
+    "tenant_users",
+    "tenants",
+    "ticket_comments",
+)
 
 
 def short(case: Case) -> str:
@@ -59,18 +68,23 @@ class CustomerScenario(Strict):
             "kubernetes": {"kubeconfig": str(case.servers.kubeconfig)},
             "observability": {"log_format": "console"},
             "mail": {
-                "backend": "smtp", "host": LOOPBACK, "port": case.servers.mail.port, "security": "none",
+                "backend": "smtp",
+                "host": LOOPBACK,
+                "port": case.servers.mail.port,
+                "security": "none",
                 "sender": "ops@tensafe.example",
             },
             "handover": {"secret": f"of {case.name}", "base_url": nowhere},
             "approvals": {"allow_unsigned": True},
             "services": {
                 case.namespace: {
-                    "deployment": "tensafe-server", "selector": "app=tensafe", "health_url": f"{nowhere}/health",
+                    "deployment": "tensafe-server",
+                    "selector": "app=tensafe",
+                    "health_url": f"{nowhere}/health",
                     "customers": dict(self.customers),
                 }
             },
-        }  # fmt: skip
+        }
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Nothing is for people to do, unless the scenario says so."""

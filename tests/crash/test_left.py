@@ -67,10 +67,13 @@ async def reset(client: Client, handle: Handle) -> Handle:
     execution = WorkflowExecution(workflow_id=handle.id, run_id=handle.result_run_id or "")
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
-            namespace=client.namespace, workflow_execution=execution, reason="a person's click",
-            workflow_task_finish_event_id=first[0], request_id=f"{handle.id}-{datetime.now(UTC)}",
+            namespace=client.namespace,
+            workflow_execution=execution,
+            reason="a person's click",
+            workflow_task_finish_event_id=first[0],
+            request_id=f"{handle.id}-{datetime.now(UTC)}",
         )
-    )  # fmt: skip
+    )
     return client.get_workflow_handle(handle.id, run_id=answer.run_id)
 
 

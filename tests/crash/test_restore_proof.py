@@ -147,9 +147,11 @@ async def _refused(scenario: RestoreScenario, case: Case) -> None:
                 ]
             ):
                 handle = await client.start_workflow(
-                    "PointInTimeRestore", {"target_time": target.isoformat(), **fields},
-                    id=f"{case.workflow_id}-{number}", task_queue=case.task_queue,
-                )  # fmt: skip
+                    "PointInTimeRestore",
+                    {"target_time": target.isoformat(), **fields},
+                    id=f"{case.workflow_id}-{number}",
+                    task_queue=case.task_queue,
+                )
                 with pytest.raises(Exception) as failed:  # noqa: PT011
                     await asyncio.wait_for(handle.result(), 60)
                 assert says in str(failed.value.__cause__)

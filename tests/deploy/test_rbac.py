@@ -117,12 +117,17 @@ def test_the_reads_of_a_diagnosis(api: client.ApiClient):
 
 def test_what_config_check_asks_for_is_what_the_role_gives(api: client.ApiClient):
     service = Service(
-        deployment="tensafe-server", selector="app=tensafe", health_url="http://x", namespace=NAMESPACE,
-        hpa="tensafe-server", scaled_object="tensafe-scaledobject", gpu=GpuPolicy(),
+        deployment="tensafe-server",
+        selector="app=tensafe",
+        health_url="http://x",
+        namespace=NAMESPACE,
+        hpa="tensafe-server",
+        scaled_object="tensafe-scaledobject",
+        gpu=GpuPolicy(),
         release=ReleasePolicy(chart="x", smoke_job=SmokeJob(image="x")),
         recovery=RecoveryPolicy(traffic=TrafficPolicy(mode="ingress", ingress="x")),
         workloads=(WorkloadPolicy(kind="StatefulSet", name="x"), WorkloadPolicy(kind="CronJob", name="y")),
-    )  # fmt: skip
+    )
     wanted = needed(Settings(services={"tensafe-server": service}))
     assert len(wanted) > 15
     assert refused(api, wanted) == []

@@ -86,6 +86,7 @@ def real(temporal_address: str, postgres_url: str, kubeconfig: Path, shop: str, 
     }
 
 
+@pytest.mark.timeout(900)
 def test_the_page_works_as_written(tmp_path: Path, real: dict[str, str], shop: str, kube: httpx.Client) -> None:
     def as_it_is_here(text: str) -> str:
         for written, here in real.items():
@@ -104,9 +105,14 @@ def test_the_page_works_as_written(tmp_path: Path, real: dict[str, str], shop: s
         words = shlex.split(line, comments=True)
         module = ["-m", "starters", *words[1:]] if words[0] == "runbooks" else words[1:]
         ran = subprocess.run(
-            [sys.executable, *module], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+            [sys.executable, *module],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=240,
-        )  # fmt: skip
+        )
         assert ran.returncode == 0, f"{line}\n{ran.stdout}{ran.stderr}"
         return ran.stdout
 

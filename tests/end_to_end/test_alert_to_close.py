@@ -36,12 +36,18 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def alert(fingerprint: str, starts_at: datetime | None = None) -> dict[str, object]:
     return {
-        "version": "4", "groupKey": "{}", "alerts": [{
-            "status": "firing", "fingerprint": fingerprint, "startsAt": (starts_at or datetime.now(UTC)).isoformat(),
-            "labels": {"alertname": "ByHand", "severity": "P1", "service": "tensafe-server"},
-            "annotations": {"summary": "posted by a test"},
-        }],
-    }  # fmt: skip
+        "version": "4",
+        "groupKey": "{}",
+        "alerts": [
+            {
+                "status": "firing",
+                "fingerprint": fingerprint,
+                "startsAt": (starts_at or datetime.now(UTC)).isoformat(),
+                "labels": {"alertname": "ByHand", "severity": "P1", "service": "tensafe-server"},
+                "annotations": {"summary": "posted by a test"},
+            }
+        ],
+    }
 
 
 def outcome(answer: httpx.Response) -> str:
@@ -51,9 +57,12 @@ def outcome(answer: httpx.Response) -> str:
 
 async def by_hand(stack: Stack) -> Handle:
     return await stack.client.start_workflow(
-        P1Incident.run, P1Request(title="by hand"), id=run_id("p1-incident", "tensafe-server"), task_queue="runbooks",
+        P1Incident.run,
+        P1Request(title="by hand"),
+        id=run_id("p1-incident", "tensafe-server"),
+        task_queue="runbooks",
         id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,  # that of a test before
-    )  # fmt: skip
+    )
 
 
 async def says(handle: Handle, *words: str) -> bool:
@@ -102,8 +111,11 @@ async def test_a_bad_release_is_repaired_and_closed(stack: Stack) -> None:
     result = await stack.close(handle)
     assert result.mitigations == ["rollback"]
     assert {clock.name for clock in status.clocks if clock.met_at and not clock.missed} == {
-        "Acknowledged", "Assessed", "Mitigated", "Stable",
-    }  # fmt: skip
+        "Acknowledged",
+        "Assessed",
+        "Mitigated",
+        "Stable",
+    }
     assert await says(handle, "CrashLoop")
     assert await says(handle, "decision", "Closed: Rolled back to v1.2.3")
     attributes = (await handle.describe()).typed_search_attributes
@@ -133,9 +145,10 @@ def assert_recorded(stack: Stack, incident: str) -> None:
     )
     assert (name, status) == ("TensafeServerDown", "resolved")
     assert acknowledged_at < resolved_at
-    assert stack.rows(
-        "SELECT status FROM runbooks.status_updates WHERE incident_id = %s ORDER BY id", incident
-    ) == [("Identified",), ("Resolved",)]  # fmt: skip
+    assert stack.rows("SELECT status FROM runbooks.status_updates WHERE incident_id = %s ORDER BY id", incident) == [
+        ("Identified",),
+        ("Resolved",),
+    ]
     ((when, level, paged_is_over),) = stack.rows(
         "SELECT scheduled_for, level, resolved_at IS NOT NULL"
         " FROM runbooks.post_mortems JOIN runbooks.pages USING (incident_id) WHERE incident_id = %s",
@@ -301,9 +314,9 @@ async def test_without_the_records_the_service_is_repaired_and_the_incident_reco
     result = await stack.close(handle)
     assert result.mitigations == ["rollback"]
     stack.once(result.incident_id)
-    assert stack.rows(
-        "SELECT status FROM runbooks.alerts WHERE incident_id = %s", result.incident_id
-    ) == [("resolved",)]  # fmt: skip
+    assert stack.rows("SELECT status FROM runbooks.alerts WHERE incident_id = %s", result.incident_id) == [
+        ("resolved",)
+    ]
 
 
 async def test_no_secret_and_no_crash_is_in_histories_logs_or_evidence(stack: Stack) -> None:
@@ -341,8 +354,15 @@ def close_signed(stack: Stack, run: str) -> None:
     configuration = stack.environment.configuration
     subprocess.run(
         [
-            sys.executable, "-m", "starters", "close", run,
-            "--resolution", CLOSING.resolution, "--root-cause", CLOSING.root_cause,
+            sys.executable,
+            "-m",
+            "starters",
+            "close",
+            run,
+            "--resolution",
+            CLOSING.resolution,
+            "--root-cause",
+            CLOSING.root_cause,
         ],
         env={
             **os.environ,
@@ -354,4 +374,4 @@ def close_signed(stack: Stack, run: str) -> None:
         check=True,
         capture_output=True,
         timeout=60,
-    )  # fmt: skip
+    )

@@ -45,5 +45,8 @@ async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has
     assert stack.rows(incident, result["incident_id"]) == [("closed",)]
     updates = "SELECT status FROM runbooks.status_updates WHERE incident_id = %s ORDER BY id"
     assert [row[0] for row in stack.rows(updates, result["incident_id"])] == [
-        "Investigating", "Identified", "Monitoring", "Resolved",
-    ]  # fmt: skip
+        "Investigating",
+        "Identified",
+        "Monitoring",
+        "Resolved",
+    ]

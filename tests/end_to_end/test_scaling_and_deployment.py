@@ -35,9 +35,13 @@ PAUSED = "autoscaling.keda.sh/paused"
 def runbooks(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     config = str(stack.environment.configuration.file)
     return subprocess.run(
-        [sys.executable, "-m", "starters", *arguments], capture_output=True, text=True, check=False, timeout=150,
+        [sys.executable, "-m", "starters", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
         env={**os.environ, "RUNBOOKS_CONFIG": config, "RUNBOOKS_USER": "ada", "RUNBOOKS_ROLE": "commander"},
-    )  # fmt: skip
+    )
 
 
 def result(answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -109,7 +113,7 @@ async def lease(stack: Stack, lasting: str) -> WorkflowHandle[Any, Any]:
 async def test_three_become_six_and_keda_is_resumed(three: Stack) -> None:
     answer = await asyncio.to_thread(
         runbooks, three, "start", "emergency-scale-up", "--yes", "--set", "lease=4s", "--wait", "--json"
-    )  # fmt: skip
+    )
     found = result(answer)
     assert (found["before"], found["target"], found["ready"], found["complete"]) == (3, 6, 6, True)
     assert found["ended_by"] == "expiry"
@@ -162,9 +166,12 @@ async def test_saturation_scales_the_service_up_by_itself(three: Stack) -> None:
 
 async def test_busy_gpus_get_another_node(three: Stack) -> None:
     eks = boto3.client(
-        "eks", endpoint_url=three.environment.aws.url, region_name=aws.REGION, aws_access_key_id="x",
+        "eks",
+        endpoint_url=three.environment.aws.url,
+        region_name=aws.REGION,
+        aws_access_key_id="x",
         aws_secret_access_key="x",
-    )  # fmt: skip
+    )
     where = {"clusterName": aws.CLUSTER, "nodegroupName": aws.NODE_GROUP}
 
     def desired() -> int:
@@ -190,12 +197,12 @@ async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three:
         assert told.returncode == 0, told.stderr
     good = await asyncio.to_thread(
         runbooks, three, "start", "standard-deployment", "--yes", "--set", "version=v1.2.5", "--wait", "--json"
-    )  # fmt: skip
+    )
     assert result(good)["outcome"] == "complete"
     assert tag(three) == "v1.2.5"
     bad = await asyncio.to_thread(
         runbooks, three, "start", "standard-deployment", "--yes", "--set", "version=v1.2.4", "--wait", "--json"
-    )  # fmt: skip
+    )
     assert (bad.returncode, bad.stderr.splitlines()[-1]) == (1, "the run has ended: rolled back")
     found = json.loads(bad.stdout)["result"]
     assert found["outcome"] == "rolled back"
@@ -233,9 +240,7 @@ async def test_an_untested_version_is_stopped_by_a_person(three: Stack) -> None:
 
     status = await eventually(asked)
     assert "tests: unknown" in status.questions[0].title
-    stopped = await asyncio.to_thread(
-        runbooks, three, "approve", name, "--choice", "stop", "--reason", "no tests"
-    )  # fmt: skip
+    stopped = await asyncio.to_thread(runbooks, three, "approve", name, "--choice", "stop", "--reason", "no tests")
     assert stopped.returncode == 0, stopped.stderr
     assert (await handle.result())["outcome"] == "stopped"
     assert tag(three) == "v1.2.3"

@@ -138,8 +138,10 @@ async def test_an_incident_can_be_read_in_the_browser(page: Page, stack: Stack) 
 
 
 def encoded(encoding: str, data: bytes) -> dict[str, Any]:
-    return {"metadata": {"encoding": base64.b64encode(encoding.encode()).decode()},
-            "data": base64.b64encode(data).decode()}  # fmt: skip
+    return {
+        "metadata": {"encoding": base64.b64encode(encoding.encode()).decode()},
+        "data": base64.b64encode(data).decode(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -160,9 +162,12 @@ async def test_over_plain_http_bad_input_fails_at_once(stack: Stack, payloads: l
     async with httpx.AsyncClient() as http:
         answer = await http.post(
             f"http://{LOOPBACK}:{port}/api/v1/namespaces/default/workflows/{workflow_id}",
-            json={"workflowType": {"name": "P1Incident"}, "taskQueue": {"name": "runbooks"},
-                  "input": {"payloads": payloads}},
-        )  # fmt: skip
+            json={
+                "workflowType": {"name": "P1Incident"},
+                "taskQueue": {"name": "runbooks"},
+                "input": {"payloads": payloads},
+            },
+        )
     assert answer.status_code == 200, answer.text
     assert says in str(await failed(stack.handle(workflow_id)))
     assert stack.rows("SELECT 1 FROM runbooks.audit_log WHERE workflow_id = %s", workflow_id) == []

@@ -166,8 +166,7 @@ class Boundary:
                             return
                     await asyncio.sleep(0.2)
         except TimeoutError:
-            message = f"{handle.id} is stuck: its task is tried for the {attempt}th time"
-            raise AssertionError(message) from None
+            raise AssertionError(f"{handle.id} is stuck: its task is tried for the {attempt}th time") from None
 
     async def failure(self, handle: WorkflowHandle[Any, Any]) -> BaseException:
         """Give why a run failed; it does so at once, and once and for all."""
@@ -176,8 +175,7 @@ class Boundary:
                 await handle.result()
         except WorkflowFailureError as error:
             return error.cause
-        message = f"{handle.id} has not failed"
-        raise AssertionError(message)
+        raise AssertionError(f"{handle.id} has not failed")
 
 
 @contextmanager

@@ -22,8 +22,11 @@ each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name
 NOT_OURS: dict[str, list[Payload]] = {
     "bytes": [payload(b"\xff\x00", "binary/plain")],
     "a known message": [
-        payload(WorkflowExecution(workflow_id="x").SerializeToString(), "binary/protobuf",
-                messageType=b"temporal.api.common.v1.WorkflowExecution")
+        payload(
+            WorkflowExecution(workflow_id="x").SerializeToString(),
+            "binary/protobuf",
+            messageType=b"temporal.api.common.v1.WorkflowExecution",
+        )
     ],
     "a known message as JSON": [
         payload("{}", "json/protobuf", messageType=b"temporal.api.common.v1.WorkflowExecution")
@@ -39,7 +42,7 @@ NOT_OURS: dict[str, list[Payload]] = {
     "deep": [payload("[" * 100_000)],
     "two": [as_json({}), as_json({})],
     "two, one of them bytes": [as_json({}), payload(b"\xff", "binary/plain")],
-}  # fmt: skip
+}
 LARGE: dict[str, list[Payload]] = {
     "a hundred thousand unknown fields": [as_json({f"field{number}": number for number in range(100_000)})],
     "an unknown field of 700 KB": [as_json({"x" * 700_000: 1})],
@@ -115,8 +118,13 @@ async def test_a_live_run_takes_no_harm_from_what_is_sent_to_it(border: Boundary
     for payloads in bad.values():  # it takes nothing, so whatever is in the box doesn't matter
         assert await border.query(handle, "status", payloads) == ""
 
-    good = {"source": "ui", "fingerprint": "f\x1b", "name": "Another\x00", "starts_at": "2026-02-04T03:00:00Z",
-            "labels": {"a\x00b": "\x00"}}  # fmt: skip
+    good = {
+        "source": "ui",
+        "fingerprint": "f\x1b",
+        "name": "Another\x00",
+        "starts_at": "2026-02-04T03:00:00Z",
+        "labels": {"a\x00b": "\x00"},
+    }
     await border.signal(handle, "alert", [as_json(good)])
     await border.goes_on(handle)
     await handle.cancel()
@@ -147,8 +155,13 @@ async def test_a_run_whose_id_cannot_be_kept_is_refused(border: Boundary) -> Non
 
 
 def test_an_alert_that_was_made_fit_is_the_same_wherever_it_is_read() -> None:
-    given = {"source": "ui\x00", "fingerprint": "f", "name": "n\n", "starts_at": "2026-02-04T03:00:00Z",
-             "labels": {"a\x00": "\x1b"}}  # fmt: skip
+    given = {
+        "source": "ui\x00",
+        "fingerprint": "f",
+        "name": "n\n",
+        "starts_at": "2026-02-04T03:00:00Z",
+        "labels": {"a\x00": "\x1b"},
+    }
     alert = Alert.model_validate(given)
     assert Alert.model_validate_json(alert.model_dump_json()) == alert
     assert json.loads(alert.model_dump_json())["labels"] == {"a␀": "␛"}

@@ -40,19 +40,31 @@ MODULES: dict[str, tuple[str, ...]] = {
     "workflows/incident_response/situations.py": (f"{_INCIDENTS}/test_situations.py",),
     "workflows/shared/releases.py": ("tests/workflows/shared/test_releases.py", f"{_INCIDENTS}/test_diagnosis.py"),
     "workflows/deployment/way_back.py": (
-        "tests/workflows/deployment/test_way_back.py", "tests/workflows/deployment/test_way_back_by_hand.py",
+        "tests/workflows/deployment/test_way_back.py",
+        "tests/workflows/deployment/test_way_back_by_hand.py",
     ),
     "activities/kubernetes/run_marks.py": ("tests/activities/kubernetes/test_run_marks.py",),
     "workflows/platform/lease.py": ("tests/workflows/platform/test_lease.py",),
     "workflows/platform/approval.py": ("tests/workflows/platform/test_approval.py",),
-}  # fmt: skip
+}
 """Each with the tests that belong to it; none of them needs a server."""
 
 
 _ALONE = (
-    "-x", "-q", "--noconftest", "-c", os.devnull, f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-p", "no:warnings",
-    "-o", "asyncio_mode=auto", "--import-mode=importlib",
-)  # fmt: skip
+    "-x",
+    "-q",
+    "--noconftest",
+    "-c",
+    os.devnull,
+    f"--rootdir={ROOT}",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:warnings",
+    "-o",
+    "asyncio_mode=auto",
+    "--import-mode=importlib",
+)
 """Without the fixtures and options of all other tests, which would take longer than these."""
 
 

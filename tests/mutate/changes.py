@@ -7,12 +7,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-}  # fmt: skip
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
 _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
-}  # fmt: skip
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -41,10 +53,14 @@ def changes(source: str) -> list[Change]:
             before = ast.unparse(twin)
             change(twin)
             placed = node.target if isinstance(node, ast.comprehension) else node
-            found.append(Change(
-                getattr(placed, "lineno", 0), _short(before), _short(ast.unparse(twin)),
-                ast.unparse(ast.fix_missing_locations(other)),
-            ))  # fmt: skip
+            found.append(
+                Change(
+                    getattr(placed, "lineno", 0),
+                    _short(before),
+                    _short(ast.unparse(twin)),
+                    ast.unparse(ast.fix_missing_locations(other)),
+                )
+            )
     return sorted((one for one in found if one.before != one.after), key=lambda one: (one.line, one.before, one.after))
 
 

@@ -36,6 +36,9 @@ USES: dict[str, tuple[str, ...]] = {
 SERVERS = tuple(mark for mark in USES if mark != "clock")
 """All but Temporal's test server, which is up in a tenth of a second."""
 
+PRODUCTION = "production"
+"""What `make test` leaves out: a fresh machine would build Temporal's server for many minutes, and CI has no time."""
+
 _TESTS = Path(__file__).parent.parent
 _KINDS: dict[str, str] = {
     "crash/test_kills.py": "kills",
@@ -82,10 +85,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-servers", action="store_true", help="only tests that need no server but Temporal's test server"
     )
+    parser.addoption(
+        "--production",
+        action="store_true",
+        help="only tests on Temporal's real server with PostgreSQL, which is built first; without it, all others",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until the tests are collected: what they import stays, and looking through it takes a quarter longer
+    config.addinivalue_line("markers", f"{PRODUCTION}: needs programs that take minutes to build (`make test-server`)")
     for mark, fixtures in USES.items():
         config.addinivalue_line("markers", f"{mark}: uses the fixture {' or '.join(fixtures)} (added by itself)")
     config.addinivalue_line("markers", "servers: starts or uses a real server other than Temporal's test server")
@@ -97,6 +106,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         away = [item for item in items if item.get_closest_marker("servers")]
         config.hook.pytest_deselected(items=away)
         items[:] = [item for item in items if not item.get_closest_marker("servers")]
+    production = config.getoption("--production")
+    away = [item for item in items if (item.get_closest_marker(PRODUCTION) is not None) != production]
+    config.hook.pytest_deselected(items=away)
+    kept = set(items) - set(away)
+    items[:] = [item for item in items if item in kept]
     _order(items)
 
 

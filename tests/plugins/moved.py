@@ -78,8 +78,7 @@ def _answering(module: ModuleType) -> None:
             if name in names and found != module.__name__
         ]
         if not has:
-            message = f"{module.__name__} has no {name}, and no module of its room has"
-            raise AttributeError(message)
+            raise AttributeError(f"{module.__name__} has no {name}, and no module of its room has")
         best = max(has, key=lambda found: (len(words & set(found.replace("_", ".").split("."))), -len(found)))
         return getattr(import_module(best), name)
 

@@ -26,8 +26,12 @@ def starter(url: str, *arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "RUNBOOKS_RECORDS__URL": url, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", "records_schema", *arguments],
-        env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def tables(url: str) -> set[str]:
@@ -63,14 +67,26 @@ def test_every_table_a_run_writes_to_names_the_run_and_has_its_effect_once(
     records_sql: psycopg.Connection[Any],
 ) -> None:
     written_by_no_run = {
-        "on_call_rotations", "on_call_contacts", "on_call_shifts", "ci_results", "alembic_version",
+        "on_call_rotations",
+        "on_call_contacts",
+        "on_call_shifts",
+        "ci_results",
+        "alembic_version",
         # The archive is about runs and written by none of them; its chain has rules of its own.
-        "archive_records", "archive_bodies", "archive_heads", "archive_access", "archive_index", "archive_cursor",
-        "archive_copies", "archive_failures",
+        "archive_records",
+        "archive_bodies",
+        "archive_heads",
+        "archive_access",
+        "archive_index",
+        "archive_cursor",
+        "archive_copies",
+        "archive_failures",
         # The service writes these; of the tenants a run enters some.
-        "tenants", "tenant_usage", "tenant_errors",
+        "tenants",
+        "tenant_usage",
+        "tenant_errors",
         "status_by_hand",
-    }  # fmt: skip
+    }
     rows = records_sql.execute(
         """
         SELECT t.relname,
@@ -164,8 +180,12 @@ def test_a_failing_migration_applies_nothing(empty_database_url: str, slow_copy:
     environment = {**os.environ, "RUNBOOKS_RECORDS__URL": empty_database_url, "PYTHONPATH": str(slow_copy)}
     run = subprocess.run(
         [sys.executable, "-m", "records_schema", "migrate"],
-        env=environment, cwd=slow_copy, text=True, capture_output=True, check=False,
-    )  # fmt: skip
+        env=environment,
+        cwd=slow_copy,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert run.returncode == 2
     assert run.stderr == "migration failed, nothing was applied: division by zero (SQLSTATE 22012)\n"
     assert tables(empty_database_url) == set()

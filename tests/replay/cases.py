@@ -198,4 +198,4 @@ CASES: dict[str, Case] = {
     "standard_deployment-overridden": Case(StandardDeploymentRequest(version="v1.2.5"), overrides, tests_failed),
     "standard_deployment-rolled-back": Case(StandardDeploymentRequest(version=BAD), prepare=breaks),
     "rollback-by-helm": Case(RollbackRequest(reason="Error rate spiked to 5%"), prepare=went_bad),
-}  # fmt: skip
+}

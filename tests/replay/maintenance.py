@@ -55,7 +55,5 @@ CASES: dict[str, Case] = {
     "database_maintenance-cancelled": Case(
         DatabaseMaintenanceRequest(), cancels_the_reindex, never_done, BusyDatabase, cancelled=True
     ),
-    "database_maintenance-planned": Case(
-        DatabaseMaintenanceRequest(dry_run=True), prepare=needy, world=BusyDatabase
-    ),
-}  # fmt: skip
+    "database_maintenance-planned": Case(DatabaseMaintenanceRequest(dry_run=True), prepare=needy, world=BusyDatabase),
+}

@@ -62,8 +62,6 @@ CASES: dict[str, Case] = {
     "full_service_recovery-cancelled": Case(
         FullServiceRecoveryRequest(), cancels, never_well, world=outage, cancelled=True
     ),
-    "full_service_recovery-beside": Case(
-        FullServiceRecoveryRequest(), retries_the_cache, world=more_than_deployments
-    ),
+    "full_service_recovery-beside": Case(FullServiceRecoveryRequest(), retries_the_cache, world=more_than_deployments),
     "full_service_recovery-planned": Case(FullServiceRecoveryRequest(dry_run=True), world=outage),
-}  # fmt: skip
+}

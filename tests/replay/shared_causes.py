@@ -23,10 +23,18 @@ def neighbours() -> Neighbours:
 def the_database_is_down(world: Neighbours) -> None:
     world.database_down = True
     world.break_down()
-    world.incidents.append(OpenIncident(
-        incident_id="INC-gone", severity="P1", title="billing is down", status="open", workflow_id="gone",
-        opened_at=datetime(2026, 2, 4, 3, tzinfo=UTC), service="billing", commander="bob",
-    ))  # fmt: skip
+    world.incidents.append(
+        OpenIncident(
+            incident_id="INC-gone",
+            severity="P1",
+            title="billing is down",
+            status="open",
+            workflow_id="gone",
+            opened_at=datetime(2026, 2, 4, 3, tzinfo=UTC),
+            service="billing",
+            commander="bob",
+        )
+    )
 
 
 async def hears_of_another_and_closes(handle: Handle, world: Neighbours) -> None:
@@ -61,4 +69,4 @@ CASES: dict[str, Case] = {
     "full_service_recovery-beside-others": Case(
         FullServiceRecoveryRequest(service="tensafe-server"), lets_them_alone, world=outage
     ),
-}  # fmt: skip
+}

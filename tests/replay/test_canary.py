@@ -55,9 +55,22 @@ OBEYED = re.compile(
 )
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 SAID_BY_PEOPLE = {
-    "reason", "root_cause", "resolution", "impact", "change_log", "why", "description", "problem", "summary", "text",
-    "commander", "requested_by", "csm", "se", "note",
-}  # fmt: skip
+    "reason",
+    "root_cause",
+    "resolution",
+    "impact",
+    "change_log",
+    "why",
+    "description",
+    "problem",
+    "summary",
+    "text",
+    "commander",
+    "requested_by",
+    "csm",
+    "se",
+    "note",
+}
 """Fields of requests, words and alerts that hold free text, and decide nothing."""
 
 READ_FROM_SYSTEMS = {"summary", "text", "change_cause", "deployer", "note", "link", "breach", "detail", "author"}
@@ -151,9 +164,11 @@ async def run_again(name: str, workflow_id: str, history: dict[str, Any], monkey
 
     monkeypatch.setattr(workflow, "set_current_details", details)
     replayer = Replayer(
-        workflows=[procedure(name).workflow], data_converter=DATA_CONVERTER, workflow_runner=runner(sandbox=False),
+        workflows=[procedure(name).workflow],
+        data_converter=DATA_CONVERTER,
+        workflow_runner=runner(sandbox=False),
         interceptors=[RunbookInterceptor(), listening(heard)],
-    )  # fmt: skip
+    )
     await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, json.dumps(history)))
     return heard
 

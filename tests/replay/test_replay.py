@@ -29,9 +29,11 @@ RUNNERS = {"everything checked": strict(), "as in production": runner(sandbox=Fa
 
 def replayer(kind: type, run_by: str = "as in production") -> Replayer:
     return Replayer(
-        workflows=[kind], data_converter=DATA_CONVERTER, interceptors=[RunbookInterceptor()],
+        workflows=[kind],
+        data_converter=DATA_CONVERTER,
+        interceptors=[RunbookInterceptor()],
         workflow_runner=RUNNERS[run_by],
-    )  # fmt: skip
+    )
 
 
 def test_every_procedure_has_a_recorded_history() -> None:

@@ -29,9 +29,15 @@ def maintained() -> Maintained:
 
 
 def request(*tasks: dict[str, Any], **fields: Any) -> MaintenanceWindowRequest:
-    return MaintenanceWindowRequest.model_validate({
-        "title": "Database upgrade", "starts_at": AT, "ends_at": AT + timedelta(hours=2), "tasks": tasks, **fields,
-    })  # fmt: skip
+    return MaintenanceWindowRequest.model_validate(
+        {
+            "title": "Database upgrade",
+            "starts_at": AT,
+            "ends_at": AT + timedelta(hours=2),
+            "tasks": tasks,
+            **fields,
+        }
+    )
 
 
 async def begins(handle: Handle) -> None:
@@ -81,4 +87,4 @@ CASES: dict[str, Case] = {
     "maintenance_window-cancelled": Case(request(SWAP), cancels, world=maintained, cancelled=True),
     "maintenance_window-planned": Case(request(VACUUM, SWAP, dry_run=True), world=maintained),
     "p1_incident-in-a-window": Case(P1Request(alert=ALERT), outlasts_it, world=in_a_window),
-}  # fmt: skip
+}

@@ -53,8 +53,13 @@ def test_the_demo_starts_only_what_it_uses(tmp_path: Path) -> None:
     names = {process.name for process in alone.restartable}
     assert names == {"service", "webhook", "worker-1", "worker-2"}
     assert {process.name for process in whole.restartable} - names == {
-        "database-hosts", "barman", "node-groups", "handover", "tls", "challenges",
-    }  # fmt: skip
+        "database-hosts",
+        "barman",
+        "node-groups",
+        "handover",
+        "tls",
+        "challenges",
+    }
     assert not {"helm", "kubectl", "rsync", "pebble"} & set(binaries.DEMO)
     assert whole.links.keys() - alone.links.keys() == {"AWS", "certificates", "customers' links", "mails"}
 

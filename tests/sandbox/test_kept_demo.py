@@ -20,8 +20,11 @@ def test_evidence_of_an_earlier_demo_is_kept_under_its_own_name(tmp_path: Path) 
     assert kept is not None
     assert kept.parent == tmp_path / "demo-earlier"
     assert {file.name for file in kept.iterdir()} == {
-        "INC-1.html", "evidence-INC-1.bundle.zip", "audit-public.pem", "evidence",
-    }  # fmt: skip
+        "INC-1.html",
+        "evidence-INC-1.bundle.zip",
+        "audit-public.pem",
+        "evidence",
+    }
     assert (kept / "evidence" / "logs.txt").read_text(encoding="utf-8") == "logs"
     assert _put_aside(demo) is None
 
@@ -42,8 +45,9 @@ def test_down_and_status_mean_what_runs_here(
             return True
 
     monkeypatch.setattr(
-        environment, "status",
+        environment,
+        "status",
         lambda place: Running(status="ready", pid=1, created=0) if str(place) in alive else None,
-    )  # fmt: skip
+    )
     assert command._meant(None) == [Path(meant)]
     assert command._meant(Path("elsewhere")) == [Path("elsewhere")]

@@ -87,5 +87,7 @@ def test_packages_are_compiled_once(checkout: Path, notes: Path) -> None:
     os.utime(checkout / "uv.lock", (2**31, 2**31))  # another lock file
     run(checkout, "make", "setup")
     assert ["--compile-bytecode" in line for line in notes.read_text(encoding="utf-8").splitlines()] == [
-        True, False, True,
-    ]  # fmt: skip
+        True,
+        False,
+        True,
+    ]

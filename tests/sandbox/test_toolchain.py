@@ -200,9 +200,15 @@ def test_path_counts_only_where_the_version_fits(
     ],
 )
 def test_each_program_is_asked_for_its_version_in_its_own_way(
-    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    *, program: str, arguments: str, line: str, taken: bool,
-) -> None:  # fmt: skip
+    empty_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    program: str,
+    arguments: str,
+    line: str,
+    taken: bool,
+) -> None:
     folder = tmp_path / "path"
     folder.mkdir()
     (folder / program).write_text(f'#!/bin/sh\n[ "$*" = "{arguments}" ] && echo "{line}"\n')

@@ -42,10 +42,12 @@ def settings_for(address: str, queue: str, folder: Path, world: World, **webhook
         temporal=Temporal(address=address, task_queue=queue),
         services={SERVICE: world.service},
         webhook=Webhook(
-            bearer_tokens=(SecretStr("another"), SecretStr(TOKEN)), basic_auth={"am": SecretStr("secret")},
-            routes=folder / "routes.toml", **webhook,
+            bearer_tokens=(SecretStr("another"), SecretStr(TOKEN)),
+            basic_auth={"am": SecretStr("secret")},
+            routes=folder / "routes.toml",
+            **webhook,
         ),
-    )  # fmt: skip
+    )
 
 
 async def no_incident(address: str) -> None:
@@ -95,10 +97,14 @@ def process(folder: Path, config: Path, *argv: str) -> ServerProcess:
 
 def alert(fingerprint: str, *, status: str = "firing", starts_at: str = "2026-02-04T03:00:00Z", **labels: str) -> Any:
     return {
-        "status": status, "fingerprint": fingerprint, "startsAt": starts_at, "endsAt": "0001-01-01T00:00:00Z",
+        "status": status,
+        "fingerprint": fingerprint,
+        "startsAt": starts_at,
+        "endsAt": "0001-01-01T00:00:00Z",
         "labels": {"alertname": "TensafeServerDown", "severity": "P1", "service": SERVICE, **labels},
-        "annotations": {"summary": "API down"}, "generatorURL": "http://prometheus/graph",
-    }  # fmt: skip
+        "annotations": {"summary": "API down"},
+        "generatorURL": "http://prometheus/graph",
+    }
 
 
 def body(*alerts: Any) -> dict[str, Any]:

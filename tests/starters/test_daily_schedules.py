@@ -58,9 +58,12 @@ END:VCALENDAR
 
 def service(**daily: Any) -> Service:
     return Service(
-        deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health",
-        time_zone="Europe/Berlin", daily=DailyPolicy(**daily),
-    )  # fmt: skip
+        deployment="tensafe-server",
+        selector="app=tensafe",
+        health_url="http://127.0.0.1:1/health",
+        time_zone="Europe/Berlin",
+        daily=DailyPolicy(**daily),
+    )
 
 
 @pytest.fixture

@@ -97,9 +97,12 @@ async def test_what_is_left_held_is_looked_for_every_minute(namespace: Client) -
 
 def _service(**churn: Any) -> Service:
     return Service(
-        deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health",
-        time_zone="Europe/Berlin", customers=CustomerPolicy(churn=ChurnPolicy(**churn)),
-    )  # fmt: skip
+        deployment="tensafe-server",
+        selector="app=tensafe",
+        health_url="http://127.0.0.1:1/health",
+        time_zone="Europe/Berlin",
+        customers=CustomerPolicy(churn=ChurnPolicy(**churn)),
+    )
 
 
 async def _scan(client: Client, **services: Service) -> Applied:
@@ -193,9 +196,12 @@ async def test_the_week_starts_the_maintenance(namespace: Client) -> None:
 
 async def test_a_quarters_evidence_is_packaged_when_it_is_over(namespace: Client) -> None:
     service = Service(
-        deployment="d", selector="app=d", health_url="http://127.0.0.1:1/", time_zone="Europe/Berlin",
+        deployment="d",
+        selector="app=d",
+        health_url="http://127.0.0.1:1/",
+        time_zone="Europe/Berlin",
         compliance=CompliancePolicy(frameworks=("soc2", "hipaa")),
-    )  # fmt: skip
+    )
 
     async def done(of: dict[str, Service]) -> dict[str, str]:
         return {one.name: one.what for one in await apply(namespace, ON, of, "runbooks")}

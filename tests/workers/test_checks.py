@@ -51,10 +51,14 @@ WRONG = [
     ('"PT24H"', '"P20D"', 18, "services.api.customers.key_grace: 20 days"),
     ('"P2D"', '"P6D"', 19, "services.api.customers.churn.remind_after: 6 days, 0:00:00 is longer than escalate_after"),
     ('"P5D"', '"P31D"', 19, "services.api.customers.churn.escalate_after: 31 days"),
-    ('forensics = "P14D"', 'forensics = "P14D"\npoolers = ["front"]', 26,
-     "services.api.database.poolers.0: [databases.d.poolers] has no 'front'; it has: none"),
+    (
+        'forensics = "P14D"',
+        'forensics = "P14D"\npoolers = ["front"]',
+        26,
+        "services.api.database.poolers.0: [databases.d.poolers] has no 'front'; it has: none",
+    ),
     ('"P14D"', '"P99D"', 25, "services.api.database.restore.forensics: 99 days"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

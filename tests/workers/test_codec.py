@@ -44,8 +44,7 @@ class Ask(BaseModel):
 
 @activity.defn
 async def fail(text: str) -> str:
-    message = f"{text} is to blame"
-    raise ApplicationError(message, non_retryable=True)
+    raise ApplicationError(f"{text} is to blame", non_retryable=True)
 
 
 @activity.defn
@@ -91,9 +90,13 @@ def queue() -> str:
 
 def worker(client: Client, queue: str) -> Worker:
     return Worker(
-        client, task_queue=queue, workflows=[Secretive], activities=[echo, fail],
-        workflow_runner=UnsandboxedWorkflowRunner(), interceptors=[RunbookInterceptor()],
-    )  # fmt: skip
+        client,
+        task_queue=queue,
+        workflows=[Secretive],
+        activities=[echo, fail],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        interceptors=[RunbookInterceptor()],
+    )
 
 
 async def start(client: Client, queue: str) -> WorkflowHandle[Secretive, str]:

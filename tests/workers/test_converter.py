@@ -16,9 +16,14 @@ from workers.converter import DATA_CONVERTER, RunbookPayloadConverter, data_conv
 
 IN_WORKFLOW = WorkflowSerializationContext(namespace="default", workflow_id="w")
 IN_ACTIVITY = ActivitySerializationContext(
-    namespace="default", activity_id="1", activity_type="a", activity_task_queue="q", workflow_id="w",
-    workflow_type="W", is_local=False,
-)  # fmt: skip
+    namespace="default",
+    activity_id="1",
+    activity_type="a",
+    activity_task_queue="q",
+    workflow_id="w",
+    workflow_type="W",
+    is_local=False,
+)
 
 
 class Ask(BaseModel):

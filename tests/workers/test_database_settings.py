@@ -44,8 +44,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _no_rds() -> None:
-    message = "nobody needs a client of RDS here"
-    raise AssertionError(message)
+    raise AssertionError("nobody needs a client of RDS here")
 
 
 def test_servers_with_their_backends(file: Path) -> None:

@@ -47,10 +47,14 @@ class Lasting:
 async def lasting(address: str, name: str) -> Any:
     client = await Client.connect(address)
     async with Worker(
-        client, task_queue=(queue := f"q-{uuid4()}"), workflows=[Lasting], activities=[silent, once_told],
-        activity_executor=ThreadPoolExecutor(4), interceptors=[RunbookInterceptor()],
+        client,
+        task_queue=(queue := f"q-{uuid4()}"),
+        workflows=[Lasting],
+        activities=[silent, once_told],
+        activity_executor=ThreadPoolExecutor(4),
+        interceptors=[RunbookInterceptor()],
         workflow_runner=UnsandboxedWorkflowRunner(),
-    ):  # fmt: skip
+    ):
         return await client.execute_workflow(Lasting.run, name, id=f"heart-{uuid4()}", task_queue=queue)
 
 

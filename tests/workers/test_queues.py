@@ -60,8 +60,12 @@ def test_a_step_is_where_its_role_and_its_length_put_it(
 
 
 def test_only_waits_and_collections_are_watches() -> None:
-    long = {name for name in dir(policies) if isinstance(one := getattr(policies, name), policies.Policy)
-            and Queues("q").of("any", one.start_to_close) == "q-watches"}  # fmt: skip
+    long = {
+        name
+        for name in dir(policies)
+        if isinstance(one := getattr(policies, name), policies.Policy)
+        and Queues("q").of("any", one.start_to_close) == "q-watches"
+    }
     assert long == {"WAIT", "COLLECT"}
 
 

@@ -64,9 +64,13 @@ def test_wiring_loads_no_client(kubeconfig_file: Path) -> None:
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=kubeconfig_file.parent, env=variables, capture_output=True, text=True,
+        [sys.executable, "-c", code],
+        cwd=kubeconfig_file.parent,
+        env=variables,
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "[]", f"a worker's start now waits for {done.stdout}: take it from `libraries`"
 
 

@@ -26,11 +26,13 @@ async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Ha
     """Start a procedure by its name."""
     own = procedure(name).one_a_service and getattr(request, "alert", None) is None
     return await client.start_workflow(
-        procedure(name).workflow_type, request, task_queue=queue,
+        procedure(name).workflow_type,
+        request,
+        task_queue=queue,
         # A person's run of these has its service's ID; what an earlier test has left makes way.
         id=run_id(procedure(name).command, SERVICE) if own else f"{name}-{uuid4()}",
         id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
-    )  # fmt: skip
+    )
 
 
 async def until(handle: Handle, reached: Callable[[RunStatus], bool]) -> RunStatus:

@@ -72,8 +72,7 @@ class Checklist(BaseModel):
         for phase in self.phases:
             if phase.id == phase_id:
                 return phase
-        message = f"phase: there is no {phase_id!r}. Phases: {', '.join(phase.id for phase in self.phases)}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"phase: there is no {phase_id!r}. Phases: {', '.join(phase.id for phase in self.phases)}")
 
     def item(self, item_id: str) -> Item:
         """Find an item.
@@ -87,8 +86,7 @@ class Checklist(BaseModel):
                 if item.id == item_id:
                     return item
         still = ", ".join(item.id for phase in self.phases for item in phase.open)
-        message = f"item: there is no {item_id!r}. Open: {still or 'nothing'}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"item: there is no {item_id!r}. Open: {still or 'nothing'}")
 
     def shift(self, by: timedelta) -> None:
         """Move the due dates of everything that is still open."""
@@ -116,40 +114,65 @@ def _item(item: Item) -> str:
 
 
 _PHASES: tuple[tuple[str, str, int, tuple[tuple[str, str, str], ...]], ...] = (
-    ("day-0", "Day 0: Contract signed", 1, (
-        ("tenant", "Create tenant in system", ""),
-        ("api-key", "Generate API keys", ""),
-        ("admin", "Create admin user account", ""),
-        ("welcome", "Send welcome email with credentials", ""),
-        ("kickoff-scheduled", "Schedule kickoff call", ""),
-    )),
-    ("kickoff", "Day 1–3: Technical kickoff", 3, (
-        ("kickoff-call", "Kickoff call completed", ""),
-        ("architecture-review", "Architecture review done", ""),
-        ("timeline-agreed", "Integration timeline agreed", ""),
-        ("success-criteria", "Success criteria defined", ""),
-        ("people-assigned", "Assign CSM and SE", ""),
-    )),
-    ("implementation", "Day 4–14: Implementation", 14, (
-        ("sdk-integrated", "Customer integrated SDK", ""),
-        ("first-api-call", "First API call made", "api_call"),
-        ("first-training-job", "First training job run", "training_job"),
-        ("test-environment", "Test environment verified", ""),
-        ("security-review", "Security review passed", ""),
-    )),
-    ("go-live", "Day 15–30: Go-live", 30, (
-        ("production", "Production deployment complete", ""),
-        ("load-test", "Load testing passed", ""),
-        ("monitoring", "Monitoring configured", "monitoring"),
-        ("documentation", "Documentation delivered", ""),
-        ("training", "Training completed", ""),
-    )),
-    ("post-launch", "Post-launch", 37, (
-        ("check-in", "30-day check-in scheduled", ""),
-        ("success-metrics", "Success metrics tracking", ""),
-        ("qbr", "QBR scheduled", ""),
-    )),
-)  # fmt: skip
+    (
+        "day-0",
+        "Day 0: Contract signed",
+        1,
+        (
+            ("tenant", "Create tenant in system", ""),
+            ("api-key", "Generate API keys", ""),
+            ("admin", "Create admin user account", ""),
+            ("welcome", "Send welcome email with credentials", ""),
+            ("kickoff-scheduled", "Schedule kickoff call", ""),
+        ),
+    ),
+    (
+        "kickoff",
+        "Day 1–3: Technical kickoff",
+        3,
+        (
+            ("kickoff-call", "Kickoff call completed", ""),
+            ("architecture-review", "Architecture review done", ""),
+            ("timeline-agreed", "Integration timeline agreed", ""),
+            ("success-criteria", "Success criteria defined", ""),
+            ("people-assigned", "Assign CSM and SE", ""),
+        ),
+    ),
+    (
+        "implementation",
+        "Day 4–14: Implementation",
+        14,
+        (
+            ("sdk-integrated", "Customer integrated SDK", ""),
+            ("first-api-call", "First API call made", "api_call"),
+            ("first-training-job", "First training job run", "training_job"),
+            ("test-environment", "Test environment verified", ""),
+            ("security-review", "Security review passed", ""),
+        ),
+    ),
+    (
+        "go-live",
+        "Day 15–30: Go-live",
+        30,
+        (
+            ("production", "Production deployment complete", ""),
+            ("load-test", "Load testing passed", ""),
+            ("monitoring", "Monitoring configured", "monitoring"),
+            ("documentation", "Documentation delivered", ""),
+            ("training", "Training completed", ""),
+        ),
+    ),
+    (
+        "post-launch",
+        "Post-launch",
+        37,
+        (
+            ("check-in", "30-day check-in scheduled", ""),
+            ("success-metrics", "Success metrics tracking", ""),
+            ("qbr", "QBR scheduled", ""),
+        ),
+    ),
+)
 
 
 def checklist(signed_at: datetime) -> Checklist:
@@ -157,9 +180,11 @@ def checklist(signed_at: datetime) -> Checklist:
     return Checklist(
         phases=[
             Phase(
-                id=phase_id, title=title, due_at=signed_at + timedelta(days=days),
+                id=phase_id,
+                title=title,
+                due_at=signed_at + timedelta(days=days),
                 items=[Item(id=item_id, text=text, kind=kind) for item_id, text, kind in items],
             )
             for phase_id, title, days, items in _PHASES
         ]
-    )  # fmt: skip
+    )

@@ -19,9 +19,7 @@ _INVITED_BEFORE = timedelta(days=7)
 class ChecklistWatch:
     """Knows when the checklist needs something, and does it."""
 
-    def __init__(
-        self, day_0: Day0, items: Checklist, tick: Tick, signed_at: datetime, next_look: datetime
-    ) -> None:  # fmt: skip
+    def __init__(self, day_0: Day0, items: Checklist, tick: Tick, signed_at: datetime, next_look: datetime) -> None:
         self._day_0 = day_0
         self._run, self._desk, self._account = day_0.run, day_0.desk, day_0.account
         self._list = items

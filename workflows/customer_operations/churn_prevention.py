@@ -72,9 +72,7 @@ class ChurnPrevention(Runbook):
 
         """
         whom = request.tenant_id or "all tenants"
-        service = await self.begin(
-            request, title=f"Churn prevention: {whom}", service=request.service, severity="P4"
-        )  # fmt: skip
+        service = await self.begin(request, title=f"Churn prevention: {whom}", service=request.service, severity="P4")
         self._desk = Desk(self, service, "P4", self.title, "CHURN")
         if request.tenant_id is None:
             return await self._scan(service)
@@ -142,9 +140,13 @@ class ChurnPrevention(Runbook):
         self.phase("Intervention")
         plan = _plan(risk)
         open_it = OpenIntervention(
-            tenant_id=tenant_id, notes=plan, score=risk.score, csm=tenant.csm, opened_at=workflow.now(),
+            tenant_id=tenant_id,
+            notes=plan,
+            score=risk.score,
+            csm=tenant.csm,
+            opened_at=workflow.now(),
             effect=self.effect("intervention"),
-        )  # fmt: skip
+        )
         if self.dry_run:
             await self.step("5.3/4", "Open the intervention", Interventions.open, open_it, policies.EFFECT)
             self.say("decision", f"would ask {tenant.csm or 'a CSM'} to speak with {tenant.name}")
@@ -213,12 +215,13 @@ class ChurnPrevention(Runbook):
 
     async def _close(self, tenant_id: str) -> None:
         close = CloseIntervention(
-            tenant_id=tenant_id, opened_by=workflow.info().run_id, outcome=self._ended_as,
-            closed_at=workflow.now(), effect=self.effect("close"),
-        )  # fmt: skip
-        await self.attempt(
-            "5.3/5", "Close the intervention", Interventions.close, close, policies.RELEASE
-        )  # fmt: skip
+            tenant_id=tenant_id,
+            opened_by=workflow.info().run_id,
+            outcome=self._ended_as,
+            closed_at=workflow.now(),
+            effect=self.effect("close"),
+        )
+        await self.attempt("5.3/5", "Close the intervention", Interventions.close, close, policies.RELEASE)
 
     # -- what people send --------------------------------------------------------------------------------
 
@@ -234,8 +237,7 @@ class ChurnPrevention(Runbook):
     def _check_outreach(self, word: Outreach) -> None:
         self.approvals.authorise(word, "customer")
         if not self._awaiting or self.said is not None:
-            message = "no outreach is waited for: see `runbooks status`"
-            raise Refused(message)
+            raise Refused("no outreach is waited for: see `runbooks status`")
 
 
 def _plan(risk: ChurnRisk) -> str:

@@ -55,11 +55,18 @@ class Account(BaseModel):
     def of(cls, run: Runbook, contract: Contract) -> "Account":
         """Choose its IDs."""
         return cls(
-            tenant_id=contract.tenant_id or "", name=contract.name, tier=contract.tier,
-            contact_name=contract.contact_name, email=contract.email, csm=contract.csm, se=contract.se,
-            renews_on=contract.renews_on, key_id=new_id(run, "tsk"), key_handover=new_id(run, "ho"),
+            tenant_id=contract.tenant_id or "",
+            name=contract.name,
+            tier=contract.tier,
+            contact_name=contract.contact_name,
+            email=contract.email,
+            csm=contract.csm,
+            se=contract.se,
+            renews_on=contract.renews_on,
+            key_id=new_id(run, "tsk"),
+            key_handover=new_id(run, "ho"),
             password_handover=new_id(run, "ho"),
-        )  # fmt: skip
+        )
 
 
 class Tick(Protocol):
@@ -100,9 +107,14 @@ class Day0:
         account.kickoff_at = kickoff_at or meeting_day(self.service, workflow.now() + days.kickoff_after)
         self.run.phase("Day 0: Contract signed")
         create = CreateTenant(
-            tenant_id=account.tenant_id, name=account.name, tier=account.tier, contact_name=account.contact_name,
-            email=account.email, renews_on=account.renews_on, effect=self.run.effect("tenant"),
-        )  # fmt: skip
+            tenant_id=account.tenant_id,
+            name=account.name,
+            tier=account.tier,
+            contact_name=account.contact_name,
+            email=account.email,
+            renews_on=account.renews_on,
+            effect=self.run.effect("tenant"),
+        )
         await self.run.step("5.1", "Create the tenant", Tenants.create, create, policies.EFFECT)
         if self.run.dry_run:
             for what in ("issue an API key", f"create the administrator {account.email}", "send the welcome mails"):
@@ -118,15 +130,20 @@ class Day0:
         # From here on the tenant is there: however long the records are away, the rest of day 0 is brought through.
         account = self.account
         key = IssueKey(
-            key_id=account.key_id, tenant_id=account.tenant_id, handover_id=account.key_handover,
+            key_id=account.key_id,
+            tenant_id=account.tenant_id,
+            handover_id=account.key_handover,
             effect=self.run.effect("issue"),
-        )  # fmt: skip
+        )
         await self.run.step("5.1", "Issue the API key", ApiKeys.issue, key, policies.RELEASE)
         self._tick("api-key", by="the run", note=account.key_id)
         admin = CreateUser(
-            tenant_id=account.tenant_id, email=account.email, name=account.contact_name,
-            handover_id=account.password_handover, effect=self.run.effect("admin"),
-        )  # fmt: skip
+            tenant_id=account.tenant_id,
+            email=account.email,
+            name=account.contact_name,
+            handover_id=account.password_handover,
+            effect=self.run.effect("admin"),
+        )
         await self.run.step("5.1", "Create the administrator", Tenants.create_user, admin, policies.RELEASE)
         self._tick("admin", by="the run", note=account.email)
 
@@ -135,9 +152,11 @@ class Day0:
         if not (account.csm or account.se):
             return
         people = AssignPeople(
-            tenant_id=account.tenant_id, csm=account.csm or None, se=account.se or None,
+            tenant_id=account.tenant_id,
+            csm=account.csm or None,
+            se=account.se or None,
             effect=self.run.effect("assign"),
-        )  # fmt: skip
+        )
         await self.run.step("5.1", "Assign CSM and SE", Tenants.assign, people, policies.RELEASE)
         if account.csm and account.se:
             self._tick("people-assigned", by="the run", note=f"{account.csm}, {account.se}")
@@ -150,13 +169,14 @@ class Day0:
         account, kickoff = self.account, self.account.kickoff_at or workflow.now()
         customer = self._customer(account.contact_name, account.email)
         values = {
-            "tenant": account.tenant_id, "email": account.email, "csm": account.csm, "when": self._when(kickoff),
-        }  # fmt: skip
+            "tenant": account.tenant_id,
+            "email": account.email,
+            "csm": account.csm,
+            "when": self._when(kickoff),
+        }
         meeting = self._meeting("Kickoff call", kickoff)
         try:
-            await customer.mail(
-                "5.1", "welcome", values, handover_id=account.password_handover, meeting=meeting
-            )  # fmt: skip
+            await customer.mail("5.1", "welcome", values, handover_id=account.password_handover, meeting=meeting)
             key = {"new_key": account.key_id}
             await customer.mail("5.1", "api_key_issued", key, handover_id=account.key_handover)
         except ActivityError as error:
@@ -194,9 +214,11 @@ class Day0:
     def _meeting(self, title: str, at: datetime) -> Meeting:
         people = (self.account.email, self.account.csm, self.account.se)
         return Meeting(
-            title=f"{self.service.customers.product}: {title} of {self.account.name}", start=at,
-            time_zone=self.service.time_zone, attendees=tuple(person for person in people if "@" in person),
-        )  # fmt: skip
+            title=f"{self.service.customers.product}: {title} of {self.account.name}",
+            start=at,
+            time_zone=self.service.time_zone,
+            attendees=tuple(person for person in people if "@" in person),
+        )
 
     def _when(self, at: datetime) -> str:
         return f"{at.astimezone(ZoneInfo(self.service.time_zone)):%A %Y-%m-%d %H:%M %Z}"

@@ -64,8 +64,7 @@ class EnterpriseOnboardingRequest(ServiceRequest):
         if self.tenant_id is None:
             self.tenant_id = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:63]
             if re.match(TENANT_ID, self.tenant_id) is None:
-                message = "tenant_id: can't be made of this name: give one"
-                raise ValueError(message)
+                raise ValueError("tenant_id: can't be made of this name: give one")
         return self
 
 
@@ -193,9 +192,11 @@ class EnterpriseOnboarding(Runbook):
         if word.tenant == "keep":
             return "active"
         status = SetTenantStatus(
-            tenant_id=self._account().tenant_id, status="closed" if word.tenant == "close" else "suspended",
-            reason=word.reason, effect=self.effect(f"tenant-{word.tenant}"),
-        )  # fmt: skip
+            tenant_id=self._account().tenant_id,
+            status="closed" if word.tenant == "close" else "suspended",
+            reason=word.reason,
+            effect=self.effect(f"tenant-{word.tenant}"),
+        )
         await self.step("5.1", f"The tenant: {word.tenant}", Tenants.set_status, status, policies.RELEASE)
         return status.status
 
@@ -215,11 +216,16 @@ class EnterpriseOnboarding(Runbook):
 
     def _carry(self) -> Carried:
         return Carried(
-            service=self._desk.service, account=self._account(), checklist=self._list(),
-            signed_at=self._watch.signed_at, desk_id=self._desk.id, thread=self._desk.thread,
-            paused_at=self.paused_at, next_look=self._watch.next_look,
+            service=self._desk.service,
+            account=self._account(),
+            checklist=self._list(),
+            signed_at=self._watch.signed_at,
+            desk_id=self._desk.id,
+            thread=self._desk.thread,
+            paused_at=self.paused_at,
+            next_look=self._watch.next_look,
             entries=self.timeline.entries[-_ENTRIES_CARRIED:],
-        )  # fmt: skip
+        )
 
     # -- what people send --------------------------------------------------------------------------------
 
@@ -250,19 +256,15 @@ class EnterpriseOnboarding(Runbook):
         self._allowed(word)
         done = self._list().item(word.item).done_at is not None
         if done != word.undo:
-            message = f"item: {word.item} is {'ticked' if done else 'not ticked'} already"
-            raise InvalidInput(message)
+            raise InvalidInput(f"item: {word.item} is {'ticked' if done else 'not ticked'} already")
         if word.not_needed and not word.note.strip():
-            message = "note: say why it does not apply to this customer"
-            raise InvalidInput(message)
+            raise InvalidInput("note: say why it does not apply to this customer")
 
     @workflow.update(name="assign", description="Assign the customer success manager and the solutions engineer.")
     async def assign(self, word: Assign) -> str:
         """Take who looks after the customer."""
         account, who = self._account(), f"{word.who} ({word.role})"
-        people = AssignPeople(
-            tenant_id=account.tenant_id, csm=word.csm, se=word.se, effect=self.effect("assign")
-        )  # fmt: skip
+        people = AssignPeople(tenant_id=account.tenant_id, csm=word.csm, se=word.se, effect=self.effect("assign"))
         await self.step("5.1", "Assign CSM and SE", Tenants.assign, people, policies.EFFECT)
         account.csm, account.se = word.csm or account.csm, word.se or account.se
         item = self._list().item("people-assigned")
@@ -274,8 +276,7 @@ class EnterpriseOnboarding(Runbook):
     def _check_assign(self, word: Assign) -> None:
         self._allowed(word)
         if word.csm is None and word.se is None:
-            message = "csm, se: name at least one"
-            raise InvalidInput(message)
+            raise InvalidInput("csm, se: name at least one")
 
     @workflow.update(name="reschedule", description="Move the due date of a phase.")
     async def reschedule(self, word: Reschedule) -> str:
@@ -292,8 +293,7 @@ class EnterpriseOnboarding(Runbook):
         self._allowed(word)
         self._list().phase(word.phase)
         if word.due <= workflow.now():
-            message = "due: is past"
-            raise InvalidInput(message)
+            raise InvalidInput("due: is past")
 
     @workflow.update(name="resend", description="Send the welcome mails again, perhaps to another address.")
     async def resend(self, word: Resend) -> str:
@@ -320,8 +320,7 @@ class EnterpriseOnboarding(Runbook):
     def _check_pause(self, word: Pause) -> None:
         self._allowed(word)
         if self.paused_at is not None:
-            message = "it is paused already"
-            raise InvalidInput(message)
+            raise InvalidInput("it is paused already")
 
     @workflow.update(name="resume", description="End the pause.")
     async def resume(self, word: Resume) -> str:
@@ -338,8 +337,7 @@ class EnterpriseOnboarding(Runbook):
     def _check_resume(self, word: Resume) -> None:
         self._allowed(word)
         if self.paused_at is None:
-            message = "it is not paused"
-            raise InvalidInput(message)
+            raise InvalidInput("it is not paused")
 
     @workflow.update(name="stop", description="End the onboarding, and say what happens to the tenant.")
     async def stop(self, word: StopOnboarding) -> str:
@@ -359,11 +357,9 @@ class EnterpriseOnboarding(Runbook):
     def _allowed(self, word: Tick | Assign | Reschedule | Resend | Pause | Resume | StopOnboarding) -> None:
         self.approvals.authorise(word, "customer")
         if self.list is None or self.account is None or self.dry_run or self.stopped is not None:
-            message = "the onboarding has not begun yet, or ends already"
-            raise Refused(message)
+            raise Refused("the onboarding has not begun yet, or ends already")
         if not self._list().item("tenant").done_at:
-            message = "the tenant is only just being created: try again in a moment"
-            raise Refused(message)
+            raise Refused("the tenant is only just being created: try again in a moment")
 
     def _list(self) -> Checklist:
         assert self.list is not None

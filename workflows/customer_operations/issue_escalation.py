@@ -81,9 +81,11 @@ class IssueEscalation(Runbook):
 
         """
         service = await self.begin(
-            request, title=f"{request.tenant_id}: {request.summary}", service=request.service,
+            request,
+            title=f"{request.tenant_id}: {request.summary}",
+            service=request.service,
             severity=request.priority,
-        )  # fmt: skip
+        )
         self._desk = Desk(self, service, request.priority, self.title, "TCK")
         self.phase("What is known")
         tenant, activity = await self._collect(request.tenant_id)
@@ -102,9 +104,12 @@ class IssueEscalation(Runbook):
         await self.settle()
         self.finish("planned" if self.dry_run else "resolved")
         return IssueEscalationResult(
-            ticket_id=self._desk.id, assignee=self.assignee, updates=self._updates, promises_broken=self._broken,
+            ticket_id=self._desk.id,
+            assignee=self.assignee,
+            updates=self._updates,
+            promises_broken=self._broken,
             resolution=self.resolved.resolution if self.resolved else "",
-        )  # fmt: skip
+        )
 
     # -- the ticket --------------------------------------------------------------------------------------
 
@@ -120,10 +125,14 @@ class IssueEscalation(Runbook):
     ) -> None:
         self.phase("Ticket")
         create = CreateTicket(
-            ticket_id=self._desk.id, tenant_id=tenant.tenant_id, priority=request.priority,
-            title=f"Customer-reported issue: {request.summary}", description=_description(request, tenant, activity),
-            opened_at=workflow.now(), effect=self.effect("ticket"),
-        )  # fmt: skip
+            ticket_id=self._desk.id,
+            tenant_id=tenant.tenant_id,
+            priority=request.priority,
+            title=f"Customer-reported issue: {request.summary}",
+            description=_description(request, tenant, activity),
+            opened_at=workflow.now(),
+            effect=self.effect("ticket"),
+        )
         await self.step("5.2/4", "Create the ticket", Support.create, create, policies.RELEASE)
         self.assignee = request.assignee or await self._on_duty(service)
         if not self.dry_run:  # in plan mode there is no ticket to work on
@@ -153,9 +162,13 @@ class IssueEscalation(Runbook):
 
     async def _comment(self, author: str, text: str, due: datetime | None) -> None:
         comment = CommentTicket(
-            ticket_id=self._desk.id, at=workflow.now(), author=author, text=text, update_due_at=due,
+            ticket_id=self._desk.id,
+            at=workflow.now(),
+            author=author,
+            text=text,
+            update_due_at=due,
             effect=self.effect("comment"),
-        )  # fmt: skip
+        )
         await self.keep("5.2/6", "Comment on the ticket", Support.comment, comment)
 
     # -- the promise -------------------------------------------------------------------------------------
@@ -211,9 +224,7 @@ class IssueEscalation(Runbook):
 
     async def _resolve_pages(self) -> None:
         if self._desk.levels:
-            pages = ResolvePage(
-                incident_id=self._desk.id, levels=self._desk.levels, effect=self.effect("resolve-page")
-            )  # fmt: skip
+            pages = ResolvePage(incident_id=self._desk.id, levels=self._desk.levels, effect=self.effect("resolve-page"))
             self._desk.levels = 0
             await self.keep("5.2", "Resolve the pages", Paging.resolve, pages)
 
@@ -224,7 +235,7 @@ class IssueEscalation(Runbook):
         await workflow.wait_condition(workflow.all_handlers_finished)  # what the customer is being told comes first
         close = CloseTicket(
             ticket_id=self._desk.id, at=workflow.now(), resolution=word.resolution, effect=self.effect("close")
-        )  # fmt: skip
+        )
         await self.step("5.2", "Close the ticket", Support.close, close, policies.RELEASE)
         await self._tell_customer(
             "solved", word.resolution, "The ticket is closed; answer to this mail to open it again."
@@ -289,11 +300,9 @@ class IssueEscalation(Runbook):
     def _working(self, word: SignedWord) -> None:
         self.approvals.authorise(word, "customer")
         if self.resolved is not None:
-            message = "it is resolved already"
-            raise Refused(message)
+            raise Refused("it is resolved already")
         if self._due_at is None or self.dry_run:
-            message = "the ticket is only just being opened: try again in a moment"
-            raise Refused(message)
+            raise Refused("the ticket is only just being opened: try again in a moment")
 
 
 def _description(request: IssueEscalationRequest, tenant: Tenant, activity: TenantActivity | None) -> str:
@@ -301,12 +310,13 @@ def _description(request: IssueEscalationRequest, tenant: Tenant, activity: Tena
     errors = [f"{error.at:%Y-%m-%d %H:%M:%S %Z} {error.message}" for error in activity.errors] if activity else []
     return "\n".join(
         [
-            request.details or request.summary, "",
+            request.details or request.summary,
+            "",
             f"Customer: {tenant}, CSM {tenant.csm or 'nobody'}, SE {tenant.se or 'nobody'}",
             f"Last 24 h: {activity or 'could not be read'}",
             *errors,
         ]
-    )  # fmt: skip
+    )
 
 
 def _spoken(within: timedelta) -> str:

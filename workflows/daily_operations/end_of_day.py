@@ -89,13 +89,20 @@ class EndOfDay(Runbook):
         text = handoff(service, day, evening)
         self.phase("Handoff")
         message = PostMessage(
-            channel=policy.handoff_channel, text=escaped(for_slack(text)), picture=self._picture(evening),
+            channel=policy.handoff_channel,
+            text=escaped(for_slack(text)),
+            picture=self._picture(evening),
             effect=day.effect("post-handoff", again=request.again),
-        )  # fmt: skip
+        )
         keep = KeepReport(
-            service=service.name, day=day.day, time_zone=service.time_zone, made_at=evening.now,
-            figures=kept_figures(evening), handoff=text, effect=self.effect("report"),
-        )  # fmt: skip
+            service=service.name,
+            day=day.day,
+            time_zone=service.time_zone,
+            made_at=evening.now,
+            figures=kept_figures(evening),
+            handoff=text,
+            effect=self.effect("report"),
+        )
         posted, kept = await asyncio.gather(
             self.attempt("1.3/5", f"Handoff to {policy.handoff_channel}", Slack.post, message, policies.DAILY),
             self.attempt("1.3/6", "Keep the day's report", Records.keep_report, keep, policies.DAILY),
@@ -107,10 +114,15 @@ class EndOfDay(Runbook):
         self.finish("planned" if self.dry_run else "handed over" if posted else "not handed over")
         known = kept is not None and bool(kept.note)
         return EndOfDayResult(
-            day=day.day, time_zone=service.time_zone, overall=evening.condition.overall, figures=keep.figures,
-            handoff=text, report="not kept" if kept is None or self.dry_run else "known" if known else "kept",
-            posted=posted is not None and not self.dry_run, seconds=took,
-        )  # fmt: skip
+            day=day.day,
+            time_zone=service.time_zone,
+            overall=evening.condition.overall,
+            figures=keep.figures,
+            handoff=text,
+            report="not kept" if kept is None or self.dry_run else "known" if known else "kept",
+            posted=posted is not None and not self.dry_run,
+            seconds=took,
+        )
 
     async def _read(self, service: Service, policy: DailyPolicy, day: LocalDay) -> Evening:
         now = workflow.now()
@@ -119,22 +131,46 @@ class EndOfDay(Runbook):
         found, stretch, alerts, incidents, deployments, tickets, runs, shifts, reports = await asyncio.gather(
             condition(self, "1.3/1", service, policy),
             Reading(self, "1.3/1", service, policy, policy.day).figures(_BUSINESS),
-            self.attempt("1.3/1", "Alerts of the day", Records.alerts_since,
-                         AlertsSince(service=service.name, since=now - policy.day), policies.READ),
-            self.attempt("1.3/4", "Open incidents", Records.open_incidents,
-                         OpenIncidentsRequest(service=service.name, severities=["P1", "P2", "P3", "P4"]),
-                         policies.READ),
-            self.attempt("1.3/4", "Changes of the day", Records.recent_deployments,
-                         RecentDeploymentsRequest(service=service.name, since=policy.day, limit=_DEPLOYMENTS),
-                         policies.READ),
+            self.attempt(
+                "1.3/1",
+                "Alerts of the day",
+                Records.alerts_since,
+                AlertsSince(service=service.name, since=now - policy.day),
+                policies.READ,
+            ),
+            self.attempt(
+                "1.3/4",
+                "Open incidents",
+                Records.open_incidents,
+                OpenIncidentsRequest(service=service.name, severities=["P1", "P2", "P3", "P4"]),
+                policies.READ,
+            ),
+            self.attempt(
+                "1.3/4",
+                "Changes of the day",
+                Records.recent_deployments,
+                RecentDeploymentsRequest(service=service.name, since=policy.day, limit=_DEPLOYMENTS),
+                policies.READ,
+            ),
             self.attempt("1.3/3", "Pending tickets", Support.tickets, TicketsRequest(), policies.READ),
-            self.attempt("1.3/4", "Open runs", Runs.of_service,
-                         ServiceRunsRequest(service=service.name), policies.READ),
-            self.attempt("1.3/4", "Shifts of tomorrow", Records.shifts,
-                         ShiftsRequest(rotation=service.on_call, begin=begin, end=end), policies.READ),
-            self.attempt("1.3/2", "Reports to compare with", Records.reports,
-                         ReportsRequest(service=service.name, days=before), policies.READ),
-        )  # fmt: skip
+            self.attempt(
+                "1.3/4", "Open runs", Runs.of_service, ServiceRunsRequest(service=service.name), policies.READ
+            ),
+            self.attempt(
+                "1.3/4",
+                "Shifts of tomorrow",
+                Records.shifts,
+                ShiftsRequest(rotation=service.on_call, begin=begin, end=end),
+                policies.READ,
+            ),
+            self.attempt(
+                "1.3/2",
+                "Reports to compare with",
+                Records.reports,
+                ReportsRequest(service=service.name, days=before),
+                policies.READ,
+            ),
+        )
         windows = None
         if workflow.patched("windows-of-tomorrow"):
             asked = WindowsRequest(service=service.name, begin=begin, end=end)
@@ -142,9 +178,18 @@ class EndOfDay(Runbook):
                 "1.3/4", "Windows of tomorrow", MaintenanceWindows.between, asked, policies.READ
             )
         return Evening(
-            now=now, condition=found, figures=stretch, alerts=alerts, incidents=incidents, deployments=deployments,
-            tickets=tickets, runs=runs, shifts=shifts, windows=windows, before=reports,
-        )  # fmt: skip
+            now=now,
+            condition=found,
+            figures=stretch,
+            alerts=alerts,
+            incidents=incidents,
+            deployments=deployments,
+            tickets=tickets,
+            runs=runs,
+            shifts=shifts,
+            windows=windows,
+            before=reports,
+        )
 
     def _picture(self, evening: Evening) -> Picture | None:
         releases = evening.deployments.items if evening.deployments else []

@@ -112,10 +112,15 @@ class Escalation:
             self.run.say("decision", "would ask whether to start P1 incident response (2.2)")
             return "left"
         question = Question(
-            id="incident", title=f"{self.service.name} is down, and has no incident that is known: start one?",
-            options=_CHOICES, recommended="start", default="start", kind="mitigate",
-            evidence=[str(part) for part in found.unwell], timeout=self.policy.decision_timeout,
-        )  # fmt: skip
+            id="incident",
+            title=f"{self.service.name} is down, and has no incident that is known: start one?",
+            options=_CHOICES,
+            recommended="start",
+            default="start",
+            kind="mitigate",
+            evidence=[str(part) for part in found.unwell],
+            timeout=self.policy.decision_timeout,
+        )
         await self.desk.ask(question)
         answer = await self.run.ask(question, escalate=self.desk.escalate)
         return "left" if answer.choice == "leave" else await self.start(found)

@@ -104,11 +104,15 @@ class Reading:
         if found is None:
             return None
         return Picture(
-            title=f"{self.service.name}: failed requests", unit="%", begin=now - self.over, end=now,
+            title=f"{self.service.name}: failed requests",
+            unit="%",
+            begin=now - self.over,
+            end=now,
             values=[Value(at=point.at, value=round(point.value * _PERCENT, 3)) for point in found.points],
-            longest_gap=step.total_seconds() * _GAP, limit=self.policy.error_rate_below * _PERCENT,
+            longest_gap=step.total_seconds() * _GAP,
+            limit=self.policy.error_rate_below * _PERCENT,
             time_zone=self.service.time_zone,
-        )  # fmt: skip
+        )
 
 
 def marked(picture: Picture | None, marks: list[Mark]) -> Picture | None:

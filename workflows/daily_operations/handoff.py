@@ -113,10 +113,13 @@ def _figures(day: LocalDay, evening: Evening) -> Iterator[tuple[str, str, str, s
     then = [None if reports is None else reports.of(day.day - timedelta(days=ago)) for ago in (1, 7)]
     for name, title in (("uptime", "Uptime"), ("errors", "Errors"), ("new_customers", "New customers"), ("mrr", "MRR")):
         others = [
-            "not known" if reports is None else _share(report) if name == "uptime"
+            "not known"
+            if reports is None
+            else _share(report)
+            if name == "uptime"
             else compared(stretch.values.get(name), report, name)
             for report in then
-        ]  # fmt: skip
+        ]
         yield title, stretch.shown(name), others[0], others[1]
 
 

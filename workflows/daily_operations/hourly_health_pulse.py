@@ -62,12 +62,14 @@ class HourlyHealthPulse(Runbook):
             await workflow.sleep(policy.confirm_after, summary="until it is asked again")
             healthy, says = await self._look(service)
         recorded = await self.attempt(
-            "1.2/2", "Record the pulse", Records.pulse,
+            "1.2/2",
+            "Record the pulse",
+            Records.pulse,
             RecordPulse(
                 service=service.name, at=workflow.now(), healthy=healthy, says=says, effect=self.effect("pulse")
             ),
             policies.RECORD,
-        )  # fmt: skip
+        )
         last = self._last()
         warned = _was_warned(recorded, last)
         behind = recorded is None
@@ -102,10 +104,12 @@ class HourlyHealthPulse(Runbook):
         else:
             text = f":warning: Hourly pulse: {service.name} is not healthy: {says}. {await self._incident(service)}"
         posted = await self.attempt(
-            "1.2/2", "Tell the channel", Slack.post,
+            "1.2/2",
+            "Tell the channel",
+            Slack.post,
             PostMessage(channel=policy.channel, text=escaped(text), effect=self.effect(step)),
             policies.RECORD,
-        )  # fmt: skip
+        )
         return posted is not None
 
     async def _incident(self, service: Service) -> str:

@@ -105,9 +105,11 @@ class MorningStartup(Runbook):
                 asked = self.background(escalation.ask(night.condition))
         self.phase("Summary")
         message = PostMessage(
-            channel=policy.channel, text=escaped(summary(service, day, night, todo, became, asks=asked is not None)),
-            picture=night.figures.picture, effect=day.effect("post-morning", again=request.again),
-        )  # fmt: skip
+            channel=policy.channel,
+            text=escaped(summary(service, day, night, todo, became, asks=asked is not None)),
+            picture=night.figures.picture,
+            effect=day.effect("post-morning", again=request.again),
+        )
         posted = await self.attempt("1.1/6", f"Summary to {policy.channel}", Slack.post, message, policies.DAILY)
         self.clocks.met("Morning")
         self.clocks.stop()
@@ -117,29 +119,49 @@ class MorningStartup(Runbook):
         await self.settle()
         self.finish("planned" if self.dry_run else night.condition.overall)
         return MorningStartupResult(
-            overall=night.condition.overall, reasons=[str(part) for part in night.condition.unwell],
-            figures=night.figures.values, to_do=todo, incident=became or "none", posted=posted is not None,
+            overall=night.condition.overall,
+            reasons=[str(part) for part in night.condition.unwell],
+            figures=night.figures.values,
+            to_do=todo,
+            incident=became or "none",
+            posted=posted is not None,
             seconds=took,
-        )  # fmt: skip
+        )
 
     async def _night(self, service: Service, policy: DailyPolicy, escalation: Escalation) -> Night:
         since = workflow.now() - policy.night
         matchers = policy.alerts or f'service="{service.name}"'
         found, fired, alerts, stretch, tickets, runs, incidents = await asyncio.gather(
             condition(self, "1.1/3", service, policy),
-            self.attempt("1.1/2", "Alerts of the night", PrometheusMetrics.alerts,
-                         FiredRequest(matchers=matchers, over=policy.night), policies.READ),
-            self.attempt("1.1/2", "Alerts in the records", Records.alerts_since,
-                         AlertsSince(service=service.name, since=since), policies.READ),
+            self.attempt(
+                "1.1/2",
+                "Alerts of the night",
+                PrometheusMetrics.alerts,
+                FiredRequest(matchers=matchers, over=policy.night),
+                policies.READ,
+            ),
+            self.attempt(
+                "1.1/2",
+                "Alerts in the records",
+                Records.alerts_since,
+                AlertsSince(service=service.name, since=since),
+                policies.READ,
+            ),
             Reading(self, "1.1/4", service, policy, policy.night).figures(FIGURES),
             self.attempt("1.1/5", "Support queue", Support.tickets, TicketsRequest(), policies.READ),
             self.attempt("1.1", "Open runs", Runs.of_service, ServiceRunsRequest(service=service.name), policies.READ),
             escalation.open_incidents(),
-        )  # fmt: skip
+        )
         return Night(
-            since=since, condition=found, fired=fired, alerts=alerts, figures=stretch, tickets=tickets, runs=runs,
+            since=since,
+            condition=found,
+            fired=fired,
+            alerts=alerts,
+            figures=stretch,
+            tickets=tickets,
+            runs=runs,
             incidents=incidents,
-        )  # fmt: skip
+        )
 
     async def _late(self, clock: Clock) -> None:
         self.say("problem", f"the morning takes longer than {clock.due_at - workflow.info().workflow_start_time}")

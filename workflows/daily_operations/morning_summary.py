@@ -54,9 +54,12 @@ def to_do(service: Service, night: Night) -> list[str]:
     if any(part.name == "error rate" for part in night.condition.unwell) and not night.condition.down:
         found.append(f"its error rate: `runbooks start rollback --set service={service.name}` if a release is to blame")
     unread = {
-        "the alerts of Prometheus": night.fired, "the alerts of the records": night.alerts,
-        "the support queue": night.tickets, "open runs": night.runs, "open incidents": night.incidents,
-    }  # fmt: skip
+        "the alerts of Prometheus": night.fired,
+        "the alerts of the records": night.alerts,
+        "the support queue": night.tickets,
+        "open runs": night.runs,
+        "open incidents": night.incidents,
+    }
     found += [f"{what} could not be read" for what, read in unread.items() if read is None]
     return found
 

@@ -45,14 +45,20 @@ async def check(run: Runbook, service: Service, policy: ReleasePolicy, version: 
     """Find out all three side by side."""
     tests, incidents = await asyncio.gather(
         run.attempt(
-            "4.1/1", "Tests of the version", Ci.status,
-            CiRequest(service=service.name, version=version, repository=policy.repository), policies.READ,
+            "4.1/1",
+            "Tests of the version",
+            Ci.status,
+            CiRequest(service=service.name, version=version, repository=policy.repository),
+            policies.READ,
         ),
         run.attempt(
-            "4.1/1", "Open incidents", Records.open_incidents,
-            OpenIncidentsRequest(service=service.name, severities=["P1", "P2"]), policies.READ,
+            "4.1/1",
+            "Open incidents",
+            Records.open_incidents,
+            OpenIncidentsRequest(service=service.name, severities=["P1", "P2"]),
+            policies.READ,
         ),
-    )  # fmt: skip
+    )
     quiet = off_peak(policy.off_peak, workflow.now(), service.time_zone)
     return Predeploy(tests=tests, incidents=incidents, off_peak=quiet)
 

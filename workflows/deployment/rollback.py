@@ -117,11 +117,9 @@ class Rollback(Runbook):
             self.step("4.2/1", "Rollout history", Kubernetes.deployment, _workload(service), policies.READ),
             self._release(service, required=request.helm_revision is not None),
             self.attempt("4.2/1", "Recorded deployments", Records.recent_deployments, recent, policies.READ),
-            self.attempt(
-                "4.2/1", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ
-            ),
+            self.attempt("4.2/1", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ),
             self.attempt("4.2/1", "Pods", Kubernetes.pods, asked, policies.READ),
-        )  # fmt: skip
+        )
         effect = self.effect("rollback")
         earlier = await before_reset(
             self, "4.2/1", effect, Kubernetes.deployment, Helm.release, Records.recent_deployments
@@ -130,8 +128,9 @@ class Rollback(Runbook):
             state = earlier.answer(Kubernetes.deployment) or state
             release, deployments = earlier.answer(Helm.release), earlier.answer(Records.recent_deployments)
         if state.stopped and earlier is None:
-            message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
-            raise Refused(message)
+            raise Refused(
+                f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
+            )
         releases = Releases(state, deployments, container=service.container)
         target = pin(releases, release, revision=request.to_revision, helm_revision=request.helm_revision)
         how = "Helm revision" if target.by_helm else "revision"
@@ -174,13 +173,20 @@ class Rollback(Runbook):
         if found.earlier is not None and found.earlier.change(Change) is not None:
             return  # they were of the release that was left
         await self.attempt(
-            "4.2/1", "Keep the logs", Evidence.collect_logs,
+            "4.2/1",
+            "Keep the logs",
+            Evidence.collect_logs,
             CollectLogs(
-                incident_id=self.desk.id, name="logs-before-rollback.txt", namespace=service.namespace,
-                selector=service.selector, since=_LOGS_SINCE, failing_only=False, effect=self.effect("keep-logs"),
+                incident_id=self.desk.id,
+                name="logs-before-rollback.txt",
+                namespace=service.namespace,
+                selector=service.selector,
+                since=_LOGS_SINCE,
+                failing_only=False,
+                effect=self.effect("keep-logs"),
             ),
             policies.COLLECT,
-        )  # fmt: skip
+        )
 
     async def _undo(self, service: Service, found: Problem) -> None:
         target, effect = found.target, found.effect
@@ -191,13 +197,18 @@ class Rollback(Runbook):
         if target.by_helm and service.release is not None:
             policy = service.release
             await self.step(
-                "4.2/2", "Helm rollback", Helm.rollback,
+                "4.2/2",
+                "Helm rollback",
+                Helm.rollback,
                 RollbackRelease(
-                    namespace=service.namespace, release=policy.release, timeout=policy.timeout, effect=effect,
+                    namespace=service.namespace,
+                    release=policy.release,
+                    timeout=policy.timeout,
+                    effect=effect,
                     **pinned,
                 ),
                 policies.WAIT.lasting(policy.timeout),
-            )  # fmt: skip
+            )
         else:
             undo = UndoRollout(namespace=service.namespace, deployment=service.deployment, effect=effect, **pinned)
             await self.step("4.2/2", "Rollout undo", Kubernetes.undo_rollout, undo, policies.EFFECT)
@@ -210,11 +221,16 @@ class Rollback(Runbook):
         # Where somebody has undone the rollout beside Helm already, what runs isn't what is left.
         was = found.releases.state.current if found.releases.current == left else None
         record = RecordDeployment(
-            service=service.name, version=left, status="rolled_back", at=workflow.now(),
-            deployer=self.actor, revision=was.number if was else None, release=was.template if was else "",
+            service=service.name,
+            version=left,
+            status="rolled_back",
+            at=workflow.now(),
+            deployer=self.actor,
+            revision=was.number if was else None,
+            release=was.template if was else "",
             reason=f"{left} → {now_on}: {reason}"[:2000],
             effect=self.effect("record-rollback"),
-        )  # fmt: skip
+        )
         await self.keep("4.2/4", "Record the rollback", Records.record_deployment, record)
         done = f"{service.name} was rolled back from {left} to {now_on}"
         if verified.ok:

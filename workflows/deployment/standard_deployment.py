@@ -84,8 +84,9 @@ class StandardDeployment(Runbook):
         service = await self.begin(request, title=f"Deployment of {request.version}", service=request.service)
         self.title = f"Deployment of {service.name} {request.version}"
         if service.release is None:
-            message = f"{service.name} has no [services.{service.name}.release] in runbooks.toml: add its chart"
-            raise Misconfigured(message)
+            raise Misconfigured(
+                f"{service.name} has no [services.{service.name}.release] in runbooks.toml: add its chart"
+            )
         self.policy = service.release
         self.desk = Desk(self, service, "P2", self.title, "DEPLOY")
 
@@ -98,8 +99,7 @@ class StandardDeployment(Runbook):
         if self._earlier is not None:
             before = self._begun_before(before, self._earlier)
         elif before.current is not None and before.current.status == "deployed" and before.tag == request.version:
-            message = f"version: {request.version} runs already (Helm revision {before.current.number})"
-            raise Refused(message)
+            raise Refused(f"version: {request.version} runs already (Helm revision {before.current.number})")
         if before.uninstalled:
             raise Refused(before.uninstalled)
         if before.current is not None and workflow.patched("kept-stopped"):
@@ -129,7 +129,7 @@ class StandardDeployment(Runbook):
     async def _helm_release(self, service: Service) -> HelmRelease:
         asked = DescribeRelease(
             namespace=service.namespace, release=self.policy.release, tag_value=self.policy.tag_value
-        )  # fmt: skip
+        )
         return await self.step("4.1/1", "Helm release", Helm.release, asked, policies.READ)
 
     async def _must_not_be_stopped(self, service: Service, *, readable: bool = False) -> None:
@@ -137,8 +137,9 @@ class StandardDeployment(Runbook):
         look = self.step if readable else self.attempt
         state = await look("4.1/1", "Is it kept stopped", Kubernetes.deployment, where, policies.READ)
         if state is not None and state.stopped:
-            message = f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
-            raise Refused(message)
+            raise Refused(
+                f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
+            )
 
     async def _objected(self, request: StandardDeploymentRequest, found: predeploy.Predeploy) -> str:
         """Ask where something speaks against it; gives why it is stopped, empty where it goes on."""
@@ -162,8 +163,9 @@ class StandardDeployment(Runbook):
         """
         done = earlier.change(ReleaseChange)
         if done is not None and (now.current is None or now.current.number != done.revision):
-            message = f"this run was reset, and had done it before: {done}. Now it is {now}: start a new deployment"
-            raise Refused(message)
+            raise Refused(
+                f"this run was reset, and had done it before: {done}. Now it is {now}: start a new deployment"
+            )
         return earlier.answer(Helm.release) or now
 
     # -- deploying ---------------------------------------------------------------------------------------
@@ -174,13 +176,16 @@ class StandardDeployment(Runbook):
         """Follow steps 2 to 6; gives what is wrong with the version, empty where it is good."""
         policy = self.policy
         baseline = await self.attempt(
-            "4.1/6", "Baseline", ReleaseWatch.baseline,
+            "4.1/6",
+            "Baseline",
+            ReleaseWatch.baseline,
             BaselineRequest(
-                error_rate=service.metrics.error_rate, p95_latency=service.metrics.p95_latency,
+                error_rate=service.metrics.error_rate,
+                p95_latency=service.metrics.p95_latency,
                 over=policy.baseline_over,
             ),
             policies.READ,
-        )  # fmt: skip
+        )
         self.phase("Deploy")
         self._started = self.background(self._record(request, service, "started"))
         self.background(self.desk.open(f":rocket: Deploying {service.name} {request.version} (was {before.tag})"))
@@ -203,11 +208,16 @@ class StandardDeployment(Runbook):
         """Release with Helm (step 3)."""
         policy = self.policy
         upgrade = UpgradeRelease(
-            namespace=service.namespace, release=policy.release, chart=policy.chart, tag_value=policy.tag_value,
-            version=request.version, values=policy.values,
-            from_revision=before.current.number if before.current else 0, timeout=policy.timeout,
+            namespace=service.namespace,
+            release=policy.release,
+            chart=policy.chart,
+            tag_value=policy.tag_value,
+            version=request.version,
+            values=policy.values,
+            from_revision=before.current.number if before.current else 0,
+            timeout=policy.timeout,
             effect=upgrading,
-        )  # fmt: skip
+        )
         self._touched = not self.dry_run
         if self._earlier is not None and (done := self._earlier.change(ReleaseChange)) is not None:
             self.say("decision", f"This run was reset, and had done it before: {done}", section="4.1/3")
@@ -236,9 +246,12 @@ class StandardDeployment(Runbook):
                 return f"smoke checks: {result}"
         if policy.smoke_job is not None:
             job = RunSmokeJob(
-                namespace=service.namespace, service=service.name, version=request.version, job=policy.smoke_job,
+                namespace=service.namespace,
+                service=service.name,
+                version=request.version,
+                job=policy.smoke_job,
                 effect=self.effect("smoke-job"),
-            )  # fmt: skip
+            )
             lasting = policies.WAIT.lasting(policy.smoke_job.timeout)
             ended = await self.step("4.1/5", "Smoke job", Smoke.job, job, lasting)
             if not ended.passed:
@@ -249,15 +262,22 @@ class StandardDeployment(Runbook):
         """Watch error rate and latency against what they were (step 6)."""
         policy = self.policy
         self._watched = await self.step(
-            "4.1/6", "Watch error rate and latency", ReleaseWatch.watch,
+            "4.1/6",
+            "Watch error rate and latency",
+            ReleaseWatch.watch,
             WatchRelease(
-                error_rate=service.metrics.error_rate, p95_latency=service.metrics.p95_latency,
-                health_url=service.health_url, baseline=baseline, error_rate_rise=policy.error_rate_rise,
-                latency_factor=policy.latency_factor, breach_for=policy.breach_for, lasting=policy.watch_for,
+                error_rate=service.metrics.error_rate,
+                p95_latency=service.metrics.p95_latency,
+                health_url=service.health_url,
+                baseline=baseline,
+                error_rate_rise=policy.error_rate_rise,
+                latency_factor=policy.latency_factor,
+                breach_for=policy.breach_for,
+                lasting=policy.watch_for,
                 every=policy.watch_every,
             ),
             policies.WAIT.lasting(policy.watch_for),
-        )  # fmt: skip
+        )
         # What is beyond its limit when time is up is no good either, however short it has been so.
         trouble = self._watched.breach or self._watched.unsettled
         if trouble or 2 * self._watched.blind <= self._watched.samples:
@@ -312,7 +332,7 @@ class StandardDeployment(Runbook):
                 # Begun, it ends, whatever becomes of this run.
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 static_summary=f"Rollback of {service.name} {request.version}",
-            )  # fmt: skip
+            )
         except Exception as error:
             await self._record(request, service, "failed", why)
             await self.desk.escalate(f"{request.version} is no good ({why}) and could not be rolled back: {error}")
@@ -325,13 +345,20 @@ class StandardDeployment(Runbook):
         """Keep the deployment record (steps 2 and 7)."""
         step = {"started": "4.1/2", "complete": "4.1/7", "failed": "4.1"}[status]
         await self.keep(
-            step, f"Deployment record: {status}", Records.record_deployment,
+            step,
+            f"Deployment record: {status}",
+            Records.record_deployment,
             RecordDeployment(
-                service=service.name, version=request.version, status=status, at=workflow.now(),
-                deployer=self.actor, change_log=request.change_log, reason=why[:2000],
+                service=service.name,
+                version=request.version,
+                status=status,
+                at=workflow.now(),
+                deployer=self.actor,
+                change_log=request.change_log,
+                reason=why[:2000],
                 effect=self.effect(f"record-{status}"),
             ),
-        )  # fmt: skip
+        )
 
     async def _end(
         self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, trouble: str
@@ -351,13 +378,22 @@ class StandardDeployment(Runbook):
         return self._result(service, request, before, outcome, trouble)
 
     def _result(
-        self, service: Service, request: StandardDeploymentRequest, before: HelmRelease,
-        outcome: Literal["complete", "rolled back", "stopped", "planned"], why: str,
-    ) -> StandardDeploymentResult:  # fmt: skip
+        self,
+        service: Service,
+        request: StandardDeploymentRequest,
+        before: HelmRelease,
+        outcome: Literal["complete", "rolled back", "stopped", "planned"],
+        why: str,
+    ) -> StandardDeploymentResult:
         return StandardDeploymentResult(
-            service=service.name, version=request.version, outcome=outcome, before=before.tag,
-            revision=self._revision, reason=why, watched=self._watched,
-        )  # fmt: skip
+            service=service.name,
+            version=request.version,
+            outcome=outcome,
+            before=before.tag,
+            revision=self._revision,
+            reason=why,
+            watched=self._watched,
+        )
 
 
 def _sentence(error: BaseException) -> str:

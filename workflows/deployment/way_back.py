@@ -65,8 +65,7 @@ def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None
             raise Refused(f"deployment/{state.name} has no earlier release to go back to{left}")
         revision = good.number
     if revision not in known:
-        message = f"to_revision: deployment/{state.name} has no revision {revision}; it has: {_listed(known)}"
-        raise NotFound(message)
+        raise NotFound(f"to_revision: deployment/{state.name} has no revision {revision}; it has: {_listed(known)}")
     if revision == state.current_revision:
         raise Refused(f"to_revision: {revision} is the current revision ({releases.current})")
     left = releases.current
@@ -82,8 +81,7 @@ def _owns(release: HelmRelease, releases: Releases) -> bool:
 
 def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
     if release is None or release.current is None:
-        message = "helm_revision: the service has no Helm release"
-        raise NotFound(message)
+        raise NotFound("helm_revision: the service has no Helm release")
     if release.uninstalled:
         raise Refused(release.uninstalled)
     current = release.current.number
@@ -100,12 +98,10 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
             )
         wanted = max(good)
     if wanted == current:
-        message = f"helm_revision: {wanted} is the current revision"
-        raise Refused(message)
+        raise Refused(f"helm_revision: {wanted} is the current revision")
     if wanted not in {r.number for r in earlier}:
         known = _listed([r.number for r in release.revisions])
-        message = f"helm_revision: release {release.release} has no revision {wanted}; it has: {known}"
-        raise NotFound(message)
+        raise NotFound(f"helm_revision: release {release.release} has no revision {wanted}; it has: {known}")
     # Helm's word, not the Deployment's: somebody may have undone the rollout already, beside Helm.
     return Target(by_helm=True, from_version=release.tag, from_revision=current, to_revision=wanted, chosen=chosen)
 

@@ -40,15 +40,20 @@ class Assessment:
         self.first = asyncio.gather(
             read("pods", run.attempt("2.2/3", "Pods", Kubernetes.pods, pods, READ)),
             read("deployment", run.attempt("2.2/4", "Rollout history", Kubernetes.deployment, where, READ)),
-            read("health", run.attempt(
-                "2.2/5", "Health", HealthChecks.check, HealthRequest(url=service.health_url), READ)),
-        )  # fmt: skip
+            read(
+                "health",
+                run.attempt("2.2/5", "Health", HealthChecks.check, HealthRequest(url=service.health_url), READ),
+            ),
+        )
         self.rest = asyncio.gather(
-            read("events", run.attempt(
-                "2.2/3", "Events", Kubernetes.events, EventsRequest(namespace=service.namespace), READ)),
+            read(
+                "events",
+                run.attempt("2.2/3", "Events", Kubernetes.events, EventsRequest(namespace=service.namespace), READ),
+            ),
             read("autoscaling", run.attempt("2.2/3", "Autoscaling", Autoscalers.read, scalers, READ)),
-            read("metrics", run.attempt(
-                "2.2/5", "Metrics", PrometheusMetrics.snapshot, MetricsRequest(queries=queries), READ)),
-            read("deployments", run.attempt(
-                "2.2/4", "Recorded deployments", Records.recent_deployments, recent, READ)),
-        )  # fmt: skip
+            read(
+                "metrics",
+                run.attempt("2.2/5", "Metrics", PrometheusMetrics.snapshot, MetricsRequest(queries=queries), READ),
+            ),
+            read("deployments", run.attempt("2.2/4", "Recorded deployments", Records.recent_deployments, recent, READ)),
+        )

@@ -83,9 +83,16 @@ class Diagnosis(BaseModel):
 
 
 def diagnose(
-    facts: Facts, policy: IncidentPolicy, tried: set[str], now: datetime, *, container: str | None = None,
-    around: Surroundings | None = None, connections_above: float = 1.0, as_before: bool = False,
-) -> Diagnosis:  # fmt: skip
+    facts: Facts,
+    policy: IncidentPolicy,
+    tried: set[str],
+    now: datetime,
+    *,
+    container: str | None = None,
+    around: Surroundings | None = None,
+    connections_above: float = 1.0,
+    as_before: bool = False,
+) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
     A is clear when pods of the release in force fail, the service is not healthy, and that release is younger than
@@ -101,19 +108,30 @@ def diagnose(
     if facts.deployment is not None and facts.deployment.stopped:
         left_to = facts.deployment.stopped
         return Diagnosis(
-            healthy=False, clear=True, proposals=[], evidence=_evidence(facts, None), left_to=left_to,
-            reason="stopped", certainty="proven", because=[f"the service is kept stopped by {left_to}"],
-        )  # fmt: skip
+            healthy=False,
+            clear=True,
+            proposals=[],
+            evidence=_evidence(facts, None),
+            left_to=left_to,
+            reason="stopped",
+            certainty="proven",
+            because=[f"the service is kept stopped by {left_to}"],
+        )
     releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
     failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
     recent = recent_rollout(releases, policy.recent_rollout, now)
     crowded = saturation(facts, policy, unschedulable=as_before)
     rollback = rollback_proposal(releases)
     signs = Signs(
-        health=facts.health, pods=[pod for pod in (facts.pods.items if facts.pods else []) if not pod.terminating],
-        failing=failing, recent=recent or "" if rollback else "", crowded=crowded, events=facts.events, around=around,
+        health=facts.health,
+        pods=[pod for pod in (facts.pods.items if facts.pods else []) if not pod.terminating],
+        failing=failing,
+        recent=recent or "" if rollback else "",
+        crowded=crowded,
+        events=facts.events,
+        around=around,
         connections_above=connections_above,
-    )  # fmt: skip
+    )
     reason, because = situation(signs)
 
     likely: list[Proposal] = []

@@ -273,9 +273,15 @@ class P1Incident(Runbook):
 
     def _diagnose(self, facts: Facts, service: Service, around: Surroundings | None = None) -> Diagnosis:
         return diagnose(
-            facts, service.incident, set(self._tried), workflow.now(), container=service.container, around=around,
-            connections_above=service.degradation.connections_above, as_before=not knows_others(self),
-        )  # fmt: skip
+            facts,
+            service.incident,
+            set(self._tried),
+            workflow.now(),
+            container=service.container,
+            around=around,
+            connections_above=service.degradation.connections_above,
+            as_before=not knows_others(self),
+        )
 
     def _points_to(self, found: Diagnosis, service: Service) -> None:
         """Say what it points to, by its name, where that is another thing than before; and what mends it."""
@@ -316,11 +322,16 @@ class P1Incident(Runbook):
     async def _record_left(self, service: Service, chosen: Proposal) -> None:
         """Remember which release was to blame, so that no run goes back to it by itself."""
         record = RecordDeployment(
-            service=service.name, version=chosen.from_version, status="rolled_back", at=workflow.now(),
-            deployer=self.actor, revision=chosen.from_revision, release=chosen.from_release,
+            service=service.name,
+            version=chosen.from_version,
+            status="rolled_back",
+            at=workflow.now(),
+            deployer=self.actor,
+            revision=chosen.from_revision,
+            release=chosen.from_release,
             reason=f"{self.incident.id}: {'; '.join(chosen.because) or 'chosen by people'}"[:2000],
             effect=self.effect("record-rollback"),
-        )  # fmt: skip
+        )
         await self.keep("2.2/A", "Record the rollback", Records.record_deployment, record)
 
     async def _leave(self, to: str) -> None:
@@ -348,9 +359,10 @@ class P1Incident(Runbook):
         self.background(self.incident.ask(asked))
         resolutions = self._resolutions
         answer = await self.ask(
-            asked, escalate=self.incident.escalate,
+            asked,
+            escalate=self.incident.escalate,
             until=lambda: self._resolutions > resolutions or self._closing is not None or bool(self.incident.held_by),
-        )  # fmt: skip
+        )
         if self._closing is not None or self.incident.held_by:
             # Whoever closes, or takes over, has said what is to be done: nothing, whatever the question's default is.
             return None
@@ -375,10 +387,12 @@ class P1Incident(Runbook):
         policy = service.incident
         lasting = policies.WAIT.lasting(policy.verify_timeout)
         await self.attempt(
-            "2.2/6", "Rollout", Kubernetes.await_rollout,
+            "2.2/6",
+            "Rollout",
+            Kubernetes.await_rollout,
             AwaitRollout(namespace=service.namespace, deployment=service.deployment, timeout=policy.verify_timeout),
             lasting,
-        )  # fmt: skip
+        )
         health = await self.attempt(
             "2.2/6", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ
         )
@@ -386,11 +400,16 @@ class P1Incident(Runbook):
         if health is not None and health.healthy and not workflow.patched("mitigated-when-steady"):
             self._mitigated()
         steady = await self.attempt(
-            "2.2/6", "Steady health", HealthChecks.steady,
-            SteadyRequest(url=service.health_url, steady_for=policy.steady_for,
-                          give_up_after=policy.steady_for + policy.verify_timeout),
+            "2.2/6",
+            "Steady health",
+            HealthChecks.steady,
+            SteadyRequest(
+                url=service.health_url,
+                steady_for=policy.steady_for,
+                give_up_after=policy.steady_for + policy.verify_timeout,
+            ),
             policies.WAIT.lasting(policy.steady_for + policy.verify_timeout),
-        )  # fmt: skip
+        )
         if steady is None or not steady.steady:
             return False
         self._mitigated()
@@ -514,9 +533,12 @@ class P1Incident(Runbook):
         if self._unwell:
             self.say("problem", f"Closed although {self.incident.service.name} is not healthy: {self._unwell}")
         await self.incident.close(
-            closing.who, closing.resolution, closing.root_cause, unwell=self._unwell,
+            closing.who,
+            closing.resolution,
+            closing.root_cause,
+            unwell=self._unwell,
             publish=self.incident.published or not self._today,
-        )  # fmt: skip
+        )
         await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
 
     async def _end(self, request: P1Request, outcome: Literal["closed", "planned"]) -> P1Result:
@@ -663,10 +685,10 @@ class P1Incident(Runbook):
         # Who takes over knows more than the health URL: with `force` nothing keeps them.
         ready = self.waiting_for == "close" or (self._ready and (closing.force or self.incident.held_by))
         if not ready:
-            message = f"the incident can't be closed yet, the run is at: {self.timeline.phase}" + (
-                f". It waits for you to {self.waiting_for}" if self.waiting_for else ""
+            raise Refused(
+                f"the incident can't be closed yet, the run is at: {self.timeline.phase}"
+                + (f". It waits for you to {self.waiting_for}" if self.waiting_for else "")
             )
-            raise Refused(message)
 
     @workflow.update(name="take-over", description="A person has it: the run only watches, records and reminds.")
     async def take_over(self, word: TakeOver) -> str:
@@ -683,8 +705,9 @@ class P1Incident(Runbook):
     def _check_take_over(self, word: TakeOver) -> None:
         self.approvals.authorise(word, "mitigate")
         if not self._ready or self._closing is not None:
-            message = "the incident is being closed" if self._closing else "the run is only just starting: try again"
-            raise Refused(message)
+            raise Refused(
+                "the incident is being closed" if self._closing else "the run is only just starting: try again"
+            )
 
     @workflow.update(name="hand-back", description="The run goes on by itself again.")
     async def hand_back(self, word: HandBack) -> str:
@@ -702,8 +725,7 @@ class P1Incident(Runbook):
     def _check_hand_back(self, word: HandBack) -> None:
         self.approvals.authorise(word, "mitigate")
         if not self._ready or not self.incident.held_by:
-            message = "nobody has taken this incident over"
-            raise Refused(message)
+            raise Refused("nobody has taken this incident over")
 
     async def noted(self, note: Note) -> None:
         """Keep remarks in the incident's record too (step 11)."""

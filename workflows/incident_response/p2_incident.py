@@ -547,8 +547,7 @@ class P2Incident(Runbook):
 
     def _check_open(self) -> None:
         if not self._ready or self._ended or self.outcome:
-            message = f"the incident is being brought to its end, the run is at: {self.timeline.phase}"
-            raise Refused(message)
+            raise Refused(f"the incident is being brought to its end, the run is at: {self.timeline.phase}")
 
     async def noted(self, note: Note) -> None:
         """Keep remarks in the incident's record too (step 7)."""

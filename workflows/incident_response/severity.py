@@ -26,22 +26,30 @@ class SeverityClass(BaseModel):
 
 SEVERITIES: dict[Severity, SeverityClass] = {
     "P1": SeverityClass(
-        severity="P1", impact="Service down", examples="API unreachable, data loss",
+        severity="P1",
+        impact="Service down",
+        examples="API unreachable, data loss",
         response_within=timedelta(minutes=15),
     ),
     "P2": SeverityClass(
-        severity="P2", impact="Major degradation", examples="Error rate > 5 %, latency > 2 s",
+        severity="P2",
+        impact="Major degradation",
+        examples="Error rate > 5 %, latency > 2 s",
         response_within=timedelta(hours=1),
     ),
     "P3": SeverityClass(
-        severity="P3", impact="Minor impact", examples="Partial feature outage",
+        severity="P3",
+        impact="Minor impact",
+        examples="Partial feature outage",
         response_within=timedelta(hours=4),
     ),
     "P4": SeverityClass(
-        severity="P4", impact="No user impact", examples="Internal issue, monitoring gap",
+        severity="P4",
+        impact="No user impact",
+        examples="Internal issue, monitoring gap",
         response_within=None,
     ),
-}  # fmt: skip
+}
 
 
 class Impact(BaseModel):

@@ -40,8 +40,7 @@ class CertificateRenewalRequest(ServiceRequest):
     @model_validator(mode="after")
     def _now_names_them(self) -> "CertificateRenewalRequest":
         if self.now and not self.only:
-            message = "now: say by `only` which"
-            raise ValueError(message)
+            raise ValueError("now: say by `only` which")
         return self
 
 
@@ -78,8 +77,9 @@ class CertificateRenewal(Runbook):
         service = await self.begin(request, title="Certificate renewal", service=request.service, severity="P3")
         policy = service.certificates
         if policy is None:
-            message = f"service: settings name no certificates of {service.name} (services.{service.name}.certificates)"
-            raise InvalidInput(message)
+            raise InvalidInput(
+                f"service: settings name no certificates of {service.name} (services.{service.name}.certificates)"
+            )
         self.title = f"Certificates of {service.name}"
         try:
             return await self._renew(request, service, policy)
@@ -261,8 +261,9 @@ def _wanted(request: CertificateRenewalRequest, status: Status) -> list[Target]:
         return status.targets
     known = {name for target in status.targets for name in target.called}
     if missing := [name for name in request.only if name not in known]:
-        message = f"only: the service has no {', '.join(missing)}. It has: {', '.join(sorted(known)) or 'none'}"
-        raise InvalidInput(message)
+        raise InvalidInput(
+            f"only: the service has no {', '.join(missing)}. It has: {', '.join(sorted(known)) or 'none'}"
+        )
     return [target for target in status.targets if target.called & {*request.only}]
 
 

@@ -34,17 +34,20 @@ class DatabaseMaintenanceRequest(ServiceRequest):
         default_factory=list, max_length=100, description="Vacuumed whatever their state, e.g. public.orders."
     )
     reindex: list[Name] = Field(
-        default_factory=list, max_length=100,
+        default_factory=list,
+        max_length=100,
         description="Indexes, or tables whose indexes, are rebuilt whatever their state.",
-    )  # fmt: skip
+    )
     min_duration: timedelta = Field(
-        default=timedelta(seconds=60), ge=timedelta(seconds=1),
+        default=timedelta(seconds=60),
+        ge=timedelta(seconds=1),
         description="A query, or a transaction that idles, is long from here, e.g. PT60S.",
-    )  # fmt: skip
+    )
     end: list[int] = Field(
-        default_factory=list, max_length=20,
+        default_factory=list,
+        max_length=20,
         description="PIDs of sessions to be offered for ending, a superuser's too; a person must approve.",
-    )  # fmt: skip
+    )
 
 
 class DatabaseMaintenanceResult(BaseModel):
@@ -86,8 +89,9 @@ class DatabaseMaintenance(Runbook):
         service = await self.begin(request, title="Database maintenance", service=request.service, severity="P4")
         database = service.database
         if database is None:
-            message = f"service: settings name no database of {service.name} (services.{service.name}.database)"
-            raise InvalidInput(message)
+            raise InvalidInput(
+                f"service: settings name no database of {service.name} (services.{service.name}.database)"
+            )
         self.title = f"Database maintenance of {service.name}"
         try:
             return await self._maintain(request, service, database)
@@ -104,9 +108,7 @@ class DatabaseMaintenance(Runbook):
         self.phase("Health")
         primary = await DataHold(self, "6.2/1", service, database).primary()
         at = OnServer(database=database.name, server=primary)
-        look = DatabaseHealthRequest(
-            **at.model_dump(), policy=policy, tables=request.tables, indexes=request.reindex
-        )  # fmt: skip
+        look = DatabaseHealthRequest(**at.model_dump(), policy=policy, tables=request.tables, indexes=request.reindex)
         health = await self._look(look)
         queries = LongQueries(self, desk, at, policy, request.min_duration)
         await queries.name(request.end)
@@ -174,11 +176,10 @@ class DatabaseMaintenance(Runbook):
                 self.say("problem", f"has {look.server} failed? `runbooks start database-failover` (7.1) looks")
             raise
         if health.in_recovery:
-            message = (
+            raise Refused(
                 f"the service is pointed at {look.server}, which is a replica: maintenance is done on the primary. "
                 "Correct the service's Secret, or see database-failover (7.1)"
             )
-            raise Refused(message)
         wrong = [
             *(f"{name}: there is none" for name in health.unknown),
             *(

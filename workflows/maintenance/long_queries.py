@@ -46,8 +46,7 @@ class LongQueries:
         wrong = [f"there is no session {pid} of this database" for pid in found.missing]
         wrong += [f"{session.pid} is {session.protected}" for session in named if session.protected]
         if wrong:
-            message = f"end: {'; '.join(wrong)}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"end: {'; '.join(wrong)}")
         self._named = {session.pid: session.backend_start for session in named}
 
     async def decide(self) -> RunningQueries | None:
@@ -90,10 +89,15 @@ class LongQueries:
             **({_ALL: f"end all of them: {_pids(candidates)}"} if len(candidates) > 1 else {}),
         }
         question = Question(
-            id=f"end-{number}", title=f"Which queries of {self.at['database']} are to end?", options=options,
-            recommended=_NAMED if named else None, default=_LEAVE, kind="database", evidence=found.tree(),
+            id=f"end-{number}",
+            title=f"Which queries of {self.at['database']} are to end?",
+            options=options,
+            recommended=_NAMED if named else None,
+            default=_LEAVE,
+            kind="database",
+            evidence=found.tree(),
             timeout=self.policy.decision_timeout,
-        )  # fmt: skip
+        )
         await self.desk.ask(question)
 
         async def escalate(why: str) -> None:
@@ -112,10 +116,16 @@ class LongQueries:
 
     async def _end(self, session: RunningSession) -> None:
         request = EndSession(
-            **self.at, pid=session.pid, backend_start=session.backend_start, xact_start=session.xact_start,
-            query_start=session.query_start, active=session.state == "active", named=session.named,
-            cancel_within=self.policy.cancel_within, effect=self.run.effect("end-session"),
-        )  # fmt: skip
+            **self.at,
+            pid=session.pid,
+            backend_start=session.backend_start,
+            xact_start=session.xact_start,
+            query_start=session.query_start,
+            active=session.state == "active",
+            named=session.named,
+            cancel_within=self.policy.cancel_within,
+            effect=self.run.effect("end-session"),
+        )
         title = f"End session {session.pid}"
         policy = policies.EFFECT.lasting(self.policy.cancel_within)
         ended = await self.run.attempt("6.2/5", title, Postgres.end_session, request, policy)

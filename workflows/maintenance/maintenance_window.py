@@ -35,14 +35,17 @@ class MaintenanceWindowRequest(ServiceRequest):
     starts_at: AwareDatetime = Field(description="With its offset: 2026-02-05T02:00:00Z, or 2026-02-05 02:00 UTC.")
     ends_at: AwareDatetime = Field(description="As customers are told; likewise.")
     impact: Words = Field(
-        default="Brief service interruption possible.", min_length=1, max_length=500,
+        default="Brief service interruption possible.",
+        min_length=1,
+        max_length=500,
         description="Customers read it: what they will notice.",
-    )  # fmt: skip
+    )
     tasks: list[WindowTask] = Field(
-        default_factory=list, max_length=20,
+        default_factory=list,
+        max_length=20,
         description="Done one after the other: procedures with their input, or what people do and tick. "
         "Without any the window lasts until its end.",
-    )  # fmt: skip
+    )
     tenants: list[Name] | None = Field(
         default=None, max_length=500, description="Who is told by mail; all customers where nothing is given."
     )
@@ -56,18 +59,16 @@ class MaintenanceWindowRequest(ServiceRequest):
     def _fits(self) -> "MaintenanceWindowRequest":
         length = self.ends_at - self.starts_at
         if length <= timedelta(0):
-            message = "ends_at: is not after starts_at"
-            raise ValueError(message)
+            raise ValueError("ends_at: is not after starts_at")
         taken = sum((task.takes for task in self.tasks), timedelta(0))
         if taken > length:
-            message = f"tasks: take {taken} together, and the window lasts {length}"
-            raise ValueError(message)
+            raise ValueError(f"tasks: take {taken} together, and the window lasts {length}")
         return self
 
 
 Outcome = Literal[
     "planned", "done", "done, not healthy", "ended early", "gone back", "called off", "cancelled", "failed"
-]  # fmt: skip
+]
 
 
 class MaintenanceWindowResult(BaseModel):
@@ -123,8 +124,7 @@ class MaintenanceWindow(Runbook):
         # By when it was asked for: that all workers were down meanwhile is no fault of the input.
         asked_at = workflow.info().workflow_start_time
         if request.starts_at <= asked_at:
-            message = f"starts_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC"
-            raise InvalidInput(message)
+            raise InvalidInput(f"starts_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC")
         states = await build_tasks(self, service.name, request.tasks)
         self._make(request, service, states)
         await self._check_tenants(request)
@@ -139,10 +139,16 @@ class MaintenanceWindow(Runbook):
         outcome = self._how or "failed"
         self.finish(outcome)
         return MaintenanceWindowResult(
-            window_id=self._desk.id, service=service.name, outcome=outcome, why=self._why,
-            started_at=self._started_at, ended_at=workflow.now(), healthy=self._end.healthy, tasks=states,
+            window_id=self._desk.id,
+            service=service.name,
+            outcome=outcome,
+            why=self._why,
+            started_at=self._started_at,
+            ended_at=workflow.now(),
+            healthy=self._end.healthy,
+            tasks=states,
             incidents=self._end.incidents,
-        )  # fmt: skip
+        )
 
     def _make(self, request: MaintenanceWindowRequest, service: Service, states: list[TaskState]) -> None:
         policy = service.window
@@ -150,9 +156,11 @@ class MaintenanceWindow(Runbook):
         self._hold = WindowHold(self._desk, request.title, request.impact)
         self.tasks = WindowTasks(self, self._desk, states, policy.decision_timeout)
         lease = self.lease = Lease(
-            name="the window", acquired_at=request.starts_at, until=request.ends_at,
+            name="the window",
+            acquired_at=request.starts_at,
+            until=request.ends_at,
             latest=request.ends_at + policy.longest_extension,
-        )  # fmt: skip
+        )
         self._notices = WindowNotices(self._desk, request.title, request.impact, lease, request.tenants)
         self._questions = WindowQuestions(self._desk, lease, request.ends_at - request.starts_at)
         self._end = WindowEnd(self._desk, self._hold, self._notices)
@@ -162,8 +170,7 @@ class MaintenanceWindow(Runbook):
             return
         found = await self._notices.contacts()
         if found is not None and found.missing:
-            message = f"tenants: there is no customer {', '.join(found.missing)}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"tenants: there is no customer {', '.join(found.missing)}")
 
     async def _guarded(self, request: MaintenanceWindowRequest, service: Service) -> None:
         try:
@@ -369,11 +376,9 @@ class MaintenanceWindow(Runbook):
     def _check_begin_now(self, word: BeginNow) -> None:
         self.approvals.authorise(word, "maintain")
         if self.lease is None or self.dry_run or self._begin_now or self._started_at or self.lease.ended_by:
-            message = "the window has begun already, or ends"
-            raise Refused(message)
+            raise Refused("the window has begun already, or ends")
         if self.lease.acquired_at <= workflow.now():
-            message = "its time has come: answer what it asks, see `runbooks status`"
-            raise Refused(message)
+            raise Refused("its time has come: answer what it asks, see `runbooks status`")
 
     @workflow.update(name="end", description="End the window now: what is under way is stopped.")
     async def end(self, word: EndEarly) -> str:
@@ -398,11 +403,9 @@ class MaintenanceWindow(Runbook):
         """
         lease = self.lease
         if lease is None or self.dry_run or self._started_at is None:
-            message = "the window has not begun: `runbooks cancel` calls it off"
-            raise Refused(message)
+            raise Refused("the window has not begun: `runbooks cancel` calls it off")
         if lease.ended_by or self._end.verifying:
-            message = f"the window ends already ({lease.ended_by or 'it is being verified'})"
-            raise Refused(message)
+            raise Refused(f"the window ends already ({lease.ended_by or 'it is being verified'})")
         return lease
 
     def _lease(self) -> Lease:

@@ -16,9 +16,12 @@ _LISTED_WITHIN = timedelta(minutes=1)
 async def check_newest_backup(run: Runbook, desk: Desk, database: str, policy: MaintenancePolicy) -> str:
     """Say how the newest backup is, in a few words; a bad one, or none, is told to people."""
     found = await run.attempt(
-        "6.2", "Backups", Backups.catalogue, BackupsRequest(database=database),
+        "6.2",
+        "Backups",
+        Backups.catalogue,
+        BackupsRequest(database=database),
         policies.READ.lasting(_LISTED_WITHIN),
-    )  # fmt: skip
+    )
     if found is None:
         return "not known"
     newest = next((backup for backup in found.items if backup.status == "done"), None)
@@ -34,10 +37,12 @@ async def check_newest_backup(run: Runbook, desk: Desk, database: str, policy: M
             run.say("decision", f"would check backup {newest.backup_id}")
             return str(newest)
         verdict = await run.attempt(
-            "6.2", "Check the newest backup", Backups.verify,
+            "6.2",
+            "Check the newest backup",
+            Backups.verify,
             VerifyBackup(database=database, backup_id=newest.backup_id, effect=run.effect("verify-backup")),
             policies.WAIT.lasting(policy.longest_verify),
-        )  # fmt: skip
+        )
         if verdict is not None:
             good, detail = verdict.good, verdict.detail
     if good is False:

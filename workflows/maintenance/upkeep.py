@@ -55,9 +55,15 @@ class Upkeep:
         table = work.table
         effect = self.run.effect("vacuum")
         request = VacuumTable(
-            **self.at, table_schema=table.schema_name, table=table.name, since=since, freeze=work.freeze,
-            analyze_only=work.analyze_only, within=self.policy.longest_vacuum, effect=effect,
-        )  # fmt: skip
+            **self.at,
+            table_schema=table.schema_name,
+            table=table.name,
+            since=since,
+            freeze=work.freeze,
+            analyze_only=work.analyze_only,
+            within=self.policy.longest_vacuum,
+            effect=effect,
+        )
         policy = policies.WAIT.lasting(self.policy.longest_vacuum)
         title = f"{work.verb.capitalize()} {table.full_name}"
         doing = self.run.attempt("6.2/2", title, Postgres.vacuum, request, policy)
@@ -68,9 +74,13 @@ class Upkeep:
         index = work.index
         effect = self.run.effect("reindex")
         request = ReindexIndex(
-            **self.at, index_schema=index.schema_name, index=index.name, oid=index.oid,
-            within=self.policy.longest_reindex, effect=effect,
-        )  # fmt: skip
+            **self.at,
+            index_schema=index.schema_name,
+            index=index.name,
+            oid=index.oid,
+            within=self.policy.longest_reindex,
+            effect=effect,
+        )
         policy = policies.WAIT.lasting(self.policy.longest_reindex)
         doing = self.run.attempt("6.2/3", f"Reindex {index.full_name}", Postgres.reindex, request, policy)
         change = await self._tidily(doing, effect.key, index)
@@ -90,11 +100,15 @@ class Upkeep:
             _DROP: f"drop all of them: {', '.join(index.full_name for index in leftovers)}",
         }
         question = Question(
-            id="drop-indexes", title=f"Which invalid indexes of {self.at['database']} are to be dropped?",
-            options=options, recommended=_DROP, default=_KEEP, kind="database",
+            id="drop-indexes",
+            title=f"Which invalid indexes of {self.at['database']} are to be dropped?",
+            options=options,
+            recommended=_DROP,
+            default=_KEEP,
+            kind="database",
             evidence=[f"{index.full_name}: {needless(index)}" for index in leftovers],
             timeout=self.policy.decision_timeout,
-        )  # fmt: skip
+        )
         await self.desk.ask(question)
 
         async def escalate(why: str) -> None:
@@ -108,9 +122,12 @@ class Upkeep:
 
     async def _drop(self, leftover: IndexState) -> None:
         request = DropLeftover(
-            **self.at, index_schema=leftover.schema_name, index=leftover.name, oid=leftover.oid,
+            **self.at,
+            index_schema=leftover.schema_name,
+            index=leftover.name,
+            oid=leftover.oid,
             effect=self.run.effect("drop-leftover"),
-        )  # fmt: skip
+        )
         title = f"Drop {leftover.full_name}"
         change = await self.run.attempt("6.2/3", title, Postgres.drop_leftover, request, policies.WAIT)
         self._done(change, leftover.full_name, self.dropped)
@@ -136,7 +153,10 @@ class Upkeep:
 
     async def _stop(self, work: str, index: IndexState | None) -> None:
         request = StopWork(
-            **self.at, work=work, index_schema=index.schema_name if index else "", index=index.name if index else "",
+            **self.at,
+            work=work,
+            index_schema=index.schema_name if index else "",
+            index=index.name if index else "",
             effect=self.run.effect("stop-work"),
-        )  # fmt: skip
+        )
         await self.run.attempt("6.2", "Leave nothing at work", Postgres.stop_work, request, policies.WAIT)

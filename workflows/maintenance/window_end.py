@@ -63,13 +63,17 @@ class WindowEnd:
         except Refused as error:
             self.run.say("problem", f"the hold ends by itself: {error.message}", section="6.1")
         question = Question(
-            id=f"verify-{looks}", title=f"{self.desk.title} is done, and {trouble}. What now?",
+            id=f"verify-{looks}",
+            title=f"{self.desk.title} is done, and {trouble}. What now?",
             options={
                 _AGAIN: "look again, once somebody has mended it",
                 _END: "end the window: alerts page again, and the status page says what was seen",
             },
-            default=_END, kind="maintain", evidence=[trouble], timeout=self.desk.service.window.decision_timeout,
-        )  # fmt: skip
+            default=_END,
+            kind="maintain",
+            evidence=[trouble],
+            timeout=self.desk.service.window.decision_timeout,
+        )
         self.run.background(self.desk.ask(question))
         answer = await self.run.ask(question, escalate=self.desk.escalate)
         return answer.choice
@@ -116,9 +120,7 @@ class WindowEnd:
         if broken_off:
             await self.notices.mail_the_end("ended early", "It was ended before it was complete.")
 
-    async def _tell_the_channel(
-        self, how: str, why: str, *, began: datetime | None, tasks: list[TaskState]
-    ) -> None:  # fmt: skip
+    async def _tell_the_channel(self, how: str, why: str, *, began: datetime | None, tasks: list[TaskState]) -> None:
         if began is not None:
             request = OpenIncidentsRequest(service=self.desk.service.name, severities=["P1", "P2", "P3", "P4"])
             found = await self.run.attempt("6.1", "Open incidents", Records.open_incidents, request, policies.READ)
@@ -137,9 +139,7 @@ class WindowEnd:
             await self._withdraw_the_pages()
 
     async def _withdraw_the_pages(self) -> None:
-        request = ResolvePage(
-            incident_id=self.desk.id, levels=self.desk.levels, effect=self.run.effect("resolve-page")
-        )  # fmt: skip
+        request = ResolvePage(incident_id=self.desk.id, levels=self.desk.levels, effect=self.run.effect("resolve-page"))
         await self.run.keep("6.1", "Withdraw the pages", Paging.resolve, request)
 
     @property

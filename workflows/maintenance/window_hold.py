@@ -42,9 +42,14 @@ class WindowHold:
 
         """
         request = ScheduleWindow(
-            window_id=self.desk.id, service=self.desk.service.name, title=self._title, impact=self._impact,
-            starts_at=starts_at, ends_at=ends_at, effect=self.run.effect("schedule-window"),
-        )  # fmt: skip
+            window_id=self.desk.id,
+            service=self.desk.service.name,
+            title=self._title,
+            impact=self._impact,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            effect=self.run.effect("schedule-window"),
+        )
         try:
             await self.run.step("6.1", "Enter the window", MaintenanceWindows.schedule, request, policies.EFFECT)
         except (Exception, asyncio.CancelledError) as error:
@@ -64,9 +69,13 @@ class WindowHold:
         self._begun = True
         held_until = self.until(ends_at)
         start = StartWindow(
-            window_id=self.desk.id, service=self.desk.service.name, at=workflow.now(), ends_at=ends_at,
-            held_until=held_until, effect=self.run.effect("start-window"),
-        )  # fmt: skip
+            window_id=self.desk.id,
+            service=self.desk.service.name,
+            at=workflow.now(),
+            ends_at=ends_at,
+            held_until=held_until,
+            effect=self.run.effect("start-window"),
+        )
         await self.run.step("6.1", "Start the window", MaintenanceWindows.start, start, policies.EFFECT)
         await self._silence(held_until)
 
@@ -79,9 +88,12 @@ class WindowHold:
         """
         held_until = self.until(ends_at)
         request = MoveWindow(
-            window_id=self.desk.id, service=self.desk.service.name, ends_at=ends_at, held_until=held_until,
+            window_id=self.desk.id,
+            service=self.desk.service.name,
+            ends_at=ends_at,
+            held_until=held_until,
             effect=self.run.effect("move-window"),
-        )  # fmt: skip
+        )
         try:
             await self.run.step("6.1", "Move the end", MaintenanceWindows.move, request, policies.EFFECT)
         except ActivityError as error:
@@ -97,24 +109,35 @@ class WindowHold:
         service = self.desk.service.name
         try:
             await insist(
-                self.desk, "6.1", "Lift the silence", Silences.lift,
+                self.desk,
+                "6.1",
+                "Lift the silence",
+                Silences.lift,
                 LiftSilence(hold=self.desk.id, effect=self.run.effect("lift-silence")),
                 undone=f"the alerts of {service} are silenced still",
-            )  # fmt: skip
+            )
         except ActivityError as error:
             await self.desk.escalate(f"the silence of {service} can't be lifted ({reason(error)}): expire it by hand")
 
     async def end(self, status: str, outcome: str) -> None:
         """End the record, and with it the hold."""
-        request = EndWindow.model_validate({
-            "window_id": self.desk.id, "status": status, "at": workflow.now(), "outcome": outcome,
-            "effect": self.run.effect("end-window"),
-        })  # fmt: skip
+        request = EndWindow.model_validate(
+            {
+                "window_id": self.desk.id,
+                "status": status,
+                "at": workflow.now(),
+                "outcome": outcome,
+                "effect": self.run.effect("end-window"),
+            }
+        )
         await self.run.keep("6.1", "End the window", MaintenanceWindows.end, request)
 
     async def _silence(self, until: datetime) -> None:
         request = SetSilence(
-            hold=self.desk.id, labels=self._labels, ends_at=until, comment=f"Maintenance: {self._title}",
+            hold=self.desk.id,
+            labels=self._labels,
+            ends_at=until,
+            comment=f"Maintenance: {self._title}",
             effect=self.run.effect("silence"),
-        )  # fmt: skip
+        )
         await self.run.attempt("6.1", "Silence the alerts", Silences.set, request, policies.EFFECT)

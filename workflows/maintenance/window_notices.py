@@ -99,10 +99,16 @@ class WindowNotices:
             await asyncio.gather(self._late, return_exceptions=True)
         step = f"page-{status.lower().replace(' ', '-')}"
         request = UpdateMaintenance(
-            component=self.desk.service.status_component, window_id=self.desk.id,
-            title=f"{self.desk.service.customers.product} maintenance: {self.title}", status=status, message=message,
-            starts_at=self.lease.acquired_at, ends_at=self.lease.until, shows=shows, effect=self.run.effect(step),
-        )  # fmt: skip
+            component=self.desk.service.status_component,
+            window_id=self.desk.id,
+            title=f"{self.desk.service.customers.product} maintenance: {self.title}",
+            status=status,
+            message=message,
+            starts_at=self.lease.acquired_at,
+            ends_at=self.lease.until,
+            shows=shows,
+            effect=self.run.effect(step),
+        )
         publish = self.run.attempt
         if await publish("6.1", f"Status page: {status}", StatusPages.maintenance, request, policies.RECORD) is None:
             self._late = self.run.background(
@@ -141,9 +147,12 @@ class WindowNotices:
     def _values(self) -> dict[str, str]:
         zone = ZoneInfo(self.desk.service.time_zone)
         return {
-            "product": self.desk.service.customers.product, "title": self.title, "impact": self.impact,
-            "when": self.when, "day": f"{self.lease.acquired_at.astimezone(zone):%Y-%m-%d}",
-        }  # fmt: skip
+            "product": self.desk.service.customers.product,
+            "title": self.title,
+            "impact": self.impact,
+            "when": self.when,
+            "day": f"{self.lease.acquired_at.astimezone(zone):%Y-%m-%d}",
+        }
 
 
 def moment(at: datetime, zone: str) -> str:

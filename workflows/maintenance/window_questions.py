@@ -56,12 +56,22 @@ class WindowQuestions:
         """Give what speaks against beginning, by what it is about."""
         service, now = self.desk.service, workflow.now().replace(microsecond=0)
         open_incidents, health, current = await asyncio.gather(
-            self.run.attempt("6.1", "Open incidents", Records.open_incidents,
-                             OpenIncidentsRequest(service=service.name, severities=["P1", "P2"]), policies.READ),
+            self.run.attempt(
+                "6.1",
+                "Open incidents",
+                Records.open_incidents,
+                OpenIncidentsRequest(service=service.name, severities=["P1", "P2"]),
+                policies.READ,
+            ),
             self.run.attempt("6.1", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ),
-            self.run.attempt("6.1", "Other windows", MaintenanceWindows.current,
-                             CurrentWindowRequest(service=service.name, at=now), policies.READ),
-        )  # fmt: skip
+            self.run.attempt(
+                "6.1",
+                "Other windows",
+                MaintenanceWindows.current,
+                CurrentWindowRequest(service=service.name, at=now),
+                policies.READ,
+            ),
+        )
         found: dict[str, str] = {}
         if late:
             left = self.lease.until - now
@@ -94,10 +104,15 @@ class WindowQuestions:
         if shifted > until:
             options = {_SHIFT: f"begin now, and last until {self._told(shifted)}", **options}
         question = Question(
-            id=f"begin-{self._asked}", title=f"{self.desk.title}: begin all the same?", options=options,
-            recommended=_CALL_OFF if now >= until else None, default=_CALL_OFF, kind="maintain", evidence=against,
+            id=f"begin-{self._asked}",
+            title=f"{self.desk.title}: begin all the same?",
+            options=options,
+            recommended=_CALL_OFF if now >= until else None,
+            default=_CALL_OFF,
+            kind="maintain",
+            evidence=against,
             timeout=self.desk.service.window.decision_timeout,
-        )  # fmt: skip
+        )
         self.run.background(self.desk.ask(question))
         # Whoever is to be there is there now, or not: nobody waits a quarter of an hour to page.
         self.run.background(self.desk.page("it is time to begin, and something speaks against it"))
@@ -116,10 +131,14 @@ class WindowQuestions:
         if later > workflow.now():
             options = {_EXTEND: f"let it last until {self._told(later)}", **options}
         question = Question(
-            id=f"overrun-{self._overruns}", title=f"{self.desk.title} is over, and not through. What now?",
-            options=options, default=_GO_BACK, kind="maintain", evidence=[str(each) for each in still],
+            id=f"overrun-{self._overruns}",
+            title=f"{self.desk.title} is over, and not through. What now?",
+            options=options,
+            default=_GO_BACK,
+            kind="maintain",
+            evidence=[str(each) for each in still],
             timeout=policy.decision_timeout,
-        )  # fmt: skip
+        )
         self.run.say("deadline", f"The window is over, and {len(still)} of its tasks not through", section="6.1")
         self.run.background(self.desk.ask(question))
         return await self.run.ask(question, escalate=self.desk.escalate, until=until)

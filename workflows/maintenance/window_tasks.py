@@ -40,11 +40,9 @@ class WindowTask(BaseModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> "WindowTask":
         if bool(self.procedure) == bool(self.check):
-            message = "procedure, check: one of both says what is done"
-            raise ValueError(message)
+            raise ValueError("procedure, check: one of both says what is done")
         if self.check and self.input:
-            message = "input: only a procedure takes one"
-            raise ValueError(message)
+            raise ValueError("input: only a procedure takes one")
         return self
 
 
@@ -79,8 +77,7 @@ async def build_tasks(run: Runbook, service: str, tasks: list[WindowTask]) -> li
     ids = [state.id for state in states]
     twice = sorted({each for each in ids if ids.count(each) > 1})
     if twice:
-        message = f"tasks: the ID {', '.join(twice)} is given twice"
-        raise InvalidInput(message)
+        raise InvalidInput(f"tasks: the ID {', '.join(twice)} is given twice")
     return states
 
 
@@ -99,8 +96,7 @@ async def _built(run: Runbook, service: str, number: int, task: WindowTask) -> B
         # A local activity's failure arrives bare.
         cause = error.cause if isinstance(error, ActivityError) else error
         if isinstance(cause, ApplicationError) and cause.non_retryable:
-            message = f"tasks.{number}: {cause.message}"
-            raise InvalidInput(message) from None
+            raise InvalidInput(f"tasks.{number}: {cause.message}") from None
         raise
 
 
@@ -179,11 +175,13 @@ class WindowTasks:
         self.run.say("step", f"{state.what} is a run of its own: {name}", section="6.1")
         try:
             child = await workflow.start_child_workflow(
-                built.workflow_type, built.input, id=name,
+                built.workflow_type,
+                built.input,
+                id=name,
                 # Whatever becomes of this run, it puts back what it has, and ends.
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
                 static_summary=f"Task of: {self.run.title}",
-            )  # fmt: skip
+            )
             await child
         except ChildWorkflowError as error:
             if self._stopped:
@@ -197,13 +195,18 @@ class WindowTasks:
     async def _ask(self, state: TaskState, trouble: str) -> str:
         self._questions += 1
         question = Question(
-            id=f"task-{self._questions}", title=f"{state.what} has failed. What now?",
+            id=f"task-{self._questions}",
+            title=f"{state.what} has failed. What now?",
             options={
-                _RETRY: "run it again", _SKIP: "go on without it",
+                _RETRY: "run it again",
+                _SKIP: "go on without it",
                 _GO_BACK: "do nothing more: verify the service, and end the window",
             },
-            default=_GO_BACK, kind="maintain", evidence=[trouble], timeout=self._timeout,
-        )  # fmt: skip
+            default=_GO_BACK,
+            kind="maintain",
+            evidence=[trouble],
+            timeout=self._timeout,
+        )
         self.run.background(self.desk.ask(question))
         answer = await self.run.ask(question, escalate=self.desk.escalate)
         return answer.choice
@@ -227,11 +230,9 @@ class WindowTasks:
         """
         state = self.find(task_id)
         if state.built is not None:
-            message = f"task: {task_id} is done by {state.by or 'a procedure'}, and not by a tick"
-            raise InvalidInput(message)
+            raise InvalidInput(f"task: {task_id} is done by {state.by or 'a procedure'}, and not by a tick")
         if (state.status == "done") != undo:
-            message = f"task: {task_id} is {'not ticked' if undo else 'ticked already'}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"task: {task_id} is {'not ticked' if undo else 'ticked already'}")
 
     def find(self, task_id: str) -> TaskState:
         """Find a task.
@@ -243,11 +244,13 @@ class WindowTasks:
         for state in self.states:
             if state.id == task_id:
                 return state
-        message = f"task: there is no {task_id!r}. Open: {', '.join(each.id for each in self.open) or 'nothing'}"
-        raise InvalidInput(message)
+        raise InvalidInput(
+            f"task: there is no {task_id!r}. Open: {', '.join(each.id for each in self.open) or 'nothing'}"
+        )
 
-    def _end(self, state: TaskState, status: Literal["done", "skipped", "failed"], *, by: str = "",
-             note: str = "") -> None:  # fmt: skip
+    def _end(
+        self, state: TaskState, status: Literal["done", "skipped", "failed"], *, by: str = "", note: str = ""
+    ) -> None:
         state.status, state.at = status, workflow.now()
         state.by, state.note = by or state.by, note
         mark = {"done": "☑", "skipped": "☒", "failed": "✗"}[status]

@@ -106,8 +106,14 @@ class Approvals:
     def _started_word(self, word: Started) -> bool:
         policy = self._policy()
         no_end = timedelta.max  # it says who may not, and that doesn't become untrue
-        why = objection(word, workflow_id=workflow.info().workflow_id, run_id="", public_keys=policy.public_keys,
-                        now=workflow.now(), valid_for=no_end)  # fmt: skip
+        why = objection(
+            word,
+            workflow_id=workflow.info().workflow_id,
+            run_id="",
+            public_keys=policy.public_keys,
+            now=workflow.now(),
+            valid_for=no_end,
+        )
         return why is None
 
     def put(self, question: Question) -> OpenQuestion:
@@ -118,9 +124,12 @@ class Approvals:
         unsaid = {"timeout"} if question.two_for else {"timeout", "two_for"}
         subject = digest(question.model_dump(mode="json", exclude=unsaid))
         shown = OpenQuestion(
-            **question.model_dump(), asked_at=workflow.now(), roles=roles, subject=subject,
+            **question.model_dump(),
+            asked_at=workflow.now(),
+            roles=roles,
+            subject=subject,
             two_persons=question.kind in ALWAYS_TWO or question.kind in policy.second_person,
-        )  # fmt: skip
+        )
         self.open[question.id] = shown
         return shown
 
@@ -135,20 +144,15 @@ class Approvals:
         question = self.open.get(decision.question)
         if question is None:
             waiting = ", ".join(self.open) or "none"
-            message = f"question: {decision.question!r} is not open. Open questions: {waiting}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"question: {decision.question!r} is not open. Open questions: {waiting}")
         if decision.choice not in question.options:
-            message = f"choice: not offered. Choices: {', '.join(question.options)}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"choice: not offered. Choices: {', '.join(question.options)}")
         if decision.choice in question.reason_for and not decision.reason.strip():
-            message = f"reason: {decision.choice} counts only with a reason"
-            raise InvalidInput(message)
+            raise InvalidInput(f"reason: {decision.choice} counts only with a reason")
         if decision.subject is None and decision.signature is not None:
-            message = "subject: a signed answer says what was shown (the question's `subject`): sign it with that"
-            raise Refused(message)
+            raise Refused("subject: a signed answer says what was shown (the question's `subject`): sign it with that")
         if decision.subject is not None and decision.subject != question.subject:
-            message = "subject: this decides something else than what is asked now: read the question again"
-            raise Refused(message)
+            raise Refused("subject: this decides something else than what is asked now: read the question again")
         self.authorise(decision, question.kind)
         self._check_two(decision, question)
 
@@ -157,14 +161,12 @@ class Approvals:
             return
         who, first = person(decision.who), self._first.get(question.id)
         if who in self.starters and not self._policy().starter_counts:
-            message = (
+            raise Refused(
                 f"who: {decision.choice} takes two people, and {decision.who} started this run: two others must say it "
                 "(`[approvals] starter_counts` lets the starter be one of them)"
             )
-            raise Refused(message)
         if first is not None and (person(first.who), first.choice) == (who, decision.choice):
-            message = f"who: {decision.choice} takes a second person, and {decision.who} was the first"
-            raise Refused(message)
+            raise Refused(f"who: {decision.choice} takes a second person, and {decision.who} was the first")
 
     def authorise(self, word: SignedWord, kind: str) -> None:
         """Refuse a person who may not, or whose word isn't theirs.
@@ -176,8 +178,7 @@ class Approvals:
         policy = self._policy()
         allowed = policy.roles.get(kind, ())
         if word.role not in allowed:
-            message = f"role: {word.role!r} may not {kind}. Roles that may: {', '.join(allowed) or 'none'}"
-            raise Refused(message)
+            raise Refused(f"role: {word.role!r} may not {kind}. Roles that may: {', '.join(allowed) or 'none'}")
         self.authenticate(word)
 
     def authenticate(self, word: SignedWord) -> None:
@@ -200,8 +201,7 @@ class Approvals:
             valid_for=policy.signature_valid_for,
         )
         if reason is not None:
-            message = f"refused: {reason}"
-            raise Refused(message)
+            raise Refused(f"refused: {reason}")
 
     def answer(self, decision: Decision) -> Answer:
         """Take an answer that has passed `check`; it may need a second person's before it counts."""
@@ -220,6 +220,5 @@ class Approvals:
 
     def _policy(self) -> ApprovalPolicy:
         if self.policy is None:
-            message = "the run is only just starting: try again in a moment"
-            raise Refused(message)
+            raise Refused("the run is only just starting: try again in a moment")
         return self.policy

@@ -59,12 +59,10 @@ class Lease(BaseModel):
 
         """
         if self.ended_by:
-            message = f"{self.name}: has ended already ({self.ended_by})"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{self.name}: has ended already ({self.ended_by})")
         if self.until + by > self.latest:
             left = self.latest - self.until
-            message = f"by: {self.name} may be extended by {left} at most, until {self.latest:%H:%M:%S %Z}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"by: {self.name} may be extended by {left} at most, until {self.latest:%H:%M:%S %Z}")
 
     def extend(self, by: timedelta) -> None:
         """Move the end."""

@@ -84,8 +84,9 @@ class Runbook:
 
         """
         if not workflow.info().workflow_id.isprintable():
-            message = "the workflow ID has control characters, which records can't keep: start it under another"
-            raise InvalidInput(message)
+            raise InvalidInput(
+                "the workflow ID has control characters, which records can't keep: start it under another"
+            )
         self.title = title
         # Those that earlier runs of this ID took are not this run's, but the next one must know of them too.
         self._episodes = _memo("episodes", list[str]) or []
@@ -122,8 +123,16 @@ class Runbook:
 
     # -- saying ------------------------------------------------------------------------------------------
 
-    def say(self, kind: Kind, text: str, *, section: str = "", who: str = "", seconds: float | None = None,
-            phase: str | None = None) -> None:  # fmt: skip
+    def say(
+        self,
+        kind: Kind,
+        text: str,
+        *,
+        section: str = "",
+        who: str = "",
+        seconds: float | None = None,
+        phase: str | None = None,
+    ) -> None:
         """Add to the timeline, show it in the UI, and write into the history what that doesn't tell by itself."""
         entry = self.timeline.add(workflow.now(), kind, text, section=section, who=who, seconds=seconds)
         if phase is not None:
@@ -288,8 +297,13 @@ class Runbook:
 
     # -- asking ------------------------------------------------------------------------------------------
 
-    async def ask(self, question: Question, *, escalate: Callable[[str], Awaitable[None]],
-                  until: Callable[[], bool] = lambda: False) -> Answer:  # fmt: skip
+    async def ask(
+        self,
+        question: Question,
+        *,
+        escalate: Callable[[str], Awaitable[None]],
+        until: Callable[[], bool] = lambda: False,
+    ) -> Answer:
         """Ask a person; no answer in time escalates, and then takes the question's default.
 
         `until` ends the question early when events have answered it.
@@ -307,8 +321,13 @@ class Runbook:
         self._asked(question)
         return answer
 
-    async def _answered(self, question: Question, shown: OpenQuestion, escalate: Callable[[str], Awaitable[None]],
-                        until: Callable[[], bool]) -> Answer:  # fmt: skip
+    async def _answered(
+        self,
+        question: Question,
+        shown: OpenQuestion,
+        escalate: Callable[[str], Awaitable[None]],
+        until: Callable[[], bool],
+    ) -> Answer:
         for last in (False, True):
             try:
                 await workflow.wait_condition(

@@ -44,8 +44,7 @@ class SaidWords:
         if not isinstance(word, SignedWord) or (taken := self._taken.get(_number(word))) is None:
             return False
         if taken.content != _content(word):
-            message = "nonce: another word of this run has this number: take a new one, and sign it anew"
-            raise Refused(message)
+            raise Refused("nonce: another word of this run has this number: take a new one, and sign it anew")
         return True
 
     async def once(self, word: object, take: Callable[[], Awaitable[Any]]) -> Any:

@@ -11,5 +11,11 @@ OUTCOME = SearchAttributeKey.for_keyword("RunbookOutcome")
 WAITING_FOR = SearchAttributeKey.for_keyword("RunbookWaitingFor")
 
 SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[str], ...] = (
-    PROCEDURE, SEVERITY, SERVICE, INCIDENT, TENANT, OUTCOME, WAITING_FOR,
-)  # fmt: skip
+    PROCEDURE,
+    SEVERITY,
+    SERVICE,
+    INCIDENT,
+    TENANT,
+    OUTCOME,
+    WAITING_FOR,
+)

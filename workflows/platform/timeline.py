@@ -33,8 +33,9 @@ class Timeline:
         self.phase = ""
         self._lines: list[str] = []
 
-    def add(self, at: datetime, kind: Kind, text: str, *, section: str = "", who: str = "",
-            seconds: float | None = None) -> Entry:  # fmt: skip
+    def add(
+        self, at: datetime, kind: Kind, text: str, *, section: str = "", who: str = "", seconds: float | None = None
+    ) -> Entry:
         """Append an entry in the current phase."""
         entry = Entry(at=at, kind=kind, phase=self.phase, section=section, text=text, who=who, seconds=seconds)
         self.entries.append(entry)

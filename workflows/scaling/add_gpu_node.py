@@ -64,8 +64,7 @@ class AddGpuNode(Runbook):
         self.title = f"Add a GPU node for {service.name}"
         gpu = service.gpu
         if gpu is None:
-            message = f"{service.name} has no GPU nodes: add [services.{service.name}.gpu] to runbooks.toml"
-            raise Misconfigured(message)
+            raise Misconfigured(f"{service.name} has no GPU nodes: add [services.{service.name}.gpu] to runbooks.toml")
         self.desk = Desk(self, service, "P3", self.title, "GPU")
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
         offering = NodesRequest(selector=gpu.selector, resource=gpu.resource, tolerates=gpu.tolerates)
@@ -111,9 +110,7 @@ class AddGpuNode(Runbook):
         return await self._added(service, gpu, group, desired, joined.node)
 
     async def _joined(self, new: AwaitNode) -> NodeJoined | None:
-        return await self.attempt(
-            "3.3/3", "New node", ClusterNodes.await_new, new, policies.WAIT.lasting(new.timeout)
-        )  # fmt: skip
+        return await self.attempt("3.3/3", "New node", ClusterNodes.await_new, new, policies.WAIT.lasting(new.timeout))
 
     async def _added(
         self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, node: Node
@@ -132,16 +129,21 @@ class AddGpuNode(Runbook):
         window = f"{gpu.sustained.total_seconds():.0f}s"
         query = f"min_over_time(({gpu.utilisation})[{window}:])"
         return await self.attempt(
-            "3.3", f"GPU utilisation, least of {window}", PrometheusMetrics.snapshot,
-            MetricsRequest(queries={"utilisation": query}), policies.READ,
-        )  # fmt: skip
+            "3.3",
+            f"GPU utilisation, least of {window}",
+            PrometheusMetrics.snapshot,
+            MetricsRequest(queries={"utilisation": query}),
+            policies.READ,
+        )
 
     async def _resize(self, title: str, where: NodeGroupRequest, before: int, after: int, effect: Effect) -> None:
         await self.step(
-            "3.3/2", title, NodeGroups.resize,
+            "3.3/2",
+            title,
+            NodeGroups.resize,
             ResizeNodeGroup(**where.model_dump(), from_desired=before, desired=after, effect=effect),
             policies.EFFECT,
-        )  # fmt: skip
+        )
 
     async def _no_node(
         self, service: Service, group: NodeGroup, desired: int, joined: NodeJoined | None, *, new: AwaitNode
@@ -180,9 +182,12 @@ class AddGpuNode(Runbook):
         return await self._end("put back", service, group, group.desired)
 
     async def _end(
-        self, outcome: Literal["added", "not needed", "no node", "put back", "planned"], service: Service,
-        group: NodeGroup, desired: int,
-    ) -> AddGpuNodeResult:  # fmt: skip
+        self,
+        outcome: Literal["added", "not needed", "no node", "put back", "planned"],
+        service: Service,
+        group: NodeGroup,
+        desired: int,
+    ) -> AddGpuNodeResult:
         await self.settle()
         self.finish(outcome)
         return AddGpuNodeResult(service=service.name, outcome=outcome, before=group.desired, desired=desired)
@@ -199,13 +204,13 @@ def _pinned(gpu: GpuPolicy, group: NodeGroup) -> int:
     most = min(gpu.max_nodes, group.maximum)
     if desired > most:
         whose = "settings (gpu.max_nodes)" if most == gpu.max_nodes else "the node group itself"
-        message = f"{group.nodegroup} is at its maximum: {counted(group.desired, 'node')}, and {whose} allow {most}"
-        raise Refused(message)
+        raise Refused(
+            f"{group.nodegroup} is at its maximum: {counted(group.desired, 'node')}, and {whose} allow {most}"
+        )
     least = max(gpu.min_nodes, group.minimum)
     if desired < least:
-        message = (
+        raise Refused(
             f"{group.nodegroup} has {counted(group.desired, 'node')}, fewer than its minimum of {least}: "
             "set that right first"
         )
-        raise Refused(message)
     return desired

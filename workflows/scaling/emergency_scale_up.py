@@ -28,9 +28,11 @@ class EmergencyScaleUpRequest(ServiceRequest):
 
     factor: float = Field(default=2, gt=1, le=10, description="Times the current replicas.")
     lease: timedelta | None = Field(
-        default=None, gt=timedelta(0), le=timedelta(days=1),
+        default=None,
+        gt=timedelta(0),
+        le=timedelta(days=1),
         description="How long the autoscaler stays paused, e.g. PT30M; as settings say where nothing is given.",
-    )  # fmt: skip
+    )
 
 
 class EmergencyScaleUpResult(BaseModel):
@@ -74,8 +76,7 @@ class EmergencyScaleUp(Runbook):
         policy = service.scaling
         lasting = request.lease or policy.lease
         if lasting > policy.longest_lease:
-            message = f"lease: longer than settings allow ({policy.longest_lease}, scaling.longest_lease)"
-            raise InvalidInput(message)
+            raise InvalidInput(f"lease: longer than settings allow ({policy.longest_lease}, scaling.longest_lease)")
         self.phase("Current state")
         before, target = await self._pin(service, request.factor)
         self.pause = AutoscalerPause(self, self.desk, service, lasting)
@@ -95,10 +96,8 @@ class EmergencyScaleUp(Runbook):
         self._scaling = self.effect("scale")
         where = DeploymentRequest(
             namespace=service.namespace, deployment=service.deployment, effect_key=self._scaling.key
-        )  # fmt: skip
-        scalers = AutoscalingRequest(
-            namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object
-        )  # fmt: skip
+        )
+        scalers = AutoscalingRequest(namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object)
         state, found = await asyncio.gather(
             self.step("3.2/2", "Replicas", Kubernetes.deployment, where, policies.READ),
             self.step("3.2/2", "Autoscalers", Autoscalers.read, scalers, policies.READ),
@@ -113,11 +112,10 @@ class EmergencyScaleUp(Runbook):
             room = min(room, found.hpa_max)  # held by the HPA's minimum, which can't be above its maximum
         target = min(math.ceil(state.replicas * factor), room)
         if target <= state.replicas:
-            message = (
+            raise Refused(
                 f"{service.name} has {counted(state.replicas, 'replica')}, and {room} is the most that settings and "
                 "its autoscaler allow: raise scaling.max_replicas (or the HPA's maxReplicas) first"
             )
-            raise Refused(message)
         self.say("decision", f"{state.replicas} × {factor:g} is {counted(target, 'replica')}", section="3.2/2")
         return state.replicas, target
 
@@ -130,9 +128,12 @@ class EmergencyScaleUp(Runbook):
         if hold.over:
             self.say("decision", f"{hold.target} is let go already, from before the reset: it is not paused again")
         scale = ScaleDeployment(
-            namespace=service.namespace, deployment=service.deployment, replicas=target, at_least=True,
+            namespace=service.namespace,
+            deployment=service.deployment,
+            replicas=target,
+            at_least=True,
             effect=self._scaling,
-        )  # fmt: skip
+        )
         await self.step("3.2/3", "Double the replicas", Kubernetes.scale, scale, policies.EFFECT)
         if self.dry_run:
             self.say("decision", f"would resume the autoscaler at {pause.lease.until:%H:%M:%S %Z}")
@@ -213,8 +214,7 @@ class EmergencyScaleUp(Runbook):
     def _check_resume(self, word: Resume) -> None:
         self.approvals.authorise(word, "scale")
         if self._paused().lease.ended_by:
-            message = f"the pause has ended already ({self._paused().lease.ended_by})"
-            raise InvalidInput(message)
+            raise InvalidInput(f"the pause has ended already ({self._paused().lease.ended_by})")
 
     def _paused(self) -> AutoscalerPause:
         """Give the pause.
@@ -224,6 +224,5 @@ class EmergencyScaleUp(Runbook):
 
         """
         if self.pause is None or not self.pause.held or self.dry_run:
-            message = "the autoscaler is not paused by this run"
-            raise Refused(message)
+            raise Refused("the autoscaler is not paused by this run")
         return self.pause

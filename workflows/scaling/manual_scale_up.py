@@ -67,14 +67,14 @@ class ManualScaleUp(Runbook):
         state, scalers, _ = await asyncio.gather(
             self.step("3.1/1", "Replicas", Kubernetes.deployment, asked, policies.READ),
             self.attempt(
-                "3.1/1", "Autoscalers", Autoscalers.read,
-                AutoscalingRequest(
-                    namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object
-                ),
+                "3.1/1",
+                "Autoscalers",
+                Autoscalers.read,
+                AutoscalingRequest(namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object),
                 policies.READ,
             ),
             self._pods(service, "3.1/1"),
-        )  # fmt: skip
+        )
         if state.scaled_before is not None:
             before, target = state.scaled_before
             reset = f"This run was reset: it had scaled from {before} to {counted(target, 'replica')} before"
@@ -89,10 +89,12 @@ class ManualScaleUp(Runbook):
 
         self.phase("Scale up")
         await self.step(
-            "3.1/3", "Scale up", Kubernetes.scale,
+            "3.1/3",
+            "Scale up",
+            Kubernetes.scale,
             ScaleDeployment(**where, replicas=target, at_least=True, effect=scaling),
             policies.EFFECT,
-        )  # fmt: skip
+        )
         if self.dry_run:
             self.finish("planned")
             return self._result(service, before, target, state.ready, warning)
@@ -116,9 +118,15 @@ class ManualScaleUp(Runbook):
 
     def _result(self, service: Service, before: int, target: int, ready: int, warning: str) -> ManualScaleUpResult:
         return ManualScaleUpResult(
-            service=service.name, before=before, target=target, ready=ready, complete=False, healthy=False,
-            warning=warning, took=workflow.now() - workflow.info().workflow_start_time,
-        )  # fmt: skip
+            service=service.name,
+            before=before,
+            target=target,
+            ready=ready,
+            complete=False,
+            healthy=False,
+            warning=warning,
+            took=workflow.now() - workflow.info().workflow_start_time,
+        )
 
 
 def _undone_by(scalers: Autoscaling | None, target: int) -> str:

@@ -19,8 +19,7 @@ def pinned(by: str, current: int, most: int) -> int:
 
     """
     if not re.fullmatch(PATTERN, by):
-        message = "target: write +2 to add, ×1.5 to multiply, or the number of replicas"
-        raise InvalidInput(message)
+        raise InvalidInput("target: write +2 to add, ×1.5 to multiply, or the number of replicas")
     if by.startswith("+"):
         target = current + int(by)
     elif by[0].isdigit():
@@ -29,9 +28,9 @@ def pinned(by: str, current: int, most: int) -> int:
         target = math.ceil(current * float(by[1:]))
     if target <= current:
         there = f"the {current} there {noun(current, 'is', 'are')}"
-        message = f"target: {counted(target, 'replica')} is no more than {there}: this procedure scales up"
-        raise Refused(message)
+        raise Refused(f"target: {counted(target, 'replica')} is no more than {there}: this procedure scales up")
     if target > most:
-        message = f"target: {counted(target, 'replica')} is more than settings allow ({most}, scaling.max_replicas)"
-        raise Refused(message)
+        raise Refused(
+            f"target: {counted(target, 'replica')} is more than settings allow ({most}, scaling.max_replicas)"
+        )
     return target

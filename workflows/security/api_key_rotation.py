@@ -42,8 +42,7 @@ class ApiKeyRotationRequest(ServiceRequest):
     @model_validator(mode="after")
     def _no_grace_where_compromised(self) -> "ApiKeyRotationRequest":
         if self.compromised and self.grace is not None:
-            message = "grace: a compromised key has none"
-            raise ValueError(message)
+            raise ValueError("grace: a compromised key has none")
         return self
 
 
@@ -87,8 +86,7 @@ class ApiKeyRotation(Runbook):
         lasting = request.grace or service.customers.key_grace
         if lasting > service.customers.longest_key_grace:
             longest = service.customers.longest_key_grace
-            message = f"grace: longer than settings allow ({longest}, customers.longest_key_grace)"
-            raise InvalidInput(message)
+            raise InvalidInput(f"grace: longer than settings allow ({longest}, customers.longest_key_grace)")
         self.title = f"API key rotation of {request.tenant_id}"
         self.phase("Current keys")
         tenant = await find_tenant(self, "8.2", request.tenant_id)
@@ -273,8 +271,7 @@ class ApiKeyRotation(Runbook):
             lease.check(by)
             await self._deprecate(change, lease.until + by)
             if lease.ended_by:
-                message = f"the grace period has ended meanwhile ({lease.ended_by})"
-                raise Refused(message)
+                raise Refused(f"the grace period has ended meanwhile ({lease.ended_by})")
             lease.extend(by)
 
     async def _leave(self, change: KeyChange, error: BaseException) -> None:
@@ -315,9 +312,13 @@ class ApiKeyRotation(Runbook):
     ) -> ApiKeyRotationResult:
         new = change.new if change.issued or change.handed_over else ""
         return ApiKeyRotationResult(
-            tenant_id=change.tenant_id, old_key=change.old, new_key=new,
-            rotated=rotated, ended_by=ended_by, old_key_calls=calls,
-        )  # fmt: skip
+            tenant_id=change.tenant_id,
+            old_key=change.old,
+            new_key=new,
+            rotated=rotated,
+            ended_by=ended_by,
+            old_key_calls=calls,
+        )
 
     # -- what people send --------------------------------------------------------------------------------
 
@@ -350,8 +351,7 @@ class ApiKeyRotation(Runbook):
         self.approvals.authorise(word, "revoke")
         _, lease = self._in_grace()
         if lease.ended_by:
-            message = f"the grace period has ended already ({lease.ended_by})"
-            raise InvalidInput(message)
+            raise InvalidInput(f"the grace period has ended already ({lease.ended_by})")
 
     def _in_grace(self) -> tuple[KeyChange, Lease]:
         """Give the change and its grace period.
@@ -361,8 +361,7 @@ class ApiKeyRotation(Runbook):
 
         """
         if self.change is None or self.lease is None or self.dry_run:
-            message = "no old key of this run is in its grace period"
-            raise Refused(message)
+            raise Refused("no old key of this run is in its grace period")
         return self.change, self.lease
 
 

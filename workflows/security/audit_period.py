@@ -44,14 +44,11 @@ def period(text: str, today: date) -> AuditPeriod:
     """
     found = _read(text.strip(), today)
     if found.end < found.start:
-        message = f"it ends ({found.end}) before it begins ({found.start})"
-        raise ValueError(message)
+        raise ValueError(f"it ends ({found.end}) before it begins ({found.start})")
     if found.start.year < _OLDEST or found.end - found.start > _LONGEST:
-        message = f"longer than three years, or before {_OLDEST}"
-        raise ValueError(message)
+        raise ValueError(f"longer than three years, or before {_OLDEST}")
     if found.end >= today:
-        message = f"its last day, {found.end}, is not over yet (UTC): what it has is not whole"
-        raise ValueError(message)
+        raise ValueError(f"its last day, {found.end}, is not over yet (UTC): what it has is not whole")
     return found
 
 

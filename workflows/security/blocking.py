@@ -42,9 +42,12 @@ class AddressBlock:
             return
         service = self.desk.service
         blocking = Blocking(
-            service=service.name, namespace=service.namespace, health_url=service.health_url, policy=policy,
+            service=service.name,
+            namespace=service.namespace,
+            health_url=service.health_url,
+            policy=policy,
             addresses=self._addresses,
-        )  # fmt: skip
+        )
         against = await self.run.attempt(
             "8.1/6", "What must not be blocked", Blocks.objections, blocking, policies.READ
         )
@@ -62,9 +65,12 @@ class AddressBlock:
             return
         self.until = workflow.now() + policy.lasting if choice == _FOR_A_TIME else None
         request = BlockAddresses(
-            **blocking.model_dump(exclude={"addresses"}), addresses=addresses, incident_id=self.desk.id,
-            until=self.until, effect=self.run.effect("block"),
-        )  # fmt: skip
+            **blocking.model_dump(exclude={"addresses"}),
+            addresses=addresses,
+            incident_id=self.desk.id,
+            until=self.until,
+            effect=self.run.effect("block"),
+        )
         if await self.run.attempt("8.1/6", "Block addresses", Blocks.block, request, policies.EFFECT) is None:
             self.not_blocked |= dict.fromkeys(addresses, "it failed: look at the run")
             await self.desk.escalate(f"not all of {', '.join(addresses)} may be blocked: look at the run")
@@ -113,8 +119,11 @@ class AddressBlock:
         service = self.desk.service
         assert service.security.blocks is not None
         request = UnblockAddresses(
-            service=service.name, namespace=service.namespace, policy=service.security.blocks,
-            incident_id=self.desk.id, effect=self.run.effect("unblock"),
-        )  # fmt: skip
+            service=service.name,
+            namespace=service.namespace,
+            policy=service.security.blocks,
+            incident_id=self.desk.id,
+            effect=self.run.effect("unblock"),
+        )
         undone = f"{', '.join(self.blocked)} may still be blocked"
         await insist(self.desk, "8.1/6", "Give back what was blocked", Blocks.unblock, request, undone=undone)

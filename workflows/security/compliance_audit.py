@@ -33,9 +33,11 @@ class ComplianceAuditRequest(ServiceRequest):
         description="'2025-01-01 to 2025-12-31', 2025, 2025-Q4, 2025-12, last-quarter or last-year; whole days, UTC.",
     )
     seed: Key = Field(
-        default="", max_length=100, pattern=r"^[A-Za-z0-9._:-]*$",
+        default="",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._:-]*$",
         description="An auditor's, to draw samples by; made from framework and period where there is none.",
-    )  # fmt: skip
+    )
     samples: int = Field(default=25, ge=1, le=200, description="How many are drawn of each population.")
     ask_about_gaps: bool = Field(
         default=True, description="Ask a person where a source can't be looked at; else it is packaged at once."
@@ -81,8 +83,7 @@ class ComplianceAudit(Runbook):
         try:
             of = period(request.period, workflow.now().date())
         except ValueError as error:
-            message = f"period: {error}"
-            raise InvalidInput(message) from None
+            raise InvalidInput(f"period: {error}") from None
         self.title = f"Compliance audit: {request.framework}, {of}"
         self.say("decision", f"The period is {of}, both days included (UTC)")
         try:
@@ -97,14 +98,15 @@ class ComplianceAudit(Runbook):
     ) -> ComplianceAuditResult:
         desk = Desk(self, service, "P4", self.title, "AUDIT")
         seed = request.seed or f"{request.framework}/{of.start}/{of.end}".replace("/", ":")
-        result = ComplianceAuditResult(
-            framework=request.framework, start=str(of.start), end=str(of.end), seed=seed
-        )  # fmt: skip
+        result = ComplianceAuditResult(framework=request.framework, start=str(of.start), end=str(of.end), seed=seed)
         self.phase("Populations")
         counted = await self.step(
-            "8.3/1", "Count what the period has", CompliancePackages.populations,
-            OfPeriod(framework=request.framework, start=of.start, end=of.end), policies.COLLECT,
-        )  # fmt: skip
+            "8.3/1",
+            "Count what the period has",
+            CompliancePackages.populations,
+            OfPeriod(framework=request.framework, start=of.start, end=of.end),
+            policies.COLLECT,
+        )
         result.populations = counted.items
         folder = f"compliance/{request.framework}-{of.start}-{of.end}"
         self.phase("Access and encryption")
@@ -118,16 +120,26 @@ class ComplianceAudit(Runbook):
             return result
         self.phase("Package")
         made = await self.step(
-            "8.3/5", "Package all evidence", CompliancePackages.package,
+            "8.3/5",
+            "Package all evidence",
+            CompliancePackages.package,
             MakePackage(
-                framework=request.framework, start=of.start, end=of.end, folder=folder,
-                looked_on=workflow.now().date(), seed=seed, seed_given=bool(request.seed), samples=request.samples,
-                access=Exhibit(uri=access.uri, sha256=access.sha256), access_counts=access.counts,
-                encryption=Exhibit(uri=encryption.uri, sha256=encryption.sha256), gaps=gaps,
+                framework=request.framework,
+                start=of.start,
+                end=of.end,
+                folder=folder,
+                looked_on=workflow.now().date(),
+                seed=seed,
+                seed_given=bool(request.seed),
+                samples=request.samples,
+                access=Exhibit(uri=access.uri, sha256=access.sha256),
+                access_counts=access.counts,
+                encryption=Exhibit(uri=encryption.uri, sha256=encryption.sha256),
+                gaps=gaps,
                 effect=self.effect("package"),
             ),
             policies.COLLECT.lasting(LONGEST),
-        )  # fmt: skip
+        )
         result.package, result.sha256, result.size = made.uri, made.sha256, made.size
         result.audit_rows = made.audit_rows
         await desk.tell("packaged", _told(self.title, made, gaps, planned=self.dry_run))
@@ -141,12 +153,21 @@ class ComplianceAudit(Runbook):
         """Look at access and encryption, again where a person has mended what was in the way."""
         for look in range(1, MOST_LOOKS + 1):
             both: Any = await asyncio.gather(
-                self.step("8.3/3", "Review access", AccessReview.review,
-                          ReviewAccess(folder=folder, since=of.start, effect=self.effect("access-review")),
-                          policies.COLLECT),
-                self.step("8.3/4", "Measure encryption", EncryptionStatus.look,
-                          LookAtEncryption(folder=folder, effect=self.effect("encryption")), policies.COLLECT),
-            )  # fmt: skip
+                self.step(
+                    "8.3/3",
+                    "Review access",
+                    AccessReview.review,
+                    ReviewAccess(folder=folder, since=of.start, effect=self.effect("access-review")),
+                    policies.COLLECT,
+                ),
+                self.step(
+                    "8.3/4",
+                    "Measure encryption",
+                    EncryptionStatus.look,
+                    LookAtEncryption(folder=folder, effect=self.effect("encryption")),
+                    policies.COLLECT,
+                ),
+            )
             access: AccessReviewed = both[0]
             encryption: EncryptionLooked = both[1]
             gaps = [*access.gaps, *encryption.gaps]

@@ -49,9 +49,13 @@ class KeyChange:
 
         """
         issue = IssueKey(
-            key_id=self.new, tenant_id=self.tenant_id, replaces=self.old, revoke_replaced=revoke_old,
-            handover_id=self.handover_id, effect=self.run.effect("issue"),
-        )  # fmt: skip
+            key_id=self.new,
+            tenant_id=self.tenant_id,
+            replaces=self.old,
+            revoke_replaced=revoke_old,
+            handover_id=self.handover_id,
+            effect=self.run.effect("issue"),
+        )
         try:
             await self.run.step("8.2/1", "Issue the new key", ApiKeys.issue, issue, policies.EFFECT)
             self.issued = True
@@ -80,9 +84,12 @@ class KeyChange:
         """Remind the customer."""
         last = f"{usage.last_used_at:%Y-%m-%d %H:%M %Z}" if usage.last_used_at else "—"
         values = {
-            "old_key": self.old, "new_key": self.new, "calls": str(usage.calls), "last_used": last,
+            "old_key": self.old,
+            "new_key": self.new,
+            "calls": str(usage.calls),
+            "last_used": last,
             "ends": f"{ends:%Y-%m-%d %H:%M %Z}",
-        }  # fmt: skip
+        }
         await self.customer.tell("8.2/4", "api_key_still_used", values)
 
     async def verify(self) -> bool:
@@ -97,10 +104,13 @@ class KeyChange:
                 "8.2", "The old key is refused", ApiKeys.verify, VerifyRequest(key_id=self.old), policies.EFFECT
             ),
             self.run.step(
-                "8.2", "The new key is accepted", ApiKeys.verify,
-                VerifyRequest(key_id=self.new, handover_id=self.handover_id), policies.EFFECT,
+                "8.2",
+                "The new key is accepted",
+                ApiKeys.verify,
+                VerifyRequest(key_id=self.new, handover_id=self.handover_id),
+                policies.EFFECT,
             ),
-        )  # fmt: skip
+        )
         return new.accepted and not old.accepted
 
     async def keys(self) -> Keys | None:

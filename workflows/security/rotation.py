@@ -168,9 +168,12 @@ class Rotation:
             credential=self._credential(name), retired=self._retired.get(name, ""), timeout=_DRAINED_WITHIN
         )
         uses = await self.run.attempt(
-            "8.1/4", f"Who still uses the old {name}", Credentials.still_used, request,
+            "8.1/4",
+            f"Who still uses the old {name}",
+            Credentials.still_used,
+            request,
             policies.WAIT.lasting(_DRAINED_WITHIN),
-        )  # fmt: skip
+        )
         if uses is not None and not uses.by:
             return True
         self._asked += 1
@@ -203,18 +206,21 @@ class Rotation:
                 continue
             within = self.policy.restart_within
             rollout = await self.run.attempt(
-                "8.1/4", f"Rollout of {reader}", Kubernetes.await_rollout,
+                "8.1/4",
+                f"Rollout of {reader}",
+                Kubernetes.await_rollout,
                 AwaitRollout(namespace=self.desk.service.namespace, deployment=reader, timeout=within),
                 policies.WAIT.lasting(within),
-            )  # fmt: skip
+            )
             if rollout is None or not rollout.complete:
                 return False
             health = await self.run.attempt(
-                "8.1/4", "Health", HealthChecks.steady,
-                SteadyRequest(url=self.desk.service.health_url, steady_for=timedelta(0),
-                              give_up_after=_HEALTHY_WITHIN),
+                "8.1/4",
+                "Health",
+                HealthChecks.steady,
+                SteadyRequest(url=self.desk.service.health_url, steady_for=timedelta(0), give_up_after=_HEALTHY_WITHIN),
                 policies.WAIT.lasting(_HEALTHY_WITHIN),
-            )  # fmt: skip
+            )
             if health is None or not health.steady:
                 return False
         return True
@@ -256,9 +262,12 @@ class Rotation:
         self.run.say("step", f"The API key of {tenant} is rotated by a run of its own: {name}", section="8.1/4")
         try:
             result = await workflow.execute_child_workflow(
-                ApiKeyRotation.run, request, id=name, static_summary=f"API key of {tenant}, {self.desk.id}",
+                ApiKeyRotation.run,
+                request,
+                id=name,
+                static_summary=f"API key of {tenant}, {self.desk.id}",
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            )  # fmt: skip
+            )
         except WorkflowAlreadyStartedError:
             self.keys[tenant] = f"{name} is open from before"
         except ChildWorkflowError as error:

@@ -79,13 +79,11 @@ class SecurityIncidentRequest(ServiceRequest):
     def _names(self) -> "SecurityIncidentRequest":
         for field, names in {"nodes": self.nodes, "pods": self.pods}.items():
             if not all(map(_NAME.fullmatch, names)):
-                message = f"{field}: small letters, digits, '-' and '.' only"
-                raise ValueError(message)
+                raise ValueError(f"{field}: small letters, digits, '-' and '.' only")
         try:
             self.block[:] = [str(ip_network(each)) for each in self.block]
         except ValueError:
-            message = "block: one is neither an address nor a network (10.1.2.0/24)"
-            raise ValueError(message) from None
+            raise ValueError("block: one is neither an address nor a network (10.1.2.0/24)") from None
         for field, names in {
             "nodes": self.nodes,
             "pods": self.pods,
@@ -94,8 +92,7 @@ class SecurityIncidentRequest(ServiceRequest):
             "block": self.block,
         }.items():
             if len(set(names)) < len(names):
-                message = f"{field}: one is named twice"
-                raise ValueError(message)
+                raise ValueError(f"{field}: one is named twice")
         return self
 
 
@@ -152,14 +149,12 @@ class SecurityIncident(Runbook):
         service = await self.begin(request, title="Security incident", service=request.service, severity=severity)
         started = workflow.info().workflow_start_time
         if request.aware_at is not None and request.aware_at > started:
-            message = "aware_at: is in the future"
-            raise InvalidInput(message)
+            raise InvalidInput("aware_at: is in the future")
         self.title = f"Security incident of {service.name}"
         policy = service.security
         if request.rotate != [ALL] and (unknown := set(request.rotate) - set(policy.credentials)):
             known = ", ".join(policy.credentials) or "none"
-            message = f"rotate: settings have no {', '.join(sorted(unknown))}; they have: {known}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"rotate: settings have no {', '.join(sorted(unknown))}; they have: {known}")
         restricted = service.model_copy(
             update={"channel": policy.channel, "on_call": policy.on_call or service.on_call}
         )

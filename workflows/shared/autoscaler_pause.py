@@ -27,8 +27,16 @@ class AutoscalerPause:
     `pausing` and `resuming` are the runbook's steps that it belongs to.
     """
 
-    def __init__(self, run: Runbook, desk: Desk, service: Service, lasting: timedelta, *,
-                 pausing: str = "3.2/1", resuming: str = "3.2/6") -> None:  # fmt: skip
+    def __init__(
+        self,
+        run: Runbook,
+        desk: Desk,
+        service: Service,
+        lasting: timedelta,
+        *,
+        pausing: str = "3.2/1",
+        resuming: str = "3.2/6",
+    ) -> None:
         self.run = run
         self.desk = desk
         self.service = service
@@ -54,9 +62,14 @@ class AutoscalerPause:
 
         """
         request = HoldAutoscaler(
-            namespace=self.service.namespace, scaled_object=self.service.scaled_object, hpa=self.service.hpa,
-            lease=self._effect.key, until=self.lease.until, floor=floor, effect=self._effect,
-        )  # fmt: skip
+            namespace=self.service.namespace,
+            scaled_object=self.service.scaled_object,
+            hpa=self.service.hpa,
+            lease=self._effect.key,
+            until=self.lease.until,
+            floor=floor,
+            effect=self._effect,
+        )
         self._acquiring = asyncio.create_task(
             self.run.step(self.pausing, "Pause the autoscaler", Autoscalers.hold, request, policies.EFFECT)
         )
@@ -82,13 +95,19 @@ class AutoscalerPause:
         if self.hold is None:
             return
         await self.run.attempt(
-            self.resuming, "Extend the pause", Autoscalers.renew,
+            self.resuming,
+            "Extend the pause",
+            Autoscalers.renew,
             RenewHold(
-                namespace=self.service.namespace, kind=self.hold.kind, name=self.hold.name, lease=self._effect.key,
-                until=self.lease.until, effect=self.run.effect("extend-pause"),
+                namespace=self.service.namespace,
+                kind=self.hold.kind,
+                name=self.hold.name,
+                lease=self._effect.key,
+                until=self.lease.until,
+                effect=self.run.effect("extend-pause"),
             ),
             policies.RECORD,
-        )  # fmt: skip
+        )
 
     async def release(self) -> None:
         """Resume it, unless it was never ours; the on-call is paged while that doesn't succeed."""
@@ -122,10 +141,17 @@ class AutoscalerPause:
 
     async def _release(self, kind: Kind, name: str) -> Release:
         request = ReleaseAutoscaler(
-            namespace=self.service.namespace, kind=kind, name=name, lease=self._effect.key,
+            namespace=self.service.namespace,
+            kind=kind,
+            name=name,
+            lease=self._effect.key,
             effect=self.run.effect("resume-autoscaler"),
-        )  # fmt: skip
+        )
         return await insist(
-            self.desk, self.resuming, "Resume the autoscaler", Autoscalers.release, request,
+            self.desk,
+            self.resuming,
+            "Resume the autoscaler",
+            Autoscalers.release,
+            request,
             undone=f"{kind} {self.service.namespace}/{name} is still paused",
-        )  # fmt: skip
+        )

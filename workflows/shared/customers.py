@@ -40,8 +40,7 @@ def must_be_active(tenant: Tenant) -> None:
 
     """
     if tenant.status != "active":
-        message = f"tenant_id: {tenant.tenant_id} is {tenant.status}: reopen it first"
-        raise Refused(message)
+        raise Refused(f"tenant_id: {tenant.tenant_id} is {tenant.status}: reopen it first")
 
 
 class Customer:
@@ -82,6 +81,11 @@ class Customer:
         self, template: str, values: dict[str, str], *, handover_id: str | None = None, meeting: Meeting | None = None
     ) -> SendMail:
         return SendMail(
-            to=self.email, name=self.name, template=template, values={"product": self.policy.product, **values},
-            handover_id=handover_id, meeting=meeting, effect=self.run.effect(f"mail-{template}"),
-        )  # fmt: skip
+            to=self.email,
+            name=self.name,
+            template=template,
+            values={"product": self.policy.product, **values},
+            handover_id=handover_id,
+            meeting=meeting,
+            effect=self.run.effect(f"mail-{template}"),
+        )

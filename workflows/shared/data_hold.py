@@ -32,9 +32,11 @@ class DataHold:
         """Which Secrets there are."""
         database = self.database
         return DatabaseSecretRequest(
-            namespace=self.namespace, secret=database.secret, key=database.key,
+            namespace=self.namespace,
+            secret=database.secret,
+            key=database.key,
             servers={name: server.secret for name, server in database.servers.items()},
-        )  # fmt: skip
+        )
 
     async def primary(self) -> str:
         """Tell which server the service is pointed at (7.1 step 1, `db status`).
@@ -44,18 +46,19 @@ class DataHold:
 
         """
         found: PointedAt = await self.run.step(
-            self.section, "Which server the service is pointed at", DatabaseSecrets.pointed_at, self.secrets,
+            self.section,
+            "Which server the service is pointed at",
+            DatabaseSecrets.pointed_at,
+            self.secrets,
             policies.READ,
-        )  # fmt: skip
+        )
         if found.held_by not in {None, workflow.info().workflow_id}:
-            message = f"{found.held_by} changes where the data of this service is, until {found.held_until}"
-            raise Refused(message)
+            raise Refused(f"{found.held_by} changes where the data of this service is, until {found.held_until}")
         if found.server is None:
-            message = (
+            raise Refused(
                 f"the service's Secret {self.database.secret} has none of the servers' URLs: correct it, or the "
                 "servers of services.NAME.database in the settings"
             )
-            raise Refused(message)
         return found.server
 
     async def take(self, lasting: timedelta) -> None:
@@ -66,22 +69,28 @@ class DataHold:
 
         """
         await self.run.step(
-            self.section, "Keep other runs away", DatabaseSecrets.hold,
+            self.section,
+            "Keep other runs away",
+            DatabaseSecrets.hold,
             HoldSecret(
-                namespace=self.namespace, secret=self.database.secret, until=workflow.now() + lasting,
+                namespace=self.namespace,
+                secret=self.database.secret,
+                until=workflow.now() + lasting,
                 effect=self.run.effect("hold-secret"),
             ),
             policies.EFFECT,
-        )  # fmt: skip
+        )
 
     async def release(self) -> None:
         """Let it go; where that doesn't succeed, it ends by itself."""
         if self.run.dry_run:
             return
         await self.run.attempt(
-            self.section, "Let other runs in", DatabaseSecrets.release,
+            self.section,
+            "Let other runs in",
+            DatabaseSecrets.release,
             ReleaseSecret(
                 namespace=self.namespace, secret=self.database.secret, effect=self.run.effect("release-secret")
             ),
             policies.EFFECT,
-        )  # fmt: skip
+        )

@@ -75,9 +75,7 @@ class UsersOfTheDatabase:
     async def logical(self, section: str, server: str) -> LogicalReplication | None:
         """Read the logical slots and subscriptions of a server; None where it can't be asked."""
         at = OnServer(database=self.database.name, server=server)
-        return await self.run.attempt(
-            section, f"Logical slots of {server}", LogicalSlots.read, at, policies.READ
-        )  # fmt: skip
+        return await self.run.attempt(section, f"Logical slots of {server}", LogicalSlots.read, at, policies.READ)
 
     # -- hold --------------------------------------------------------------------------------------------
 
@@ -90,9 +88,11 @@ class UsersOfTheDatabase:
         """
         for user in self.others:
             request = HoldSecret(
-                namespace=user.namespace, secret=user.secret, until=workflow.now() + lasting,
+                namespace=user.namespace,
+                secret=user.secret,
+                until=workflow.now() + lasting,
                 effect=self.run.effect(f"hold-{user.service}"),
-            )  # fmt: skip
+            )
             try:
                 await self.run.step(
                     section, f"Keep other runs away from {user.service}", DatabaseSecrets.hold, request, policies.EFFECT
@@ -134,7 +134,7 @@ class UsersOfTheDatabase:
     async def _pause(self, section: str, pooler: str, within: timedelta) -> None:
         request = PausePooler(
             database=self.database.name, pooler=pooler, within=within, effect=self.run.effect(f"pause-{pooler}")
-        )  # fmt: skip
+        )
         limit = policies.COLLECT.lasting(within + _ENDING)
         await self.run.attempt(section, f"Pause pooler {pooler}", Poolers.pause, request, limit)
 
@@ -151,7 +151,7 @@ class UsersOfTheDatabase:
     async def _reconnect(self, desk: Desk, section: str, pooler: str, server: str) -> None:
         request = ReconnectPooler(
             database=self.database.name, pooler=pooler, server=server, effect=self.run.effect(f"reconnect-{pooler}")
-        )  # fmt: skip
+        )
         undone = f"clients of pooler {pooler} are not sent to {server} yet"
         title = f"Connect pooler {pooler} to {server}"
         work = insist(desk, section, title, Poolers.reconnect, request, undone=undone)
@@ -168,9 +168,14 @@ class UsersOfTheDatabase:
             await desk.escalate(f"{user.service} {self._left(user, server)}")
             return
         request = PointAt(
-            namespace=user.namespace, secret=user.secret, key=user.key, servers=user.servers, server=server,
-            instead_of=instead_of, effect=self.run.effect(f"point-{user.service}"),
-        )  # fmt: skip
+            namespace=user.namespace,
+            secret=user.secret,
+            key=user.key,
+            servers=user.servers,
+            server=server,
+            instead_of=instead_of,
+            effect=self.run.effect(f"point-{user.service}"),
+        )
         undone = f"{user.service} is not pointed at {server} yet"
         title = f"Point {user.service} at {server}"
         await or_tell(

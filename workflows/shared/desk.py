@@ -57,13 +57,19 @@ class Desk:
         self.levels += 1
         level = self.levels
         await self.run.keep(
-            self.run.SECTION, "Page the on-call" if level == 1 else f"Escalate to level {level}", Paging.page,
+            self.run.SECTION,
+            "Page the on-call" if level == 1 else f"Escalate to level {level}",
+            Paging.page,
             PageOnCall(
-                incident_id=self.id, service=self.service.name, severity=self.severity,
-                rotation=self.service.on_call, level=level, summary=f"{self.title}: {why}",
+                incident_id=self.id,
+                service=self.service.name,
+                severity=self.severity,
+                rotation=self.service.on_call,
+                level=level,
+                summary=f"{self.title}: {why}",
                 effect=self.run.effect(f"page-level-{level}"),
             ),
-        )  # fmt: skip
+        )
 
     async def escalate(self, why: str) -> None:
         """Page the next level, and say so in the thread.
@@ -96,16 +102,28 @@ class Desk:
     ) -> Message | None:
         """Post a message; None when the first tries fail."""
         return await self.run.keep(
-            self.run.SECTION, title, Slack.post,
+            self.run.SECTION,
+            title,
+            Slack.post,
             PostMessage(
-                channel=channel or self.service.channel, text=escaped(text), thread=thread or None,
+                channel=channel or self.service.channel,
+                text=escaped(text),
+                thread=thread or None,
                 effect=self.run.effect(f"post-{what}"),
             ),
-        )  # fmt: skip
+        )
 
 
-async def insist(desk: Desk, section: str, title: str, method: Callable[[Any, _Req], _Res], request: _Req, *,
-                 undone: str, policy: Policy = policies.RELEASE) -> _Res:  # fmt: skip
+async def insist(
+    desk: Desk,
+    section: str,
+    title: str,
+    method: Callable[[Any, _Req], _Res],
+    request: _Req,
+    *,
+    undone: str,
+    policy: Policy = policies.RELEASE,
+) -> _Res:
     """Run a step until it succeeds; after five minutes the next level is paged that it is `undone`.
 
     Raises:

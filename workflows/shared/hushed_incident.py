@@ -75,7 +75,10 @@ class HushedIncident(Incident):
 
     async def _read(self) -> Window | None:
         found = await self.run.attempt(
-            "6.1", "Maintenance windows", MaintenanceWindows.current,
-            CurrentWindowRequest(service=self.service.name, at=workflow.now()), policies.GLANCE,
-        )  # fmt: skip
+            "6.1",
+            "Maintenance windows",
+            MaintenanceWindows.current,
+            CurrentWindowRequest(service=self.service.name, at=workflow.now()),
+            policies.GLANCE,
+        )
         return found.window if found else None

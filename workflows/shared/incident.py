@@ -95,12 +95,17 @@ class Incident(Desk):
         """Acknowledge one firing for this incident."""
         run = self.run
         done = await run.keep(
-            self._acknowledging, f"Acknowledge {alert.name}", Records.acknowledge_alert,
+            self._acknowledging,
+            f"Acknowledge {alert.name}",
+            Records.acknowledge_alert,
             AcknowledgeAlert(
-                alert=alert, incident_id=self.id, service=self.service.name, severity=self.severity,
+                alert=alert,
+                incident_id=self.id,
+                service=self.service.name,
+                severity=self.severity,
                 effect=run.effect("acknowledge"),
             ),
-        )  # fmt: skip
+        )
         if done is not None:
             run.clocks.met("Acknowledged")
 
@@ -108,17 +113,27 @@ class Incident(Desk):
         run = self.run
         if not self.commander:
             duty = await run.attempt(
-                "2.2/2", "Look up who is on call", Records.on_call,
-                OnCallRequest(rotation=self.service.on_call, at=workflow.now()), policies.READ,
-            )  # fmt: skip
+                "2.2/2",
+                "Look up who is on call",
+                Records.on_call,
+                OnCallRequest(rotation=self.service.on_call, at=workflow.now()),
+                policies.READ,
+            )
             self.commander = duty.name if duty else self.service.on_call
         return await run.keep(
-            "2.2/2", f"Create {self.severity} incident {self.id}", Records.create_incident,
+            "2.2/2",
+            f"Create {self.severity} incident {self.id}",
+            Records.create_incident,
             CreateIncident(
-                incident_id=self.id, severity=self.severity, title=self.title, service=self.service.name,
-                commander=self.commander, opened_at=self.opened_at, effect=run.effect("create-incident"),
+                incident_id=self.id,
+                severity=self.severity,
+                title=self.title,
+                service=self.service.name,
+                commander=self.commander,
+                opened_at=self.opened_at,
+                effect=run.effect("create-incident"),
             ),
-        )  # fmt: skip
+        )
 
     async def _go_on(self, so_far: IncidentSoFar) -> object:
         """Go on with an incident that another run has opened: it is more severe now."""
@@ -152,11 +167,17 @@ class Incident(Desk):
 
     async def notify_stakeholders(self, text: str) -> None:
         """Tell everybody who must know (step 8)."""
-        await asyncio.gather(*(
-            self.post(f"to-{channel.removeprefix('#')}", "Notify stakeholders",
-                       f"*{self.severity}* {self.title} ({self.id}): {text}", channel=channel)
-            for channel in self.service.stakeholders
-        ))  # fmt: skip
+        await asyncio.gather(
+            *(
+                self.post(
+                    f"to-{channel.removeprefix('#')}",
+                    "Notify stakeholders",
+                    f"*{self.severity}* {self.title} ({self.id}): {text}",
+                    channel=channel,
+                )
+                for channel in self.service.stakeholders
+            )
+        )
 
     async def status_page(self, section: str, status: IncidentState, message: str) -> None:
         """Publish on the status page (steps 7 and 13), in words written for customers.
@@ -166,45 +187,62 @@ class Incident(Desk):
         self.published = True
         product = self.service.customers.product
         await self.run.keep(
-            section, f"Status page: {status}", StatusPages.update,
+            section,
+            f"Status page: {status}",
+            StatusPages.update,
             UpdateStatusPage(
-                component=self.service.status_component, incident_id=self.id, title=f"{product}: service disruption",
-                status=status, message=message, effect=self.run.effect(f"status-page-{status.lower()}"),
+                component=self.service.status_component,
+                incident_id=self.id,
+                title=f"{product}: service disruption",
+                status=status,
+                message=message,
+                effect=self.run.effect(f"status-page-{status.lower()}"),
             ),
-        )  # fmt: skip
+        )
 
     # -- recording ---------------------------------------------------------------------------------------
 
     async def reached(self, milestone: str) -> None:
         """Record a milestone; the first time counts."""
         await self.run.keep(
-            "2.2", f"Record: {milestone}", Records.mark_incident,
-            MarkIncident.model_validate({
-                "incident_id": self.id, "milestone": milestone, "at": workflow.now(),
-                "effect": self.run.effect(f"mark-{milestone}"),
-            }),
-        )  # fmt: skip
+            "2.2",
+            f"Record: {milestone}",
+            Records.mark_incident,
+            MarkIncident.model_validate(
+                {
+                    "incident_id": self.id,
+                    "milestone": milestone,
+                    "at": workflow.now(),
+                    "effect": self.run.effect(f"mark-{milestone}"),
+                }
+            ),
+        )
 
     async def note(self, author: str, text: str) -> None:
         """Add a note to the incident (step 11)."""
         await self.run.keep(
-            "2.2/11", "Note on the incident", Records.note_incident,
-            NoteIncident(incident_id=self.id, at=workflow.now(), author=author, text=text,
-                         effect=self.run.effect("note")),
-        )  # fmt: skip
+            "2.2/11",
+            "Note on the incident",
+            Records.note_incident,
+            NoteIncident(
+                incident_id=self.id, at=workflow.now(), author=author, text=text, effect=self.run.effect("note")
+            ),
+        )
 
     async def taken_over(self, by: str, text: str) -> None:
         """Record who has it, and stop the pages from reminding others."""
         await asyncio.gather(
             self.run.keep(
-                "2.2", f"Acknowledge the pages for {by}", Paging.acknowledge,
+                "2.2",
+                f"Acknowledge the pages for {by}",
+                Paging.acknowledge,
                 AcknowledgePage(
                     incident_id=self.id, by=by, levels=max(self.levels, 1), effect=self.run.effect("acknowledge-page")
                 ),
             ),
             self.note(by, text),
             self.tell("taken-over", f":raising_hand: {by}: {text}"),
-        )  # fmt: skip
+        )
 
     async def relapsed(self, mitigated_at: datetime, lost_at: datetime) -> None:
         """Tell everybody who heard that it was over, that it isn't; both times are recorded."""
@@ -215,7 +253,9 @@ class Incident(Desk):
             told.append(self.status_page("2.2/7", "Investigating", _BACK))
         await asyncio.gather(
             self.run.keep(
-                "2.2", "Record the relapse", Records.relapse_incident,
+                "2.2",
+                "Record the relapse",
+                Records.relapse_incident,
                 RelapseIncident(
                     incident_id=self.id, mitigated_at=mitigated_at, lost_at=lost_at, effect=self.run.effect("relapse")
                 ),
@@ -223,42 +263,65 @@ class Incident(Desk):
             self.note("runbook", f"Relapse: {times}"),
             self.escalate(f"down again: {times}"),
             *told,
-        )  # fmt: skip
+        )
 
     async def alert_resolved(self, alert: Alert) -> None:
         """Record that a firing has ended."""
         await self.run.keep(
-            "2.2", f"Record: {alert.name} resolved", Records.resolve_alert,
+            "2.2",
+            f"Record: {alert.name} resolved",
+            Records.resolve_alert,
             ResolveAlert(
-                source=alert.source, fingerprint=alert.fingerprint, starts_at=alert.starts_at,
+                source=alert.source,
+                fingerprint=alert.fingerprint,
+                starts_at=alert.starts_at,
                 resolved_at=alert.ends_at or workflow.now(),
                 effect=self.run.effect("resolve-alert"),
             ),
-        )  # fmt: skip
+        )
 
     # -- evidence (2.2, 30+ minutes) ---------------------------------------------------------------------
 
     async def collect_logs(self, name: str, since: timedelta, *, failing_only: bool = False) -> None:
         """Keep pod logs (step 9)."""
-        self._collected(await self.run.attempt(
-            "2.2/9", "Keep the failing pods' logs" if failing_only else "Collect logs", Evidence.collect_logs,
-            CollectLogs(
-                incident_id=self.id, name=name, namespace=self.service.namespace, selector=self.service.selector,
-                since=since, failing_only=failing_only, effect=self.run.effect(f"keep-{name}"),
-            ),
-            policies.COLLECT,
-        ))  # fmt: skip
+        self._collected(
+            await self.run.attempt(
+                "2.2/9",
+                "Keep the failing pods' logs" if failing_only else "Collect logs",
+                Evidence.collect_logs,
+                CollectLogs(
+                    incident_id=self.id,
+                    name=name,
+                    namespace=self.service.namespace,
+                    selector=self.service.selector,
+                    since=since,
+                    failing_only=failing_only,
+                    effect=self.run.effect(f"keep-{name}"),
+                ),
+                policies.COLLECT,
+            )
+        )
 
     async def export_metrics(self, since: timedelta) -> None:
         """Keep the metrics of the time (step 10)."""
         queries = {k: v for k, v in self.service.metrics if v is not None}
         now = workflow.now()
-        self._collected(await self.run.attempt(
-            "2.2/10", "Export metrics", Evidence.export_metrics,
-            ExportMetrics(incident_id=self.id, name="metrics.json", queries=queries, start=now - since, end=now,
-                          effect=self.run.effect("metrics")),
-            policies.COLLECT,
-        ))  # fmt: skip
+        self._collected(
+            await self.run.attempt(
+                "2.2/10",
+                "Export metrics",
+                Evidence.export_metrics,
+                ExportMetrics(
+                    incident_id=self.id,
+                    name="metrics.json",
+                    queries=queries,
+                    start=now - since,
+                    end=now,
+                    effect=self.run.effect("metrics"),
+                ),
+                policies.COLLECT,
+            )
+        )
 
     def _collected(self, stored: StoredEvidence | None) -> None:
         if stored is not None:
@@ -280,20 +343,30 @@ class Incident(Desk):
         public = [] if unwell or not publish else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
         await asyncio.gather(
             run.keep(
-                "2.2/12", "Close the incident", Records.close_incident,
-                CloseIncident(incident_id=self.id, at=workflow.now(), closed_by=closed_by, resolution=resolution,
-                              root_cause=root_cause, effect=run.effect("close-incident")),
+                "2.2/12",
+                "Close the incident",
+                Records.close_incident,
+                CloseIncident(
+                    incident_id=self.id,
+                    at=workflow.now(),
+                    closed_by=closed_by,
+                    resolution=resolution,
+                    root_cause=root_cause,
+                    effect=run.effect("close-incident"),
+                ),
             ),
             self._resolve_pages(),
             *public,
             self.tell("closed", f":white_check_mark: {self.id} closed{by}: {resolution}"),
-        )  # fmt: skip
+        )
 
     async def _resolve_pages(self) -> None:
         await self.run.keep(
-            "2.2/12", "Resolve the page", Paging.resolve,
+            "2.2/12",
+            "Resolve the page",
+            Paging.resolve,
             ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=self.run.effect("resolve-page")),
-        )  # fmt: skip
+        )
 
     async def schedule_post_mortem(self, resolution: str, root_cause: str) -> None:
         """Write the draft, the invitation, the record and the reminder (step 14)."""
@@ -301,42 +374,59 @@ class Incident(Desk):
         when = self.post_mortem_at()
         draft, invite = await asyncio.gather(
             run.attempt(
-                "2.2/14", "Write the post-mortem draft", Evidence.store_document,
+                "2.2/14",
+                "Write the post-mortem draft",
+                Evidence.store_document,
                 StoreDocument(
-                    incident_id=self.id, name="post-mortem.md",
+                    incident_id=self.id,
+                    name="post-mortem.md",
                     content=post_mortem.draft(self.facts(), resolution=resolution, root_cause=root_cause, when=when),
                     effect=run.effect("post-mortem-draft"),
                 ),
                 policies.EFFECT,
             ),
             run.attempt(
-                "2.2/14", "Write the invitation", Evidence.invite,
+                "2.2/14",
+                "Write the invitation",
+                Evidence.invite,
                 Invite(
-                    incident_id=self.id, name="post-mortem.ics", title=f"Post-mortem {self.id}: {self.title}",
-                    start=when, time_zone=self.service.time_zone, effect=run.effect("post-mortem-invite"),
+                    incident_id=self.id,
+                    name="post-mortem.ics",
+                    title=f"Post-mortem {self.id}: {self.title}",
+                    start=when,
+                    time_zone=self.service.time_zone,
+                    effect=run.effect("post-mortem-invite"),
                 ),
                 policies.EFFECT,
             ),
-        )  # fmt: skip
+        )
         self._collected(draft)
         self._collected(invite)
         await asyncio.gather(
             run.keep(
-                "2.2/14", "Schedule the post-mortem", Records.schedule_post_mortem,
+                "2.2/14",
+                "Schedule the post-mortem",
+                Records.schedule_post_mortem,
                 SchedulePostMortem(
-                    incident_id=self.id, scheduled_for=when, draft_uri=draft.uri if draft else "",
-                    invite_uri=invite.uri if invite else "", effect=run.effect("schedule-post-mortem"),
+                    incident_id=self.id,
+                    scheduled_for=when,
+                    draft_uri=draft.uri if draft else "",
+                    invite_uri=invite.uri if invite else "",
+                    effect=run.effect("schedule-post-mortem"),
                 ),
             ),
             run.keep(
-                "2.2/14", "Schedule the reminder", Slack.schedule,
+                "2.2/14",
+                "Schedule the reminder",
+                Slack.schedule,
                 ScheduleMessage(
-                    channel=self.service.channel, text=escaped(f"Post-mortem of {self.id}: {self.title}"),
+                    channel=self.service.channel,
+                    text=escaped(f"Post-mortem of {self.id}: {self.title}"),
                     post_at=when,
                     effect=run.effect("post-mortem-reminder"),
                 ),
             ),
-        )  # fmt: skip
+        )
 
     def facts(self) -> PostMortemFacts:
         """Sum up what a post-mortem begins with."""

@@ -24,8 +24,7 @@ def require_its_id(run: Runbook, command: str, request: ServiceRequest, service:
     wanted, has = run_id(command, service.name), workflow.info().workflow_id
     if not known or request.dry_run or request.alert is not None or has == wanted:
         return
-    message = (
+    raise InvalidInput(
         f"workflow ID: start it as {wanted!r}, which the alerts of {service.name} join; under {has!r} they would start "
         "a second run beside it. Where that ID is taken, its incident is open already: join it"
     )
-    raise InvalidInput(message)

@@ -57,9 +57,12 @@ class SharedCauses:
             service=service.name, severities=["P1", "P2"], others=[one.service for one in self._neighbours]
         )
         found = await self.run.attempt(
-            self._section, "Open incidents of services that share something", Records.open_incidents, asked,
+            self._section,
+            "Open incidents of services that share something",
+            Records.open_incidents,
+            asked,
             policies.READ,
-        )  # fmt: skip
+        )
         if found is None:
             self._looked = False
             return
@@ -74,17 +77,27 @@ class SharedCauses:
                 continue
             # Theirs first: where that run has ended, its incident is only open in the records.
             if await tell(self.run, other, RELATED, self._as_told(shares)):
-                await self.link(Related(
-                    incident_id=other.incident_id, service=other.service, severity=other.severity, title=other.title,
-                    commander=other.commander, shares=shares,
-                ))  # fmt: skip
+                await self.link(
+                    Related(
+                        incident_id=other.incident_id,
+                        service=other.service,
+                        severity=other.severity,
+                        title=other.title,
+                        commander=other.commander,
+                        shares=shares,
+                    )
+                )
 
     def _as_told(self, shares: list[str]) -> Related:
         mine = self.incident
         return Related(
-            incident_id=mine.id, service=mine.service.name, severity=mine.severity, title=mine.title,
-            commander=mine.commander, shares=shares,
-        )  # fmt: skip
+            incident_id=mine.id,
+            service=mine.service.name,
+            severity=mine.severity,
+            title=mine.title,
+            commander=mine.commander,
+            shares=shares,
+        )
 
     async def link(self, other: Related) -> None:
         """Say it in the timeline, to the channel and in the incident's notes; once an incident."""

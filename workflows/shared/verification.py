@@ -42,18 +42,23 @@ class Verification(BaseModel):
         return "" if self.health.steady else f"the service is {self.health.last}"
 
 
-async def verify(run: Runbook, section: str, service: Service, within: timedelta, *,
-                 steady_for: timedelta = timedelta(0)) -> Verification:  # fmt: skip
+async def verify(
+    run: Runbook, section: str, service: Service, within: timedelta, *, steady_for: timedelta = timedelta(0)
+) -> Verification:
     """Wait for the rollout, then for health; running out of time is a result."""
     rollout = await run.attempt(
-        section, "Rollout", Kubernetes.await_rollout,
+        section,
+        "Rollout",
+        Kubernetes.await_rollout,
         AwaitRollout(namespace=service.namespace, deployment=service.deployment, timeout=within),
         policies.WAIT.lasting(within),
-    )  # fmt: skip
+    )
     limit = steady_for + _HEALTH_WITHIN
     health = await run.attempt(
-        section, "Health", HealthChecks.steady,
+        section,
+        "Health",
+        HealthChecks.steady,
         SteadyRequest(url=service.health_url, steady_for=steady_for, give_up_after=limit),
         policies.WAIT.lasting(limit),
-    )  # fmt: skip
+    )
     return Verification(rollout=rollout, health=health)

@@ -37,9 +37,11 @@ class GiveBackHold:
         hold = request.hold
         effect = self._effect("give-back")
         change = await workflow.execute_activity_method(
-            Holds.give_back, GiveBack(hold=hold, effect=effect), summary=f"Give back: {hold}"[:180],
+            Holds.give_back,
+            GiveBack(hold=hold, effect=effect),
+            summary=f"Give back: {hold}"[:180],
             **_options(policies.EFFECT),
-        )  # fmt: skip
+        )
         if change.applied or change.after == GIVEN_BACK:
             left = f"{hold}, and is not running any more. Given back: {change}"
             message = PostMessage(

@@ -195,16 +195,18 @@ class Backups:
         with self._databases.connect(OnServer(database=request.database, server=server.name)) as primary:
             row = primary.execute("SELECT pg_is_in_recovery() AS replica, clock_timestamp() AS now").fetchone() or {}
             if row["replica"]:
-                message = f"{server.name} is a replica: only a primary's log can be sealed"
-                raise Refused(message)
+                raise Refused(f"{server.name} is a replica: only a primary's log can be sealed")
             at: datetime = row["now"]
             if not request.effect.dry_run:
                 # Its commit must not wait for a replica that is away.
                 primary.execute("SET synchronous_commit = local")
-                row = primary.execute(
-                    "SELECT clock_timestamp() AS now, pg_logical_emit_message(true, 'runbooks', %s)",
-                    (request.effect.key,),
-                ).fetchone() or {}  # fmt: skip
+                row = (
+                    primary.execute(
+                        "SELECT clock_timestamp() AS now, pg_logical_emit_message(true, 'runbooks', %s)",
+                        (request.effect.key,),
+                    ).fetchone()
+                    or {}
+                )
                 at = row["now"]
                 self._system(request.database).archive(server, primary, at, beat)
         return Sealed(
@@ -281,15 +283,17 @@ class Backups:
         server = database.server(request.server)
         at = OnServer(database=request.database, server=server.name)
         with self._databases.connect(at) as primary:
-            row = primary.execute(
-                """
+            row = (
+                primary.execute(
+                    """
                 SELECT pg_is_in_recovery() AS replica,
                        current_setting('archive_mode') <> 'off' AND current_setting('archive_command') = 'false' AS off
                 """
-            ).fetchone() or {}  # fmt: skip
+                ).fetchone()
+                or {}
+            )
             if row["replica"]:
-                message = f"{server.name} is a replica: the primary's log is what is archived"
-                raise Refused(message)
+                raise Refused(f"{server.name} is a replica: the primary's log is what is archived")
             if not request.effect.dry_run:
                 self._system(request.database).follow(server, primary, beat)
         return Change(

@@ -89,9 +89,12 @@ class BarmanBackups:
 
         """
         del server, at  # both are in the segment
-        row = primary.execute(
-            "SELECT pg_walfile_name(pg_current_wal_lsn()) AS current, pg_walfile_name(pg_switch_wal()) AS closed"
-        ).fetchone() or {}  # fmt: skip
+        row = (
+            primary.execute(
+                "SELECT pg_walfile_name(pg_current_wal_lsn()) AS current, pg_walfile_name(pg_switch_wal()) AS closed"
+            ).fetchone()
+            or {}
+        )
         segment = str(row.get("current"))
         waited = 0.0
         while True:
@@ -101,8 +104,9 @@ class BarmanBackups:
             if self._log.archived(segment, beat):
                 return
             if waited > _ARCHIVED_WITHIN:
-                message = f"{segment} is not in Barman's archive yet: see `barman check {self._options.server}`"
-                raise Unavailable(message)
+                raise Unavailable(
+                    f"{segment} is not in Barman's archive yet: see `barman check {self._options.server}`"
+                )
             beat(f"waiting for {segment}")
             pause(0.5)
             waited += 0.5
@@ -127,8 +131,7 @@ class BarmanBackups:
         """
         del effect_key
         if not into.directory:
-            message = f"settings don't name the data directory of server {into.name}: set its `directory`"
-            raise Misconfigured(message)
+            raise Misconfigured(f"settings don't name the data directory of server {into.name}: set its `directory`")
         shown = self._barman.json("show-backup", backup_id)[self._options.server]
         tablespaces = _tablespaces(shown)
         if unplaced := [name for name in tablespaces if name not in into.tablespaces]:
@@ -137,12 +140,16 @@ class BarmanBackups:
         if self._log.forked(backup_id, beat):
             timeline = str(self._log.timeline(self._in_log(backup_id), target, beat))
         options = [
-            "--target-time", target.astimezone(UTC).isoformat(timespec="microseconds"),
-            "--target-tli", timeline,
-            "--target-action", "promote",
-            "--jobs", str(os.cpu_count() or 1),
+            "--target-time",
+            target.astimezone(UTC).isoformat(timespec="microseconds"),
+            "--target-tli",
+            timeline,
+            "--target-action",
+            "promote",
+            "--jobs",
+            str(os.cpu_count() or 1),
             *(word for name in tablespaces for word in ("--tablespace", f"{name}:{into.tablespaces[name]}")),
-        ]  # fmt: skip
+        ]
         if self._options.remote:
             remote = self._options.remote.format(host=into.host or "", server=into.name)
             options += ["--remote-ssh-command", remote]

@@ -124,8 +124,7 @@ class ArchiveByBarman:
         name = f"{timeline:08X}.history"
         done = self._barman.tried("get-wal", name, beat=beat)
         if done.code and "not found" in done.err:
-            message = f"{name} is not in Barman's archive"
-            raise NotFound(message)
+            raise NotFound(f"{name} is not in Barman's archive")
         if done.code:
             raise failure("get-wal", done)
         return done.out

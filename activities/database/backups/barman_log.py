@@ -42,8 +42,7 @@ class BackupInLog:
                 datetime.fromisoformat(base["end_time"]),
             )
         except (KeyError, TypeError, ValueError):
-            message = f"Barman doesn't say where backup {backup_id} begins and ends: is it through?"
-            raise Unavailable(message) from None
+            raise Unavailable(f"Barman doesn't say where backup {backup_id} begins and ends: is it through?") from None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _KINDS: tuple[tuple[type[ActivityFailure], str], ...] = (
     (Misconfigured, r"[Rr]ead-only file system"),
     (Refused, r"[Nn]o space left on device|[Dd]isk quota exceeded"),
     (Conflict, r"[Aa]nother .*(?:running|in progress|holding the)|Process is still running"),
-)  # fmt: skip
+)
 _SECRETS = re.compile(r"(password=)('[^']*'|\S+)|(//[^:/@\s]+:)[^@\s]+(?=@)")
 
 
@@ -88,8 +88,7 @@ class BarmanProgram:
             raise failure(command, done)
         answer = answered(done)
         if not isinstance(answer.get(self._server), dict | list):
-            message = f"barman {command} answered without {self._server!r}: is it Barman that answers?"
-            raise Misconfigured(message)
+            raise Misconfigured(f"barman {command} answered without {self._server!r}: is it Barman that answers?")
         return answer
 
     def segment(self, name: str, to: Path, beat: Beat) -> bool:
@@ -152,8 +151,7 @@ def run_program(
             supervised(command), environment=os.environ if environment is None else environment, into=into, **how
         )
     except OSError as error:
-        message = f"cannot run {command[0]} ({error.strerror})"
-        raise Misconfigured(message) from None
+        raise Misconfigured(f"cannot run {command[0]} ({error.strerror})") from None
     if done.code == _CANNOT_START and "cannot run" in done.err:
         raise Misconfigured(done.err.strip())
     return done

@@ -60,8 +60,7 @@ def _take(connection: "Connection[Any]", lock: str, holder: str) -> None:
         if row and row[0]:
             return
         if time.monotonic() > deadline:
-            message = f"{holder} is under way: it is waited for"
-            raise Conflict(message)
+            raise Conflict(f"{holder} is under way: it is waited for")
         pause(0.5)
 
 

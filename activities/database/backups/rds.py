@@ -70,8 +70,9 @@ class RdsBackups:
             if latest is not None and latest >= at:
                 return
             if waited > _ARCHIVED_WITHIN:
-                message = f"RDS can't restore {server.instance} to {at:%F %T %Z} yet: are its automated backups on?"
-                raise Unavailable(message)
+                raise Unavailable(
+                    f"RDS can't restore {server.instance} to {at:%F %T %Z} yet: are its automated backups on?"
+                )
             beat("waiting for RDS to ship the log")
             pause(self._every)
             waited += self._every
@@ -120,14 +121,12 @@ class RdsBackups:
         while True:
             instance = self._instance(into.instance)
             if _tags(instance).get(_EFFECT) != _short(effect_key):
-                message = f"RDS instance {into.instance} is another restore's: discard it first"
-                raise Conflict(message)
+                raise Conflict(f"RDS instance {into.instance} is another restore's: discard it first")
             status = instance["DBInstanceStatus"]
             if status == "available":
                 return
             if "failed" in status or status.startswith("incompatible"):
-                message = f"RDS couldn't restore into {into.instance}: its status is {status}"
-                raise Refused(message)
+                raise Refused(f"RDS couldn't restore into {into.instance}: its status is {status}")
             beat(f"RDS: {status}")
             pause(self._every)
 
@@ -160,8 +159,7 @@ class RdsBackups:
                 )["DBSnapshot"]
         while found["Status"] != "available":
             if found["Status"] == "failed":
-                message = f"RDS couldn't take snapshot {snapshot}"
-                raise Refused(message)
+                raise Refused(f"RDS couldn't take snapshot {snapshot}")
             beat(f"RDS: {found['Status']}")
             pause(self._every)
             found = self._snapshot(snapshot)
@@ -176,8 +174,9 @@ class RdsBackups:
         """
         del primary, beat
         if not _restorable(self._instance(server.instance)):
-            message = f"automated backups of RDS instance {server.instance} are off: give it a retention period"
-            raise Misconfigured(message)
+            raise Misconfigured(
+                f"automated backups of RDS instance {server.instance} are off: give it a retention period"
+            )
 
     def _only(self) -> str:
         """Name the instance that is no replica, where there is one."""
@@ -185,8 +184,7 @@ class RdsBackups:
         sources = [one for one in instances if one and not one.get("ReadReplicaSourceDBInstanceIdentifier")]
         if len(sources) != 1:
             names = ", ".join(str(one["DBInstanceIdentifier"]) for one in sources) or "none"
-            message = f"which instance is to be backed up? These are no replicas: {names}"
-            raise Misconfigured(message)
+            raise Misconfigured(f"which instance is to be backed up? These are no replicas: {names}")
         return str(sources[0]["DBInstanceIdentifier"])
 
     def _found(self, instance: str | None) -> dict[str, Any] | None:
@@ -213,8 +211,7 @@ class RdsBackups:
             found: list[dict[str, Any]] = self._rds.describe_db_snapshots(DBSnapshotIdentifier=backup_id)["DBSnapshots"]
         known = {server.instance for server in self._servers.values()}
         if not found or found[0]["DBInstanceIdentifier"] not in known:
-            message = f"RDS has no snapshot {backup_id} of this database's instances"
-            raise NotFound(message)
+            raise NotFound(f"RDS has no snapshot {backup_id} of this database's instances")
         return found[0]
 
 

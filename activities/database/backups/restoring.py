@@ -100,8 +100,13 @@ class Restoring:
         system.restore(request.backup_id, request.target, self._into, request.effect.key, self._beat)
         self._recover()
         outcome = self._finish(began)
-        _log.info("restored", server=self._into.name, backup=request.backup_id, seconds=round(outcome.seconds, 1),
-                  effect=request.effect.key)  # fmt: skip
+        _log.info(
+            "restored",
+            server=self._into.name,
+            backup=request.backup_id,
+            seconds=round(outcome.seconds, 1),
+            effect=request.effect.key,
+        )
         return outcome
 
     def _planned(self) -> Outcome:
@@ -179,12 +184,15 @@ class Restoring:
 
     def _finish(self, began: float) -> Outcome:
         with self._databases.connect(self._at) as connection:
-            row: dict[str, Any] = connection.execute(
-                """
+            row: dict[str, Any] = (
+                connection.execute(
+                    """
                 SELECT pg_last_xact_replay_timestamp() AS recovered_to,
                        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline
                 """
-            ).fetchone() or {}  # fmt: skip
+                ).fetchone()
+                or {}
+            )
             seconds = round(time.monotonic() - began, 3)
             outcome = Outcome(row["recovered_to"], row["timeline"], seconds, applied=True)
             # The last of all, and the proof that it takes writes.

@@ -55,9 +55,16 @@ class Verdicts:
                        (database, backup_id, good, detail, workflow_id, run_id, effect_key)
                 VALUES (%s, %s, %s, %s, %s, %s, %s)
                 """,
-                (database, verdict.backup_id, verdict.good, verdict.detail,
-                 effect.workflow_id, effect.run_id, effect.key),
-            )  # fmt: skip
+                (
+                    database,
+                    verdict.backup_id,
+                    verdict.good,
+                    verdict.detail,
+                    effect.workflow_id,
+                    effect.run_id,
+                    effect.key,
+                ),
+            )
             after = "verified" if verdict.good else "NOT GOOD"
             return Change(target=f"backup/{verdict.backup_id}", after=after, applied=True, note=verdict.detail)
 

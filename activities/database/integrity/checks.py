@@ -107,10 +107,9 @@ def amcheck(connection: Connection, *, install: bool) -> Amcheck:
             connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
         except psycopg.errors.ReadOnlySqlTransaction:
             break
-    message = (
+    raise Misconfigured(
         "the extension amcheck is missing, and can't be created on this server: CREATE EXTENSION amcheck on the primary"
     )
-    raise Misconfigured(message)
 
 
 def relations(connection: Connection) -> list[Relation]:

@@ -194,9 +194,14 @@ class Replication:
         if request.effect.dry_run:
             note = f"refused as long as {two} takes writes" if two else ""
             return Promoted(
-                target=target, before=str(before), after="a primary", applied=False, note=note,
-                server=request.server, timeline=before.timeline,
-            )  # fmt: skip
+                target=target,
+                before=str(before),
+                after="a primary",
+                applied=False,
+                note=note,
+                server=request.server,
+                timeline=before.timeline,
+            )
         applied = before.in_recovery
         if applied:
             self._promote(at, request.within)

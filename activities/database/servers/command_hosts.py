@@ -45,9 +45,8 @@ class CommandHosts:
     def _run(self, verb: str, server: "Server", **more: str) -> str:
         words = self._commands.get(verb, ())
         if not words:
-            message = (
+            raise Misconfigured(
                 f"settings have no [databases.{self._database}.commands] {verb}: name the command, or do it by hand"
             )
-            raise Misconfigured(message)
         values = {"server": server.name, "host": server.host or "", "directory": server.directory or "", **more}
         return carry_out(words, values, f"{verb} of {server.name}")

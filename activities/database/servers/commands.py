@@ -23,10 +23,8 @@ def carry_out(words: Sequence[str], values: Mapping[str, str], what: str, within
     try:
         done = run(command, environment=os.environ, within=within)
     except OSError as error:
-        message = f"{what}: cannot run {command[0]} ({error.strerror})"
-        raise Misconfigured(message) from None
+        raise Misconfigured(f"{what}: cannot run {command[0]} ({error.strerror})") from None
     if done.code:
         said = (done.err or done.out).strip()[-MESSAGE_CHARACTERS:]
-        message = f"{what} failed with exit code {done.code}: {said}"
-        raise Unavailable(message)
+        raise Unavailable(f"{what} failed with exit code {done.code}: {said}")
     return done.out

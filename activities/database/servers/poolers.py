@@ -80,9 +80,11 @@ class Poolers:
         server = self._databases[request.database].server(request.server)
         if not request.effect.dry_run:
             values = {
-                "pooler": request.pooler, "host": pooler.host or "", "server": server.name,
+                "pooler": request.pooler,
+                "host": pooler.host or "",
+                "server": server.name,
                 "server_host": server.host or "",
-            }  # fmt: skip
+            }
             carry_out(pooler.reconnect, values, f"reconnect of {request.pooler} to {server.name}", _WITHIN)
         after = f"connected to {server.name}"
         return Change(target=_target(request.pooler), after=after, applied=not request.effect.dry_run)
@@ -90,8 +92,7 @@ class Poolers:
     def _pooler(self, database: str, name: str) -> PoolerCommands:
         known = self._poolers.get(self._databases[database].name, {})
         if name not in known:
-            message = f"[databases.{database}] has no pooler {name!r}; it has: {', '.join(known) or 'none'}"
-            raise Misconfigured(message)
+            raise Misconfigured(f"[databases.{database}] has no pooler {name!r}; it has: {', '.join(known) or 'none'}")
         return known[name]
 
 

@@ -55,8 +55,7 @@ class RdsHosts:
         if self._cluster is not None:
             return
         if self._closed is None:
-            message = "settings have no rds.security_group for the database: name one that lets nobody in"
-            raise Misconfigured(message)
+            raise Misconfigured("settings have no rds.security_group for the database: name one that lets nobody in")
         if self._groups(server) != {self._closed: "active"}:
             with aws.failures(_SYSTEM):
                 self._rds.modify_db_instance(
@@ -74,11 +73,10 @@ class RdsHosts:
 
         """
         if self._cluster is None:
-            message = (
+            raise Refused(
                 f"RDS can't make {server.instance} a replica of {source.instance}: discard it, and create a read "
                 "replica of the new primary in its place"
             )
-            raise Refused(message)
         self._until(server, "available")
         return "the cluster made it a reader"
 
@@ -120,8 +118,7 @@ class RdsHosts:
 
         """
         if self._cluster is None:
-            message = f"RDS can't make {server.instance} follow {source.instance}: create a new read replica of it"
-            raise Refused(message)
+            raise Refused(f"RDS can't make {server.instance} follow {source.instance}: create a new read replica of it")
         return True
 
     # -- how ---------------------------------------------------------------------------------------------

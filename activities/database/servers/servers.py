@@ -60,8 +60,7 @@ class Database:
 
         """
         if name not in self.servers:
-            message = f"[databases.{self.name}] has no server {name!r}; it has: {', '.join(self.servers)}"
-            raise Misconfigured(message)
+            raise Misconfigured(f"[databases.{self.name}] has no server {name!r}; it has: {', '.join(self.servers)}")
         return self.servers[name]
 
 
@@ -80,8 +79,7 @@ class Databases:
         """
         if name not in self._databases:
             known = ", ".join(self._databases) or "none"
-            message = f"settings have no [databases.{name}]; they have: {known}"
-            raise Misconfigured(message)
+            raise Misconfigured(f"settings have no [databases.{name}]; they have: {known}")
         return self._databases[name]
 
     @contextmanager
@@ -111,8 +109,7 @@ class Databases:
             psycopg.connect(**parts, autocommit=True, row_factory=psycopg.rows.dict_row) as connection,
         ):
             if why := unsupported(connection.info.server_version):
-                message = f"PostgreSQL server {at.database}/{at.server} {why}"
-                raise Misconfigured(message)
+                raise Misconfigured(f"PostgreSQL server {at.database}/{at.server} {why}")
             yield connection
 
     def parameters(self, at: OnServer, *, statement_timeout: timedelta | None) -> dict[str, Any]:

@@ -67,16 +67,18 @@ def end(connection: Connection, request: EndSession) -> Ended:
 
     """
     identity = {
-        "pid": request.pid, "backend_start": request.backend_start, "xact_start": request.xact_start,
-        "query_start": request.query_start, "active": request.active,
-    }  # fmt: skip
+        "pid": request.pid,
+        "backend_start": request.backend_start,
+        "xact_start": request.xact_start,
+        "query_start": request.query_start,
+        "active": request.active,
+    }
     seen = connection.execute(_SEEN, identity).fetchone()
     if seen is None:
         return _ended(request, "gone", "it has ended already")
     why_not = protection(seen["backend_type"], seen["application"], superuser=seen["superuser"], named=request.named)
     if why_not:
-        message = f"session {request.pid} is not ended: {why_not}"
-        raise Refused(message)
+        raise Refused(f"session {request.pid} is not ended: {why_not}")
     if request.effect.dry_run:
         return _ended(request, "planned", "")
     if request.active:
@@ -86,8 +88,7 @@ def end(connection: Connection, request: EndSession) -> Ended:
     _signal(connection, "pg_terminate_backend", identity)
     if _leaves(connection, identity, _GONE_WITHIN):
         return _ended(request, "terminated", f"it did not obey within {request.cancel_within}" * request.active)
-    message = f"session {request.pid} was told to end and does not yet: it may wait for its disk or network"
-    raise Unavailable(message)
+    raise Unavailable(f"session {request.pid} was told to end and does not yet: it may wait for its disk or network")
 
 
 def _signal(connection: Connection, function: str, identity: dict[str, Any]) -> None:
@@ -165,12 +166,14 @@ class Sessions:
                     ended |= _end(connection, request.roles)
         if left:
             still = counted(left, "session of the service is", "sessions of the service are")
-            message = f"{still} still at {request.database}/{request.server}: end {noun(left, 'it', 'them')}"
-            raise Unavailable(message)
+            raise Unavailable(f"{still} still at {request.database}/{request.server}: end {noun(left, 'it', 'them')}")
         return SessionsEnded(
-            target=target, after="no sessions of the service", applied=bool(ended), ended=len(ended),
+            target=target,
+            after="no sessions of the service",
+            applied=bool(ended),
+            ended=len(ended),
             note=f"{len(ended)} had to be ended" if ended else "",
-        )  # fmt: skip
+        )
 
 
 def _count(connection: Connection, roles: tuple[str, ...]) -> int:

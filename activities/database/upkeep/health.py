@@ -208,19 +208,24 @@ def _notable_tables(
     for table in found:
         table.named = bool({table.name, table.full_name} & {*names})
     notable = [
-        table for table in found
-        if table.named or table.dead >= policy.dead_rows or table.changed >= policy.changed_rows
+        table
+        for table in found
+        if table.named
+        or table.dead >= policy.dead_rows
+        or table.changed >= policy.changed_rows
         or max(table.age, table.multixact_age) >= policy.freeze_share * oldest
-    ]  # fmt: skip
+    ]
     return sorted(notable, key=lambda table: (not table.named, -table.dead, -table.changed, -table.age))[:_MOST]
 
 
 def _notable_indexes(found: list[IndexState], policy: MaintenancePolicy) -> list[IndexState]:
     notable = [
-        index for index in found
-        if index.named or not index.valid
+        index
+        for index in found
+        if index.named
+        or not index.valid
         or (index.size >= policy.index_size and (index.bloat or 0) >= policy.index_bloat)
-    ]  # fmt: skip
+    ]
     return sorted(notable, key=lambda index: (not index.named, index.valid, -index.wasted))
 
 

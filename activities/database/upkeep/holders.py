@@ -161,9 +161,12 @@ def _answer(server: str, row: dict[str, Any], connection: Connection, policy: Ma
     parts = psycopg.conninfo.conninfo_to_dict(row["conninfo"])
     sessions = connection.execute(_OF_A_REPLICA.encode(), {"older": policy.holds_back})
     return _Answer(
-        server=server, slot=row["slot"], application=str(parts.get("application_name") or ""), below=row["below"],
+        server=server,
+        slot=row["slot"],
+        application=str(parts.get("application_name") or ""),
+        below=row["below"],
         sessions=[Holder.model_validate(session | {"server": server}) for session in sessions],
-    )  # fmt: skip
+    )
 
 
 def _whose(replica: Holder, answers: list[_Answer]) -> list[Holder]:

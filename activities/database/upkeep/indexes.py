@@ -105,8 +105,7 @@ class FoundIndex:
             ),
         }
         if reasons := [reason for reason, holds in why.items() if holds]:
-            message = f"{self.full_name} {reasons[0]}: it stays"
-            raise Refused(message)
+            raise Refused(f"{self.full_name} {reasons[0]}: it stays")
 
 
 def find_index(connection: Connection, schema: str, name: str) -> FoundIndex:
@@ -118,8 +117,7 @@ def find_index(connection: Connection, schema: str, name: str) -> FoundIndex:
     """
     row = connection.execute(_INDEX.encode(), {"schema": schema, "name": name}).fetchone()
     if row is None:
-        message = f"there is no index {schema}.{name} any more"
-        raise NotFound(message)
+        raise NotFound(f"there is no index {schema}.{name} any more")
     return FoundIndex(schema=schema, name=name, **row)
 
 
@@ -145,8 +143,7 @@ def drop(watch: Connection, session: WorkSession, index: FoundIndex, name: str) 
 
     """
     if row := watch.execute(_BUILDING, (index.table_oid,)).fetchone():
-        message = f"session {row['pid']} builds an index of the same table: wait for it, or end it"
-        raise Conflict(message)
+        raise Conflict(f"session {row['pid']} builds an index of the same table: wait for it, or end it")
     session.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(index.schema, name)))
 
 

@@ -230,13 +230,14 @@ class Postgres:
 
         """
         which = {
-            "since": request.since, "schema": request.table_schema, "table": request.table,
+            "since": request.since,
+            "schema": request.table_schema,
+            "table": request.table,
             "analyze_only": request.analyze_only,
-        }  # fmt: skip
+        }
         row = connection.execute(_VACUUMED, which).fetchone()
         if row is None:
-            message = f"there is no table {request.table_schema}.{request.table} any more"
-            raise NotFound(message)
+            raise NotFound(f"there is no table {request.table_schema}.{request.table} any more")
         at = row["analyzed_at" if row["partitioned"] else "vacuumed_at"]
         last = f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "never"
         if row["partitioned"]:
@@ -263,5 +264,6 @@ def _writable(connection: Connection, at: OnServer) -> None:
     """
     row = connection.execute("SELECT pg_is_in_recovery() AS replica").fetchone()
     if row and row["replica"]:
-        message = f"{at.database}/{at.server} is a replica: maintenance is done on the primary, and streams from there"
-        raise Refused(message)
+        raise Refused(
+            f"{at.database}/{at.server} is a replica: maintenance is done on the primary, and streams from there"
+        )

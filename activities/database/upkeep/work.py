@@ -85,10 +85,10 @@ class WorkSession:
             self._send(statement)
         except psycopg.errors.QueryCanceled:
             if time.monotonic() - began >= left.total_seconds():
-                message = f"it took longer than {self._within} ({self._progress.doing}), which settings allow at most"
-                raise Refused(message) from None
-            message = "somebody cancelled it on the server, so it is not begun again"
-            raise Refused(message) from None
+                raise Refused(
+                    f"it took longer than {self._within} ({self._progress.doing}), which settings allow at most"
+                ) from None
+            raise Refused("somebody cancelled it on the server, so it is not begun again") from None
 
     def _send(self, statement: "sql.Composed") -> None:
         line = self._connection.pgconn
@@ -204,8 +204,7 @@ def end_backend(connection: Connection, pid: int) -> None:
             if not _at_work(connection, pid):
                 return
             time.sleep(_LOOK_EVERY / 10)
-    message = f"session {pid} does not end: look at its server"
-    raise Unavailable(message)
+    raise Unavailable(f"session {pid} does not end: look at its server")
 
 
 def _at_work(connection: Connection, pid: int) -> bool:

@@ -189,9 +189,13 @@ class Writers:
         _log.info("writers stopped", database=request.database, ended=len(ended), effect=request.effect.key)
         note = [*([] if applied else [_EARLIER]), *([f"{len(ended)} had to be ended"] if ended else [])]
         return WritersStopped(
-            target=target, after="closed to writers, no sessions of theirs", applied=applied, ended=len(ended),
-            may_write=may, note="; ".join(note),
-        )  # fmt: skip
+            target=target,
+            after="closed to writers, no sessions of theirs",
+            applied=applied,
+            ended=len(ended),
+            may_write=may,
+            note="; ".join(note),
+        )
 
     @activity.defn(name="writers.look")
     def look(self, request: AreWritersStopped) -> StillStopped:
@@ -237,8 +241,7 @@ class Writers:
         if not left:
             return ended
         still = counted(left, "session is", "sessions are")
-        message = f"{still} still at {request.database}/{request.server}: end {noun(left, 'it', 'them')}"
-        raise Unavailable(message)
+        raise Unavailable(f"{still} still at {request.database}/{request.server}: end {noun(left, 'it', 'them')}")
 
 
 def _close(connection: Connection, request: StopWriters, expired: _Mark | None) -> None:
@@ -255,9 +258,7 @@ def _close(connection: Connection, request: StopWriters, expired: _Mark | None) 
         if grant.role not in stay:
             _revoke(connection, grant.role)
     until = request.until.astimezone(UTC)
-    mark = _Mark(
-        key=request.effect.key, run=request.effect.workflow_id, until=until, before=before, given=given
-    )  # fmt: skip
+    mark = _Mark(key=request.effect.key, run=request.effect.workflow_id, until=until, before=before, given=given)
     _note(connection, mark)
 
 
@@ -279,8 +280,9 @@ def _mark(connection: Connection) -> _Mark | None:
     try:
         return _Mark.model_validate_json(row["mark"])
     except ValidationError:
-        message = "the database's setting runbooks.writers was changed by hand: nobody can tell what was before"
-        raise Refused(message) from None
+        raise Refused(
+            "the database's setting runbooks.writers was changed by hand: nobody can tell what was before"
+        ) from None
 
 
 def _note(connection: Connection, mark: _Mark) -> None:

@@ -59,8 +59,14 @@ def drawn(picture: Picture) -> bytes:
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         for part in _unbroken(picture):
-            axes.plot([number(value.at) for value in part], [value.value for value in part], color=_LINE, linewidth=1.4,
-                      marker="o" if len(part) == 1 else None, markersize=2.5)  # fmt: skip
+            axes.plot(
+                [number(value.at) for value in part],
+                [value.value for value in part],
+                color=_LINE,
+                linewidth=1.4,
+                marker="o" if len(part) == 1 else None,
+                markersize=2.5,
+            )
         top = max([value.value for value in picture.values] or [0.0])
         if picture.limit is not None:
             axes.axhline(picture.limit, color=_BAD, linewidth=1, linestyle="--")
@@ -70,9 +76,16 @@ def drawn(picture: Picture) -> bytes:
         for mark in picture.marks:
             axes.axvline(number(mark.at), color=_MARK, linewidth=1)
             late = (mark.at - picture.begin) > (picture.end - picture.begin) * _LATE
-            axes.annotate(mark.text, (number(mark.at), 1), xycoords=("data", "axes fraction"),
-                          xytext=(-3 if late else 3, -9), textcoords="offset points", color=_MARK, fontsize=8,
-                          ha="right" if late else "left")  # fmt: skip
+            axes.annotate(
+                mark.text,
+                (number(mark.at), 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(-3 if late else 3, -9),
+                textcoords="offset points",
+                color=_MARK,
+                fontsize=8,
+                ha="right" if late else "left",
+            )
         if not picture.values:
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=_BAD)
         locator = dates.AutoDateLocator(tz=zone, maxticks=8)  # type: ignore[no-untyped-call]

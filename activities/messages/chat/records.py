@@ -52,15 +52,17 @@ def _insert(
     rows: Rows, request: PostMessage | ScheduleMessage, thread: int | None, post_at: datetime | None, png: bytes | None
 ) -> int:
     effect: Effect = request.effect
-    row = rows.execute(
-        """
+    row = (
+        rows.execute(
+            """
         INSERT INTO runbooks.messages (channel, text, thread, post_at, picture, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         RETURNING id
         """,
-        (request.channel, request.text, thread, post_at, png,
-         effect.workflow_id, effect.run_id, effect.key),
-    ).fetchone() or {}  # fmt: skip
+            (request.channel, request.text, thread, post_at, png, effect.workflow_id, effect.run_id, effect.key),
+        ).fetchone()
+        or {}
+    )
     return int(row["id"])
 
 

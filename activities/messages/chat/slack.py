@@ -92,8 +92,14 @@ class SlackChat:
             if there is not None:
                 return self._done("schedule", request.effect, channel, there, applied=False, detail=f"scheduled {when}")
             text = f"{request.text}\n_{reference}_"
-            scheduled = self._calls.once("chat.scheduleMessage", {"time_in_past"}, channel=channel, text=text,
-                                         post_at=at, thread_ts=request.thread or None)  # fmt: skip
+            scheduled = self._calls.once(
+                "chat.scheduleMessage",
+                {"time_in_past"},
+                channel=channel,
+                text=text,
+                post_at=at,
+                thread_ts=request.thread or None,
+            )
             if scheduled is None:
                 late = PostMessage(channel=channel, text=text, thread=request.thread, effect=request.effect)
                 return self.post(late)
@@ -142,9 +148,13 @@ class SlackChat:
         comment = f"{request.text}\n_{_reference(request.effect)}_"
         try:
             self._calls.upload(
-                channel, drawn(picture), name="chart.png", title=picture.title, comment=comment,
+                channel,
+                drawn(picture),
+                name="chart.png",
+                title=picture.title,
+                comment=comment,
                 thread=request.thread or None,
-            )  # fmt: skip
+            )
         except (Misconfigured, Refused) as error:
             _log.warning("no picture: Slack refuses files", why=error.message, effect=request.effect.key)
             return None
@@ -157,14 +167,17 @@ class SlackChat:
 
     def _post(self, channel: str, request: PostMessage) -> dict[str, Any]:
         payload = {"key": request.effect.key, "workflow_id": request.effect.workflow_id}
-        return self._calls.once(
-            "chat.postMessage",
-            channel=channel,
-            text=request.text,
-            thread_ts=request.thread or None,
-            unfurl_links=False,
-            metadata={"event_type": EVENT_TYPE, "event_payload": payload},
-        ) or {}  # fmt: skip
+        return (
+            self._calls.once(
+                "chat.postMessage",
+                channel=channel,
+                text=request.text,
+                thread_ts=request.thread or None,
+                unfurl_links=False,
+                metadata={"event_type": EVENT_TYPE, "event_payload": payload},
+            )
+            or {}
+        )
 
     def _plan(self, channel: str, what: str) -> Message:
         """Check the token and look the channel up, and change nothing."""

@@ -56,6 +56,5 @@ def _checked(text: str) -> tuple[str, str]:
     try:
         found = email_validator.validate_email(text, check_deliverability=False, globally_deliverable=False)
     except email_validator.EmailNotValidError as error:
-        message = f"not a mail address ({error})"
-        raise ValueError(message) from None
+        raise ValueError(f"not a mail address ({error})") from None
     return found.normalized, found.ascii_domain

@@ -123,9 +123,12 @@ class Mail:
                 refused.append(recipient.to)
         taken = len(request.recipients) - len(refused)
         return MailsSent(
-            target=f"mails/{request.template}", after=f"{counted(taken, 'mail')} taken", applied=applied > 0,
-            refused=refused, note=f"{counted(len(refused), 'address', 'addresses')} refused" if refused else "",
-        )  # fmt: skip
+            target=f"mails/{request.template}",
+            after=f"{counted(taken, 'mail')} taken",
+            applied=applied > 0,
+            refused=refused,
+            note=f"{counted(len(refused), 'address', 'addresses')} refused" if refused else "",
+        )
 
 
 def _record(rows: Rows, request: SendMail, message: EmailMessage) -> None:
@@ -135,9 +138,16 @@ def _record(rows: Rows, request: SendMail, message: EmailMessage) -> None:
         INSERT INTO runbooks.mails (message_id, recipient, subject, template, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s)
         """,
-        (str(message["Message-ID"]), request.to, str(message["Subject"]), request.template,
-         effect.workflow_id, effect.run_id, effect.key),
-    )  # fmt: skip
+        (
+            str(message["Message-ID"]),
+            request.to,
+            str(message["Subject"]),
+            request.template,
+            effect.workflow_id,
+            effect.run_id,
+            effect.key,
+        ),
+    )
 
 
 def compose(request: SendMail, sender: str, handover: str | None) -> EmailMessage:
@@ -158,9 +168,11 @@ def compose(request: SendMail, sender: str, handover: str | None) -> EmailMessag
     message.add_alternative(_rendered(request.template, "html", values), subtype="html")
     if request.meeting is not None:
         message.add_attachment(
-            calendar_file(request.meeting, request.effect.key), maintype="text", subtype="calendar",
+            calendar_file(request.meeting, request.effect.key),
+            maintype="text",
+            subtype="calendar",
             filename="invitation.ics",
-        )  # fmt: skip
+        )
     return message
 
 
@@ -170,8 +182,7 @@ def _header(name: str, address: str) -> Address:
         user, domain = sent_as(address)
         return Address(name, username=user, domain=domain)
     except ValueError as error:
-        message = f"to: {error}"
-        raise InvalidInput(message) from None
+        raise InvalidInput(f"to: {error}") from None
 
 
 def _rendered(template: str, kind: str, values: dict[str, str]) -> str:

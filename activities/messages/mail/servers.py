@@ -72,10 +72,8 @@ class SmtpServer:
 def _cannot_write_to(sender: str) -> NoReturn:
     what = "takes no address whose name before the @ has letters beyond ASCII (it offers no SMTPUTF8)"
     if not sender.isascii():
-        message = f"{_SYSTEM} {what}: give [mail] sender another"
-        raise Misconfigured(message)
-    message = f"{_SYSTEM} {what}: ask the customer for another address"
-    raise Refused(message)
+        raise Misconfigured(f"{_SYSTEM} {what}: give [mail] sender another")
+    raise Refused(f"{_SYSTEM} {what}: ask the customer for another address")
 
 
 def _taken(answer: tuple[int, bytes], address: str) -> None:
@@ -93,16 +91,17 @@ def _failures() -> Iterator[None]:
         code = max(code for code, _ in error.recipients.values())
         _by(code, f"{_SYSTEM} takes no mail for this address ({code}): check it with the customer")
     except smtplib.SMTPAuthenticationError as error:
-        message = f"{_SYSTEM} refuses our login ({error.smtp_code}): check [mail] user and password"
-        raise Misconfigured(message) from None
+        raise Misconfigured(
+            f"{_SYSTEM} refuses our login ({error.smtp_code}): check [mail] user and password"
+        ) from None
     except smtplib.SMTPNotSupportedError:
-        message = f"{_SYSTEM} does not offer what settings ask for: check [mail] security, user and port"
-        raise Misconfigured(message) from None
+        raise Misconfigured(
+            f"{_SYSTEM} does not offer what settings ask for: check [mail] security, user and port"
+        ) from None
     except smtplib.SMTPResponseException as error:
         _by(error.smtp_code, f"{_SYSTEM} refuses the mail ({error.smtp_code})")
     except ssl.SSLCertVerificationError:
-        message = f"{_SYSTEM} shows a certificate that isn't trusted: check [mail] host"
-        raise Misconfigured(message) from None
+        raise Misconfigured(f"{_SYSTEM} shows a certificate that isn't trusted: check [mail] host") from None
     except (smtplib.SMTPException, OSError) as error:
         unavailable(_SYSTEM, error)
 

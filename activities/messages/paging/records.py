@@ -41,9 +41,21 @@ def _page(rows: Rows, request: PageOnCall) -> Change:
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (incident_id, level) WHERE resolved_at IS NULL DO NOTHING
         """,
-        (request.incident_id, request.level, request.service, request.severity, request.rotation, name, email,
-         request.summary, request.link, request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.incident_id,
+            request.level,
+            request.service,
+            request.severity,
+            request.rotation,
+            name,
+            email,
+            request.summary,
+            request.link,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     return Change(
         target=f"page/{request.incident_id}/L{request.level}",
         after=f"{name} paged ({request.rotation}, level {request.level})",

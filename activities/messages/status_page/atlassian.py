@@ -91,8 +91,14 @@ class AtlassianStatusPage:
                 {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}},
                 state=worst(COMPONENT_SHOWS[request.status], others),
             )
-        _log.info("statuspage update", component=request.component, status=request.status, new=found is None,
-                  done=done, dry_run=request.effect.dry_run)  # fmt: skip
+        _log.info(
+            "statuspage update",
+            component=request.component,
+            status=request.status,
+            new=found is None,
+            done=done,
+            dry_run=request.effect.dry_run,
+        )
         return Change(
             target=f"status page/{request.component}",
             before=str(found["status"]).capitalize() if found and not done else "",
@@ -125,13 +131,19 @@ class AtlassianStatusPage:
             keys = [*ours["effects"], request.effect.key][-_KEYS_KEPT:]
             metadata = {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}}
             self._publish_maintenance(request, component, found, metadata, others)
-        _log.info("statuspage maintenance", component=request.component, status=request.status, new=found is None,
-                  dry_run=request.effect.dry_run)  # fmt: skip
+        _log.info(
+            "statuspage maintenance",
+            component=request.component,
+            status=request.status,
+            new=found is None,
+            dry_run=request.effect.dry_run,
+        )
         return Change(
-            target=target, before=before or "",
+            target=target,
+            before=before or "",
             after=f"{request.status}, component {request.shows}" if request.shows else request.status,
             applied=not request.effect.dry_run,
-        )  # fmt: skip
+        )
 
     def _mapped(self, name: str) -> str:
         component = self._components.get(name)
@@ -141,9 +153,13 @@ class AtlassianStatusPage:
         return component
 
     def _publish_maintenance(
-        self, request: UpdateMaintenance, component: str, found: dict[str, Any] | None, metadata: dict[str, Any],
+        self,
+        request: UpdateMaintenance,
+        component: str,
+        found: dict[str, Any] | None,
+        metadata: dict[str, Any],
         others: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         incident: dict[str, Any] = {
             "status": request.status.lower().replace(" ", "_"),
             "body": request.message,
@@ -159,10 +175,15 @@ class AtlassianStatusPage:
             self._call("PATCH", f"{self._incidents}/{found['id']}", json={"incident": incident})
             return
         by_us_alone = dict.fromkeys(
-            ("scheduled_remind_prior", "scheduled_auto_in_progress", "scheduled_auto_completed",
-             "auto_transition_to_maintenance_state", "auto_transition_to_operational_state"),
+            (
+                "scheduled_remind_prior",
+                "scheduled_auto_in_progress",
+                "scheduled_auto_completed",
+                "auto_transition_to_maintenance_state",
+                "auto_transition_to_operational_state",
+            ),
             False,
-        )  # fmt: skip
+        )
         new = {"name": request.title, "impact_override": "maintenance", **by_us_alone, **incident}
         self._call("POST", self._incidents, json={"incident": new})
 
@@ -190,9 +211,14 @@ class AtlassianStatusPage:
         return None, others
 
     def _publish(
-        self, request: UpdateStatusPage, component: str, found: dict[str, Any] | None, metadata: dict[str, Any],
-        *, state: str,
-    ) -> None:  # fmt: skip
+        self,
+        request: UpdateStatusPage,
+        component: str,
+        found: dict[str, Any] | None,
+        metadata: dict[str, Any],
+        *,
+        state: str,
+    ) -> None:
         incident: dict[str, Any] = {
             "status": request.status.lower(),
             "body": request.message,

@@ -42,9 +42,17 @@ def _update(rows: Rows, request: UpdateStatusPage) -> Change:
                (component, incident_id, title, status, message, workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.component, request.incident_id, request.title, request.status, request.message,
-         request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.component,
+            request.incident_id,
+            request.title,
+            request.status,
+            request.message,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     return Change(
         target=f"status page/{request.component}",
         before=before["status"] if before else "",
@@ -83,9 +91,20 @@ def _maintenance(rows: Rows, request: UpdateMaintenance) -> Change:
                 workflow_id, run_id, effect_key)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (request.window_id, request.component, request.title, request.status, request.shows or "", request.message,
-         request.starts_at, request.ends_at, request.effect.workflow_id, request.effect.run_id, request.effect.key),
-    )  # fmt: skip
+        (
+            request.window_id,
+            request.component,
+            request.title,
+            request.status,
+            request.shows or "",
+            request.message,
+            request.starts_at,
+            request.ends_at,
+            request.effect.workflow_id,
+            request.effect.run_id,
+            request.effect.key,
+        ),
+    )
     after = f"{request.status}, component {request.shows}" if request.shows else request.status
     note = _worse(rows, request.component, request.window_id, request.shows) if request.shows else ""
     return Change(target=target, before=before, after=after, applied=True, note=note)

@@ -59,9 +59,15 @@ def _export(target: Path, since: datetime | None, until: datetime | None, *, pag
             with beside.open("wb") as file, counting() as bar:
                 task = bar.add_task("exporting", total=last - part.start + 1)
                 manifest = write(
-                    file, signs, records, part.stop - 1, since=since, until=until,
-                    page=(lambda story: html([story])) if pages else None, told=lambda _: bar.advance(task),
-                )  # fmt: skip
+                    file,
+                    signs,
+                    records,
+                    part.stop - 1,
+                    since=since,
+                    until=until,
+                    page=(lambda story: html([story])) if pages else None,
+                    told=lambda _: bar.advance(task),
+                )
             beside.replace(target)
         except (StoreError, SigningError) as error:
             raise Stop(Exit.UNREACHABLE if getattr(error, "passing", True) else Exit.REFUSED, str(error)) from None

@@ -118,12 +118,10 @@ def _document(settings: Settings, step: Step) -> bytes:
     """
     kept = _KEPT.search(step.result)
     if kept is None:
-        message = "the history doesn't say where they are"
-        raise ValueError(message)
+        raise ValueError("the history doesn't say where they are")
     content = _content(settings, kept["uri"])
     if hashlib.sha256(content).hexdigest() != kept["sha256"]:
-        message = f"{kept['uri']} is not what the run stored (SHA-256 differs)"
-        raise ValueError(message)
+        raise ValueError(f"{kept['uri']} is not what the run stored (SHA-256 differs)")
     return content
 
 
@@ -137,8 +135,7 @@ def _content(settings: Settings, uri: str) -> bytes:
             return path.read_bytes()
     if parts.scheme == "s3" and evidence.backend == "s3" and parts.netloc == evidence.bucket:
         return _object(settings, parts.netloc, unquote(parts.path).lstrip("/"))
-    message = f"{uri} is not where the settings' [evidence] is"
-    raise ValueError(message)
+    raise ValueError(f"{uri} is not where the settings' [evidence] is")
 
 
 def _object(settings: Settings, bucket: str, key: str) -> bytes:
@@ -150,5 +147,4 @@ def _object(settings: Settings, bucket: str, key: str) -> bytes:
         s3 = boto3.Session(region_name=evidence.region).client("s3", endpoint_url=evidence.endpoint_url)
         return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except (BotoCoreError, ClientError) as error:
-        message = f"S3 does not give {key} ({type(error).__name__})"
-        raise OSError(message) from None
+        raise OSError(f"S3 does not give {key} ({type(error).__name__})") from None

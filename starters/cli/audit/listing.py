@@ -123,8 +123,16 @@ def _item(row: dict[str, str | None]) -> Item:
     ended = told["outcome"] if row["outcome"] else told["status"]
     what = joined(told["procedure"], told["severity"], between="  ")
     return Item(
-        cells=(told["started_at"], told["procedure"], told["severity"], told["service"], told["incident"], ended,
-               told["from"], run),
+        cells=(
+            told["started_at"],
+            told["procedure"],
+            told["severity"],
+            told["service"],
+            told["incident"],
+            ended,
+            told["from"],
+            run,
+        ),
         name=joined(Text(row["started_at"] or "", style="bold"), what, between="  "),
         lines=(joined(told["service"], told["incident"], ended, told["from"]), run),
-    )  # fmt: skip
+    )

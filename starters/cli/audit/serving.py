@@ -27,8 +27,9 @@ async def metrics(*, port: int, host: str, every: int, zone: str) -> None:
     except ValueError as error:
         raise Stop(Exit.USAGE, str(error)) from None
     registry = CollectorRegistry()
-    registry.register(ReportCollector(lambda: asyncio.run(_count(zone)), lasting=timedelta(seconds=every),
-                                      patience=_PATIENCE))  # fmt: skip
+    registry.register(
+        ReportCollector(lambda: asyncio.run(_count(zone)), lasting=timedelta(seconds=every), patience=_PATIENCE)
+    )
     try:
         server, _ = start_http_server(port, addr=host, registry=registry)
     except OSError as error:

@@ -27,8 +27,10 @@ def bundle(path: Path, keys: list[bytes], heads: list[Head]) -> Verdict:
             complaints.print(
                 f"no --public-key: the bundle's own is taken ({key_id(inside)}), so this proves only that it is whole, "
                 "and not whose it is",
-                style="yellow", markup=False, soft_wrap=True,
-            )  # fmt: skip
+                style="yellow",
+                markup=False,
+                soft_wrap=True,
+            )
             keys = [inside]
         with counting() as bar:
             task = bar.add_task("verifying", total=None)
@@ -49,8 +51,10 @@ def package(path: Path, keys: list[bytes], *, as_json: bool) -> None:
         complaints.print(
             f"no --public-key: the package's own is taken ({key_id(inside)}), so this proves only that it is whole, "
             "and not whose it is",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
     with counting() as bar:
         task = bar.add_task("verifying", total=None)
         verdict = packages.verify(
@@ -67,8 +71,9 @@ def package(path: Path, keys: list[bytes], *, as_json: bool) -> None:
     console.print(
         f"whole: {manifest.framework}, {manifest.start} to {manifest.end}, {counted(manifest.files, 'file')}; "
         f"signed with {manifest.key}",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def tell(verdict: Verdict, *, as_json: bool) -> None:
@@ -91,8 +96,9 @@ def tell(verdict: Verdict, *, as_json: bool) -> None:
     console.print(
         f"whole: {span(verdict.first, verdict.last, 'record')}{erased}; "
         f"hash {verdict.head}; signed with {', '.join(verdict.keys) or 'nothing'}",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def key(text: str) -> bytes:

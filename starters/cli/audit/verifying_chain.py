@@ -49,8 +49,10 @@ def chain(keys: list[bytes], heads: list[Head]) -> Verdict:
                 complaints.print(
                     f"no signed head lies in {evidence_store(settings).uri(FOLDER)}: whether the end was cut off is "
                     "not known. Give one with --head, or verify where the worker keeps them",
-                    style="yellow", markup=False, soft_wrap=True,
-                )  # fmt: skip
+                    style="yellow",
+                    markup=False,
+                    soft_wrap=True,
+                )
             if damaged is not None and (verdict.broken is None or verdict.broken.seq >= damaged.seq):
                 verdict.broken = Broken(seq=damaged.seq, what=damaged.what)
         except StoreError as error:
@@ -65,5 +67,6 @@ def _kept_elsewhere(settings: Settings) -> list[Head]:
     except Refused as error:
         raise Stop(Exit.REFUSED, f"BROKEN: {error.message}") from None
     except ActivityFailure as error:
-        message = f"the signed heads in {store.uri(FOLDER)} can't be read: {error.message}"
-        raise Stop(Exit.UNREACHABLE, message) from None
+        raise Stop(
+            Exit.UNREACHABLE, f"the signed heads in {store.uri(FOLDER)} can't be read: {error.message}"
+        ) from None

@@ -53,8 +53,13 @@ async def ci(
     try:
         report(
             settings.records.url,
-            service=known.name, version=version, verdict=status.value, detail=detail, link=url, reported_by=reporter,
-        )  # fmt: skip
+            service=known.name,
+            version=version,
+            verdict=status.value,
+            detail=detail,
+            link=url,
+            reported_by=reporter,
+        )
     except DatabaseError as error:
         raise Stop(Exit.UNREACHABLE, str(error)) from None
     console.print(f"{known.name} {version}: {status.value}, reported by {reporter}", markup=False)

@@ -87,6 +87,10 @@ async def init(
     from starters.cli import beginning
 
     beginning.write(
-        file, service, deployment=deployment or service, namespace=namespace,
-        selector=selector or f"app={service}", health_url=health_url,
-    )  # fmt: skip
+        file,
+        service,
+        deployment=deployment or service,
+        namespace=namespace,
+        selector=selector or f"app={service}",
+        health_url=health_url,
+    )

@@ -214,9 +214,13 @@ def test_a_plan_changes_nothing(blocks: Blocks, lists: Lists4):
 def test_the_sweep_finds_it_and_gives_it_back(blocks: Blocks, lists: Lists4, records_sql: psycopg.Connection[Any]):
     security = SecurityPolicy(blocks=lists.policy, channel="#closed")
     service = Service(
-        name=lists.service, namespace=lists.namespace, deployment="web", selector="app=web",
-        health_url="http://127.0.0.1:1/health", security=security,
-    )  # fmt: skip
+        name=lists.service,
+        namespace=lists.namespace,
+        deployment="web",
+        selector="app=web",
+        health_url="http://127.0.0.1:1/health",
+        security=security,
+    )
     kind = BlockedAddresses(blocks, {lists.service: service})
     blocks.block(lists.block(BAD))
     blocks.block(lists.block(WIDE, incident="SEC-2", until=None))

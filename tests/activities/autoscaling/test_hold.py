@@ -30,9 +30,14 @@ def test_hold_and_release(autoscalers: Autoscalers, scaled: Scaled):
     held = autoscalers.hold(request)
     noun = "scaledobject" if scaled.kind == "ScaledObject" else "hpa"
     assert held == Hold(
-        target=f"{noun}/{scaled.name}", before=before, after=after, applied=True,
-        kind=scaled.kind, name=scaled.name, ours=True,
-    )  # fmt: skip
+        target=f"{noun}/{scaled.name}",
+        before=before,
+        after=after,
+        applied=True,
+        kind=scaled.kind,
+        name=scaled.name,
+        ours=True,
+    )
     assert scaled.value == HELD[scaled.kind]
     marker = scaled.marker
     assert marker is not None

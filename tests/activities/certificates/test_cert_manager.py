@@ -49,8 +49,11 @@ class Managed:
         issuer = {"name": "letsencrypt", "kind": "ClusterIssuer"}
         spec = {"secretName": "web", "dnsNames": ["a.test"], "issuerRef": issuer}
         body = {
-            "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "web-cert"}, "spec": spec,
-        }  # fmt: skip
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "Certificate",
+            "metadata": {"name": "web-cert"},
+            "spec": spec,
+        }
         kube.post(self.path, json=body).raise_for_status()
         self.status(revision=3, conditions=[_condition("Ready", "True")], notAfter="2026-03-05T12:00:00Z")
 
@@ -100,8 +103,12 @@ def test_it_is_read_as_cert_manager_has_it(managed: Managed, manager: CertManage
     managed.status(acme={"ari": {"suggestedWindow": window}}, renewalTime="2026-02-20T12:00:00Z")
     (found,) = listed(manager, managed.namespace)
     assert (found.secret, found.issuer, found.revision, found.ready, found.issuing) == (
-        "web", "ClusterIssuer/letsencrypt", 3, True, False,
-    )  # fmt: skip
+        "web",
+        "ClusterIssuer/letsencrypt",
+        3,
+        True,
+        False,
+    )
     assert str(found.window) == "2026-02-28 00:00 UTC to 2026-03-01 00:00 UTC"
 
 

@@ -83,9 +83,13 @@ class Ordering:
 @pytest.fixture
 def options(certificate_authority: CertificateAuthority, tensafe: str) -> AcmeOptions:
     return AcmeOptions(
-        directory=certificate_authority.url, terms_agreed=True, contact=("ops@tensafe.example",),
-        ca_file=certificate_authority.ca_file, namespace=tensafe, secret="account",
-    )  # fmt: skip
+        directory=certificate_authority.url,
+        terms_agreed=True,
+        contact=("ops@tensafe.example",),
+        ca_file=certificate_authority.ca_file,
+        namespace=tensafe,
+        secret="account",
+    )
 
 
 @pytest.fixture
@@ -361,10 +365,12 @@ def an_authority(refusal: dict[str, str], headers: dict[str, str], status: int) 
 
     return Starlette(
         routes=[
-            Route("/dir", directory), Route("/nonce", nonce, methods=["HEAD", "GET"]),
-            Route("/account", account, methods=["POST"]), Route("/order", order, methods=["POST"]),
+            Route("/dir", directory),
+            Route("/nonce", nonce, methods=["HEAD", "GET"]),
+            Route("/account", account, methods=["POST"]),
+            Route("/order", order, methods=["POST"]),
         ]
-    )  # fmt: skip
+    )
 
 
 def _refused(api: client.ApiClient, namespace: str, refusal: dict[str, str], status: int, **headers: str) -> Ordered:

@@ -107,8 +107,9 @@ def test_what_can_not_be_looked_at_says_why(issuer: Issuer, tmp_path: Path) -> N
         dumb = f"127.0.0.1:{silent.getsockname()[1]}"
         seen = probe(issuer, tmp_path, nobody, dumb)
     assert seen.problems == [
-        f"{nobody}: could not look, Connection refused", f"{dumb}: could not look, no handshake within 5 s"
-    ]  # fmt: skip
+        f"{nobody}: could not look, Connection refused",
+        f"{dumb}: could not look, no handshake within 5 s",
+    ]
 
 
 def test_plain_text_is_no_certificate(issuer: Issuer, tmp_path: Path) -> None:

@@ -29,13 +29,21 @@ PEM = (
     .decode()
 )
 MEASURES = [
-    Measured(group="TLS", what="api.tensafe.test:443 at 10.0.0.1:443", state="weak",
-             found="TLS 1.0: not taken (TLS: tlsv1 alert protocol version); TLS 1.1: ECDHE-RSA-AES128-SHA; "
-             "TLS 1.2: ECDHE-RSA-AES256-GCM-SHA384, ECDHE-RSA-CHACHA20-POLY1305; TLS 1.3: TLS_AES_256_GCM_SHA384"),
+    Measured(
+        group="TLS",
+        what="api.tensafe.test:443 at 10.0.0.1:443",
+        state="weak",
+        found="TLS 1.0: not taken (TLS: tlsv1 alert protocol version); TLS 1.1: ECDHE-RSA-AES128-SHA; "
+        "TLS 1.2: ECDHE-RSA-AES256-GCM-SHA384, ECDHE-RSA-CHACHA20-POLY1305; TLS 1.3: TLS_AES_256_GCM_SHA384",
+    ),
     Measured(group="S3", what="evidence", state="encrypted", found="aws:kms alias/evidence"),
-    Measured(group="Kubernetes", what="Secrets in etcd", state="could not look",
-             found="the Kubernetes API does not say how etcd is encrypted: ask whoever runs the control plane"),
-]  # fmt: skip
+    Measured(
+        group="Kubernetes",
+        what="Secrets in etcd",
+        state="could not look",
+        found="the Kubernetes API does not say how etcd is encrypted: ask whoever runs the control plane",
+    ),
+]
 GAPS = [
     Gap(exhibit="encryption-status.pdf", source="Kubernetes Secrets in etcd", why=MEASURES[-1].found),
     Gap(exhibit="access-review.csv", source="AWS IAM", why="AWS IAM: no credentials (NoCredentialsError)"),
@@ -86,12 +94,20 @@ def exhibit(store: FileStore, name: str, content: bytes) -> Exhibit:
 def request(store: FileStore, framework: FrameworkName = "soc2", **changes: Any) -> MakePackage:
     review = b"".join(sheet(access.HEADS, [("AWS IAM", "root", "password", "console", "arn", "never", "2026-01-02")]))
     values = {
-        "framework": framework, "start": START, "end": END, "folder": FOLDER, "looked_on": LOOKED_ON,
-        "seed": "an-auditors-seed", "seed_given": True, "samples": 25,
-        "access": exhibit(store, access.NAME, review), "access_counts": {"AWS IAM": 1},
+        "framework": framework,
+        "start": START,
+        "end": END,
+        "folder": FOLDER,
+        "looked_on": LOOKED_ON,
+        "seed": "an-auditors-seed",
+        "seed_given": True,
+        "samples": 25,
+        "access": exhibit(store, access.NAME, review),
+        "access_counts": {"AWS IAM": 1},
         "encryption": exhibit(store, encryption.NAME, encryption.MEASURES.dump_json(MEASURES, indent=1)),
-        "gaps": GAPS, "effect": effect(),
-    }  # fmt: skip
+        "gaps": GAPS,
+        "effect": effect(),
+    }
     return MakePackage(**(values | changes))
 
 

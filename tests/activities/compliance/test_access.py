@@ -56,8 +56,9 @@ def table(reviewed: AccessReviewed) -> list[dict[str, str]]:
 def test_what_cannot_be_looked_at_is_named(reviewing: Callable[..., AccessReviewed]) -> None:
     reviewed = reviewing(nobody())
     assert [(gap.source, gap.why) for gap in reviewed.gaps] == [
-        ("Kubernetes RBAC", "no access to it"), ("AWS IAM", "no access to it"),
-    ]  # fmt: skip
+        ("Kubernetes RBAC", "no access to it"),
+        ("AWS IAM", "no access to it"),
+    ]
     rows = table(reviewed)
     assert list(rows[0]) == list(HEADS)
     assert [row["source"] for row in rows if row["kind"] == "could not look"] == ["AWS IAM", "Kubernetes RBAC"]
@@ -79,8 +80,10 @@ def test_roles_gateways_keys_and_people(
             {"key": key},
         )
     policy = ApprovalPolicy(
-        public_keys=(_base64(KEY.public_key),), roles={"restore": ("dba",)}, second_person=("restore",),
-    )  # fmt: skip
+        public_keys=(_base64(KEY.public_key),),
+        roles={"restore": ("dba",)},
+        second_person=("restore",),
+    )
     rows = table(reviewing(nobody(), policy))
     by = {row["source"]: row for row in rows}
     assert by["Approval roles"]["access"] == "may decide: restore (with a second person)"
@@ -90,21 +93,28 @@ def test_roles_gateways_keys_and_people(
 
 
 ROLE: Any = {
-    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "audit-everything"},
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "audit-everything"},
     "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
-}  # fmt: skip
+}
 BINDING: Any = {
-    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "audit-admins"},
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "audit-admins"},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "audit-everything"},
-    "subjects": [{"kind": "Group", "name": "admins", "apiGroup": "rbac.authorization.k8s.io"},
-                 {"kind": "ServiceAccount", "name": "worker", "namespace": "tensafe"}],
-}  # fmt: skip
+    "subjects": [
+        {"kind": "Group", "name": "admins", "apiGroup": "rbac.authorization.k8s.io"},
+        {"kind": "ServiceAccount", "name": "worker", "namespace": "tensafe"},
+    ],
+}
 LOST: Any = {
-    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "RoleBinding",
     "metadata": {"name": "audit-lost", "namespace": "default"},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "audit-gone"},
     "subjects": [{"kind": "User", "name": "=grace", "apiGroup": "rbac.authorization.k8s.io"}],
-}  # fmt: skip
+}
 
 
 def test_the_clusters_bindings(reviewing: Callable[..., AccessReviewed], kubeconfig: Path) -> None:
@@ -126,8 +136,12 @@ def test_the_clusters_bindings(reviewing: Callable[..., AccessReviewed], kubecon
 def test_iams_report(reviewing: Callable[..., AccessReviewed], aws: Aws) -> None:
     def client(service: Any) -> Any:
         return boto3.client(
-            service, endpoint_url=aws.url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x",
-        )  # fmt: skip
+            service,
+            endpoint_url=aws.url,
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
 
     iam = client("iam")
     iam.create_user(UserName="grace")

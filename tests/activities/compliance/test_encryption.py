@@ -90,14 +90,23 @@ def test_the_clusters_api(measuring: Callable[..., dict[str, Measured]], kubecon
 def test_aws(measuring: Callable[..., dict[str, Measured]], aws: Aws) -> None:
     def client(service: Any) -> Any:
         return boto3.client(
-            service, endpoint_url=aws.url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x",
-        )  # fmt: skip
+            service,
+            endpoint_url=aws.url,
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
 
     for name, encrypted in (("audit-kept", True), ("audit-open", False)):
         client("rds").create_db_instance(
-            DBInstanceIdentifier=name, DBInstanceClass="db.t3.micro", Engine="postgres", StorageEncrypted=encrypted,
-            MasterUsername="x", MasterUserPassword="xxxxxxxx", AllocatedStorage=10,
-        )  # fmt: skip
+            DBInstanceIdentifier=name,
+            DBInstanceClass="db.t3.micro",
+            Engine="postgres",
+            StorageEncrypted=encrypted,
+            MasterUsername="x",
+            MasterUserPassword="xxxxxxxx",
+            AllocatedStorage=10,
+        )
     volume = client("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1, Encrypted=True)["VolumeId"]
     client("s3").create_bucket(Bucket="audit-evidence")
     client("s3").put_bucket_encryption(

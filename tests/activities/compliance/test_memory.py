@@ -18,8 +18,12 @@ SLOPE_MIB = 12
 def peak(url: str, folder: Path) -> float:
     out = subprocess.run(
         [sys.executable, "-m", "bench.compliance", url, str(folder)],
-        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3], timeout=240,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+        timeout=240,
+    ).stdout
     return float(out.splitlines()[-1].split()[0])
 
 

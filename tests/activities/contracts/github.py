@@ -30,10 +30,18 @@ class GitHubContract:
     def run(self, ref: str, name: str, conclusion: str | None = "success", status: str = "completed") -> None:
         """Add a check run."""
         number = len(self.runs.setdefault(ref, [])) + 1
-        self.runs[ref].append({
-            "id": number, "name": name, "status": status, "conclusion": conclusion, "app": {"slug": "github-actions"},
-            "html_url": f"https://github.example/{self.repository}/runs/{number}", "details_url": "", "output": {},
-        })  # fmt: skip
+        self.runs[ref].append(
+            {
+                "id": number,
+                "name": name,
+                "status": status,
+                "conclusion": conclusion,
+                "app": {"slug": "github-actions"},
+                "html_url": f"https://github.example/{self.repository}/runs/{number}",
+                "details_url": "",
+                "output": {},
+            }
+        )
 
     def status(self, ref: str, context: str, state: str) -> None:
         """Add a commit status."""

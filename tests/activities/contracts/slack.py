@@ -75,8 +75,14 @@ class SlackContract:
 
     def add_channel(self, name: str, *, member: bool = False, private: bool = False) -> str:
         identity = f"C{next(self._numbers):09d}"
-        self.channels[identity] = {"id": identity, "name": name, "is_member": member, "is_private": private,
-                                   "is_archived": False, "messages": []}  # fmt: skip
+        self.channels[identity] = {
+            "id": identity,
+            "name": name,
+            "is_member": member,
+            "is_private": private,
+            "is_archived": False,
+            "messages": [],
+        }
         return identity
 
     def texts(self, channel: str) -> list[str]:
@@ -253,8 +259,13 @@ class SlackContract:
         if no is not None:
             return no
         ts = f"{time.time():.0f}.{next(self._numbers):06d}"
-        message = {"type": "message", "ts": ts, "text": _escaped(arguments["initial_comment"]), "bot_id": "B1",
-                   "files": files}  # fmt: skip
+        message = {
+            "type": "message",
+            "ts": ts,
+            "text": _escaped(arguments["initial_comment"]),
+            "bot_id": "B1",
+            "files": files,
+        }
         if arguments.get("thread_ts"):
             message["thread_ts"] = arguments["thread_ts"]
         self.slow_shares.append({"channel": channel["id"], "message": message})
@@ -274,17 +285,25 @@ class SlackContract:
         if arguments.get("metadata"):
             return _no("metadata_would_never_post")  # ours: the documented bug, made loud
         identity = f"Q{next(self._numbers):09d}"
-        self.scheduled.append({"id": identity, "channel_id": channel["id"], "post_at": at,
-                               "date_created": int(time.time()), "text": _escaped(arguments["text"])})  # fmt: skip
+        self.scheduled.append(
+            {
+                "id": identity,
+                "channel_id": channel["id"],
+                "post_at": at,
+                "date_created": int(time.time()),
+                "text": _escaped(arguments["text"]),
+            }
+        )
         return _yes(channel=channel["id"], scheduled_message_id=identity, post_at=at)
 
     def _chat_scheduled_messages_list(self, arguments: dict[str, Any]) -> JSONResponse:
         low, high = float(arguments.get("oldest", 0)), float(arguments.get("latest", 1e12))
         assert low < high
         found = [
-            item for item in self.scheduled
+            item
+            for item in self.scheduled
             if item["channel_id"] == arguments.get("channel", item["channel_id"]) and low < item["post_at"] < high
-        ]  # fmt: skip
+        ]
         return self._page("scheduled_messages", found, arguments)
 
     def deliver_scheduled(self) -> None:

@@ -9,18 +9,36 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 _STATUSES = {
-    "investigating", "identified", "monitoring", "resolved", "scheduled", "in_progress", "verifying", "completed",
-}  # fmt: skip
+    "investigating",
+    "identified",
+    "monitoring",
+    "resolved",
+    "scheduled",
+    "in_progress",
+    "verifying",
+    "completed",
+}
 _COMPONENT_STATUSES = {"operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"}
 _TIMES = {"scheduled_for", "scheduled_until"}
 _AUTOMATIC = {
-    "scheduled_remind_prior", "scheduled_auto_in_progress", "scheduled_auto_completed",
-    "auto_transition_to_maintenance_state", "auto_transition_to_operational_state",
-}  # fmt: skip
+    "scheduled_remind_prior",
+    "scheduled_auto_in_progress",
+    "scheduled_auto_completed",
+    "auto_transition_to_maintenance_state",
+    "auto_transition_to_operational_state",
+}
 _FIELDS = {
-    "name", "status", "body", "components", "component_ids", "metadata", "deliver_notifications", "impact_override",
-    *_TIMES, *_AUTOMATIC,
-}  # fmt: skip
+    "name",
+    "status",
+    "body",
+    "components",
+    "component_ids",
+    "metadata",
+    "deliver_notifications",
+    "impact_override",
+    *_TIMES,
+    *_AUTOMATIC,
+}
 
 
 class StatuspageContract:

@@ -104,14 +104,16 @@ class Company:
         both = (API, WORKER)
         return {
             "login": CredentialPolicy(
-                kind="database-roles", secret=LOGIN, key="url", database="tensafe", roles=self.roles.names,
+                kind="database-roles",
+                secret=LOGIN,
+                key="url",
+                database="tensafe",
+                roles=self.roles.names,
                 deployments=both,
             ),
-            "signing": CredentialPolicy(
-                kind="secret", secret=SIGNING, key="now", overlap_key="also", deployments=both
-            ),
+            "signing": CredentialPolicy(kind="secret", secret=SIGNING, key="now", overlap_key="also", deployments=both),
             "upstream": CredentialPolicy(kind="secrets-manager", secret=self.secret_id, deployments=both),
-        }  # fmt: skip
+        }
 
     def create(self) -> None:
         keep(self.kube, self.namespace, LOGIN, url=self.roles.login(self.roles.names[0]))

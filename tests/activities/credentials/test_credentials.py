@@ -181,8 +181,9 @@ def test_roles_with_other_rights_do_not_take_turns(
         connection.execute(f"DROP OWNED BY {roles.names[0]}")
 
 
-def test_an_old_role_that_is_used_again_is_not_retired(on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles,
-                                                       namespace: str):  # fmt: skip
+def test_an_old_role_that_is_used_again_is_not_retired(
+    on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles, namespace: str
+):
     with pytest.raises(Refused, match=r"names .* again"):
         on_roles.retire(rotating(namespace, login, retired=roles.names[0]))
     psycopg.connect(roles.login(roles.names[0])).close()
@@ -305,8 +306,9 @@ def test_who_can_not_be_restarted_is_told_before(
     assert (seen.items[1].problems, str(seen)) == ([], "can be rotated: login of 2")
 
 
-def test_who_still_uses_the_old_login_is_named(credentials: Credentials, login: CredentialPolicy, roles: Roles,
-                                               namespace: str):  # fmt: skip
+def test_who_still_uses_the_old_login_is_named(
+    credentials: Credentials, login: CredentialPolicy, roles: Roles, namespace: str
+):
     assert all(map(is_effect, (credentials.introduce, credentials.switch, credentials.retire)))
     of = Credential(namespace=namespace, name="login", policy=login)
     request = StillUsed(credential=of, retired=roles.names[1], timeout="PT1S")

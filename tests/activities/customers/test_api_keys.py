@@ -68,12 +68,21 @@ def keys(sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any], handov
     return ApiKeys(records_pool, handovers)
 
 
-def issue(key_id: str = ONE, *, replaces: str | None = None, tenant: str = "acme", dry_run: bool = False,
-          handover: str = WAITING) -> IssueKey:  # fmt: skip
+def issue(
+    key_id: str = ONE,
+    *,
+    replaces: str | None = None,
+    tenant: str = "acme",
+    dry_run: bool = False,
+    handover: str = WAITING,
+) -> IssueKey:
     return IssueKey(
-        key_id=key_id, tenant_id=tenant, replaces=replaces, handover_id=handover,
+        key_id=key_id,
+        tenant_id=tenant,
+        replaces=replaces,
+        handover_id=handover,
         effect=effect(f"issue-{key_id}", dry_run=dry_run),
-    )  # fmt: skip
+    )
 
 
 def secret(sql: psycopg.Connection[Any], handovers: Handovers, key_id: str = ONE, handover: str = WAITING) -> str:
@@ -127,12 +136,9 @@ def test_what_an_attempt_left_in_secrets_manager_is_the_key(
     class Dies(HandoverSecretsManager):
         def keep(self, *arguments: Any) -> Any:
             handovers.keep(*arguments)
-            message = "killed before the hash was written"
-            raise KeyboardInterrupt(message)
+            raise KeyboardInterrupt("killed before the hash was written")
 
-    refused(
-        lambda: ApiKeys(records_pool, Dies(secrets_manager, "")).issue(issue()), KeyboardInterrupt, "killed"
-    )  # fmt: skip
+    refused(lambda: ApiKeys(records_pool, Dies(secrets_manager, "")).issue(issue()), KeyboardInterrupt, "killed")
     assert count(sql, "api_keys") == 0
     key = secret(sql, handovers)
     ApiKeys(records_pool, handovers).issue(issue())

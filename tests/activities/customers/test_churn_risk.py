@@ -44,8 +44,16 @@ def tenant(sql: psycopg.Connection[Any], name: str, *, age: int = 400, status: s
     )
 
 
-def used(sql: psycopg.Connection[Any], name: str, *, first: int, last: int, daily: int, errors: int = 0,
-         kind: str = "api_call") -> None:  # fmt: skip
+def used(
+    sql: psycopg.Connection[Any],
+    name: str,
+    *,
+    first: int,
+    last: int,
+    daily: int,
+    errors: int = 0,
+    kind: str = "api_call",
+) -> None:
     """Let a tenant do something on each day from `first` to `last` days ago."""
     sql.execute(
         "INSERT INTO runbooks.tenant_usage (tenant_id, hour, kind, count, errors) "
@@ -97,17 +105,29 @@ def test_usage_down_by_half_gives_all_points_of_usage(
 )
 def test_each_sign_gives_its_points(facts: dict[str, object], expected: dict[str, float]) -> None:
     known = {
-        "tenant_id": "acme", "name": "Acme", "created_at": NOW - timedelta(days=400), "renews_on": None, "recent": 0,
-        "before": 0, "failed": 0, "tickets": 0,
-    }  # fmt: skip
+        "tenant_id": "acme",
+        "name": "Acme",
+        "created_at": NOW - timedelta(days=400),
+        "renews_on": None,
+        "recent": 0,
+        "before": 0,
+        "failed": 0,
+        "tickets": 0,
+    }
     assert points(score(Facts.model_validate({**known, **facts}), POLICY, NOW)) == expected
 
 
 def test_weights_are_shared_out_whatever_their_sum() -> None:
     facts = Facts(
-        tenant_id="acme", name="Acme", created_at=NOW - timedelta(days=400), renews_on=NOW.date(),
-        recent=1, before=9999, failed=1, tickets=99,
-    )  # fmt: skip
+        tenant_id="acme",
+        name="Acme",
+        created_at=NOW - timedelta(days=400),
+        renews_on=NOW.date(),
+        recent=1,
+        before=9999,
+        failed=1,
+        tickets=99,
+    )
     policy = ChurnPolicy(weights=ChurnWeights(usage=3, errors=1, tickets=0, renewal=0))
     assert points(score(facts, policy, NOW)) == {"usage": 75, "errors": 25}
     assert score(facts, policy, NOW).score == 100

@@ -39,9 +39,7 @@ def new(tenant_id: str = "acme", name: str = "Acme", **more: Any) -> CreateTenan
 
 
 def user(tenant_id: str = "acme", step: str = "user", email: str = "ada@acme.test") -> CreateUser:
-    return CreateUser(
-        tenant_id=tenant_id, email=email, name="Ada", handover_id=f"ho_{step:a<10}", effect=effect(step)
-    )  # fmt: skip
+    return CreateUser(tenant_id=tenant_id, email=email, name="Ada", handover_id=f"ho_{step:a<10}", effect=effect(step))
 
 
 def used(sql: psycopg.Connection[Any], kind: str, hours_ago: float, calls: int, errors: int = 0) -> None:
@@ -104,9 +102,7 @@ def test_the_first_password_is_in_the_handover_and_its_hash_in_the_records(
     assert row is not None
     (password,) = contents.values()
     _, n, r, p, salt, digest = row["password_hash"].split("$")
-    again = hashlib.scrypt(
-        password.encode(), salt=bytes.fromhex(salt), n=int(n), r=int(r), p=int(p), maxmem=2**26
-    )  # fmt: skip
+    again = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), n=int(n), r=int(r), p=int(p), maxmem=2**26)
     assert (again.hex(), row["must_change"]) == (digest, True)
 
 

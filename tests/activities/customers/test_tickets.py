@@ -27,9 +27,14 @@ def support(records_sql: psycopg.Connection[Any], records_pool: ConnectionPool[A
 
 def new(ticket_id: str = "TCK-1", priority: Any = "P2", tenant: str = "acme", minutes: int = 0) -> CreateTicket:
     return CreateTicket(
-        ticket_id=ticket_id, tenant_id=tenant, priority=priority, title="Jobs fail", description="All of them.",
-        opened_at=NOW + timedelta(minutes=minutes), effect=effect(f"create-{ticket_id}"),
-    )  # fmt: skip
+        ticket_id=ticket_id,
+        tenant_id=tenant,
+        priority=priority,
+        title="Jobs fail",
+        description="All of them.",
+        opened_at=NOW + timedelta(minutes=minutes),
+        effect=effect(f"create-{ticket_id}"),
+    )
 
 
 def comment(text: str = "We are on it.", due: datetime | None = None) -> CommentTicket:

@@ -86,8 +86,14 @@ class OnPostgres:
 
     # -- activities ----------------------------------------------------------------------------------------
 
-    def run(self, method: Callable[[_Request], _Answer], request: _Request, *, attempt: int = 1,
-            beats: list[Any] | None = None) -> _Answer:  # fmt: skip
+    def run(
+        self,
+        method: Callable[[_Request], _Answer],
+        request: _Request,
+        *,
+        attempt: int = 1,
+        beats: list[Any] | None = None,
+    ) -> _Answer:
         """Run an activity as a worker does."""
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, attempt=attempt, heartbeat_details=beats or [])

@@ -52,18 +52,24 @@ class PgBouncer:
         self.directory = temporary_directory()  # it refuses to be root, and its account reads no other folder
         self._programs = PostgresPrograms()
         program = _pgbouncer(self.directory)
-        files = {f"{name}.ini": f"service = host={LOOPBACK} port={port} dbname=service\n"
-                 for name, port in servers.items()}  # fmt: skip
+        files = {
+            f"{name}.ini": f"service = host={LOOPBACK} port={port} dbname=service\n" for name, port in servers.items()
+        }
         files["pgbouncer.ini"] = _INI.format(directory=self.directory, host=LOOPBACK, port=self.port, client=CLIENT)
         files["users.txt"] = f'"{CLIENT}" "{PASSWORD}"\n'
         for name, text in files.items():
             (self.directory / name).write_text(text, encoding="utf-8")
         point(self.directory, next(iter(servers)))
         self.process = ServerProcess(
-            name="pgbouncer", directory=directory, argv=[program, self.directory / "pgbouncer.ini"],
-            env={**os.environ, "LD_LIBRARY_PATH": str(self.directory)}, cwd=self.directory,
-            uid=self._programs.uid, gid=self._programs.gid, stop_signal=signal.SIGINT,
-        )  # fmt: skip
+            name="pgbouncer",
+            directory=directory,
+            argv=[program, self.directory / "pgbouncer.ini"],
+            env={**os.environ, "LD_LIBRARY_PATH": str(self.directory)},
+            cwd=self.directory,
+            uid=self._programs.uid,
+            gid=self._programs.gid,
+            stop_signal=signal.SIGINT,
+        )
 
     @property
     def url(self) -> str:
@@ -96,9 +102,14 @@ class PgBouncer:
 def console(port: int) -> "psycopg.Connection[Any]":
     """Connect to the console, which knows no extended protocol."""
     return psycopg.connect(
-        host=LOOPBACK, port=port, user=CLIENT, password=PASSWORD, dbname="pgbouncer", autocommit=True,
+        host=LOOPBACK,
+        port=port,
+        user=CLIENT,
+        password=PASSWORD,
+        dbname="pgbouncer",
+        autocommit=True,
         cursor_factory=psycopg.ClientCursor,
-    )  # fmt: skip
+    )
 
 
 def point(directory: Path, server: str) -> None:

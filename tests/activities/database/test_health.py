@@ -67,15 +67,20 @@ def test_a_healthy_database(on: OnPostgres) -> None:
 def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
     bad = health(on).model_copy(
         update={
-            "connections": 190, "connections_limit": 197, "checksum_failures": 2, "autovacuum": False,
-            "cache_hit": 0.5, "reads": 1_000_000, "xid_age": 300_000_000,
+            "connections": 190,
+            "connections_limit": 197,
+            "checksum_failures": 2,
+            "autovacuum": False,
+            "cache_hit": 0.5,
+            "reads": 1_000_000,
+            "xid_age": 300_000_000,
             "replicas": [
                 ReplicaState(name="replica-1", state="streaming", lag_bytes=2**30, lag_seconds=90.0),
                 ReplicaState(name="barman", state="streaming", replays=False),
             ],
             "slots": [SlotState(name="old", active=False, wal_status="extended", kept=2**40)],
         }
-    )  # fmt: skip
+    )
     assert list(bad.problems(POLICY, replicas=2)) == [
         "190 of 197 connections are taken",
         "2 checksum failures: data is damaged, see point-in-time-restore (7.3)",
@@ -107,8 +112,9 @@ def test_what_holds_vacuum_back(own_postgres: OwnPostgres) -> None:
         told = sorted(found.problems(POLICY))
         first.sql.execute("ROLLBACK PREPARED 'transfer-7'")
     assert {(holder.kind, holder.name) for holder in found.holders} == {
-        ("session", pid), ("prepared transaction", "transfer-7"),
-    }  # fmt: skip
+        ("session", pid),
+        ("prepared transaction", "transfer-7"),
+    }
     assert told[0].startswith("prepared transaction transfer-7 of runbooks since ")
     assert "idle in transaction" in told[1]
     assert told[1].endswith("keeps vacuum from removing rows that died since")
@@ -204,8 +210,10 @@ def test_invalid_indexes_and_what_crashes_left(on: OnPostgres) -> None:
         assert (building.valid, building.being_built, building.leftover) == (False, True, False)
         on.sql.execute("SELECT pg_terminate_backend(%s)", (theirs.info.backend_pid,))
         running.join()
-    on.sql.execute("CREATE INDEX items_other ON items (id); "
-                   "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'items_other'::regclass")  # fmt: skip
+    on.sql.execute(
+        "CREATE INDEX items_other ON items (id); "
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'items_other'::regclass"
+    )
     found = health(on)
     assert found.figures.invalid_indexes == 2
     left = index(found, "items_name_ccnew")
@@ -226,8 +234,9 @@ def test_named_tables_and_indexes_are_reported_whatever_their_state(on: OnPostgr
     found = health(on, tables=["public.items"], indexes=["items"])
     assert [(one.full_name, one.named) for one in found.tables] == [("public.items", True)]
     assert {(one.name, one.named) for one in found.indexes if not one.toast} == {
-        ("items_name", True), ("items_pkey", True),
-    }  # fmt: skip
+        ("items_name", True),
+        ("items_pkey", True),
+    }
     assert found.unknown == []
 
 
@@ -237,9 +246,11 @@ def test_names_that_there_are_none_or_several_of(on: OnPostgres) -> None:
     )
     found = health(on, tables=["nothing", "items", "other.items"], indexes=["items_nam", "items_name", "other.items"])
     assert found.unknown == [
-        "tables: nothing", "tables: items (say which: other.items, public.items)",
-        "reindex: items_nam", "reindex: items_name (say which: other.items_name, public.items_name)",
-    ]  # fmt: skip
+        "tables: nothing",
+        "tables: items (say which: other.items, public.items)",
+        "reindex: items_nam",
+        "reindex: items_name (say which: other.items_name, public.items_name)",
+    ]
 
 
 # -- a primary with a replica --------------------------------------------------------------------------------
@@ -258,9 +269,14 @@ def test_a_primary_and_its_replica(start_service_database: Callable[..., Service
     replica = environment.run(postgres.health, DatabaseHealthRequest(database="tensafe", server="replica"))
     assert replica.in_recovery
     request = VacuumTable(
-        database="tensafe", server="replica", table_schema="public", table="events", since=replica.at, within=LONG,
+        database="tensafe",
+        server="replica",
+        table_schema="public",
+        table="events",
+        since=replica.at,
+        within=LONG,
         effect=an_effect(),
-    )  # fmt: skip
+    )
     with pytest.raises(Refused, match="tensafe/replica is a replica: maintenance is done on the primary"):
         environment.run(postgres.vacuum, request)
 

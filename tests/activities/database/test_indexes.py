@@ -239,8 +239,9 @@ def test_an_index_of_a_partitioned_table_names_those_of_its_partitions(on: OnPos
         found = look(on, indexes=[name])
         assert found.unknown == []
         assert [work.index.name for work in needs(found, POLICY).indexes] == [
-            "readings_2026_device_idx", "readings_2027_device_idx",
-        ]  # fmt: skip
+            "readings_2026_device_idx",
+            "readings_2027_device_idx",
+        ]
     assert look(on, indexes=["readings_2026"]).unknown == []
 
 

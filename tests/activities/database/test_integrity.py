@@ -67,9 +67,7 @@ def test_a_sound_database_is_checked_completely(damaged: DamagedDatabase) -> Non
 
 def test_every_damage_is_found_and_none_hides_another(damaged: DamagedDatabase) -> None:
     toast = "(SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'documents'::regclass)"
-    damaged.damage(
-        (damaged.file("'orders'"), 3), (damaged.file("'jobs_pkey'"), 2), (damaged.file(toast), 0)
-    )  # fmt: skip
+    damaged.damage((damaged.file("'orders'"), 3), (damaged.file("'jobs_pkey'"), 2), (damaged.file(toast), 0))
     report = check(damaged)
     assert {("table", "orders"), ("index", "jobs_pkey"), ("toast", "documents")} <= found(report)
     assert not {name for _, name in found(report)} & {"jobs", "documents_pkey"}
@@ -137,9 +135,10 @@ def test_a_cancelled_check_ends_its_statements(damaged: DamagedDatabase) -> None
     )
     # The check computes the index' expression for every row that should be in it, and so it sleeps.
     damaged.run(
-        "UPDATE pg_index SET indisready = false WHERE indexrelid = 'slow'::regclass", "INSERT INTO jobs VALUES (-1)",
+        "UPDATE pg_index SET indisready = false WHERE indexrelid = 'slow'::regclass",
+        "INSERT INTO jobs VALUES (-1)",
         "UPDATE pg_index SET indisready = true WHERE indexrelid = 'slow'::regclass",
-    )  # fmt: skip
+    )
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
     environment = ActivityEnvironment()
     raised: list[BaseException] = []

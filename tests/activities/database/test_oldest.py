@@ -85,10 +85,16 @@ def test_who_works_and_who_waits_is_seen_and_ended(on: OnPostgres) -> None:
         found = on.run(on.postgres.queries, request)
         session = next(session for session in found.items if session.blocked_by)
         end = EndSession(
-            **AT, pid=session.pid, backend_start=session.backend_start, xact_start=session.xact_start,
-            query_start=session.query_start, active=True, named=True, cancel_within=timedelta(seconds=5),
+            **AT,
+            pid=session.pid,
+            backend_start=session.backend_start,
+            xact_start=session.xact_start,
+            query_start=session.query_start,
+            active=True,
+            named=True,
+            cancel_within=timedelta(seconds=5),
             effect=an_effect(),
-        )  # fmt: skip
+        )
         assert on.run(on.postgres.end_session, end).how == "cancelled"
         with pytest.raises(psycopg.errors.QueryCanceled):
             waiting.end()
@@ -105,7 +111,7 @@ def test_damage_is_found_where_amcheck_knows_indexes_only(oldest_postgres: Postg
         "FROM generate_series(1, 20) n",
         "INSERT INTO sound SELECT * FROM documents",
         "CHECKPOINT",
-    )  # fmt: skip
+    )
     request = IntegrityRequest(database="tensafe", server="primary", within=timedelta(minutes=1))
     integrity = Integrity(damaged.databases)
     with ExitStack() as stack:
@@ -116,8 +122,10 @@ def test_damage_is_found_where_amcheck_knows_indexes_only(oldest_postgres: Postg
         damaged.damage((damaged.file("'orders'"), 3), (toast, 1), (damaged.file("'documents_pkey'"), 1))
         report = on.run(integrity.check, request)
         assert {(damage.kind, damage.name) for damage in report.damaged} >= {
-            ("table", "orders"), ("table", "documents"), ("index", "documents_pkey"),
-        }  # fmt: skip
+            ("table", "orders"),
+            ("table", "documents"),
+            ("index", "documents_pkey"),
+        }
         assert not any("sound" in damage.name for damage in report.damaged)
         contents = on.run(integrity.contents, ContentsRequest(**AT, within=timedelta(minutes=1)))
         assert contents.tables["public.sound"] == 20

@@ -66,9 +66,14 @@ class OnRds:
 
     def create(self, server: str, **more: Any) -> None:
         self.rds.create_db_instance(
-            DBInstanceIdentifier=self.instance(server), DBInstanceClass="db.t3.medium", Engine="postgres",
-            AllocatedStorage=20, MasterUsername="admin", MasterUserPassword="very-secret", **more,
-        )  # fmt: skip
+            DBInstanceIdentifier=self.instance(server),
+            DBInstanceClass="db.t3.medium",
+            Engine="postgres",
+            AllocatedStorage=20,
+            MasterUsername="admin",
+            MasterUserPassword="very-secret",
+            **more,
+        )
 
     def described(self, server: str) -> dict[str, Any]:
         found: dict[str, Any] = self.rds.describe_db_instances(DBInstanceIdentifier=self.instance(server))

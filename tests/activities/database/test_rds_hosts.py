@@ -37,9 +37,14 @@ class OnRds:
 
     def create(self, name: str, **more: Any) -> None:
         self.rds.create_db_instance(
-            DBInstanceIdentifier=f"{self.name}-{name}", DBInstanceClass="db.t3.medium", Engine="postgres",
-            AllocatedStorage=20, MasterUsername="admin", MasterUserPassword="very-secret", **more,
-        )  # fmt: skip
+            DBInstanceIdentifier=f"{self.name}-{name}",
+            DBInstanceClass="db.t3.medium",
+            Engine="postgres",
+            AllocatedStorage=20,
+            MasterUsername="admin",
+            MasterUserPassword="very-secret",
+            **more,
+        )
 
     def do(self, verb: str, *servers: str, closed: bool = True) -> Any:
         hosts = RdsHosts(self.rds, closed=self.closed if closed else None, cluster=self.cluster, look_every=0.05)
@@ -118,15 +123,19 @@ def test_a_cluster_fails_over_by_itself(clients: tuple[Any, Any]):
     rds, _ = clients
     cluster = f"c{secrets.token_hex(4)}"
     rds.create_db_cluster(
-        DBClusterIdentifier=cluster, Engine="aurora-postgresql", MasterUsername="admin",
+        DBClusterIdentifier=cluster,
+        Engine="aurora-postgresql",
+        MasterUsername="admin",
         MasterUserPassword="very-secret",
-    )  # fmt: skip
+    )
     instances = OnRds(rds, "sg", cluster=cluster)
     for name in ("primary", "replica-1"):
         rds.create_db_instance(
-            DBInstanceIdentifier=f"{instances.name}-{name}", DBInstanceClass="db.r6g.large", Engine="aurora-postgresql",
+            DBInstanceIdentifier=f"{instances.name}-{name}",
+            DBInstanceClass="db.r6g.large",
+            Engine="aurora-postgresql",
             DBClusterIdentifier=cluster,
-        )  # fmt: skip
+        )
     instances.do("fence", "primary", closed=False)
     for _ in range(2):
         assert instances.do("promote", "replica-1")

@@ -170,8 +170,11 @@ def test_the_other_replica_follows(servers: OnReplicas):
     servers.database.kill("primary")
     promoted = servers.do("promote", **PROMOTE, effect=an_effect())
     follow: dict[str, Any] = {
-        "server": "spare-1", "source": "replica-1", "timeline": promoted.timeline, "within": timedelta(seconds=20),
-    }  # fmt: skip
+        "server": "spare-1",
+        "source": "replica-1",
+        "timeline": promoted.timeline,
+        "within": timedelta(seconds=20),
+    }
     assert not servers.do("follow", **follow, effect=an_effect(dry_run=True)).applied
     key = an_effect()
     change = servers.do("follow", **follow, effect=key)
@@ -200,7 +203,11 @@ def test_one_that_cannot_follow_says_so(servers: OnReplicas):
     promoted = servers.do("promote", **PROMOTE, effect=an_effect())
     with pytest.raises(Refused, match="make it anew"):
         servers.do(
-            "follow", server="spare-1", source="replica-1", timeline=promoted.timeline, within=timedelta(seconds=3),
+            "follow",
+            server="spare-1",
+            source="replica-1",
+            timeline=promoted.timeline,
+            within=timedelta(seconds=3),
             effect=an_effect(),
-        )  # fmt: skip
+        )
     assert servers.count("replica-1") == 0

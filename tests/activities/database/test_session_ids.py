@@ -34,9 +34,14 @@ def session(database: DamagedDatabase, role: str) -> psycopg.Connection[Any]:
 
 def end(database: DamagedDatabase, *, dry_run: bool = False, **fields: object) -> SessionsEnded:
     request = EndSessions.model_validate(
-        {"database": NAME, "server": SERVER, "leave_within": timedelta(seconds=1), **fields,
-         "effect": an_effect(dry_run=dry_run)}
-    )  # fmt: skip
+        {
+            "database": NAME,
+            "server": SERVER,
+            "leave_within": timedelta(seconds=1),
+            **fields,
+            "effect": an_effect(dry_run=dry_run),
+        }
+    )
     return ActivityEnvironment().run(Sessions(database.databases).end, request)
 
 

@@ -71,10 +71,15 @@ def seen(on: OnPostgres, *named: int, min_duration: timedelta = MS) -> RunningQu
 
 def end(on: OnPostgres, session: RunningSession, **fields: Any) -> Ended:
     request = EndSession(
-        **AT, pid=session.pid, backend_start=session.backend_start, xact_start=session.xact_start,
-        query_start=session.query_start, active=session.state == "active", named=session.named,
+        **AT,
+        pid=session.pid,
+        backend_start=session.backend_start,
+        xact_start=session.xact_start,
+        query_start=session.query_start,
+        active=session.state == "active",
+        named=session.named,
         **{"cancel_within": timedelta(seconds=2), "effect": an_effect("end"), **fields},
-    )  # fmt: skip
+    )
     return on.run(on.postgres.end_session, request)
 
 
@@ -112,8 +117,11 @@ def test_who_waits_for_whom(on: OnPostgres) -> None:
     found = seen(on, min_duration=timedelta(hours=1))
     by = {session.pid: session for session in found.items}
     assert {pid: (session.blocked_by, session.blocks) for pid, session in by.items()} == {
-        first.pid: ([], 3), second.pid: ([first.pid], 1), third.pid: ([second.pid], 0), beside.pid: ([first.pid], 0),
-    }  # fmt: skip
+        first.pid: ([], 3),
+        second.pid: ([first.pid], 1),
+        third.pid: ([second.pid], 0),
+        beside.pid: ([first.pid], 0),
+    }
     assert not any(session.long for session in found.items)
     assert [session.pid for session in found.to_end] == [first.pid, second.pid]
     lines = found.tree()
@@ -132,9 +140,16 @@ def test_those_who_wait_for_each_other_are_all_shown() -> None:
 
 def test_a_prepared_transaction_that_others_wait_for() -> None:
     session = RunningSession.model_validate(
-        {"pid": 7, "backend_start": "2026-01-01T00:00:00Z", "state": "active", "user": "u", "seconds": 61,
-         "query": "UPDATE", "blocked_by": [0, 0]}
-    )  # fmt: skip
+        {
+            "pid": 7,
+            "backend_start": "2026-01-01T00:00:00Z",
+            "state": "active",
+            "user": "u",
+            "seconds": 61,
+            "query": "UPDATE",
+            "blocked_by": [0, 0],
+        }
+    )
     assert str(session) == "7 u: query for 0:01:01, waits for a prepared transaction: UPDATE"
 
 
@@ -231,9 +246,15 @@ def test_our_own_sessions_are_never_ended(on: OnPostgres) -> None:
 @pytest.mark.parametrize("kind", ["autovacuum worker", "walsender", "logical replication worker", "parallel worker"])
 def test_background_processes_are_never_ended_even_where_named(kind: str) -> None:
     session = RunningSession(
-        pid=1, backend_start="2026-01-01T00:00:00Z", state="active", user="u", seconds=1, query="", backend_type=kind,
+        pid=1,
+        backend_start="2026-01-01T00:00:00Z",
+        state="active",
+        user="u",
+        seconds=1,
+        query="",
+        backend_type=kind,
         named=True,
-    )  # fmt: skip
+    )
     assert session.protected == f"a {kind}: never ended by a run"
 
 
@@ -248,9 +269,16 @@ def test_a_walsender_is_refused(on: OnPostgres) -> None:
         assert row is not None
         assert row[1:] == ("walsender", name)
         request = EndSession(
-            **AT, pid=sender.info.backend_pid, backend_start=row[0], xact_start=None, query_start=None, active=False,
-            named=True, cancel_within=timedelta(seconds=1), effect=an_effect(),
-        )  # fmt: skip
+            **AT,
+            pid=sender.info.backend_pid,
+            backend_start=row[0],
+            xact_start=None,
+            query_start=None,
+            active=False,
+            named=True,
+            cancel_within=timedelta(seconds=1),
+            effect=an_effect(),
+        )
         with pytest.raises(Refused, match="a walsender: never ended"):
             on.run(on.postgres.end_session, request)
         assert not sender.closed

@@ -76,8 +76,9 @@ def test_a_backup_with_tablespaces(world: OnBackups) -> None:
     assert files(place)
     assert files(world.server.data(PRIMARY).parent / "archive") == before
     with world.connect(SPARE) as connection:
-        row = connection.execute("SELECT count(*), pg_tablespace_location(oid) FROM old, pg_tablespace "
-                                 "WHERE spcname = 'archive' GROUP BY 2").fetchone()  # fmt: skip
+        row = connection.execute(
+            "SELECT count(*), pg_tablespace_location(oid) FROM old, pg_tablespace WHERE spcname = 'archive' GROUP BY 2"
+        ).fetchone()
         assert row == (1000, str(place))
         connection.execute("INSERT INTO old VALUES (0)")
     with world.connect() as connection:

@@ -272,8 +272,9 @@ def test_what_somebody_else_builds_now_is_not_taken_for_a_leftover(on: OnPostgre
         eventually(lambda: "items_name_ccnew" in on.indexes)
         with pytest.raises(Conflict, match=f"session {theirs.info.backend_pid} builds an index"):
             on.run(on.postgres.reindex, on.reindex())
-        leftover = DropLeftover(**AT, index_schema="public", index="items_name_ccnew",
-                                oid=on.oid("items_name_ccnew"), effect=an_effect())  # fmt: skip
+        leftover = DropLeftover(
+            **AT, index_schema="public", index="items_name_ccnew", oid=on.oid("items_name_ccnew"), effect=an_effect()
+        )
         with pytest.raises(Conflict):
             on.run(on.postgres.drop_leftover, leftover)
     running.end()

@@ -65,9 +65,12 @@ class Scene:
 
     def evict(self, pods: list[PodRef], *, force: bool = False, seconds: float = 20, **effect: Any) -> Evicted:
         request = EvictPods(
-            nodes=[self.place.name], pods=pods, force=force, timeout=timedelta(seconds=seconds),
+            nodes=[self.place.name],
+            pods=pods,
+            force=force,
+            timeout=timedelta(seconds=seconds),
             effect=an_effect(**effect),
-        )  # fmt: skip
+        )
         done: Evicted = ActivityEnvironment().run(self.draining.evict, request)
         return done
 
@@ -84,9 +87,12 @@ def scene(
     evidence = Evidence(store, cluster_api, http, "http://127.0.0.1:1")
     try:
         yield Scene(
-            place.create(), Isolation(cluster_api), Draining(cluster_api),
-            Forensics(evidence, store, cluster_api, SIGNER), tmp_path / "evidence" / "incidents" / INCIDENT,
-        )  # fmt: skip
+            place.create(),
+            Isolation(cluster_api),
+            Draining(cluster_api),
+            Forensics(evidence, store, cluster_api, SIGNER),
+            tmp_path / "evidence" / "incidents" / INCIDENT,
+        )
     finally:
         place.remove()
 

@@ -88,9 +88,12 @@ def test_logs(filed: Evidence, server: WithLogs, tmp_path: Path):
 
 def test_logs_of_crashed_pods_with_the_run_before(filed: Evidence, server: WithLogs, tmp_path: Path):
     server.release(BAD)
-    eventually(lambda: len(server.pods) == 3 and all(
-        pod["status"].get("containerStatuses", [{}])[0].get("restartCount") for pod in server.pods
-    ))  # fmt: skip
+    eventually(
+        lambda: (
+            len(server.pods) == 3
+            and all(pod["status"].get("containerStatuses", [{}])[0].get("restartCount") for pod in server.pods)
+        )
+    )
     crashed = server.pods[0]["metadata"]["name"]
     server.write(tmp_path, crashed, ["starting again"], ["Traceback: no table orders"])
     eventually(lambda: _served(server, crashed, "starting again"))
@@ -151,8 +154,14 @@ def test_collecting_heartbeats_and_is_cancelled(filed: Evidence, server: WithLog
 
     monkeypatch.setattr(pod_logs.PodLogs, "_read", slow)
     threading.Timer(0.3, environment.cancel).start()
-    request = CollectLogs(incident_id="INC-1", name="logs.txt", namespace=server.namespace,
-                          selector="app=tensafe", since=timedelta(hours=1), effect=an_effect())  # fmt: skip
+    request = CollectLogs(
+        incident_id="INC-1",
+        name="logs.txt",
+        namespace=server.namespace,
+        selector="app=tensafe",
+        since=timedelta(hours=1),
+        effect=an_effect(),
+    )
     with pytest.raises(CancelledError):
         environment.run(filed.collect_logs, request)
     release.set()
@@ -166,8 +175,14 @@ def test_logs_of_a_cluster_that_does_not_answer(tmp_path: Path, kubeconfig: Path
         config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free.getsockname()[1]}"
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_text(yaml.safe_dump(config))
-    request = CollectLogs(incident_id="INC-1", name="logs.txt", namespace="x", selector="a=b",
-                          since=timedelta(hours=1), effect=an_effect())  # fmt: skip
+    request = CollectLogs(
+        incident_id="INC-1",
+        name="logs.txt",
+        namespace="x",
+        selector="a=b",
+        since=timedelta(hours=1),
+        effect=an_effect(),
+    )
     with connect(elsewhere) as api:
         evidence = Evidence(FileStore(tmp_path / "evidence"), api, http, "http://127.0.0.1:1")
         with pytest.raises(Unavailable):

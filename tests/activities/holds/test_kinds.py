@@ -88,9 +88,10 @@ def test_a_mark_of_long_ago_is_taken_off_a_secret(
     for name in ("db", "spare"):
         kube.post(path, json={"metadata": {"name": name}, "stringData": {"url": "x"}}).raise_for_status()
     database = DatabasePolicy(
-        name="tensafe", secret="db", servers={"primary": ServerPolicy(secret="db-primary"),
-                                              "spare": ServerPolicy(secret="spare", spare=True)},
-    )  # fmt: skip
+        name="tensafe",
+        secret="db",
+        servers={"primary": ServerPolicy(secret="db-primary"), "spare": ServerPolicy(secret="spare", spare=True)},
+    )
     secrets = DatabaseSecrets(cluster_api)
     secrets.hold(HoldSecret(namespace=server.namespace, secret="spare", until=PAST, effect=an_effect()))
     kind = HeldDatabaseSecrets(secrets, service(server, database=database))
@@ -104,10 +105,15 @@ def test_an_open_window_is_ended(records_pool: ConnectionPool[Any], server: OnCl
     windows = MaintenanceWindows(records_pool)
     windows.schedule(
         ScheduleWindow(
-            window_id="MW-1", service="tensafe-server", title="Upgrade", impact="brief",
-            starts_at=PAST - timedelta(hours=1), ends_at=PAST, effect=record_effect("schedule"),
+            window_id="MW-1",
+            service="tensafe-server",
+            title="Upgrade",
+            impact="brief",
+            starts_at=PAST - timedelta(hours=1),
+            ends_at=PAST,
+            effect=record_effect("schedule"),
         )
-    )  # fmt: skip
+    )
     kind = OpenWindows(windows, service(server))
     hold = only(kind)
     assert (hold.name, hold.until) == ("MW-1", PAST)
@@ -154,8 +160,9 @@ class Marked:
 
 
 def held_by(run: str, *, first_run: str = "", until: datetime = PAST) -> Hold:
-    return Hold(service="s", channel="#c", namespace="n", name=run, kind="Deployment", run=run, first_run=first_run,
-                until=until)  # fmt: skip
+    return Hold(
+        service="s", channel="#c", namespace="n", name=run, kind="Deployment", run=run, first_run=first_run, until=until
+    )
 
 
 class Temporal:
@@ -184,9 +191,13 @@ def temporal(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_only_what_is_past_its_time_and_of_no_run_is_left() -> None:
     soon = datetime.now(UTC) + timedelta(minutes=5)
     kind = Marked(
-        held_by("gone"), held_by("forgotten"), held_by("gone-soon", until=soon), held_by("lives"),
-        held_by("lives-on", first_run="first"), held_by("lives-anew", first_run="an earlier chain"),
-    )  # fmt: skip
+        held_by("gone"),
+        held_by("forgotten"),
+        held_by("gone-soon", until=soon),
+        held_by("lives"),
+        held_by("lives-on", first_run="first"),
+        held_by("lives-anew", first_run="an earlier chain"),
+    )
     found = await Holds(lambda: [kind]).left(LookForLeft())
     assert {hold.run for hold in found.items} == {"gone", "forgotten", "lives-anew"}
     assert (found.held, found.late) == (6, 2)

@@ -84,16 +84,18 @@ def test_a_suspected_pod_is_alone_and_replaced(isolation: Isolation, place: Susp
         f"/apis/networking.k8s.io/v1/namespaces/{place.namespace}/networkpolicies/quarantine-{INCIDENT.lower()}"
     ).json()
     assert policy["spec"] == {
-        "podSelector": {"matchLabels": {QUARANTINE: INCIDENT}}, "policyTypes": ["Ingress", "Egress"],
-    }  # fmt: skip
+        "podSelector": {"matchLabels": {QUARANTINE: INCIDENT}},
+        "policyTypes": ["Ingress", "Egress"],
+    }
     ours = {pod.name for pod in request.pods}
     path = f"/api/v1/namespaces/{place.namespace}/pods"
     found = eventually(
         lambda: [
-            pod for pod in place.kube.get(path, params={"labelSelector": "app=suspect"}).json()["items"]
+            pod
+            for pod in place.kube.get(path, params={"labelSelector": "app=suspect"}).json()["items"]
             if pod["status"].get("phase") == "Running"
         ][1:]
-    )  # fmt: skip
+    )
     assert not ours & {pod["metadata"]["name"] for pod in found}
     again = isolation.isolate(request)
     assert (len(again.isolated), again.applied) == (2, False)

@@ -273,11 +273,13 @@ def through(kube: httpx.Client, tmp_path: Path) -> Iterator[Callable[[], tuple[C
     with serving(app, wrong) as url:
         kubeconfig = tmp_path / "kubeconfig"
         config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "here",
             "clusters": [{"name": "c", "cluster": {"server": url}}],
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        }  # fmt: skip
+        }
         kubeconfig.write_text(yaml.safe_dump(config))
         with connect(kubeconfig) as api:
             yield lambda: (ClusterNodes(api), wrong)

@@ -127,9 +127,12 @@ def test_what_was_stopped_before_stays_so(beside: Beside, kind: WorkloadKind) ->
 def test_what_a_terminated_run_has_left_is_given_back_by_the_sweep(beside: Beside, kind: WorkloadKind) -> None:
     beside.stop(kind, "gone", until=timedelta(hours=-2))
     service = Service(
-        namespace=beside.cluster.namespace, deployment="api", selector="app=api", health_url="http://x",
+        namespace=beside.cluster.namespace,
+        deployment="api",
+        selector="app=api",
+        health_url="http://x",
         workloads=(WorkloadPolicy(kind=kind, name="beside"),),
-    )  # fmt: skip
+    )
     kept = StoppedWorkloads(beside.holds, {"api": service})
     (place,) = kept.places()
     (hold,) = kept.held(place)

@@ -36,15 +36,24 @@ def post(
 def schedule(
     step: str = "schedule", ahead: timedelta = timedelta(hours=20), *, dry_run: bool = False
 ) -> ScheduleMessage:
-    return ScheduleMessage(channel="#incidents", text="Post-mortem of <INC-1>", post_at=datetime.now(UTC) + ahead,
-                           effect=effect(step, dry_run=dry_run))  # fmt: skip
+    return ScheduleMessage(
+        channel="#incidents",
+        text="Post-mortem of <INC-1>",
+        post_at=datetime.now(UTC) + ahead,
+        effect=effect(step, dry_run=dry_run),
+    )
 
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 PICTURE = Picture(
-    title="failed requests", unit="%", begin=NOON, end=NOON + timedelta(hours=1), longest_gap=60,
-    values=[Value(at=NOON + timedelta(minutes=n), value=n) for n in range(60)], limit=5,
-)  # fmt: skip
+    title="failed requests",
+    unit="%",
+    begin=NOON,
+    end=NOON + timedelta(hours=1),
+    longest_gap=60,
+    values=[Value(at=NOON + timedelta(minutes=n), value=n) for n in range(60)],
+    limit=5,
+)
 
 
 # -- records --------------------------------------------------------------------------------------------------------

@@ -34,13 +34,32 @@ LINKS = HandoverLinks(SecretStr("a secret of the settings"), "https://ops.exampl
 SENDER = "TenSafe operations <ops@tensafe.test>"
 TEMPLATES = Path(__file__).parents[3] / "activities/messages/mail/templates"
 VALUES = {
-    "product": "TenSafe", "old_key": "tsk_old", "new_key": "tsk_new", "calls": "12", "last_used": "11:05 UTC",
-    "ends": "tomorrow", "old_key_end": "ends tomorrow", "reason": "scheduled", "tenant": "acme", "csm": "Ada & Co",
-    "email": "it@acme.test", "when": "Friday", "title": "check-in",
-    "ticket": "TCK-1", "summary": "<b>slow</b>", "eta": "1 hour", "headline": "found", "message": "We found it.",
-    "day": "2026-02-05", "impact": "brief", "how": "cancelled", "what": "It does not take place.",
-    "next": "More within an hour.", "since": "12:00 UTC", "until": "12:30 UTC",
-}  # fmt: skip
+    "product": "TenSafe",
+    "old_key": "tsk_old",
+    "new_key": "tsk_new",
+    "calls": "12",
+    "last_used": "11:05 UTC",
+    "ends": "tomorrow",
+    "old_key_end": "ends tomorrow",
+    "reason": "scheduled",
+    "tenant": "acme",
+    "csm": "Ada & Co",
+    "email": "it@acme.test",
+    "when": "Friday",
+    "title": "check-in",
+    "ticket": "TCK-1",
+    "summary": "<b>slow</b>",
+    "eta": "1 hour",
+    "headline": "found",
+    "message": "We found it.",
+    "day": "2026-02-05",
+    "impact": "brief",
+    "how": "cancelled",
+    "what": "It does not take place.",
+    "next": "More within an hour.",
+    "since": "12:00 UTC",
+    "until": "12:30 UTC",
+}
 
 
 def request(
@@ -129,13 +148,27 @@ def test_a_name_beyond_ascii_needs_a_server_that_offers_it(inbox: Inbox, to: str
 
 
 GOOD_ADDRESSES = [
-    "it@acme.test", "grace@bücher.example", "jürgen@firma.example", "用户@例子.广告", "o'brien+x@a-b.example",
-    "Ada.Lovelace@EXAMPLE.example", "x@xn--bcher-kva.example",
-]  # fmt: skip
+    "it@acme.test",
+    "grace@bücher.example",
+    "jürgen@firma.example",
+    "用户@例子.广告",
+    "o'brien+x@a-b.example",
+    "Ada.Lovelace@EXAMPLE.example",
+    "x@xn--bcher-kva.example",
+]
 NO_ADDRESSES = [
-    "it@acme..test", "it@-acme.test", "a..b@acme.test", "it@acme_x.test", '"a b"@acme.test', "it@[127.0.0.1].x",
-    "it@acme.test, x@y.test", "Grace <it@acme.test>", "it@acme.test\u202e", "it@" + 70 * "a" + ".test", "a@b@c.test",
-]  # fmt: skip
+    "it@acme..test",
+    "it@-acme.test",
+    "a..b@acme.test",
+    "it@acme_x.test",
+    '"a b"@acme.test',
+    "it@[127.0.0.1].x",
+    "it@acme.test, x@y.test",
+    "Grace <it@acme.test>",
+    "it@acme.test\u202e",
+    "it@" + 70 * "a" + ".test",
+    "a@b@c.test",
+]
 
 
 @pytest.mark.parametrize("address", [*GOOD_ADDRESSES, *NO_ADDRESSES])
@@ -161,9 +194,7 @@ def test_an_address_is_judged_alike_when_a_run_starts_and_when_it_is_used(addres
 def test_every_template_arrives_as_text_and_html(
     records_pool: ConnectionPool[Any], server: MailServer, to: str, template: str
 ) -> None:
-    change = mail(records_pool, server.port).send(
-        request(to, template, name="Zoë", handover_id="ho_aaaaaaaa1")
-    )  # fmt: skip
+    change = mail(records_pool, server.port).send(request(to, template, name="Zoë", handover_id="ho_aaaaaaaa1"))
     (received,) = server.received(to)
     assert str(received["Subject"]) == change.after
     assert "TenSafe" in change.after
@@ -192,8 +223,7 @@ def test_an_attempt_that_was_lost_after_sending_is_known_by_its_message_id(
     class Dies(SmtpServer):
         def send(self, message: EmailMessage, *, dry_run: bool) -> None:
             super().send(message, dry_run=dry_run)
-            text = "killed before the commit"
-            raise KeyboardInterrupt(text)
+            raise KeyboardInterrupt("killed before the commit")
 
     with pytest.raises(KeyboardInterrupt):
         Mail(records_pool, Dies(LOOPBACK, server.port, "none", None), LINKS, SENDER).send(request(to))
@@ -267,9 +297,13 @@ class Answers:
     ("answer", "error"), [("550 no such it@acme.test", Refused), ("451 later, it@acme.test", Unavailable)]
 )
 def test_a_refused_recipient_is_refused_and_a_deferred_one_tried_again(
-    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any], answer: str, error: type[Exception],
-    *, dry_run: bool,
-) -> None:  # fmt: skip
+    records_pool: ConnectionPool[Any],
+    records_sql: psycopg.Connection[Any],
+    answer: str,
+    error: type[Exception],
+    *,
+    dry_run: bool,
+) -> None:
     controller = Controller(Answers(answer), hostname=LOOPBACK, port=free_port())
     controller.start()
     try:
@@ -283,9 +317,12 @@ def test_a_refused_recipient_is_refused_and_a_deferred_one_tried_again(
 
 def test_a_refused_login_is_misconfigured_and_not_told(records_pool: ConnectionPool[Any]) -> None:
     controller = Controller(
-        Answers("250 OK"), hostname=LOOPBACK, port=free_port(), auth_require_tls=False,
+        Answers("250 OK"),
+        hostname=LOOPBACK,
+        port=free_port(),
+        auth_require_tls=False,
         authenticator=lambda *_: AuthResult(success=False, handled=False),
-    )  # fmt: skip
+    )
     controller.start()
     try:
         sender = mail(records_pool, controller.port, login=("ops", SecretStr("hunter2")))
@@ -334,9 +371,11 @@ def test_without_a_mail_server_mails_stand_in_the_records(
 
 def to_all(*addresses: str, step: str = "mails", dry_run: bool = False) -> SendMails:
     return SendMails(
-        recipients=[Recipient(to=address, name="Grace") for address in addresses], template="maintenance_scheduled",
-        values=VALUES, effect=effect(step, dry_run=dry_run),
-    )  # fmt: skip
+        recipients=[Recipient(to=address, name="Grace") for address in addresses],
+        template="maintenance_scheduled",
+        values=VALUES,
+        effect=effect(step, dry_run=dry_run),
+    )
 
 
 def test_each_of_many_gets_one_of_their_own(

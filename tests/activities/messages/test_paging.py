@@ -31,9 +31,15 @@ KEY = secrets.token_hex(16)
 def page(step: str = "page", level: int = 1, **changed: Any) -> PageOnCall:
     plan = changed.pop("dry_run", False)
     return PageOnCall(
-        incident_id="INC-1", service="tensafe-server", severity="P1", rotation="primary", level=level,
-        summary="API down", link="http://127.0.0.1:8233/run", effect=effect(step, dry_run=plan),
-    ).model_copy(update=changed)  # fmt: skip
+        incident_id="INC-1",
+        service="tensafe-server",
+        severity="P1",
+        rotation="primary",
+        level=level,
+        summary="API down",
+        link="http://127.0.0.1:8233/run",
+        effect=effect(step, dry_run=plan),
+    ).model_copy(update=changed)
 
 
 def resolve(step: str = "resolve", levels: int = 2, *, dry_run: bool = False) -> ResolvePage:
@@ -162,8 +168,12 @@ def test_a_level_may_have_a_routing_key_of_its_own(base_url: str, service: Pager
             pager.page(page("escalation", level))
         pager.resolve(resolve())
     assert [(event["dedup_key"][-2:], event["routing_key"]) for event in service.events] == [
-        ("L1", KEY), ("L2", lead), ("L3", KEY), ("L1", KEY), ("L2", lead),
-    ]  # fmt: skip
+        ("L1", KEY),
+        ("L2", lead),
+        ("L3", KEY),
+        ("L1", KEY),
+        ("L2", lead),
+    ]
 
 
 def test_a_page_sent_twice_is_one_alert(pagerduty: PagerDutyPager, service: PagerDutyContract) -> None:
@@ -258,8 +268,14 @@ def test_whatever_retry_after_says_is_survived(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("0", 0), ("30", 30), ("99999999999999", 600), ("Fri, 01 Jan 2100 00:00:00 GMT", 600),
-     ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Thu, 01 Jan 1970 00:00:00", 0)],
-)  # fmt: skip
+    [
+        ("0", 0),
+        ("30", 30),
+        ("99999999999999", 600),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 600),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 1970 00:00:00", 0),
+    ],
+)
 def test_retry_after_is_read(value: str, seconds: int) -> None:
     assert wait_asked({"retry-after": value}) == timedelta(seconds=seconds)

@@ -35,9 +35,13 @@ def update(
     status: Any, step: str, incident_id: str = "INC-1", component: str = "api", **plan: bool
 ) -> UpdateStatusPage:
     return UpdateStatusPage(
-        component=component, incident_id=incident_id, title="API down", status=status,
-        message="Issue identified, implementing fix", effect=effect(step, **plan),
-    )  # fmt: skip
+        component=component,
+        incident_id=incident_id,
+        title="API down",
+        status=status,
+        message="Issue identified, implementing fix",
+        effect=effect(step, **plan),
+    )
 
 
 # -- records --------------------------------------------------------------------------------------------------------
@@ -166,11 +170,16 @@ def test_what_a_person_has_set_is_not_taken_back(
     page: AtlassianStatusPage, service: StatuspageContract, status: str, set_to: str, afterwards: str
 ) -> None:
     theirs = {"code": "comp-api", "new_status": set_to}
-    service.incidents.append({
-        "id": "by-hand", "name": "DNS", "status": status, "metadata": {},
-        "components": [{"id": "comp-api", "status": set_to}],
-        "incident_updates": [{"id": "u1", "status": status, "affected_components": [theirs]}],
-    })  # fmt: skip
+    service.incidents.append(
+        {
+            "id": "by-hand",
+            "name": "DNS",
+            "status": status,
+            "metadata": {},
+            "components": [{"id": "comp-api", "status": set_to}],
+            "incident_updates": [{"id": "u1", "status": status, "affected_components": [theirs]}],
+        }
+    )
     page.update(update("Investigating", "one"))
     assert service.components["comp-api"] == "major_outage"
     page.update(update("Resolved", "two"))
@@ -265,14 +274,24 @@ AT = datetime(2026, 2, 5, 2, tzinfo=UTC)
 
 def maintenance(status: Any, step: str, shows: Any = None, **plan: bool) -> UpdateMaintenance:
     return UpdateMaintenance(
-        component="api", window_id="MW-1", title="TenSafe maintenance: Upgrade", status=status, message=f"{status}.",
-        starts_at=AT, ends_at=AT + timedelta(hours=2), shows=shows, effect=effect(step, **plan),
-    )  # fmt: skip
+        component="api",
+        window_id="MW-1",
+        title="TenSafe maintenance: Upgrade",
+        status=status,
+        message=f"{status}.",
+        starts_at=AT,
+        ends_at=AT + timedelta(hours=2),
+        shows=shows,
+        effect=effect(step, **plan),
+    )
 
 
 WAY: tuple[tuple[Any, Any], ...] = (
-    ("Scheduled", None), ("In progress", "under_maintenance"), ("Verifying", None), ("Completed", "operational"),
-)  # fmt: skip
+    ("Scheduled", None),
+    ("In progress", "under_maintenance"),
+    ("Verifying", None),
+    ("Completed", "operational"),
+)
 
 
 def test_a_maintenance_goes_its_way_on_our_page(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
@@ -368,11 +387,16 @@ class Shown:
             return
         self._service.components["comp-api"] = shows
         said = [{"code": "comp-api", "new_status": shows}]
-        self._service.incidents.append({
-            "id": "by-hand", "name": "DNS", "status": "investigating", "metadata": {},
-            "components": [{"id": "comp-api", "status": shows}],
-            "incident_updates": [{"id": "u1", "status": "investigating", "affected_components": said}],
-        })  # fmt: skip
+        self._service.incidents.append(
+            {
+                "id": "by-hand",
+                "name": "DNS",
+                "status": "investigating",
+                "metadata": {},
+                "components": [{"id": "comp-api", "status": shows}],
+                "incident_updates": [{"id": "u1", "status": "investigating", "affected_components": said}],
+            }
+        )
 
     def by_hand_is_over(self) -> None:
         if self._own is not None:
@@ -384,9 +408,12 @@ class Shown:
 
 @pytest.fixture(params=["own", "atlassian"])
 def shown(
-    request: pytest.FixtureRequest, own: RecordsStatusPage, page: AtlassianStatusPage, service: StatuspageContract,
+    request: pytest.FixtureRequest,
+    own: RecordsStatusPage,
+    page: AtlassianStatusPage,
+    service: StatuspageContract,
     records_sql: psycopg.Connection[Any],
-) -> Shown:  # fmt: skip
+) -> Shown:
     if request.param == "own":
         return Shown(own, records_sql, service)
     return Shown(page, None, service)
@@ -428,8 +455,10 @@ def test_an_outage_in_a_maintenance_is_not_over_with_it(shown: Shown) -> None:
 def test_a_persons_own_change_lasts_until_they_end_it(shown: Shown, theirs: str) -> None:
     shown.by_hand(theirs)
     for status, step, shows in (
-        ("Investigating", "a", "major_outage"), ("Identified", "b", "partial_outage"), ("Resolved", "c", theirs),
-    ):  # fmt: skip
+        ("Investigating", "a", "major_outage"),
+        ("Identified", "b", "partial_outage"),
+        ("Resolved", "c", theirs),
+    ):
         shown.page.update(update(status, step))
         assert shown.api == shows, step
     shown.page.maintenance(maintenance("In progress", "d", "under_maintenance"))

@@ -26,11 +26,14 @@ async def test_open_runs_and_schedules_of_one_service(temporal_address: str) -> 
     mine, others = f"service-{uuid4()}", f"other-{uuid4()}"
     for service in (mine, others):
         await client.start_workflow(
-            "DatabaseFailover", id=f"run of {service}", task_queue="nobody", memo={"runbook": {"title": "Failover"}},
+            "DatabaseFailover",
+            id=f"run of {service}",
+            task_queue="nobody",
+            memo={"runbook": {"title": "Failover"}},
             search_attributes=TypedSearchAttributes(
                 [SearchAttributePair(SERVICE, service), SearchAttributePair(WAITING_FOR, "decide promote")]
             ),
-        )  # fmt: skip
+        )
         action = ScheduleActionStartWorkflow("Nothing", id="nothing", task_queue="nobody")
         hourly = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))])
         await client.create_schedule(f"pulse/{service}", Schedule(action=action, spec=hourly))

@@ -106,9 +106,12 @@ def until(minutes: float) -> datetime:
 
 def asked(hold: str, ends_at: datetime, step: str = "silence", **fields: Any) -> SetSilence:
     return SetSilence(
-        hold=hold, labels=fields.pop("labels", LABELS), ends_at=ends_at, comment='Database "upgrade"',
+        hold=hold,
+        labels=fields.pop("labels", LABELS),
+        ends_at=ends_at,
+        comment='Database "upgrade"',
         effect=effect(step, **fields),
-    )  # fmt: skip
+    )
 
 
 def lift(hold: str, **fields: Any) -> LiftSilence:
@@ -191,8 +194,10 @@ def test_one_that_a_person_has_lifted_is_not_set_again(silences: Silences, api: 
     for step, wanted in (("silence", ends_at), ("extend", until(90))):
         change = silences.set(asked(hold, wanted, step))
         assert (change.applied, change.after, change.note) == (
-            False, "not silenced", "people have lifted it: it stays so",
-        )  # fmt: skip
+            False,
+            "not silenced",
+            "people have lifted it: it stays so",
+        )
     assert api.live(hold) == []
 
 

@@ -25,16 +25,16 @@ def records(records_pool: ConnectionPool[Any]) -> Records:
 
 def pulse(number: int, *, healthy: bool, dry_run: bool = False) -> RecordPulse:
     at = NOW + timedelta(hours=number)
-    return RecordPulse(
-        service="s", at=at, healthy=healthy, says="x", effect=effect(f"pulse-{number}", dry_run=dry_run)
-    )  # fmt: skip
+    return RecordPulse(service="s", at=at, healthy=healthy, says="x", effect=effect(f"pulse-{number}", dry_run=dry_run))
 
 
 def test_a_warning_is_raised_and_resolved_once(records: Records, records_sql: psycopg.Connection[Any]) -> None:
     for number, healthy, before, after, applied in (
-        (0, True, "healthy", "healthy", False), (1, False, "healthy", "warning", True),
-        (2, False, "warning", "warning", False), (3, True, "warning", "healthy", True),
-    ):  # fmt: skip
+        (0, True, "healthy", "healthy", False),
+        (1, False, "healthy", "warning", True),
+        (2, False, "warning", "warning", False),
+        (3, True, "warning", "healthy", True),
+    ):
         for attempt in (1, 2):
             change = records.pulse(pulse(number, healthy=healthy))
             said = (change.before, change.after, change.applied)
@@ -49,9 +49,14 @@ def test_a_warning_is_raised_and_resolved_once(records: Records, records_sql: ps
 def test_the_first_report_of_a_day_stays(records: Records) -> None:
     def keep(step: str, errors: float) -> KeepReport:
         return KeepReport(
-            service="s", day=NOW.date(), time_zone="Europe/Berlin", made_at=NOW, handoff="# s", effect=effect(step),
+            service="s",
+            day=NOW.date(),
+            time_zone="Europe/Berlin",
+            made_at=NOW,
+            handoff="# s",
+            effect=effect(step),
             figures={"errors": errors, "mrr": None},
-        )  # fmt: skip
+        )
 
     assert records.keep_report(keep("first", 1)).applied
     assert records.keep_report(keep("first", 1)).note == ""

@@ -32,10 +32,15 @@ def records(records_pool: ConnectionPool[Any]) -> Records:
 def opened(records: Records, name: str, severity: Any = "P1", minutes: int = 0, service: str = "tensafe") -> None:
     records.create_incident(
         CreateIncident(
-            incident_id=name, severity=severity, title=f"{name} is down", service=service, commander="grace",
-            opened_at=NOW + timedelta(minutes=minutes), effect=effect(f"create-{name}"),
+            incident_id=name,
+            severity=severity,
+            title=f"{name} is down",
+            service=service,
+            commander="grace",
+            opened_at=NOW + timedelta(minutes=minutes),
+            effect=effect(f"create-{name}"),
         )
-    )  # fmt: skip
+    )
 
 
 def marked(records: Records, name: str, milestone: Any) -> None:
@@ -64,8 +69,11 @@ def test_incidents_that_are_not_over_come_oldest_first(records: Records) -> None
     )
     found = read(records, "P1", "P2")
     assert [(one.incident_id, one.status) for one in found.items] == [
-        ("first", "open"), ("second", "open"), ("mitigated", "mitigated"), ("stable", "stable"),
-    ]  # fmt: skip
+        ("first", "open"),
+        ("second", "open"),
+        ("mitigated", "mitigated"),
+        ("stable", "stable"),
+    ]
     assert str(found).startswith("P2 first first is down (open); P1 second")
     assert found.items[0].opened_at == NOW + timedelta(minutes=1)
 

@@ -46,9 +46,14 @@ def pool(server: OwnPostgres) -> Iterator[ConnectionPool[Any]]:
 
 def create(incident_id: str) -> CreateIncident:
     return CreateIncident(
-        incident_id=incident_id, severity="P1", title="API down", service="s", commander="grace",
-        opened_at=datetime.now(UTC), effect=effect(f"create-{incident_id}"),
-    )  # fmt: skip
+        incident_id=incident_id,
+        severity="P1",
+        title="API down",
+        service="s",
+        commander="grace",
+        opened_at=datetime.now(UTC),
+        effect=effect(f"create-{incident_id}"),
+    )
 
 
 def fails_soon(records: Records) -> Unavailable:

@@ -34,28 +34,40 @@ def schedule(
 ) -> Change:
     return windows.schedule(
         ScheduleWindow(
-            window_id=name, service=service, title="Upgrade", impact="brief", starts_at=at, ends_at=at + hours * HOUR,
+            window_id=name,
+            service=service,
+            title="Upgrade",
+            impact="brief",
+            starts_at=at,
+            ends_at=at + hours * HOUR,
             effect=effect(f"schedule-{name}", **plan),
         )
-    )  # fmt: skip
+    )
 
 
 def start(windows: MaintenanceWindows, name: str, at: datetime = AT) -> Change:
     return windows.start(
         StartWindow(
-            window_id=name, service="web", at=at, ends_at=AT + 2 * HOUR, held_until=AT + 3 * HOUR,
+            window_id=name,
+            service="web",
+            at=at,
+            ends_at=AT + 2 * HOUR,
+            held_until=AT + 3 * HOUR,
             effect=effect(f"start-{name}"),
         )
-    )  # fmt: skip
+    )
 
 
 def move(windows: MaintenanceWindows, name: str, ends_at: datetime) -> Change:
     return windows.move(
         MoveWindow(
-            window_id=name, service="web", ends_at=ends_at, held_until=ends_at + HOUR,
+            window_id=name,
+            service="web",
+            ends_at=ends_at,
+            held_until=ends_at + HOUR,
             effect=effect(f"move-{name}-{ends_at}"),
         )
-    )  # fmt: skip
+    )
 
 
 def end(windows: MaintenanceWindows, name: str, status: Any = "completed") -> Change:
@@ -120,10 +132,14 @@ def test_one_does_not_begin_within_another(windows: MaintenanceWindows) -> None:
     with pytest.raises(Refused, match="window a of the service is still in progress"):
         windows.start(
             StartWindow(
-                window_id="b", service="web", at=AT + 2.5 * HOUR, ends_at=AT + 4 * HOUR, held_until=AT + 5 * HOUR,
+                window_id="b",
+                service="web",
+                at=AT + 2.5 * HOUR,
+                ends_at=AT + 4 * HOUR,
+                held_until=AT + 5 * HOUR,
                 effect=effect("start-b"),
             )
-        )  # fmt: skip
+        )
     with pytest.raises(Refused, match="has another window then: b"):
         move(windows, "a", AT + 3 * HOUR)
 

@@ -155,9 +155,14 @@ def test_a_release_that_was_never_installed_well_is_upgraded(released: OnHelm):
     released.cli("uninstall", "tensafe")
     with pytest.raises(Exception, match="helm"):
         released.cli(
-            "install", "tensafe", str(released.chart), "--set-string=image.tag=v1.2.3", "--set=cpu=100", "--wait",
+            "install",
+            "tensafe",
+            str(released.chart),
+            "--set-string=image.tag=v1.2.3",
+            "--set=cpu=100",
+            "--wait",
             "--timeout=2s",
-        )  # fmt: skip
+        )
     assert released.history == [(1, "failed")]
     assert not released.run(released.helm.release, DescribeRelease(**released.where)).uninstalled
     change = released.run(released.helm.upgrade, released.upgrade("v1.2.4", from_revision=1))

@@ -34,9 +34,11 @@ def smoke(cluster_api: client.ApiClient) -> Iterator[Smoke]:
 
 def request_of(namespace: str, image: str = GOOD, *, timeout: float = 60, effect: Effect | None = None) -> RunSmokeJob:
     job = SmokeJob(
-        image=image, command=("pytest", "-q"), env={"TARGET": "http://tensafe", "VERSION": "not this"},
+        image=image,
+        command=("pytest", "-q"),
+        env={"TARGET": "http://tensafe", "VERSION": "not this"},
         timeout=timedelta(seconds=timeout),
-    )  # fmt: skip
+    )
     return RunSmokeJob(
         namespace=namespace, service="tensafe-server", version="v1.2.4", job=job, effect=effect or an_effect()
     )

@@ -66,10 +66,16 @@ class Watching:
 
     def request(self, **changed: Any) -> WatchRelease:
         return WatchRelease(
-            error_rate="errors", p95_latency="p95", health_url=f"{self.release.url}/health", baseline=USUAL,
-            error_rate_rise=0.02, latency_factor=1.5, breach_for=timedelta(seconds=1),
-            lasting=timedelta(seconds=2), every=timedelta(seconds=0.1),
-        ).model_copy(update=changed)  # fmt: skip
+            error_rate="errors",
+            p95_latency="p95",
+            health_url=f"{self.release.url}/health",
+            baseline=USUAL,
+            error_rate_rise=0.02,
+            latency_factor=1.5,
+            breach_for=timedelta(seconds=1),
+            lasting=timedelta(seconds=2),
+            every=timedelta(seconds=0.1),
+        ).model_copy(update=changed)
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,15 @@ class RotationScenario(CustomerScenario):
     name = "api-key-rotation"
     procedure = "api_key_rotation"
     leaves: ClassVar = {
-        "old key revoked": 1, "new key accepted": 1, "api_keys issue": 1, "handovers issue": 1,
-        "mails mail-api_key_rotated": 1, "mails mail-api_key_revoked": 1, "audit_log deprecate": 1,
+        "old key revoked": 1,
+        "new key accepted": 1,
+        "api_keys issue": 1,
+        "handovers issue": 1,
+        "mails mail-api_key_rotated": 1,
+        "mails mail-api_key_revoked": 1,
+        "audit_log deprecate": 1,
         "audit_log revoke": 1,
-    }  # fmt: skip
+    }
 
     def request(self, case: Case) -> ApiKeyRotationRequest:
         return ApiKeyRotationRequest(tenant_id=tenant_id(case), key_id=key_id(case), grace=timedelta(seconds=4))

@@ -64,9 +64,13 @@ class CertificateRenewalScenario(Strict):
     procedure = "certificate_renewal"
     programs: ClassVar = ()
     leaves: ClassVar = {
-        "issued": 1, "new in the Secret": 1, "its key fits": 1, "addresses that serve it": 2,
-        "Secret notes install": 1, "messages post-summary": 1,
-    }  # fmt: skip
+        "issued": 1,
+        "new in the Secret": 1,
+        "its key fits": 1,
+        "addresses that serve it": 2,
+        "Secret notes install": 1,
+        "messages post-summary": 1,
+    }
 
     def __init__(self) -> None:
         self._worlds: dict[str, _World] = {}
@@ -87,12 +91,17 @@ class CertificateRenewalScenario(Strict):
             "approvals": {"allow_unsigned": True},
             "certificates": {"ca_file": str(world.trusted)},
             "acme": {
-                "directory": authority.url, "ca_file": str(authority.ca_file), "terms_agreed": True,
-                "namespace": case.namespace, "look_at": f"http://{LOOPBACK}:{authority.http_port}",
+                "directory": authority.url,
+                "ca_file": str(authority.ca_file),
+                "terms_agreed": True,
+                "namespace": case.namespace,
+                "look_at": f"http://{LOOPBACK}:{authority.http_port}",
             },
             "services": {
                 case.namespace: {
-                    "namespace": case.namespace, "deployment": "tensafe-server", "selector": "app=tensafe",
+                    "namespace": case.namespace,
+                    "deployment": "tensafe-server",
+                    "selector": "app=tensafe",
                     "health_url": f"{nowhere}/health",
                     "certificates": {
                         "served": [{"host": HOST, "addresses": world.addresses}],
@@ -100,7 +109,7 @@ class CertificateRenewalScenario(Strict):
                     },
                 }
             },
-        }  # fmt: skip
+        }
 
     def request(self, case: Case) -> CertificateRenewalRequest:
         return CertificateRenewalRequest()

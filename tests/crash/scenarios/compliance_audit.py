@@ -21,9 +21,12 @@ class ComplianceAuditScenario(CustomerScenario):
     procedure = "compliance_audit"
     has_a_tenant = False
     leaves: ClassVar = {
-        "kept access-review.csv": 1, "kept encryption-status.json": 1, "kept soc2-evidence-package.zip": 1,
-        "whole packages": 1, "messages post-packaged": 1,
-    }  # fmt: skip
+        "kept access-review.csv": 1,
+        "kept encryption-status.json": 1,
+        "kept soc2-evidence-package.zip": 1,
+        "whole packages": 1,
+        "messages post-packaged": 1,
+    }
 
     def _prepare(self, case: Case) -> dict[str, Any]:
         settings = super()._prepare(case)

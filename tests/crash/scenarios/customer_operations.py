@@ -23,9 +23,16 @@ class OnboardingScenario(CustomerScenario):
     procedure = "enterprise_onboarding"
     has_a_tenant = False
     leaves: ClassVar = {
-        "tenants tenant": 1, "api_keys issue": 1, "handovers issue": 1, "tenant_users admin": 1, "handovers admin": 1,
-        "mails mail-welcome": 1, "mails mail-api_key_issued": 1, "audit_log assign": 1, "audit_log tenant-suspend": 1,
-    }  # fmt: skip
+        "tenants tenant": 1,
+        "api_keys issue": 1,
+        "handovers issue": 1,
+        "tenant_users admin": 1,
+        "handovers admin": 1,
+        "mails mail-welcome": 1,
+        "mails mail-api_key_issued": 1,
+        "audit_log assign": 1,
+        "audit_log tenant-suspend": 1,
+    }
 
     def request(self, case: Case) -> EnterpriseOnboardingRequest:
         return EnterpriseOnboardingRequest(name=tenant_id(case), contact_name="Grace", email=address(case))
@@ -42,10 +49,15 @@ class IssueScenario(CustomerScenario):
     name = "issue-escalation"
     procedure = "issue_escalation"
     leaves: ClassVar = {
-        "support_tickets ticket": 1, "audit_log assign": 1, "audit_log close": 1, "ticket_comments comment": 1,
-        "ticket_comments comment-2": 1, "mails mail-issue_received": 1, "mails mail-issue_update": 1,
+        "support_tickets ticket": 1,
+        "audit_log assign": 1,
+        "audit_log close": 1,
+        "ticket_comments comment": 1,
+        "ticket_comments comment-2": 1,
+        "mails mail-issue_received": 1,
+        "mails mail-issue_update": 1,
         "mails mail-issue_update-2": 1,
-    }  # fmt: skip
+    }
 
     def request(self, case: Case) -> IssueEscalationRequest:
         return IssueEscalationRequest(tenant_id=tenant_id(case), summary="slow")

@@ -51,13 +51,17 @@ class FailoverScenario(DatabaseScenario):
         with kubernetes_api.connect(case.servers.kubeconfig) as api:
             kubernetes_api.apply(api, [a_deployment(case.namespace, BILLING)])
         database = settings["services"][case.namespace]["database"]
-        theirs = {server: {**policy, "secret": policy["secret"].replace(SECRET, _BILLING_SECRET)}
-                  for server, policy in database["servers"].items()}  # fmt: skip
+        theirs = {
+            server: {**policy, "secret": policy["secret"].replace(SECRET, _BILLING_SECRET)}
+            for server, policy in database["servers"].items()
+        }
         settings["services"][BILLING] = {
-            "namespace": case.namespace, "deployment": BILLING, "selector": f"part={BILLING}",
+            "namespace": case.namespace,
+            "deployment": BILLING,
+            "selector": f"part={BILLING}",
             "health_url": settings["services"][case.namespace]["health_url"],
             "database": {"name": database["name"], "secret": _BILLING_SECRET, "servers": theirs},
-        }  # fmt: skip
+        }
         return settings
 
     def database_policy(self, case: Case) -> dict[str, Any]:

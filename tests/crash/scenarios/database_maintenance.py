@@ -58,9 +58,14 @@ class MaintenanceScenario(DatabaseScenario):
         "DatabaseMaintenance/end-session": (PRIMARY,),
     }
     leaves: ClassVar = {
-        "samples vacuumed": 2, "samples without dead rows": 1, "index small": 1, "rebuilds": 2, "report ended": 1,
-        "backup verdicts": 1, "rows of samples": 400,
-    }  # fmt: skip
+        "samples vacuumed": 2,
+        "samples without dead rows": 1,
+        "index small": 1,
+        "rebuilds": 2,
+        "report ended": 1,
+        "backup verdicts": 1,
+        "rows of samples": 400,
+    }
 
     def __init__(self) -> None:
         super().__init__()

@@ -58,10 +58,15 @@ class MaintenanceWindowScenario(ServiceScenario):
             {"procedure": "manual-scale-up", "input": {"target": "+1"}, "takes": "PT10M"},
             {"id": "swap", "check": "Swap the cable", "takes": "PT10M"},
         ]
-        return MaintenanceWindowRequest.model_validate({
-            "title": "Cables", "starts_at": starts_at, "ends_at": starts_at + timedelta(hours=1), "tasks": tasks,
-            "tenants": [_tenant(case)],
-        })  # fmt: skip
+        return MaintenanceWindowRequest.model_validate(
+            {
+                "title": "Cables",
+                "starts_at": starts_at,
+                "ends_at": starts_at + timedelta(hours=1),
+                "tasks": tasks,
+                "tenants": [_tenant(case)],
+            }
+        )
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, lambda status: status.waiting_for == "tick swap")
@@ -99,8 +104,11 @@ class CancelledWindowScenario(MaintenanceWindowScenario):
     name = "maintenance-window-cancelled"
     end = WorkflowExecutionStatus.CANCELED
     leaves: ClassVar = {
-        **_LEFT, "window cancelled": 1, "component shows operational": 1, "mails maintenance_cancelled": 1,
-    }  # fmt: skip
+        **_LEFT,
+        "window cancelled": 1,
+        "component shows operational": 1,
+        "mails maintenance_cancelled": 1,
+    }
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, lambda status: status.waiting_for == "tick swap")

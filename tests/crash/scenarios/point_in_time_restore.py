@@ -74,10 +74,14 @@ class RestoreScenario(DatabaseScenario):
         rule = {"name": "marks are counted from 1", "sql": "SELECT min(id) = 1 FROM marks"}
         return {
             "restore": {
-                "decision_timeout": "PT10M", "check_within": "PT1M", "leave_within": "PT1S", "longest_restore": "PT2M",
-                "checks": [rule], "notify_customers": False,
+                "decision_timeout": "PT10M",
+                "check_within": "PT1M",
+                "leave_within": "PT1S",
+                "longest_restore": "PT2M",
+                "checks": [rule],
+                "notify_customers": False,
             }
-        }  # fmt: skip
+        }
 
     def begin(self, case: Case, health: str) -> None:
         self.targets[case.namespace] = damage(self.database(case))

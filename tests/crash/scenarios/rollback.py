@@ -32,9 +32,14 @@ class RollbackScenario(ServiceScenario):
         tag = manifests.BAD_IMAGE.rpartition(":")[2]
         annotations = [f"podAnnotations.{name}={value}" for name, value in LATE.items()]
         manifests.helm(
-            case.servers.kubeconfig, case.namespace, "upgrade", manifests.RELEASE, str(manifests.CHART),
-            "--set-string", ",".join([f"image.tag={tag}", *annotations]),
-        )  # fmt: skip
+            case.servers.kubeconfig,
+            case.namespace,
+            "upgrade",
+            manifests.RELEASE,
+            str(manifests.CHART),
+            "--set-string",
+            ",".join([f"image.tag={tag}", *annotations]),
+        )
         no_longer_healthy(health)
 
     def request(self, case: Case) -> RollbackRequest:

@@ -26,21 +26,26 @@ class GoodVersionScenario(ServiceScenario):
     watch_for = "PT1S"
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {"release": {
-            "chart": str(manifests.CHART),
-            "release": manifests.RELEASE,
-            "timeout": "PT20S",
-            "smoke_job": {"image": "registry.example/smoke:v1", "timeout": "PT20S"},
-            "watch_for": self.watch_for,
-            "watch_every": "PT0.2S",
-            "breach_for": "PT0S",
-        }}  # fmt: skip
+        return {
+            "release": {
+                "chart": str(manifests.CHART),
+                "release": manifests.RELEASE,
+                "timeout": "PT20S",
+                "smoke_job": {"image": "registry.example/smoke:v1", "timeout": "PT20S"},
+                "watch_for": self.watch_for,
+                "watch_every": "PT0.2S",
+                "breach_for": "PT0S",
+            }
+        }
 
     def begin(self, case: Case, health: str) -> None:
         report(
-            case.servers.records, service=case.namespace, version=self.version, verdict="passed",
+            case.servers.records,
+            service=case.namespace,
+            version=self.version,
+            verdict="passed",
             reported_by="the crash harness",
-        )  # fmt: skip
+        )
 
     def request(self, case: Case) -> StandardDeploymentRequest:
         return StandardDeploymentRequest(version=self.version, change_log="Fixed bug #123")

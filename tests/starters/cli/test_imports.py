@@ -21,15 +21,37 @@ HELP = {"annotated_doc", "markdown_it", "mdurl", "pygments", "rich", "shellingha
 """What shows help: typer, rich, and what these stand on."""
 
 OPTIONAL = {
-    "IPython", "annotated_types", "attr", "attrs", "pydantic", "pydantic_core", "typing_extensions",
+    "IPython",
+    "annotated_types",
+    "attr",
+    "attrs",
+    "pydantic",
+    "pydantic_core",
+    "typing_extensions",
     "typing_inspection",
-}  # fmt: skip
+}
 """What rich looks for and typer takes for some parameters; nothing else of ours comes by it."""
 
 CLIENTS = {
-    "alembic", "boto3", "botocore", "docker", "httpx", "icalendar", "jinja2", "kubernetes", "matplotlib", "numpy",
-    "psycopg", "psycopg_pool", "requests", "slack_sdk", "structlog", "typst", "urllib3", "yaml",
-}  # fmt: skip
+    "alembic",
+    "boto3",
+    "botocore",
+    "docker",
+    "httpx",
+    "icalendar",
+    "jinja2",
+    "kubernetes",
+    "matplotlib",
+    "numpy",
+    "psycopg",
+    "psycopg_pool",
+    "requests",
+    "slack_sdk",
+    "structlog",
+    "typst",
+    "urllib3",
+    "yaml",
+}
 """Libraries of outside systems, of pages and of logs."""
 
 _COMMAND = """
@@ -51,9 +73,12 @@ def run(*arguments: str, variables: dict[str, str]) -> tuple[int, set[str]]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOKS_", "TEMPORAL_"))}
     done = subprocess.run(
         [sys.executable, "-c", _COMMAND, *arguments],
-        env={**kept, **variables, "PYTHONPATH": str(ROOT)}, cwd=variables["HOME"], capture_output=True, text=True,
+        env={**kept, **variables, "PYTHONPATH": str(ROOT)},
+        cwd=variables["HOME"],
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     told = json.loads(done.stderr.splitlines()[-1])
     return told["code"], set(told["modules"])
 

@@ -102,11 +102,16 @@ async def test_what_is_open_is_listed_with_what_it_waits_for_and_for_whom(runboo
             assert part in shown, shown
 
     for arguments, there in (
-        (("--waiting",), True), (("--mine",), True), (("--service", "tensafe-server"), True),
-        (("--procedure", "p1-incident", "--since", "-1h"), True), (("--service", "elsewhere"), False),
-        (("--procedure", "rollback"), False), (("--mine", "--as", "bob", "--role", "dba"), False),
-        (("--mine", "--as", "bob", "--role", "commander"), True), (("--service", 'x" OR 1=1'), False),
-    ):  # fmt: skip
+        (("--waiting",), True),
+        (("--mine",), True),
+        (("--service", "tensafe-server"), True),
+        (("--procedure", "p1-incident", "--since", "-1h"), True),
+        (("--service", "elsewhere"), False),
+        (("--procedure", "rollback"), False),
+        (("--mine", "--as", "bob", "--role", "dba"), False),
+        (("--mine", "--as", "bob", "--role", "commander"), True),
+        (("--service", 'x" OR 1=1'), False),
+    ):
         assert (RUN in {one["workflow_id"] for one in await listed(runbooks, *arguments)}) is there, arguments
     assert (await runbooks("list", "--procedure", "p9")).exit_code == 2
     assert "such as" in (await runbooks("list", "--since", "soon")).stderr

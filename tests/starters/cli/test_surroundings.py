@@ -155,9 +155,13 @@ def test_the_doctor_looks_at_each_thing_by_itself(empty: Path, monkeypatch: pyte
         world = World()
         world.service = world.service.model_copy(update={"health_url": url})
         file = settings_file(
-            empty, "127.0.0.1:1", "runbooks", world, kubernetes={"kubeconfig": "nowhere.yaml"},
+            empty,
+            "127.0.0.1:1",
+            "runbooks",
+            world,
+            kubernetes={"kubeconfig": "nowhere.yaml"},
             prometheus={"url": "http://127.0.0.1:1"},
-        )  # fmt: skip
+        )
         monkeypatch.setenv("RUNBOOKS_CONFIG", str(file))
         result = run("doctor", "tensafe-server", "--json")
         table = run("doctor", "tensafe-server")
@@ -227,7 +231,11 @@ def test_ctrl_c_in_the_first_moment_is_one_line(at: str, tmp_path: Path) -> None
     """Wherever the program is just then."""
     done = subprocess.run(
         [sys.executable, "-c", _PRESSED.format(at=at)],
-        cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.splitlines() == ["interrupted; what has been started goes on"]

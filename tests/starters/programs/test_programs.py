@@ -36,9 +36,11 @@ class Room:
 async def room_of(address: str, approvals: ApprovalPolicy, key: SecretStr | None) -> AsyncIterator[Room]:
     queue, world = f"q-{uuid4()}", World(IncidentPolicy(mitigation="approve"), approvals)
     settings = Settings(
-        temporal=Temporal(address=address, task_queue=queue), services={SERVICE: world.service}, approvals=approvals,
+        temporal=Temporal(address=address, task_queue=queue),
+        services={SERVICE: world.service},
+        approvals=approvals,
         gateway=Gateway(private_key=key),
-    )  # fmt: skip
+    )
     async with working(address, queue, world):
         yield Room(Session(settings, await connect(settings.temporal)), world, queue)
 
@@ -100,9 +102,14 @@ async def test_what_is_final_stays_with_people(temporal_address: str) -> None:
         (question,) = (await until(handle, lambda status: bool(status.questions))).questions
         async with Client(server(room.session, ADA, ADA)) as client:
             told = await text_of(
-                client, "answer", run=handle.id, question=question.id, subject=question.subject, choice="rollback",
+                client,
+                "answer",
+                run=handle.id,
+                question=question.id,
+                subject=question.subject,
+                choice="rollback",
                 reason="",
-            )  # fmt: skip
+            )
             assert "only people answer it" in told
             for procedure in (
                 "point-in-time-restore",

@@ -122,11 +122,21 @@ def grafana_payload(alert: str, at: datetime, *, ended: datetime | None, severit
         "imageURL": "",
     }
     return {
-        "receiver": "runbooks", "status": one["status"], "orgId": 1, "alerts": [one],
-        "groupLabels": {"alertname": "API down"}, "commonLabels": {}, "commonAnnotations": {},
-        "externalURL": "https://grafana.tensafe.example/", "version": "1", "groupKey": '{}:{alertname="API down"}',
-        "truncatedAlerts": 0, "title": "[FIRING:1]", "state": "alerting", "message": "**Firing**",
-    }  # fmt: skip
+        "receiver": "runbooks",
+        "status": one["status"],
+        "orgId": 1,
+        "alerts": [one],
+        "groupLabels": {"alertname": "API down"},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "https://grafana.tensafe.example/",
+        "version": "1",
+        "groupKey": '{}:{alertname="API down"}',
+        "truncatedAlerts": 0,
+        "title": "[FIRING:1]",
+        "state": "alerting",
+        "message": "**Firing**",
+    }
 
 
 def grafana(payload: Any, secret: str) -> Message:
@@ -158,16 +168,26 @@ def pagerduty_payload(
             "agent": {"id": "PABC123", "type": "user_reference"},
             "client": None,
             "data": {
-                "id": hashlib.sha256(alert.encode()).hexdigest()[:14].upper(), "type": "incident", "number": 2,
-                "self": "https://api.pagerduty.com/incidents/P1", "html_url": "https://x.pagerduty.com/incidents/P1",
-                "status": "resolved" if ended else "triggered", "incident_key": key, "created_at": told(at),
-                "title": "API down", "service": {**reference, "id": "PF9KMXH", "summary": SERVICE},
-                "assignees": [], "escalation_policy": {"id": "PUS0KTE", "summary": "Default"}, "teams": [],
-                "priority": {"id": "PSO75BM", "summary": severity}, "urgency": "high", "conference_bridge": None,
+                "id": hashlib.sha256(alert.encode()).hexdigest()[:14].upper(),
+                "type": "incident",
+                "number": 2,
+                "self": "https://api.pagerduty.com/incidents/P1",
+                "html_url": "https://x.pagerduty.com/incidents/P1",
+                "status": "resolved" if ended else "triggered",
+                "incident_key": key,
+                "created_at": told(at),
+                "title": "API down",
+                "service": {**reference, "id": "PF9KMXH", "summary": SERVICE},
+                "assignees": [],
+                "escalation_policy": {"id": "PUS0KTE", "summary": "Default"},
+                "teams": [],
+                "priority": {"id": "PSO75BM", "summary": severity},
+                "urgency": "high",
+                "conference_bridge": None,
                 "resolve_reason": None,
             },
         }
-    }  # fmt: skip
+    }
 
 
 def pagerduty(payload: Any, secret: str) -> Message:
@@ -200,10 +220,15 @@ class Amazon:
     def _certificate(self, key: Any, issuer: x509.Name, name: str, *, ended: bool = False) -> bytes:
         now = datetime.now(UTC)
         made = (
-            x509.CertificateBuilder().subject_name(_name(name)).issuer_name(issuer).public_key(key.public_key())
-            .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=2))
-            .not_valid_after(now + timedelta(days=-1 if ended else 1)).sign(self.authority, hashes.SHA256())
-        )  # fmt: skip
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(now + timedelta(days=-1 if ended else 1))
+            .sign(self.authority, hashes.SHA256())
+        )
         return made.public_bytes(serialization.Encoding.PEM)
 
     def client(self) -> httpx.AsyncClient:
@@ -242,26 +267,38 @@ AMAZON = Amazon()
 def alarm(alert: str, at: datetime, *, ended: datetime | None, state: str | None = None, **more: Any) -> Any:
     return {
         "AlarmName": f"API down {alert}" if more.get("severity", "P1") == "P1" else "Disk is filling",
-        "AlarmDescription": "Nobody can log in.", "AWSAccountId": "123456789012",
-        "NewStateValue": state or ("OK" if ended else "ALARM"), "OldStateValue": "OK",
+        "AlarmDescription": "Nobody can log in.",
+        "AWSAccountId": "123456789012",
+        "NewStateValue": state or ("OK" if ended else "ALARM"),
+        "OldStateValue": "OK",
         "NewStateReason": "Threshold Crossed: 1 datapoint [1.0] was greater than the threshold (0.0).",
-        "StateChangeTime": (ended or at).strftime("%Y-%m-%dT%H:%M:%S.000+0000"), "Region": "EU (Frankfurt)",
+        "StateChangeTime": (ended or at).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+        "Region": "EU (Frankfurt)",
         "AlarmArn": f"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:API down {alert}",
-        "OKActions": [], "AlarmActions": [TOPIC], "InsufficientDataActions": [],
+        "OKActions": [],
+        "AlarmActions": [TOPIC],
+        "InsufficientDataActions": [],
         "Trigger": {
-            "MetricName": "5xx", "Namespace": "AWS/ApplicationELB", "Period": 60, "Threshold": 0.0,
+            "MetricName": "5xx",
+            "Namespace": "AWS/ApplicationELB",
+            "Period": 60,
+            "Threshold": 0.0,
             "Dimensions": [{"name": "LoadBalancer", "value": "app/api/1"}],
         },
-    }  # fmt: skip
+    }
 
 
 def notification(inner: Any) -> dict[str, Any]:
     message = inner if isinstance(inner, str) else json.dumps(inner)
     return {
-        "Type": "Notification", "MessageId": hashlib.sha256(message.encode()).hexdigest()[:36], "TopicArn": TOPIC,
-        "Subject": "ALARM", "Message": message, "Timestamp": told(datetime.now(UTC)),
+        "Type": "Notification",
+        "MessageId": hashlib.sha256(message.encode()).hexdigest()[:36],
+        "TopicArn": TOPIC,
+        "Subject": "ALARM",
+        "Message": message,
+        "Timestamp": told(datetime.now(UTC)),
         "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
-    }  # fmt: skip
+    }
 
 
 def sns(payload: Any, secret: str) -> Message:
@@ -277,13 +314,18 @@ def datadog_payload(
     alert: str, at: datetime, *, ended: datetime | None, transition: str | None = None, **more: Any
 ) -> Any:
     return {
-        "cycle": more.get("cycle", hashlib.sha256(f"{alert}{at}".encode()).hexdigest()[:19]), "monitor": "1234",
-        "scope": f"host:{alert}", "transition": transition or ("Recovered" if ended else "Triggered"),
-        "type": more.get("type", "error"), "priority": more.get("severity", "P1"), "title": "API down",
-        "text": "Nobody can log in.", "tags": f"service:{SERVICE},env:prod,monitor",
+        "cycle": more.get("cycle", hashlib.sha256(f"{alert}{at}".encode()).hexdigest()[:19]),
+        "monitor": "1234",
+        "scope": f"host:{alert}",
+        "transition": transition or ("Recovered" if ended else "Triggered"),
+        "type": more.get("type", "error"),
+        "priority": more.get("severity", "P1"),
+        "title": "API down",
+        "text": "Nobody can log in.",
+        "tags": f"service:{SERVICE},env:prod,monitor",
         "date": str(int((ended or more.get("occurred", at)).timestamp() * 1000)),
         "link": "https://app.datadoghq.eu/event/event?id=1",
-    }  # fmt: skip
+    }
 
 
 def datadog(payload: Any, secret: str) -> Message:
@@ -297,30 +339,53 @@ def sentry_payload(alert: str, at: datetime, *, ended: datetime | None, **more: 
     action = more.get("action", "resolved" if ended else "critical")
     metric = {
         "alert_rule": {
-            "aggregate": "count()", "environment": None, "id": "7",
-            "name": "API down" if more.get("severity", "P1") == "P1" else "Slow", "projects": ["api"], "triggers": [],
+            "aggregate": "count()",
+            "environment": None,
+            "id": "7",
+            "name": "API down" if more.get("severity", "P1") == "P1" else "Slow",
+            "projects": ["api"],
+            "triggers": [],
         },
-        "date_closed": None, "date_created": told(at), "date_detected": told(at), "date_started": told(at),
-        "id": hashlib.sha256(alert.encode()).hexdigest()[:9], "identifier": "1", "organization_id": "1",
-        "projects": ["api"], "status": 20, "status_method": 3, "title": "Too many errors", "type": 2,
-    }  # fmt: skip
+        "date_closed": None,
+        "date_created": told(at),
+        "date_detected": told(at),
+        "date_started": told(at),
+        "id": hashlib.sha256(alert.encode()).hexdigest()[:9],
+        "identifier": "1",
+        "organization_id": "1",
+        "projects": ["api"],
+        "status": 20,
+        "status_method": 3,
+        "title": "Too many errors",
+        "type": 2,
+    }
     return {
-        "action": action, "actor": {"id": "sentry", "name": "Sentry", "type": "application"},
+        "action": action,
+        "actor": {"id": "sentry", "name": "Sentry", "type": "application"},
         "data": {
-            "description_text": "1000 events in the last 10 minutes", "description_title": "Critical: API down",
-            "metric_alert": metric, "web_url": "https://sentry.io/organizations/x/alerts/rules/details/7/",
+            "description_text": "1000 events in the last 10 minutes",
+            "description_title": "Critical: API down",
+            "metric_alert": metric,
+            "web_url": "https://sentry.io/organizations/x/alerts/rules/details/7/",
         },
         "installation": {"uuid": "a8e5d37a-696c-4c54-adb5-b3f28d64c7de"},
-    }  # fmt: skip
+    }
 
 
 def sentry_event(issue: str, at: datetime, level: str = "fatal") -> Any:
     event = {
-        "event_id": "e4874d664c3540c1a32eab185f12c5ab", "issue_id": issue, "datetime": at.isoformat(), "project": 1,
-        "title": "ReferenceError: heck is not defined", "level": level, "culprit": "?(<anonymous>)",
-        "environment": None, "web_url": "https://sentry.io/organizations/x/issues/1/events/e4/",
-        "tags": [["environment", "production"], ["service", SERVICE]], "timestamp": at.timestamp(),
-    }  # fmt: skip
+        "event_id": "e4874d664c3540c1a32eab185f12c5ab",
+        "issue_id": issue,
+        "datetime": at.isoformat(),
+        "project": 1,
+        "title": "ReferenceError: heck is not defined",
+        "level": level,
+        "culprit": "?(<anonymous>)",
+        "environment": None,
+        "web_url": "https://sentry.io/organizations/x/issues/1/events/e4/",
+        "tags": [["environment", "production"], ["service", SERVICE]],
+        "timestamp": at.timestamp(),
+    }
     return {"action": "triggered", "data": {"event": event, "triggered_rule": "API down for users"}}
 
 
@@ -337,10 +402,14 @@ def standard_payload(alert: str, at: datetime, *, ended: datetime | None, **more
     # Another severity makes it another check's, which no rule takes.
     mine = more.get("severity", "P1") == "P1"
     return {
-        "type": "check.changed", "timestamp": told(ended or at), "check": f"API down {alert}",
-        "since": told(at), "state": "up" if ended else "down", "message": "API down",
+        "type": "check.changed",
+        "timestamp": told(ended or at),
+        "check": f"API down {alert}",
+        "since": told(at),
+        "state": "up" if ended else "down",
+        "message": "API down",
         "service": SERVICE if mine else "billing",
-    }  # fmt: skip
+    }
 
 
 def standard(payload: Any, secret: str, at: datetime | None = None) -> Message:
@@ -358,11 +427,14 @@ def standard(payload: Any, secret: str, at: datetime | None = None) -> Message:
 def event_payload(alert: str, at: datetime, *, ended: datetime | None, **more: Any) -> Any:
     return {
         "attributes": {
-            "id": hashlib.sha256(f"{alert}{at}{ended}".encode()).hexdigest()[:12], "source": "/checks/api",
-            "type": "test.up" if ended else "test.down", "time": told(ended or at), "subject": alert,
+            "id": hashlib.sha256(f"{alert}{at}{ended}".encode()).hexdigest()[:12],
+            "source": "/checks/api",
+            "type": "test.up" if ended else "test.down",
+            "time": told(ended or at),
+            "subject": alert,
         },
         "data": {"since": told(at), "service": SERVICE if more.get("severity", "P1") == "P1" else "billing"},
-    }  # fmt: skip
+    }
 
 
 def event(payload: Any, secret: str, *, binary: bool = False) -> Message:
@@ -386,7 +458,12 @@ def whole(payload: Any) -> Any:
 SENDERS = [
     Sender("grafana", {"kind": "grafana"}, grafana_payload, grafana, ("X-Grafana-Alerting-Signature",)),
     Sender(
-        "pagerduty", {"kind": "pagerduty"}, pagerduty_payload, pagerduty, ("X-PagerDuty-Signature",), ends_tell=False,
+        "pagerduty",
+        {"kind": "pagerduty"},
+        pagerduty_payload,
+        pagerduty,
+        ("X-PagerDuty-Signature",),
+        ends_tell=False,
         ignored=[
             pagerduty_payload("api", BEGAN, ended=None, event="incident.acknowledged"),
             pagerduty_payload("api", BEGAN, ended=None, event="incident.annotated"),
@@ -395,18 +472,31 @@ SENDERS = [
         ],
     ),
     Sender(
-        "sns", {"kind": "sns", "topics": [TOPIC]}, alarm, sns, (), ends_tell=False,
+        "sns",
+        {"kind": "sns", "topics": [TOPIC]},
+        alarm,
+        sns,
+        (),
+        ends_tell=False,
         ignored=[alarm("api", BEGAN, ended=None, state="INSUFFICIENT_DATA")],
     ),
     Sender(
-        "datadog", {"kind": "datadog"}, datadog_payload, datadog, ("X-Runbooks-Secret",),
+        "datadog",
+        {"kind": "datadog"},
+        datadog_payload,
+        datadog,
+        ("X-Runbooks-Secret",),
         ignored=[
             datadog_payload("api", BEGAN, ended=None, transition=transition, type="warning")
             for transition in ("Warn", "Re-Warn", "No Data", "Re-No Data", "Renotify", "$ALERT_TRANSITION")
         ],
     ),
     Sender(
-        "sentry", {"kind": "sentry"}, sentry_payload, sentry, ("Sentry-Hook-Signature",),
+        "sentry",
+        {"kind": "sentry"},
+        sentry_payload,
+        sentry,
+        ("Sentry-Hook-Signature",),
         ignored=[
             {"action": "created", "data": {"installation": {"status": "pending"}}},
             {"action": "created", "data": {"issue": {"id": "1", "title": "x"}}},
@@ -414,15 +504,24 @@ SENDERS = [
         ],
     ),
     Sender(
-        "standard", {"kind": "standard-webhooks"}, standard_payload, standard,
-        ("webhook-id", "webhook-timestamp", "webhook-signature"), KEY, OLD_KEY,
+        "standard",
+        {"kind": "standard-webhooks"},
+        standard_payload,
+        standard,
+        ("webhook-id", "webhook-timestamp", "webhook-signature"),
+        KEY,
+        OLD_KEY,
         ignored=[{**standard_payload("api", BEGAN, ended=None), "state": "unknown"}],
     ),
     Sender(
-        "events", {"kind": "cloudevents"}, event_payload, event, ("authorization",),
+        "events",
+        {"kind": "cloudevents"},
+        event_payload,
+        event,
+        ("authorization",),
         ignored=[whole(event_payload("api", BEGAN, ended=None)) | {"type": "test.unknown"}],
     ),
-]  # fmt: skip
+]
 BY_NAME = {sender.name: sender for sender in SENDERS}
 
 

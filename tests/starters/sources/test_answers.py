@@ -306,7 +306,7 @@ async def test_both_signatures_of_sns_are_known_and_a_certificate_is_fetched_onc
         {"SignatureVersion": "3"},
     ],
     ids=lambda change: next(iter(change.values()))[-40:],
-)  # fmt: skip
+)
 async def test_sns_is_pinned_before_anything_is_fetched(http: httpx.AsyncClient, change: dict[str, str]) -> None:
     assert (await post(http, "sns", signed(**change))).status_code == 401
     assert AMAZON.fetched == []
@@ -335,9 +335,15 @@ async def test_an_old_message_of_sns_is_refused(http: httpx.AsyncClient) -> None
 
 def confirmation(url: str, **changes: Any) -> Message:
     message = {
-        "Type": "SubscriptionConfirmation", "MessageId": "1", "Token": "token", "TopicArn": TOPIC, "Message": "You …",
-        "SubscribeURL": url, "Timestamp": senders.told(datetime.now(UTC)), **changes,
-    }  # fmt: skip
+        "Type": "SubscriptionConfirmation",
+        "MessageId": "1",
+        "Token": "token",
+        "TopicArn": TOPIC,
+        "Message": "You …",
+        "SubscribeURL": url,
+        "Timestamp": senders.told(datetime.now(UTC)),
+        **changes,
+    }
     content = json.dumps(AMAZON.sign(message)).encode()
     return Message({"content-type": "text/plain; charset=UTF-8"}, content)
 
@@ -350,10 +356,16 @@ async def test_a_subscription_is_confirmed_at_snss_own_address_only(http: httpx.
     assert answer.status_code == 200, answer.text
     assert AMAZON.fetched[-1].startswith(f"{HOST}/?Action=ConfirmSubscription")
     for url in (
-        "https://attacker.example/?Action=ConfirmSubscription", CONFIRM.replace("https", "http"),
-        CONFIRM.replace(TOPIC, TOPIC + "x"), CONFIRM.replace("=token", "=other"), f"{CONFIRM}&x=1", f"{HOST}/x",
-        CONFIRM.replace("Confirm", "Un"), "http://169.254.169.254/", "",
-    ):  # fmt: skip
+        "https://attacker.example/?Action=ConfirmSubscription",
+        CONFIRM.replace("https", "http"),
+        CONFIRM.replace(TOPIC, TOPIC + "x"),
+        CONFIRM.replace("=token", "=other"),
+        f"{CONFIRM}&x=1",
+        f"{HOST}/x",
+        CONFIRM.replace("Confirm", "Un"),
+        "http://169.254.169.254/",
+        "",
+    ):
         before = len(AMAZON.fetched)
         assert (await post(http, "sns", confirmation(url))).status_code in {401, 422}, url
         assert len(AMAZON.fetched) == before

@@ -51,8 +51,10 @@ async def test_a_firing_is_handled_once_and_the_next_one_anew(
     (resolved,) = world.done("records.resolve_alert")
     # As the records know it: by when it began, which the end of some doesn't tell.
     assert (resolved.source, resolved.starts_at, resolved.resolved_at) == (
-        sender.name, BEGAN, resolved.resolved_at if sender.name == "sentry" else BEGAN + timedelta(minutes=9)
-    )  # fmt: skip
+        sender.name,
+        BEGAN,
+        resolved.resolved_at if sender.name == "sentry" else BEGAN + timedelta(minutes=9),
+    )
 
 
 async def test_what_datadog_says_again_of_a_cycle_that_was_dealt_with_begins_nothing(

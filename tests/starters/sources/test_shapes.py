@@ -115,9 +115,16 @@ def test_a_template_of_grafana_has_any_shape_and_a_mapping_reads_it() -> None:
     with pytest.raises(Unreadable, match="no mapping"):
         said("grafana", source.sign(payload, senders.SECRET))
     mapping = PayloadMapping.model_validate(
-        {"each": "$.what[*]", "name": "$.id", "fingerprint": "$.id", "starts_at": "$.since", "status": "$.s",
-         "firing": ["alerting"], "labels": {"severity": "P1"}}
-    )  # fmt: skip
+        {
+            "each": "$.what[*]",
+            "name": "$.id",
+            "fingerprint": "$.id",
+            "starts_at": "$.since",
+            "status": "$.s",
+            "firing": ["alerting"],
+            "labels": {"severity": "P1"},
+        }
+    )
     first, second = mapping.alerts(payload, "grafana")
     assert isinstance(first, Alert)
     assert (first.name, first.starts_at, first.labels) == ("a", BEGAN, {"alertname": "a", "severity": "P1"})
@@ -157,9 +164,13 @@ def test_datadog() -> None:
     sender = senders.BY_NAME["datadog"]
     alert = one("datadog", sender.fires())
     assert alert.labels == {
-        "alertname": "API down", "service": SERVICE, "env": "prod", "severity": "P1", "monitor": "1234",
+        "alertname": "API down",
+        "service": SERVICE,
+        "env": "prod",
+        "severity": "P1",
+        "monitor": "1234",
         "scope": "host:api",
-    }  # fmt: skip
+    }
     again = one("datadog", sender.fires(transition="Re-Triggered", occurred=LATER))
     renotified = one("datadog", sender.fires(transition="Renotify", occurred=LATER))
     assert alert.episode == again.episode == renotified.episode

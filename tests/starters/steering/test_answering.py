@@ -18,17 +18,34 @@ AT = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
 
 def question(name: str, *roles: str) -> OpenQuestion:
     return OpenQuestion(
-        id=name, title="Which?", options={"keep": "as it is", "switch": "to the copy"}, default="keep", kind="restore",
-        reason_for=["switch"], timeout=timedelta(minutes=5), asked_at=AT, roles=list(roles), subject="s",
-    )  # fmt: skip
+        id=name,
+        title="Which?",
+        options={"keep": "as it is", "switch": "to the copy"},
+        default="keep",
+        kind="restore",
+        reason_for=["switch"],
+        timeout=timedelta(minutes=5),
+        asked_at=AT,
+        roles=list(roles),
+        subject="s",
+    )
 
 
 def status(*questions: OpenQuestion, said: tuple[tuple[Kind, str, str], ...] = (), waiting_for: str = "") -> RunStatus:
     entries = [Entry(at=AT, kind=kind, phase="", text=text, who=who) for kind, text, who in said]
     return RunStatus(
-        section="7.3", procedure="PointInTimeRestore", title="t", phase="p", started_at=AT, now=AT, dry_run=False,
-        clocks=[], questions=list(questions), entries=entries, waiting_for=waiting_for,
-    )  # fmt: skip
+        section="7.3",
+        procedure="PointInTimeRestore",
+        title="t",
+        phase="p",
+        started_at=AT,
+        now=AT,
+        dry_run=False,
+        clocks=[],
+        questions=list(questions),
+        entries=entries,
+        waiting_for=waiting_for,
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,13 +107,20 @@ def test_what_can_be_done_is_told_as_the_very_commands() -> None:
 @pytest.mark.parametrize(
     ("workflow_type", "outcome", "did"),
     [
-        ("ManualScaleUp", "scaled", True), ("ManualScaleUp", "scaled, not healthy", False),
+        ("ManualScaleUp", "scaled", True),
+        ("ManualScaleUp", "scaled, not healthy", False),
         ("P1Incident", "closed", True),
-        ("P1Incident", "closed, not healthy", False), ("Rollback", "rolled back", True), ("Rollback", "planned", True),
-        ("StandardDeployment", "rolled back", False), ("StandardDeployment", "complete", True),
-        ("AddGpuNode", "not needed", True), ("AddGpuNode", "no node", False), ("DatabaseFailover", "not fenced", False),
-        ("PointInTimeRestore", "restored, then cancelled", False), ("Rollback", "left as it is", False),
+        ("P1Incident", "closed, not healthy", False),
+        ("Rollback", "rolled back", True),
+        ("Rollback", "planned", True),
+        ("StandardDeployment", "rolled back", False),
+        ("StandardDeployment", "complete", True),
+        ("AddGpuNode", "not needed", True),
+        ("AddGpuNode", "no node", False),
+        ("DatabaseFailover", "not fenced", False),
+        ("PointInTimeRestore", "restored, then cancelled", False),
+        ("Rollback", "left as it is", False),
     ],
-)  # fmt: skip
+)
 def test_whether_a_run_did_what_was_asked(workflow_type: str, outcome: str, *, did: bool) -> None:
     assert reached(workflow_type, outcome) is did

@@ -90,9 +90,13 @@ def test_every_fault_is_in_one_list_with_its_line(folder: Path) -> None:
 @pytest.mark.parametrize("module", ["starters.webhook", "workers"])
 def test_no_process_starts_with_them(folder: Path, module: str) -> None:
     done = subprocess.run(  # our own modules
-        [sys.executable, "-m", module], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", module],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=60,
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     told = done.stderr.splitlines()
     expected = EXPECTED if module == "starters.webhook" else EXPECTED[:1]

@@ -14,11 +14,21 @@ NOW = datetime(2026, 11, 29, 15, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400), ("90s", 90), ("PT10M", 600), ("pt4h", 14_400),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("90s", 90),
+        ("PT10M", 600),
+        ("pt4h", 14_400),
         ("P7D", 604_800),
-        ("600", 600), ("2 days", 172_800), ("10 minutes", 600), ("1w", 604_800), ("1:30", 90), (" 10m ", 600),
+        ("600", 600),
+        ("2 days", 172_800),
+        ("10 minutes", 600),
+        ("1w", 604_800),
+        ("1:30", 90),
+        (" 10m ", 600),
     ],
-)  # fmt: skip
+)
 def test_durations(text: str, seconds: int) -> None:
     assert times.duration("--by", text) == timedelta(seconds=seconds)
 

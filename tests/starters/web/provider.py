@@ -62,8 +62,16 @@ class Provider:
             return JSONResponse({"error": "invalid_grant"}, 400)
         now = int(time.time())
         claims = {
-            "iss": self.issuer, "aud": CLIENT, "sub": "1", "iat": now, "exp": now + 60, "nonce": asked["nonce"],
-            "email": "ada@corp.example", "email_verified": True, "groups": ["sre"], **self.claims,
-        }  # fmt: skip
+            "iss": self.issuer,
+            "aud": CLIENT,
+            "sub": "1",
+            "iat": now,
+            "exp": now + 60,
+            "nonce": asked["nonce"],
+            "email": "ada@corp.example",
+            "email_verified": True,
+            "groups": ["sre"],
+            **self.claims,
+        }
         key = self.signs_with or self.key
         return JSONResponse({"id_token": jwt.encode({"alg": "RS256", "kid": self.key.kid or ""}, claims, key)})

@@ -76,10 +76,13 @@ async def serving(
     """Serve it, with a worker beside it that plays the procedures in a made-up world."""
     queue = f"q-{uuid4()}"
     settings = Settings(
-        temporal=Temporal(address=address, task_queue=queue), records=Records(url=SecretStr(records_url)),
-        services={SERVICE: world.service}, approvals=world.approvals, gateway=Gateway(private_key=key),
+        temporal=Temporal(address=address, task_queue=queue),
+        records=Records(url=SecretStr(records_url)),
+        services={SERVICE: world.service},
+        approvals=world.approvals,
+        gateway=Gateway(private_key=key),
         web=web or Web(),
-    )  # fmt: skip
+    )
     client = await connect(settings.temporal, lazy=True)
     listening = socket.create_server(("127.0.0.1", port))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"

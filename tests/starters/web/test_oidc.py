@@ -46,8 +46,9 @@ async def served(
     key, _ = keys()
     web = Web(
         oidc=Oidc(issuer=provider.issuer, client_id=CLIENT, client_secret=SecretStr(SECRET)),
-        people={"commander": (" ADA@corp.example ",)}, groups={"on-call": ("sre",), "security": ("blue",)},
-    )  # fmt: skip
+        people={"commander": (" ADA@corp.example ",)},
+        groups={"on-call": ("sre",), "security": ("blue",)},
+    )
     url = create_database(records_template)
     async with serving(own_temporal.address, url, World(), key, web=web, work=False) as page:
         yield page

@@ -103,9 +103,13 @@ async def test_a_question_takes_two_people_and_the_role_that_settings_give(serve
     handle = await asked(served)
     (question,) = (await until(handle, lambda now: bool(now.questions))).questions
     form = {
-        "workflow_id": handle.id, "run_id": handle.first_execution_run_id or "", "question": question.id,
-        "subject": question.subject, "choice": "rollback", "reason": "v1.2.4 crashes",
-    }  # fmt: skip
+        "workflow_id": handle.id,
+        "run_id": handle.first_execution_run_id or "",
+        "question": question.id,
+        "subject": question.subject,
+        "choice": "rollback",
+        "reason": "v1.2.4 crashes",
+    }
 
     async def answer(http: httpx.AsyncClient, **changed: str) -> httpx.Response:
         headers = {"X-CSRF-Token": await csrf_of(http), "HX-Request": "true", **SAME}

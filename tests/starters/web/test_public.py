@@ -41,10 +41,14 @@ def asking(pool: ConnectionPool[Any], settings: Settings) -> httpx.AsyncClient:
 def published(pool: ConnectionPool[Any], incident: str, status: Any, step: str, message: str = "We are on it.") -> None:
     RecordsStatusPage(pool).update(
         UpdateStatusPage(
-            component="api", incident_id=incident, title="Trouble with <TenSafe>", status=status, message=message,
+            component="api",
+            incident_id=incident,
+            title="Trouble with <TenSafe>",
+            status=status,
+            message=message,
             effect=effect(step),
         )
-    )  # fmt: skip
+    )
 
 
 async def test_what_was_published_is_shown_and_no_more(records_pool: ConnectionPool[Any], settings: Settings) -> None:
@@ -69,10 +73,16 @@ async def test_a_maintenance_is_announced_and_ends(records_pool: ConnectionPool[
     def say(status: Any, step: str) -> None:
         RecordsStatusPage(records_pool).maintenance(
             UpdateMaintenance(
-                component="api", window_id="MW-1", title="Database upgrade", status=status, message="Short breaks.",
-                starts_at=begins, ends_at=begins + timedelta(hours=1), effect=effect(step),
+                component="api",
+                window_id="MW-1",
+                title="Database upgrade",
+                status=status,
+                message="Short breaks.",
+                starts_at=begins,
+                ends_at=begins + timedelta(hours=1),
+                effect=effect(step),
             )
-        )  # fmt: skip
+        )
 
     async with asking(records_pool, settings) as http:
         say("Scheduled", "1")
@@ -101,8 +111,9 @@ async def test_a_cache_may_keep_it_and_readers_ask_whether_it_changed(
         assert later.status_code == 200
         entries = ET.fromstring(later.text).findall(f"{ATOM}entry")
         assert [one.findtext(f"{ATOM}title") for one in entries] == [
-            "Identified: Trouble with <TenSafe>", "Investigating: Trouble with <TenSafe>",
-        ]  # fmt: skip
+            "Identified: Trouble with <TenSafe>",
+            "Investigating: Trouble with <TenSafe>",
+        ]
         assert len({one.findtext(f"{ATOM}id") for one in entries}) == 2
         assert ET.fromstring(first.text).find(f"{ATOM}entry/{ATOM}id").text == entries[1].findtext(f"{ATOM}id")  # type: ignore[union-attr]
 

@@ -62,9 +62,12 @@ async def test_alerts_of_a_service_are_one_run_and_the_worst_one_leads(
     configured = settings_for(temporal_address, f"q-{uuid4()}", tmp_path, World())
     (tmp_path / "routes.toml").write_text(EVERYTHING, encoding="utf-8")
     pods = [
-        {**alert(fresh(), alertname="KubePodCrashLooping", pod=f"tensafe-server-{n}", severity="warning"),
-         "annotations": {"summary": f"pod {n} crashes"}} for n in range(4)
-    ]  # fmt: skip
+        {
+            **alert(fresh(), alertname="KubePodCrashLooping", pod=f"tensafe-server-{n}", severity="warning"),
+            "annotations": {"summary": f"pod {n} crashes"},
+        }
+        for n in range(4)
+    ]
     replicas = [alert(fresh(), prometheus_replica=f"prometheus-{n}", starts_at=LATER) for n in range(2)]
     async with serving(configured) as one, serving(configured) as two:
         assert await outcomes(one, *pods, *replicas) == ["joined"] * 4 + ["started", "joined"]

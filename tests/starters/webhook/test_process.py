@@ -80,8 +80,11 @@ async def test_killed_between_accept_and_answer_the_retry_makes_no_second_run(
     retried = webhook.post(alert(name))
     assert retried.status_code == 202
     assert retried.json()["alerts"][0] == {
-        "outcome": "joined", "workflow_id": RUN, "run_id": accepted.run_id, "detail": "",
-    }  # fmt: skip
+        "outcome": "joined",
+        "workflow_id": RUN,
+        "run_id": accepted.run_id,
+        "detail": "",
+    }
 
     async with working(temporal_address, queue, world) as connected:
         await waiting_for(connected, RUN, "close")

@@ -41,11 +41,27 @@ def basic(credentials: str) -> str:
 @pytest.mark.parametrize(
     "authorization",
     [
-        None, "Bearer", "Bearer ", "Bearer wrong", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}",
-        "Basic !!!", "Digest x", basic("am:wrong"), basic("am:"), basic("am"), basic(":secret"), basic("AM:secret"),
-        f"Bearer {basic('am:secret')[6:]}", basic(TOKEN), TOKEN, "Bearer ünïcödé", "Basic ünïcödé",
+        None,
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Basic {TOKEN}",
+        "Basic !!!",
+        "Digest x",
+        basic("am:wrong"),
+        basic("am:"),
+        basic("am"),
+        basic(":secret"),
+        basic("AM:secret"),
+        f"Bearer {basic('am:secret')[6:]}",
+        basic(TOKEN),
+        TOKEN,
+        "Bearer ünïcödé",
+        "Basic ünïcödé",
     ],
-)  # fmt: skip
+)
 async def test_who_does_not_authenticate_is_refused(
     webhook: httpx.AsyncClient, client: Client, authorization: str | None
 ) -> None:
@@ -139,7 +155,7 @@ JSON = {"Content-Type": "application/json"}
         ({"json": body(alert("../../../f"))}, 422, "fingerprint"),
         ({"json": body(alert("f" * 65))}, 422, "fingerprint"),
     ],
-)  # fmt: skip
+)
 async def test_what_cannot_be_taken_is_refused_with_a_problem(
     webhook: httpx.AsyncClient, options: dict[str, Any], status: int, says: str
 ) -> None:

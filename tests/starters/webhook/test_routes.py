@@ -80,9 +80,12 @@ def test_a_rule_fills_in_the_request_from_itself_and_from_labels(tmp_path: Path)
     )
     rule = routes.load(tmp_path / "routes.toml", SERVICES).route[0]
     built = Alert(
-        source="ci", fingerprint="f", name="Built", starts_at=datetime(2026, 2, 4, tzinfo=UTC),
+        source="ci",
+        fingerprint="f",
+        name="Built",
+        starts_at=datetime(2026, 2, 4, tzinfo=UTC),
         labels={"event": "built", "image_tag": "v1.2.5"},
-    )  # fmt: skip
+    )
     request = rule.request(built, "tensafe-server")
     assert request == StandardDeploymentRequest(
         service="tensafe-server", version="v1.2.5", change_log="by the pipeline", alert=built, requested_by="ci: Built"
@@ -154,8 +157,15 @@ TWO = {
         ({"service": "billing"}, "billing"),
         ({"service": "blackbox-exporter", "instance": "https://tensafe.example/health"}, "tensafe-server"),
         ({"service": "blackbox-exporter", "namespace": "prod", "deployment": "tensafe"}, "tensafe-server"),
-        ({"service": "kube-state-metrics", "namespace": "monitoring", "exported_namespace": "prod",
-          "exported_pod": "billing-5d4f7c9b8-x2x4z"}, "billing"),
+        (
+            {
+                "service": "kube-state-metrics",
+                "namespace": "monitoring",
+                "exported_namespace": "prod",
+                "exported_pod": "billing-5d4f7c9b8-x2x4z",
+            },
+            "billing",
+        ),
         ({"target": "http://b:8080"}, "billing"),
         ({"job": "billing"}, "billing"),
         ({"job": "tensafe", "namespace": "prod"}, "tensafe-server"),
@@ -165,7 +175,7 @@ TWO = {
         ({"namespace": "prod"}, None),
         ({}, None),
     ],
-)  # fmt: skip
+)
 def test_an_alert_is_about_the_service_that_it_names_best(labels: dict[str, str], service: str | None) -> None:
     rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
     assert rule.service_of(labels, TWO) == service

@@ -28,8 +28,12 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])
 
 PARTS: dict[str, Any] = {
-    "Store": Store, "Progress": Progress, "FileStore": FileStore, "ObjectLock": ObjectLock, "store": audit.store,
-}  # fmt: skip
+    "Store": Store,
+    "Progress": Progress,
+    "FileStore": FileStore,
+    "ObjectLock": ObjectLock,
+    "store": audit.store,
+}
 
 
 @dataclass(frozen=True)

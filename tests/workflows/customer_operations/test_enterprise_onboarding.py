@@ -26,9 +26,19 @@ ADA = {"who": "ada", "role": "csm"}
 LEAD = {"who": "lea", "role": "engineering-lead"}
 NAME = "enterprise_onboarding"
 BY_HAND = (
-    "kickoff-call", "architecture-review", "timeline-agreed", "success-criteria", "sdk-integrated",
-    "test-environment", "security-review", "production", "load-test", "documentation", "training", "success-metrics",
-)  # fmt: skip
+    "kickoff-call",
+    "architecture-review",
+    "timeline-agreed",
+    "success-criteria",
+    "sdk-integrated",
+    "test-environment",
+    "security-review",
+    "production",
+    "load-test",
+    "documentation",
+    "training",
+    "success-metrics",
+)
 
 
 def request(company: Company, **fields: Any) -> EnterpriseOnboardingRequest:
@@ -88,8 +98,9 @@ async def test_thirty_days_from_the_contract_to_the_review(
     assert result == {"tenant_id": "acme-corp", "complete": True, "open": [], "tenant": "active"}
     assert "Monitoring configured" in timeline
     assert sorted(company.subjects(f"it@{company.domain}"))[:2] == [
-        "TenSafe: 30-day check-in", "TenSafe: Quarterly business review",
-    ]  # fmt: skip
+        "TenSafe: 30-day check-in",
+        "TenSafe: Quarterly business review",
+    ]
     assert len(company.subjects(csm)) == 3
     assert company.rows("SELECT csm, se, status FROM runbooks.tenants") == [(csm, se, "active")]
     assert len(company.rows("SELECT FROM runbooks.api_keys")) == 1

@@ -110,8 +110,10 @@ async def test_an_update_keeps_the_promise_and_begins_the_next(
     assert result["updates"] == 3
     assert len(company.subjects(email)) == 4
     assert [row[0] for row in company.rows("SELECT author FROM runbooks.ticket_comments ORDER BY id")] == [
-        "the run", "ada (support)", "ada (support)",
-    ]  # fmt: skip
+        "the run",
+        "ada (support)",
+        "ada (support)",
+    ]
 
 
 async def test_it_is_assigned_as_told_and_reassigned(working: Working, client: Client, company: Company) -> None:

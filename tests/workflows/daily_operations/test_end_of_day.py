@@ -106,9 +106,7 @@ async def test_what_is_handed_over(working: Working, client: Client, day: Day) -
         ScheduleState(name="hourly-health-pulse/tensafe-server", paused=False, missed=3, upcoming=pulses),
         ScheduleState(name="database-maintenance/tensafe-server", paused=True, missed=0, upcoming=[]),
     ]
-    day.runs = [
-        OpenRun(workflow_id="w/1", procedure="MaintenanceWindow", title="Window", started_at=datetime.now(UTC))
-    ]  # fmt: skip
+    day.runs = [OpenRun(workflow_id="w/1", procedure="MaintenanceWindow", title="Window", started_at=datetime.now(UTC))]
     for name, service, begins in (
         ("MW-1", "tensafe-server", tomorrow + timedelta(hours=2)),
         ("MW-2", "tensafe-server", tomorrow + timedelta(days=2)),

@@ -41,9 +41,14 @@ class Incident:
     @workflow.run
     async def run(self, request: P1Request) -> P1Result:
         return P1Result(
-            incident_id="INC-1", service=str(request.service), outcome="closed", mitigations=[],
-            resolution=str(request.title), resolved_after=timedelta(0), evidence=[],
-        )  # fmt: skip
+            incident_id="INC-1",
+            service=str(request.service),
+            outcome="closed",
+            mitigations=[],
+            resolution=str(request.title),
+            resolved_after=timedelta(0),
+            evidence=[],
+        )
 
 
 @pytest.fixture
@@ -100,16 +105,21 @@ async def test_what_is_to_be_looked_at(working: Working, client: Client, day: Da
     day.fired = [Fired(name="HighLatency", severity="P2", firing=True), Fired(name="Blip", severity="P3", firing=False)]
     day.runs = [
         OpenRun(
-            workflow_id="db/1", procedure="DatabaseFailover", title="Failover", started_at=datetime.now(UTC),
+            workflow_id="db/1",
+            procedure="DatabaseFailover",
+            title="Failover",
+            started_at=datetime.now(UTC),
             waiting_for="decide promote",
         )
-    ]  # fmt: skip
+    ]
     async with working(day.activities()) as queue:
         result = await morning(client, queue)
     assert result["overall"] == "YELLOW"
     assert [reason.partition(":")[0] for reason in result["reasons"]] == [
-        "pods YELLOW", "autoscaler YELLOW", "error rate YELLOW",
-    ]  # fmt: skip
+        "pods YELLOW",
+        "autoscaler YELLOW",
+        "error rate YELLOW",
+    ]
     todo = "\n".join(result["to_do"])
     for said in ("HighLatency and no incident has it", "ticket T-1 P1", "waits: decide promote", "start rollback"):
         assert said in todo

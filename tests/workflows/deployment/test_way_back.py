@@ -16,21 +16,34 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 def releases(tag: str) -> Releases:
     runs = Revision(number=9, images=[f"api:{tag}"], created_at=NOW, pod_template_hash="h")
-    return Releases(DeploymentState(
-        name="api", namespace="shop", replicas=3, updated=3, ready=3, available=3, paused=False, current_revision=9,
-        revisions=[runs], rolled_out_at=NOW,
-    ))  # fmt: skip
+    return Releases(
+        DeploymentState(
+            name="api",
+            namespace="shop",
+            replicas=3,
+            updated=3,
+            ready=3,
+            available=3,
+            paused=False,
+            current_revision=9,
+            revisions=[runs],
+            rolled_out_at=NOW,
+        )
+    )
 
 
 def history(*lines: str, first: int = 1) -> HelmRelease:
     """`good`, `failed`, or the number that a rollback went back to."""
     revisions = [
         HelmRevision(
-            number=number, status="failed" if line == "failed" else "superseded", chart="api-1.0.0", updated_at=NOW,
+            number=number,
+            status="failed" if line == "failed" else "superseded",
+            chart="api-1.0.0",
+            updated_at=NOW,
             description=f"Rollback to {line}" if line.isdecimal() else "Upgrade complete",
         )
         for number, line in enumerate(lines, start=first)
-    ]  # fmt: skip
+    ]
     return HelmRelease(release="api", namespace="shop", revisions=revisions, tag="v1")
 
 

@@ -15,15 +15,28 @@ from workflows.shared.releases import Releases
 def releases(*tags: str, current: int = 0, earlier: dict[int, list[int]] | None = None) -> Releases:
     revisions = [
         Revision(
-            number=number, images=[f"api:{tag}"], created_at=NOW, pod_template_hash=f"h{number}",
+            number=number,
+            images=[f"api:{tag}"],
+            created_at=NOW,
+            pod_template_hash=f"h{number}",
             earlier=(earlier or {}).get(number, []),
         )
         for number, tag in enumerate(tags, start=1)
-    ]  # fmt: skip
-    return Releases(DeploymentState(
-        name="api", namespace="shop", replicas=3, updated=3, ready=3, available=3, paused=False,
-        current_revision=current or len(tags), revisions=revisions, rolled_out_at=NOW,
-    ))  # fmt: skip
+    ]
+    return Releases(
+        DeploymentState(
+            name="api",
+            namespace="shop",
+            replicas=3,
+            updated=3,
+            ready=3,
+            available=3,
+            paused=False,
+            current_revision=current or len(tags),
+            revisions=revisions,
+            rolled_out_at=NOW,
+        )
+    )
 
 
 def go_back(found: Releases, helm: HelmRelease | None = None, **named: Any) -> Target:
@@ -33,8 +46,12 @@ def go_back(found: Releases, helm: HelmRelease | None = None, **named: Any) -> T
 def test_the_last_good_release_of_a_deployment() -> None:
     target = go_back(releases("v1", "v2", "v3"))
     assert (target.by_helm, target.from_version, target.from_revision, target.to_revision, target.chosen) == (
-        False, "v3", 3, 2, True,
-    )  # fmt: skip
+        False,
+        "v3",
+        3,
+        2,
+        True,
+    )
 
 
 def test_a_named_revision_of_a_deployment() -> None:
@@ -49,11 +66,13 @@ def test_a_named_revision_of_a_deployment() -> None:
         (releases("v1", "v2"), 2, Refused, r"to_revision: 2 is the current revision \(v2\)"),
         (releases("v1"), None, Refused, "deployment/api has no earlier release to go back to$"),
         (
-            releases("v2", "v1", current=2, earlier={2: [0]}), None, Refused,
+            releases("v2", "v1", current=2, earlier={2: [0]}),
+            None,
+            Refused,
             "no earlier release to go back to: v2 failed, or was left before. Name one with to_revision",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_gone_back_to(found: Releases, revision: int | None, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says):
         go_back(found, revision=revision)
@@ -71,8 +90,12 @@ def test_what_helm_released_goes_back_by_helm_and_anything_else_beside_it() -> N
 def test_a_named_revision_of_helm() -> None:
     target = go_back(releases("v9", "v8"), history("good", "failed", "good"), helm_revision=2)
     assert (target.by_helm, target.from_version, target.from_revision, target.to_revision, target.chosen) == (
-        True, "v1", 3, 2, False,
-    )  # fmt: skip
+        True,
+        "v1",
+        3,
+        2,
+        False,
+    )
 
 
 @pytest.mark.parametrize(

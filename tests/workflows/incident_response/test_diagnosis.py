@@ -19,10 +19,12 @@ POLICY = IncidentPolicy()
 
 
 def pods(*reasons: str, phase: str = "Running") -> Pods:
-    return Pods(items=[
-        Pod(name=f"p{n}", phase=phase, ready=not reason, restarts=0, reason=reason, image="x:v2", created_at=NOW)
-        for n, reason in enumerate(reasons)
-    ])  # fmt: skip
+    return Pods(
+        items=[
+            Pod(name=f"p{n}", phase=phase, ready=not reason, restarts=0, reason=reason, image="x:v2", created_at=NOW)
+            for n, reason in enumerate(reasons)
+        ]
+    )
 
 
 def deployment(age: timedelta, *tags: str, replicas: int = 3, paused: bool = False) -> DeploymentState:
@@ -31,9 +33,17 @@ def deployment(age: timedelta, *tags: str, replicas: int = 3, paused: bool = Fal
         for n, tag in enumerate(tags, start=1)
     ]
     return DeploymentState(
-        name="tensafe-server", namespace="tensafe", replicas=replicas, updated=replicas, ready=0, available=0,
-        paused=paused, current_revision=len(tags), revisions=revisions, rolled_out_at=NOW - age,
-    )  # fmt: skip
+        name="tensafe-server",
+        namespace="tensafe",
+        replicas=replicas,
+        updated=replicas,
+        ready=0,
+        available=0,
+        paused=paused,
+        current_revision=len(tags),
+        revisions=revisions,
+        rolled_out_at=NOW - age,
+    )
 
 
 DOWN = Health(status="unhealthy", milliseconds=1)
@@ -58,17 +68,21 @@ def test_an_old_rollout_is_restarted() -> None:
 
 def test_saturation_is_scaled() -> None:
     facts = Facts(
-        pods=pods(""), deployment=deployment(timedelta(days=2), "v1"), health=DOWN,
+        pods=pods(""),
+        deployment=deployment(timedelta(days=2), "v1"),
+        health=DOWN,
         autoscaling=Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3),
-    )  # fmt: skip
+    )
     assert choose(facts) == (True, "scale")
 
 
 def test_failing_pods_of_a_recent_rollout_outweigh_saturation() -> None:
     facts = Facts(
         pods=Pods(items=[*pods("Error").items, *pods("", phase="Pending").items]),
-        deployment=deployment(timedelta(minutes=5), "v1", "v2"), health=DOWN, metrics=Metrics(values={"saturation": 1}),
-    )  # fmt: skip
+        deployment=deployment(timedelta(minutes=5), "v1", "v2"),
+        health=DOWN,
+        metrics=Metrics(values={"saturation": 1}),
+    )
     assert choose(facts) == (True, "rollback")
 
 
@@ -128,7 +142,8 @@ def test_a_paused_deployment_is_not_rolled_back() -> None:
 
 facts_of_all_kinds = st.builds(
     Facts,
-    pods=st.none() | st.lists(st.sampled_from(["", "CrashLoopBackOff", "ImagePullBackOff"]), max_size=4).map(
+    pods=st.none()
+    | st.lists(st.sampled_from(["", "CrashLoopBackOff", "ImagePullBackOff"]), max_size=4).map(
         lambda reasons: pods(*reasons)
     ),
     deployment=st.none()
@@ -136,13 +151,15 @@ facts_of_all_kinds = st.builds(
         lambda minutes, tags, replicas, paused: deployment(
             timedelta(minutes=minutes), *tags, replicas=replicas, paused=paused
         ),
-        st.integers(0, 10_000), st.lists(st.sampled_from(["v1", "v2", "v3"]), min_size=1, max_size=4),
-        st.integers(0, 20), st.booleans(),
+        st.integers(0, 10_000),
+        st.lists(st.sampled_from(["v1", "v2", "v3"]), min_size=1, max_size=4),
+        st.integers(0, 20),
+        st.booleans(),
     ),
     health=st.sampled_from([None, DOWN, WELL]),
     autoscaling=st.none() | st.just(Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3)),
     metrics=st.none() | st.builds(lambda v: Metrics(values={"saturation": v}), st.none() | st.floats(0, 1)),
-)  # fmt: skip
+)
 
 
 @given(facts_of_all_kinds, st.frozensets(st.sampled_from(["rollback", "restart", "scale"])))

@@ -14,9 +14,13 @@ from workflows.incident_response.p1_incident import Closing, P1Incident, P1Reque
 
 AT = datetime(2026, 2, 5, 2, tzinfo=UTC)
 WINDOW = Window(
-    window_id="MW-1", title="Database upgrade", starts_at=AT, ends_at=AT + timedelta(hours=2),
-    held_until=AT + timedelta(hours=3), workflow_id="maintenance-window-1",
-)  # fmt: skip
+    window_id="MW-1",
+    title="Database upgrade",
+    starts_at=AT,
+    ends_at=AT + timedelta(hours=2),
+    held_until=AT + timedelta(hours=3),
+    workflow_id="maintenance-window-1",
+)
 ALERT = Alert(source="alertmanager", fingerprint="f00", name="TensafeServerDown", starts_at=AT)
 CLOSING = Closing(who="ada", role="commander", resolution="upgraded", root_cause="maintenance")
 

@@ -35,18 +35,24 @@ CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3
 
 def firing(starts_at: datetime | None = None) -> Alert:
     return Alert(
-        source="alertmanager", fingerprint="f00", name="TensafeServerDown",
-        starts_at=starts_at or datetime(2026, 2, 4, 3, tzinfo=UTC), annotations={"summary": "API down"},
-    )  # fmt: skip
+        source="alertmanager",
+        fingerprint="f00",
+        name="TensafeServerDown",
+        starts_at=starts_at or datetime(2026, 2, 4, 3, tzinfo=UTC),
+        annotations={"summary": "API down"},
+    )
 
 
 async def start(client: Client, queue: str, request: P1Request | None = None) -> WorkflowHandle[P1Incident, P1Result]:
     request = request or P1Request(alert=firing())
     own = request.alert is None and not request.dry_run
     return await client.start_workflow(
-        P1Incident.run, request, id=run_id("p1-incident", SERVICE) if own else f"p1-{uuid4()}", task_queue=queue,
+        P1Incident.run,
+        request,
+        id=run_id("p1-incident", SERVICE) if own else f"p1-{uuid4()}",
+        task_queue=queue,
         id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
-    )  # fmt: skip
+    )
 
 
 async def until(handle: WorkflowHandle[P1Incident, P1Result], waiting_for: str) -> RunStatus:
@@ -84,8 +90,15 @@ async def test_a_bad_release_is_rolled_back_and_everything_is_told_once(working:
     assert result.mitigations == ["rollback"]
     assert [request.to_revision for request in world.done("kubernetes.undo_rollout")] == [1]
     assert not world.done("kubernetes.restart_rollout") + world.done("kubernetes.scale")
-    for once in ("records.acknowledge_alert", "records.create_incident", "paging.page", "paging.resolve",
-                 "records.close_incident", "records.schedule_post_mortem", "slack.schedule"):  # fmt: skip
+    for once in (
+        "records.acknowledge_alert",
+        "records.create_incident",
+        "paging.page",
+        "paging.resolve",
+        "records.close_incident",
+        "records.schedule_post_mortem",
+        "slack.schedule",
+    ):
         assert len(world.done(once)) == 1, once
     assert [request.status for request in world.done("statuspage.update")] == ["Identified", "Resolved"]
     keys = [request.effect.key for _, request in world.effects]

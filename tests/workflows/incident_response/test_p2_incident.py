@@ -56,8 +56,14 @@ async def test_a_busy_service_gets_two_more_pods_is_watched_and_resolved(working
     assert "Scaled up" in resolved.notes
     assert "p95 3.00 s" in resolved.notes  # what it was before
     assert not world.done("statuspage.update")
-    for once in ("records.acknowledge_alert", "records.create_incident", "paging.page", "paging.resolve",
-                 "records.close_incident", "evidence.chart_figures"):  # fmt: skip
+    for once in (
+        "records.acknowledge_alert",
+        "records.create_incident",
+        "paging.page",
+        "paging.resolve",
+        "records.close_incident",
+        "evidence.chart_figures",
+    ):
         assert len(world.done(once)) == 1, once
     assert "7 × error: no worker free for <n> s" in timeline
     keys = [request.effect.key for _, request in world.effects]

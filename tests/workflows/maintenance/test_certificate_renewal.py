@@ -19,9 +19,15 @@ from workflows.platform.run_status import RunStatus
 NAME = "certificate_renewal"
 SAM = {"who": "sam", "role": "security"}
 EFFECTS = [
-    "tls_secrets.hold", "acme.order", "acme.show", "acme.validate", "acme.issue", "tls_secrets.install", "acme.clean",
+    "tls_secrets.hold",
+    "acme.order",
+    "acme.show",
+    "acme.validate",
+    "acme.issue",
+    "tls_secrets.install",
+    "acme.clean",
     "tls_secrets.release",
-]  # fmt: skip
+]
 
 
 async def run(working: Working, client: Client, world: Certified, **fields: Any) -> tuple[dict[str, Any], str]:

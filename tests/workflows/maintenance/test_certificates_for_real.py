@@ -91,19 +91,30 @@ class Real:
             served_within=3 * _SECOND,
         )
         service = Service(
-            namespace=namespace, deployment="tensafe-server", selector="app=tensafe",
-            health_url="http://127.0.0.1:1/health", certificates=policy,
-        )  # fmt: skip
+            namespace=namespace,
+            deployment="tensafe-server",
+            selector="app=tensafe",
+            health_url="http://127.0.0.1:1/health",
+            certificates=policy,
+        )
         options = AcmeOptions(
-            directory=authority.url, terms_agreed=True, ca_file=authority.ca_file, namespace=namespace,
+            directory=authority.url,
+            terms_agreed=True,
+            ca_file=authority.ca_file,
+            namespace=namespace,
             secret="account",
-        )  # fmt: skip
+        )
         pages = HttpChallenges(self.pool, http, f"http://127.0.0.1:{authority.http_port}")
         systems = (
-            Catalogue({"tensafe-server": service}, ApprovalPolicy(allow_unsigned=True)), TlsProbe(self.roots),
-            TlsSecrets(api), CertManager(api), Acme(api, options, {"http-01": lambda: pages}), Kubernetes(api),
-            Slack(RecordsChat(self.pool)), Paging(RecordsPager(self.pool)),
-        )  # fmt: skip
+            Catalogue({"tensafe-server": service}, ApprovalPolicy(allow_unsigned=True)),
+            TlsProbe(self.roots),
+            TlsSecrets(api),
+            CertManager(api),
+            Acme(api, options, {"http-01": lambda: pages}),
+            Kubernetes(api),
+            Slack(RecordsChat(self.pool)),
+            Paging(RecordsPager(self.pool)),
+        )
         return [
             activity
             for system in systems

@@ -67,13 +67,17 @@ async def test_a_healthy_database_is_left_alone(working: Working, client: Client
 async def test_what_needs_it_is_done_the_worst_first(working: Working, client: Client) -> None:
     world = BusyDatabase()
     world.tables = [
-        table("dead", dead=20_000), table("deader", dead=40_000), table("stale", changed=15_000),
+        table("dead", dead=20_000),
+        table("deader", dead=40_000),
+        table("stale", changed=15_000),
         table("old", age=170_000_000),
-    ]  # fmt: skip
+    ]
     world.indexes = [
-        index(bloat=0.6), index("worse", bloat=0.9), index("broken", valid=False, bloat=None),
+        index(bloat=0.6),
+        index("worse", bloat=0.9),
+        index("broken", valid=False, bloat=None),
         index("jobs_state_ccnew", oid=8, valid=False, leftover=True),
-    ]  # fmt: skip
+    ]
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, request(), NAME)
         await decides(handle, "drop-indexes", "drop")
@@ -126,8 +130,9 @@ async def test_a_partitioned_table_is_analyzed_after_its_partitions(working: Wor
     ]
     result, timeline = await run(working, client, world)
     assert [(each.table, each.analyze_only) for each in world.done("postgres.vacuum")] == [
-        ("part", False), ("all", True),
-    ]  # fmt: skip
+        ("part", False),
+        ("all", True),
+    ]
     assert "analyze public.all: 50,000 rows changed since its statistics were made, nothing but this" in timeline
     world.tables = [table("all", oid=5, partitioned=True), table("part", oid=6, part_of=[5], dead=50_000)]
     result, _ = await run(working, client, world, tables=["all"])
@@ -170,8 +175,10 @@ async def test_an_index_that_cannot_be_rebuilt_while_writes_go_on_is_for_people(
     working: Working, client: Client
 ) -> None:
     world = BusyDatabase()
-    world.indexes = [index("spans", valid=False, concurrently=False, bloat=None), index("new_ccnew", being_built=True,
-                     valid=False)]  # fmt: skip
+    world.indexes = [
+        index("spans", valid=False, concurrently=False, bloat=None),
+        index("new_ccnew", being_built=True, valid=False),
+    ]
     result, timeline = await run(working, client, world)
     assert result["reindexed"] == result["dropped"] == []
     assert "public.spans is invalid, and can't be rebuilt while writes go on" in timeline
@@ -231,9 +238,12 @@ async def test_a_person_sees_who_waits_for_whom_and_chooses_one_after_the_other(
 ) -> None:
     world = BusyDatabase()
     world.sessions = [
-        session(11, blocks=1), session(12, blocked_by=[11]), session(13), session(14, superuser=True),
+        session(11, blocks=1),
+        session(12, blocked_by=[11]),
+        session(13),
+        session(14, superuser=True),
         session(15, backend_type="walsender"),
-    ]  # fmt: skip
+    ]
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, request(), NAME)
         status = await waiting_for(handle, "decide end-1")

@@ -133,8 +133,11 @@ async def test_a_window_with_database_maintenance_as_its_child(
     assert world.closed()
     assert world.windows() == [("completed", "done")]
     assert world.notices() == [
-        ("Scheduled", ""), ("In progress", "under_maintenance"), ("Verifying", ""), ("Completed", "operational"),
-    ]  # fmt: skip
+        ("Scheduled", ""),
+        ("In progress", "under_maintenance"),
+        ("Verifying", ""),
+        ("Completed", "operational"),
+    ]
     assert world.pages() == []
     assert "Swap the cable – done by ada (on-call): blue one" in world.chat()
 
@@ -239,21 +242,27 @@ async def until_ended(handle: Handle) -> None:
     ("starts_at", "ends_at", "zone", "says"),
     [
         (
-            "2026-03-29T00:30:00Z", "2026-03-29T02:00:00Z", "Europe/Berlin",
+            "2026-03-29T00:30:00Z",
+            "2026-03-29T02:00:00Z",
+            "Europe/Berlin",
             "2026-03-29 01:30 CET to 04:00 CEST (2026-03-29 00:30 to 02:00 UTC)",
         ),
         (
-            "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "Europe/Berlin",
+            "2026-10-25T00:30:00Z",
+            "2026-10-25T01:30:00Z",
+            "Europe/Berlin",
             "2026-10-25 02:30 CEST to 02:30 CET (2026-10-25 00:30 to 01:30 UTC)",
         ),
         ("2026-02-05T02:00:00Z", "2026-02-05T04:00:00Z", "UTC", "2026-02-05 02:00 to 04:00 UTC"),
         ("2026-02-05T22:00:00Z", "2026-02-06T02:00:00Z", "UTC", "2026-02-05 22:00 to 2026-02-06 02:00 UTC"),
         (
-            "2026-02-05T22:30:00Z", "2026-02-05T23:30:00Z", "Europe/Berlin",
+            "2026-02-05T22:30:00Z",
+            "2026-02-05T23:30:00Z",
+            "Europe/Berlin",
             "2026-02-05 23:30 to 2026-02-06 00:30 CET (2026-02-05 22:30 to 23:30 UTC)",
         ),
     ],
-)  # fmt: skip
+)
 def test_each_end_is_told_in_its_own_offset(starts_at: str, ends_at: str, zone: str, says: str) -> None:
     assert span(datetime.fromisoformat(starts_at), datetime.fromisoformat(ends_at), zone) == says
 
@@ -528,9 +537,12 @@ async def test_a_late_start_after_an_outage_of_ours_is_asked(
     async with working(world.activities()) as queue:
         # As if nobody had taken it up until then.
         handle = await client.start_workflow(
-            MaintenanceWindow.run, clock.request(tasks=[SWAP]), id=f"late-{uuid4()}", task_queue=queue,
+            MaintenanceWindow.run,
+            clock.request(tasks=[SWAP]),
+            id=f"late-{uuid4()}",
+            task_queue=queue,
             start_delay=31.5 * HOUR,
-        )  # fmt: skip
+        )
         await clock.reach(clock.start + 1.6 * HOUR)
         status = await waiting_for(handle, "decide begin-1")
         assert status.questions[0].evidence[0].startswith("it is 1:30:")

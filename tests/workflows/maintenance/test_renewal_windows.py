@@ -18,15 +18,24 @@ def is_due(lifetime: timedelta, left: timedelta) -> bool:
 @pytest.mark.parametrize(
     ("lifetime", "left", "expected"),
     [
-        (90, 29, True), (90, 31, False), (90, 30, True),
-        (398, 29, True), (398, 31, False),
-        (100, 29, True), (100, 31, False),
-        (47, 15, True), (47, 16, False),
-        (10, 3.3, True), (10, 3.4, False),
-        (6, 2.9, True), (6, 3.1, False), (6, 3, True),
-        (90, 0, True), (90, -1, True),
+        (90, 29, True),
+        (90, 31, False),
+        (90, 30, True),
+        (398, 29, True),
+        (398, 31, False),
+        (100, 29, True),
+        (100, 31, False),
+        (47, 15, True),
+        (47, 16, False),
+        (10, 3.3, True),
+        (10, 3.4, False),
+        (6, 2.9, True),
+        (6, 3.1, False),
+        (6, 3, True),
+        (90, 0, True),
+        (90, -1, True),
     ],
-)  # fmt: skip
+)
 def test_what_is_left_counts_by_its_lifetime(lifetime: float, left: float, *, expected: bool) -> None:
     assert is_due(lifetime * DAY, left * DAY) is expected
 

@@ -16,9 +16,14 @@ from workflows.platform.signing import Started, sign
 
 NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 QUESTION = Question(
-    id="q", title="Which?", options={"a": "do a", "b": "do b", "none": "nothing"}, default="none", kind="mitigate",
-    reason_for=["b"], timeout=timedelta(minutes=5),
-)  # fmt: skip
+    id="q",
+    title="Which?",
+    options={"a": "do a", "b": "do b", "none": "nothing"},
+    default="none",
+    kind="mitigate",
+    reason_for=["b"],
+    timeout=timedelta(minutes=5),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -161,8 +161,7 @@ async def gives() -> str:
 
 
 async def fails() -> str:
-    message = "it failed"
-    raise ValueError(message)
+    raise ValueError("it failed")
 
 
 async def test_what_was_held_is_let_go_whatever_came_of_the_work() -> None:

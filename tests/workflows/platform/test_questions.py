@@ -9,10 +9,18 @@ from workflows.platform.approval import Approvals, Decision, OpenQuestion
 from workflows.platform.questions import in_ui
 
 QUESTION = OpenQuestion(
-    id="switch-1", title="Switch <over>?", options={"keep": "as it is", "switch": "to `the` copy"}, default="keep",
-    recommended="switch", kind="restore", reason_for=["switch"], timeout=timedelta(minutes=5),
-    asked_at=datetime(2026, 2, 4, 3, 0, tzinfo=UTC), roles=["dba", "commander"], subject="s",
-)  # fmt: skip
+    id="switch-1",
+    title="Switch <over>?",
+    options={"keep": "as it is", "switch": "to `the` copy"},
+    default="keep",
+    recommended="switch",
+    kind="restore",
+    reason_for=["switch"],
+    timeout=timedelta(minutes=5),
+    asked_at=datetime(2026, 2, 4, 3, 0, tzinfo=UTC),
+    roles=["dba", "commander"],
+    subject="s",
+)
 
 
 def test_what_is_to_be_pasted_is_an_answer_that_counts() -> None:

@@ -154,9 +154,12 @@ async def test_a_word_counts_in_the_run_it_was_said_to_and_in_no_later_one(worki
         dated = start.model_copy(update={"issued_at": datetime.fromisoformat("2020-01-01T00:00:00+00:00")})
         memo = dated.model_copy(update={"signature": sign(dated, KEY, identity, "")})
         first = await client.start_workflow(
-            "Chain", ServiceRequest(requested_by="x"), id=identity, task_queue=queue,
+            "Chain",
+            ServiceRequest(requested_by="x"),
+            id=identity,
+            task_queue=queue,
             memo={STARTED: memo.model_dump(mode="json"), "episodes": "of another kind"},
-        )  # fmt: skip
+        )
         latest = client.get_workflow_handle(identity)
         word = await signed(first, Note(who="ada", role="on-call", text="go on"))
         await first.execute_update("note", word)

@@ -20,8 +20,11 @@ def filled(entries: int) -> Timeline:
 
 def test_only_the_latest_entries_are_shown_and_the_others_counted() -> None:
     assert filled(3).markdown(shown=2).splitlines() == [
-        "_1 earlier entry is in the history._", "", "- 03:00:01 · `2.2` step 1", "- 03:00:02 · `2.2` step 2",
-    ]  # fmt: skip
+        "_1 earlier entry is in the history._",
+        "",
+        "- 03:00:01 · `2.2` step 1",
+        "- 03:00:02 · `2.2` step 2",
+    ]
     assert filled(2).markdown(shown=2).count("\n") == 1
     assert filled(3).markdown().count("step") == 3
 

@@ -44,8 +44,10 @@ async def test_three_become_six_and_the_autoscaler_is_resumed_after_thirty_minut
     assert result["ended_by"] == "expiry"
     assert not world.paused
     assert [name for name, _ in world.effects if not name.startswith("slack")] == [
-        "autoscalers.hold", "kubernetes.scale", "autoscalers.release",
-    ]  # fmt: skip
+        "autoscalers.hold",
+        "kubernetes.scale",
+        "autoscalers.release",
+    ]
     assert timedelta(minutes=30) <= took < timedelta(minutes=31)
 
 

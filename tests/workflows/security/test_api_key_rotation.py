@@ -198,8 +198,7 @@ async def test_an_extension_said_in_time_holds_though_its_worker_is_down_at_the_
         calls.append(wanted)
         change: Change = real(wanted)
         if 1 < len(calls) <= LATE_ATTEMPTS:
-            message = "the worker died before it could say that it is done"
-            raise Unavailable(message)
+            raise Unavailable("the worker died before it could say that it is done")
         return change
 
     others = [one for one in company.activities() if one.__name__ != "deprecate"]

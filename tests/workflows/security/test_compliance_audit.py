@@ -132,11 +132,16 @@ async def test_without_a_key_it_fails_before_anything_is_looked_at(
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("2025-12-31 to 2025-01-01", "before it begins"), ("yesterday", "expected"), ("2025-13", "expected"),
-        ("2025-02-30 to 2025-03-01", "expected"), ("1999", "2000"), ("2001-01-01 to 2025-01-01", "three years"),
-        ("2025-Q5", "expected"), ("", "expected"),
+        ("2025-12-31 to 2025-01-01", "before it begins"),
+        ("yesterday", "expected"),
+        ("2025-13", "expected"),
+        ("2025-02-30 to 2025-03-01", "expected"),
+        ("1999", "2000"),
+        ("2001-01-01 to 2025-01-01", "three years"),
+        ("2025-Q5", "expected"),
+        ("", "expected"),
     ],
-)  # fmt: skip
+)
 def test_a_period_that_cannot_be_meant_is_refused(text: str, wrong: str) -> None:
     with pytest.raises(ValidationError, match=wrong):
         ComplianceAuditRequest(framework="soc2", period=text)
@@ -150,11 +155,14 @@ def test_an_unknown_framework_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("last-quarter", "2025-10-01 to 2025-12-31"), ("last-year", "2025-01-01 to 2025-12-31"),
-        ("2025-Q2", "2025-04-01 to 2025-06-30"), ("2024-02", "2024-02-01 to 2024-02-29"),
-        ("2025", "2025-01-01 to 2025-12-31"), ("2026-02-03 to 2026-02-03", "2026-02-03 to 2026-02-03"),
+        ("last-quarter", "2025-10-01 to 2025-12-31"),
+        ("last-year", "2025-01-01 to 2025-12-31"),
+        ("2025-Q2", "2025-04-01 to 2025-06-30"),
+        ("2024-02", "2024-02-01 to 2024-02-29"),
+        ("2025", "2025-01-01 to 2025-12-31"),
+        ("2026-02-03 to 2026-02-03", "2026-02-03 to 2026-02-03"),
     ],
-)  # fmt: skip
+)
 def test_periods_are_read_as_people_write_them(text: str, expected: str) -> None:
     assert str(period(text, TODAY)) == expected
 

@@ -75,9 +75,17 @@ async def said_to_be_compromised(handle: Handle, company: Company, old: str) -> 
     ids=["with grace", "compromised"],
 )
 async def test_neither_key_nor_link_is_left_anywhere(
-    *, working: Working, client: Client, company: Company, page: Page, capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture, fields: dict[str, Any], happens: Any, mails: int,
-) -> None:  # fmt: skip
+    *,
+    working: Working,
+    client: Client,
+    company: Company,
+    page: Page,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    fields: dict[str, Any],
+    happens: Any,
+    mails: int,
+) -> None:
     caplog.set_level(logging.DEBUG)
     for customer in ("httpx", "httpcore"):  # it is the customer whose browser knows the link
         caplog.set_level(logging.WARNING, customer)

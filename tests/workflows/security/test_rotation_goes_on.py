@@ -59,9 +59,16 @@ def on_real_servers(world: Breached, company: Company, api: kubernetes_client.Ap
     )
     cluster, health = Kubernetes(api), HealthChecks(httpx.Client())
     return instead(
-        world.activities(), credentials.look, credentials.introduce, credentials.switch, credentials.still_used,
-        credentials.retire, cluster.restart_rollout, cluster.await_rollout, health.steady,
-    )  # fmt: skip
+        world.activities(),
+        credentials.look,
+        credentials.introduce,
+        credentials.switch,
+        credentials.still_used,
+        credentials.retire,
+        cluster.restart_rollout,
+        cluster.await_rollout,
+        health.steady,
+    )
 
 
 async def test_nobody_notices_the_rotation(
@@ -78,8 +85,9 @@ async def test_nobody_notices_the_rotation(
             for who in ("ada", "bob"):
                 word = Decision(who=who, role="security", question="rotate-1", choice="all", reason="they may be known")
                 await handle.execute_update(SecurityIncident.decide, word)
-            await until(handle, lambda status: any("is done with" in e.text or "rotate-2" in e.text
-                                                   for e in status.entries))  # fmt: skip
+            await until(
+                handle, lambda status: any("is done with" in e.text or "rotate-2" in e.text for e in status.entries)
+            )
             counted, failed = dict(company.requests), list(company.failures)
             timeline = await told(handle)
             await handle.terminate("it was about the rotation")

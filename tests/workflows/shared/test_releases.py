@@ -29,9 +29,17 @@ def beside(number: int, proxy: str, image: str, **fields: Any) -> Revision:
 def state(*revisions: Revision, current: int = 0) -> DeploymentState:
     number = current or max(one.number for one in revisions)
     return DeploymentState(
-        name="api", namespace="shop", replicas=3, updated=3, ready=3, available=3, paused=False,
-        current_revision=number, revisions=list(revisions), rolled_out_at=NOW,
-    )  # fmt: skip
+        name="api",
+        namespace="shop",
+        replicas=3,
+        updated=3,
+        ready=3,
+        available=3,
+        paused=False,
+        current_revision=number,
+        revisions=list(revisions),
+        rolled_out_at=NOW,
+    )
 
 
 def bad(version: str, *, revision: int | None = None, release: str = "", status: str = "rolled_back") -> Deployment:
@@ -44,77 +52,110 @@ SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
     "a bad release": (state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2")), [], 1),
     "the only one": (state(revision(1, f"{APP}:v1")), [], None),
     "a second alert, after the rollback": (
-        state(revision(2, f"{APP}:v2"), revision(3, f"{APP}:v1", earlier=[1])), [], None,
+        state(revision(2, f"{APP}:v2"), revision(3, f"{APP}:v1", earlier=[1])),
+        [],
+        None,
     ),
     "restarted after the rollback": (
         state(
-            revision(2, f"{APP}:v2"), revision(3, f"{APP}:v1", template="t1", earlier=[1]),
+            revision(2, f"{APP}:v2"),
+            revision(3, f"{APP}:v1", template="t1", earlier=[1]),
             revision(4, f"{APP}:v1", template="t1"),
-        ), [], None,
+        ),
+        [],
+        None,
     ),
     "the bad one is released once more": (
-        state(revision(3, f"{APP}:v1", earlier=[1]), revision(4, f"{APP}:v2", earlier=[2])), [bad("v2")], 3,
+        state(revision(3, f"{APP}:v1", earlier=[1]), revision(4, f"{APP}:v2", earlier=[2])),
+        [bad("v2")],
+        3,
     ),
     "an older one is left to go to": (
-        state(revision(1, f"{APP}:v0"), revision(3, f"{APP}:v2"), revision(4, f"{APP}:v1", earlier=[2])), [], 1,
+        state(revision(1, f"{APP}:v0"), revision(3, f"{APP}:v2"), revision(4, f"{APP}:v1", earlier=[2])),
+        [],
+        1,
     ),
     "the bad one restarted": (
         state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2", template="t"), revision(3, f"{APP}:v2", template="t")),
-        [], 1,
+        [],
+        1,
     ),
     "the bad one restarted, its templates unknown": (
-        state(*(revision(n, f"{APP}:{tag}").model_copy(update={"template": ""})
-                for n, tag in ((1, "v1"), (2, "v2"), (3, "v2")))),
-        [], 1,
+        state(
+            *(
+                revision(n, f"{APP}:{tag}").model_copy(update={"template": ""})
+                for n, tag in ((1, "v1"), (2, "v2"), (3, "v2"))
+            )
+        ),
+        [],
+        1,
     ),
     "only configuration changed, under one tag": (
-        state(revision(1, f"{APP}:v1", template="old"), revision(2, f"{APP}:v1", template="new")), [], 1,
+        state(revision(1, f"{APP}:v1", template="old"), revision(2, f"{APP}:v1", template="new")),
+        [],
+        1,
     ),
     "that change is to blame": (
         state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v1"), revision(3, f"{APP}:v2")),
-        [bad("v1", release="t2")], 1,
+        [bad("v1", release="t2")],
+        1,
     ),
     "all are called latest": (
         state(*(revision(n, f"{APP}:latest").model_copy(update={"template": ""}) for n in (1, 2, 3))),
-        [bad("latest", revision=3)], 2,
+        [bad("latest", revision=3)],
+        2,
     ),
     "all are called latest, and one is known to be bad": (
-        state(*(revision(n, f"{APP}:latest") for n in (1, 2, 3))), [bad("latest", release="t2")], 1,
+        state(*(revision(n, f"{APP}:latest") for n in (1, 2, 3))),
+        [bad("latest", release="t2")],
+        1,
     ),
     "all are called latest, and the one before is known to be bad by its revision": (
         state(*(revision(n, f"{APP}:latest").model_copy(update={"template": ""}) for n in (1, 2, 3))),
-        [bad("latest", revision=2)], 1,
+        [bad("latest", revision=2)],
+        1,
     ),
     "one image may be another under its tag": (
-        state(*(beside(n, "latest", f"{APP}:v1").model_copy(update={"template": ""}) for n in (1, 2))), [], 1,
+        state(*(beside(n, "latest", f"{APP}:v1").model_copy(update={"template": ""}) for n in (1, 2))),
+        [],
+        1,
     ),
     "tag and digest": (
         state(revision(1, f"{APP}:v1@{A}"), revision(2, f"{APP}:v2@{B}"), revision(3, f"{APP}:v3@{A}")),
-        [bad("v2")], 1,
+        [bad("v2")],
+        1,
     ),
     "digests alone": (
-        state(revision(1, f"{APP}@{A}"), revision(2, f"{APP}@{B}"), revision(3, f"{APP}:v3")), [bad("b" * 12)], 1,
+        state(revision(1, f"{APP}@{A}"), revision(2, f"{APP}@{B}"), revision(3, f"{APP}:v3")),
+        [bad("b" * 12)],
+        1,
     ),
     "a sidecar first": (
         state(beside(1, "1.9", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2"), beside(3, "1.9", f"{APP}:v3")),
-        [bad("v2"), bad("1.9")], 1,
+        [bad("v2"), bad("1.9")],
+        1,
     ),
     "a registry's port and no tag": (
-        state(revision(1, "registry:5000/api"), revision(2, "registry:5000/api:v2")), [bad("5000/api")], 1,
+        state(revision(1, "registry:5000/api"), revision(2, "registry:5000/api:v2")),
+        [bad("5000/api")],
+        1,
     ),
     "failed, and complete at the second try": (
         state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2"), revision(3, f"{APP}:v3")),
-        [bad("v2", status="complete"), bad("v2", status="failed")], 2,
+        [bad("v2", status="complete"), bad("v2", status="failed")],
+        2,
     ),
     "all others are to blame": (
         state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2"), revision(3, f"{APP}:v3")),
-        [bad("v1"), bad("v2", status="failed")], None,
+        [bad("v1"), bad("v2", status="failed")],
+        None,
     ),
     "it begins again right now": (
         state(revision(1, f"{APP}:v1"), revision(2, f"{APP}:v2"), revision(3, f"{APP}:v3")),
-        [bad("v2", status="started"), bad("v2", status="failed")], 1,
+        [bad("v2", status="started"), bad("v2", status="failed")],
+        1,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

@@ -47,8 +47,9 @@ class Audited(Company):
                 return "1 row"
 
             gaps = world.gaps.pop(0) if len(world.gaps) > 1 else (world.gaps or [[]])[0]
-            kept = keep(world.store, f"{request.folder}/{access.NAME}", produce, effect=request.effect,
-                        content_type="text/csv")  # fmt: skip
+            kept = keep(
+                world.store, f"{request.folder}/{access.NAME}", produce, effect=request.effect, content_type="text/csv"
+            )
             return AccessReviewed(**kept.model_dump(), counts={"Approval roles": 1}, gaps=gaps)
 
         @activity.defn(name="compliance.encryption")
@@ -59,8 +60,13 @@ class Audited(Company):
                 content.write(encryption.MEASURES.dump_json(found))
                 return "1 line"
 
-            kept = keep(world.store, f"{request.folder}/{encryption.NAME}", produce, effect=request.effect,
-                        content_type="application/json")  # fmt: skip
+            kept = keep(
+                world.store,
+                f"{request.folder}/{encryption.NAME}",
+                produce,
+                effect=request.effect,
+                content_type="application/json",
+            )
             return EncryptionLooked(**kept.model_dump(), states={"could not look": 1}, gaps=[ETCD])
 
         return [*super().activities(), *activities_of(CompliancePackages, lambda: made), review, look]

@@ -30,11 +30,15 @@ from tests.workflows.worlds.world import World, instead
 
 ROTATABLE = {
     "login": CredentialPolicy(
-        kind="database-roles", secret="database", key="url", database="main", roles=("a", "b"),
+        kind="database-roles",
+        secret="database",
+        key="url",
+        database="main",
+        roles=("a", "b"),
         deployments=("tensafe-server", "worker"),
     ),
     "signing": CredentialPolicy(kind="secret", secret="signing", key="now", overlap_key="also"),
-}  # fmt: skip
+}
 """What the credentials of the settings may be."""
 
 
@@ -146,9 +150,15 @@ class Breached(World):
             name = f"file:///{request.incident_id}/{request.part}-manifest.json"
             stored = StoredEvidence(uri=name, sha256="0" * 64, size=1)
             return KeptEvidence(
-                target="evidence", after="kept", applied=applied, manifest=stored, signature=stored, pieces=2, size=2,
+                target="evidence",
+                after="kept",
+                applied=applied,
+                manifest=stored,
+                signature=stored,
+                pieces=2,
+                size=2,
                 kept=request.pods,
-            )  # fmt: skip
+            )
 
         @activity.defn(name="forensics.verify")
         def verify(request: VerifyManifest) -> ManifestVerdict:
@@ -211,9 +221,13 @@ class Breached(World):
         @activity.defn(name="kubernetes.await_rollout")
         def await_rollout(request: AwaitRollout) -> Rollout:
             return Rollout(
-                complete=not world.stuck, ready=3, replicas=3, revision=2, seconds=1,
+                complete=not world.stuck,
+                ready=3,
+                replicas=3,
+                revision=2,
+                seconds=1,
                 reason="1 of 3 updated" if world.stuck else "",
-            )  # fmt: skip
+            )
 
         return [look, introduce, switch, still_used, retire, await_rollout]
 

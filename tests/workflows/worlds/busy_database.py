@@ -38,9 +38,16 @@ def index(name: str = "jobs_state", **fields: Any) -> IndexState:
 def session(pid: int, **fields: Any) -> RunningSession:
     """A report that runs for five minutes."""
     known = {
-        "backend_start": NOON, "xact_start": NOON, "query_start": NOON, "state": "active", "user": "tensafe",
-        "application": "report", "seconds": 300, "query": "SELECT ?", "long": True,
-    }  # fmt: skip
+        "backend_start": NOON,
+        "xact_start": NOON,
+        "query_start": NOON,
+        "state": "active",
+        "user": "tensafe",
+        "application": "report",
+        "seconds": 300,
+        "query": "SELECT ?",
+        "long": True,
+    }
     return RunningSession.model_validate({**known, "pid": pid, **fields})
 
 
@@ -70,22 +77,38 @@ class BusyDatabase(Pointed):
     def _health(self, request: DatabaseHealthRequest) -> DatabaseHealth:
         named = {*request.tables}
         return DatabaseHealth(
-            at=NOON, version="18.3", tables=[t.model_copy(update={"named": t.name in named}) for t in self.tables],
+            at=NOON,
+            version="18.3",
+            tables=[t.model_copy(update={"named": t.name in named}) for t in self.tables],
             indexes=[
                 i.model_copy(update={"named": bool({i.name, i.table} & {*request.indexes})}) for i in self.indexes
             ],
             figures=Figures(
-                size=2**33, dead_rows=sum(t.dead for t in self.tables), index_waste=sum(i.wasted for i in self.indexes),
-                oldest_age=1000, invalid_indexes=sum(not i.valid for i in self.indexes), connections=20,
+                size=2**33,
+                dead_rows=sum(t.dead for t in self.tables),
+                index_waste=sum(i.wasted for i in self.indexes),
+                oldest_age=1000,
+                invalid_indexes=sum(not i.valid for i in self.indexes),
+                connections=20,
             ),
             unknown=self.unknown,
             **{
-                "in_recovery": False, "size": 2**33, "connections": 20, "connections_limit": 100, "reads": 0,
-                "cache_hit": None, "checksum_failures": 0, "xid_age": 1000, "multixact_age": 0,
-                "freeze_max_age": 200_000_000, "multixact_freeze_max_age": 400_000_000, "autovacuum": True,
-                "replicas": [ReplicaState(name="replica-1", state="streaming")], **self.facts,
+                "in_recovery": False,
+                "size": 2**33,
+                "connections": 20,
+                "connections_limit": 100,
+                "reads": 0,
+                "cache_hit": None,
+                "checksum_failures": 0,
+                "xid_age": 1000,
+                "multixact_age": 0,
+                "freeze_max_age": 200_000_000,
+                "multixact_freeze_max_age": 400_000_000,
+                "autovacuum": True,
+                "replicas": [ReplicaState(name="replica-1", state="streaming")],
+                **self.facts,
             },
-        )  # fmt: skip
+        )
 
     def _facts(self) -> list[Callable[..., Any]]:
         world = self

@@ -55,9 +55,15 @@ def certificate(
     name: str = "old", *, left: timedelta = 29 * DAY, lifetime: timedelta = 90 * DAY, names: tuple[str, ...] = (HOST,)
 ) -> Certificate:
     return Certificate(
-        fingerprint=(name.encode().hex() + "0" * 64)[:64], serial="1", subject=f"CN={names[0]}", issuer="CN=CA",
-        names=list(names), not_before=NOON + left - lifetime, not_after=NOON + left, renewal_id=f"{name}.1",
-    )  # fmt: skip
+        fingerprint=(name.encode().hex() + "0" * 64)[:64],
+        serial="1",
+        subject=f"CN={names[0]}",
+        issuer="CN=CA",
+        names=list(names),
+        not_before=NOON + left - lifetime,
+        not_after=NOON + left,
+        renewal_id=f"{name}.1",
+    )
 
 
 def refused(kind: str, *, permanent: bool = False, not_before: datetime | None = None) -> Problem:
@@ -121,9 +127,13 @@ class Certified(World):
     def _look(self, name: str) -> TlsSecret:
         namespace, _, own = name.partition("/")
         return TlsSecret(
-            namespace=namespace, name=own, certificate=self.secrets[name], problem=self.problems.get(name, ""),
-            held_by=self.held.get(name), not_before=self.not_before.get(name),
-        )  # fmt: skip
+            namespace=namespace,
+            name=own,
+            certificate=self.secrets[name],
+            problem=self.problems.get(name, ""),
+            held_by=self.held.get(name),
+            not_before=self.not_before.get(name),
+        )
 
     def _served(self, host: str, port: int) -> Served:
         if host in self.unresolved:
@@ -211,8 +221,9 @@ class Certified(World):
         def hold(request: HoldForRenewal) -> Change:
             run = request.effect.workflow_id
             if world.held.get(str(request), run) != run:
-                message = f"is being renewed by {world.held[str(request)]}"
-                raise ApplicationError(message, type="Refused", non_retryable=True)
+                raise ApplicationError(
+                    f"is being renewed by {world.held[str(request)]}", type="Refused", non_retryable=True
+                )
             if applied := world._done("tls_secrets.hold", request):
                 world.held[str(request)] = run
             return Change(target=request.name, after="held", applied=applied)
@@ -275,7 +286,13 @@ def by_cert_manager(world: Certified) -> None:
     world.policy()
     world.managed = [
         ManagedCertificate(
-            namespace="tensafe", name="web-cert", secret="web", names=[HOST], issuer="ClusterIssuer/ca", ready=True,
-            issuing=False, revision=3,
+            namespace="tensafe",
+            name="web-cert",
+            secret="web",
+            names=[HOST],
+            issuer="ClusterIssuer/ca",
+            ready=True,
+            issuing=False,
+            revision=3,
         )
-    ]  # fmt: skip
+    ]

@@ -59,11 +59,16 @@ class Company:
         pool, links = self.pool, self.links
         systems = (
             Catalogue({"tensafe-server": self.service}, ApprovalPolicy(allow_unsigned=True)),
-            Tenants(pool, links), ApiKeys(pool, links), Support(pool), Records(pool), CustomerHealth(pool),
+            Tenants(pool, links),
+            ApiKeys(pool, links),
+            Support(pool),
+            Records(pool),
+            CustomerHealth(pool),
             Interventions(pool),
             Mail(pool, self.smtp, links, "TenSafe operations <ops@tensafe.test>"),
-            Slack(RecordsChat(pool)), Paging(RecordsPager(pool)),
-        )  # fmt: skip
+            Slack(RecordsChat(pool)),
+            Paging(RecordsPager(pool)),
+        )
         return [
             activity
             for system in systems
@@ -73,9 +78,13 @@ class Company:
     def tenant(self, tenant_id: str, **columns: Any) -> str:
         """Enter a tenant; gives its mail address."""
         values = {
-            "tenant_id": tenant_id, "name": tenant_id.title(), "tier": "enterprise", "contact_name": "Grace",
-            "email": f"{tenant_id}@{self.domain}", **columns,
-        }  # fmt: skip
+            "tenant_id": tenant_id,
+            "name": tenant_id.title(),
+            "tier": "enterprise",
+            "contact_name": "Grace",
+            "email": f"{tenant_id}@{self.domain}",
+            **columns,
+        }
         names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
         self.sql.execute(f"INSERT INTO runbooks.tenants ({names}) VALUES ({marks})", list(values.values()))
         return str(values["email"])

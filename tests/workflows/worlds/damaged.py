@@ -67,8 +67,9 @@ class DamagedWorld(Pointed, Platform):
         self.restored_damage: list[Damage] = []
         self.broken_rules: list[CheckResult] = []
         self.rows: dict[str, dict[str, int | None]] = {
-            "primary": {"public.events": None, "public.jobs": 3}, "spare-1": {"public.events": 90, "public.jobs": 2},
-        }  # fmt: skip
+            "primary": {"public.events": None, "public.jobs": 3},
+            "spare-1": {"public.events": 90, "public.jobs": 2},
+        }
         self.fenced: list[str] = []
         self.on_spares: set[str] = set()
         self.damaged_there = True
@@ -94,8 +95,14 @@ class DamagedWorld(Pointed, Platform):
     def as_before(self) -> bool:
         """Whether the service has what it had: replicas, autoscaler, data, and nothing left on a spare."""
         return (self.replicas, self.paused, self.pointed, self.fenced, self.on_spares, self.held, self.closed) == (
-            3, False, "primary", [], set(), {}, set(),
-        )  # fmt: skip
+            3,
+            False,
+            "primary",
+            [],
+            set(),
+            {},
+            set(),
+        )
 
     def names(self) -> list[str]:
         """Give the effects on the service and its data in order."""
@@ -143,9 +150,14 @@ class DamagedWorld(Pointed, Platform):
             world.on_spares.add(request.into)
             world._done("backups.restore", request)
             return Restored(
-                target=request.into, after="restored", applied=True, server=request.into,
-                recovered_to=request.target - timedelta(seconds=1), timeline=2, seconds=1,
-            )  # fmt: skip
+                target=request.into,
+                after="restored",
+                applied=True,
+                server=request.into,
+                recovered_to=request.target - timedelta(seconds=1),
+                timeline=2,
+                seconds=1,
+            )
 
         @activity.defn(name="backups.follow")
         def follow(request: FollowPrimary) -> Change:
@@ -229,7 +241,7 @@ class DamagedWorld(Pointed, Platform):
             damaged = [page] if request.server == "primary" else world.restored_damage
             return IntegrityReport(
                 relations=9, checked=9, damaged=damaged, checksum_failures=0, complete=True, seconds=1
-            )  # fmt: skip
+            )
 
         @activity.defn(name="integrity.contents")
         def contents(request: ContentsRequest) -> Contents:

@@ -36,9 +36,14 @@ SERVERS = ("primary", "replica-1", "replica-2")
 def standby(received: str = "0/3000", **fields: Any) -> ServerStanding:
     """A replica of `primary` that was a second behind when that fell silent."""
     known = {
-        "reachable": True, "system_identifier": "7", "timeline": 1, "received": received, "replayed": received,
-        "last_commit_at": SILENT - timedelta(seconds=1), "upstream": "primary",
-    }  # fmt: skip
+        "reachable": True,
+        "system_identifier": "7",
+        "timeline": 1,
+        "received": received,
+        "replayed": received,
+        "last_commit_at": SILENT - timedelta(seconds=1),
+        "upstream": "primary",
+    }
     return ServerStanding.model_validate({**known, **fields})
 
 
@@ -77,9 +82,12 @@ class FailingPrimary(Pointed):
             answers = world.answering.pop(0) if world.answering else False
             place = Place(name="worker", answers=answers, detail="answers" if answers else "no answer")
             return Watched(
-                primary=request.primary, answers=answers, places=[place], failed=0 if answers else request.probes,
+                primary=request.primary,
+                answers=answers,
+                places=[place],
+                failed=0 if answers else request.probes,
                 first_failed_at=None if answers else request.silent_since or SILENT,
-            )  # fmt: skip
+            )
 
         @activity.defn(name="replication.standing")
         def standing(request: StandingRequest) -> Standing:
@@ -117,9 +125,15 @@ class FailingPrimary(Pointed):
             if applied := world._done("replication.promote", request):
                 world.primary = request.server
             return Promoted(
-                target="server", after="primary", applied=applied, server=request.server, timeline=request.timeline + 1,
-                at=SILENT + timedelta(minutes=1), replayed="0/3000", last_commit_at=SILENT - timedelta(seconds=1),
-            )  # fmt: skip
+                target="server",
+                after="primary",
+                applied=applied,
+                server=request.server,
+                timeline=request.timeline + 1,
+                at=SILENT + timedelta(minutes=1),
+                replayed="0/3000",
+                last_commit_at=SILENT - timedelta(seconds=1),
+            )
 
         @activity.defn(name="replication.follow")
         def follow(request: FollowServer) -> Change:

@@ -104,18 +104,27 @@ class Habits(Platform):
             now = activity.info().current_attempt_scheduled_time
             newest = max(world.images)
             return DeploymentState(
-                name="tensafe-server", namespace="tensafe", replicas=world.replicas, updated=world.replicas,
-                ready=world.ready, available=world.ready, paused=False, current_revision=world.revision,
+                name="tensafe-server",
+                namespace="tensafe",
+                replicas=world.replicas,
+                updated=world.replicas,
+                ready=world.ready,
+                available=world.ready,
+                paused=False,
+                current_revision=world.revision,
                 revisions=[
                     Revision(
-                        number=number, images=[name], pod_template_hash=str(number),
+                        number=number,
+                        images=[name],
+                        pod_template_hash=str(number),
                         created_at=now - (world.rolled_out_ago if number == newest else timedelta(days=3)),
                         earlier=world.earlier.get(number, []),
                     )
                     for number, name in world.images.items()
                 ],
-                rolled_out_at=now - world.rolled_out_ago, **world._stop(),
-            )  # fmt: skip
+                rolled_out_at=now - world.rolled_out_ago,
+                **world._stop(),
+            )
 
         @activity.defn(name="kubernetes.pods")
         def pods(request: PodsRequest) -> Pods:
@@ -191,9 +200,13 @@ class Habits(Platform):
                 world.rolled_out_ago = timedelta(0)
                 world.settle()
             return ReleaseChange(
-                target="release", after=request.version, applied=True, deployed=world.healthy, revision=current + 1,
+                target="release",
+                after=request.version,
+                applied=True,
+                deployed=world.healthy,
+                revision=current + 1,
                 reason="" if world.healthy else "3 × CrashLoopBackOff",
-            )  # fmt: skip
+            )
 
         @activity.defn(name="helm.rollback")
         def rollback(request: RollbackRelease) -> ReleaseChange:

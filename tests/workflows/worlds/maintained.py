@@ -35,8 +35,10 @@ class Maintained(BusyDatabase):
     def activities(self) -> list[Callable[..., Any]]:
         pool = self.company.pool
         systems = (
-            MaintenanceWindows(pool), StatusPages(RecordsStatusPage(pool)), Procedures(build),
-        )  # fmt: skip
+            MaintenanceWindows(pool),
+            StatusPages(RecordsStatusPage(pool)),
+            Procedures(build),
+        )
         real = [
             each
             for system in systems
@@ -83,9 +85,7 @@ class Maintained(BusyDatabase):
 
     def pages(self) -> list[str]:
         """Whom nobody has withdrawn the page of."""
-        return [
-            text for (text,) in self.company.rows("SELECT summary FROM runbooks.pages WHERE resolved_at IS NULL")
-        ]  # fmt: skip
+        return [text for (text,) in self.company.rows("SELECT summary FROM runbooks.pages WHERE resolved_at IS NULL")]
 
     def closed(self) -> bool:
         """Whether nothing is left silenced or in progress."""

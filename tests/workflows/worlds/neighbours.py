@@ -32,12 +32,17 @@ class Neighbours(Pointed):
         super().__init__()
         shared = {"database": a_database("primary", "replica-1")} if database else {}
         self.services = {
-            name: Service(**{
-                **self.service.model_dump(exclude={"name", "deployment", "selector", "metrics"}), "deployment": name,
-                "selector": f"app={name}", **shared, **fields,
-            })
+            name: Service(
+                **{
+                    **self.service.model_dump(exclude={"name", "deployment", "selector", "metrics"}),
+                    "deployment": name,
+                    "selector": f"app={name}",
+                    **shared,
+                    **fields,
+                }
+            )
             for name, fields in services.items()
-        }  # fmt: skip
+        }
         self.database_down = False
         self.dependency_down = False
         self.nodes: dict[str, str] = {}
@@ -68,11 +73,18 @@ class Neighbours(Pointed):
         @activity.defn(name="records.create_incident")
         def create(request: CreateIncident) -> Change:
             if applied := world._done("records.create_incident", request):
-                world.incidents.append(OpenIncident(
-                    incident_id=request.incident_id, severity=request.severity, title=request.title, status="open",
-                    opened_at=request.opened_at, workflow_id=request.effect.workflow_id, commander=request.commander,
-                    service=request.service,
-                ))  # fmt: skip
+                world.incidents.append(
+                    OpenIncident(
+                        incident_id=request.incident_id,
+                        severity=request.severity,
+                        title=request.title,
+                        status="open",
+                        opened_at=request.opened_at,
+                        workflow_id=request.effect.workflow_id,
+                        commander=request.commander,
+                        service=request.service,
+                    )
+                )
             return Change(target=request.incident_id, after="open", applied=applied)
 
         @activity.defn(name="records.close_incident")
@@ -85,9 +97,9 @@ class Neighbours(Pointed):
         def open_incidents(request: OpenIncidentsRequest) -> OpenIncidents:
             world._up("records.open_incidents")
             asked = {request.service, *request.others}
-            return OpenIncidents(items=[
-                one for one in world.incidents if one.service in asked and one.severity in request.severities
-            ])  # fmt: skip
+            return OpenIncidents(
+                items=[one for one in world.incidents if one.service in asked and one.severity in request.severities]
+            )
 
         catalogue = Catalogue(self.services, self.approvals).resolve
         return instead(plain, catalogue, health, check, pods, create, close, open_incidents)

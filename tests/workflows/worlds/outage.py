@@ -83,13 +83,19 @@ class Outage(Pointed, Platform):
         @activity.defn(name="workloads.deployments")
         def deployments(request: WorkloadsRequest) -> WorkloadStates:
             world._up("workloads.deployments")
-            return WorkloadStates(items=[
-                WorkloadState(
-                    name=name, replicas=1, ready=1, paused=name in world.paused_deployments, images=[image("v1.2.3")],
-                    waiting_for="",
-                )
-                for name in world.workloads
-            ])  # fmt: skip
+            return WorkloadStates(
+                items=[
+                    WorkloadState(
+                        name=name,
+                        replicas=1,
+                        ready=1,
+                        paused=name in world.paused_deployments,
+                        images=[image("v1.2.3")],
+                        waiting_for="",
+                    )
+                    for name in world.workloads
+                ]
+            )
 
         @activity.defn(name="kubernetes.restart_rollout")
         def restart(request: RestartRollout) -> Change:
@@ -184,13 +190,16 @@ class Outage(Pointed, Platform):
         @activity.defn(name="replication.standing")
         def standing(request: StandingRequest) -> Standing:
             world._up("replication.standing")
-            return Standing(servers={
-                name: ServerStanding(
-                    reachable=name in world.up, trouble="" if name in world.up else "connection refused",
-                    in_recovery=name != world.pointed,
-                )
-                for name in request.servers
-            })  # fmt: skip
+            return Standing(
+                servers={
+                    name: ServerStanding(
+                        reachable=name in world.up,
+                        trouble="" if name in world.up else "connection refused",
+                        in_recovery=name != world.pointed,
+                    )
+                    for name in request.servers
+                }
+            )
 
         @activity.defn(name="backups.list")
         def backups(request: BackupsRequest) -> BackupCatalogue:
@@ -203,9 +212,21 @@ class Outage(Pointed, Platform):
             world._up("postgres.health")
             figures = Figures(size=1, dead_rows=0, index_waste=0, oldest_age=1, invalid_indexes=0, connections=1)
             return DatabaseHealth(
-                at=NOW, in_recovery=False, version="18", size=1, connections=1, connections_limit=97, reads=1,
-                cache_hit=1.0, checksum_failures=world.checksum_failures, xid_age=1, multixact_age=1,
-                freeze_max_age=200, multixact_freeze_max_age=400, autovacuum=True, figures=figures,
-            )  # fmt: skip
+                at=NOW,
+                in_recovery=False,
+                version="18",
+                size=1,
+                connections=1,
+                connections_limit=97,
+                reads=1,
+                cache_hit=1.0,
+                checksum_failures=world.checksum_failures,
+                xid_age=1,
+                multixact_age=1,
+                freeze_max_age=200,
+                multixact_freeze_max_age=400,
+                autovacuum=True,
+                figures=figures,
+            )
 
         return [standing, backups, health]

@@ -90,14 +90,21 @@ class Platform(World):
         def deployment(request: Workload) -> DeploymentState:
             world._up("kubernetes.deployment")
             return DeploymentState(
-                name="tensafe-server", namespace="tensafe", replicas=world.replicas, updated=world.replicas,
-                ready=world.replicas, available=world.replicas, paused=False, current_revision=world.revision,
+                name="tensafe-server",
+                namespace="tensafe",
+                replicas=world.replicas,
+                updated=world.replicas,
+                ready=world.replicas,
+                available=world.replicas,
+                paused=False,
+                current_revision=world.revision,
                 revisions=[
                     Revision(number=n, images=[i], created_at=NOW, pod_template_hash=str(n))
                     for n, i in world.images.items()
                 ],
-                rolled_out_at=NOW, **world._stop(),
-            )  # fmt: skip
+                rolled_out_at=NOW,
+                **world._stop(),
+            )
 
         @activity.defn(name="kubernetes.pods")
         def pods(request: PodsRequest) -> Pods:
@@ -175,8 +182,19 @@ class Platform(World):
             return Change(target="nodegroup", after=f"{request.desired} nodes", applied=True)
 
         return [
-            deployment, pods, await_rollout, scale, hold, renew, release, snapshot, nodes, await_new, read, resize,
-        ]  # fmt: skip
+            deployment,
+            pods,
+            await_rollout,
+            scale,
+            hold,
+            renew,
+            release,
+            snapshot,
+            nodes,
+            await_new,
+            read,
+            resize,
+        ]
 
     def _node(self, name: str) -> Node:
         return Node(name=name, ready=True, schedulable=True, allocatable=4, created_at=NOW)
@@ -208,8 +226,9 @@ class Platform(World):
             if world._done("helm.upgrade", request):
                 world.releases.append((current + 1, "deployed", request.version))
                 world._serve(request.version)
-            return ReleaseChange(target="release", after=request.version, applied=True, deployed=True,
-                                 revision=current + 1)  # fmt: skip
+            return ReleaseChange(
+                target="release", after=request.version, applied=True, deployed=True, revision=current + 1
+            )
 
         @activity.defn(name="helm.rollback")
         def rollback(request: RollbackRelease) -> ReleaseChange:

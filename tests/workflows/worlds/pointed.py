@@ -39,9 +39,13 @@ def another(name: str, *servers: str, **fields: Any) -> Service:
     own = {server: ServerPolicy(secret=f"{secret}-{server}") for server in servers}
     database = DatabasePolicy(name="tensafe", secret=secret, servers=own, poolers=tuple(fields.pop("poolers", ())))
     return Service(
-        namespace=name, deployment=name, selector=f"app={name}", health_url="http://127.0.0.1:1/health",
-        database=database, **fields,
-    )  # fmt: skip
+        namespace=name,
+        deployment=name,
+        selector=f"app={name}",
+        health_url="http://127.0.0.1:1/health",
+        database=database,
+        **fields,
+    )
 
 
 class Pointed(World):

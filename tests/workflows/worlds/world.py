@@ -137,13 +137,17 @@ class World:
             return Pods(
                 items=[
                     Pod(
-                        name=f"tensafe-server-{n}", phase="Running", ready=n < world.ready, restarts=0,
-                        reason="CrashLoopBackOff" if world.crashing else "", image=world.images[world.revision],
+                        name=f"tensafe-server-{n}",
+                        phase="Running",
+                        ready=n < world.ready,
+                        restarts=0,
+                        reason="CrashLoopBackOff" if world.crashing else "",
+                        image=world.images[world.revision],
                         created_at=datetime.now(UTC),
                     )
                     for n in range(3)
                 ]
-            )  # fmt: skip
+            )
 
         @activity.defn(name="kubernetes.events")
         def events(request: EventsRequest) -> Events:
@@ -155,17 +159,27 @@ class World:
             world._up("kubernetes.deployment")
             now = activity.info().current_attempt_scheduled_time
             return DeploymentState(
-                name="tensafe-server", namespace="tensafe", replicas=3, updated=3, ready=world.ready,
-                available=world.ready, paused=False, current_revision=world.revision,
+                name="tensafe-server",
+                namespace="tensafe",
+                replicas=3,
+                updated=3,
+                ready=world.ready,
+                available=world.ready,
+                paused=False,
+                current_revision=world.revision,
                 revisions=[
                     Revision(
-                        number=n, images=[image], created_at=now, pod_template_hash=str(n),
+                        number=n,
+                        images=[image],
+                        created_at=now,
+                        pod_template_hash=str(n),
                         earlier=world.earlier.get(n, []),
                     )
                     for n, image in world.images.items()
                 ],
-                rolled_out_at=now - world.rolled_out_ago, **world._stop(),
-            )  # fmt: skip
+                rolled_out_at=now - world.rolled_out_ago,
+                **world._stop(),
+            )
 
         @activity.defn(name="kubernetes.autoscaling")
         def autoscaling(request: AutoscalingRequest) -> Autoscaling:

@@ -57,11 +57,10 @@ def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidat
     fit = {name: considered[name] for name, objection in objections.items() if not objection}
     if not fit:
         why = "; ".join(f"{name}: {objection}" for name, objection in objections.items()) or "there is none"
-        message = (
+        raise Refused(
             f"no replica can take the place of {watched.primary} ({why}). Bring one in order, name another one in "
             "`promote`, or restore a backup with point-in-time-restore"
         )
-        raise Refused(message)
     server = max(
         fit, key=lambda name: (not behind_in_replay(fit[name], standing), fit[name].position, -fit[name].unreplayed)
     )
@@ -123,9 +122,10 @@ def question(
     ahead = [
         f"{name} has more of the log ({found.received})"
         for name, found in standing.servers.items()
-        if found.reachable and found.upstream in {watched.primary, None}
+        if found.reachable
+        and found.upstream in {watched.primary, None}
         and number(found.received) > number(candidate.standing.received)
-    ]  # fmt: skip
+    ]
     doubt = [f"longer than {policy.longest_lag}: the primary was idle, or this replica is behind"] if behind else []
     if why := behind_in_replay(candidate.standing, standing):
         doubt.append(f"{why}; promotion replays {size(candidate.standing.unreplayed)} first, which takes its time")

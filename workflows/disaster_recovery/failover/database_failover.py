@@ -90,8 +90,9 @@ class DatabaseFailover(Runbook):
         self.epoch = (workflow.info().continued_run_id or "")[:8]  # the next failover of an alert, see `_end`
         service = await self.begin(request, title="Database failover", service=request.service, severity="P1")
         if service.database is None:
-            message = f"service: settings name no database of {service.name} (services.{service.name}.database)"
-            raise InvalidInput(message)
+            raise InvalidInput(
+                f"service: settings name no database of {service.name} (services.{service.name}.database)"
+            )
         self.database = service.database
         self.title = f"Database failover of {service.name}"
         self.phase("Detect")
@@ -148,9 +149,16 @@ class DatabaseFailover(Runbook):
             return None, objection
         await self._hold()
         takeover = Takeover(
-            self, incident, service, self.database, self.hold, primary=watched.primary, candidate=candidate,
-            replicas=self.detection.replicas, users=self.users,
-        )  # fmt: skip
+            self,
+            incident,
+            service,
+            self.database,
+            self.hold,
+            primary=watched.primary,
+            candidate=candidate,
+            replicas=self.detection.replicas,
+            users=self.users,
+        )
         task = asyncio.create_task(self._take_over(incident, takeover))
         try:
             return takeover, await asyncio.shield(task)
@@ -221,8 +229,10 @@ class DatabaseFailover(Runbook):
             self.background(incident.ask(asked))
             seen = self._resolutions
             answer = await self.ask(
-                asked, escalate=incident.escalate, until=lambda seen=seen: self._resolutions > seen  # type: ignore[misc]
-            )  # fmt: skip
+                asked,
+                escalate=incident.escalate,
+                until=lambda seen=seen: self._resolutions > seen,  # type: ignore[misc]
+            )
             if answer.choice == "leave":
                 await incident.escalate(f"nobody was promoted ({answer.by}): the database is in human hands")
                 return "not approved"

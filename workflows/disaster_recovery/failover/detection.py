@@ -51,13 +51,20 @@ class Detection:
     async def _watch(self, probes: int, silent_since: datetime | None) -> Watched:
         policy = self.database.failover
         watched = await self.run.step(
-            "7.1/1", f"Look at {self.primary}", Replication.watch,
+            "7.1/1",
+            f"Look at {self.primary}",
+            Replication.watch,
             WatchPrimary(
-                database=self.database.name, primary=self.primary, replicas=self.replicas, probes=probes,
-                every=policy.probe_every, timeout=policy.probe_timeout, silent_since=silent_since,
+                database=self.database.name,
+                primary=self.primary,
+                replicas=self.replicas,
+                probes=probes,
+                every=policy.probe_every,
+                timeout=policy.probe_timeout,
+                silent_since=silent_since,
             ),
             policies.WAIT.lasting((policy.probe_every + policy.probe_timeout) * probes),
-        )  # fmt: skip
+        )
         if watched.answers:
             self._alive(f"{self.primary} answers")
         return watched
@@ -83,6 +90,5 @@ def replicas(database: DatabasePolicy, primary: str, promote: str | None) -> tup
     found = tuple(name for name, server in database.servers.items() if name != primary and not server.spare)
     if promote is not None and promote not in found:
         what = "is the primary now" if promote == primary else "is no replica in the settings"
-        message = f"promote: it {what}. Replicas: {', '.join(found) or 'none'}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"promote: it {what}. Replicas: {', '.join(found) or 'none'}")
     return found

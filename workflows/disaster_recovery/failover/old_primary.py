@@ -65,32 +65,42 @@ class OldPrimary:
     async def _rejoin(self, promoted: Promoted) -> bool:
         run = self.run
         now = await run.attempt(
-            "7.1/2", "Which server the service is pointed at", DatabaseSecrets.pointed_at, self.hold.secrets,
+            "7.1/2",
+            "Which server the service is pointed at",
+            DatabaseSecrets.pointed_at,
+            self.hold.secrets,
             policies.READ,
-        )  # fmt: skip
+        )
         if now is None or now.server != promoted.server:
             run.say(
                 "problem", f"the service is pointed at {now} now, not at {promoted.server}: {self.name} stays fenced"
             )
             return False
         done = await run.attempt(
-            "7.1/2", f"{self.name} becomes a replica", DatabaseHosts.rejoin,
+            "7.1/2",
+            f"{self.name} becomes a replica",
+            DatabaseHosts.rejoin,
             RejoinServer(
                 database=self.database.name, server=self.name, source=promoted.server, effect=run.effect("rejoin")
             ),
             policies.WAIT.lasting(_REJOIN_WITHIN),
-        )  # fmt: skip
+        )
         if done is None:
             return False
         within = self.database.failover.follow_within
         streaming = await run.attempt(
-            "7.1/2", f"{self.name} streams", Replication.await_streaming,
+            "7.1/2",
+            f"{self.name} streams",
+            Replication.await_streaming,
             AwaitStreaming(
-                database=self.database.name, server=self.name, source=promoted.server, timeline=promoted.timeline,
+                database=self.database.name,
+                server=self.name,
+                source=promoted.server,
+                timeline=promoted.timeline,
                 within=within,
             ),
             policies.WAIT.lasting(within),
-        )  # fmt: skip
+        )
         if streaming is None or not streaming.streams:
             run.say("problem", f"{self.name} does not stream from {promoted.server}: {streaming}")
             return False

@@ -39,9 +39,18 @@ class Takeover:
     """One replica takes a primary's place."""
 
     def __init__(
-        self, run: Runbook, desk: Desk, service: Service, database: DatabasePolicy, hold: DataHold, *,
-        primary: str, candidate: Candidate, replicas: Sequence[str], users: UsersOfTheDatabase | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        run: Runbook,
+        desk: Desk,
+        service: Service,
+        database: DatabasePolicy,
+        hold: DataHold,
+        *,
+        primary: str,
+        candidate: Candidate,
+        replicas: Sequence[str],
+        users: UsersOfTheDatabase | None = None,
+    ) -> None:
         self.run = run
         self.desk = desk
         self.service = service
@@ -105,23 +114,30 @@ class Takeover:
     async def _fence_once(self) -> bool:
         run = self.run
         done = await run.attempt(
-            "7.1/2", f"Fence {self.primary}", DatabaseHosts.fence,
+            "7.1/2",
+            f"Fence {self.primary}",
+            DatabaseHosts.fence,
             FenceServer(database=self.database.name, server=self.primary, effect=run.effect("fence")),
             policies.FENCE,
-        )  # fmt: skip
+        )
         return done is not None and (run.dry_run or await self._silent())
 
     async def _silent(self) -> bool:
         """Look whether it takes writes no more; where nobody can look, promotion does so again."""
         policy = self.database.failover
         watched = await self.run.attempt(
-            "7.1/2", f"Look whether {self.primary} is silent", Replication.watch,
+            "7.1/2",
+            f"Look whether {self.primary} is silent",
+            Replication.watch,
             WatchPrimary(
-                database=self.database.name, primary=self.primary, probes=1, every=policy.probe_every,
+                database=self.database.name,
+                primary=self.primary,
+                probes=1,
+                every=policy.probe_every,
                 timeout=policy.probe_timeout,
             ),
             policies.READ,
-        )  # fmt: skip
+        )
         if watched is not None and watched.answers:
             self.run.say("problem", f"{self.primary} still answers: it is not fenced", section="7.1/2")
             return False
@@ -135,9 +151,13 @@ class Takeover:
         within = self.database.failover.promote_within
         while True:
             request = PromoteReplica(
-                database=self.database.name, server=server, others=(self.primary, *self.others),
-                timeline=self.candidate.standing.timeline, within=within, effect=run.effect("promote"),
-            )  # fmt: skip
+                database=self.database.name,
+                server=server,
+                others=(self.primary, *self.others),
+                timeline=self.candidate.standing.timeline,
+                within=within,
+                effect=run.effect("promote"),
+            )
             try:
                 return await run.step(
                     "7.1/2", f"Promote {server}", Replication.promote, request, policies.WAIT.lasting(within)
@@ -161,13 +181,19 @@ class Takeover:
     async def _follow(self, replica: str, promoted: Promoted) -> None:
         within = self.database.failover.follow_within
         done = await self.run.attempt(
-            "7.1/2", f"{replica} follows {promoted.server}", Replication.follow,
+            "7.1/2",
+            f"{replica} follows {promoted.server}",
+            Replication.follow,
             FollowServer(
-                database=self.database.name, server=replica, source=promoted.server, timeline=promoted.timeline,
-                within=within, effect=self.run.effect(f"follow-{replica}"),
+                database=self.database.name,
+                server=replica,
+                source=promoted.server,
+                timeline=promoted.timeline,
+                within=within,
+                effect=self.run.effect(f"follow-{replica}"),
             ),
             policies.WAIT.lasting(within),
-        )  # fmt: skip
+        )
         self.following[replica] = "follows" if done else "does not follow: make it anew"
 
     # -- point -------------------------------------------------------------------------------------------
@@ -180,17 +206,26 @@ class Takeover:
         )
         try:
             await insist(
-                self.desk, "7.1/3", f"Point the service at {server}", DatabaseSecrets.point, point,
+                self.desk,
+                "7.1/3",
+                f"Point the service at {server}",
+                DatabaseSecrets.point,
+                point,
                 undone="the service is not pointed at the new primary yet",
-            )  # fmt: skip
+            )
             await insist(
-                self.desk, "7.1/3", "Replace the pods", Kubernetes.restart_rollout,
+                self.desk,
+                "7.1/3",
+                "Replace the pods",
+                Kubernetes.restart_rollout,
                 RestartRollout(
-                    namespace=self.service.namespace, deployment=self.service.deployment,
-                    restarted_at=workflow.now(), effect=run.effect("restart"),
+                    namespace=self.service.namespace,
+                    deployment=self.service.deployment,
+                    restarted_at=workflow.now(),
+                    effect=run.effect("restart"),
                 ),
                 undone="the pods still use the old primary",
-            )  # fmt: skip
+            )
         except ActivityError as error:
             await self.desk.escalate(f"{server} takes writes, but the service doesn't use it: {reason(error)}")
             return False
@@ -209,8 +244,13 @@ class Takeover:
         self, id_: str, title: str, options: dict[str, str], *, default: str, reason_for: Sequence[str] = ()
     ) -> Answer:
         question = Question(
-            id=id_, title=title, options=options, default=default, kind="failover", reason_for=list(reason_for),
+            id=id_,
+            title=title,
+            options=options,
+            default=default,
+            kind="failover",
+            reason_for=list(reason_for),
             timeout=self.database.failover.decision_timeout,
-        )  # fmt: skip
+        )
         self.run.background(self.desk.ask(question))
         return await self.run.ask(question, escalate=self.desk.escalate, until=lambda: self.cancelled)

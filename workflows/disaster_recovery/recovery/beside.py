@@ -57,11 +57,12 @@ class Beside:
             self.run.say("problem", trouble, section="7.2/3")
             names = ", ".join(str(at.workload) for at in self.sets)
             way = await self.ways.choose(
-                "beside", trouble,
+                "beside",
+                trouble,
                 retry=f"restart {names} again",
                 go_on="go on with the Deployments",
                 stop="stop here, and leave the rest to people",
-            )  # fmt: skip
+            )
             if way == STOP:
                 return trouble
             if way == GO_ON:
@@ -70,13 +71,18 @@ class Beside:
         return ""
 
     async def _restart(self) -> str:
-        done = await asyncio.gather(*(
-            self.run.attempt(
-                "7.2/3", f"Restart {at}", WorkloadHolds.restart,
-                self.workloads.restarting(at), policies.EFFECT,
+        done = await asyncio.gather(
+            *(
+                self.run.attempt(
+                    "7.2/3",
+                    f"Restart {at}",
+                    WorkloadHolds.restart,
+                    self.workloads.restarting(at),
+                    policies.EFFECT,
+                )
+                for at in self.sets
             )
-            for at in self.sets
-        ))  # fmt: skip
+        )
         if self.run.dry_run:
             return ""
         refused = [f"{at} could not be restarted" for at, did in zip(self.sets, done, strict=True) if did is None]

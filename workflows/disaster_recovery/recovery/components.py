@@ -21,13 +21,18 @@ async def rollouts(run: Runbook, section: str, service: Service, deployments: It
     """Wait for rollouts; gives what is wrong, by Deployment, of those that didn't complete."""
     names = list(deployments)
     within = service.recovery.rollout_within
-    found = await asyncio.gather(*(
-        run.attempt(
-            section, f"Rollout of {name}", Kubernetes.await_rollout,
-            AwaitRollout(namespace=service.namespace, deployment=name, timeout=within), policies.WAIT.lasting(within),
+    found = await asyncio.gather(
+        *(
+            run.attempt(
+                section,
+                f"Rollout of {name}",
+                Kubernetes.await_rollout,
+                AwaitRollout(namespace=service.namespace, deployment=name, timeout=within),
+                policies.WAIT.lasting(within),
+            )
+            for name in names
         )
-        for name in names
-    ))  # fmt: skip
+    )
     why = {
         name: "its rollout could not be watched" if rollout is None else f"its rollout is {rollout}"
         for name, rollout in zip(names, found, strict=True)
@@ -56,13 +61,18 @@ async def _healthy(run: Runbook, service: Service) -> list[str]:
     urls = {name: part.health_url for name, part in policy.components.items() if part.health_url}
     urls = {service.name: service.health_url} | urls
     limit = policy.steady_for + _HEALTH_WITHIN
-    found = await asyncio.gather(*(
-        run.attempt(
-            "7.2/4", f"Health of {name}", HealthChecks.steady,
-            SteadyRequest(url=url, steady_for=policy.steady_for, give_up_after=limit), policies.WAIT.lasting(limit),
+    found = await asyncio.gather(
+        *(
+            run.attempt(
+                "7.2/4",
+                f"Health of {name}",
+                HealthChecks.steady,
+                SteadyRequest(url=url, steady_for=policy.steady_for, give_up_after=limit),
+                policies.WAIT.lasting(limit),
+            )
+            for name, url in urls.items()
         )
-        for name, url in urls.items()
-    ))  # fmt: skip
+    )
     return [
         f"{name}: {'its health could not be asked' if health is None else health}"
         for name, health in zip(urls, found, strict=True)

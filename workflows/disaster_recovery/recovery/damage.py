@@ -97,19 +97,30 @@ async def look_at_database(run: Runbook, service: Service) -> DatabaseDamage | N
     pointed, standing, backups = await asyncio.gather(
         run.attempt("7.2/1", "Primary", DatabaseSecrets.pointed_at, secrets, policies.READ),
         run.attempt(
-            "7.2/1", "Database servers", Replication.standing,
-            StandingRequest(database=policy.name, servers=tuple(policy.servers)), policies.READ,
+            "7.2/1",
+            "Database servers",
+            Replication.standing,
+            StandingRequest(database=policy.name, servers=tuple(policy.servers)),
+            policies.READ,
         ),
         run.attempt(
-            "7.2/1", "Backups", Backups.catalogue, BackupsRequest(database=policy.name),
+            "7.2/1",
+            "Backups",
+            Backups.catalogue,
+            BackupsRequest(database=policy.name),
             policies.READ.lasting(_CATALOGUE),
         ),
-    )  # fmt: skip
+    )
     return await _judge(run, policy, pointed, standing, backups)
 
 
-async def _judge(run: Runbook, policy: DatabasePolicy, pointed: PointedAt | None, standing: Standing | None,
-                 backups: BackupCatalogue | None) -> DatabaseDamage:  # fmt: skip
+async def _judge(
+    run: Runbook,
+    policy: DatabasePolicy,
+    pointed: PointedAt | None,
+    standing: Standing | None,
+    backups: BackupCatalogue | None,
+) -> DatabaseDamage:
     servers = standing.servers if standing else {}
     name = pointed.server if pointed else None
     primary = servers.get(name) if name else None

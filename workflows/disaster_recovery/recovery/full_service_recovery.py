@@ -139,8 +139,9 @@ class FullServiceRecovery(Runbook):
 
     # -- bringing it back --------------------------------------------------------------------------------
 
-    async def _recover(self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages,
-                       ways: Crossroads) -> str:  # fmt: skip
+    async def _recover(
+        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: Crossroads
+    ) -> str:
         """Follow steps 2 to 7; gives why it was stopped."""
         left = restarting.left_out(stages, damage.workloads)
         told = f"{damage}\nWill restart {'; then '.join(', '.join(stage) for stage in stages)}."
@@ -176,8 +177,9 @@ class FullServiceRecovery(Runbook):
         first = self.traffic.take_away if request.take_traffic_away != "never" else self.traffic.stay
         return await self.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
 
-    async def _restart(self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages,
-                       ways: Crossroads) -> str:  # fmt: skip
+    async def _restart(
+        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: Crossroads
+    ) -> str:
         """Restart in order, other services only where people say so (step 3); gives why it was stopped."""
         self.phase("Restart all services")
         agreed = await others.agreed(self, self.incident, service, stages)
@@ -284,8 +286,7 @@ class FullServiceRecovery(Runbook):
     def _check_stop_watching(self, word: StopWatching) -> None:
         self.approvals.authorise(word, "close")
         if self.vigil is None or not self.vigil.open or self.vigil.ended_by:
-            message = f"the service is not being watched, the run is at: {self.timeline.phase}"
-            raise Refused(message)
+            raise Refused(f"the service is not being watched, the run is at: {self.timeline.phase}")
 
     @workflow.signal(name=SIGNAL, description="The restore that this run has started says that the service is back.")
     async def service_back(self, back: ServiceBack) -> None:
@@ -307,14 +308,13 @@ def _check(request: FullServiceRecoveryRequest, service: Service) -> None:
     """
     named = [name for name in ("target_time", "backup_id") if getattr(request, name) is not None]
     if named and request.restore == "never":
-        message = f"{named[0]}: there is nothing to restore to where restore is never"
-        raise InvalidInput(message)
+        raise InvalidInput(f"{named[0]}: there is nothing to restore to where restore is never")
     if named and service.database is None:
-        message = f"{named[0]}: {service.name} has no database in the settings (services.{service.name}.database)"
-        raise InvalidInput(message)
+        raise InvalidInput(
+            f"{named[0]}: {service.name} has no database in the settings (services.{service.name}.database)"
+        )
     if request.target_time is not None and request.target_time > workflow.now():
-        message = "target_time: lies in the future"
-        raise InvalidInput(message)
+        raise InvalidInput("target_time: lies in the future")
 
 
 def _outcome(*, planned: bool, stopped: bool, well: bool) -> Outcome:

@@ -35,9 +35,12 @@ class Proof:
                     break
                 self.run.say("problem", self.trouble, section=self.run.SECTION)
                 way = await self.ways.choose(
-                    what, self.trouble, retry="look again", go_on="go on: traffic comes back in spite of it",
+                    what,
+                    self.trouble,
+                    retry="look again",
+                    go_on="go on: traffic comes back in spite of it",
                     stop="stop before traffic comes back, and leave it to people",
-                )  # fmt: skip
+                )
                 if way == STOP:
                     return False
                 if way == GO_ON:
@@ -78,9 +81,7 @@ async def _job(run: Runbook, service: Service, version: str) -> list[str]:
     request = RunSmokeJob(
         namespace=service.namespace, service=service.name, version=version, job=job, effect=run.effect("test-job")
     )
-    ended = await run.attempt(
-        "7.2/5", "Integration tests' Job", Smoke.job, request, policies.WAIT.lasting(job.timeout)
-    )  # fmt: skip
+    ended = await run.attempt("7.2/5", "Integration tests' Job", Smoke.job, request, policies.WAIT.lasting(job.timeout))
     if ended is None:
         return ["the integration tests' Job could not be run"]
     return [] if ended.passed else [f"the integration tests' Job: {ended}"]

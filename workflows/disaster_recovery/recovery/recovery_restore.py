@@ -39,8 +39,14 @@ class RecoveryRestore:
         """Hear from the restore that the service is back; the first word counts."""
         self.back = self.back or back
 
-    async def decide(self, damage: DatabaseDamage, target: datetime | None, backup_id: str | None, *,
-                     first: Callable[[], Awaitable[None]]) -> str:  # fmt: skip
+    async def decide(
+        self,
+        damage: DatabaseDamage,
+        target: datetime | None,
+        backup_id: str | None,
+        *,
+        first: Callable[[], Awaitable[None]],
+    ) -> str:
         """Ask, and where people say so do what comes `first`, and restore; gives why the recovery was stopped."""
         if damage.backups is not None and not damage.backups.items:
             self.run.say("problem", "No restore: there is no backup", section="7.2/2")
@@ -58,9 +64,12 @@ class RecoveryRestore:
         while trouble := await self._restore(target, backup_id):
             self.run.say("problem", trouble, section="7.2/2")
             way = await self.ways.choose(
-                "restore-failed", trouble, retry="begin another restore to the same time",
-                go_on="go on with the data that there is", stop="stop here, and leave it to people",
-            )  # fmt: skip
+                "restore-failed",
+                trouble,
+                retry="begin another restore to the same time",
+                go_on="go on with the data that there is",
+                stop="stop here, and leave it to people",
+            )
             if way == STOP:
                 return trouble
             if way != RETRY:
@@ -99,11 +108,13 @@ class RecoveryRestore:
         )
         try:
             child = self._child = await workflow.start_child_workflow(
-                PointInTimeRestore.run, request, id=name,
+                PointInTimeRestore.run,
+                request,
+                id=name,
                 # It keeps the damaged data for weeks; and begun, it ends, whatever becomes of this run.
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 static_summary=f"Restore within: {self.run.title}",
-            )  # fmt: skip
+            )
         except WorkflowAlreadyStartedError:
             return f"{name} is still open from before: end it, or wait for it"
         self.run.say("step", f"The restore is a run of its own: {name}", section="7.2/2")

@@ -24,11 +24,12 @@ async def restart(run: Runbook, service: Service, stages: Stages, ways: Crossroa
             told = f"stage {number} of {len(stages)} is not back: {trouble}"
             run.say("problem", told, section="7.2/3")
             way = await ways.choose(
-                f"stage-{number}", told,
+                f"stage-{number}",
+                told,
                 retry=f"restart {', '.join(stage)} again",
                 go_on="go on with what comes after, without it",
                 stop="stop here, and leave the rest to people",
-            )  # fmt: skip
+            )
             if way == STOP:
                 return told
             if way == GO_ON:
@@ -38,16 +39,20 @@ async def restart(run: Runbook, service: Service, stages: Stages, ways: Crossroa
 
 async def _stage(run: Runbook, service: Service, stage: list[str]) -> str:
     at = workflow.now()
-    changes = await asyncio.gather(*(
-        run.attempt(
-            "7.2/3", f"Restart {name}", Kubernetes.restart_rollout,
-            RestartRollout(
-                namespace=service.namespace, deployment=name, restarted_at=at, effect=run.effect(f"restart-{name}")
-            ),
-            policies.EFFECT,
+    changes = await asyncio.gather(
+        *(
+            run.attempt(
+                "7.2/3",
+                f"Restart {name}",
+                Kubernetes.restart_rollout,
+                RestartRollout(
+                    namespace=service.namespace, deployment=name, restarted_at=at, effect=run.effect(f"restart-{name}")
+                ),
+                policies.EFFECT,
+            )
+            for name in stage
         )
-        for name in stage
-    ))  # fmt: skip
+    )
     if run.dry_run:
         return ""
     refused = [f"{name} could not be restarted" for name, did in zip(stage, changes, strict=True) if did is None]
@@ -75,8 +80,7 @@ def pin(service: Service, found: WorkloadStates) -> Stages:
     paused = [state.name for state in found.items if state.paused]
     wanted = named or [service.deployment]
     if held := ", ".join(name for name in wanted if name in paused):
-        message = f"paused, so that a restart would do nothing: {held}. Resume it first (`kubectl rollout resume`)"
-        raise Refused(message)
+        raise Refused(f"paused, so that a restart would do nothing: {held}. Resume it first (`kubectl rollout resume`)")
     if policy.order:
         return [list(stage) for stage in policy.order if stage]
     others = [name for name in found.names if name != service.deployment and name not in paused]
@@ -91,7 +95,6 @@ def left_out(stages: Stages, found: WorkloadStates) -> list[str]:
 def _known(names: Iterable[str], found: WorkloadStates, setting: str, service: Service) -> None:
     if missing := ", ".join(sorted(set(names) - set(found.names))):
         known = ", ".join(found.names) or "none"
-        message = (
+        raise Misconfigured(
             f"{setting} of {service.name}: namespace {service.namespace} has no deployment {missing}; it has: {known}"
         )
-        raise Misconfigured(message)

@@ -124,9 +124,7 @@ class ByReplicas(Lever):
         self._least = 1
 
     async def _read(self) -> int:
-        state = await self.run.step(
-            _SECTION, "Replicas", Kubernetes.deployment, Workload(**self._where), policies.READ
-        )  # fmt: skip
+        state = await self.run.step(_SECTION, "Replicas", Kubernetes.deployment, Workload(**self._where), policies.READ)
         if not self._all:  # pinned: all that there are to be
             self._all = self.service.recovery.traffic.replicas or max(state.replicas, 1)
             self._least = min(await self._minimum(), self._all)
@@ -152,9 +150,12 @@ class ByReplicas(Lever):
         """Wait for the pods."""
         within = self.service.recovery.rollout_within
         rollout = await self.run.attempt(
-            _SECTION, "Rollout", Kubernetes.await_rollout, AwaitRollout(**self._where, timeout=within),
+            _SECTION,
+            "Rollout",
+            Kubernetes.await_rollout,
+            AwaitRollout(**self._where, timeout=within),
             policies.WAIT.lasting(within),
-        )  # fmt: skip
+        )
         if rollout is None:
             return "the rollout could not be watched"
         return "" if rollout.complete else f"the rollout is {rollout}"

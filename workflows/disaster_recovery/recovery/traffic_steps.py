@@ -67,9 +67,12 @@ class TrafficSteps:
             if not trouble:
                 return True
             way = await self.ways.choose(
-                "traffic", trouble, retry="look where traffic is, and go on from there", go_on=None,
+                "traffic",
+                trouble,
+                retry="look where traffic is, and go on from there",
+                go_on=None,
                 stop=f"leave it at {self.held} %, in human hands",
-            )  # fmt: skip
+            )
             if way == STOP:
                 return False
             await self._look_again(self.lever)
@@ -123,9 +126,12 @@ class TrafficSteps:
         """Watch for the time that a step must hold; gives what is wrong."""
         hold = self.service.recovery.traffic.hold
         watched = await self.run.attempt(
-            "7.2/6", f"Watch at {percent} %", ReleaseWatch.watch, watching(self.service, hold),
+            "7.2/6",
+            f"Watch at {percent} %",
+            ReleaseWatch.watch,
+            watching(self.service, hold),
             policies.WAIT.lasting(hold),
-        )  # fmt: skip
+        )
         if watched is None:
             return "nobody could watch it"
         if watched.samples == watched.blind:

@@ -79,14 +79,20 @@ class Vigil:
         service, look_for = self.service, self.service.recovery.look_for
         watched, found = await asyncio.gather(
             self.run.attempt(
-                "7.2/7", f"Look {self.looks}", ReleaseWatch.watch, watching(service, look_for),
+                "7.2/7",
+                f"Look {self.looks}",
+                ReleaseWatch.watch,
+                watching(service, look_for),
                 policies.WAIT.lasting(look_for),
             ),
             self.run.attempt(
-                "7.2/7", "Deployments", Workloads.deployments, WorkloadsRequest(namespace=service.namespace),
+                "7.2/7",
+                "Deployments",
+                Workloads.deployments,
+                WorkloadsRequest(namespace=service.namespace),
                 policies.READ,
             ),
-        )  # fmt: skip
+        )
         trouble = [] if watched is None else list(filter(None, (watched.breach, watched.unsettled)))
         if watched is None:
             trouble = ["health and figures could not be looked at"]

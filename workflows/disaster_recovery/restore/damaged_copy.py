@@ -41,13 +41,17 @@ class DamagedCopy:
             return
         until = max(self.lease.until, workflow.now() + self.plan.database.restore.forensics)
         await self.run.attempt(
-            "7.3", f"Keep {self.plan.primary}", DatabaseSecrets.hold,
+            "7.3",
+            f"Keep {self.plan.primary}",
+            DatabaseSecrets.hold,
             HoldSecret(
-                namespace=self.service.namespace, secret=self._secret, until=until,
+                namespace=self.service.namespace,
+                secret=self._secret,
+                until=until,
                 effect=self.run.effect("keep-copy"),
             ),
             policies.EFFECT,
-        )  # fmt: skip
+        )
 
     async def keep(self) -> None:
         """Hold it until the lease ends, then ask; nobody's answer keeps it."""
@@ -115,12 +119,12 @@ class DamagedCopy:
     async def _free(self) -> None:
         server = self.plan.primary
         await self.run.attempt(
-            "7.3", f"{server} is free", DatabaseSecrets.release,
-            ReleaseSecret(
-                namespace=self.service.namespace, secret=self._secret, effect=self.run.effect("free-copy")
-            ),
+            "7.3",
+            f"{server} is free",
+            DatabaseSecrets.release,
+            ReleaseSecret(namespace=self.service.namespace, secret=self._secret, effect=self.run.effect("free-copy")),
             policies.EFFECT,
-        )  # fmt: skip
+        )
 
     async def extend(self, by: timedelta) -> None:
         """Move the end, on the mark as well.
@@ -135,8 +139,7 @@ class DamagedCopy:
             self.lease.extend(by)
             await self.mark()
             if self.lease.ended_by:
-                message = f"{self.lease.name} has ended meanwhile ({self.lease.ended_by})"
-                raise Refused(message)
+                raise Refused(f"{self.lease.name} has ended meanwhile ({self.lease.ended_by})")
 
     @property
     def _spare(self) -> bool:

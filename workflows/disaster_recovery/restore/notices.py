@@ -27,12 +27,18 @@ class Notices:
     async def publish(self, status: IncidentState, message: str) -> None:
         """Say something on the status page."""
         await self.run.keep(
-            self.run.SECTION, f"Status page: {status}", StatusPages.update,
+            self.run.SECTION,
+            f"Status page: {status}",
+            StatusPages.update,
             UpdateStatusPage(
-                component=self.service.status_component, incident_id=self.desk.id, title="Data recovery",
-                status=status, message=message, effect=self.run.effect(f"status-{status.lower()}"),
+                component=self.service.status_component,
+                incident_id=self.desk.id,
+                title="Data recovery",
+                status=status,
+                message=message,
+                effect=self.run.effect(f"status-{status.lower()}"),
             ),
-        )  # fmt: skip
+        )
 
     async def customers(self, since: datetime, until: datetime, message: str) -> None:
         """Write to everybody who has used the service since the target."""

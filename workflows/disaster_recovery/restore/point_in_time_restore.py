@@ -37,8 +37,7 @@ def _with_zone(value: Any) -> Any:
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            message = f"not a time: {example}"
-            raise ValueError(message) from None
+            raise ValueError(f"not a time: {example}") from None
     if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
         return value
     raise ValueError(example)
@@ -67,20 +66,22 @@ class PointInTimeRestoreRequest(ServiceRequest):
     )
     notify_customers: bool | None = Field(default=None, description="Write to those affected; as settings say.")
     message: Reason = Field(
-        default="Data recovery completed, please verify your data.", min_length=1, max_length=2000,
+        default="Data recovery completed, please verify your data.",
+        min_length=1,
+        max_length=2000,
         description="To the customers who have used the service since the target.",
-    )  # fmt: skip
+    )
     forensics: timedelta | None = Field(
-        default=None, ge=timedelta(0),
+        default=None,
+        ge=timedelta(0),
         description="How long the run stays open to keep the damaged copy, e.g. P14D; as settings say. With 0 it ends "
         "when the service is back: the copy is kept all the same.",
-    )  # fmt: skip
+    )
 
     @model_validator(mode="after")
     def _unverified_is_named(self) -> "PointInTimeRestoreRequest":
         if self.accept_unverified and self.backup_id is None:
-            message = "accept_unverified: name the backup_id that it is about"
-            raise ValueError(message)
+            raise ValueError("accept_unverified: name the backup_id that it is about")
         return self
 
 
@@ -134,17 +135,23 @@ class PointInTimeRestore(Runbook):
         service = await self.begin(request, title="Point-in-time restore", service=request.service, severity="P1")
         self.title = f"Point-in-time restore of {service.name}"
         if service.database is None:
-            message = f"service: {service.name} has no database in the settings (services.{service.name}.database)"
-            raise InvalidInput(message)
+            raise InvalidInput(
+                f"service: {service.name} has no database in the settings (services.{service.name}.database)"
+            )
         must_be_past(request.target_time)
         self.desk = Desk(self, service, "P1", self.title, "RESTORE")
         self.notices = Notices(self, self.desk, service)
         self.hold = DataHold(self, "7.3/1", service, service.database)
         self.phase("Plan")
         plan = await make_plan(
-            self, service, self.hold, target=request.target_time, backup_id=request.backup_id,
-            accept_unverified=request.accept_unverified, replicas=request.replicas,
-        )  # fmt: skip
+            self,
+            service,
+            self.hold,
+            target=request.target_time,
+            backup_id=request.backup_id,
+            accept_unverified=request.accept_unverified,
+            replicas=request.replicas,
+        )
         if plan.unverified and not await self._accepted(plan):
             await self.settle()
             self.finish("not approved")
@@ -212,8 +219,10 @@ class PointInTimeRestore(Runbook):
         await restoration.assess()
         if self.dry_run:
             self.say("decision", f"would restore {plan.backups[0].backup_id} to {plan.until} on {plan.spare}, and ask")
-            self.say("decision", f"would fence {plan.primary}, point the service at {plan.spare}, and scale to "
-                                 f"{plan.replicas_after}")  # fmt: skip
+            self.say(
+                "decision",
+                f"would fence {plan.primary}, point the service at {plan.spare}, and scale to {plan.replicas_after}",
+            )
             return
         self.phase("Last good backup")
         await restoration.seal()
@@ -244,16 +253,28 @@ class PointInTimeRestore(Runbook):
 
     # -- from then on ------------------------------------------------------------------------------------
 
-    async def _end(self, service: Service, plan: RestorePlan, request: PointInTimeRestoreRequest,
-                   restoration: RestoreBeside, writes: WriteStop) -> None:  # fmt: skip
+    async def _end(
+        self,
+        service: Service,
+        plan: RestorePlan,
+        request: PointInTimeRestoreRequest,
+        restoration: RestoreBeside,
+        writes: WriteStop,
+    ) -> None:
         """See that somebody can write again: on the restored data, where a person wants that, or as it was."""
         if self.approved:
             await self._switch(service, plan, request, restoration, writes)
             return
         await self._come_back(service, plan, restoration, writes)
 
-    async def _switch(self, service: Service, plan: RestorePlan, request: PointInTimeRestoreRequest,
-                      restoration: RestoreBeside, writes: WriteStop) -> None:  # fmt: skip
+    async def _switch(
+        self,
+        service: Service,
+        plan: RestorePlan,
+        request: PointInTimeRestoreRequest,
+        restoration: RestoreBeside,
+        writes: WriteStop,
+    ) -> None:
         self.phase("Switch over")
         switch = self.switch = SwitchOver(self, self.desk, service, plan, self.hold)
         lasting = plan.database.restore.forensics if request.forensics is None else request.forensics
@@ -356,8 +377,7 @@ class PointInTimeRestore(Runbook):
         self.approvals.authorise(word, "restore")
         lease = self._kept().lease
         if lease.ended_by:
-            message = f"{lease.name} is no longer held ({lease.ended_by})"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{lease.name} is no longer held ({lease.ended_by})")
 
     def _kept(self) -> DamagedCopy:
         """Give the damaged copy.
@@ -367,8 +387,7 @@ class PointInTimeRestore(Runbook):
 
         """
         if self.copy is None:
-            message = "this run keeps no damaged copy yet"
-            raise Refused(message)
+            raise Refused("this run keeps no damaged copy yet")
         return self.copy
 
 

@@ -57,9 +57,12 @@ class RestoreBeside:
         """Look how far the damage goes; it may be too damaged for that."""
         self.stopped_at = workflow.now()
         self.damage = await self.run.attempt(
-            "7.3/2", "Integrity of the damaged database", Integrity.check,
-            self._integrity(self.plan.primary, install=not self.run.dry_run), self._look,
-        )  # fmt: skip
+            "7.3/2",
+            "Integrity of the damaged database",
+            Integrity.check,
+            self._integrity(self.plan.primary, install=not self.run.dry_run),
+            self._look,
+        )
         self.before = await self.run.attempt(
             "7.3/2", "Rows of the damaged database", Integrity.contents, self._contents(self.plan.primary), self._look
         )
@@ -68,10 +71,12 @@ class RestoreBeside:
         """Have all of its log in the archive, and pin the target."""
         run, database = self.run, self.plan.database.name
         self.sealed = await run.attempt(
-            "7.3/3", "Archive the log", Backups.seal,
+            "7.3/3",
+            "Archive the log",
+            Backups.seal,
             SealLog(database=database, server=self.plan.primary, effect=run.effect("seal")),
             policies.COLLECT.lasting(_SEALED_WITHIN),
-        )  # fmt: skip
+        )
         if self.sealed is None:
             run.say(
                 "problem", "The last of the log could not be archived: what it alone knows is lost", section="7.3/3"
@@ -84,8 +89,7 @@ class RestoreBeside:
         asked = BackupsRequest(database=self.plan.database.name)
         found: BackupCatalogue = await self.run.step("7.3/3", "Backups", Backups.catalogue, asked, policies.COLLECT)
         if found.latest is None:
-            message = "it is not known how far the archived log reaches: name a target_time"
-            raise Refused(message)
+            raise Refused("it is not known how far the archived log reaches: name a target_time")
         # PostgreSQL ends a recovery by time at the first transaction behind it, so that has to be in the log.
         return found.latest - timedelta(microseconds=1)
 
@@ -108,13 +112,11 @@ class RestoreBeside:
                 self.backup = backup.model_copy(update={"verified": True})
                 break
         else:
-            message = "none of the backups before the target is good"
-            raise Refused(message)
+            raise Refused("none of the backups before the target is good")
         run.say("decision", f"The last good backup is {self.backup.backup_id}", section="7.3/3")
         reach = await dry_check(run, database, self.backup, target)
         if not reach.reaches:
-            message = f"the archived log does not lead to the target: {reach.detail}"
-            raise Refused(message)
+            raise Refused(f"the archived log does not lead to the target: {reach.detail}")
 
     async def _is_good(self, backup: Backup) -> bool:
         verify = VerifyBackup(
@@ -135,9 +137,12 @@ class RestoreBeside:
         assert self.backup is not None
         self.begun = True
         request = RestoreBackup(
-            database=self.plan.database.name, backup_id=self.backup.backup_id, target=self.pinned,
-            into=self.plan.spare, effect=self.run.effect("restore"),
-        )  # fmt: skip
+            database=self.plan.database.name,
+            backup_id=self.backup.backup_id,
+            target=self.pinned,
+            into=self.plan.spare,
+            effect=self.run.effect("restore"),
+        )
         self.restored = await self.run.step("7.3/4", "Restore", Backups.restore, request, self._long)
         return self.restored
 
@@ -149,9 +154,14 @@ class RestoreBeside:
         request = DiscardServer(database=database, server=spare, effect=self.run.effect("discard-spare"))
         try:
             await insist(
-                desk, "7.3/4", f"Discard what is on {spare}", DatabaseHosts.discard, request,
-                undone=f"{spare} still has what was restored", policy=policies.RELEASE.lasting(_MACHINE),
-            )  # fmt: skip
+                desk,
+                "7.3/4",
+                f"Discard what is on {spare}",
+                DatabaseHosts.discard,
+                request,
+                undone=f"{spare} still has what was restored",
+                policy=policies.RELEASE.lasting(_MACHINE),
+            )
         except ActivityError:
             await desk.escalate(f"what is on {spare} could not be discarded")
 
@@ -227,9 +237,12 @@ class RestoreBeside:
 
     def _integrity(self, server: str, *, install: bool = True) -> IntegrityRequest:
         return IntegrityRequest(
-            database=self.plan.database.name, server=server, all_rows_indexed=self.policy.all_rows_indexed,
-            install=install, within=self.policy.check_within,
-        )  # fmt: skip
+            database=self.plan.database.name,
+            server=server,
+            all_rows_indexed=self.policy.all_rows_indexed,
+            install=install,
+            within=self.policy.check_within,
+        )
 
     def _contents(self, server: str) -> ContentsRequest:
         return ContentsRequest(

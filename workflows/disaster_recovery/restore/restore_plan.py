@@ -53,8 +53,16 @@ class RestorePlan(BaseModel):
         return f"{self.target:%Y-%m-%d %H:%M:%S.%f %Z}" if self.target else "as late as the log reaches"
 
 
-async def make_plan(run: Runbook, service: Service, hold: DataHold, *, target: datetime | None,
-                    backup_id: str | None, accept_unverified: bool, replicas: int | None) -> RestorePlan:  # fmt: skip
+async def make_plan(
+    run: Runbook,
+    service: Service,
+    hold: DataHold,
+    *,
+    target: datetime | None,
+    backup_id: str | None,
+    accept_unverified: bool,
+    replicas: int | None,
+) -> RestorePlan:
     """Read everything that is needed, and refuse what can't be.
 
     Raises:
@@ -70,7 +78,7 @@ async def make_plan(run: Runbook, service: Service, hold: DataHold, *, target: d
         hold.primary(),
         run.step("7.3/1", "Replicas", Kubernetes.deployment, where, policies.READ),
         run.step("7.3/3", "Backups", Backups.catalogue, BackupsRequest(database=database.name), policies.COLLECT),
-    )  # fmt: skip
+    )
     plan = RestorePlan(
         database=database,
         primary=primary,
@@ -102,11 +110,10 @@ def must_be_past(target: datetime | None) -> None:
     """
     now = workflow.now()
     if target is not None and target > now:
-        message = (
+        raise InvalidInput(
             f"target_time: lies in the future; it is {now:%Y-%m-%dT%H:%M:%S%z} now. Is its time zone right? "
             f"UTC is written +00:00, Berlin in winter +01:00"
         )
-        raise InvalidInput(message)
 
 
 def _candidates(
@@ -144,17 +151,14 @@ def _named(catalogue: BackupCatalogue, usable: list[Backup], backup_id: str, *, 
     known = "; ".join(str(backup) for backup in catalogue.items[:_SHOWN]) or "none"
     found = next((backup for backup in catalogue.items if backup.backup_id == backup_id), None)
     if found is None:
-        message = f"backup_id: there is no such backup. The latest are: {known}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"backup_id: there is no such backup. The latest are: {known}")
     if found not in usable:
-        message = f"backup_id: {found} can't lead to the target. The latest are: {known}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"backup_id: {found} can't lead to the target. The latest are: {known}")
     if not found.verified and not accept_unverified:
-        message = (
+        raise InvalidInput(
             f"backup_id: {found} has not been found good. Leave backup_id out, and the last good one is chosen; or "
             "say accept_unverified, and a person is asked before anything changes"
         )
-        raise InvalidInput(message)
     return found
 
 
@@ -171,16 +175,15 @@ async def _free_spare(run: Runbook, service: Service, hold: DataHold, primary: s
             continue
         secret = DatabaseSecretRequest(
             namespace=service.namespace, secret=server.secret, key=hold.database.key, servers={}
-        )  # fmt: skip
+        )
         found = await run.step("7.3/4", f"Is {name} free", DatabaseSecrets.pointed_at, secret, policies.READ)
         if found.held_by is None:
             return name
         kept.append(f"{name} is kept by {found.held_by} until {found.held_until:%Y-%m-%d}")
-    message = (
+    raise Refused(
         "there is no spare server to restore into: mark one as `spare` in services.NAME.database.servers"
         f"{', or discard what is kept: ' if kept else ''}{'; '.join(kept)}"
     )
-    raise Refused(message)
 
 
 async def _must_be_reachable(run: Runbook, plan: RestorePlan, catalogue: BackupCatalogue) -> None:
@@ -198,11 +201,10 @@ async def _must_be_reachable(run: Runbook, plan: RestorePlan, catalogue: BackupC
         asked = StandingRequest(database=plan.database.name, servers=(plan.primary,))
         standing = await run.attempt("7.3/3", "Does the primary answer", Replication.standing, asked, policies.READ)
         if standing is not None and not standing.servers[plan.primary].reachable:
-            message = (
+            raise InvalidInput(
                 f"target_time: the archived log reaches {catalogue.latest:%Y-%m-%dT%H:%M:%S.%f%z}, and {plan.primary} "
                 "doesn't answer, so that no more of it will come. Leave target_time out to restore all of it"
             )
-            raise InvalidInput(message)
         return
     reach = await dry_check(run, plan.database.name, plan.backups[0], plan.target)
     if not reach.reaches:

@@ -70,11 +70,16 @@ class SwitchOver:
         await self.desk.escalate(undone)
         await self._last(
             insist(
-                self.desk, "7.3/6", f"Fence {self.plan.primary}, late", DatabaseHosts.fence, self._fencing(),
-                undone=undone, policy=policies.RELEASE.lasting(_MACHINE),
+                self.desk,
+                "7.3/6",
+                f"Fence {self.plan.primary}, late",
+                DatabaseHosts.fence,
+                self._fencing(),
+                undone=undone,
+                policy=policies.RELEASE.lasting(_MACHINE),
             ),
             undone,
-        )  # fmt: skip
+        )
 
     def _fencing(self) -> FenceServer:
         plan = self.plan
@@ -82,14 +87,16 @@ class SwitchOver:
 
     async def _point(self) -> bool:
         plan, secrets = self.plan, self.hold.secrets
-        request = PointAt(
-            **dict(secrets), server=plan.spare, instead_of=plan.primary, effect=self.run.effect("point")
-        )  # fmt: skip
+        request = PointAt(**dict(secrets), server=plan.spare, instead_of=plan.primary, effect=self.run.effect("point"))
         try:
             await insist(
-                self.desk, "7.3/6", f"Point the service at {plan.spare}", DatabaseSecrets.point, request,
+                self.desk,
+                "7.3/6",
+                f"Point the service at {plan.spare}",
+                DatabaseSecrets.point,
+                request,
                 undone=f"{self.service.name} has no replicas, and is not yet pointed at {plan.spare}",
-            )  # fmt: skip
+            )
         except ActivityError:
             return False
         return True

@@ -85,9 +85,12 @@ class WriteStop:
         where = {"namespace": self.service.namespace, "deployment": self.service.deployment}
         within = self.service.scaling.ready_within
         ended = await self.run.attempt(
-            "7.3/1", "Pods have ended", Kubernetes.await_rollout, AwaitRollout(**where, timeout=within),
+            "7.3/1",
+            "Pods have ended",
+            Kubernetes.await_rollout,
+            AwaitRollout(**where, timeout=within),
             policies.WAIT.lasting(within),
-        )  # fmt: skip
+        )
         left = await self._nobody_is_left()
         if left is None or ended is None or not ended.complete:
             unseen = "it could not be seen that nobody writes any more"
@@ -139,10 +142,14 @@ class WriteStop:
         """
         policy, plan = self.plan.database.restore, self.plan
         request = StopWriters(
-            database=plan.database.name, server=plan.primary, roles=policy.roles, readers=policy.readers,
-            until=workflow.now() + plan.longest, leave_within=policy.leave_within,
+            database=plan.database.name,
+            server=plan.primary,
+            roles=policy.roles,
+            readers=policy.readers,
+            until=workflow.now() + plan.longest,
+            leave_within=policy.leave_within,
             effect=self.run.effect("stop-writers"),
-        )  # fmt: skip
+        )
         self.closed = not self.run.dry_run
         limit = policies.COLLECT.lasting(policy.leave_within + _ENDING_WRITERS)
         done = await self.run.attempt("7.3/1", "Nobody may write", Writers.stop, request, limit)
@@ -159,9 +166,12 @@ class WriteStop:
 
     async def _end_sessions(self, policy: RestorePolicy) -> object | None:
         request = EndSessions(
-            database=self.plan.database.name, server=self.plan.primary, roles=policy.roles,
-            leave_within=policy.leave_within, effect=self.run.effect("end-sessions"),
-        )  # fmt: skip
+            database=self.plan.database.name,
+            server=self.plan.primary,
+            roles=policy.roles,
+            leave_within=policy.leave_within,
+            effect=self.run.effect("end-sessions"),
+        )
         limit = policy.leave_within + _ENDING
         return await self.run.attempt(
             "7.3/1", "Sessions have left", Sessions.end, request, policies.COLLECT.lasting(limit)
@@ -186,9 +196,12 @@ class WriteStop:
         """See that nobody has opened the database meanwhile."""
         policy, plan = self.plan.database.restore, self.plan
         request = AreWritersStopped(
-            database=plan.database.name, server=plan.primary, roles=policy.roles, readers=policy.readers,
+            database=plan.database.name,
+            server=plan.primary,
+            roles=policy.roles,
+            readers=policy.readers,
             run=workflow.info().workflow_id,
-        )  # fmt: skip
+        )
         seen = await self.run.attempt("7.3/5", "Is it still closed to writers", Writers.look, request, policies.READ)
         if seen is None or (seen.by_this_run and not seen.let_in and not seen.sessions):
             return  # a primary that doesn't answer takes no writes either
@@ -205,7 +218,7 @@ class WriteStop:
         restored = server != self.plan.primary
         request = LetWritersIn(
             database=self.plan.database.name, server=server, anybodys=restored, effect=self.run.effect("let-writers-in")
-        )  # fmt: skip
+        )
         undone = f"{self.plan.database.name} on {server} is closed to its writers: the service can't use it"
         work = insist(self.desk, "7.3/6", f"Open {server} to writers", Writers.let_in, request, undone=undone)
         opening = self.run.background(self._or_tell(work, f"{undone}. Give CONNECT back by hand"))
@@ -225,12 +238,16 @@ class WriteStop:
             back.replaced_at = workflow.now()
             await self._or_tell(
                 insist(
-                    self.desk, "7.3/6", "Restore the service", Kubernetes.scale, back,
+                    self.desk,
+                    "7.3/6",
+                    "Restore the service",
+                    Kubernetes.scale,
+                    back,
                     undone=f"{self.service.name} still has no replicas: writes are stopped",
                 ),
                 f"{self.service.name} can't be scaled to {counted(replicas, 'replica')}: do it by hand, "
                 "writes are stopped",
-            )  # fmt: skip
+            )
             self.stopped = False
         if self.users is not None:
             await self.users.give_back(self.desk, "7.3/6")
@@ -245,6 +262,8 @@ class WriteStop:
 
     def _scaling(self, replicas: int, step: str) -> ScaleDeployment:
         return ScaleDeployment(
-            namespace=self.service.namespace, deployment=self.service.deployment, replicas=replicas,
+            namespace=self.service.namespace,
+            deployment=self.service.deployment,
+            replicas=replicas,
             effect=self.run.effect(step),
-        )  # fmt: skip
+        )

@@ -26,10 +26,15 @@ class Shell:
 
     async def run(self, *arguments: str, say: str = "") -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "starters", *arguments,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            sys.executable,
+            "-m",
+            "starters",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "RUNBOOKS_CONFIG": str(self.file), "COLUMNS": "200", "RUNBOOKS_USER": "ada"},
-        )  # fmt: skip
+        )
         out, err = await process.communicate(say.encode())
         return process.returncode or 0, out.decode(), err.decode()
 

@@ -26,9 +26,13 @@ Call = Callable[..., Awaitable[Result]]
 @pytest.fixture
 def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     config = settings_file(
-        tmp_path, temporal_address, past.queue, World(), records={"url": records_url},
+        tmp_path,
+        temporal_address,
+        past.queue,
+        World(),
+        records={"url": records_url},
         evidence={"directory": "evidence"},
-    )  # fmt: skip
+    )
     monkeypatch.setenv("RUNBOOKS_CONFIG", str(config))
     monkeypatch.setenv("RUNBOOKS_USER", "iris")
 
@@ -85,9 +89,14 @@ def collected(past: Past, tmp_path: Path) -> Callable[..., str]:
 
     def archive(number: int, uri: str, sha256: str) -> str:
         step = Step(
-            event_id=1, section="2.2/10", title="Export metrics", activity="evidence.export_metrics",
-            scheduled_at=BEGAN, outcome="completed", result=f"uri: {uri}, sha256: {sha256}, size: 1, applied: True",
-        )  # fmt: skip
+            event_id=1,
+            section="2.2/10",
+            title="Export metrics",
+            activity="evidence.export_metrics",
+            scheduled_at=BEGAN,
+            outcome="completed",
+            result=f"uri: {uri}, sha256: {sha256}, size: 1, applied: True",
+        )
         told = incident(number, acknowledged=1, mitigated=60, steps=[step])
         assert told.ended_at is not None
         past.store.append(Archivable(history(number), told, told.ended_at))

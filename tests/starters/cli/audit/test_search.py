@@ -28,9 +28,13 @@ Call = Callable[..., Awaitable[Result]]
 @pytest.fixture
 def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     config = settings_file(
-        tmp_path, temporal_address, past.queue, World(), records={"url": records_url},
+        tmp_path,
+        temporal_address,
+        past.queue,
+        World(),
+        records={"url": records_url},
         evidence={"directory": str(tmp_path / "evidence")},
-    )  # fmt: skip
+    )
     monkeypatch.setenv("RUNBOOKS_CONFIG", str(config))
     monkeypatch.setenv("RUNBOOKS_USER", "iris")
     monkeypatch.setenv("COLUMNS", "240")
@@ -67,17 +71,33 @@ async def test_every_way_to_ask_finds_the_run_live_and_archived(past: Past, audi
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     for step in ("live", "archived"):
         for ask in (
-            ("--procedure", "P1Incident"), ("--severity", "p1"), ("--service", "tensafe-server"),
-            ("--incident", row["incident"]), ("--actor", "ada"), ("--actor", "grace"), ("--outcome", "closed"),
-            ("--status", "completed"), ("--since", day), ("--until", day), ("--since", day, "--until", day),
-            ("--touched", "kubernetes.undo_rollout"), ("--severity", "P1", "--actor", "ada", "--outcome", "closed"),
-        ):  # fmt: skip
+            ("--procedure", "P1Incident"),
+            ("--severity", "p1"),
+            ("--service", "tensafe-server"),
+            ("--incident", row["incident"]),
+            ("--actor", "ada"),
+            ("--actor", "grace"),
+            ("--outcome", "closed"),
+            ("--status", "completed"),
+            ("--since", day),
+            ("--until", day),
+            ("--since", day, "--until", day),
+            ("--touched", "kubernetes.undo_rollout"),
+            ("--severity", "P1", "--actor", "ada", "--outcome", "closed"),
+        ):
             assert run_id in [one["run_id"] for one in await found(audit, *ask)], (step, ask)
         for ask in (
-            ("--severity", "P2"), ("--service", "other"), ("--actor", "mallory"), ("--outcome", "planned"),
-            ("--status", "failed"), ("--until", "2020-01-01"), ("--since", "2999-01-01"), ("--tenant", "acme"),
-            ("--touched", "deployment/other"), ("--procedure", 'P1" OR WorkflowType = "P1Incident'),
-        ):  # fmt: skip
+            ("--severity", "P2"),
+            ("--service", "other"),
+            ("--actor", "mallory"),
+            ("--outcome", "planned"),
+            ("--status", "failed"),
+            ("--until", "2020-01-01"),
+            ("--since", "2999-01-01"),
+            ("--tenant", "acme"),
+            ("--touched", "deployment/other"),
+            ("--procedure", 'P1" OR WorkflowType = "P1Incident'),
+        ):
             assert run_id not in [one["run_id"] for one in await found(audit, *ask)], (step, ask)
         await past.archive(workflow_id, run_id)
 

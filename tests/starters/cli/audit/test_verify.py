@@ -158,8 +158,9 @@ async def test_a_cut_end_is_found_by_the_heads_that_lie_in_the_store(
     kept.write_text(head.model_dump_json().replace('"seq"', '"sequel"'))
     changed = await audit("verify", "--all")
     assert (changed.exit_code, "is no signed head: it was changed" in changed.output.replace("\n", " ")) == (
-        Exit.REFUSED, True,
-    ), changed.output  # fmt: skip
+        Exit.REFUSED,
+        True,
+    ), changed.output
 
 
 def cut_off(records_url: str, seq: int) -> None:  # noqa: F811

@@ -12,9 +12,12 @@ from workflows.platform.approval import Decision
 NAME = "database_failover"
 DBA = {"who": "ada", "role": "dba"}
 CHANGES = (
-    "database_hosts.fence", "replication.promote", "replication.follow", "database_secrets.point",
+    "database_hosts.fence",
+    "replication.promote",
+    "replication.follow",
+    "database_secrets.point",
     "kubernetes.restart_rollout",
-)  # fmt: skip
+)
 
 
 def alert(starts_at: datetime = SILENT, **fields: Any) -> Alert:

@@ -30,8 +30,11 @@ async def test_the_replica_with_most_of_the_log_takes_over(working: Working, cli
     changes = changed(world)
     assert sorted(changes) == sorted(CHANGES)
     assert [one for one in changes if one != "replication.follow"] == [
-        "database_hosts.fence", "replication.promote", "database_secrets.point", "kubernetes.restart_rollout",
-    ]  # fmt: skip
+        "database_hosts.fence",
+        "replication.promote",
+        "database_secrets.point",
+        "kubernetes.restart_rollout",
+    ]
     assert changes.index("replication.follow") > changes.index("replication.promote")
     (promote,) = world.done("replication.promote")
     assert (promote.server, promote.others, promote.timeline) == ("replica-1", ("primary", "replica-2"), 1)
@@ -205,8 +208,9 @@ async def test_what_is_a_moment_behind_in_replay_is_none_of_these(working: Worki
         await decide(handle, "failover-1", "leave")
         await handle.result()
     assert (status.questions[0].title, status.questions[0].recommended) == (
-        "Fence primary and promote replica-1?", "promote",
-    )  # fmt: skip
+        "Fence primary and promote replica-1?",
+        "promote",
+    )
 
 
 UNFIT: dict[str, dict[str, Any]] = {

@@ -54,12 +54,17 @@ async def test_all_services_of_the_database_are_moved_and_those_that_can_not_be_
     assert "Logical slots on replica-1 that may not go on: search" in evidence
     assert (world.pointed, world.also_pointed) == ("replica-1", {"billing-database": "replica-1"})
     assert sorted(str(one) for one in world.done("workload_holds.restart")) == [
-        "cronjob/nightly", "deployment/billing", "deployment/reports", "statefulset/queue",
-    ]  # fmt: skip
+        "cronjob/nightly",
+        "deployment/billing",
+        "deployment/reports",
+        "statefulset/queue",
+    ]
     assert "Pooler front: its clients are sent to replica-1" in evidence
     assert world.poolers == {"front": "replica-1"}
-    assert any("clients of pooler back are not sent to replica-1 yet: do it" in one.summary
-               for one in world.done("paging.page"))  # fmt: skip
+    assert any(
+        "clients of pooler back are not sent to replica-1 yet: do it" in one.summary
+        for one in world.done("paging.page")
+    )
     assert any("reports is not moved" in page.summary for page in world.done("paging.page"))
     assert not world.held
 

@@ -28,8 +28,11 @@ class Beside(Outage):
 
     def order(self) -> list[str]:
         """Give the effects on workloads and traffic, as they came."""
-        return [f"{name.rpartition('.')[2]} {request}" if name.startswith("workload_holds") else name.partition(".")[2]
-                for name, request in self.effects if name.startswith(ABOUT)]  # fmt: skip
+        return [
+            f"{name.rpartition('.')[2]} {request}" if name.startswith("workload_holds") else name.partition(".")[2]
+            for name, request in self.effects
+            if name.startswith(ABOUT)
+        ]
 
 
 async def test_sets_come_before_deployments_and_jobs_run_again_before_traffic(working: Working, client: Client) -> None:
@@ -41,9 +44,13 @@ async def test_sets_come_before_deployments_and_jobs_run_again_before_traffic(wo
     assert result["outcome"] == "recovered"
     assert (result["also_restarted"], result["restarted"]) == ([CACHE], ["gateway", "worker", "tensafe-server"])
     assert world.order() == [
-        "shift", f"stop {NIGHTLY}", f"restart {CACHE}", *["restart_rollout"] * 3, f"give_back {NIGHTLY}",
+        "shift",
+        f"stop {NIGHTLY}",
+        f"restart {CACHE}",
+        *["restart_rollout"] * 3,
+        f"give_back {NIGHTLY}",
         *["shift"] * 4,
-    ]  # fmt: skip
+    ]
     assert world.stopped == []
 
 

@@ -32,8 +32,11 @@ async def test_everything_comes_back_and_is_watched_for_a_day(working: Working, 
     assert timedelta(hours=24) <= run.close_time - run.start_time < timedelta(hours=25)
     assert len(history.events) < 1000
     assert [update.status for update in world.done("statuspage.update")] == [
-        "Investigating", "Identified", "Monitoring", "Resolved",
-    ]  # fmt: skip
+        "Investigating",
+        "Identified",
+        "Monitoring",
+        "Resolved",
+    ]
     (closing,) = world.done("records.close_incident")
     assert (closing.closed_by, closing.incident_id) == ("runbook", result["incident_id"])
     assert len(world.done("paging.page")) == 1
@@ -206,6 +209,11 @@ async def test_a_plan_says_what_it_would_do_and_changes_nothing(working: Working
         text = await told(handle)
     assert world.effects == []
     assert (result["outcome"], world.percent, world.restarts) == ("planned", 100, [])
-    for would in ("would ask: Restore", "Restart worker: would", "would look at", "10 % of the traffic: would",
-                  "would watch for"):  # fmt: skip
+    for would in (
+        "would ask: Restore",
+        "Restart worker: would",
+        "would look at",
+        "10 % of the traffic: would",
+        "would watch for",
+    ):
         assert would in text

@@ -79,8 +79,17 @@ async def test_a_refusal_brings_the_service_back(working: Working, client: Clien
     assert [request.server for request in world.done("database_hosts.discard")] == ["spare-1"]
 
 
-@pytest.mark.parametrize("what", ["kubernetes.scale", "backups.verify", "backups.reach", "backups.restore",
-                                  "integrity.check.spare-1", "integrity.contents.spare-1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "what",
+    [
+        "kubernetes.scale",
+        "backups.verify",
+        "backups.reach",
+        "backups.restore",
+        "integrity.check.spare-1",
+        "integrity.contents.spare-1",
+    ],
+)
 async def test_a_failure_before_the_switch_brings_the_service_back(working: Working, client: Client, what: str) -> None:
     world = DamagedWorld()
     if what == "backups.reach":

@@ -22,10 +22,20 @@ async def test_a_restore_goes_as_the_runbook_says(working: Working, client: Clie
         result = await handle.result()
         ran = await handle.describe()
     assert world.names() == [
-        "autoscalers.hold", "kubernetes.scale", "writers.stop", "backups.seal", "backups.verify", "backups.restore",
-        "database_hosts.fence", "writers.let_in", "database_secrets.point", "kubernetes.scale", "autoscalers.release",
-        "backups.follow", "backups.create",
-    ]  # fmt: skip
+        "autoscalers.hold",
+        "kubernetes.scale",
+        "writers.stop",
+        "backups.seal",
+        "backups.verify",
+        "backups.restore",
+        "database_hosts.fence",
+        "writers.let_in",
+        "database_secrets.point",
+        "kubernetes.scale",
+        "autoscalers.release",
+        "backups.follow",
+        "backups.create",
+    ]
     assert [scale.replicas for scale in world.done("kubernetes.scale")] == [0, 3]
     (opened,) = world.done("writers.let_in")
     assert (opened.server, opened.anybodys) == ("spare-1", True), "also of a stop that was in force at the target"
@@ -35,8 +45,9 @@ async def test_a_restore_goes_as_the_runbook_says(working: Working, client: Clie
     assert (world.pointed, world.fenced, world.damaged_there) == ("spare-1", ["primary"], True)
     assert (result["outcome"], result["server"], result["damaged_copy"]) == ("restored", "spare-1", "primary")
     assert result["changed"] == [
-        {"table": "public.events", "before": None, "after": 90}, {"table": "public.jobs", "before": 3, "after": 2},
-    ]  # fmt: skip
+        {"table": "public.events", "before": None, "after": 90},
+        {"table": "public.jobs", "before": 3, "after": 2},
+    ]
     assert ran.close_time is not None
     assert ran.close_time - ran.start_time >= timedelta(days=14)
 
@@ -159,8 +170,12 @@ async def test_a_database_that_another_run_has_closed_is_left_alone(working: Wor
 async def test_a_primary_that_is_dead_keeps_nothing_from_being_restored(working: Working, client: Client) -> None:
     world = DamagedWorld()
     world.refusing = {
-        "backups.seal", "integrity.check.primary", "integrity.contents.primary", "writers.stop", "sessions.end",
-    }  # fmt: skip
+        "backups.seal",
+        "integrity.check.primary",
+        "integrity.contents.primary",
+        "writers.stop",
+        "sessions.end",
+    }
     world.answers = False
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, PointInTimeRestoreRequest(forensics=timedelta(0)), NAME)
