@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from activities.addresses.blocks import Blocks
+from activities.addresses.lists import Lists
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.node_groups import NodeGroups
 from activities.catalogue.certificates import ServedName
@@ -53,6 +55,7 @@ from activities.handovers.links import HandoverLinks
 from activities.handovers.secrets_manager import HandoverSecretsManager
 from activities.holds.holds import Holds
 from activities.holds.kinds import (
+    BlockedAddresses,
     HeldDatabaseSecrets,
     HeldKind,
     HeldTlsSecrets,
@@ -242,6 +245,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Isolation: lambda: Isolation(cluster()),
         Draining: lambda: Draining(cluster()),
         Forensics: lambda: _forensics(settings, clients),
+        Blocks: lambda: _blocks(settings, clients),
         Credentials: lambda: _credentials(settings, clients),
         Helm: lambda: _helm(settings, cluster()),
         Ci: lambda: Ci(_ci(settings, clients)),
@@ -296,6 +300,7 @@ def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:
         HeldDatabaseSecrets(DatabaseSecrets(cluster), services),
         HeldTlsSecrets(TlsSecrets(cluster), services),
         OpenWindows(MaintenanceWindows(clients.pool()), services),
+        BlockedAddresses(_blocks(settings, clients), services),
     ]
 
 
@@ -330,7 +335,7 @@ def _served(settings: Settings) -> list[ServedName]:
     return list(dict.fromkeys(one for of in certificates if of is not None for one in of.served))
 
 
-_Service = Literal["ec2", "eks", "iam", "rds", "route53", "s3", "secretsmanager"]
+_Service = Literal["ec2", "eks", "iam", "rds", "route53", "s3", "secretsmanager", "wafv2"]
 
 
 def _aws(settings: Settings, service: _Service) -> Any:
@@ -344,6 +349,11 @@ def _aws(settings: Settings, service: _Service) -> Any:
 def _forensics(settings: Settings, clients: _Clients) -> Forensics:
     evidence = Evidence(clients.evidence(), clients.cluster(), clients.http(), settings.prometheus.url)
     return Forensics(evidence, clients.evidence(), clients.cluster(), signer(settings.audit))
+
+
+def _blocks(settings: Settings, clients: _Clients) -> Blocks:
+    lists = Lists(kubernetes.NetworkingV1Api(clients.cluster()), Later(lambda: _aws(settings, "wafv2")))
+    return Blocks(clients.pool(), lists)
 
 
 def _credentials(settings: Settings, clients: _Clients) -> Credentials:

@@ -1,6 +1,7 @@
 """What settings say of a service's security incidents (runbook 8.1)."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -51,6 +52,44 @@ class CredentialPolicy(ServicePolicy):
         raise ValueError(message)
 
 
+class IpSet(ServicePolicy):
+    """A set of addresses in AWS WAFv2, of the region's scope, that a rule of its web ACL blocks."""
+
+    name: Key
+    id: Key
+
+
+class BlockPolicy(ServicePolicy):
+    """Where a security incident blocks addresses, and which ones never (runbook 8.1 step 6)."""
+
+    never: tuple[Key, ...] = Field(
+        min_length=1,
+        description="Networks in CIDR form that are never blocked: your own, your operators', of the proxies and CDNs "
+        "in front of the service, and of whoever checks its health.",
+    )
+    ingresses: tuple[Key, ...] = Field(
+        default=(), description="Of ingress-nginx, in the service's namespace: their denylist-source-range."
+    )
+    ipv4_set: IpSet | None = Field(default=None, description="Of AWS WAFv2, for IPv4.")
+    ipv6_set: IpSet | None = Field(default=None, description="Of AWS WAFv2, for IPv6.")
+    lasting: timedelta = Field(
+        default=timedelta(days=1), gt=timedelta(0), description="Of a block for a time; people may say for good."
+    )
+    widest_ipv4: int = Field(default=24, ge=8, le=32, description="No shorter prefix is blocked.")
+    widest_ipv6: int = Field(default=56, ge=16, le=128, description="No shorter prefix is blocked.")
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> "BlockPolicy":
+        for each in self.never:
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"never: {error}") from None
+        if not (self.ingresses or self.ipv4_set or self.ipv6_set):
+            raise ValueError("one of ingresses, ipv4_set and ipv6_set is required")
+        return self
+
+
 class SecurityPolicy(ServicePolicy):
     """Who hears of a security incident, and how long its steps wait (runbook 8.1)."""
 
@@ -76,6 +115,7 @@ class SecurityPolicy(ServicePolicy):
     credentials: dict[Key, CredentialPolicy] = Field(
         default_factory=dict, description="What can be rotated, by name; nothing where none is named."
     )
+    blocks: BlockPolicy | None = Field(default=None, description="Where addresses are blocked; nowhere without.")
     restart_within: timedelta = Field(
         default=timedelta(minutes=10), gt=timedelta(0), description="For the restart of one reader of a credential."
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from activities.addresses.blocks import Blocks, UnblockAddresses
 from activities.autoscaling.autoscalers import Autoscalers, Kind, ReleaseAutoscaler
 from activities.catalogue.service import Service
 from activities.certificates.secrets import LetRenewalGo, SecretName, TlsSecrets
@@ -247,6 +248,48 @@ class OpenWindows:
         return self._windows.end(
             EndWindow(window_id=hold.name, status="cancelled", at=hold.until, outcome=outcome, effect=effect)
         )
+
+
+class BlockedAddresses:
+    """Addresses that are blocked for a time (8.1)."""
+
+    kind = "blocked addresses"
+
+    def __init__(self, blocks: Blocks, services: Mapping[str, Service]) -> None:
+        self._blocks = blocks
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give each service that has places for it: the blocks are in the records."""
+        for name, service in self._services.items():
+            if service.security.blocks is not None:
+                yield Place(service=name, channel=service.security.channel, name="")
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read the blocks that have not ended, of each incident."""
+        return [
+            Hold(
+                **place.model_dump(exclude={"name"}),
+                name=block.incident_id,
+                kind=self.kind,
+                run=block.workflow_id,
+                until=block.until,
+            )
+            for block in self._blocks.open(place.service)
+        ]
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Take out of the lists what is over, unless somebody else has it there."""
+        service = self._services[hold.service]
+        assert service.security.blocks is not None  # it is one of `places`
+        request = UnblockAddresses(
+            service=hold.service,
+            namespace=service.namespace,
+            policy=service.security.blocks,
+            incident_id=hold.name,
+            effect=effect,
+        )
+        return self._blocks.give_back(request)
 
 
 def _workload(place: Place) -> WorkloadAt:

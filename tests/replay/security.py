@@ -1,5 +1,6 @@
 """The security incidents whose histories are kept (runbook 8.1)."""
 
+from activities.catalogue.security import BlockPolicy
 from tests.replay.cases import Case, Handle, waiting
 from tests.workflows.steering import until
 from tests.workflows.worlds.breached import ROTATABLE, Breached, pod
@@ -64,6 +65,16 @@ def spoilt(world: Breached) -> None:
     world.verifies = False
 
 
+async def blocks_for_a_time(handle: Handle, world: Breached) -> None:
+    await asked(handle, "block")
+    await says(handle, "ada", "block", "for-a-time")
+    await says(handle, "bob", "block", "for-a-time")
+
+
+def blocking() -> Breached:
+    return Breached(blocks=BlockPolicy(never=("8.8.4.0/24",), ingresses=("web",)))
+
+
 def rotatable() -> Breached:
     return Breached(credentials=ROTATABLE)
 
@@ -77,6 +88,9 @@ CASES: dict[str, Case] = {
     "security_incident-blocked": Case(REQUEST, waits_for_a_budget, blocked, Breached),
     "security_incident-not-kept": Case(REQUEST, prepare=spoilt, world=Breached),
     "security_incident-cancelled": Case(REQUEST, cancels, world=Breached, cancelled=True),
+    "security_incident-blocks": Case(
+        REQUEST.model_copy(update={"block": ["8.8.8.8/32"]}), blocks_for_a_time, world=blocking
+    ),
     "security_incident-rotated": Case(REQUEST, rotates_all, used, rotatable),
     "security_incident-rotation-planned": Case(
         SecurityIncidentRequest(rotate=["signing"], dry_run=True), world=rotatable

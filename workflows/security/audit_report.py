@@ -7,21 +7,25 @@ import json
 from typing import Any
 
 from audit.text import plain
+from workflows.security.blocking import AddressBlock
 from workflows.security.containment import Containment
 from workflows.security.rotation import Rotation
 
 NOT_DONE = (
     "access logs were not read by this run (8.1 step 5)",
-    "no address was blocked by this run (8.1 step 6)",
     "processes, open connections and memory of the pods were not kept",
 )
 """What the page has and this system doesn't do: a report that leaves it out would claim it."""
 
 
-def report(containment: Containment, rotation: Rotation | None, *, outcome: str, nodes: str) -> dict[str, Any]:
+def report(
+    containment: Containment, rotation: Rotation | None, block: AddressBlock | None, *, outcome: str, nodes: str
+) -> dict[str, Any]:
     """Give it as JSON."""
     run = containment.run
     credentials = rotation.ended() if rotation is not None else {}
+    addresses = block.ended() if block is not None else {}
+    not_blocked = [] if addresses else ["no address was named that should be blocked (8.1 step 6)"]
     not_rotated = [] if credentials else ["no credential was rotated: settings name none (8.1 step 4)"]
     return {
         "incident": containment.desk.id,
@@ -37,7 +41,8 @@ def report(containment: Containment, rotation: Rotation | None, *, outcome: str,
         ],
         "evidence not kept": [each for part in containment.parts for each in (*part.gone, *part.unreadable)],
         "credentials": credentials,
-        "not done": [*not_rotated, *NOT_DONE],
+        "addresses": addresses,
+        "not done": [*not_rotated, *not_blocked, *NOT_DONE],
         "answers": {question: answer.model_dump() for question, answer in run.approvals.answers.items()},
         "timeline": [entry.model_dump(mode="json") for entry in run.timeline.entries],
     }
@@ -60,6 +65,7 @@ def as_markdown(content: dict[str, Any]) -> str:
         "Left": content["left"],
         "Nodes": [f"{name}: {what}" for name, what in content["nodes"].items()],
         "Credentials": [f"{name}: {what}" for name, what in content["credentials"].items()],
+        "Addresses": [f"{address}: {what}" for address, what in content["addresses"].items()],
         "Evidence": [f"{each['manifest']} sha256:{each['sha256']}" for each in content["evidence"]],
         "Evidence that could not be kept": content["evidence not kept"],
         "Decided": [f"{name}: {a['choice']} by {a['by']} {a['reason']}" for name, a in content["answers"].items()],

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
@@ -26,6 +27,7 @@ from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.security.audit_report import as_json, as_markdown, report
+from workflows.security.blocking import AddressBlock
 from workflows.security.containment import Containment
 from workflows.security.duties import Duties
 from workflows.security.rotation import ALL, Rotation
@@ -64,6 +66,11 @@ class SecurityIncidentRequest(ServiceRequest):
     tenants: list[Annotated[str, Field(pattern=TENANT_ID), Text(100)]] = Field(
         default_factory=list, max_length=20, description="Customers whose API key leaked: 8.2 replaces each."
     )
+    block: list[Name] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Addresses to block, after two approvals: IPv4 or IPv6, alone or as a network, e.g. 203.0.113.7.",
+    )
     aware_at: AwareDatetime | None = Field(
         default=None, description="When people became aware of it; the start of the run otherwise."
     )
@@ -73,11 +80,16 @@ class SecurityIncidentRequest(ServiceRequest):
         for field, names in {"nodes": self.nodes, "pods": self.pods}.items():
             if not all(map(_NAME.fullmatch, names)):
                 raise ValueError(f"{field}: small letters, digits, '-' and '.' only")
+        try:
+            self.block[:] = [str(ip_network(each)) for each in self.block]
+        except ValueError:
+            raise ValueError("block: one is neither an address nor a network (10.1.2.0/24)") from None
         for field, names in {
             "nodes": self.nodes,
             "pods": self.pods,
             "rotate": self.rotate,
             "tenants": self.tenants,
+            "block": self.block,
         }.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{field}: one is named twice")
@@ -104,6 +116,7 @@ class SecurityIncidentResult(BaseModel):
         default_factory=dict, description="By law, gdpr or hipaa: how its clock ended, and by whom."
     )
     credentials: dict[str, str] = Field(default_factory=dict, description="What became of each that could be rotated.")
+    addresses: dict[str, str] = Field(default_factory=dict, description="What became of each that was to be blocked.")
 
 
 @workflow.defn
@@ -118,6 +131,7 @@ class SecurityIncident(Runbook):
         self._desk: Desk | None = None
         self._containment: Containment | None = None
         self._rotation: Rotation | None = None
+        self._block: AddressBlock | None = None
         self._short_term: asyncio.Task[None] | None = None
 
     @workflow.run
@@ -170,7 +184,8 @@ class SecurityIncident(Runbook):
         # Credentials don't wait for a drain's two people, nor a drain for them.
         if workflow.patched("credentials"):
             rotation = self._rotation = Rotation(desk, named=request.rotate, tenants=request.tenants)
-            self._short_term = asyncio.create_task(rotation.follow())
+            block = self._block = AddressBlock(desk, request.block)
+            self._short_term = asyncio.create_task(self._short(rotation, block))
         outcome: Outcome = "isolated" if containment.suspects.suspected or request.nodes else "evidence kept"
         if safe and outcome == "isolated":
             self.phase("Drain")
@@ -182,11 +197,16 @@ class SecurityIncident(Runbook):
             outcome = "planned"
         # The legal clocks run for weeks: the nodes don't wait for them.
         _, nodes = await asyncio.gather(duties.see_to(), self._give_back(containment, outcome))
+        if self._block is not None:
+            self._block.leave()
         await self._close(desk, outcome)
         self.clocks.stop()
         await self.settle()
         self.finish(outcome)
         return self._result(containment, duties, outcome, nodes)
+
+    async def _short(self, rotation: Rotation, block: AddressBlock) -> None:
+        await asyncio.gather(rotation.follow(), block.decide())
 
     async def _give_back(self, containment: Containment, outcome: Outcome) -> str:
         nodes = await containment.give_back()
@@ -200,7 +220,7 @@ class SecurityIncident(Runbook):
 
         What the legal clocks come to is kept beside it, when they end.
         """
-        content = report(containment, self._rotation, outcome=outcome, nodes=nodes)
+        content = report(containment, self._rotation, self._block, outcome=outcome, nodes=nodes)
         for name, text, kind in (
             ("audit-report.json", as_json(content), "application/json"),
             ("audit-report.md", as_markdown(content), "text/markdown"),
@@ -255,6 +275,8 @@ class SecurityIncident(Runbook):
         if self._short_term is not None:
             self._short_term.cancel()
             await asyncio.gather(self._short_term, return_exceptions=True)
+        if self._block is not None:
+            self._block.leave()
         half = "".join(f"; {each}" for each in self._rotation.held()) if self._rotation else ""
         text = f"{desk.id} was cancelled. It stays: {containment.held()}{half}"
         self.say("problem", text, section="8.1")
@@ -279,6 +301,7 @@ class SecurityIncident(Runbook):
                 "nodes": nodes,
                 "duties": duties.ended,
                 "credentials": self._rotation.ended() if self._rotation else {},
+                "addresses": self._block.ended() if self._block else {},
             }
         )
 

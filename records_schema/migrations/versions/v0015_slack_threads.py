@@ -3,7 +3,7 @@
 from records_schema.migrations.sql import run_beside
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0013"
 
 
 def upgrade() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.addresses.blocks import BlockAddresses, Blocking, Objections, UnblockAddresses
 from activities.catalogue.security import CredentialPolicy, SecurityPolicy
 from activities.common.effects import Change
 from activities.credentials.credential import RotateCredential, Seen, Switched
@@ -72,15 +73,16 @@ class Breached(World):
         """Who still uses what is to be retired."""
         self.problems: dict[str, list[str]] = {}
         """By credential: why it can't be rotated."""
+        self.never: dict[str, str] = {}
+        """Address → why it is never blocked."""
         self.stuck = False
         """No rollout completes."""
         self.order: list[str] = []
         """Effects and looks, as they came."""
 
     def activities(self) -> list[Callable[..., Any]]:
-        return instead(
-            super().activities(), *self._cluster(), *self._store(), *self._security_records(), *self._credentials()
-        )
+        mine = (self._cluster, self._store, self._security_records, self._credentials, self._blocks)
+        return instead(super().activities(), *(each for make in mine for each in make()))
 
     def _cluster(self) -> list[Callable[..., Any]]:
         world = self
@@ -228,3 +230,21 @@ class Breached(World):
             )
 
         return [look, introduce, switch, still_used, retire, await_rollout]
+
+    def _blocks(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="blocks.objections")
+        def objections(request: Blocking) -> Objections:
+            world._up("blocks.objections")
+            return Objections(against={each: why for each, why in world.never.items() if each in request.addresses})
+
+        @activity.defn(name="blocks.block")
+        def block(request: BlockAddresses) -> Change:
+            return Change(target="addresses", after="blocked", applied=world._done("blocks.block", request))
+
+        @activity.defn(name="blocks.unblock")
+        def unblock(request: UnblockAddresses) -> Change:
+            return Change(target="addresses", after="given back", applied=world._done("blocks.unblock", request))
+
+        return [objections, block, unblock]
