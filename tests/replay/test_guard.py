@@ -74,7 +74,7 @@ def test_names_of_functions_and_their_places_are_no_change(checkout: Path) -> No
 
 
 def test_what_helpers_do_is_a_change_of_every_procedure_that_uses_them(checkout: Path) -> None:
-    old = '    rollout = await run.attempt(\n        section, "Rollout"'
+    old = '    rollout = await run.attempt(\n        section,\n        "Rollout"'
     found = change(checkout, "workflows/shared/verification.py", old, f'    run.say("problem", "slow")\n{old}')
     assert found.keys() >= {"ManualScaleUp.run", "EmergencyScaleUp.run", "Rollback.run"}
     assert len(guard.told(found)) < len(found), "said once, and not for each"
