@@ -35,10 +35,10 @@ async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Ha
     )
 
 
-async def until(handle: Handle, reached: Callable[[RunStatus], bool]) -> RunStatus:
-    """Wait until the run's status is as wanted."""
+async def until(handle: Handle, reached: Callable[[RunStatus], bool], within: int = 60) -> RunStatus:
+    """Wait until the run's status is as wanted, for at least `within` seconds."""
     status = None
-    for _ in range(3000):
+    for _ in range(within * 50):
         status = await handle.query("status", result_type=RunStatus)
         if reached(status):
             return status

@@ -29,8 +29,9 @@ from tests.activities.kubernetes.on_cluster import eventually
 
 API, WORKER = "api", "worker"
 LOGIN, SIGNING = "login", "signing"
-_ENDS_AFTER = 1.0
-"""Seconds for which a pod still answers after it left the endpoints, as a preStop hook gives."""
+_ENDS_AFTER = 15.0
+"""Seconds for which a pod still answers after it left the endpoints, as a preStop hook gives: on a loaded machine a
+request that was on its way takes some."""
 
 
 @dataclass
