@@ -55,8 +55,8 @@ class CredentialPolicy(ServicePolicy):
 class IpSet(ServicePolicy):
     """A set of addresses in AWS WAFv2, of the region's scope, that a rule of its web ACL blocks."""
 
-    name: Key
-    id: Key
+    name: Key = Field(description="As the console shows it.")
+    id: Key = Field(description="The set's UUID: the last part of its ARN.")
 
 
 class BlockPolicy(ServicePolicy):
