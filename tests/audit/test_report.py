@@ -249,7 +249,7 @@ def test_deadlines_leases_and_answers_are_those_of_the_events(recorded: list[Rec
     }
     ends_of = {row.name: (row.expired, row.by_person, row.by_failure, row.open) for row in of_recorded.leases}
     assert ends_of == {
-        "the autoscaler's pause": (2, 1, 1, 0),
+        "the autoscaler's pause": (3, 1, 1, 0),
         "grace of the old key": (2, 1, 1, 0),
         "the damaged copy on primary": (1, 2, 0, 0),
     }
