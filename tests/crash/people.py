@@ -60,7 +60,7 @@ async def tell(handle: WorkflowHandle[Any, Any], update: Callable[..., Any], wor
     id_ = f"{update.__name__}-{digest(word.model_dump(mode='json'))[:16]}"
     while True:
         try:
-            await handle.execute_update(update.__name__, word, id=id_, rpc_timeout=timedelta(seconds=10))
+            await handle.execute_update(update, word, id=id_, rpc_timeout=timedelta(seconds=10))  # type: ignore[call-overload]
         except _NO_WORKER:
             await asyncio.sleep(_AGAIN_SECONDS)
         except WorkflowUpdateFailedError as error:

@@ -5,7 +5,7 @@ phase, one Deployment after another. Nothing old is ended before every reader is
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
@@ -45,6 +45,7 @@ class Rotation:
         """By credential: what is still to be done, once it has begun."""
         self._tokens: dict[str, str] = {}
         self._retired: dict[str, str] = {}
+        self._restarted: dict[str, datetime] = {}
         self._asked = 0
 
     async def follow(self) -> None:
@@ -191,10 +192,15 @@ class Rotation:
     async def _restart(self, names: list[str]) -> bool:
         """Restart who reads any of them, one after another; stops at the first that doesn't come up."""
         for reader in self._readers(names):
+            # Kubernetes knows a restart by its second: a second one within it would be none.
+            at = max(
+                workflow.now(), self._restarted.get(reader, datetime.min.replace(tzinfo=UTC)) + timedelta(seconds=1)
+            )
+            self._restarted[reader] = at
             request = RestartRollout(
                 namespace=self.desk.service.namespace,
                 deployment=reader,
-                restarted_at=workflow.now(),
+                restarted_at=at,
                 effect=self.run.effect(f"restart-{reader}"),
             )
             begun = await self.run.attempt(
