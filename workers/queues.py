@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
-Role = Literal["orchestration", "kubernetes", "database", "aws", "messages", "compliance"]
+Role = Literal["orchestration", "kubernetes", "database", "aws", "messages", "compliance", "security"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 ORCHESTRATION: Role = "orchestration"
@@ -24,11 +24,14 @@ WATCHES_FROM = timedelta(minutes=2)
 
 _WATCHES = "watches"
 _ROLES: Mapping[str, Role] = {
+    "activities.accesses": "security",
+    "activities.addresses": "security",
     "activities.autoscaling.node_groups": "aws",
     "activities.autoscaling": "kubernetes",
     "activities.certificates.probe": ORCHESTRATION,
     "activities.certificates": "kubernetes",
     "activities.compliance": "compliance",
+    "activities.credentials": "security",
     "activities.database": "database",
     "activities.evidence.archive": ORCHESTRATION,
     "activities.evidence": "kubernetes",

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from activities.accesses.accesses import Accesses
+from activities.accesses.sources import AccessQuery, IngressLog
 from activities.addresses.blocks import Blocks
 from activities.addresses.lists import Lists
 from activities.autoscaling.autoscalers import Autoscalers
@@ -192,11 +194,11 @@ def _check(settings: Settings, has: AbstractSet[Role]) -> None:
     """Refuse at once what no library is needed for to see that it is wrong, of what some roles need."""
     try:
         conninfo(settings.records.url)
-        if has & {"kubernetes", "compliance"}:
+        if has & {"kubernetes", "compliance", "security"}:
             check_kubeconfig(_kubeconfig(settings), settings.kubernetes.context)
     except (DatabaseError, Misconfigured) as error:
         raise SettingsError(str(error)) from None
-    if has & {"database", "compliance"}:
+    if has & {"database", "compliance", "security"}:
         check_databases(settings)
     if settings.audit.kms_key_id is None and has & {ORCHESTRATION, "kubernetes", "compliance"}:
         signer(settings.audit)
@@ -247,6 +249,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Forensics: lambda: _forensics(settings, clients),
         Blocks: lambda: _blocks(settings, clients),
         Credentials: lambda: _credentials(settings, clients),
+        Accesses: lambda: _accesses(settings, clients),
         Helm: lambda: _helm(settings, cluster()),
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
@@ -363,6 +366,18 @@ def _credentials(settings: Settings, clients: _Clients) -> Credentials:
         DatabaseRoles(kept, clients.databases().databases),
         SecretsManager(Later(lambda: _aws(settings, "secretsmanager"))),
         Deployments(kubernetes.AppsV1Api(clients.cluster())),
+    )
+
+
+def _accesses(settings: Settings, clients: _Clients) -> Accesses:
+    evidence = Evidence(clients.evidence(), clients.cluster(), clients.http(), settings.prometheus.url)
+    return Accesses(
+        evidence,
+        clients.evidence(),
+        {
+            "ingress": IngressLog(kubernetes.CoreV1Api(clients.cluster())),
+            "database": AccessQuery(clients.databases().databases),
+        },
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from activities.catalogue.base import ServicePolicy
-from activities.common.text import Key
+from activities.common.text import Key, Words
 
 
 class CredentialPolicy(ServicePolicy):
@@ -90,6 +90,41 @@ class BlockPolicy(ServicePolicy):
         return self
 
 
+class AccessPolicy(ServicePolicy):
+    """Where it stands who has used a service, and from where (runbook 8.1 step 5)."""
+
+    controller_namespace: Key = Field(
+        default="", description="Of ingress-nginx's pods, whose log has every request; none is read without it."
+    )
+    controller_selector: Key = Field(
+        default="app.kubernetes.io/name=ingress-nginx,app.kubernetes.io/component=controller",
+        min_length=1,
+        description="Label selector of these pods.",
+    )
+    database: Key = Field(default="", description="Of `[databases.NAME]`: where `query` is run, on its primary.")
+    query: Words = Field(
+        default="",
+        description="SQL that gives the service's own accesses between `%(since)s` and `%(until)s`: columns `at` "
+        "(timestamptz), `address` (inet or text), and where there are such `who` (a person or a key's ID, never the "
+        "key), `what` and `allowed` (boolean, false for a refused log-in). It runs in a read-only transaction.",
+    )
+    known_since: timedelta = Field(
+        default=timedelta(days=30),
+        ge=timedelta(0),
+        le=timedelta(days=92),
+        description="How far back is read to know what is usual. Logs of pods reach as far as their nodes keep them.",
+    )
+    often: int = Field(default=10, ge=2, le=10_000, description="Refusals of one address or name that are a finding.")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "AccessPolicy":
+        if bool(self.database) != bool(self.query):
+            raise ValueError("database and query: both or neither")
+        if not (self.controller_namespace or self.query):
+            raise ValueError("one of controller_namespace and query is required")
+        return self
+
+
 class SecurityPolicy(ServicePolicy):
     """Who hears of a security incident, and how long its steps wait (runbook 8.1)."""
 
@@ -116,6 +151,9 @@ class SecurityPolicy(ServicePolicy):
         default_factory=dict, description="What can be rotated, by name; nothing where none is named."
     )
     blocks: BlockPolicy | None = Field(default=None, description="Where addresses are blocked; nowhere without.")
+    accesses: AccessPolicy | None = Field(
+        default=None, description="Where it stands who has used the service; accesses are not reviewed without."
+    )
     restart_within: timedelta = Field(
         default=timedelta(minutes=10), gt=timedelta(0), description="For the restart of one reader of a credential."
     )

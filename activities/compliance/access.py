@@ -20,9 +20,9 @@ from activities.common import aws
 from activities.common.effects import Effect, effect
 from activities.common.errors import Unavailable
 from activities.common.heartbeat import Progress, resume, turns
+from activities.common.sheets import sheet
 from activities.compliance.looking import Around, failures, looked
 from activities.compliance.populations import stamp, streamed
-from activities.compliance.sheets import sheet
 from activities.database.servers.servers import OnServer
 from activities.evidence.evidence import EvidenceStore, StoredEvidence, keep
 from activities.kubernetes.api import pages

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from activities.compliance.sheets import sheet
+from activities.common.sheets import sheet
 from audit.compliance import Population, Sample
 from audit.store_connection import Pool, Rows, rows
 from audit.text import shown

@@ -5,16 +5,14 @@ role gets one, and is tried; the Secret names it from then on; and the old role'
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from activities.common.effects import Change
-from activities.common.errors import ActivityFailure, Misconfigured, Refused, Unavailable
+from activities.common.errors import ActivityFailure, Misconfigured, Refused
 from activities.credentials.credential import Credential, RotateCredential, Seen, Switched
 from activities.credentials.secret_values import KeptSecret, KeptSecrets, new_value
-from activities.database.servers.servers import Databases, OnServer, failures
+from activities.database.servers.servers import Databases, failures
 from activities.kubernetes.changing import Plan
 from audit.text import counted
 from libraries import psycopg
@@ -53,7 +51,7 @@ class DatabaseRoles:
         seen = Seen(name=of.name, phases=_PHASES)
         try:
             active, resting = self._turns(of, self._kept.read(of.namespace, of.policy.secret))
-            with self._primary(of.policy.database) as connection:
+            with self._databases.on_primary(of.policy.database) as connection:
                 seen.problems += _differences(connection, active, resting)
                 if used := _sessions(connection, resting):
                     seen.problems.append(f"{resting} is in use: {'; '.join(used)}")
@@ -96,7 +94,7 @@ class DatabaseRoles:
 
     def sessions(self, of: Credential, role: str) -> list[str]:
         """Name who is still connected by a role: address, application, how often."""
-        with self._primary(of.policy.database) as connection:
+        with self._databases.on_primary(of.policy.database) as connection:
             return _sessions(connection, role)
 
     def retire(self, request: RotateCredential) -> Change:
@@ -112,11 +110,14 @@ class DatabaseRoles:
             if not effect.dry_run and _user(found, policy.key) == old:
                 raise Refused(f"secret/{policy.secret} names {old} again: it can't be retired")
             ended = 0
-            with self._primary(policy.database) as connection, connection.transaction(force_rollback=effect.dry_run):
+            with (
+                self._databases.on_primary(policy.database) as connection,
+                connection.transaction(force_rollback=effect.dry_run),
+            ):
                 connection.execute(sql_of.SQL("ALTER ROLE {} PASSWORD NULL").format(sql_of.Identifier(old)))
             if not effect.dry_run:
                 # Only now: whoever is thrown out can't come back.
-                with self._primary(policy.database) as connection:
+                with self._databases.on_primary(policy.database) as connection:
                     ended = (connection.execute(_END, (old,)).fetchone() or {"ended": 0})["ended"]
             after = f"{old} has no password any more; {counted(ended, 'session')} of it ended"
             return Plan("", after, lambda done: found.patch(effect, done, {}, marked=False))
@@ -132,7 +133,7 @@ class DatabaseRoles:
 
     def _give_password(self, request: RotateCredential, active: str, resting: str, password: str) -> None:
         with (
-            self._primary(request.policy.database) as connection,
+            self._databases.on_primary(request.policy.database) as connection,
             connection.transaction(force_rollback=request.effect.dry_run),
         ):
             wrong = _differences(connection, active, resting)
@@ -167,32 +168,6 @@ class DatabaseRoles:
             return Plan("", "the new login", lambda _: found.patch(own, None, {key: url}, marked=False))
 
         self._kept.change(request.namespace, name, own, plan)
-
-    @contextmanager
-    def _primary(self, database: str) -> Iterator["Connection"]:
-        """Connect to the one server that takes changes.
-
-        Raises:
-            Unavailable: none answers that does.
-            Refused: there are two.
-
-        """
-        found, silent = [], []
-        for name in self._databases[database].servers:
-            at = OnServer(database=database, server=name)
-            try:
-                with self._databases.connect(at) as connection:
-                    row: dict[str, Any] = connection.execute("SELECT pg_is_in_recovery() AS follows").fetchone() or {}
-                    if not row["follows"]:
-                        found.append(at)
-            except Unavailable as error:
-                silent.append(error.message)
-        if not found:
-            raise Unavailable(f"no server of {database} takes changes: {'; '.join(silent) or 'all follow another'}")
-        if len(found) > 1:
-            raise Refused(f"{' and '.join(at.server for at in found)} of {database} both take changes: look at 7.1")
-        with self._databases.connect(found[0]) as connection:
-            yield connection
 
 
 def _sessions(connection: "Connection", role: str) -> list[str]:

@@ -305,6 +305,11 @@ def keep(
     return stored
 
 
+def key_of(stored: StoredEvidence, store: EvidenceStore) -> str:
+    """Give an object's key in the store from its URI."""
+    return stored.uri.removeprefix(store.uri("x").removesuffix("x"))
+
+
 def _place(store: EvidenceStore, key: str, mark: str) -> tuple[str, Kept | None]:
     """Find this effect's object, or the name that it may take."""
     kept = store.find(key)

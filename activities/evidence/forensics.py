@@ -20,7 +20,7 @@ from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Misconfigured, Unavailable
 from activities.common.heartbeat import pause
 from activities.common.text import Key, ToldLine
-from activities.evidence.evidence import Evidence, EvidenceStore, StoredEvidence
+from activities.evidence.evidence import Evidence, EvidenceStore, StoredEvidence, key_of
 from activities.evidence.pod_logs import NOT_READABLE, PodLogs
 from activities.kubernetes.api import Object, optional, pages
 from activities.kubernetes.suspects import PodRef
@@ -218,14 +218,14 @@ class Forensics:
         What is wrong is a result: people are told before anything goes.
         """
         wrong: list[str] = []
-        written = self._store.read(_key(request.manifest, self._store))
+        written = self._store.read(key_of(request.manifest, self._store))
         if hashlib.sha256(written).hexdigest() != request.manifest.sha256:
             wrong.append("the manifest is not what was kept")
         pieces: list[dict[str, Any]] = json.loads(written)["pieces"]
         for piece in pieces:
             activity.heartbeat()
             pause(0)
-            content = self._store.read(_key(StoredEvidence.model_validate(_stored(piece)), self._store))
+            content = self._store.read(key_of(StoredEvidence.model_validate(_stored(piece)), self._store))
             if hashlib.sha256(content).hexdigest() != piece["sha256"]:
                 wrong.append(f"{piece['name']} is not what was kept")
         if request.signature is not None and not self._signed(request):
@@ -235,7 +235,7 @@ class Forensics:
     def _signed(self, request: VerifyManifest) -> bool:
         if self._signer is None or request.signature is None:
             return False
-        document = json.loads(self._store.read(_key(request.signature, self._store)))
+        document = json.loads(self._store.read(key_of(request.signature, self._store)))
         ours = base64.b64encode(self._signer.public_key).decode()
         return fitting(document["signature"], _statement(request.manifest.sha256), [ours]) is not None
 
@@ -247,11 +247,6 @@ def _statement(sha256: str) -> bytes:
 
 def _stored(piece: dict[str, Any]) -> dict[str, Any]:
     return {"uri": piece["uri"], "sha256": piece["sha256"], "size": piece["size"]}
-
-
-def _key(stored: StoredEvidence, store: EvidenceStore) -> str:
-    """Give an object's key in the store from its URI."""
-    return stored.uri.removeprefix(store.uri("x").removesuffix("x"))
 
 
 def _name(pod: PodRef) -> str:

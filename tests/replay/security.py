@@ -1,6 +1,6 @@
 """The security incidents whose histories are kept (runbook 8.1)."""
 
-from activities.catalogue.security import BlockPolicy
+from activities.catalogue.security import AccessPolicy, BlockPolicy
 from tests.replay.cases import Case, Handle, waiting
 from tests.workflows.steering import until
 from tests.workflows.worlds.breached import ROTATABLE, Breached, pod
@@ -75,6 +75,21 @@ def blocking() -> Breached:
     return Breached(blocks=BlockPolicy(never=("8.8.4.0/24",), ingresses=("web",)))
 
 
+async def blocks_what_was_found(handle: Handle, world: Breached) -> None:
+    await asked(handle, "block-found")
+    await says(handle, "ada", "block-found", "for-a-time")
+    await says(handle, "bob", "block-found", "for-a-time")
+
+
+def reviewing() -> Breached:
+    world = Breached(
+        blocks=BlockPolicy(never=("8.8.4.0/24",), ingresses=("web",)),
+        accesses=AccessPolicy(controller_namespace="ingress-nginx", database="main", query="SELECT at, address"),
+    )
+    world.suspects = ["8.8.8.8/32"]
+    return world
+
+
 def rotatable() -> Breached:
     return Breached(credentials=ROTATABLE)
 
@@ -91,6 +106,7 @@ CASES: dict[str, Case] = {
     "security_incident-blocks": Case(
         REQUEST.model_copy(update={"block": ["8.8.8.8/32"]}), blocks_for_a_time, world=blocking
     ),
+    "security_incident-accesses": Case(REQUEST, blocks_what_was_found, world=reviewing),
     "security_incident-rotated": Case(REQUEST, rotates_all, used, rotatable),
     "security_incident-rotation-planned": Case(
         SecurityIncidentRequest(rotate=["signing"], dry_run=True), world=rotatable

@@ -83,12 +83,12 @@ def test_a_worker_has_the_systems_of_its_roles_alone_and_needs_no_access_of_othe
     kubeconfig_file = tmp_path / "kubeconfig"
     kubeconfig_file.write_text(json.dumps(KUBECONFIG), encoding="utf-8")
     monkeypatch.setenv("HOME", "/nowhere")
-    separate: tuple[Role, ...] = ("kubernetes", "database", "aws", "messages", "compliance")
+    separate: tuple[Role, ...] = ("kubernetes", "database", "aws", "messages", "compliance", "security")
     everything: set[str] = set()
     for role in ROLES:
         access: dict[str, Any] = (
             {"kubernetes": KubernetesSettings(kubeconfig=kubeconfig_file)}
-            if role in {"kubernetes", "compliance"}
+            if role in {"kubernetes", "compliance", "security"}
             else {}
         )
         alone = Settings(**access, temporal=Temporal(roles=separate), worker=Worker(roles=(role,)))

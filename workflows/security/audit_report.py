@@ -7,24 +7,27 @@ import json
 from typing import Any
 
 from audit.text import plain
-from workflows.security.blocking import AddressBlock
+from workflows.security.access_review import AccessReview
 from workflows.security.containment import Containment
 from workflows.security.rotation import Rotation
 
-NOT_DONE = (
-    "access logs were not read by this run (8.1 step 5)",
-    "processes, open connections and memory of the pods were not kept",
-)
+NOT_DONE = ("processes, open connections and memory of the pods were not kept",)
 """What the page has and this system doesn't do: a report that leaves it out would claim it."""
+_NOT_REVIEWED = "accesses were not reviewed by this run: it began before runs did (8.1 step 5)"
 
 
 def report(
-    containment: Containment, rotation: Rotation | None, block: AddressBlock | None, *, outcome: str, nodes: str
+    containment: Containment,
+    rotation: Rotation | None,
+    addresses: dict[str, str],
+    accesses: AccessReview | None,
+    *,
+    outcome: str,
+    nodes: str,
 ) -> dict[str, Any]:
     """Give it as JSON."""
     run = containment.run
     credentials = rotation.ended() if rotation is not None else {}
-    addresses = block.ended() if block is not None else {}
     not_blocked = [] if addresses else ["no address was named that should be blocked (8.1 step 6)"]
     not_rotated = [] if credentials else ["no credential was rotated: settings name none (8.1 step 4)"]
     return {
@@ -42,7 +45,18 @@ def report(
         "evidence not kept": [each for part in containment.parts for each in (*part.gone, *part.unreadable)],
         "credentials": credentials,
         "addresses": addresses,
-        "not done": [*not_rotated, *not_blocked, *NOT_DONE],
+        "accesses": {
+            source: {
+                "findings": each.findings,
+                "of": each.accesses,
+                "document": each.document.uri,
+                "sha256": each.document.sha256,
+            }
+            for source, each in sorted(accesses.found.items())
+        }
+        if accesses is not None
+        else {},
+        "not done": [*not_rotated, *not_blocked, *(accesses.not_done() if accesses else [_NOT_REVIEWED]), *NOT_DONE],
         "answers": {question: answer.model_dump() for question, answer in run.approvals.answers.items()},
         "timeline": [entry.model_dump(mode="json") for entry in run.timeline.entries],
     }
@@ -66,6 +80,11 @@ def as_markdown(content: dict[str, Any]) -> str:
         "Nodes": [f"{name}: {what}" for name, what in content["nodes"].items()],
         "Credentials": [f"{name}: {what}" for name, what in content["credentials"].items()],
         "Addresses": [f"{address}: {what}" for address, what in content["addresses"].items()],
+        "Accesses of 24 hours": [
+            f"{source}: {_counts(each['findings']) or 'none'} of {each['of']}: {each['document']} "
+            f"sha256:{each['sha256']}"
+            for source, each in content["accesses"].items()
+        ],
         "Evidence": [f"{each['manifest']} sha256:{each['sha256']}" for each in content["evidence"]],
         "Evidence that could not be kept": content["evidence not kept"],
         "Decided": [f"{name}: {a['choice']} by {a['by']} {a['reason']}" for name, a in content["answers"].items()],
@@ -74,3 +93,7 @@ def as_markdown(content: dict[str, Any]) -> str:
     }.items():
         lines += ["", f"## {title}", "", *(f"- {plain(str(item))}" for item in items or ["none"])]
     return "\n".join(lines) + "\n"
+
+
+def _counts(findings: dict[str, int]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in findings.items() if number)

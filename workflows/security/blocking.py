@@ -19,25 +19,29 @@ _FOR_A_TIME, _FOR_GOOD, _NONE = "for-a-time", "for-good", "none"
 
 
 class AddressBlock:
-    """The addresses of one incident."""
+    """Addresses of one incident that people are asked about together."""
 
-    def __init__(self, desk: Desk, addresses: list[str]) -> None:
+    def __init__(self, desk: Desk, addresses: list[str], *, found: bool = False) -> None:
+        """Take those that a person named, or those that the review of accesses found."""
         self.desk = desk
+        self._found = found
+        self._name = "block-found" if found else "block"
         self.run = desk.run
         self.blocked: list[str] = []
         self.until: datetime | None = None
         self.not_blocked: dict[str, str] = {}
         """Address → why."""
-        self._addresses = addresses
+        self.addresses = addresses
+        """In CIDR form."""
         self._giving_back: asyncio.Task[None] | None = None
 
     async def decide(self) -> None:
         """Have two people say whether and for how long they are blocked, and block them."""
         policy = self.desk.service.security.blocks
-        if not self._addresses:
+        if not self.addresses:
             return
         if policy is None:
-            self.not_blocked = dict.fromkeys(self._addresses, "settings name no place where addresses are blocked")
+            self.not_blocked = dict.fromkeys(self.addresses, "settings name no place where addresses are blocked")
             self.run.say("problem", "No address is blocked: settings name no place for it", section="8.1/6")
             return
         service = self.desk.service
@@ -46,17 +50,17 @@ class AddressBlock:
             namespace=service.namespace,
             health_url=service.health_url,
             policy=policy,
-            addresses=self._addresses,
+            addresses=self.addresses,
         )
         against = await self.run.attempt(
             "8.1/6", "What must not be blocked", Blocks.objections, blocking, policies.READ
         )
         if against is None:
-            self.not_blocked = dict.fromkeys(self._addresses, "what must never be blocked can't be read")
+            self.not_blocked = dict.fromkeys(self.addresses, "what must never be blocked can't be read")
             await self.desk.escalate("what must never be blocked can't be read: no address is blocked")
             return
         self.not_blocked = dict(against.against)
-        addresses = [each for each in self._addresses if each not in self.not_blocked]
+        addresses = [each for each in self.addresses if each not in self.not_blocked]
         if not addresses:
             return
         choice = await self._ask(addresses, policy.lasting.total_seconds() / 3600)
@@ -69,7 +73,7 @@ class AddressBlock:
             addresses=addresses,
             incident_id=self.desk.id,
             until=self.until,
-            effect=self.run.effect("block"),
+            effect=self.run.effect(self._name),
         )
         if await self.run.attempt("8.1/6", "Block addresses", Blocks.block, request, policies.EFFECT) is None:
             self.not_blocked |= dict.fromkeys(addresses, "it failed: look at the run")
@@ -99,8 +103,8 @@ class AddressBlock:
             self.run.say("decision", f"would ask two persons whether to block {named}", section="8.1/6")
             return _FOR_A_TIME
         question = Question(
-            id="block",
-            title=f"Block {named}?",
+            id=self._name,
+            title=f"Block {named}?" if not self._found else f"Block {named}, which the service refused often?",
             options={
                 _FOR_A_TIME: f"for {hours:g} hours, then it is given back; takes two people",
                 _FOR_GOOD: "until somebody takes it out of the lists; takes two people",
@@ -123,7 +127,7 @@ class AddressBlock:
             namespace=service.namespace,
             policy=service.security.blocks,
             incident_id=self.desk.id,
-            effect=self.run.effect("unblock"),
+            effect=self.run.effect(f"un{self._name}"),
         )
         undone = f"{', '.join(self.blocked)} may still be blocked"
         await insist(self.desk, "8.1/6", "Give back what was blocked", Blocks.unblock, request, undone=undone)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
@@ -26,6 +26,7 @@ from workflows.platform.clocks import Clock
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
+from workflows.security.access_review import AccessReview
 from workflows.security.audit_report import as_json, as_markdown, report
 from workflows.security.blocking import AddressBlock
 from workflows.security.containment import Containment
@@ -131,7 +132,8 @@ class SecurityIncident(Runbook):
         self._desk: Desk | None = None
         self._containment: Containment | None = None
         self._rotation: Rotation | None = None
-        self._block: AddressBlock | None = None
+        self._blocks: list[AddressBlock] = []
+        self._accesses: AccessReview | None = None
         self._short_term: asyncio.Task[None] | None = None
 
     @workflow.run
@@ -184,8 +186,10 @@ class SecurityIncident(Runbook):
         # Credentials don't wait for a drain's two people, nor a drain for them.
         if workflow.patched("credentials"):
             rotation = self._rotation = Rotation(desk, named=request.rotate, tenants=request.tenants)
-            block = self._block = AddressBlock(desk, request.block)
-            self._short_term = asyncio.create_task(self._short(rotation, block))
+            named = AddressBlock(desk, request.block)
+            self._blocks.append(named)
+            review = self._accesses = AccessReview(desk) if workflow.patched("accesses") else None
+            self._short_term = asyncio.create_task(self._short(rotation, named, review))
         outcome: Outcome = "isolated" if containment.suspects.suspected or request.nodes else "evidence kept"
         if safe and outcome == "isolated":
             self.phase("Drain")
@@ -197,16 +201,27 @@ class SecurityIncident(Runbook):
             outcome = "planned"
         # The legal clocks run for weeks: the nodes don't wait for them.
         _, nodes = await asyncio.gather(duties.see_to(), self._give_back(containment, outcome))
-        if self._block is not None:
-            self._block.leave()
+        for block in self._blocks:
+            block.leave()
         await self._close(desk, outcome)
         self.clocks.stop()
         await self.settle()
         self.finish(outcome)
         return self._result(containment, duties, outcome, nodes)
 
-    async def _short(self, rotation: Rotation, block: AddressBlock) -> None:
-        await asyncio.gather(rotation.follow(), block.decide())
+    async def _short(self, rotation: Rotation, named: AddressBlock, review: AccessReview | None) -> None:
+        found = [self._look_for_more(review)] if review is not None else []
+        await asyncio.gather(rotation.follow(), named.decide(), *found)
+
+    async def _look_for_more(self, review: AccessReview) -> None:
+        """Review the accesses, and ask about what nobody has named: those that are named don't wait for it."""
+        await review.follow()
+        named = [ip_network(each) for block in self._blocks for each in block.addresses]
+        more = [each for each in review.suspects() if not any(_within(ip_network(each), other) for other in named)]
+        if more and review.desk.service.security.blocks is not None:
+            found = AddressBlock(review.desk, more, found=True)
+            self._blocks.append(found)
+            await found.decide()
 
     async def _give_back(self, containment: Containment, outcome: Outcome) -> str:
         nodes = await containment.give_back()
@@ -220,7 +235,7 @@ class SecurityIncident(Runbook):
 
         What the legal clocks come to is kept beside it, when they end.
         """
-        content = report(containment, self._rotation, self._block, outcome=outcome, nodes=nodes)
+        content = report(containment, self._rotation, self._ended(), self._accesses, outcome=outcome, nodes=nodes)
         for name, text, kind in (
             ("audit-report.json", as_json(content), "application/json"),
             ("audit-report.md", as_markdown(content), "text/markdown"),
@@ -275,8 +290,8 @@ class SecurityIncident(Runbook):
         if self._short_term is not None:
             self._short_term.cancel()
             await asyncio.gather(self._short_term, return_exceptions=True)
-        if self._block is not None:
-            self._block.leave()
+        for block in self._blocks:
+            block.leave()
         half = "".join(f"; {each}" for each in self._rotation.held()) if self._rotation else ""
         text = f"{desk.id} was cancelled. It stays: {containment.held()}{half}"
         self.say("problem", text, section="8.1")
@@ -301,10 +316,18 @@ class SecurityIncident(Runbook):
                 "nodes": nodes,
                 "duties": duties.ended,
                 "credentials": self._rotation.ended() if self._rotation else {},
-                "addresses": self._block.ended() if self._block else {},
+                "addresses": self._ended(),
             }
         )
+
+    def _ended(self) -> dict[str, str]:
+        """Say what became of each address that was to be blocked."""
+        return {address: how for block in self._blocks for address, how in block.ended().items()}
 
     def board(self) -> str:
         """Show what is held."""
         return f"{self.incident_id}: {self._containment.held()}" if self._containment and self.incident_id else ""
+
+
+def _within(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    return one.version == other.version and one.overlaps(other)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, SecretStr
 
-from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, refusing_data, unavailable
+from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, Unavailable, refusing_data, unavailable
 from activities.database.servers.versions import unsupported
 from libraries import psycopg
 from records_schema.server import conninfo
@@ -110,6 +110,34 @@ class Databases:
         ):
             if why := unsupported(connection.info.server_version):
                 raise Misconfigured(f"PostgreSQL server {at.database}/{at.server} {why}")
+            yield connection
+
+    @contextmanager
+    def on_primary(
+        self, database: str, *, statement_timeout: timedelta = timedelta(seconds=10)
+    ) -> Iterator[Connection]:
+        """Connect to the one server that takes changes, as `connect` does.
+
+        Raises:
+            Unavailable: none answers that does.
+            Refused: there are two.
+
+        """
+        found, silent = [], []
+        for name in self[database].servers:
+            at = OnServer(database=database, server=name)
+            try:
+                with self.connect(at) as connection:
+                    row: dict[str, Any] = connection.execute("SELECT pg_is_in_recovery() AS follows").fetchone() or {}
+                    if not row["follows"]:
+                        found.append(at)
+            except Unavailable as error:
+                silent.append(error.message)
+        if not found:
+            raise Unavailable(f"no server of {database} takes changes: {'; '.join(silent) or 'all follow another'}")
+        if len(found) > 1:
+            raise Refused(f"{' and '.join(at.server for at in found)} of {database} both take changes: look at 7.1")
+        with self.connect(found[0], statement_timeout=statement_timeout) as connection:
             yield connection
 
     def parameters(self, at: OnServer, *, statement_timeout: timedelta | None) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from activities.catalogue.compliance import FrameworkName
 from activities.common.effects import Effect
+from activities.common.sheets import sheet
 from activities.compliance import access, encryption
 from activities.compliance.packages import CompliancePackages, Exhibit, MakePackage
-from activities.compliance.sheets import sheet
 from activities.evidence.evidence import Kept, StoredEvidence
 from activities.evidence.files import FileStore
 from audit.compliance import Gap, Measured

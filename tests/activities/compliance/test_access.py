@@ -16,9 +16,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import Misconfigured, Unavailable
+from activities.common.sheets import safe
 from activities.compliance.access import HEADS, AccessReview, AccessReviewed, ReviewAccess
 from activities.compliance.looking import Around
-from activities.compliance.sheets import safe
 from activities.database.servers.servers import Databases
 from activities.evidence.files import FileStore
 from activities.kubernetes.api import connect

@@ -7,11 +7,11 @@ from typing import IO, Any
 
 from temporalio import activity
 
+from activities.common.sheets import sheet
 from activities.compliance import access, encryption
 from activities.compliance.access import AccessReviewed, ReviewAccess
 from activities.compliance.encryption import EncryptionLooked, LookAtEncryption
 from activities.compliance.packages import CompliancePackages
-from activities.compliance.sheets import sheet
 from activities.evidence.evidence import keep
 from activities.evidence.files import FileStore
 from audit.compliance import Gap, Measured

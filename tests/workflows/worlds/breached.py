@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.accesses.accesses import ReviewAccesses, ReviewedAccesses
 from activities.addresses.blocks import BlockAddresses, Blocking, Objections, UnblockAddresses
 from activities.catalogue.security import CredentialPolicy, SecurityPolicy
 from activities.common.effects import Change
@@ -75,13 +76,15 @@ class Breached(World):
         """By credential: why it can't be rotated."""
         self.never: dict[str, str] = {}
         """Address → why it is never blocked."""
+        self.suspects: list[str] = []
+        """Addresses that the review of accesses finds."""
         self.stuck = False
         """No rollout completes."""
         self.order: list[str] = []
         """Effects and looks, as they came."""
 
     def activities(self) -> list[Callable[..., Any]]:
-        mine = (self._cluster, self._store, self._security_records, self._credentials, self._blocks)
+        mine = (self._cluster, self._store, self._security_records, self._credentials, self._blocks, self._accesses)
         return instead(super().activities(), *(each for make in mine for each in make()))
 
     def _cluster(self) -> list[Callable[..., Any]]:
@@ -248,3 +251,28 @@ class Breached(World):
             return Change(target="addresses", after="given back", applied=world._done("blocks.unblock", request))
 
         return [objections, block, unblock]
+
+    def _accesses(self) -> list[Callable[..., Any]]:
+        world = self
+
+        @activity.defn(name="accesses.review")
+        def review(request: ReviewAccesses) -> ReviewedAccesses:
+            world._up(f"accesses.{request.source}")
+            applied = world._done("accesses.review", request)
+            stored = StoredEvidence(uri=f"file:///access-review-{request.source}.json", sha256="1" * 64, size=1)
+            found = len(world.suspects)
+            return ReviewedAccesses(
+                target="accesses",
+                after=f"{found} findings",
+                applied=applied,
+                accesses=100,
+                known=0,
+                findings={"guessed": 0, "refused address": found, "refused name": 0, "new place": 0, "new address": 0},
+                suspects=world.suspects,
+                not_judged=["new place"],
+                unreadable=[],
+                document=stored,
+                rows=stored,
+            )
+
+        return [review]
