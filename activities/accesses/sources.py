@@ -98,8 +98,8 @@ class IngressLog:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         about = f"{name}, {container}{', the run before' if previous else ''}"
         seconds = max(int((sought.until - sought.since).total_seconds()), 1)
-        try:
-            with failures():
+        with failures():
+            try:
                 answer: Any = self._core.read_namespaced_pod_log(
                     name,
                     namespace,
@@ -109,9 +109,10 @@ class IngressLog:
                     _preload_content=False,
                     _request_timeout=_TIMEOUT,
                 )
-        except kubernetes.ApiException as error:
-            sought.unreadable.append(f"{about}: {said(error) or error.status}")
-            return
+            except kubernetes.ApiException as error:
+                # The pod has gone, its node doesn't answer, or we may not: worth knowing, not worth losing the rest for.
+                sought.unreadable.append(f"{about}: {said(error) or error.status}")
+                return
         with closing(answer):
             try:
                 yield from _split(answer.stream(_CHUNK_BYTES))

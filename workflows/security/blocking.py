@@ -5,7 +5,7 @@ A block for a time is a hold: the run gives it back when its time is over, and w
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -119,7 +119,9 @@ class AddressBlock:
         return (await ask(self.desk, question)).choice
 
     async def _give_back(self, until: datetime) -> None:
-        await workflow.sleep(until - workflow.now(), summary="Blocked addresses are given back")
+        left = until - workflow.now()
+        if left > timedelta(0):  # blocking may have taken longer than the time it was for
+            await workflow.sleep(left, summary="Blocked addresses are given back")
         service = self.desk.service
         assert service.security.blocks is not None
         request = UnblockAddresses(

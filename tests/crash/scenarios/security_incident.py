@@ -1,4 +1,7 @@
-"""Security incident: a suspicious node isolated, kept, drained by force, and given back; a signing key rotated."""
+"""Security incident: a suspicious node isolated, kept, drained by force, and given back.
+
+A signing key is rotated, and an address blocked for a few seconds.
+"""
 
 import base64
 import json
@@ -19,8 +22,10 @@ from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
 from workflows.security.security_incident import SecurityIncident, SecurityIncidentRequest
 
-_DRAIN, _RETURN, _ROTATE = "drain-1", "return", "rotate-1"
+_DRAIN, _RETURN, _ROTATE, _BLOCK = "drain-1", "return", "rotate-1", "block"
 _SIGNING, _FIRST = "signing", "the first key"
+_INGRESS, _DENY = "web", "nginx.ingress.kubernetes.io/denylist-source-range"
+_BAD, _OTHER = "8.8.8.8", "198.51.100.9/32"
 
 
 class SecurityIncidentScenario(ServiceScenario):
@@ -37,8 +42,11 @@ class SecurityIncidentScenario(ServiceScenario):
         "audit_log close": 1,
         "messages post-ended": 1,
         "pages page-level-1": 1,
+        "access reviews": 1,
         "signing keys": 1,
         "signing keys that were there before": 0,
+        "addresses blocked and given back": 1,
+        "addresses that stay in the list": 1,  # a person's own
     }
 
     def __init__(self) -> None:
@@ -47,25 +55,43 @@ class SecurityIncidentScenario(ServiceScenario):
 
     def policy(self, case: Case) -> dict[str, Any]:
         signing = {"kind": "secret", "secret": _SIGNING, "key": "now", "overlap_key": "also"}
-        return {"selector": "app=suspect", "security": {"credentials": {"signing": signing}}}
+        blocks = {"never": ["192.0.2.0/24"], "ingresses": [_INGRESS], "lasting": "PT5S"}
+        accesses = {"controller_namespace": case.namespace, "controller_selector": "app=suspect"}
+        security = {"credentials": {"signing": signing}, "blocks": blocks, "accesses": accesses}
+        return {"selector": "app=suspect", "security": security}
 
     def begin(self, case: Case, health: str) -> None:
         api = kubernetes_api.connect(case.servers.kubeconfig)
         body = {"metadata": {"name": _SIGNING}, "stringData": {"now": _FIRST}}
         api.post(f"/api/v1/namespaces/{case.namespace}/secrets", json=body).raise_for_status()
+        backend = {"service": {"name": _INGRESS, "port": {"number": 80}}}
+        ingress = {
+            "metadata": {"name": _INGRESS, "annotations": {_DENY: _OTHER}},
+            "spec": {"defaultBackend": backend},
+        }
+        api.post(_ingresses(case), json=ingress).raise_for_status()
         self._places[case.name] = Suspicious(api, case.namespace).create(replicas=1)
 
     def request(self, case: Case) -> SecurityIncidentRequest:
-        return SecurityIncidentRequest(nodes=[self._places[case.name].name], initial_findings="A process too many")
+        return SecurityIncidentRequest(
+            nodes=[self._places[case.name].name], initial_findings="A process too many", block=[_BAD]
+        )
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, _asks(_ROTATE))
         word = Decision(who="ada", role="security", question=_ROTATE, choice="signing", reason="it may be known")
         await tell(handle, SecurityIncident.decide, word)
+        await when(handle, _asks(_BLOCK))
+        for who in ("ada", "bob"):
+            word = Decision(
+                who=who, role="security", question=_BLOCK, choice="for-a-time", reason="it guesses passwords"
+            )
+            await tell(handle, SecurityIncident.decide, word)
         await when(handle, _asks(_DRAIN))
         for who in ("ada", "bob"):
             word = Decision(who=who, role="security", question=_DRAIN, choice="force", reason="it is kept")
             await tell(handle, SecurityIncident.decide, word)
+        await when(handle, lambda status: any("Give back what was blocked" in each.text for each in status.entries))
         await when(handle, _asks(_RETURN))
         for question, choice in (("legal", "none"), (_RETURN, "uncordon")):
             word = Decision(who="ada", role="security", question=question, choice=choice, reason="no personal data")
@@ -91,7 +117,12 @@ class SecurityIncidentScenario(ServiceScenario):
         keys = [base64.b64decode(value).decode() for value in secret["data"].values()]
         state.counts["signing keys"] = len(keys)
         state.counts["signing keys that were there before"] = keys.count(_FIRST)
+        denied = api.get(f"{_ingresses(case)}/{_INGRESS}").raise_for_status().json()["metadata"]["annotations"]
+        state.counts["addresses that stay in the list"] = len(denied.get(_DENY, "").split(","))
+        if _BAD in denied.get(_DENY, ""):
+            state.paused.append(f"{_BAD} is blocked still")
         folder = case.directory / "evidence" / "incidents"
+        state.counts["access reviews"] = len(list(folder.glob("SEC-*/access-review-ingress*.json")))
         for manifest in folder.glob("SEC-*/*-manifest.json"):
             named = {piece["name"] for piece in json.loads(manifest.read_text())["pieces"]}
             there = {file.name for file in manifest.parent.glob("1-*")} - {manifest.name}
@@ -100,12 +131,19 @@ class SecurityIncidentScenario(ServiceScenario):
             query = "SELECT outcome FROM runbooks.security_incidents WHERE workflow_id = %s"
             for (outcome,) in connection.execute(query, (case.workflow_id,)):
                 state.counts[f"security incident {outcome}"] += 1
+            query = "SELECT count(*) FROM runbooks.blocked_addresses WHERE workflow_id = %s AND ended_at IS NOT NULL"
+            for (ended,) in connection.execute(query, (case.workflow_id,)):
+                state.counts["addresses blocked and given back"] = ended
 
     def remove(self, case: Case) -> None:
         if place := self._places.pop(case.name, None):
             place.remove()
             place.kube.close()
         super().remove(case)
+
+
+def _ingresses(case: Case) -> str:
+    return f"/apis/networking.k8s.io/v1/namespaces/{case.namespace}/ingresses"
 
 
 def _asks(question: str) -> Callable[[RunStatus], bool]:
