@@ -84,8 +84,14 @@ def _look(program: str) -> Found | None:
 
 
 def _unpacked(module: Module, program: str) -> Iterator[Path]:
-    if program in module.debian:
+    if _debian_can(module, program):
         yield from debian.unpacked(debian.Package(*module.debian[program]))
+
+
+def _debian_can(module: Module, program: str) -> bool:
+    """Tell whether a program out of Debian's package would start here."""
+    reads = module.debian_reads.get(program)
+    return program in module.debian and (reads is None or Path(reads).exists())
 
 
 @functools.cache
@@ -166,7 +172,7 @@ def _downloaded(module: Module, program: str, told: Told) -> bool:
 
 
 def _from_debian(module: Module, program: str, told: Told) -> bool:
-    if program not in module.debian:
+    if not _debian_can(module, program):
         return False
     try:
         path = debian.unpack(debian.Package(*module.debian[program]))

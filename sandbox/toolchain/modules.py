@@ -25,6 +25,8 @@ class Module:
     """Program → the arguments that make it show its version, where that isn't `--version`."""
     debian: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Program → the Debian package that has it too, and its place in there."""
+    debian_reads: dict[str, str] = field(default_factory=dict)
+    """Program → a file without which Debian's build doesn't start: only an installed package has it."""
     work: dict[str, float] = field(default_factory=dict)
     """Program → seconds of a core that building it takes, after those before it: for estimates."""
     needs_all: bool = False
@@ -114,6 +116,7 @@ ALERTMANAGER = Module(
     programs={"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
     fits={"alertmanager": r"version 0\.(?:2[4-9]|[3-9]\d)\."},
     debian={"alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager")},
+    debian_reads={"alertmanager": "/usr/share/prometheus/alertmanager/default.tmpl"},
     work={"alertmanager": 55},
 )
 HELM = Module(

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.client import (
     WorkflowHandle,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -19,6 +20,9 @@ from workflows.platform.runbook import Runbook
 from workflows.platform.signing import digest
 
 _AGAIN_SECONDS = 0.2
+_TOO_BUSY = "TMPRL1101"
+"""What the SDK says where a machine was too busy for a workflow to get anywhere in two seconds."""
+
 _NO_WORKER = (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
 
 
@@ -40,11 +44,15 @@ async def when(handle: WorkflowHandle[Any, Any], seen: Callable[[RunStatus], boo
 
 
 async def _status(handle: WorkflowHandle[Any, Any]) -> RunStatus:
-    """Ask a worker; there may be none for a while."""
+    """Ask a worker; there may be none for a while, or one that replays for longer than the SDK's two seconds."""
     while True:
         try:
             status: RunStatus = await handle.query(Runbook.status, rpc_timeout=timedelta(seconds=3))
         except _NO_WORKER:
+            await asyncio.sleep(_AGAIN_SECONDS)
+        except WorkflowQueryFailedError as error:
+            if _TOO_BUSY not in str(error):
+                raise
             await asyncio.sleep(_AGAIN_SECONDS)
         else:
             return status

@@ -295,6 +295,8 @@ def debians(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     dpkg = shutil.which("dpkg-deb", path=os.defpath)
     if dpkg is None:
         pytest.skip("no dpkg-deb; on such a system there are no such packages")
+    template = tmp_path / "default.tmpl"
+    monkeypatch.setitem(modules.ALERTMANAGER.debian_reads, "alertmanager", str(template))
 
     def publish(version: str, *, lists: bool = True) -> Path:
         root, path = tmp_path / "root", tmp_path / "debian"
@@ -320,6 +322,7 @@ def debians(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (path / "apt-get").chmod(0o755)
         monkeypatch.setenv("PATH", f"{path}:{os.defpath}")
         monkeypatch.setenv("RUNBOOKS_GITHUB", "http://127.0.0.1:1")
+        template.touch()
         return tmp_path / "apt.log"
 
     return publish
@@ -350,6 +353,16 @@ def test_apts_lists_are_fetched_for_ourselves_where_there_are_none(debians: Call
     assert "update" in update
     for own in (update, second):
         assert f"Dir::State::Lists={debian._base()}/" in own  # the system's stay as they are
+
+
+def test_debians_own_is_not_taken_where_it_would_not_find_its_template(
+    debians: Callable[[str], Path], tmp_path: Path
+) -> None:
+    log = debians("0.25.0")
+    (tmp_path / "default.tmpl").unlink()
+    with pytest.raises(ToolchainError, match="install Go"):
+        binaries.ensure(["alertmanager"])
+    assert not log.exists()
 
 
 @pytest.mark.parametrize("version", ["0.21.0", "1.0.0"])
