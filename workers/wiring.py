@@ -52,6 +52,7 @@ from activities.evidence.archive import Archive
 from activities.evidence.error_patterns import ErrorLogs
 from activities.evidence.evidence import Evidence
 from activities.evidence.forensics import Forensics
+from activities.evidence.live_state import LiveState
 from activities.handovers.handovers import Handovers
 from activities.handovers.links import HandoverLinks
 from activities.handovers.secrets_manager import HandoverSecretsManager
@@ -247,6 +248,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Isolation: lambda: Isolation(cluster()),
         Draining: lambda: Draining(cluster()),
         Forensics: lambda: _forensics(settings, clients),
+        LiveState: lambda: LiveState(cluster()),
         Blocks: lambda: _blocks(settings, clients),
         Credentials: lambda: _credentials(settings, clients),
         Accesses: lambda: _accesses(settings, clients),

@@ -110,7 +110,7 @@ class IngressLog:
                     _request_timeout=_TIMEOUT,
                 )
             except kubernetes.ApiException as error:
-                # The pod has gone, its node doesn't answer, or we may not: worth knowing, not worth losing the rest for.
+                # The pod has gone, its node doesn't answer, or we may not: the other logs are worth reading.
                 sought.unreadable.append(f"{about}: {said(error) or error.status}")
                 return
         with closing(answer):

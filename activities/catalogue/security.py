@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from activities.catalogue.base import ServicePolicy
-from activities.common.text import Key, Words
+from activities.common.text import Key, Link, Words
 
 
 class CredentialPolicy(ServicePolicy):
@@ -153,6 +153,19 @@ class SecurityPolicy(ServicePolicy):
     blocks: BlockPolicy | None = Field(default=None, description="Where addresses are blocked; nowhere without.")
     accesses: AccessPolicy | None = Field(
         default=None, description="Where it stands who has used the service; accesses are not reviewed without."
+    )
+    debug_image: Link = Field(
+        default="",
+        description="Image of debug containers, with a shell, cat, tr and readlink, such as `busybox:1.37`: they are "
+        "added to suspected pods, and write down processes and connections. None are added without.",
+    )
+    debug_within: timedelta = Field(
+        default=timedelta(minutes=1), gt=timedelta(0), le=timedelta(minutes=5), description="For a debug container."
+    )
+    checkpoint: bool = Field(
+        default=False,
+        description="Whether the kubelets are asked for checkpoints of suspected containers. Each is a file on the "
+        "node that holds all keys in the container's memory.",
     )
     restart_within: timedelta = Field(
         default=timedelta(minutes=10), gt=timedelta(0), description="For the restart of one reader of a credential."

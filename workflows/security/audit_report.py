@@ -11,8 +11,6 @@ from workflows.security.access_review import AccessReview
 from workflows.security.containment import Containment
 from workflows.security.rotation import Rotation
 
-NOT_DONE = ("processes, open connections and memory of the pods were not kept",)
-"""What the page has and this system doesn't do: a report that leaves it out would claim it."""
 _NOT_REVIEWED = "accesses were not reviewed by this run: it began before runs did (8.1 step 5)"
 
 
@@ -42,6 +40,7 @@ def report(
             {"manifest": part.manifest.uri, "sha256": part.manifest.sha256, "signed": part.signature is not None}
             for part in containment.parts
         ],
+        "captured": [] if containment.live is None else [*containment.live.captured, *containment.live.checkpoints],
         "evidence not kept": [each for part in containment.parts for each in (*part.gone, *part.unreadable)],
         "credentials": credentials,
         "addresses": addresses,
@@ -56,7 +55,12 @@ def report(
         }
         if accesses is not None
         else {},
-        "not done": [*not_rotated, *not_blocked, *(accesses.not_done() if accesses else [_NOT_REVIEWED]), *NOT_DONE],
+        "not done": [
+            *not_rotated,
+            *not_blocked,
+            *(accesses.not_done() if accesses else [_NOT_REVIEWED]),
+            *_not_captured(containment),
+        ],
         "answers": {question: answer.model_dump() for question, answer in run.approvals.answers.items()},
         "timeline": [entry.model_dump(mode="json") for entry in run.timeline.entries],
     }
@@ -86,6 +90,7 @@ def as_markdown(content: dict[str, Any]) -> str:
             for source, each in content["accesses"].items()
         ],
         "Evidence": [f"{each['manifest']} sha256:{each['sha256']}" for each in content["evidence"]],
+        "Captured of running pods": content["captured"],
         "Evidence that could not be kept": content["evidence not kept"],
         "Decided": [f"{name}: {a['choice']} by {a['by']} {a['reason']}" for name, a in content["answers"].items()],
         "Not done": content["not done"],
@@ -93,6 +98,18 @@ def as_markdown(content: dict[str, Any]) -> str:
     }.items():
         lines += ["", f"## {title}", "", *(f"- {plain(str(item))}" for item in items or ["none"])]
     return "\n".join(lines) + "\n"
+
+
+def _not_captured(containment: Containment) -> list[str]:
+    """Say what of the running pods was not kept: a report that leaves it out would claim it."""
+    live, policy = containment.live, containment.policy
+    if live is None:
+        return ["processes, open connections and memory of the pods were not kept"]
+    return [
+        *([] if policy.debug_image else ["processes and open connections were not kept: settings name no debug image"]),
+        *([] if policy.checkpoint else ["memory of the pods was not kept: settings ask for no checkpoint"]),
+        *(f"not captured: {each}" for each in live.missing),
+    ]
 
 
 def _counts(findings: dict[str, int]) -> str:

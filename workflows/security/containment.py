@@ -9,6 +9,7 @@ import asyncio
 from temporalio import workflow
 
 from activities.evidence.forensics import Forensics, KeepEvidence, KeptEvidence, VerifyManifest
+from activities.evidence.live_state import CapturedLive, CaptureLive, LiveState
 from activities.kubernetes.draining import Draining, Evicted, EvictPods
 from activities.kubernetes.isolation import (
     CordonNode,
@@ -44,6 +45,8 @@ class Containment:
         self.kept: dict[str, PodRef] = {}
         """By UID: whose evidence is safe. Nobody else is moved."""
         self.parts: list[KeptEvidence] = []
+        self.live: CapturedLive | None = None
+        """What was captured of what only a running pod has."""
         self.isolated: list[PodRef] = []
         self.gone: set[str] = set()
         self.left: list[str] = []
@@ -107,6 +110,23 @@ class Containment:
         )
         done = await self.run.attempt("8.1/1", f"Cordon {node}", Isolation.cordon, request, policies.EFFECT)
         return done is not None
+
+    async def capture_live(self) -> None:
+        """Capture what only a running pod has, where settings allow it; it goes into what is kept then."""
+        policy = self.policy
+        if not self.suspects.suspected or not (policy.debug_image or policy.checkpoint):
+            return
+        request = CaptureLive(
+            pods=self.isolated or self.suspects.suspected,
+            image=policy.debug_image,
+            checkpoint=policy.checkpoint,
+            timeout=policy.debug_within,
+            effect=self.run.effect("capture-live"),
+        )
+        step = "Capture processes, connections, memory"
+        self.live = await self.run.attempt("8.1/2", step, LiveState.capture, request, policies.COLLECT)
+        for told in self.live.missing if self.live is not None else ["it failed: look at the run"]:
+            self.run.say("problem", f"Not captured: {told}", section="8.1/2")
 
     async def keep_evidence(self) -> bool:
         """Keep evidence of everything that the incident speaks of, until it is safe or people leave it."""

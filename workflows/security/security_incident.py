@@ -179,6 +179,8 @@ class SecurityIncident(Runbook):
         self.clocks.start("Isolated, evidence kept", _FIRST, self._late)
         told = self.background(self._tell(request, service, desk))
         held = await containment.hold()
+        if workflow.patched("live-state"):
+            await containment.capture_live()
         safe = await containment.keep_evidence()
         await told
         if held and safe:

@@ -14,8 +14,8 @@ import pytest
 from kubernetes import client
 from temporalio.testing import ActivityEnvironment
 
-from activities.accesses.accesses import Accesses, ReviewAccesses, ReviewedAccesses
-from activities.accesses.sources import AccessQuery, IngressLog
+from activities.accesses.accesses import Accesses, ReviewAccesses, ReviewedAccesses, Source
+from activities.accesses.sources import AccessQuery, AccessSource, IngressLog
 from activities.catalogue.security import AccessPolicy
 from activities.common.effects import is_effect
 from activities.common.errors import Misconfigured, NotFound, Refused, Unavailable
@@ -74,8 +74,8 @@ class Place:
             eventually(lambda: lines[0] in self.kube.get(f"{path}/{pod}/log").text)
         if before:
             status = {"containerStatuses": self._crashed(f"{path}/{pod}")}
-            kind = {"Content-Type": "application/merge-patch+json"}
-            self.kube.patch(f"{path}/{pod}/status", headers=kind, json={"status": status}).raise_for_status()
+            merge = {"Content-Type": "application/merge-patch+json"}
+            self.kube.patch(f"{path}/{pod}/status", headers=merge, json={"status": status}).raise_for_status()
 
     def _crashed(self, path: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.kube.get(path).json()["status"]["containerStatuses"]
@@ -127,7 +127,7 @@ def place(  # noqa: PLR0917  a service, what is before it and beside it
     url = create_database()
     store = FileStore(tmp_path / "evidence")
     evidence = Evidence(store, cluster_api, http, "http://127.0.0.1:1")
-    sources = {
+    sources: dict[Source, AccessSource] = {
         "ingress": IngressLog(client.CoreV1Api(cluster_api)),
         "database": AccessQuery(databases(primary=url)),
     }
@@ -165,7 +165,7 @@ def test_a_database(place: Place) -> None:
     document = json.loads(place.kept("access-review-database.json").read_text())
     assert document["findings"][0]["kind"] == "guessed"
     assert len(document["findings"][0]["rows"]) == 7
-    rows = list(csv.DictReader(place.kept("access-review-database.csv").open(newline="")))
+    rows = list(csv.DictReader(place.kept("access-review-database.csv").read_text().splitlines()))
     assert len(rows) == sum(len(each["rows"]) for each in document["findings"])
     assert {row["address"] for row in rows} == {GUESSER}
     assert place.kept("access-review-database.json").stat().st_mode & 0o077 == 0
@@ -224,7 +224,7 @@ def test_hostile_texts_stay_texts(place: Place) -> None:
     for minute in range(6):
         place.call(minute, GUESSER, "=HYPERLINK(1)\x1b[2J" + "x" * 5000, ok=False)
     place.review()
-    rows = list(csv.DictReader(place.kept("access-review-database.csv").open(newline="")))
+    rows = list(csv.DictReader(place.kept("access-review-database.csv").read_text().splitlines()))
     assert rows[0]["who"].startswith("'=HYPERLINK")
     assert "\x1b" not in rows[0]["who"]
     assert len(rows[0]["who"]) < 300

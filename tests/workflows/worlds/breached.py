@@ -14,6 +14,7 @@ from activities.credentials.credential import RotateCredential, Seen, Switched
 from activities.credentials.credentials import LookAtCredentials, SeenCredentials, StillUsed, Uses
 from activities.evidence.evidence import StoredEvidence
 from activities.evidence.forensics import KeepEvidence, KeptEvidence, ManifestVerdict, VerifyManifest
+from activities.evidence.live_state import CapturedLive, CaptureLive
 from activities.kubernetes.cluster import AwaitRollout
 from activities.kubernetes.draining import Evicted, EvictPods
 from activities.kubernetes.isolation import (
@@ -76,6 +77,8 @@ class Breached(World):
         """By credential: why it can't be rotated."""
         self.never: dict[str, str] = {}
         """Address → why it is never blocked."""
+        self.not_captured: list[str] = []
+        """What of the running pods can't be had."""
         self.suspects: list[str] = []
         """Addresses that the review of accesses finds."""
         self.stuck = False
@@ -169,7 +172,22 @@ class Breached(World):
             wrong = [] if world.verifies else ["1-x.log is not what was kept"]
             return ManifestVerdict(good=world.verifies, signed=True, pieces=2, wrong=wrong)
 
-        return [keep, verify]
+        @activity.defn(name="live_state.capture")
+        def capture(request: CaptureLive) -> CapturedLive:
+            applied = world._done("live_state.capture", request)
+            world.order.append("capture")
+            captured = [f"{each} app" for each in request.pods] if request.image and applied else []
+            made = [f"{each} app: node-a:/var/lib/kubelet/x.tar" for each in request.pods if request.checkpoint]
+            return CapturedLive(
+                target="pods",
+                after="captured",
+                applied=applied,
+                captured=captured,
+                checkpoints=made if applied else [],
+                missing=world.not_captured,
+            )
+
+        return [keep, verify, capture]
 
     def _security_records(self) -> list[Callable[..., Any]]:
         world = self
