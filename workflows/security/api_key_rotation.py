@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
 from temporalio import workflow
@@ -11,6 +12,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
+from activities.common.times import Time
 from activities.customers.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
 from activities.customers.tenant_records import TENANT_ID
 from workflows.platform import policies
@@ -32,7 +34,7 @@ class ApiKeyRotationRequest(ServiceRequest):
         default=None, pattern=KEY_ID, description="The key's ID; the only active one otherwise."
     )
     compromised: bool = Field(default=False, description="Revoke it at once, after an approval; there is no grace.")
-    grace: timedelta | None = Field(
+    grace: Annotated[timedelta | None, Time()] = Field(
         default=None, gt=timedelta(0), description="How long the old key goes on working, e.g. PT24H; as settings say."
     )
     reason: Name = Field(
