@@ -108,11 +108,7 @@ class _Storm:
         for start in range(0, len(chunk), _SLICE):
             part = chunk[start : start + _SLICE]
             self._read += len(part)
-            try:
-                for parser in self._parsers:
-                    parser.send(part)
-            except _NOT_JSON:
-                self._broken = True
+            self._send(part)
             for alert in self._alerts:
                 self._keep(alert)
             self._alerts.clear()
@@ -120,6 +116,17 @@ class _Storm:
                 break
         if (self._broken or self._read > self._limit) and not self._seen:
             raise self._too_large()
+
+    def _send(self, part: bytes) -> None:
+        """Have every parser look as far as it comes: what came before the fault counts."""
+        for parser in self._parsers:
+            try:
+                parser.send(part)
+            except _TooDeep:
+                self._broken = True
+                return
+            except _NOT_JSON:
+                self._broken = True
 
     def _keep(self, alert: Any) -> None:
         self._seen += 1
@@ -171,7 +178,7 @@ class _TooDeep(Exception):  # noqa: N818  it never leaves this module
     pass
 
 
-_NOT_JSON = (ijson.JSONError, ValueError, StopIteration, SystemError, _TooDeep)
+_NOT_JSON = (ijson.JSONError, ValueError, StopIteration, SystemError)
 """What parsers raise; `SystemError` is ijson's for an integer of thousands of digits, which Python refuses to read."""
 
 
