@@ -1,15 +1,19 @@
 """What people and programs have sent, one by one, on a real Temporal: each has the answer that is right for it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 
 from tests.fuzz.boundary import Boundary, as_json, boundary, payload
 from workers.clients import connect
+from workers.examples import example
 from workers.registry import PROCEDURES, Procedure, procedure
 from workers.settings import Temporal
 
@@ -100,3 +104,23 @@ async def test_a_live_run_takes_alerts_of_any_time(border: Boundary, entry: Proc
     assert failure is not None
     assert "issued_at: is outside of the years 1900 to 2199" in failure.message
     await border.end(handle)
+
+
+@pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
+async def test_a_word_or_signal_that_comes_too_early_harms_no_run(border: Boundary, entry: Procedure) -> None:
+    """What is right but for its time: a run may not be as far as to have what the word is about."""
+    definition = workflow._Definition.must_from_class(entry.workflow)
+    for name, signal in definition.signals.items():
+        for hint in signal.arg_types or []:
+            handle = await border.begun(entry)
+            await border.signal(handle, str(name), [as_json(example(hint))])
+            await border.goes_on(handle)
+            await border.end(handle)
+    for name, update in definition.updates.items():
+        for hint in update.arg_types or []:
+            handle = await border.begun(entry)
+            with suppress(TimeoutError):  # it was taken, and waits for a step that nobody takes here
+                async with asyncio.timeout(2):
+                    await border.update(handle, str(name), [as_json(example(hint))])
+            await border.goes_on(handle)
+            await border.end(handle)

@@ -291,7 +291,10 @@ class FullServiceRecovery(Runbook):
 
     @workflow.signal(name=SIGNAL, description="The restore that this run has started says that the service is back.")
     async def service_back(self, back: ServiceBack) -> None:
-        """Go on: what the restore still does, it does by itself."""
+        """Go on: what the restore still does, it does by itself. Nobody else's word counts before one has begun."""
+        if not self._ready or not self.restoration.begun:
+            self.say("signal", f"Refused: {SIGNAL}, since no restore of this run has begun")
+            return
         self.restoration.came_back(back)
 
     async def noted(self, note: Note) -> None:
