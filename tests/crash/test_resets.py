@@ -1,6 +1,7 @@
 """Every procedure is reset, in the middle and after its end: each effect once, nothing held, and it ends as before."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -55,20 +56,34 @@ async def halfway(scenario: Scenario, handle: Handle, half: int) -> None:
         await asyncio.gather(people, return_exceptions=True)
 
 
-async def trial(scenario: Scenario, client: Client, case: Case, half: int) -> tuple[list[EndState], int]:
-    """Run it, reset it at half of its steps or, with 0, after its end; gives what each end has left."""
+@dataclass
+class End:
+    """What one end of a run left, and answered."""
+
+    state: EndState
+    answer: dict[str, Any]
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What a second end must say as well; times are others."""
+        return {name: self.answer.get(name) for name in ("outcome", "rotated", "old_key", "restarted", "restored")}
+
+
+async def trial(scenario: Scenario, client: Client, case: Case, half: int) -> tuple[list[End], int]:
+    """Run it, reset it at half of its steps or, with 0, after its end; gives each end, and the steps until then."""
     async with prepared(scenario, client, case) as start:
         process = worker.start(case)
         try:
-            handle, states = await start(), []
+            handle, ends = await start(), []
             if half:
                 await halfway(scenario, handle, half)
             else:
                 await steered(scenario, handle)
-                states.append(await scenario.end_state(case))
+                ends.append(End(await scenario.end_state(case), await handle.result()))
             steps = await steps_done(handle)
-            await steered(scenario, await reset(client, handle))
-            return [*states, await scenario.end_state(case)], steps
+            again = await reset(client, handle)
+            await steered(scenario, again)
+            return [*ends, End(await scenario.end_state(case), await again.result())], steps
         finally:
             process.kill()
 
@@ -83,10 +98,14 @@ def test_a_run_that_is_reset_leaves_what_one_that_was_not_leaves(crash_servers: 
             for when in ("late", "middle")
         )
         (once, twice), steps = await trial(kind(), client, late, 0)
-        assert twice.counts == once.counts, "each effect once"
-        assert twice.paused == once.paused == []
         (reset_then,), _ = await trial(kind(), client, middle, steps // 2)
-        assert reset_then.counts == once.counts, "each effect once"
-        assert reset_then.paused == []
+        for end in (twice, reset_then):
+            assert end.state.counts == once.state.counts, "each effect once"
+            assert end.state.paused == once.state.paused == []
+        assert twice.account == once.account
+        assert reset_then.account["outcome"] == once.account["outcome"]
+        assert reset_then.account["rotated"] == once.account["rotated"]
+        if "new_key" in once.answer:
+            assert twice.answer["new_key"] == once.answer["new_key"]
 
     asyncio.run(both())
