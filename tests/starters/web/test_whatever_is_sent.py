@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from temporalio.service import RPCError
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
@@ -94,7 +95,7 @@ async def test_an_address_is_answered(served: Served, http: httpx.AsyncClient, p
     handle = await begin(served.client, served.queue, P1Request(), "p1_incident")
     await until(handle, lambda now: bool(now.questions))
     for name in LOOKED_AT[path]:
-        for odd in ODD:
+        for odd in ODD[:: 1 if path in {"/picture.svg", "/report", "/search"} else 2]:
             known = {"id": handle.id} if name != "id" and "id" in LOOKED_AT[path] else {}
             async with http.stream("GET", path, params={**known, name: odd}) as answer:
                 if not answer.headers.get("content-type", "").startswith("text/event-stream"):
@@ -137,7 +138,7 @@ async def test_a_form_is_answered(served: Served, http: httpx.AsyncClient, path:
 
 
 async def test_what_stops_a_run_is_text_that_can_be_kept(served: Served, http: httpx.AsyncClient) -> None:
-    for odd in ODD:
+    for odd in ("a\x00b", "\x1b[31m", "\u202etxet", "x" * 3000):
         handle = await begin(served.client, served.queue, P1Request(), "p1_incident")
         await until(handle, lambda now: bool(now.questions))
         stopped = {"workflow_id": handle.id, "run_id": handle.first_execution_run_id or "", "reason": odd}
@@ -145,16 +146,16 @@ async def test_what_stops_a_run_is_text_that_can_be_kept(served: Served, http: h
         events = [event async for event in handle.fetch_history_events()]
         causes = [one.workflow_execution_cancel_requested_event_attributes.cause for one in events]
         assert not any(set(cause) & set("\x00\x1b\u202e") for cause in causes), odd
-        await handle.terminate("the test has seen enough")
+        with suppress(RPCError):  # it has ended
+            await handle.terminate("the test has seen enough")
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
 async def test_a_start_form_is_answered(http: httpx.AsyncClient, entry: Procedure) -> None:
-    for field in forms.fields(entry.request, leave_out=left_out(entry)):
-        for odd in ("a\x00b", "9" * 5000, "[" * 3000, *ODD[-8:]):
-            sent = {f"f.{field.name}": odd, "f.service": "nobody"}
-            answer = await http.post(f"/plan/{entry.command}", data=sent, headers=SAME)
-            answered(answer, entry.command, field.name, odd)
+    names = [field.name for field in forms.fields(entry.request, leave_out=left_out(entry))]
+    for odd in ODD:
+        sent = {**{f"f.{name}": odd for name in names}, "f.service": "nobody"}
+        answered(await http.post(f"/plan/{entry.command}", data=sent, headers=SAME), entry.command, odd)
     for name in ("request", "plan"):
         for odd in ODD:
             answered(await http.post(f"/start/{entry.command}", data={name: odd}, headers=SAME), name, odd)
