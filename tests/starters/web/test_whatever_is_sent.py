@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
+from starters.steering.errors import WrongInput
 from starters.steering.wording import words_of
 from starters.web import forms
 from starters.web.pages import SIGNED, left_out
@@ -166,5 +167,5 @@ def test_a_words_form_is_read_or_refused(entry: Procedure) -> None:
     for word in words_of(entry).values():
         for field in forms.fields(word.kind, leave_out=SIGNED):
             for odd in ODD:
-                with suppress(forms.WrongInput):
+                with suppress(WrongInput):
                     forms.read(word.kind, [(field.name, odd)], leave_out=SIGNED)
