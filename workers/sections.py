@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, model_validator
+
+from activities.common.times import too_long
 
 _LATER: ContextVar[bool] = ContextVar("secrets are read where they are used", default=False)
 
@@ -64,3 +66,9 @@ class Section(BaseModel):
     """One section: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _spans_can_be_reckoned_with(self) -> Self:
+        if long := too_long(self):
+            raise ValueError(long)
+        return self

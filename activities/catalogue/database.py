@@ -6,24 +6,20 @@ is in the settings' `[databases.NAME]`, which no history sees.
 
 from datetime import time, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from activities.catalogue.base import Weekday
+from activities.catalogue.base import ServicePolicy, Weekday
 from activities.common.text import Key, Name, Words
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerPolicy(_Settings):
+class ServerPolicy(ServicePolicy):
     """One PostgreSQL server that the service may be pointed at."""
 
     secret: Key = Field(description="Kubernetes Secret, in the service's namespace, with the server's URL.")
     spare: bool = Field(default=False, description="Free for a restore: whatever is on it may be made anew.")
 
 
-class MaintenancePolicy(_Settings):
+class MaintenancePolicy(ServicePolicy):
     """When a table or index is worth the work, and what is too long, too old or too much (runbook 6.2).
 
     Where a table or index is under its floor, its shares don't count: what is small is never worth the work.
@@ -72,7 +68,7 @@ class MaintenancePolicy(_Settings):
     newest_backup: timedelta = Field(default=timedelta(days=2), gt=timedelta(0), description="Older: a problem.")
 
 
-class FailoverPolicy(_Settings):
+class FailoverPolicy(ServicePolicy):
     """When a primary counts as failed, and what may take its place (runbook 7.1)."""
 
     probes: int = Field(default=5, ge=2, le=100, description="Looks in a row that a failed primary does not answer.")
@@ -111,7 +107,7 @@ class FailoverPolicy(_Settings):
     )
 
 
-class SqlCheck(_Settings):
+class SqlCheck(ServicePolicy):
     """A rule of the service's own that its data must keep."""
 
     name: Name = Field(min_length=1, max_length=100, description="As it is told.")
@@ -121,7 +117,7 @@ class SqlCheck(_Settings):
     )
 
 
-class RestorePolicy(_Settings):
+class RestorePolicy(ServicePolicy):
     """How a database is brought back to an earlier time (runbook 7.3)."""
 
     decision_timeout: timedelta = Field(
@@ -165,7 +161,7 @@ class RestorePolicy(_Settings):
     notify_customers: bool = Field(default=True, description="Write to those who used the service since the target.")
 
 
-class DatabasePolicy(_Settings):
+class DatabasePolicy(ServicePolicy):
     """The database of a service."""
 
     name: Name = Field(description="Of the settings' [databases.NAME].")

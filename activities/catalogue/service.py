@@ -8,9 +8,9 @@ from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from activities.catalogue.base import Weekday
+from activities.catalogue.base import ServicePolicy, Weekday
 from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.compliance import CompliancePolicy
 from activities.catalogue.daily import DailyPolicy
@@ -37,11 +37,7 @@ Mitigation = Literal["rollback", "restart", "scale"]
 Grouping = Literal["service", "group", "alert"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServiceMetrics(_Settings):
+class ServiceMetrics(ServicePolicy):
     """PromQL of the figures a run reads; each must give one scalar or a one-element vector."""
 
     error_rate: Words | None = Field(default=None, description="Share of failed requests, 0 to 1.")
@@ -50,7 +46,7 @@ class ServiceMetrics(_Settings):
     request_rate: Words | None = Field(default=None, description="Requests per second.")
 
 
-class IncidentPolicy(_Settings):
+class IncidentPolicy(ServicePolicy):
     """How far a run goes by itself in an incident, and its clocks (runbook 2.1, 2.2)."""
 
     mitigation: Literal["auto", "approve"] = Field(
@@ -110,7 +106,7 @@ class IncidentPolicy(_Settings):
     post_mortem_at: time = Field(default=time(10, 0), description="Tomorrow, in the service's time zone.")
 
 
-class ScalingPolicy(_Settings):
+class ScalingPolicy(ServicePolicy):
     """Bounds and times of scaling (runbook 3.1, 3.2)."""
 
     max_replicas: int = Field(default=20, ge=1, le=1000, description="No run asks for more.")
@@ -125,7 +121,7 @@ class ScalingPolicy(_Settings):
     )
 
 
-class GpuPolicy(_Settings):
+class GpuPolicy(ServicePolicy):
     """The GPU nodes that a service computes on: an EKS managed node group (runbook 3.3)."""
 
     cluster: Key = Field(default="tensafe-prod", description="Its name at EKS.")
@@ -160,7 +156,7 @@ class GpuPolicy(_Settings):
     )
 
 
-class OffPeak(_Settings):
+class OffPeak(ServicePolicy):
     """Hours at which a release may go out, in the service's time zone; past midnight where `end` is not after `start`.
 
     Such a window belongs to the day on which it starts.
@@ -173,7 +169,7 @@ class OffPeak(_Settings):
     end: time = Field(description="In the service's time zone.")
 
 
-class ReleasePolicy(_Settings):
+class ReleasePolicy(ServicePolicy):
     """How releases of a service go out (runbook 4.1, 4.2)."""
 
     chart: Link = Field(description="A path (relative to the settings file), repo/name, or oci://…")
@@ -208,7 +204,7 @@ class ReleasePolicy(_Settings):
     )
 
 
-class ChurnWeights(_Settings):
+class ChurnWeights(ServicePolicy):
     """How many of the score's 100 points each sign can give; they are shared out in these proportions (5.3 step 2)."""
 
     usage: float = Field(default=50, ge=0, description="Usage against the tenant's own trend.")
@@ -223,7 +219,7 @@ class ChurnWeights(_Settings):
         return self
 
 
-class ChurnPolicy(_Settings):
+class ChurnPolicy(ServicePolicy):
     """When a tenant is at risk, and how its customer success manager is asked to act (runbook 5.3)."""
 
     weights: ChurnWeights = ChurnWeights()
@@ -246,7 +242,7 @@ class ChurnPolicy(_Settings):
     scan_at: time = Field(default=time(8, 0), description="In the service's time zone.")
 
 
-class OnboardingPolicy(_Settings):
+class OnboardingPolicy(ServicePolicy):
     """Clocks of an onboarding (runbook 5.1)."""
 
     look_every: timedelta = Field(
@@ -265,7 +261,7 @@ class OnboardingPolicy(_Settings):
     review_after: timedelta = Field(default=timedelta(days=90), gt=timedelta(0), description="The first QBR.")
 
 
-class CustomerPolicy(_Settings):
+class CustomerPolicy(ServicePolicy):
     """What customers are promised, and what is done about them (runbook 5, 8.2)."""
 
     product: Key = Field(default="TenSafe", description="As mails name it.")
@@ -293,7 +289,7 @@ class CustomerPolicy(_Settings):
     churn: ChurnPolicy = ChurnPolicy()
 
 
-class Service(_Settings):
+class Service(ServicePolicy):
     """One service of the catalogue."""
 
     name: Name = Field(default="", description="The table's own.")
@@ -368,7 +364,7 @@ class Service(_Settings):
         return tuple(one for one in self.workloads if (one.kind, one.name) != ("Deployment", self.deployment))
 
 
-class ApprovalPolicy(_Settings):
+class ApprovalPolicy(ServicePolicy):
     """Whose word counts: public keys of the gateways that authenticate people (ARCHITECTURE, rule 6)."""
 
     public_keys: tuple[Key, ...] = Field(default=(), description="Ed25519 public keys, base64, any may sign.")

@@ -8,7 +8,7 @@ that must stay closed.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -18,6 +18,7 @@ from activities.catalogue.service import Service
 from activities.certificates.secrets import LetRenewalGo, SecretName, TlsSecrets
 from activities.common.effects import Change, Effect
 from activities.common.text import Key, Name, ToldLine
+from activities.common.times import Time
 from activities.kubernetes.database_secrets import DatabaseSecrets, ReleaseSecret
 from activities.kubernetes.deployments import Deployments
 from activities.kubernetes.workload_holds import GiveWorkloadBack, WorkloadAt, WorkloadHolds
@@ -44,7 +45,7 @@ class Hold(Place):
     run: ToldLine = Field(description="Workflow ID of the run that holds it.")
     first_run: Key = Field(default="", description="First run ID of that run's chain, where the mark says it.")
     lease: ToldLine = ""
-    until: AwareDatetime
+    until: Annotated[AwareDatetime, Time(made_fit=True)]
 
     @property
     def place(self) -> Place:

@@ -26,6 +26,7 @@ class BeforeReset(BaseModel):
     """What the run did that this one was reset from; the first of them that came so far."""
 
     begun: bool = Field(default=False, description="Whether it had come as far as that effect.")
+    asked: dict[str, Any] = Field(default_factory=dict, description="What the effect was asked to do.")
     change: dict[str, Any] | None = Field(default=None, description="What the effect answered; None: it had not ended.")
     results: dict[str, Any] = Field(default_factory=dict, description="The first answer of each activity type.")
 
@@ -91,7 +92,7 @@ async def _done(client: Client, workflow_id: str, run_id: str, request: BeforeRe
             if asked.activity_type.name not in request.reads:
                 given = await client.data_converter.decode(asked.input.payloads)
                 if given and isinstance(given[0], dict) and _key(given[0]) == request.effect_key:
-                    effect, found.begun = event.event_id, True
+                    effect, found.begun, found.asked = event.event_id, True, given[0]
         elif event.HasField("activity_task_completed_event_attributes"):
             ended = event.activity_task_completed_event_attributes
             name = scheduled[ended.scheduled_event_id]

@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +11,7 @@ from activities.common.errors import Unavailable
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
 from activities.common.text import Key, Label, Name, Told, ToldLine
+from activities.common.times import Time
 from activities.records.ledger import Rows
 from libraries import psycopg
 
@@ -24,9 +25,11 @@ class Alert(Refusable):
     source: Label = Field(description="alertmanager, ui, slack, cli, or the name of a source in the settings.")
     fingerprint: Name = Field(description="Identifies the alert (not the firing) at its source.")
     name: Label
-    starts_at: datetime = Field(description="When this firing began; with the fingerprint it is the episode.")
+    starts_at: Annotated[datetime, Time(made_fit=True)] = Field(
+        description="When this firing began; with the fingerprint it is the episode."
+    )
     status: Literal["firing", "resolved"] = "firing"
-    ends_at: datetime | None = None
+    ends_at: Annotated[datetime | None, Time(made_fit=True)] = None
     labels: dict[Label, Told] = Field(default_factory=dict)
     annotations: dict[Label, Told] = Field(default_factory=dict)
     generator_url: ToldLine = ""

@@ -158,7 +158,10 @@ def _value(part: dict[str, Any], choices: list[str], state: dict[str, Any]) -> A
 def _typed(part: dict[str, Any], text: str) -> Any:
     if part.get("format") == "duration" and not text.upper().startswith(("P", "-P")):
         seconds = timeparse(text)
-        return text if seconds is None else timedelta(seconds=seconds)
+        try:
+            return text if seconds is None else timedelta(seconds=seconds)
+        except OverflowError:
+            raise ValueError("this is longer than anything lasts") from None
     if part.get("type") in {"array", "object"}:
         if part["type"] == "object" or text.startswith("["):
             try:

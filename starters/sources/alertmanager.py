@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from activities.common.text import Label, Name, Told, ToldLine
+from activities.common.text import Name
 from activities.records.alerts import Alert
 from starters.http.problems import errors_of
-from starters.sources.port import Said, Unreadable
+from starters.sources.port import AnyText, AnyTexts, Count, Said, Unreadable, parsed
 from starters.steering.mapping import Flaw
 
 _ENDLESS_YEAR = 1
@@ -34,9 +34,9 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     version: Literal["4"]
-    group_key: ToldLine = Field(alias="groupKey", default="")
+    group_key: AnyText = Field(alias="groupKey", default="")
     alerts: list[Any] = Field(min_length=1, description="As many as fit into a body: none is dropped for the others.")
-    truncated: int = Field(alias="truncatedAlerts", default=0, description="Cut off by Alertmanager's max_alerts.")
+    truncated: Count = Field(alias="truncatedAlerts", default=0, description="Cut off by Alertmanager's max_alerts.")
 
 
 class AlertmanagerAlert(BaseModel):
@@ -45,11 +45,11 @@ class AlertmanagerAlert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
-    labels: dict[Label, Told] = Field(max_length=256)
-    annotations: dict[Label, Told] = Field(default_factory=dict, max_length=256)
+    labels: AnyTexts = Field(max_length=256)
+    annotations: AnyTexts = Field(default_factory=dict, max_length=256)
     starts_at: Time = Field(alias="startsAt")
     ends_at: AwareDatetime | None = Field(alias="endsAt", default=None)
-    generator_url: ToldLine = Field(alias="generatorURL", default="")
+    generator_url: AnyText = Field(alias="generatorURL", default="")
     fingerprint: Name = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
 
     @field_validator("labels")
@@ -84,7 +84,7 @@ def read(body: bytes) -> Said:
 
     """
     try:
-        group = Group.model_validate_json(body)
+        group = Group.model_validate(parsed(body))
     except ValidationError as error:
         raise Unreadable(f"not a body of Alertmanager's version 4: {_told(error)}") from None
     return Said([alert_of(raw, group) for raw in group.alerts])

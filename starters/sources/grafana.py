@@ -11,9 +11,9 @@ from urllib.parse import urljoin
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from activities.common.text import Label, Told, ToldLine
+from activities.common.text import ToldLine
 from activities.records.alerts import Alert
-from starters.sources.port import Post, Said, Source, Unauthentic, Unreadable, document
+from starters.sources.port import AnyText, AnyTexts, Count, Post, Said, Source, Unauthentic, Unreadable, document
 from starters.sources.signatures import in_time, signed
 from starters.steering.mapping import Flaw, PayloadMapping, called, made, time
 from workers.source_settings import GrafanaSource
@@ -25,10 +25,10 @@ _ENDLESS_YEAR = 1
 class _Group(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    group_key: ToldLine = Field(alias="groupKey", default="")
-    external_url: ToldLine = Field(alias="externalURL", default="")
+    group_key: AnyText = Field(alias="groupKey", default="")
+    external_url: AnyText = Field(alias="externalURL", default="")
     alerts: list[Any] = Field(min_length=1)
-    truncated: int = Field(alias="truncatedAlerts", default=0)
+    truncated: Count = Field(alias="truncatedAlerts", default=0)
 
 
 class GrafanaAlert(BaseModel):
@@ -37,14 +37,14 @@ class GrafanaAlert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
-    labels: dict[Label, Told] = Field(default_factory=dict, max_length=256)
-    annotations: dict[Label, Told] = Field(default_factory=dict, max_length=256)
+    labels: AnyTexts = Field(default_factory=dict, max_length=256)
+    annotations: AnyTexts = Field(default_factory=dict, max_length=256)
     starts_at: AwareDatetime = Field(alias="startsAt")
     ends_at: AwareDatetime | None = Field(alias="endsAt", default=None)
-    generator_url: ToldLine = Field(alias="generatorURL", default="")
+    generator_url: AnyText = Field(alias="generatorURL", default="")
     fingerprint: ToldLine = Field(min_length=1)
-    dashboard_url: ToldLine = Field(alias="dashboardURL", default="")
-    values: ToldLine = Field(alias="valueString", default="")
+    dashboard_url: AnyText = Field(alias="dashboardURL", default="")
+    values: AnyText = Field(alias="valueString", default="")
 
     def alert(self, source: str, group: _Group) -> Alert | Flaw:
         """Give our form of it."""
@@ -100,7 +100,7 @@ class Grafana(Source):
                 "not Grafana's own body: does the contact point have a template, and no mapping?"
             ) from None
         found = [self._alert(item, group) for item in group.alerts]
-        if group.truncated > 0:
+        if group.truncated:
             found.append(
                 Flaw(f"{group.truncated} alerts were cut off by the contact point's `Max Alerts`: set it to 0")
             )

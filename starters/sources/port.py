@@ -1,16 +1,41 @@
 """What every source of alerts is to the webhook: who sent it, what it says, and how its sender wants to be answered."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator
 from pydantic_core import from_json
 
+from activities.common.text import Label, Told, ToldLine
 from activities.records.alerts import Alert
-from starters.steering.mapping import Flaw, Ignored
+from starters.steering.mapping import Flaw, Ignored, text
+
+_MOST_COUNTED = 10**9
+
+
+def _texts(value: Any) -> Any:
+    if value is None:
+        return {}
+    return {name: text(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def _count(value: Any) -> Any:
+    return min(value, _MOST_COUNTED) if isinstance(value, int) and value > 0 else 0
+
+
+AnyText = Annotated[ToldLine, BeforeValidator(text)]
+"""What is told beside an alert: whatever it is, the alert isn't lost over it."""
+
+AnyTexts = Annotated[dict[Label, Told], BeforeValidator(_texts)]
+"""Labels or annotations: a value that is a number, or none, is taken as text."""
+
+Count = Annotated[int, BeforeValidator(_count)]
+"""Of alerts that the sender has cut off; what can be no such number is none."""
 
 JSON = frozenset({"application/json"})
 
@@ -103,17 +128,34 @@ class Source(ABC):
         return None
 
 
-def document(body: bytes) -> dict[str, Any]:
-    """Read a JSON object; what Python's own parser lets through, such as half a surrogate pair, is refused.
+def parsed(body: bytes) -> Any:
+    """Read JSON; half a surrogate pair in it becomes a question mark.
+
+    Senders in JavaScript cut a text in the middle of a character, and one such text must not lose the alerts of a
+    post. Python's own parser lets it through, pydantic's refuses it.
 
     Raises:
         Unreadable: it is none.
 
     """
     try:
-        read = from_json(body)
+        return from_json(body)
     except ValueError:
+        pass
+    try:
+        return from_json(json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
+
+
+def document(body: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        Unreadable: it is none.
+
+    """
+    read = parsed(body)
     if not isinstance(read, dict):
         raise Unreadable("not an object of JSON")
     return read

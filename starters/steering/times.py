@@ -8,6 +8,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from activities.common.times import FIRST, LAST
 from starters.steering.errors import WrongInput
 
 DURATIONS = "a duration is expected, such as 10m, 1h30m, 90s or PT10M"
@@ -46,7 +47,7 @@ def moment(name: str, text: str, *, now: datetime | None = None, words: bool = T
     now = now or datetime.now(UTC)
     text = " ".join(text[:_LONGEST].split())
     read = _relative(text, now) or _exact(text, now) or (_in_words(text, now) if words else None)
-    if read is None:
+    if read is None or not FIRST <= read <= LAST:
         raise WrongInput(f"{name}: {TIMES}")
     return read
 

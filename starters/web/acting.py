@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from audit.text import shown
 from starters.http.problems import Problem
 from starters.steering import runs
 from starters.steering.answering import answer, decided, meant
@@ -118,7 +119,7 @@ class Acting:
     async def _cancel(self, request: Request) -> Response:
         visitor, sent = await self._sent(request)
         given = dict(sent)
-        reason = given.get("reason", "").strip()[:500]
+        reason = shown(given.get("reason", "").strip()[:500])
         if not reason:
             raise WrongInput("reason: a run is stopped only with one")
         run = await self._run(given)

@@ -216,7 +216,7 @@ class Pages:
         self._place.visitor(request)
         drawn = await self._archive.chart(await self._find(request))
         number = request.query_params.get("part", "0")
-        if not number.isdecimal() or int(number) >= len(drawn.parts):
+        if number not in map(str, range(len(drawn.parts))):
             not_there("the picture has no such part")
         return Response(
             drawn.parts[int(number)],

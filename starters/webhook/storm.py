@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starters.http.body import chunks, expect_json
 from starters.http.problems import Problem, errors_of
 from starters.sources.alertmanager import Group
+from starters.sources.port import Unreadable, parsed
 from starters.webhook.worst_first import rank
 
 _ONE = 1_048_576
@@ -24,6 +25,7 @@ _READ = 8
 """Times the limit that are read at most."""
 _DEEP = 32
 _SLICE = 65_536
+_NO_GROUP = "not a body of Alertmanager's version 4"
 _ENVELOPE = ("version", "groupKey", "truncatedAlerts")
 
 
@@ -63,14 +65,16 @@ async def read_group(request: Request, limit: int) -> tuple[Group, str, int]:
 
 def _group(body: bytes) -> Group:
     try:
-        # From the bytes: pydantic's own parser refuses what Python's lets through, such as half a surrogate pair.
-        return Group.model_validate_json(body)
+        return Group.model_validate(parsed(body))
+    except Unreadable:
+        errors = [{"field": "body", "message": "Invalid JSON"}]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_GROUP, errors=errors) from None
     except ValidationError as error:
         raise _no_group(error) from None
 
 
 def _no_group(error: ValidationError) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not a body of Alertmanager's version 4", errors=errors_of(error))
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_GROUP, errors=errors_of(error))
 
 
 class _Storm:
@@ -79,7 +83,7 @@ class _Storm:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._read = self._size = self._seen = self._kept = 0
-        self._ended = False
+        self._ended = self._broken = False
         self._worst: list[tuple[int, int, int, Any]] = []
         """A heap whose first is the next to go: least severe, and of those the last that came."""
         self._envelope: dict[str, list[Any]] = {name: [] for name in _ENVELOPE}
@@ -92,7 +96,7 @@ class _Storm:
 
     @property
     def enough(self) -> bool:
-        return self._read > _READ * self._limit
+        return self._broken or self._read > _READ * self._limit
 
     def feed(self, chunk: bytes) -> None:
         """Look at a part.
@@ -104,20 +108,32 @@ class _Storm:
         for start in range(0, len(chunk), _SLICE):
             part = chunk[start : start + _SLICE]
             self._read += len(part)
-            try:
-                for parser in self._parsers:
-                    parser.send(part)
-            except (ijson.JSONError, UnicodeDecodeError, StopIteration, _TooDeep):
-                raise self._too_large() from None
+            self._send(part)
             for alert in self._alerts:
                 self._keep(alert)
             self._alerts.clear()
-        if self._read > self._limit and not self._seen:
+            if self._broken:
+                break
+        if (self._broken or self._read > self._limit) and not self._seen:
             raise self._too_large()
+
+    def _send(self, part: bytes) -> None:
+        """Have every parser look as far as it comes: what came before the fault counts."""
+        for parser in self._parsers:
+            try:
+                parser.send(part)
+            except _TooDeep:
+                self._broken = True
+                return
+            except _NOT_JSON:
+                self._broken = True
 
     def _keep(self, alert: Any) -> None:
         self._seen += 1
-        size = len(json.dumps(alert, default=str))
+        try:
+            size = len(json.dumps(alert, default=str))
+        except ValueError:  # an integer of thousands of digits
+            size = _ONE + 1
         if size > _ONE:
             return
         heapq.heappush(self._worst, (-rank(alert), -self._seen, size, alert))
@@ -135,8 +151,9 @@ class _Storm:
         for parser in self._parsers:
             try:
                 parser.close()
-            except ijson.JSONError:
+            except _NOT_JSON:
                 self._ended = True
+        self._ended |= self._broken
         alerts = [alert for *_, alert in sorted(self._worst, key=lambda kept: -kept[1])]
         if not alerts:
             raise self._too_large()
@@ -159,6 +176,10 @@ class _Storm:
 
 class _TooDeep(Exception):  # noqa: N818  it never leaves this module
     pass
+
+
+_NOT_JSON = (ijson.JSONError, ValueError, StopIteration, SystemError)
+"""What parsers raise; `SystemError` is ijson's for an integer of thousands of digits, which Python refuses to read."""
 
 
 class _Depth:

@@ -28,7 +28,20 @@ _PYTHON = ("Traceback", "Error:", "positional argument", "has no attribute", "No
 _AT_ONCE = 5
 
 odd_text = st.text(max_size=30) | st.sampled_from(["", "\x00", "\x1b[31m", "\u202e", "x" * 30_000, "-1", "P-1D"])
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | odd_text
+odd_times = st.sampled_from(
+    [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "9999-12-31",
+        "2026-02-04T03:00:00",
+        "P999999999D",
+        "-P999999999D",
+        "PT0.000001S",
+        -(10**30),
+        1e308,
+    ]
+)
+leaves = odd_times | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | odd_text
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3), max_leaves=8
 )

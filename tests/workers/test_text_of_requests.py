@@ -1,4 +1,7 @@
-"""Every string that comes from outside is bounded text: no field of any request, word or signal is a bare `str`."""
+"""Every string that comes from outside is bounded text, every time and span one that can be reckoned with.
+
+No field of any request, word or signal is a bare `str`, `datetime`, `date` or `timedelta`.
+"""
 
 import inspect
 import typing
@@ -7,43 +10,51 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
 import pytest
-from annotated_types import MaxLen
-from pydantic import AwareDatetime, BaseModel
+from annotated_types import Le, MaxLen
+from pydantic import AwareDatetime, BaseModel, Field
 from temporalio import workflow
 
+from activities.catalogue.base import ServicePolicy
 from activities.catalogue.service import ApprovalPolicy, Service
 from activities.common.text import Text
+from activities.common.times import Time
 from activities.records.alerts import Alert
 from starters.sources.alertmanager import AlertmanagerAlert
 from workers.registry import PROCEDURES, SYSTEM, Procedure, System
 
 _CHECKED_LATER = {"maintenance_window.tasks.input"}
 """What holds the input of another procedure: that one's own request bounds it, before anything is started."""
-_NO_TEXT = (int, float, bool, date, datetime, time, timedelta, type(None))
+_NO_TEXT = (int, float, bool, time, type(None))
+_TIMES = (datetime, date, timedelta, AwareDatetime)
 
 
 def bare(hint: Any, where: str, seen: set[type]) -> Iterator[str]:
-    """Name each place of a type where a string can be that isn't `Text`, and each that isn't looked through."""
+    """Name each place of a type where what isn't `Text` or `Time` can be, and each that isn't looked through."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated and arguments[0] is str:
-        if not any(isinstance(mark, Text) for mark in arguments[1:]):
-            yield where
-    elif origin is Annotated:
-        yield from bare(arguments[0], where, seen)
-    elif origin is Literal or hint in _NO_TEXT or hint is AwareDatetime:
+    if origin is Annotated:
+        if not any(isinstance(mark, Text | Time) for mark in arguments[1:]):
+            yield from bare(arguments[0], where, seen)
+    elif origin is Literal or hint in _NO_TEXT:
         return
     elif isinstance(hint, type) and issubclass(hint, BaseModel):
         if hint not in seen:
             seen.add(hint)
             for name, field_hint in typing.get_type_hints(hint, include_extras=True).items():
-                if name in hint.model_fields:
+                if name in hint.model_fields and not _reckonable(hint, name):
                     yield from bare(field_hint, f"{where}.{name}", seen)
-    elif arguments and hint is not str:
+    elif arguments and hint is not str and hint not in _TIMES:
         for argument in arguments:
             if argument is not Ellipsis:
                 yield from bare(argument, where, seen)
     elif where not in _CHECKED_LATER:
         yield where
+
+
+def _reckonable(model: type[BaseModel], name: str) -> bool:
+    """Tell whether a field is a span with a limit of its own, or one of settings, which hold all of theirs to one."""
+    field = model.model_fields[name]
+    spans = timedelta in {field.annotation, *typing.get_args(field.annotation)}
+    return spans and (issubclass(model, ServicePolicy) or any(isinstance(mark, Le) for mark in field.metadata))
 
 
 def outside(entry: Procedure | System) -> dict[str, Any]:
@@ -56,7 +67,7 @@ def outside(entry: Procedure | System) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("entry", [*PROCEDURES, *SYSTEM], ids=lambda entry: entry.name)
-def test_all_that_a_run_takes_from_outside_is_bounded_text(entry: Procedure | System) -> None:
+def test_all_that_a_run_takes_from_outside_is_bounded(entry: Procedure | System) -> None:
     taken = outside(entry)
     assert taken
     assert [place for where, hint in taken.items() for place in bare(hint, where, set())] == []
@@ -64,7 +75,8 @@ def test_all_that_a_run_takes_from_outside_is_bounded_text(entry: Procedure | Sy
 
 @pytest.mark.parametrize("model", [Alert, AlertmanagerAlert, Service, ApprovalPolicy])
 def test_so_are_alerts_and_what_settings_pin_in_histories(model: type[BaseModel]) -> None:
-    assert list(bare(model, model.__name__, set())) == []
+    times = {"AlertmanagerAlert.starts_at", "AlertmanagerAlert.ends_at"}  # they become an Alert's
+    assert set(bare(model, model.__name__, set())) <= times
 
 
 def test_the_walk_finds_what_is_bare_wherever_it_is() -> None:
@@ -77,9 +89,20 @@ def test_the_walk_finds_what_is_bare_wherever_it_is() -> None:
         keys: dict[str, Annotated[str, Text(5)]]
         listed: list[Inner]
         unknown: Any
+        since: datetime | None
+        until: Annotated[datetime | None, Time()]
+        span: timedelta
+        bounded: timedelta = Field(le=timedelta(days=1))
 
     found = list(bare(Outer, "outer", set()))
-    assert found == ["outer.only_short", "outer.keys", "outer.listed.deep", "outer.unknown"]
+    assert found == [
+        "outer.only_short",
+        "outer.keys",
+        "outer.listed.deep",
+        "outer.unknown",
+        "outer.since",
+        "outer.span",
+    ]
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)

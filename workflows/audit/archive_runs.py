@@ -1,11 +1,13 @@
 """Archives closed runs until it has caught up with the present; a schedule starts it (`runbooks schedules apply`)."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.common.text import Shown
+from activities.common.times import Time
 from activities.evidence.archive import Archive, ArchivedWindow, ArchiveWindow
 from audit.text import counted
 from workflows.platform import policies
@@ -18,7 +20,9 @@ _NAMED = 20
 class ArchiveRequest(BaseModel):
     """Nothing is needed: it goes on where it was."""
 
-    after: datetime | None = Field(default=None, description="Of a continued run: where it goes on.")
+    after: Annotated[datetime | None, Time(made_fit=True)] = Field(
+        default=None, description="Of a continued run: where it goes on."
+    )
     so_far: "ArchiveResult | None" = Field(default=None, description="Of a continued run: what was done before it.")
 
 
@@ -31,7 +35,7 @@ class ArchiveResult(BaseModel):
     failures: int = Field(default=0, description="Runs that could not be archived; they are tried again.")
     failed: list[Shown] = Field(default=[], description="The first of them, and why.")
     head: int = Field(default=0, description="The chain's last record.")
-    until: datetime | None = None
+    until: Annotated[datetime | None, Time(made_fit=True)] = None
     warning: Shown = ""
 
     def add(self, window: ArchivedWindow) -> None:

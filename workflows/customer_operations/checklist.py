@@ -1,11 +1,13 @@
 """The checklist of an onboarding (runbook 5.1): phases with due dates, items that people or the data tick."""
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from activities.common.errors import InvalidInput
 from activities.common.text import Key, Reason
+from activities.common.times import Time
 from audit.text import plain
 
 
@@ -15,7 +17,7 @@ class Item(BaseModel):
     id: Key
     text: Reason
     kind: Key = Field(default="", description="Usage that ticks it by itself, e.g. `api_call`.")
-    done_at: datetime | None = None
+    done_at: Annotated[datetime | None, Time(made_fit=True)] = None
     done_by: Key = ""
     note: Reason = ""
     evidence: Reason = Field(default="", description="Where it can be seen: a link.")
@@ -27,7 +29,7 @@ class Phase(BaseModel):
 
     id: Key
     title: Key
-    due_at: datetime
+    due_at: Annotated[datetime, Time(made_fit=True)]
     items: list[Item]
     reminded: bool = False
     late: bool = Field(default=False, description="People have been told that it is late.")

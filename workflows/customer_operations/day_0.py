@@ -1,7 +1,7 @@
 """Day 0 of an onboarding (runbook 5.1): the tenant, its key, its administrator, and the mails that tell of them."""
 
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.common.text import Key, Name
+from activities.common.times import Time
 from activities.customers.api_keys import ApiKeys, IssueKey
 from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, Tier
 from activities.customers.tenants import Tenants
@@ -32,7 +33,7 @@ class Contract(Protocol):
     email: str
     csm: str
     se: str
-    renews_on: date | None
+    renews_on: Annotated[date | None, Time(made_fit=True)]
 
 
 class Account(BaseModel):
@@ -45,11 +46,11 @@ class Account(BaseModel):
     email: Key
     csm: Name
     se: Name
-    renews_on: date | None
+    renews_on: Annotated[date | None, Time(made_fit=True)]
     key_id: Key
     key_handover: Key
     password_handover: Key
-    kickoff_at: datetime | None = None
+    kickoff_at: Annotated[datetime | None, Time(made_fit=True)] = None
 
     @classmethod
     def of(cls, run: Runbook, contract: Contract) -> "Account":

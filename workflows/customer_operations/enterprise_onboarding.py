@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
@@ -11,6 +12,7 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Key, Name
+from activities.common.times import Time
 from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.chat.chat import Message
@@ -37,11 +39,11 @@ class Carried(BaseModel):
     service: Service
     account: Account
     checklist: Checklist
-    signed_at: datetime
+    signed_at: Annotated[datetime, Time(made_fit=True)]
     desk_id: Key
     thread: Message | None
-    paused_at: datetime | None
-    next_look: datetime
+    paused_at: Annotated[datetime | None, Time(made_fit=True)]
+    next_look: Annotated[datetime, Time(made_fit=True)]
     entries: list[Entry]
 
 
@@ -55,8 +57,12 @@ class EnterpriseOnboardingRequest(ServiceRequest):
     email: MailAddress = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="That person's address.")
     csm: Name = Field(default="", description="Customer success manager, if known already.")
     se: Name = Field(default="", description="Solutions engineer, if known already.")
-    renews_on: date | None = Field(default=None, description="When the contract ends unless it is renewed.")
-    kickoff_at: AwareDatetime | None = Field(default=None, description="As settings say where none is given.")
+    renews_on: Annotated[date | None, Time()] = Field(
+        default=None, description="When the contract ends unless it is renewed."
+    )
+    kickoff_at: Annotated[AwareDatetime | None, Time()] = Field(
+        default=None, description="As settings say where none is given."
+    )
     carried: Carried | None = Field(default=None, description="Set by the run itself when it continues as new.")
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from activities.common.text import Key, Name, Reason, Text
+from activities.common.times import Time
 from activities.messages.mail.addresses import MailAddress
 from workflows.platform.signing import SignedWord
 
@@ -29,7 +30,7 @@ class Reschedule(SignedWord):
     UPDATE = "reschedule"
 
     phase: Key
-    due: AwareDatetime
+    due: Annotated[AwareDatetime, Time()]
     reason: Reason = ""
 
 

@@ -1,6 +1,7 @@
 """Database maintenance (runbook 6.2): what the health asks for, and long queries where a person says so."""
 
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -10,6 +11,7 @@ from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
+from activities.common.times import Time
 from activities.database.servers.servers import OnServer
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, Figures
 from activities.database.upkeep.postgres import Postgres
@@ -38,7 +40,7 @@ class DatabaseMaintenanceRequest(ServiceRequest):
         max_length=100,
         description="Indexes, or tables whose indexes, are rebuilt whatever their state.",
     )
-    min_duration: timedelta = Field(
+    min_duration: Annotated[timedelta, Time()] = Field(
         default=timedelta(seconds=60),
         ge=timedelta(seconds=1),
         description="A query, or a transaction that idles, is long from here, e.g. PT60S.",

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
 from temporalio import workflow
@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name, Words
+from activities.common.times import Time
 from audit.text import counted
 from workflows.maintenance.window_end import WindowEnd
 from workflows.maintenance.window_hold import WindowHold
@@ -32,8 +33,10 @@ class MaintenanceWindowRequest(ServiceRequest):
     title: Name = Field(
         min_length=1, max_length=100, pattern=r"^[^\r\n]+$", description="Customers read it, e.g. Database upgrade."
     )
-    starts_at: AwareDatetime = Field(description="With its offset: 2026-02-05T02:00:00Z, or 2026-02-05 02:00 UTC.")
-    ends_at: AwareDatetime = Field(description="As customers are told; likewise.")
+    starts_at: Annotated[AwareDatetime, Time()] = Field(
+        description="With its offset: 2026-02-05T02:00:00Z, or 2026-02-05 02:00 UTC."
+    )
+    ends_at: Annotated[AwareDatetime, Time()] = Field(description="As customers are told; likewise.")
     impact: Words = Field(
         default="Brief service interruption possible.",
         min_length=1,

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from temporalio import workflow
@@ -17,6 +17,7 @@ from temporalio.exceptions import (
 from activities.catalogue.procedures import BuildRequest, BuiltRequest, Procedures
 from activities.common.errors import InvalidInput
 from activities.common.text import Key, Name
+from activities.common.times import Time
 from workflows.platform.approval import Question
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
@@ -35,7 +36,9 @@ class WindowTask(BaseModel):
     )
     input: dict[Key, Any] = Field(default_factory=dict, description="The procedure's.")
     check: Name = Field(default="", description="What a person does, and then ticks.")
-    takes: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0), description="How long it is expected to.")
+    takes: Annotated[timedelta, Time()] = Field(
+        default=timedelta(minutes=15), gt=timedelta(0), description="How long it is expected to."
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "WindowTask":

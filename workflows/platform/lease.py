@@ -7,13 +7,14 @@ released is the procedure's: it releases in whatever way `hold` was left, cancel
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
 from activities.common.errors import InvalidInput
 from activities.common.text import Reason
+from activities.common.times import Time
 from workflows.platform.signing import SignedWord
 
 _T = TypeVar("_T")
@@ -24,7 +25,7 @@ class Extend(SignedWord):
 
     UPDATE = "extend"
 
-    by: timedelta = Field(gt=timedelta(0), description="How much later the lease ends, e.g. PT15M.")
+    by: Annotated[timedelta, Time()] = Field(gt=timedelta(0), description="How much later the lease ends, e.g. PT15M.")
     reason: Reason = ""
 
 

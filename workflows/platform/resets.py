@@ -36,6 +36,10 @@ class Earlier:
         hint = get_type_hints(read)["return"]
         return None if raw is None else TypeAdapter[_Answer](hint).validate_python(raw)
 
+    def asked(self, hint: type[_Req]) -> _Req:
+        """Give what the effect was asked to do."""
+        return hint.model_validate(self._found.asked)
+
     def change(self, hint: type[_Change]) -> _Change | None:
         """Give what the effect did; None where nobody knows how it ended, and it is to be tried under its key."""
         if self._found.change is None:

@@ -9,12 +9,13 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.common.text import Key, Name
+from activities.common.times import Time
 from audit.signatures import canonical, fitting, word_bytes
 
 
@@ -28,7 +29,9 @@ class SignedWord(BaseModel):
 
     who: Name = Field(min_length=1, description="Authenticated name, e.g. an e-mail address.")
     role: Name = Field(min_length=1, max_length=100, description="For example commander, on-call.")
-    issued_at: datetime | None = Field(default=None, description="When it was signed, with time zone.")
+    issued_at: Annotated[datetime | None, Time()] = Field(
+        default=None, description="When it was signed, with time zone."
+    )
     nonce: Key | None = Field(default=None, description="A number used once: a copy of the word counts no second time.")
     signature: Key | None = Field(default=None, description="Base64 Ed25519 signature by a gateway's key.")
 

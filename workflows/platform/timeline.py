@@ -1,11 +1,12 @@
 """The run's own account of what happened: kept in the run, shown in the Temporal UI, read by the auditor."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from activities.common.text import Shown, ShownLine
+from activities.common.times import Time
 from audit.text import MARKS, counted, plain
 
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
@@ -16,7 +17,7 @@ _SHOWN = 60
 class Entry(BaseModel):
     """One line of the timeline."""
 
-    at: datetime
+    at: Annotated[datetime, Time(made_fit=True)]
     kind: Kind
     phase: ShownLine = Field(description="Name of the phase it happened in.")
     section: ShownLine = Field(default="", description="Section and step of the runbook, e.g. `2.2/3`.")

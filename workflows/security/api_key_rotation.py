@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
 from temporalio import workflow
@@ -9,14 +10,17 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
+from activities.common.effects import Change, Effect
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
+from activities.common.times import Time
 from activities.customers.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
 from activities.customers.tenant_records import TENANT_ID
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.lease import Extend, Lease, shielded
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import Earlier, before_reset
 from workflows.platform.runbook import Runbook
 from workflows.security.key_change import KeyChange
 from workflows.security.words import RevokeNow
@@ -32,7 +36,7 @@ class ApiKeyRotationRequest(ServiceRequest):
         default=None, pattern=KEY_ID, description="The key's ID; the only active one otherwise."
     )
     compromised: bool = Field(default=False, description="Revoke it at once, after an approval; there is no grace.")
-    grace: timedelta | None = Field(
+    grace: Annotated[timedelta | None, Time()] = Field(
         default=None, gt=timedelta(0), description="How long the old key goes on working, e.g. PT24H; as settings say."
     )
     reason: Name = Field(
@@ -71,6 +75,8 @@ class ApiKeyRotation(Runbook):
         self._moving = asyncio.Lock()
         self._reminders = 0
         self._revoked = False
+        self._earlier: Earlier | None = None
+        self._deprecating: Effect
 
     @workflow.run
     async def run(self, request: ApiKeyRotationRequest) -> ApiKeyRotationResult:
@@ -92,6 +98,10 @@ class ApiKeyRotation(Runbook):
         tenant = await find_tenant(self, "8.2", request.tenant_id)
         must_be_active(tenant)
         keys = await find_keys(self, "8.2", request.tenant_id)
+        issuing, revoking = self.effect("issue"), self.effect("revoke")
+        for effect in (issuing, revoking):
+            earlier = self._earlier = self._earlier or await before_reset(self, "8.2", effect, ApiKeys.of_tenant)
+            keys = (earlier and earlier.answer(ApiKeys.of_tenant)) or keys
         leaked = keys.leaked(request.key_id) if request.compromised else None
         old = leaked[0] if leaked else keys.to_rotate(request.key_id)
         self.say("decision", _to_do(old.key_id, leaked[1].key_id if leaked else "", request.reason))
@@ -105,6 +115,8 @@ class ApiKeyRotation(Runbook):
             old=old.key_id,
             new=leaked[1].key_id if leaked else new_id(self, "tsk"),
             handover_id=new_id(self, "ho"),
+            issuing=issuing,
+            revoking=revoking,
         )
         try:
             return await self._rotate(service, self.change, request, lasting, replaced=leaked is not None)
@@ -143,6 +155,10 @@ class ApiKeyRotation(Runbook):
         if self.dry_run:
             self.say("decision", f"would ask whether to revoke {change.old} at once")
             return True
+        if self._earlier is not None:
+            self.say("decision", f"This run was reset, and had begun to revoke {change.old}: nobody is asked again")
+            await change.desk.open(f":rotating_light: {change.old} of {change.tenant_id} is said to be compromised.")
+            return True
         await change.desk.open(f":rotating_light: {change.old} of {change.tenant_id} is said to be compromised.")
         usage = await self._usage(change, workflow.now() - timedelta(hours=24))
         question = Question(
@@ -170,8 +186,11 @@ class ApiKeyRotation(Runbook):
         self.phase("New key")
         await change.desk.open(f":key: {self.title}: {reason}.")
         ends = workflow.now() + lasting
+        self._deprecating = self.effect("deprecate")
         await change.issue(reason, f"goes on working until {ends:%Y-%m-%d %H:%M %Z}")
         self.lease = Lease.of("grace of the old key", lasting, service.customers.longest_key_grace)
+        if self._earlier is not None and await self._from_before(change, self.lease):
+            return self.lease.ended_by
         try:
             return await self._grace(service, change, self.lease)
         except (Exception, asyncio.CancelledError) as error:
@@ -182,9 +201,26 @@ class ApiKeyRotation(Runbook):
         """Give the old key's grace, while it lasts."""
         return [self.lease] if self.lease and not self.dry_run and not self.lease.ended_by else []
 
+    async def _from_before(self, change: KeyChange, lease: Lease) -> bool:
+        """Take the grace up where it was before a reset; True where it is over, and the old key revoked."""
+        revoked = await before_reset(self, "8.2", change.revoking)
+        if revoked is not None and (done := revoked.change(Change)) is not None:
+            self.say("decision", f"This run was reset, and had done it before: {done}", section="8.2/5")
+            lease.end("the run before its reset")
+            self._revoked = True
+            return True
+        deprecated = await before_reset(self, "8.2", self._deprecating)
+        if deprecated is not None and (until := deprecated.asked(DeprecateKey).until) is not None:
+            # Not what the records say now: what people have said since is said to this run again by Temporal.
+            lease.until = until
+            self.say(
+                "decision", f"This run was reset: the grace ends at {until:%H:%M:%S %Z}, as before", section="8.2/3"
+            )
+        return False
+
     async def _grace(self, service: Service, change: KeyChange, lease: Lease) -> str:
         self.phase("Grace period")
-        await self._deprecate(change, lease.until)
+        await self._deprecate(change, lease.until, self._deprecating)
         if self.dry_run:
             self.say("decision", f"would revoke {change.old} at {lease.until:%Y-%m-%d %H:%M:%S %Z}")
             return "plan"
@@ -195,7 +231,7 @@ class ApiKeyRotation(Runbook):
             lease.end("left")  # so that nobody is reminded any more
             raise
         self.phase("Revoke the old key")
-        revoke = RevokeKey(key_id=change.old, reason="rotation", effect=self.effect("revoke"))
+        revoke = RevokeKey(key_id=change.old, reason="rotation", effect=change.revoking)
         await self.step("8.2/5", "Revoke the old key", ApiKeys.revoke, revoke, policies.RELEASE)
         self._revoked = True
         return lease.ended_by
@@ -261,15 +297,15 @@ class ApiKeyRotation(Runbook):
                     raise
                 await change.desk.escalate(f"the grace of {change.old} could not be extended")
 
-    async def _deprecate(self, change: KeyChange, until: datetime) -> None:
-        request = DeprecateKey(key_id=change.old, until=until, effect=self.effect("deprecate"))
+    async def _deprecate(self, change: KeyChange, until: datetime, effect: Effect) -> None:
+        request = DeprecateKey(key_id=change.old, until=until, effect=effect)
         await self.step("8.2/3", "Deprecate the old key", ApiKeys.deprecate, request, policies.EFFECT)
 
     async def _extend(self, change: KeyChange, lease: Lease, by: timedelta) -> None:
         """Move the end: in the records first, by which the check goes, then here."""
         async with self._moving:
             lease.check(by)
-            await self._deprecate(change, lease.until + by)
+            await self._deprecate(change, lease.until + by, self.effect("deprecate"))
             if lease.ended_by:
                 raise Refused(f"the grace period has ended meanwhile ({lease.ended_by})")
             lease.extend(by)

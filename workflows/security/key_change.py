@@ -5,6 +5,7 @@ from datetime import datetime
 
 from temporalio import workflow
 
+from activities.common.effects import Effect
 from activities.customers.api_keys import (
     ApiKeys,
     IssueKey,
@@ -25,7 +26,17 @@ class KeyChange:
     """From `old` to `new`, whose secret is at the handover."""
 
     def __init__(
-        self, run: Runbook, desk: Desk, customer: Customer, *, tenant_id: str, old: str, new: str, handover_id: str
+        self,
+        run: Runbook,
+        desk: Desk,
+        customer: Customer,
+        *,
+        tenant_id: str,
+        old: str,
+        new: str,
+        handover_id: str,
+        issuing: Effect,
+        revoking: Effect,
     ) -> None:
         self.run = run
         self.desk = desk
@@ -34,6 +45,8 @@ class KeyChange:
         self.old = old
         self.new = new
         self.handover_id = handover_id
+        self.issuing = issuing
+        self.revoking = revoking
         self.issued = False
         self.handed_over = False
         """The new key is another run's, and the customer has it."""
@@ -54,7 +67,7 @@ class KeyChange:
             replaces=self.old,
             revoke_replaced=revoke_old,
             handover_id=self.handover_id,
-            effect=self.run.effect("issue"),
+            effect=self.issuing,
         )
         try:
             await self.run.step("8.2/1", "Issue the new key", ApiKeys.issue, issue, policies.EFFECT)
@@ -125,7 +138,7 @@ class KeyChange:
             ActivityError: it can't be revoked.
 
         """
-        revoke = RevokeKey(key_id=self.old, reason="compromised", effect=self.run.effect("revoke"))
+        revoke = RevokeKey(key_id=self.old, reason="compromised", effect=self.revoking)
         await self.run.step("8.2/5", "Revoke the compromised key", ApiKeys.revoke, revoke, policies.RELEASE)
 
     async def tell_end(self) -> None:

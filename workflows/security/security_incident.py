@@ -14,6 +14,7 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput
 from activities.common.text import Name, Text, Words
+from activities.common.times import Time
 from activities.customers.tenant_records import TENANT_ID
 from activities.evidence.evidence import Evidence, StoreDocument
 from activities.records.security import (
@@ -72,7 +73,7 @@ class SecurityIncidentRequest(ServiceRequest):
         max_length=50,
         description="Addresses to block, after two approvals: IPv4 or IPv6, alone or as a network, e.g. 203.0.113.7.",
     )
-    aware_at: AwareDatetime | None = Field(
+    aware_at: Annotated[AwareDatetime | None, Time()] = Field(
         default=None, description="When people became aware of it; the start of the run otherwise."
     )
 

@@ -1,6 +1,7 @@
 """An incident that goes from one run to another: a P2 raised to P1, a P1 that takes a P2 in (runbook 2.3)."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -11,6 +12,7 @@ from activities.catalogue.service import Service
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
 from activities.common.text import Key, Shown, ShownLine
+from activities.common.times import Time
 from activities.evidence.evidence import StoredEvidence
 from activities.messages.chat.chat import Message
 from activities.records.activities import Records
@@ -31,7 +33,7 @@ class IncidentSoFar(BaseModel):
     """An incident as the run that had it hands it on; pinned in the history of the run that goes on with it."""
 
     incident_id: Key
-    opened_at: datetime
+    opened_at: Annotated[datetime, Time(made_fit=True)]
     commander: ShownLine = ""
     thread: Message | None = None
     levels: int = Field(default=0, description="Levels that were paged.")

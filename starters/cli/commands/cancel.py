@@ -20,6 +20,7 @@ async def cancel(
 
     Example: runbooks cancel 1a2b3c
     """
+    from audit.text import shown
     from starters.cli.configured import load_settings
     from starters.steering.finding import find
     from starters.steering.session import open_session
@@ -29,5 +30,5 @@ async def cancel(
     if not run.running:
         raise Stop(Exit.OVER, f"{run.workflow_id} is {run.state} already")
     speaker = person(who, role)
-    await run.handle.cancel(reason=f"{speaker.who} ({speaker.role}){f': {reason}' if reason else ''}")
+    await run.handle.cancel(reason=f"{speaker.who} ({speaker.role}){f': {shown(reason)}' if reason else ''}")
     console.print(f"{run.workflow_id} has been asked to stop: `runbooks status` shows it", markup=False)

@@ -122,3 +122,36 @@ async def test_what_is_final_stays_with_people(temporal_address: str) -> None:
             assert "only a person may say so" in told
         assert (await handle.query("status"))["questions"][0]["first"] is None
         await handle.terminate("the test has seen enough")
+
+
+ODD: list[Any] = ["", "a\x00b", "\u202e", "x" * 100_000, "' OR 1=1 --", "\ud800", 10**30, -1, None, [], {"a": []}]
+
+
+async def test_whatever_a_program_asks_it_gets_a_sentence(room: Room) -> None:
+    handle = await begin(room.session.client, room.queue, P1Request(), "p1_incident")
+    fields = ("service", "title", "requested_by", "alert", "unknown", "a\x00b")
+    asked: list[tuple[str, dict[str, Any]]] = [
+        *(("runs", {name: odd}) for name in ("service", "procedure", "closed", "limit") for odd in ODD),
+        *(("search", {"text": "x", name: odd}) for name in ("text", "limit") for odd in ODD),
+        *((tool, {"run": odd}) for tool in ("status", "commands") for odd in ODD),
+        *(("plan", {"procedure": odd, "input": {}}) for odd in ODD),
+        *(("plan", {"procedure": "p1-incident", "input": odd}) for odd in ODD),
+        *(("plan", {"procedure": "p1-incident", "input": {name: odd}}) for name in fields for odd in ODD[1:]),
+        *(("start", {"procedure": "rollback", "input": {"reason": odd, "service": "nobody"}}) for odd in ODD),
+        *(
+            ("answer", {"run": handle.id, "question": "q", "subject": "s", "choice": "c", "reason": "r", name: odd})
+            for name in ("run", "question", "subject", "choice", "reason")
+            for odd in ODD
+        ),
+    ]
+    async with Client(server(room.session, ADA, ADA)) as client:
+        for tool, arguments in asked:
+            try:
+                told = await text_of(client, tool, **arguments)
+            except UnicodeEncodeError:
+                continue  # the client itself sends no half character
+            assert "Traceback" not in told, (tool, arguments)
+            assert "OverflowError" not in told, (tool, arguments)
+            assert "has no attribute" not in told, (tool, arguments)
+        assert handle.id in await text_of(client, "runs")
+    await handle.terminate("the test has seen enough")

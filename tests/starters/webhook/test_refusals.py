@@ -142,7 +142,9 @@ JSON = {"Content-Type": "application/json"}
         ({"content": chunks, "headers": JSON}, 413, "100000 bytes"),
         ({"content": b"{", "headers": JSON}, 422, "Invalid JSON"),
         ({"content": b"\xff", "headers": JSON}, 422, "Invalid JSON"),
-        ({"content": b'{"version": "4", "alerts": ["\\ud800"]}', "headers": JSON}, 422, "Invalid JSON"),
+        ({"content": b'{"version": "4", "alerts": ["\\ud800"]}', "headers": JSON}, 422, "alerts.0"),
+        ({"content": b'{"version": "4", "version": "5", "alerts": [{}]}', "headers": JSON}, 422, "version"),
+        ({"content": b'{"version": "4", "alerts": [' + b"1" * 5000 + b"]}", "headers": JSON}, 422, "Invalid JSON"),
         ({"content": b"[" * 50_000, "headers": {"Content-Type": "application/json; charset=utf-8"}}, 422, "JSON"),
         ({"json": {}}, 422, "version"),
         ({"json": {"version": "1", "alerts": [{}]}}, 422, "version"),
@@ -252,6 +254,21 @@ async def test_what_nothing_is_there_for_is_answered_counted_and_told(webhook: h
 async def test_an_odd_label_name_loses_no_alert(webhook: httpx.AsyncClient, name: str) -> None:
     answer = await send(webhook, alert(fresh(), **{name: "v\x00"}))
     assert [one["outcome"] for one in answer.json()["alerts"]] == ["started"], answer.text
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", 8080, 1e400, None, True, [1], {"a": 1}])
+async def test_an_odd_value_of_a_label_loses_no_alert(webhook: httpx.AsyncClient, odd: Any) -> None:
+    group = body({**alert(fresh()), "annotations": None, "generatorURL": odd}, alert(fresh(), port=odd))
+    group["groupKey"] = odd
+    answer = await webhook.post(PATH, content=json.dumps(group), headers=JSON)
+    assert {one["outcome"] for one in answer.json()["alerts"]} <= {"started", "joined"}, answer.text
+
+
+@pytest.mark.parametrize("odd", [-5, 10**400, None, "x", 1.5, [], True])
+async def test_an_odd_count_of_what_was_cut_off_loses_no_alert(webhook: httpx.AsyncClient, odd: Any) -> None:
+    answer = await webhook.post(PATH, json={**body(alert(fresh())), "truncatedAlerts": odd})
+    assert answer.status_code == 202, answer.text
+    assert (await webhook.get("/metrics")).status_code == 200
 
 
 async def test_metrics_count_what_became_of_alerts(webhook: httpx.AsyncClient) -> None:

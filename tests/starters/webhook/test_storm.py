@@ -81,6 +81,16 @@ async def test_what_is_too_large_and_no_group_is_refused(webhook: httpx.AsyncCli
     assert "100000 bytes" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("odd", ["1" * 5000, "1e400", '"\\udfff"', '{"\\udfff": 1}', "NaN", '"\udcff"', "}", "null"])
+async def test_what_cannot_be_read_loses_nothing_that_came_before_it(webhook: httpx.AsyncClient, odd: str) -> None:
+    first, large = json.dumps(alert("Down", "P1")), json.dumps(alert("Disk", text="x" * 70_000))
+    for alerts in (f"{first}, {odd}, {large}, {large}", f"{first}, {large}, {'[' * 200}, {large}"):
+        sent = f'{{"version": "4", "alerts": [{alerts}]}}'.encode(errors="surrogateescape")
+        answer = await webhook.post(PATH, content=sent, headers={**HEADERS, "Content-Type": "application/json"})
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["alerts"][0]["outcome"] in {"started", "joined"}
+
+
 async def test_another_version_is_refused_however_large(webhook: httpx.AsyncClient) -> None:
     sent = body([alert(f"Disk{number}") for number in range(1000)]).replace(b'"version": "4"', b'"version": "3"')
     answer = await webhook.post(PATH, content=sent, headers={**HEADERS, "Content-Type": "application/json"})

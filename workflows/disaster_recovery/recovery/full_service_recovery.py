@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 from temporalio import workflow
@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name
+from activities.common.times import Time
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from activities.monitoring.health import HealthChecks, HealthRequest
 from audit.text import counted
@@ -47,7 +48,7 @@ class FullServiceRecoveryRequest(ServiceRequest):
         default="ask",
         description="Whether its database may be restored; a person approves it, here and in the restore.",
     )
-    target_time: AwareDatetime | None = Field(
+    target_time: Annotated[AwareDatetime | None, Time()] = Field(
         default=None, description="What a restore goes back to, with time zone; the latest there is where not given."
     )
     backup_id: Name | None = Field(
@@ -290,7 +291,10 @@ class FullServiceRecovery(Runbook):
 
     @workflow.signal(name=SIGNAL, description="The restore that this run has started says that the service is back.")
     async def service_back(self, back: ServiceBack) -> None:
-        """Go on: what the restore still does, it does by itself."""
+        """Go on: what the restore still does, it does by itself. Nobody else's word counts before one has begun."""
+        if not self._ready or not self.restoration.begun:
+            self.say("signal", f"Refused: {SIGNAL}, since no restore of this run has begun")
+            return
         self.restoration.came_back(back)
 
     async def noted(self, note: Note) -> None:

@@ -35,6 +35,11 @@ class RecoveryRestore:
         self._child: workflow.ChildWorkflowHandle[Any, Any] | None = None
         self._begun = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a restore that could say something."""
+        return self._begun > 0
+
     def came_back(self, back: ServiceBack) -> None:
         """Hear from the restore that the service is back; the first word counts."""
         self.back = self.back or back

@@ -12,6 +12,7 @@ from temporalio.exceptions import is_cancelled_exception
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Reason, Text
+from activities.common.times import Time
 from activities.database.integrity.contents import TableChange
 from audit.text import plain
 from workflows.disaster_recovery.restore.damaged_copy import DamagedCopy
@@ -50,7 +51,7 @@ class PointInTimeRestoreRequest(ServiceRequest):
     `forensics` 0 it ends as soon as the service is back.
     """
 
-    target_time: Annotated[datetime | None, BeforeValidator(_with_zone)] = Field(
+    target_time: Annotated[datetime | None, BeforeValidator(_with_zone), Time()] = Field(
         default=None,
         description="All that was committed until then is kept, with its time zone, e.g. 2026-02-04T12:00:00+00:00; "
         "as late as the log reaches where not given.",
@@ -71,7 +72,7 @@ class PointInTimeRestoreRequest(ServiceRequest):
         max_length=2000,
         description="To the customers who have used the service since the target.",
     )
-    forensics: timedelta | None = Field(
+    forensics: Annotated[timedelta | None, Time()] = Field(
         default=None,
         ge=timedelta(0),
         description="How long the run stays open to keep the damaged copy, e.g. P14D; as settings say. With 0 it ends "

@@ -1,6 +1,7 @@
 """How a restore tells the recovery that has started it that the service is back; it itself goes on for weeks."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 from temporalio import workflow
@@ -8,6 +9,7 @@ from temporalio.exceptions import FailureError
 
 from activities.common.refusable import Refusable
 from activities.common.text import Key
+from activities.common.times import Time
 
 SIGNAL = "service_back"
 
@@ -17,7 +19,9 @@ class ServiceBack(Refusable):
 
     server: Key = Field(description="That it is pointed at now.")
     backup_id: Key
-    recovered_to: datetime | None = Field(description="Time of the last transaction that is in the data.")
+    recovered_to: Annotated[datetime | None, Time(made_fit=True)] = Field(
+        description="Time of the last transaction that is in the data."
+    )
 
     def __str__(self) -> str:
         to = f"{self.recovered_to:%Y-%m-%d %H:%M:%S %Z}" if self.recovered_to else "an unknown time"
