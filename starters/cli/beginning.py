@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from activities.catalogue.service import Service
-from starters.cli.people import console
+from starters.cli.facts import result
 from starters.steering.errors import WrongInput
 from workers.settings import explain
 from workers.settings_reference import reference
@@ -25,7 +25,9 @@ health_url = {health_url}
 """
 
 
-def write(file: Path, service: str, *, deployment: str, namespace: str, selector: str, health_url: str) -> None:
+def write(
+    file: Path, service: str, *, deployment: str, namespace: str, selector: str, health_url: str, as_json: bool
+) -> None:
     """Write it, where there is none yet.
 
     Raises:
@@ -43,4 +45,5 @@ def write(file: Path, service: str, *, deployment: str, namespace: str, selector
             new.write(text + reference())
     except OSError as error:
         raise WrongInput(f"{file}: {error.strerror}: nothing was written") from None
-    console.print(f"{file}: written. `runbooks config check` reads it, `runbooks services` says what can run")
+    told = f"{file}: written. `runbooks config check` reads it, `runbooks services` says what can run"
+    result(told, as_json=as_json, file=file.resolve(), service=service)
