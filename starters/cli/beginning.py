@@ -45,5 +45,5 @@ def write(
             new.write(text + reference())
     except OSError as error:
         raise WrongInput(f"{file}: {error.strerror}: nothing was written") from None
-    told = f"{file}: written. `runbooks config check` reads it, `runbooks services` says what can run"
-    result(told, as_json=as_json, file=file.resolve(), service=service)
+    sentence = f"{file}: written. `runbooks config check` reads it, `runbooks services` says what can run"
+    result(sentence, as_json=as_json, file=file.resolve(), service=service)

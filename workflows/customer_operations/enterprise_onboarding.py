@@ -243,7 +243,7 @@ class EnterpriseOnboarding(Runbook):
     @workflow.update(
         name="tick",
         description=described(
-            "Tick an item of the checklist, or take a tick back.", Tick, "csm", item="kickoff-call", note="went well"
+            "Tick an item of the checklist, or take a tick back.", Tick, "csm", item="ITEM", note="went well"
         ),
     )
     async def tick_item(self, word: Tick) -> str:

@@ -106,8 +106,8 @@ async def pause(
 
     session = await open_session(load_settings())
     await pause_it(session, name, f"{reason} ({person(who, None).who})")
-    told = f"{name} is paused; `runbooks schedules resume {name}` lets it run again"
-    result(told, as_json=as_json, schedule=name, paused=True)
+    sentence = f"{name} is paused; `runbooks schedules resume {name}` lets it run again"
+    result(sentence, as_json=as_json, schedule=name, paused=True)
 
 
 @app.command("resume")
@@ -124,8 +124,8 @@ async def resume(name: Name, *, as_json: Json = False) -> None:
 
     session = await open_session(load_settings())
     await resume_it(session, name)
-    told = f"{name} runs again; `runbooks schedules apply` gives it its note back"
-    result(told, as_json=as_json, schedule=name, paused=False)
+    sentence = f"{name} runs again; `runbooks schedules apply` gives it its note back"
+    result(sentence, as_json=as_json, schedule=name, paused=False)
 
 
 @app.command("trigger")
