@@ -85,6 +85,9 @@ class Typed:
     says: str = ""
     """What must be in its answer."""
 
+    elsewhere: str = ""
+    """The test that does it on real servers, where it takes longer than anybody waits here."""
+
     before: Callable[["Shell"], None] | None = None
     after: Callable[["Shell"], None] | None = None
 
@@ -259,12 +262,9 @@ def _incident(shell: Shell) -> None:
 
 
 def _named(shell: Shell, line: str) -> str:
+    line = re.sub(r"\bRUN\b", shell.known.get("RUN", "RUN"), line)
     line = line.replace("INC-20260204-030000-1a2b3c", shell.known.get("incident", ""))
     return line.replace("1a2b3c", shell.known.get("number", ""))
-
-
-def _as_it_is(line: str) -> Callable[[Shell], str]:
-    return lambda shell: _named(shell, line)
 
 
 def _held(shell: Shell) -> str:
@@ -332,26 +332,117 @@ README = (
 # -- docs/using.md ---------------------------------------------------------------------------------------
 
 
-def _start(line: str) -> Callable[[Shell], str]:
-    """Say --yes, and remember the run."""
-
-    def typed(shell: Shell) -> str:
-        del shell
-        return f"{line} --yes"
-
-    return typed
+_STARTED = re.compile(r"^workflow ID +(\S+)", re.MULTILINE)
 
 
-def _remember(name: str) -> Callable[[Shell], None]:
+def _started(line: str, until: str = "", **more: Any) -> Typed:
+    """Say --yes, since nobody can be asked; RUN is then this run, and it comes to something."""
+
     def after(shell: Shell) -> None:
-        runs = shell.ask("runbooks list --all --limit 1")
-        shell.known["RUN"] = runs[0]["workflow_id"]
-        shell.known[name] = runs[0]["workflow_id"]
+        shell.known["RUN"] = _STARTED.findall(shell.known["answer"])[-1]
+        if until:
+            shell.until(shell.known["RUN"], until)
+
+    return Typed(line, lambda shell: f"{shell.known['line']} --yes", after=after, **more)
+
+
+def _also(*lines: str, until: str = "") -> Callable[[Shell], None]:
+    """Type more, where a page leaves a run open."""
+
+    def after(shell: Shell) -> None:
+        for line in lines:
+            shell.type(_named(shell, line))
+        if until:
+            shell.until(shell.known["RUN"], until)
 
     return after
 
 
-PAGES: dict[str, Sequence[Typed]] = {"README.md": README}
+_TOMORROW = datetime.now(UTC) + timedelta(days=1)
+
+
+def _tomorrow(shell: Shell) -> str:
+    return shell.known["line"].replace("2026-02-05", f"{_TOMORROW:%Y-%m-%d}") + " --yes"
+
+
+def _closed(shell: Shell) -> None:
+    shell.until("-", "close")
+    shell.type("runbooks close - --resolution quiet --root-cause 'a drill'")
+    shell.until(shell.known["RUN"], "completed")
+
+
+USING = (
+    _started("runbooks start p2-incident", "running"),
+    # It is healthy, and so nothing is suspected.
+    Typed("runbooks approve RUN --choice rollback", ends=(8,), says="nothing is asked"),
+    Typed(
+        "runbooks raise-to-p1 RUN",
+        after=_closed,
+    ),
+    _started("runbooks start emergency-scale-up", "Autoscaler paused"),
+    Typed("runbooks extend RUN --by 15m", says="paused until", after=_also("runbooks resume RUN", until="completed")),
+    Typed("runbooks ci v1.2.5", says="passed"),
+    _started("runbooks start standard-deployment", says="ended"),
+    _started("runbooks start rollback", "completed"),
+    Typed("runbooks schedules diff", ends=(0, 1)),
+    Typed("runbooks schedules apply"),
+    Typed("runbooks schedules list"),
+    Typed(
+        "runbooks schedules pause", says="is paused", after=_also("runbooks schedules resume end-of-day/tensafe-server")
+    ),
+    _started("runbooks start morning-startup", "completed"),
+    _started("runbooks start enterprise-onboarding", "running"),
+    Typed("runbooks status RUN", says="kickoff-call"),
+    Typed("runbooks onboarding tick"),
+    Typed("runbooks onboarding assign", after=_also("runbooks onboarding stop RUN --tenant keep --reason 'a drill'")),
+    *(
+        Typed(line, elsewhere="tests/starters/cli/test_customer_commands.py")
+        for line in (
+            "runbooks start issue-escalation",
+            "runbooks ticket update",
+            "runbooks start churn-prevention",
+            "runbooks outreach",
+            "runbooks start api-key-rotation",
+            "runbooks extend RUN --by 6h",
+            "runbooks start api-key-rotation",
+        )
+    ),
+    Typed(
+        "runbooks start maintenance-window",
+        _tomorrow,
+        after=lambda shell: shell.known.update(RUN=_STARTED.findall(shell.known["answer"])[-1]),
+    ),
+    Typed("runbooks windows list", says="Database upgrade"),
+    Typed("runbooks windows tick", ends=(1,)),  # it begins tomorrow
+    Typed("runbooks extend RUN --by 30m", ends=(0, 1)),
+    Typed("runbooks cancel RUN", says="asked to stop"),
+    Typed("runbooks start database-maintenance --dry-run --wait", says="would"),
+    *(
+        Typed(line, elsewhere="tests/starters/cli/test_maintenance_commands.py")
+        for line in (
+            "runbooks start database-maintenance --set tables",
+            "runbooks start database-maintenance --set end",
+        )
+    ),
+    *(
+        Typed(line, elsewhere="tests/end_to_end/test_restore.py")
+        for line in (
+            "runbooks start point-in-time-restore",
+            "runbooks approve RUN --choice switch",
+            "runbooks extend RUN --by 7d",
+        )
+    ),
+    Typed("runbooks start full-service-recovery --dry-run --wait", says="would"),
+    Typed("runbooks stop-watching", elsewhere="tests/end_to_end/test_full_recovery.py"),
+    Typed("runbooks start certificate-renewal --dry-run --wait", says="ended"),
+    Typed("runbooks start certificate-renewal --set only", elsewhere="tests/end_to_end/test_certificates.py"),
+    Typed("runbooks approve RUN --choice retry", elsewhere="tests/end_to_end/test_certificates.py"),
+    Typed("runbooks start compliance-audit", elsewhere="tests/workflows/security/test_compliance_audit.py"),
+    Typed("runbooks audit verify soc2", elsewhere="tests/workflows/security/test_compliance_audit.py"),
+)
+
+
+PAGES: dict[str, Sequence[Typed]] = {"README.md": README, "docs/using.md": USING}
 
 
 def walk(shell: Shell, page: str) -> None:
@@ -365,9 +456,14 @@ def walk(shell: Shell, page: str) -> None:
     for line, one in zip(lines, typed, strict=True):
         if not line.startswith(one.page):
             raise Failed(f"{page} has {line!r} where {one.page!r} is expected: write here what it does")
+        if one.elsewhere:
+            shell.out(f"\n{shell.folder.name}$ {line}\n[done by {one.elsewhere}]")
+            continue
         if one.before:
             one.before(shell)
-        shell.type(one.here(shell) if one.here else _named(shell, line), ends=one.ends, says=one.says, within=2400)
+        shell.known["line"] = _named(shell, line)
+        typed = one.here(shell) if one.here else shell.known["line"]
+        shell.known["answer"] = shell.type(typed, ends=one.ends, says=one.says, within=2400)
         if one.after:
             one.after(shell)
 

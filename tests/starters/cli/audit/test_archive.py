@@ -131,6 +131,10 @@ async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
         "churn-prevention: off (no service has customers.churn.scan_on)\n"
     )
     assert (await shell.run("schedules", "apply"))[:2] == (0, applied)
+    while "archive-runs" not in (listed := await shell.run("schedules", "list"))[1]:
+        await asyncio.sleep(0.1)
+    assert listed[0] == 0
+    assert "closed runs into the archive" in listed[1]
     again = json.loads((await shell.run("schedules", "apply", "--json"))[1])
     assert [one["schedule"] for one in again] == ["archive-runs", "sweep-holds", "churn-prevention"]
     for how in ("pause", "resume"):
@@ -141,7 +145,3 @@ async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
         "archive-runs"
         in json.loads((await shell.run("schedules", "trigger", "archive-runs", "--json"))[1])["workflow_id"]
     )
-    while "archive-runs" not in (listed := await shell.run("schedules", "list"))[1]:
-        await asyncio.sleep(0.1)
-    assert listed[0] == 0
-    assert "closed runs into the archive" in listed[1]
