@@ -9,6 +9,7 @@ may also have ended before, in whatever way.
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> None:
                     pass
                 seconds = time.perf_counter() - began
                 with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                    os.kill(process.pid, signal.SIGKILL)  # Popen's own would take its figures from one that has ended
             else:
                 assert process.stdout is not None
                 output = process.stdout.read()

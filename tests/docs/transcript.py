@@ -462,8 +462,8 @@ def walk(shell: Shell, page: str) -> None:
         if one.before:
             one.before(shell)
         shell.known["line"] = _named(shell, line)
-        typed = one.here(shell) if one.here else shell.known["line"]
-        shell.known["answer"] = shell.type(typed, ends=one.ends, says=one.says, within=2400)
+        words = one.here(shell) if one.here else shell.known["line"]
+        shell.known["answer"] = shell.type(words, ends=one.ends, says=one.says, within=2400)
         if one.after:
             one.after(shell)
 
