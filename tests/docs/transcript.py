@@ -60,7 +60,8 @@ class Person:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = os.pathsep.join(one for one in kept["PATH"].split(os.pathsep) if ".venv" not in one)
         own = {"USER": self.name, "LOGNAME": self.name} if self.name else {}
-        return {**kept, **own, "HOME": str(self.home), "PATH": path, "COLUMNS": "100"}
+        # Said as it happens, as on a terminal, where a pipe would keep it.
+        return {**kept, **own, "HOME": str(self.home), "PATH": path, "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
 
     @property
     def process(self) -> dict[str, Any]:
