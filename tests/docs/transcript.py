@@ -579,6 +579,8 @@ def main() -> int:
     parser.add_argument("--pages", nargs="+", choices=list(PAGES), default=list(PAGES), help="default: all")
     parser.add_argument("--output", type=Path, default=Path("var/transcript.txt"), help="default: %(default)s")
     options = parser.parse_args()
+    # What runs in the background has it ignored, and would hand that down to those who are to hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="transcript-") as made, options.output.open("w", encoding="utf-8") as file:
