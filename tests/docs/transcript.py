@@ -38,8 +38,8 @@ _LOOK_SECONDS = 0.5
 _AT_ONCE = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 _COMMANDS = ("list", "status -", "services", "catalogue", "audit search", "--help")
 _INTERRUPTED = 130
-_MAKES = {2, _INTERRUPTED}
-"""How `make` ends when it is interrupted; it says so itself."""
+_MAKES = {2, _INTERRUPTED, -signal.SIGINT}
+"""How `make` ends when it is interrupted: its own code, or by the signal."""
 
 
 class Failed(Exception):  # noqa: N818  reads as the sentence it is

@@ -15,6 +15,7 @@ from workers.converter import Undecodable, _refusable
 from workers.examples import example
 from workers.interceptors import _refuse
 from workers.registry import PROCEDURES, Procedure
+from workflows.platform.signing import SignedWord
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
@@ -35,7 +36,7 @@ def test_the_description_of_every_update_has_an_example_that_is_taken(entry: Pro
     for name, handler in workflow._Definition.must_from_class(entry.workflow).updates.items():
         what, brace, pasted = (handler.description or "").partition("{")
         (model,) = handler.arg_types or []
-        word = TypeAdapter(model).validate_json(brace + pasted)
+        word: SignedWord = TypeAdapter(model).validate_json(brace + pasted)
         assert what.strip(), name
         assert handler.validator is not None, name
         kinds = re.findall(r'authorise\(\w+, "(\w+)"\)', inspect.getsource(handler.validator))
