@@ -10,19 +10,23 @@ import asyncio
 import base64
 import json
 import os
+import re
 import secrets
+import shlex
 import statistics
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import tomli_w
+import typer
 from rich.progress import Progress
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -36,6 +40,7 @@ from bench.servers import Servers
 from sandbox.configuration import Configuration, Endpoints
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
+from starters.__main__ import application
 
 _ROUNDS = 10
 _RECORDS = 20
@@ -52,11 +57,17 @@ class _Command:
 
     arguments: Sequence[str]
     connects: bool = False
+    or_ends: bool = False
 
     @property
     def name(self) -> str:
-        shown = " ".join(Path(one).name if "/" in one else one for one in self.arguments)
-        return f"runbooks {shown}{' → its first connection' if self.connects else ''}"
+        shown = " ".join(Path(one).name if one.startswith("/") else one for one in self.arguments)
+        until = " → its first connection" if self.connects else ""
+        return f"runbooks {shown}{f'{until}, or its end' if self.or_ends else until}"
+
+    @property
+    def options(self) -> list[str]:
+        return [*(["--until-connected"] if self.connects else []), *(["--or-ended"] if self.or_ends else [])]
 
 
 def _commands(bundle: Path, key: str) -> list[_Command]:
@@ -80,7 +91,25 @@ def _commands(bundle: Path, key: str) -> list[_Command]:
         _Command(("schedules", "apply"), connects=True),
         _Command(("audit", "search"), connects=True),
         _Command(("audit", "show", "a-run"), connects=True),
+        *_others(),
     ]
+
+
+def _others() -> Iterator[_Command]:
+    """Every command's own example, as its help has it: until it connects to something, or has ended."""
+    for command in _leaves(typer.main.get_command(application([]))):
+        (example,) = re.findall(r"Example: runbooks (.+)", command.help or "")
+        words = shlex.split(example)
+        if words[0] != "sandbox":  # which is a process of its own
+            yield _Command(words, connects=True, or_ends=True)
+
+
+def _leaves(command: Any) -> Iterator[Any]:
+    if not hasattr(command, "commands"):
+        yield command
+        return
+    for one in command.commands.values():
+        yield from _leaves(one)
 
 
 class _Benchmark:
@@ -111,7 +140,7 @@ def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[
         cpu: list[float] = []
         for _ in range(rounds + 1):
             floor.append(_timed([sys.executable, "-c", "pass"], environment)["seconds"])
-            taken = _timed([*_RUNBOOKS, *command.arguments], environment, connects=command.connects)
+            taken = _timed([*_RUNBOOKS, *command.arguments], environment, *command.options)
             ours.append(taken["seconds"])
             peaks.append(taken["kib"] / _MIB)
             cpu.append(taken["cpu"])
@@ -122,8 +151,7 @@ def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[
     return outcomes
 
 
-def _timed(command: Sequence[str], environment: Mapping[str, str], *, connects: bool = False) -> dict[str, float]:
-    options = ["--until-connected"] if connects else []
+def _timed(command: Sequence[str], environment: Mapping[str, str], *options: str) -> dict[str, float]:
     answer = subprocess.run(
         [sys.executable, "-I", "-S", _TIMED, *options, "--", *command],
         env=dict(environment),

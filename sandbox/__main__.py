@@ -1,6 +1,7 @@
 """`python -m sandbox up|down|status`: the embedded environment from the command line."""
 
 import argparse
+import json
 import shlex
 import sys
 import time
@@ -52,6 +53,11 @@ def show_status(state: State | None, console: Console = _console) -> int:
     return 3
 
 
+def document(facts: object) -> None:
+    """Write one JSON document on stdout, for programs."""
+    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 1 when it could not be done, 3 from `status` when the sandbox does not run."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
@@ -67,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="up: its development server, or the server of production on PostgreSQL, which is built first, for minutes",
     )
     parser.add_argument("--foreground", action="store_true", help="up: keep the terminal; Ctrl-C stops everything")
+    parser.add_argument("--json", action="store_true", help="up, down, status: one JSON document on stdout")
     options = parser.parse_args(arguments)
+    said = Console(stderr=True, highlight=False) if options.json else _console
     try:
         directory = options.dir or environment.DIRECTORY
         match options.command:
@@ -77,15 +85,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 return supervisor.run()
             case "up":
-                return _up(directory, options.workers, options.temporal, foreground=options.foreground)
+                return _up(
+                    directory,
+                    options.workers,
+                    options.temporal,
+                    said,
+                    foreground=options.foreground,
+                    as_json=options.json,
+                )
             case "down":
                 stopped = [place for place in _meant(options.dir) if environment.down(place)]
-                _console.print(f"stopped: {', '.join(map(str, stopped))}" if stopped else "was not running")
+                if options.json:
+                    document({"stopped": [str(place.resolve()) for place in stopped]})
+                else:
+                    _console.print(f"stopped: {', '.join(map(str, stopped))}" if stopped else "was not running")
                 return 0
             case _:
-                return max(show_status(environment.status(place)) for place in _meant(options.dir))
+                return _status(_meant(options.dir), as_json=options.json)
     except (ServerFailed, ToolchainError) as error:
-        _console.print(f"[red]{error}[/red]")
+        said.print(f"[red]{error}[/red]")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -100,16 +118,33 @@ def _meant(directory: Path | None) -> list[Path]:
     return running or places[:1]
 
 
-def _up(directory: Path, workers: int, temporal: TemporalKind, *, foreground: bool) -> int:
+def _status(places: Sequence[Path], *, as_json: bool) -> int:
+    states = [environment.status(place) for place in places]
+    if as_json:
+        found = zip(places, states, strict=True)
+        document([{"directory": str(place.resolve()), **_facts(state)} for place, state in found if state is not None])
+        return 0 if all(state is not None and state.status == "ready" for state in states) else 3
+    return max(show_status(state) for state in states)
+
+
+def _facts(state: State) -> dict[str, object]:
+    return state.model_dump(mode="json", exclude={"created"})
+
+
+def _up(
+    directory: Path, workers: int, temporal: TemporalKind, said: Console, *, foreground: bool, as_json: bool
+) -> int:
     begun = time.monotonic()
-    with _console.status("starting the sandbox") as spinner:
+    with said.status("starting the sandbox") as spinner:
 
         def told(what: str) -> None:
-            _console.print(f"[green]✓[/green] {what}")
+            said.print(f"[green]✓[/green] {what}")
             spinner.update("starting the sandbox")
 
         state = environment.up(directory, workers=workers, temporal=temporal, foreground=foreground, told=told)
-    if state.status == "ready":
+    if as_json:
+        document({"directory": str(directory.resolve()), **_facts(state)})
+    elif state.status == "ready":
         _console.print(f"ready in {time.monotonic() - begun:.1f} s\n")
         show_links(state)
     return 0

@@ -23,6 +23,7 @@ _COMMANDS = (
     "extend",
     "resume",
     "cancel",
+    "views",
     "catalogue",
     "services",
     "doctor",

@@ -11,5 +11,13 @@ def as_document(facts: Any) -> None:
     console.file.write(json.dumps(facts, indent=2, ensure_ascii=False, default=_text) + "\n")
 
 
+def result(sentence: str, *, as_json: bool, **facts: Any) -> None:
+    """Say what came of a command: a sentence to people, its facts to programs."""
+    if as_json:
+        as_document(facts)
+    else:
+        console.print(sentence, markup=False, soft_wrap=True)
+
+
 def _text(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

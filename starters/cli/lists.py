@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -39,9 +40,7 @@ def _block(item: Item) -> RenderableType:
     grid.add_row(item.name)
     for line in item.lines:
         if line.plain.strip():
-            inner = Text("  ")
-            inner.append_text(line)
-            grid.add_row(inner)
+            grid.add_row(Padding(line, (0, 0, 0, 2)))
     return grid
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from activities.records.alerts import Alert
 from audit.text import counted
 from starters.cli.configured import load_settings
+from starters.cli.facts import as_document
 from starters.cli.people import Exit, Stop, console
 from starters.sources import alertmanager, registry
 from starters.sources.port import Post, Said, Unreadable
@@ -20,7 +21,7 @@ from workers.settings import Settings, explain
 from workers.source_settings import ALERTMANAGER
 
 
-def explain_payload(file: Path, source: str, headers: Sequence[str]) -> None:
+def explain_payload(file: Path, source: str, headers: Sequence[str], *, as_json: bool) -> None:
     """Read a payload as the webhook does, but for its signature, and show what it would start.
 
     Raises:
@@ -32,15 +33,20 @@ def explain_payload(file: Path, source: str, headers: Sequence[str]) -> None:
     rules = load(settings.path(settings.webhook.routes), settings.services, settings.webhook.sources)
     said = _read(file, source, headers, settings, rules)
     found = 0
+    told = []
     for number, item in enumerate(said.items):
         lines = [*_explained(item, rules, settings)]
-        found += isinstance(item, Alert) and lines[-1][0] == "→"
-        console.print(f"{number}: {lines[0]}", markup=False, soft_wrap=True)
-        for line in lines[1:]:
-            console.print(f"   {line}", markup=False, soft_wrap=True)
+        taken = isinstance(item, Alert) and lines[-1][0] == "→"
+        found += taken
+        told.append({"taken": taken, "said": lines})
+        for line in () if as_json else [f"{number}: {lines[0]}", *(f"   {line}" for line in lines[1:])]:
+            console.print(line, markup=False, soft_wrap=True)
+    if as_json:
+        as_document(told)
     if not found:
         raise Stop(Exit.REFUSED, "it would start nothing and end nothing")
-    console.print(f"{counted(found, 'alert')} would be taken; its signature was not looked at", markup=False)
+    if not as_json:
+        console.print(f"{counted(found, 'alert')} would be taken; its signature was not looked at", markup=False)
 
 
 def _read(file: Path, source: str, headers: Sequence[str], settings: Settings, rules: Routes) -> Said:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from starters.cli.configured import load_settings
-from starters.cli.people import console
+from starters.cli.facts import result
 from starters.cli.speaker import person
 from starters.steering.errors import WrongInput
 from starters.steering.finding import find
@@ -15,7 +15,9 @@ from workers.settings import explain
 from workflows.platform.signing import SignedWord
 
 
-async def say(reference: str, who: str | None, role: str | None, kind: type[SignedWord], **fields: Any) -> None:
+async def say(
+    reference: str, who: str | None, role: str | None, kind: type[SignedWord], *, as_json: bool, **fields: Any
+) -> None:
     """Make a word of what was typed, send it into the run that is meant, and print the run's answer.
 
     Raises:
@@ -29,4 +31,14 @@ async def say(reference: str, who: str | None, role: str | None, kind: type[Sign
         raise WrongInput(explain(error)) from None
     session = await open_session(load_settings())
     run = await find(session, reference)
-    console.print(await send(session, run, word, str), markup=False)
+    answer = await send(session, run, word, str)
+    result(
+        answer,
+        as_json=as_json,
+        workflow_id=run.workflow_id,
+        run_id=run.description.run_id,
+        word=kind.UPDATE,
+        who=speaker.who,
+        role=speaker.role,
+        answer=answer,
+    )

@@ -147,7 +147,8 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
     yield from (Text(line) for line in shown.doing)
     if not (status.waiting_for or shown.doing) and status.entries:
         last = status.entries[-1]
-        yield Text(f"{status.phase or 'beginning'} since {clock_time(last.at)}: {last.text}")
+        what = "" if last.text == status.phase else f": {last.text}"
+        yield Text(f"{status.phase or 'beginning'} since {clock_time(last.at)}{what}")
 
 
 def commands(actions: Iterable[Action]) -> RenderableType:

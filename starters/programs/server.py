@@ -90,7 +90,7 @@ def _reading(made: MCPServer[Any], session: Session, reader: Person) -> None:
     @_told
     async def _catalogue() -> list[dict[str, Any]]:
         """List the runbook's procedures, each with the JSON schema of its input and an example."""
-        return [{**one} for one in catalogue(session.settings.temporal)]
+        return [{**one} for one in catalogue(session.settings)]
 
     @made.tool(name="runs", annotations=_READS)
     @_told

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from activities.catalogue.run_ids import run_id
 from workers.registry import PROCEDURES, Procedure
-from workers.settings import Settings, Temporal
+from workers.settings import Settings
 
 
 class Item(TypedDict):
-    """One procedure, as `runbooks catalogue --format json` gives it."""
+    """One procedure, as `runbooks catalogue --json` gives it."""
 
     section: str
     procedure: str
@@ -25,21 +25,27 @@ class Item(TypedDict):
     start_url: str
 
 
-def catalogue(settings: Temporal) -> list[Item]:
+def catalogue(settings: Settings) -> list[Item]:
     """List them in the runbook's order; imports every procedure, for the schema of its request."""
-    return [
-        Item(
-            section=procedure.section,
-            procedure=procedure.name,
-            workflow_type=procedure.workflow_type,
-            task_queue=settings.task_queue,
-            title=procedure.title,
-            example_input=procedure.example,
-            schema=procedure.request.model_json_schema(),
-            start_url=start_url(procedure, settings),
-        )
-        for procedure in PROCEDURES
-    ]
+    return [item(procedure, settings) for procedure in PROCEDURES]
+
+
+def item(procedure: Procedure, settings: Settings) -> Item:
+    """Give one procedure; imports it."""
+    return Item(
+        section=procedure.section,
+        procedure=procedure.name,
+        workflow_type=procedure.workflow_type,
+        task_queue=settings.temporal.task_queue,
+        title=procedure.title,
+        example_input=procedure.example | ({"service": only} if (only := _only_service(settings)) else {}),
+        schema=procedure.request.model_json_schema(),
+        start_url=start_url(procedure, settings),
+    )
+
+
+def _only_service(settings: Settings) -> str | None:
+    return next(iter(settings.services)) if len(settings.services) == 1 else None
 
 
 def service_run_id(procedure: Procedure, service: str) -> str:
@@ -49,9 +55,7 @@ def service_run_id(procedure: Procedure, service: str) -> str:
 
 def one_of_a_service(procedure: Procedure, request: BaseModel, settings: Settings) -> str | None:
     """Give that ID for a person's start; None where there may be several, or it is only a plan, or nobody knows."""
-    service = getattr(request, "service", None) or (
-        next(iter(settings.services)) if len(settings.services) == 1 else None
-    )
+    service = getattr(request, "service", None) or _only_service(settings)
     if not procedure.one_a_service or service is None or getattr(request, "dry_run", False):
         return None
     return service_run_id(procedure, service)
@@ -62,17 +66,21 @@ def new_workflow_id(procedure: Procedure) -> str:
     return f"{procedure.command}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def start_url(procedure: Procedure, settings: Temporal) -> str:
-    """Give the address of the Temporal UI's start form, filled in for a procedure."""
-    # Which service is meant is not known here: whoever starts one of these fills that in.
-    workflow_id = service_run_id(procedure, "SERVICE") if procedure.one_a_service else new_workflow_id(procedure)
+def start_url(procedure: Procedure, settings: Settings) -> str:
+    """Give the address of the Temporal UI's start form, filled in for a procedure.
+
+    But for the input: the form takes no address' word for that, only an earlier run's.
+    """
+    # Which of several services is meant is not known here: whoever starts one of these fills that in.
+    service = _only_service(settings) or "SERVICE"
+    workflow_id = service_run_id(procedure, service) if procedure.one_a_service else new_workflow_id(procedure)
     query = urlencode(
         {
             "workflowType": procedure.workflow_type,
-            "taskQueue": settings.task_queue,
+            "taskQueue": settings.temporal.task_queue,
             "workflowId": workflow_id,
         },
         quote_via=quote,
     )
-    namespace = quote(settings.namespace, safe="")
-    return f"{settings.ui_url}/namespaces/{namespace}/workflows/start-workflow?{query}"
+    namespace = quote(settings.temporal.namespace, safe="")
+    return f"{settings.temporal.ui_url}/namespaces/{namespace}/workflows/start-workflow?{query}"

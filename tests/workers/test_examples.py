@@ -1,17 +1,21 @@
 """The sentence that refuses what isn't taken names something that is."""
 
+import inspect
 import json
+import re
 
 import pytest
 from pydantic import TypeAdapter
 from temporalio import workflow
 
+from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput
 from activities.records.alerts import Alert
 from workers.converter import Undecodable, _refusable
 from workers.examples import example
 from workers.interceptors import _refuse
 from workers.registry import PROCEDURES, Procedure
+from workflows.platform.signing import SignedWord
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
@@ -23,6 +27,21 @@ def test_the_example_of_whatever_a_run_takes_is_taken(entry: Procedure) -> None:
             models += handler.arg_types or []
     for model in models:
         assert TypeAdapter(model).validate_json(json.dumps(example(model)))
+
+
+@pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
+def test_the_description_of_every_update_has_an_example_that_is_taken(entry: Procedure) -> None:
+    """In the UI, where it is pasted; of somebody who may say it by default."""
+    roles = ApprovalPolicy().roles
+    for name, handler in workflow._Definition.must_from_class(entry.workflow).updates.items():
+        what, brace, pasted = (handler.description or "").partition("{")
+        (model,) = handler.arg_types or []
+        word: SignedWord = TypeAdapter(model).validate_json(brace + pasted)
+        assert what.strip(), name
+        assert handler.validator is not None, name
+        kinds = re.findall(r'authorise\(\w+, "(\w+)"\)', inspect.getsource(handler.validator))
+        may = [set(roles[kind]) for kind in kinds] or [{role for some in roles.values() for role in some}]
+        assert word.role in set.intersection(*may), name
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)

@@ -23,6 +23,7 @@ from activities.customers.tenants import Tenant
 from audit.text import counted
 from workflows.customer_operations.customer_words import Outreach
 from workflows.platform import policies
+from workflows.platform.described import described
 from workflows.platform.lease import finally_do
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -225,7 +226,16 @@ class ChurnPrevention(Runbook):
 
     # -- what people send --------------------------------------------------------------------------------
 
-    @workflow.update(name="outreach", description="Say what came of speaking with the customer.")
+    @workflow.update(
+        name="outreach",
+        description=described(
+            "Say what came of speaking with the customer.",
+            Outreach,
+            "csm",
+            outcome="retained",
+            note="They were on holiday",
+        ),
+    )
     async def outreach(self, word: Outreach) -> str:
         """Take the outcome."""
         self.said = word

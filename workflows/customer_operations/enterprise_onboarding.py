@@ -23,6 +23,7 @@ from workflows.customer_operations.checklist_watch import ChecklistWatch
 from workflows.customer_operations.day_0 import Account, Day0
 from workflows.customer_operations.onboarding_words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
 from workflows.platform import policies, search_attributes
+from workflows.platform.described import described
 from workflows.platform.lease import Resume, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -245,7 +246,12 @@ class EnterpriseOnboarding(Runbook):
         what = f"{'☑' if needed else '☒'} {item.text}{f': {note}' if note else ''}"
         self.say("decision", what, who=by, section=self.SECTION)
 
-    @workflow.update(name="tick", description="Tick an item of the checklist, or take a tick back.")
+    @workflow.update(
+        name="tick",
+        description=described(
+            "Tick an item of the checklist, or take a tick back.", Tick, "csm", item="ITEM", note="went well"
+        ),
+    )
     async def tick_item(self, word: Tick) -> str:
         """Take a tick."""
         item, who = self._list().item(word.item), f"{word.who} ({word.role})"
@@ -266,7 +272,16 @@ class EnterpriseOnboarding(Runbook):
         if word.not_needed and not word.note.strip():
             raise InvalidInput("note: say why it does not apply to this customer")
 
-    @workflow.update(name="assign", description="Assign the customer success manager and the solutions engineer.")
+    @workflow.update(
+        name="assign",
+        description=described(
+            "Assign the customer success manager and the solutions engineer.",
+            Assign,
+            "csm",
+            csm="csm@example.org",
+            se="se@example.org",
+        ),
+    )
     async def assign(self, word: Assign) -> str:
         """Take who looks after the customer."""
         account, who = self._account(), f"{word.who} ({word.role})"
@@ -284,7 +299,17 @@ class EnterpriseOnboarding(Runbook):
         if word.csm is None and word.se is None:
             raise InvalidInput("csm, se: name at least one")
 
-    @workflow.update(name="reschedule", description="Move the due date of a phase.")
+    @workflow.update(
+        name="reschedule",
+        description=described(
+            "Move the due date of a phase.",
+            Reschedule,
+            "csm",
+            phase="implementation",
+            due="2026-03-02T12:00:00Z",
+            reason="their holidays",
+        ),
+    )
     async def reschedule(self, word: Reschedule) -> str:
         """Take another date."""
         phase = self._list().phase(word.phase)
@@ -301,7 +326,12 @@ class EnterpriseOnboarding(Runbook):
         if word.due <= workflow.now():
             raise InvalidInput("due: is past")
 
-    @workflow.update(name="resend", description="Send the welcome mails again, perhaps to another address.")
+    @workflow.update(
+        name="resend",
+        description=described(
+            "Send the welcome mails again, perhaps to another address.", Resend, "csm", email="it@acme.example"
+        ),
+    )
     async def resend(self, word: Resend) -> str:
         """Send them again."""
         account = self._account()
@@ -314,7 +344,15 @@ class EnterpriseOnboarding(Runbook):
     def _check_resend(self, word: Resend) -> None:
         self._allowed(word)
 
-    @workflow.update(name="pause", description="No reminders; due dates move by as long as the pause lasts.")
+    @workflow.update(
+        name="pause",
+        description=described(
+            "No reminders; due dates move by as long as the pause lasts.",
+            Pause,
+            "csm",
+            reason="contract is being changed",
+        ),
+    )
     async def pause(self, word: Pause) -> str:
         """Begin a pause."""
         self.paused_at = workflow.now()
@@ -328,7 +366,7 @@ class EnterpriseOnboarding(Runbook):
         if self.paused_at is not None:
             raise InvalidInput("it is paused already")
 
-    @workflow.update(name="resume", description="End the pause.")
+    @workflow.update(name="resume", description=described("End the pause.", Resume, "csm", reason="signed"))
     async def resume(self, word: Resume) -> str:
         """End a pause."""
         lasted = workflow.now() - (self.paused_at or workflow.now())
@@ -345,7 +383,16 @@ class EnterpriseOnboarding(Runbook):
         if self.paused_at is None:
             raise InvalidInput("it is not paused")
 
-    @workflow.update(name="stop", description="End the onboarding, and say what happens to the tenant.")
+    @workflow.update(
+        name="stop",
+        description=described(
+            "End the onboarding, and say what happens to the tenant.",
+            StopOnboarding,
+            "commander",
+            tenant="keep",
+            reason="bought by another customer",
+        ),
+    )
     async def stop(self, word: StopOnboarding) -> str:
         """End it."""
         self.stopped = word

@@ -22,6 +22,7 @@ from activities.records.on_call import OnCallRequest
 from audit.text import counted
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 from workflows.platform import policies
+from workflows.platform.described import described
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -257,7 +258,16 @@ class IssueEscalation(Runbook):
 
     # -- what people send --------------------------------------------------------------------------------
 
-    @workflow.update(name="update_customer", description="Tell the customer where things stand.")
+    @workflow.update(
+        name="update_customer",
+        description=described(
+            "Tell the customer where things stand.",
+            UpdateCustomer,
+            "on-call",
+            text="The queue is draining.",
+            next_within="PT4H",
+        ),
+    )
     async def update_customer(self, word: UpdateCustomer) -> str:
         """Write into the ticket and to the customer."""
         policy = self._desk.service.customers
@@ -274,7 +284,10 @@ class IssueEscalation(Runbook):
     def _check_update(self, word: UpdateCustomer) -> None:
         self._working(word)
 
-    @workflow.update(name="reassign", description="Give the ticket to somebody else.")
+    @workflow.update(
+        name="reassign",
+        description=described("Give the ticket to somebody else.", Reassign, "on-call", to="grace@example.org"),
+    )
     async def reassign(self, word: Reassign) -> str:
         """Assign it."""
         await self._assign(word.to)
@@ -286,7 +299,12 @@ class IssueEscalation(Runbook):
     def _check_reassign(self, word: Reassign) -> None:
         self._working(word)
 
-    @workflow.update(name="resolve", description="The customer's issue is solved.")
+    @workflow.update(
+        name="resolve",
+        description=described(
+            "The customer's issue is solved.", Resolve, "on-call", resolution="The queue has drained."
+        ),
+    )
     async def resolve(self, word: Resolve) -> str:
         """End it."""
         self.resolved = word

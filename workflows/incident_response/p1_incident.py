@@ -30,6 +30,7 @@ from workflows.incident_response.surroundings import Surroundings, look
 from workflows.incident_response.watch import Watch
 from workflows.platform import policies
 from workflows.platform.clocks import Clock, Lapse
+from workflows.platform.described import described
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
@@ -655,7 +656,16 @@ class P1Incident(Runbook):
         await workflow.wait_condition(lambda: self._ready)
         await self._shared.link(other)
 
-    @workflow.update(name="close", description="Close the incident: resolution and root cause.")
+    @workflow.update(
+        name="close",
+        description=described(
+            "Close the incident: resolution and root cause.",
+            Closing,
+            "commander",
+            resolution="Rolled back to v1.2.3",
+            root_cause="v1.2.4 crashes",
+        ),
+    )
     async def close(self, closing: Closing) -> str:
         """Take the closing of a person who may.
 
@@ -690,7 +700,15 @@ class P1Incident(Runbook):
                 + (f". It waits for you to {self.waiting_for}" if self.waiting_for else "")
             )
 
-    @workflow.update(name="take-over", description="A person has it: the run only watches, records and reminds.")
+    @workflow.update(
+        name="take-over",
+        description=described(
+            "A person has it: the run only watches, records and reminds.",
+            TakeOver,
+            "commander",
+            reason="failing over by hand",
+        ),
+    )
     async def take_over(self, word: TakeOver) -> str:
         """Leave it to a person; gives what that means."""
         by, before = f"{word.who} ({word.role})", self.incident.held_by
@@ -709,7 +727,10 @@ class P1Incident(Runbook):
                 "the incident is being closed" if self._closing else "the run is only just starting: try again"
             )
 
-    @workflow.update(name="hand-back", description="The run goes on by itself again.")
+    @workflow.update(
+        name="hand-back",
+        description=described("The run goes on by itself again.", HandBack, "commander", reason="the primary is back"),
+    )
     async def hand_back(self, word: HandBack) -> str:
         """Take it back from a person."""
         by, self.incident.held_by, self._changed_hands = f"{word.who} ({word.role})", "", True

@@ -31,6 +31,7 @@ from workflows.incident_response.surroundings import look
 from workflows.platform import policies
 from workflows.platform.approval import Answer, Question
 from workflows.platform.clocks import Clock
+from workflows.platform.described import described
 from workflows.platform.lease import finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
@@ -521,7 +522,16 @@ class P2Incident(Runbook):
         self.say("signal", f"{by.incident_id} takes this incident in")
         self._taken_in = self._taken_in or by.incident_id
 
-    @workflow.update(name="close", description="Close the incident: resolution and root cause.")
+    @workflow.update(
+        name="close",
+        description=described(
+            "Close the incident: resolution and root cause.",
+            Closing,
+            "commander",
+            resolution="Two more replicas",
+            root_cause="more traffic than usual",
+        ),
+    )
     async def close(self, closing: Closing) -> str:
         """Take the closing of a person who may."""
         if self._closing is None:
@@ -533,7 +543,10 @@ class P2Incident(Runbook):
         self.approvals.authorise(closing, "close")
         self._check_open()
 
-    @workflow.update(name="raise", description="Raise the incident to P1: say why.")
+    @workflow.update(
+        name="raise",
+        description=described("Raise the incident to P1: say why.", Raise, "commander", reason="orders are lost"),
+    )
     async def raise_to_p1(self, word: Raise) -> str:
         """Take the word of a person who says that it is an outage."""
         self.say("decision", f"Raise to P1: {word.reason}", who=f"{word.who} ({word.role})")

@@ -21,6 +21,7 @@ from workflows.maintenance.window_questions import WindowQuestions
 from workflows.maintenance.window_tasks import TaskState, WindowTask, WindowTasks, build_tasks
 from workflows.maintenance.window_words import BeginNow, EndEarly, TickTask
 from workflows.platform.approval import NO_ANSWER
+from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook, reason
@@ -346,7 +347,10 @@ class MaintenanceWindow(Runbook):
 
     # -- what people send --------------------------------------------------------------------------------
 
-    @workflow.update(name="extend", description="Let the window last longer.")
+    @workflow.update(
+        name="extend",
+        description=described("Let the window last longer.", Extend, "on-call", by="PT30M", reason="the disk is slow"),
+    )
     async def extend(self, word: Extend) -> str:
         """Move the end of the window."""
         return await self._extend(word.by, f"{word.who} ({word.role})", word.reason)
@@ -356,7 +360,12 @@ class MaintenanceWindow(Runbook):
         self.approvals.authorise(word, "maintain")
         self._under_way().check(word.by)
 
-    @workflow.update(name="tick", description="Tick a task that people do, or take a tick back.")
+    @workflow.update(
+        name="tick",
+        description=described(
+            "Tick a task that people do, or take a tick back.", TickTask, "on-call", task="disk", note="serial 4711"
+        ),
+    )
     async def tick(self, word: TickTask) -> str:
         """Take a tick."""
         return self.tasks.tick(word.task, f"{word.who} ({word.role})", word.note, undo=word.undo)
@@ -367,7 +376,12 @@ class MaintenanceWindow(Runbook):
         self._under_way()
         self.tasks.check_tick(word.task, undo=word.undo)
 
-    @workflow.update(name="begin", description="Begin the window now, before its time.")
+    @workflow.update(
+        name="begin",
+        description=described(
+            "Begin the window now, before its time.", BeginNow, "on-call", reason="everybody is here"
+        ),
+    )
     async def begin_now(self, word: BeginNow) -> str:
         """Begin it."""
         self.say("decision", f"Begin now {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
@@ -383,7 +397,12 @@ class MaintenanceWindow(Runbook):
         if self.lease.acquired_at <= workflow.now():
             raise Refused("its time has come: answer what it asks, see `runbooks status`")
 
-    @workflow.update(name="end", description="End the window now: what is under way is stopped.")
+    @workflow.update(
+        name="end",
+        description=described(
+            "End the window now: what is under way is stopped.", EndEarly, "on-call", reason="the disk did not fit"
+        ),
+    )
     async def end(self, word: EndEarly) -> str:
         """End it early."""
         who = f"{word.who} ({word.role})"

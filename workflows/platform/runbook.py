@@ -24,6 +24,7 @@ from audit.text import plain
 from workflows.platform import policies, search_attributes
 from workflows.platform.approval import NO_ANSWER, Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
+from workflows.platform.described import described
 from workflows.platform.lease import Lease
 from workflows.platform.policies import Policy
 from workflows.platform.questions import EXAMPLE, in_ui
@@ -437,8 +438,7 @@ class Runbook:
 
     @workflow.update(
         name="note",
-        description="Add a remark to this run's timeline and records. Example: "
-        '{"who": "ada@example.org", "role": "on-call", "text": "DNS was fine"}',
+        description=described("Add a remark to this run's timeline and records.", Note, "on-call", text="DNS was fine"),
     )
     async def note(self, note: Note) -> str:
         """Take a person's remark."""

@@ -12,6 +12,8 @@ from audit.text import MARKS, counted, plain
 Kind = Literal["phase", "step", "effect", "decision", "note", "deadline", "signal", "problem"]
 
 _SHOWN = 60
+_AT_A_GLANCE = 8
+"""From so many lines on, the newest also stands on top: nobody scrolls for it."""
 
 
 class Entry(BaseModel):
@@ -56,7 +58,11 @@ class Timeline:
 
     def details(self, heading: str) -> str:
         """Render for the run's current details in the UI, which are bounded in size."""
-        return f"{heading}\n\n{self.markdown(shown=_SHOWN)}"
+        told = self.markdown(shown=_SHOWN)
+        newest = (
+            f"**Newest:** {self._lines[-1].strip().removeprefix('- ')}\n\n" if len(self._lines) > _AT_A_GLANCE else ""
+        )
+        return f"{heading}\n\n{newest}{told}"
 
 
 def _line(entry: Entry) -> str:

@@ -15,6 +15,7 @@ from activities.common.errors import InvalidInput, Refused
 from activities.kubernetes.cluster import DeploymentRequest, Kubernetes, PodsRequest, ScaleDeployment
 from audit.text import counted
 from workflows.platform import policies
+from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, Resume, finally_do
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -185,7 +186,12 @@ class EmergencyScaleUp(Runbook):
 
     # -- what people send --------------------------------------------------------------------------------
 
-    @workflow.update(name="extend", description="Keep the autoscaler paused for longer.")
+    @workflow.update(
+        name="extend",
+        description=described(
+            "Keep the autoscaler paused for longer.", Extend, "on-call", by="PT15M", reason="still busy"
+        ),
+    )
     async def extend(self, word: Extend) -> str:
         """Move the end of the pause."""
         pause = self._paused()
@@ -200,7 +206,9 @@ class EmergencyScaleUp(Runbook):
         self.approvals.authorise(word, "scale")
         self._paused().lease.check(word.by)
 
-    @workflow.update(name="resume", description="Resume the autoscaler now.")
+    @workflow.update(
+        name="resume", description=described("Resume the autoscaler now.", Resume, "on-call", reason="the rush is over")
+    )
     async def resume(self, word: Resume) -> str:
         """End the pause early."""
         pause = self._paused()

@@ -18,6 +18,7 @@ from activities.customers.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsag
 from activities.customers.tenant_records import TENANT_ID
 from workflows.platform import policies
 from workflows.platform.approval import Question
+from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.resets import Earlier, before_reset
@@ -358,7 +359,12 @@ class ApiKeyRotation(Runbook):
 
     # -- what people send --------------------------------------------------------------------------------
 
-    @workflow.update(name="extend", description="Let the old key go on working for longer.")
+    @workflow.update(
+        name="extend",
+        description=described(
+            "Let the old key go on working for longer.", Extend, "security", by="PT6H", reason="they deploy tonight"
+        ),
+    )
     async def extend(self, word: Extend) -> str:
         """Move the end of the grace period."""
         change, lease = self._in_grace()
@@ -372,7 +378,10 @@ class ApiKeyRotation(Runbook):
         self.approvals.authorise(word, "revoke")
         self._in_grace()[1].check(word.by)
 
-    @workflow.update(name="revoke", description="Revoke the old key now.")
+    @workflow.update(
+        name="revoke",
+        description=described("Revoke the old key now.", RevokeNow, "security", reason="they have changed over"),
+    )
     async def revoke(self, word: RevokeNow) -> str:
         """End the grace period early."""
         change, lease = self._in_grace()

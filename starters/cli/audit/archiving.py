@@ -1,5 +1,7 @@
 """Archiving on demand: a run of the archiver that somebody waits for."""
 
+from dataclasses import asdict
+
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 
@@ -10,6 +12,7 @@ from audit.store_progress import Progress
 from audit.text import counted
 from records_schema.pool import connect_pool
 from starters.cli.configured import load_settings
+from starters.cli.facts import as_document, result
 from starters.cli.people import Exit, Stop, console
 from starters.steering.session import Session, open_session
 from workers.codec import decrypting
@@ -18,7 +21,7 @@ from workflows.audit.archive_runs import ArchiveRequest, ArchiveResult, ArchiveR
 _ID = "archive-runs-now"
 
 
-async def archive(*, status: bool, reindex: bool) -> None:
+async def archive(*, status: bool, reindex: bool, as_json: bool) -> None:
     """Archive every run that has closed, and wait for it; or only say how far it is, or index anew.
 
     Raises:
@@ -30,13 +33,14 @@ async def archive(*, status: bool, reindex: bool) -> None:
         with connect_pool(settings.records.url) as pool:
             try:
                 store = Store(pool, codec=decrypting(settings.temporal.payload_keys))
-                console.print(f"{counted(store.reindex(), 'run')} indexed anew")
+                again = store.reindex()
             except StoreError as error:
                 raise Stop(Exit.UNREACHABLE, str(error)) from None
+        result(f"{counted(again, 'run')} indexed anew", as_json=as_json, indexed=again)
         return
     session = await open_session(load_settings())
     if status:
-        _status(session)
+        _status(session, as_json=as_json)
         return
     if not session.settings.audit.enabled:
         raise Stop(Exit.USAGE, OFF)
@@ -48,13 +52,16 @@ async def archive(*, status: bool, reindex: bool) -> None:
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
     try:
-        result = await handle.result()
+        done = await handle.result()
     except WorkflowFailureError as error:
         why = getattr(error.cause, "cause", None) or error.cause
         raise Stop(Exit.REFUSED, f"nothing more could be archived: {why}") from None
-    _told(result)
-    if result.failures:
-        raise Stop(Exit.REFUSED, f"{counted(result.failures, 'run')} could not be archived: tried again next time")
+    if as_json:
+        as_document(done.model_dump(mode="json"))
+    else:
+        _told(done)
+    if done.failures:
+        raise Stop(Exit.REFUSED, f"{counted(done.failures, 'run')} could not be archived: tried again next time")
 
 
 def _told(result: ArchiveResult) -> None:
@@ -71,7 +78,7 @@ def _told(result: ArchiveResult) -> None:
         console.print(failed, style="red", markup=False, soft_wrap=True)
 
 
-def _status(session: Session) -> None:
+def _status(session: Session, *, as_json: bool) -> None:
     namespace = session.client.namespace
     with connect_pool(session.settings.records.url) as pool:
         try:
@@ -79,6 +86,16 @@ def _status(session: Session) -> None:
             end = Store(pool).end()
         except StoreError as error:
             raise Stop(Exit.UNREACHABLE, str(error)) from None
+    if as_json:
+        as_document(
+            {
+                "enabled": session.settings.audit.enabled,
+                "until": until,
+                "records": end.seq,
+                "failures": [asdict(failure) for failure in failures],
+            }
+        )
+        return
     if not session.settings.audit.enabled:
         console.print(OFF, style="yellow", markup=False, soft_wrap=True)
     told = f"archived: everything that closed before {until:%Y-%m-%d %H:%M:%S} UTC" if until else "nothing archived yet"

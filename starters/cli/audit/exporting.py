@@ -15,13 +15,14 @@ from audit.text import span
 from records_schema.pool import connect_pool
 from starters.cli.audit.output import counting
 from starters.cli.configured import load_settings
-from starters.cli.people import Exit, Stop, console
+from starters.cli.facts import result
+from starters.cli.people import Exit, Stop
 from starters.cli.speaker import person
 from starters.steering import times
 from workers.audit_keys import signer
 
 
-async def export(*, since: str | None, until: str | None, output: Path | None, pages: bool) -> None:
+async def export(*, since: str | None, until: str | None, output: Path | None, pages: bool, as_json: bool) -> None:
     """Write the runs that ended in a span into a bundle.
 
     Raises:
@@ -34,10 +35,10 @@ async def export(*, since: str | None, until: str | None, output: Path | None, p
     target = output or Path(f"evidence-{_named(begin, 'first')}-{_named(_last_day(end), 'now')}.bundle.zip")
     if target.is_dir():
         raise Stop(Exit.USAGE, f"--output: {target} is a directory: name a file in it")
-    await asyncio.to_thread(_export, target, begin, end, pages=pages)
+    await asyncio.to_thread(_export, target, begin, end, pages=pages, as_json=as_json)
 
 
-def _export(target: Path, since: datetime | None, until: datetime | None, *, pages: bool) -> None:
+def _export(target: Path, since: datetime | None, until: datetime | None, *, pages: bool, as_json: bool) -> None:
     settings = load_settings()
     signs = signer(settings.audit)
     if signs is None:
@@ -77,10 +78,13 @@ def _export(target: Path, since: datetime | None, until: datetime | None, *, pag
             raise Stop(Exit.USAGE, f"--output: {target} can't be written: {error.strerror}") from None
         finally:
             beside.unlink(missing_ok=True)
-    console.print(
+    result(
         f"{target}: {span(manifest.first, manifest.last, 'record')}, signed with key {manifest.key}",
-        markup=False,
-        soft_wrap=True,
+        as_json=as_json,
+        file=target.resolve(),
+        first=manifest.first,
+        last=manifest.last,
+        key=manifest.key,
     )
 
 

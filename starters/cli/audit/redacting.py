@@ -1,6 +1,7 @@
 """Erases from the archive what must not be kept."""
 
 import typer
+from rich.console import Console
 
 from audit.records import Record
 from audit.redaction import Found, erase, find
@@ -11,13 +12,14 @@ from audit.store_filter import Filter
 from audit.text import counted, noun
 from records_schema.pool import connect_pool
 from starters.cli.configured import load_settings
+from starters.cli.facts import as_document
 from starters.cli.people import Exit, Stop, complaints, console
 from starters.steering.identity import Person
 from workers.audit_keys import signer
 from workers.codec import decrypting
 
 
-async def redact(run: str, *, containing: str, reason: str, yes: bool, by: Person) -> None:
+async def redact(run: str, *, containing: str, reason: str, yes: bool, by: Person, as_json: bool) -> None:
     """Erase every payload of the runs that says something, after asking.
 
     Raises:
@@ -40,18 +42,31 @@ async def redact(run: str, *, containing: str, reason: str, yes: bool, by: Perso
             meant = [
                 (record, found) for record in _records(store, run) if _worth(found := find(record, containing, codec))
             ]
-            _announce(meant)
+            _announce(meant, complaints if as_json else console)
             if not any(found.commitments for _, found in meant):
                 raise Stop(Exit.NOT_FOUND, "nothing that could be erased contains that")
-            if not yes and not typer.confirm("Erase it for good?"):
+            if not yes and not typer.confirm("Erase it for good?", err=True):
                 raise Stop(Exit.REFUSED, "nothing was erased")
-            for record, found in meant:
-                if found.commitments:
-                    store.accessed(by.who, "redact", f"{record.header.workflow_id}@{record.header.run_id}")
-                    made = erase(store, record, found.commitments, who=by.who, role=by.role, reason=reason)
-                    console.print(f"erased; record {made.header.seq} says so", soft_wrap=True)
+            erased = [_erase(store, *one, reason=reason, by=by) for one in meant if one[1].commitments]
         except (StoreError, SigningError) as error:
             raise Stop(Exit.UNREACHABLE if error.passing else Exit.REFUSED, str(error)) from None
+    if as_json:
+        as_document(erased)
+    for one in () if as_json else erased:
+        console.print(f"erased; record {one['record']} says so", soft_wrap=True)
+
+
+def _erase(store: Store, record: Record, found: Found, *, reason: str, by: Person) -> dict[str, str | int]:
+    """Erase from one run; gives what was, for people and programs."""
+    header = record.header
+    store.accessed(by.who, "redact", f"{header.workflow_id}@{header.run_id}")
+    made = erase(store, record, found.commitments, who=by.who, role=by.role, reason=reason)
+    return {
+        "workflow_id": header.workflow_id,
+        "run_id": header.run_id,
+        "payloads": len(found.commitments),
+        "record": made.header.seq,
+    }
 
 
 def _records(store: Store, reference: str) -> list[Record]:
@@ -70,11 +85,11 @@ def _worth(found: Found) -> bool:
     return bool(found.commitments or found.unreadable or found.in_skeleton)
 
 
-def _announce(meant: list[tuple[Record, Found]]) -> None:
+def _announce(meant: list[tuple[Record, Found]], out: Console) -> None:
     for record, found in meant:
         name = f"{record.header.workflow_id}@{record.header.run_id}"
         if found.commitments:
-            console.print(
+            out.print(
                 f"{name}: {counted(len(found.commitments), 'payload')}, and the story", markup=False, soft_wrap=True
             )
         if found.unreadable:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Who
-from starters.cli.people import Exit, Stop, command, console
+from starters.cli.options import Json, Who
+from starters.cli.people import Exit, Stop, command
 from starters.cli.speaker import person
 
 
@@ -26,6 +26,7 @@ async def ci(
     service: Annotated[str | None, typer.Option(help="The only service of the catalogue otherwise.")] = None,
     detail: Annotated[str, typer.Option(help="What failed, or still runs.")] = "",
     url: Annotated[str, typer.Option(help="Where to read more, http(s).")] = "",
+    as_json: Json = False,
     who: Who = None,
 ) -> None:
     """Report the tests of a version, as a step of CI; a deployment asks for them before it begins.
@@ -37,6 +38,7 @@ async def ci(
     from records_schema.ci_results import report
     from records_schema.server import DatabaseError
     from starters.cli.configured import load_settings
+    from starters.cli.facts import result
 
     settings = load_settings()
     if settings.ci.backend != "records":
@@ -62,4 +64,11 @@ async def ci(
         )
     except DatabaseError as error:
         raise Stop(Exit.UNREACHABLE, str(error)) from None
-    console.print(f"{known.name} {version}: {status.value}, reported by {reporter}", markup=False)
+    result(
+        f"{known.name} {version}: {status.value}, reported by {reporter}",
+        as_json=as_json,
+        service=known.name,
+        version=version,
+        status=status.value,
+        reported_by=reporter,
+    )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -15,6 +15,7 @@ async def close(
     resolution: Annotated[str, typer.Option(help="What brought the service back.")],
     root_cause: Annotated[str, typer.Option(help="Why it failed.")],
     force: Annotated[bool, typer.Option("--force", help="Although the service doesn't say it is healthy.")] = False,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -26,4 +27,4 @@ async def close(
     from workflows.incident_response.p1_incident import Closing
 
     closing = {"resolution": resolution, "root_cause": root_cause, "force": force}
-    await say(reference, who, role, Closing, **closing)
+    await say(reference, who, role, Closing, as_json=as_json, **closing)

@@ -35,11 +35,11 @@ async def check(
     from starters.cli import configured
 
     settings = configured.check(routed=routes)
-    if files_only:
-        return
     from starters.cli import findings, reaching
 
-    found = await reaching.systems(settings)
+    if files_only and not as_json:
+        return
+    found = [] if files_only else await reaching.systems(settings)
     findings.show(found, as_json=as_json, told="systems are out of reach, or forbid what runs do there")
 
 
@@ -79,6 +79,7 @@ async def init(
     selector: Annotated[str | None, typer.Option(help="Label selector of its pods; app=SERVICE otherwise.")] = None,
     health_url: Annotated[str, typer.Option(help="Where it says whether it is healthy.")],
     file: Annotated[Path, typer.Option(help="Where it is written; never overwritten.")] = Path("runbooks.toml"),
+    as_json: Json = False,
 ) -> None:
     """Begin a settings file with one service, and everything else as comments with its default.
 
@@ -93,4 +94,5 @@ async def init(
         namespace=namespace,
         selector=selector or f"app={service}",
         health_url=health_url,
+        as_json=as_json,
     )

@@ -56,18 +56,19 @@ async def runs(
 
 @app.command("current")
 @command
-async def current(build: Build, who: Who = None) -> None:
+async def current(build: Build, *, as_json: Json = False, who: Who = None) -> None:
     """Let new runs go to this version, and the long ones that are open. To go back, name the former one.
 
     Example: runbooks deployments current v1.5.0
     """
     from starters.cli.configured import load_settings
+    from starters.cli.facts import result
     from starters.cli.speaker import person
     from starters.steering.deployments import make_current
     from starters.steering.session import open_session
 
     await make_current(await open_session(load_settings()), build, person(who, None).who)
-    console.print(f"{build} is current", markup=False)
+    result(f"{build} is current", as_json=as_json, build=build)
 
 
 @app.command("ramp")
@@ -75,6 +76,8 @@ async def current(build: Build, who: Who = None) -> None:
 async def ramp(
     build: Build,
     percentage: Annotated[float, typer.Argument(min=0, max=100, help="Of 100 new runs; 0 ends it.")],
+    *,
+    as_json: Json = False,
     who: Who = None,
 ) -> None:
     """Try a version with some of the new runs.
@@ -82,9 +85,10 @@ async def ramp(
     Example: runbooks deployments ramp v1.5.0 10
     """
     from starters.cli.configured import load_settings
+    from starters.cli.facts import result
     from starters.cli.speaker import person
     from starters.steering.deployments import ramp as let
     from starters.steering.session import open_session
 
     await let(await open_session(load_settings()), build, percentage, person(who, None).who)
-    console.print(f"{build}: {percentage:g} of 100 new runs", markup=False)
+    result(f"{build}: {percentage:g} of 100 new runs", as_json=as_json, build=build, percentage=percentage)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -14,6 +14,7 @@ async def extend(
     *,
     by: Annotated[str, typer.Option(help="How much later it ends: 15m, 1h30m, PT15M.")],
     reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -25,4 +26,4 @@ async def extend(
     from starters.steering import times
     from workflows.platform.lease import Extend
 
-    await say(reference, who, role, Extend, by=times.duration("--by", by), reason=reason)
+    await say(reference, who, role, Extend, as_json=as_json, by=times.duration("--by", by), reason=reason)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -13,6 +13,7 @@ async def hand_back(
     reference: Reference,
     *,
     reason: Annotated[str, typer.Option(help="How you leave it; for the record.")] = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -23,4 +24,4 @@ async def hand_back(
     from starters.cli.saying import say
     from workflows.incident_response.command import HandBack
 
-    await say(reference, who, role, HandBack, reason=reason)
+    await say(reference, who, role, HandBack, as_json=as_json, reason=reason)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
+from starters.cli.options import Json
 from starters.cli.people import Exit, Stop, command
 
 app = group("The gateway's keys, which sign people's words.")
@@ -22,6 +23,8 @@ def _group() -> None:
 @command
 async def generate(
     private: Annotated[Path, typer.Option(help="Where the private key goes; never overwritten.")] = Path("gateway.pem"),
+    *,
+    as_json: Json = False,
 ) -> None:
     """Make an Ed25519 pair: the private key into a file only you can read, the public one printed.
 
@@ -29,6 +32,8 @@ async def generate(
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    from starters.cli.facts import result
 
     key = Ed25519PrivateKey.generate()
     try:
@@ -38,6 +43,6 @@ async def generate(
     with os.fdopen(descriptor, "wb") as file:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
-    typer.echo(public)
+    result(public, as_json=as_json, public_key=public, private_key=private.resolve())
     typer.echo(f'workers:  [approvals] public_keys = ["{public}"]', err=True)
     typer.echo(f'gateway:  [gateway] private_key = "file:{private.resolve()}"', err=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -12,6 +12,8 @@ from starters.cli.people import command
 async def note(
     reference: Reference,
     text: Annotated[str, typer.Argument(metavar="TEXT")],
+    *,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -22,4 +24,4 @@ async def note(
     from starters.cli.saying import say
     from workflows.platform.run_status import Note
 
-    await say(reference, who, role, Note, text=text)
+    await say(reference, who, role, Note, as_json=as_json, text=text)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 app = group("Steer a customer's onboarding (5.1).")
@@ -24,6 +24,7 @@ async def tick(
     evidence: Annotated[str, typer.Option(help="A link to what shows it.")] = "",
     not_needed: Annotated[bool, typer.Option("--not-needed", help="It does not apply; say why in --note.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take a tick back.")] = False,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -35,7 +36,7 @@ async def tick(
     from workflows.customer_operations.onboarding_words import Tick
 
     fields = {"item": item, "note": note, "evidence": evidence, "not_needed": not_needed, "undo": undo}
-    await say(reference, who, role, Tick, **fields)
+    await say(reference, who, role, Tick, as_json=as_json, **fields)
 
 
 @app.command()
@@ -45,6 +46,7 @@ async def assign(
     *,
     csm: Annotated[str | None, typer.Option(help="Customer success manager.")] = None,
     se: Annotated[str | None, typer.Option(help="Solutions engineer.")] = None,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -55,7 +57,7 @@ async def assign(
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Assign
 
-    await say(reference, who, role, Assign, csm=csm, se=se)
+    await say(reference, who, role, Assign, as_json=as_json, csm=csm, se=se)
 
 
 @app.command()
@@ -66,6 +68,7 @@ async def reschedule(
     *,
     due: Annotated[str, typer.Option(help="When it is due: 2026-03-01 12:00 Europe/Berlin.")],
     reason: Why = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -78,7 +81,7 @@ async def reschedule(
     from workflows.customer_operations.onboarding_words import Reschedule
 
     at = times.moment("--due", due, words=False)
-    await say(reference, who, role, Reschedule, phase=phase, due=at, reason=reason)
+    await say(reference, who, role, Reschedule, as_json=as_json, phase=phase, due=at, reason=reason)
 
 
 @app.command()
@@ -87,6 +90,7 @@ async def resend(
     reference: Reference,
     *,
     email: Annotated[str | None, typer.Option(help="To another address than before.")] = None,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -97,7 +101,7 @@ async def resend(
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Resend
 
-    await say(reference, who, role, Resend, email=email)
+    await say(reference, who, role, Resend, as_json=as_json, email=email)
 
 
 @app.command()
@@ -106,6 +110,7 @@ async def pause(
     reference: Reference,
     *,
     reason: Why,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -116,7 +121,7 @@ async def pause(
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import Pause
 
-    await say(reference, who, role, Pause, reason=reason)
+    await say(reference, who, role, Pause, as_json=as_json, reason=reason)
 
 
 @app.command()
@@ -126,6 +131,7 @@ async def stop(
     *,
     tenant: Annotated[str, typer.Option(help="What happens to the tenant: keep, suspend or close.")],
     reason: Why,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -136,4 +142,4 @@ async def stop(
     from starters.cli.saying import say
     from workflows.customer_operations.onboarding_words import StopOnboarding
 
-    await say(reference, who, role, StopOnboarding, tenant=tenant, reason=reason)
+    await say(reference, who, role, StopOnboarding, as_json=as_json, tenant=tenant, reason=reason)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -14,6 +14,7 @@ async def outreach(
     *,
     outcome: Annotated[str, typer.Option(help="retained, at_risk, lost or no_contact.")],
     note: Annotated[str, typer.Option(help="What was said, and what follows.")] = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -24,4 +25,4 @@ async def outreach(
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import Outreach
 
-    await say(reference, who, role, Outreach, outcome=outcome, note=note)
+    await say(reference, who, role, Outreach, as_json=as_json, outcome=outcome, note=note)

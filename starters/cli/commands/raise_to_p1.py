@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -13,6 +13,7 @@ async def raise_to_p1(
     reference: Reference,
     *,
     reason: Annotated[str, typer.Option(help="What makes it an outage.")],
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -23,4 +24,4 @@ async def raise_to_p1(
     from starters.cli.saying import say
     from workflows.incident_response.p2_incident import Raise
 
-    await say(reference, who, role, Raise, reason=reason)
+    await say(reference, who, role, Raise, as_json=as_json, reason=reason)

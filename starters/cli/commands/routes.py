@@ -44,6 +44,7 @@ async def payload(
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with it, such as ce-id: of a CloudEvent.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Say what a payload would start, and why, without starting it.
 
@@ -51,4 +52,4 @@ async def payload(
     """
     from starters.cli import payloads
 
-    payloads.explain_payload(file, source, header or ())
+    payloads.explain_payload(file, source, header or (), as_json=as_json)

@@ -15,7 +15,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `runbooks schedule
 
 @app.command("apply")
 @command
-async def apply_all() -> None:
+async def apply_all(*, as_json: Json = False) -> None:
     """Make Temporal's schedules as the settings say; as often as you like.
 
     Example: runbooks schedules apply
@@ -26,9 +26,14 @@ async def apply_all() -> None:
 
     session = await open_session(load_settings())
     settings = session.settings
-    for applied in await apply(
+    done = await apply(
         session.client, settings.audit, settings.services, settings.temporal.task_queue, settings.directory
-    ):
+    )
+    if as_json:
+        from starters.cli.facts import as_document
+
+        as_document([{"schedule": one.name, "done": one.what, "note": one.note} for one in done])
+    for applied in () if as_json else done:
         console.print(f"{applied.name}: {applied.what} ({applied.note})", markup=False, soft_wrap=True)
 
 
@@ -85,6 +90,8 @@ async def list_all(
 async def pause(
     name: Name,
     reason: Annotated[str, typer.Option(help="Why; whoever looks at the schedule reads it.")],
+    *,
+    as_json: Json = False,
     who: Who = None,
 ) -> None:
     """Let it start nothing until `resume`; `apply` leaves it paused.
@@ -92,42 +99,47 @@ async def pause(
     Example: runbooks schedules pause end-of-day/tensafe-server --reason "moving"
     """
     from starters.cli.configured import load_settings
+    from starters.cli.facts import result
     from starters.cli.speaker import person
     from starters.steering.schedules import pause as pause_it
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
     await pause_it(session, name, f"{reason} ({person(who, None).who})")
-    console.print(f"{name} is paused; `runbooks schedules resume {name}` lets it run again", soft_wrap=True)
+    sentence = f"{name} is paused; `runbooks schedules resume {name}` lets it run again"
+    result(sentence, as_json=as_json, schedule=name, paused=True)
 
 
 @app.command("resume")
 @command
-async def resume(name: Name) -> None:
+async def resume(name: Name, *, as_json: Json = False) -> None:
     """Let a paused schedule run again; what it missed meanwhile stays missed.
 
     Example: runbooks schedules resume end-of-day/tensafe-server
     """
     from starters.cli.configured import load_settings
+    from starters.cli.facts import result
     from starters.steering.schedules import resume as resume_it
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
     await resume_it(session, name)
-    console.print(f"{name} runs again; `runbooks schedules apply` gives it its note back", soft_wrap=True)
+    sentence = f"{name} runs again; `runbooks schedules apply` gives it its note back"
+    result(sentence, as_json=as_json, schedule=name, paused=False)
 
 
 @app.command("trigger")
 @command
-async def trigger(name: Name) -> None:
+async def trigger(name: Name, *, as_json: Json = False) -> None:
     """Start its run now, a paused one's too; not where a run of it is still open.
 
     Example: runbooks schedules trigger end-of-day/tensafe-server
     """
     from starters.cli.configured import load_settings
+    from starters.cli.facts import result
     from starters.steering.schedules import trigger as trigger_it
     from starters.steering.session import open_session
 
     session = await open_session(load_settings())
     begun = await trigger_it(session, name)
-    console.print(begun, markup=False, soft_wrap=True)
+    result(begun, as_json=as_json, schedule=name, workflow_id=begun)

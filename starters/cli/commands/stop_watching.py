@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -13,6 +13,7 @@ async def stop_watching(
     reference: Reference,
     *,
     reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -23,4 +24,4 @@ async def stop_watching(
     from starters.cli.saying import say
     from workflows.disaster_recovery.recovery.vigil import StopWatching
 
-    await say(reference, who, role, StopWatching, reason=reason)
+    await say(reference, who, role, StopWatching, as_json=as_json, reason=reason)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 
@@ -13,6 +13,7 @@ async def take_over(
     reference: Reference,
     *,
     reason: Annotated[str, typer.Option(help="What you are going to do; for the record.")] = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -23,4 +24,4 @@ async def take_over(
     from starters.cli.saying import say
     from workflows.incident_response.command import TakeOver
 
-    await say(reference, who, role, TakeOver, reason=reason)
+    await say(reference, who, role, TakeOver, as_json=as_json, reason=reason)

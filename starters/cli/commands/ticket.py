@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from starters.cli.groups import group
-from starters.cli.options import Reference, Role, Who
+from starters.cli.options import Json, Reference, Role, Who
 from starters.cli.people import command
 
 app = group("Steer a customer issue (5.2).")
@@ -18,6 +18,7 @@ async def update(
     *,
     text: Annotated[str, typer.Option(help="What the customer reads.")],
     next_within: Annotated[str | None, typer.Option(help="Until the next update: 4h, 90m, PT4H.")] = None,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -30,7 +31,7 @@ async def update(
     from workflows.customer_operations.customer_words import UpdateCustomer
 
     within = times.duration("--next-within", next_within) if next_within else None
-    await say(reference, who, role, UpdateCustomer, text=text, next_within=within)
+    await say(reference, who, role, UpdateCustomer, as_json=as_json, text=text, next_within=within)
 
 
 @app.command()
@@ -39,6 +40,7 @@ async def reassign(
     reference: Reference,
     *,
     to: Annotated[str, typer.Option(help="Who takes the ticket.")],
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -49,7 +51,7 @@ async def reassign(
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import Reassign
 
-    await say(reference, who, role, Reassign, to=to)
+    await say(reference, who, role, Reassign, as_json=as_json, to=to)
 
 
 @app.command()
@@ -58,6 +60,7 @@ async def resolve(
     reference: Reference,
     *,
     resolution: Annotated[str, typer.Option(help="What the customer reads.")],
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -68,4 +71,4 @@ async def resolve(
     from starters.cli.saying import say
     from workflows.customer_operations.customer_words import Resolve
 
-    await say(reference, who, role, Resolve, resolution=resolution)
+    await say(reference, who, role, Resolve, as_json=as_json, resolution=resolution)

@@ -63,6 +63,7 @@ async def tick(
     *,
     note: Annotated[str, typer.Option(help="What there is to know about it.")] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Take a tick back.")] = False,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -73,7 +74,7 @@ async def tick(
     from starters.cli.saying import say
     from workflows.maintenance.window_words import TickTask
 
-    await say(reference, who, role, TickTask, task=task, note=note, undo=undo)
+    await say(reference, who, role, TickTask, as_json=as_json, task=task, note=note, undo=undo)
 
 
 @app.command()
@@ -82,6 +83,7 @@ async def begin(
     reference: Reference,
     *,
     reason: Annotated[str, typer.Option(help="Why; for the timeline.")] = "",
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -92,7 +94,7 @@ async def begin(
     from starters.cli.saying import say
     from workflows.maintenance.window_words import BeginNow
 
-    await say(reference, who, role, BeginNow, reason=reason)
+    await say(reference, who, role, BeginNow, as_json=as_json, reason=reason)
 
 
 @app.command()
@@ -101,6 +103,7 @@ async def end(
     reference: Reference,
     *,
     reason: Annotated[str, typer.Option(help="Why; for the timeline.")],
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -111,4 +114,4 @@ async def end(
     from starters.cli.saying import say
     from workflows.maintenance.window_words import EndEarly
 
-    await say(reference, who, role, EndEarly, reason=reason)
+    await say(reference, who, role, EndEarly, as_json=as_json, reason=reason)

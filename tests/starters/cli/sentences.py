@@ -13,7 +13,7 @@ from docs.steps import ROOT
 
 ROOMS = ("starters/cli", "starters/steering")
 FILE = Path(__file__).with_name("sentences.txt")
-_SAYING = {"print", "Stop", "echo", "hint", "end", "write", "Finding"}
+_SAYING = {"print", "Stop", "echo", "hint", "end", "write", "Finding", "result"}
 """What says something, beside every `raise`."""
 
 

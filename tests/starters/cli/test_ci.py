@@ -1,6 +1,7 @@
 """`runbooks ci` against a real database; Temporal isn't even there."""
 
 import getpass
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,13 @@ def test_a_result_is_in_the_records(runbooks: Runbooks, records_sql: psycopg.Con
     assert told.stdout.strip() == f"tensafe-server v1.2.4: running, reported by {user}"
     link = "https://ci.example/7"
     more = ("--service", "tensafe-server", "--detail", "2 [red]tests[/]", "--url", link, "--as", "ci-bot")
-    assert runbooks("ci", "v1.2.4", "--status", "failed", *more).exit_code == 0
+    document = json.loads(runbooks("ci", "v1.2.4", "--status", "failed", *more, "--json").stdout)
+    assert document == {
+        "service": "tensafe-server",
+        "version": "v1.2.4",
+        "status": "failed",
+        "reported_by": "ci-bot",
+    }
     assert rows(records_sql) == [
         ("tensafe-server", "v1.2.4", "running", "", "", user),
         ("tensafe-server", "v1.2.4", "failed", "2 [red]tests[/]", link, "ci-bot"),

@@ -101,7 +101,7 @@ def test_the_catalogue_says_what_is_needed_to_start(runbooks: Runbooks) -> None:
     assert (query["workflowType"], query["taskQueue"]) == (["P1Incident"], ["runbooks"])
     assert query["workflowId"][0].startswith("p1-incident/")
     table = runbooks("catalogue").stdout
-    assert "p1_incident" in table
+    assert "p1-incident" in table
     assert "P1 incident response" in table
 
 

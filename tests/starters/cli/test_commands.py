@@ -114,8 +114,10 @@ async def test_a_person_takes_an_incident_over_and_gives_it_back(
     ada = ("--as", "ada", "--role", "commander")
     refused = await runbooks("hand-back", workflow_id, *ada)
     assert (refused.exit_code, "nobody has taken this incident over" in refused.stderr) == (1, True), refused.output
-    taken = await runbooks("take-over", workflow_id, "--reason", "failing over", *ada)
-    assert "is yours: the run only watches" in taken.stdout, taken.output
+    taken = await runbooks("take-over", workflow_id, "--reason", "failing over", *ada, "--json")
+    word = json.loads(taken.stdout)
+    assert "is yours: the run only watches" in word["answer"], taken.output
+    assert (word["word"], word["who"], word["role"], taken.stderr) == ("take-over", "ada", "commander", "")
     shown = await runbooks("status", workflow_id)
     assert "ada (commander) has it" in shown.stdout, shown.output
     given = await runbooks("hand-back", workflow_id, *ada)
@@ -232,7 +234,8 @@ async def test_cancel_ends_a_run(runbooks: Runbooks, worker: Client, world: Worl
     world.bad_release()
     workflow_id = await started(runbooks)
     await waiting_for(worker, workflow_id, "decide mitigation-1")
-    assert (await runbooks("cancel", workflow_id, "--reason", "a drill", "--as", "ada")).exit_code == 0
+    asked = await runbooks("cancel", workflow_id, "--reason", "a drill", "--as", "ada", "--json")
+    assert (asked.exit_code, json.loads(asked.stdout)["who"]) == (0, "ada")
     handle = worker.get_workflow_handle(workflow_id)
     async with asyncio.timeout(20):
         while (description := await handle.describe()).close_time is None:

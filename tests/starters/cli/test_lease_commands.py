@@ -1,6 +1,7 @@
 """`runbooks extend` and `runbooks resume` against a real run that holds the autoscaler."""
 
 import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -38,8 +39,8 @@ async def test_a_pause_is_extended_and_ended_from_the_command_line(
         too_long = await runbooks("extend", handle.id, "--by", "PT9H")
         assert too_long.exit_code == 1
         assert "may be extended by" in too_long.output
-        extended = await runbooks("extend", handle.id, "--by", "PT15M", "--reason", "still busy")
-        assert extended.exit_code == 0, extended.output
+        extended = await runbooks("extend", handle.id, "--by", "PT15M", "--reason", "still busy", "--json")
+        assert json.loads(extended.stdout)["word"] == "extend", extended.output
         assert world.lease_until == before + timedelta(minutes=15)
         resumed = await runbooks("resume", handle.id)
         assert resumed.exit_code == 0, resumed.output

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +101,8 @@ async def test_what_is_open_is_listed_with_what_it_waits_for_and_for_whom(runboo
         assert all(len(line) <= columns for line in shown.splitlines())
         for part in (incident, "API down", "mitigation-1", "commander, on-call"):
             assert part in shown, shown
+        # What goes on in a further line stands under its item, and never where an item begins.
+        assert columns > 100 or all(re.match(r"INC-|[a-z-]+/|  ", line) for line in shown.splitlines()), shown
 
     for arguments, there in (
         (("--waiting",), True),

@@ -182,7 +182,8 @@ def test_a_file_of_settings_is_begun_once_and_can_be_used(empty: Path, monkeypat
     begin = ("config", "init", "api", "--health-url", "http://api.default:8080/health", "--namespace", "shop")
     begun = run(*begin)
     assert begun.exit_code == 0, begun.output
-    assert run("config", "check", "--no-routes", "--files-only").exit_code == 0
+    assert run("config", "check", "--files-only").exit_code == 0
+    assert "p1-incident for api" in run("routes", "check", "severity=P1", "service=api").stdout
     (service,) = json.loads(run("services", "--json").stdout)
     assert service["service"] == "api"
     text = (empty / "runbooks.toml").read_text(encoding="utf-8")

@@ -29,6 +29,13 @@ def test_only_the_latest_entries_are_shown_and_the_others_counted() -> None:
     assert filled(3).markdown().count("step") == 3
 
 
+def test_the_newest_of_many_stands_on_top_as_well() -> None:
+    assert filled(2).details("### P1").splitlines()[2] == "- 03:00:00 · `2.2` step 0"
+    top = filled(70).details("### P1").splitlines()
+    assert (top[0], top[2]) == ("### P1", "**Newest:** 03:01:09 · `2.2` step 69")
+    assert top[-1] == "- 03:01:09 · `2.2` step 69"
+
+
 def test_a_line_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     line = module._line

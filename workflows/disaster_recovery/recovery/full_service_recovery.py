@@ -30,6 +30,7 @@ from workflows.disaster_recovery.recovery.vigil import CLOCK, StopWatching, Vigi
 from workflows.disaster_recovery.restore.service_back import SIGNAL, ServiceBack
 from workflows.platform import policies
 from workflows.platform.clocks import Clock
+from workflows.platform.described import described
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
@@ -274,7 +275,12 @@ class FullServiceRecovery(Runbook):
 
     # -- what people and the restore send ----------------------------------------------------------------
 
-    @workflow.update(name="stop_watching", description="End the watch over the recovered service.")
+    @workflow.update(
+        name="stop_watching",
+        description=described(
+            "End the watch over the recovered service.", StopWatching, "commander", reason="quiet all morning"
+        ),
+    )
     async def stop_watching(self, word: StopWatching) -> str:
         """Take a person's word that the service has been watched for long enough."""
         who = f"{word.who} ({word.role})"

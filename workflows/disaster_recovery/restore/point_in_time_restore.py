@@ -23,6 +23,7 @@ from workflows.disaster_recovery.restore.service_back import ServiceBack, tell_p
 from workflows.disaster_recovery.restore.switch_over import SwitchOver
 from workflows.disaster_recovery.restore.write_stop import WriteStop
 from workflows.platform.approval import Question
+from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, Resume, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
@@ -351,7 +352,10 @@ class PointInTimeRestore(Runbook):
 
     # -- what people send --------------------------------------------------------------------------------
 
-    @workflow.update(name="extend", description="Keep the damaged copy for longer.")
+    @workflow.update(
+        name="extend",
+        description=described("Keep the damaged copy for longer.", Extend, "dba", by="P7D", reason="still comparing"),
+    )
     async def extend(self, word: Extend) -> str:
         """Move the end of the forensics period."""
         copy = self._kept()
@@ -365,7 +369,12 @@ class PointInTimeRestore(Runbook):
         self.approvals.authorise(word, "restore")
         self._kept().lease.check(word.by)
 
-    @workflow.update(name="resume", description="The damaged copy is no longer needed: ask now whether to discard it.")
+    @workflow.update(
+        name="resume",
+        description=described(
+            "The damaged copy is no longer needed: ask now whether to discard it.", Resume, "dba", reason="compared"
+        ),
+    )
     async def resume(self, word: Resume) -> str:
         """End the forensics period early."""
         who = f"{word.who} ({word.role})"

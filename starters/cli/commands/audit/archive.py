@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.options import Json
 from starters.cli.people import command
 
 
@@ -14,6 +15,7 @@ async def archive(
         bool, typer.Option("--status", help="Only say how far it is, and what could not be archived.")
     ] = False,
     reindex: Annotated[bool, typer.Option("--reindex", help="Make the search index anew from the chain.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Archive every run that has closed, and wait for it.
 
@@ -21,4 +23,4 @@ async def archive(
     """
     from starters.cli.audit import archiving
 
-    await archiving.archive(status=status, reindex=reindex)
+    await archiving.archive(status=status, reindex=reindex, as_json=as_json)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from starters.cli.options import Json
 from starters.cli.people import command
 
 
@@ -21,6 +22,7 @@ async def export(
     pages: Annotated[
         bool, typer.Option("--pages", help="With a page to read for every run; a second or so each.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the runs that ended in a span, with all that proves them, into a file that others can verify.
 
@@ -28,4 +30,4 @@ async def export(
     """
     from starters.cli.audit import exporting
 
-    await exporting.export(since=since, until=until, output=output, pages=pages)
+    await exporting.export(since=since, until=until, output=output, pages=pages, as_json=as_json)

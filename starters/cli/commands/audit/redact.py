@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from starters.cli.options import Role, Who
+from starters.cli.options import Json, Role, Who
 from starters.cli.people import command
 from starters.cli.speaker import person
 
@@ -18,6 +18,7 @@ async def redact(
     containing: Annotated[str, typer.Option(help="Erase every payload that says this, whatever its capitals.")],
     reason: Annotated[str, typer.Option(help="Why; it is kept in the chain, so don't repeat there what is erased.")],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask; what is erased can't be brought back.")] = False,
+    as_json: Json = False,
     who: Who = None,
     role: Role = None,
 ) -> None:
@@ -29,4 +30,4 @@ async def redact(
     """
     from starters.cli.audit import redacting
 
-    await redacting.redact(run, containing=containing, reason=reason, yes=yes, by=person(who, role))
+    await redacting.redact(run, containing=containing, reason=reason, yes=yes, by=person(who, role), as_json=as_json)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from starters.cli.options import Json
 from starters.cli.people import command
 
 
@@ -16,6 +17,7 @@ async def report(
     form: Annotated[
         Literal["table", "json", "markdown", "html", "pdf"], typer.Option("--format", help="How to show it.")
     ] = "table",
+    as_json: Json = False,
     output: Annotated[Path | None, typer.Option(help="Write it into a file.")] = None,
 ) -> None:
     """Report on the runs that began in a month: response times, deadlines, automation, approvals, retries, leases.
@@ -24,4 +26,4 @@ async def report(
     """
     from starters.cli.audit import monthly
 
-    await monthly.report(month=month, zone=zone, form=form, output=output)
+    await monthly.report(month=month, zone=zone, form="json" if as_json else form, output=output)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from starters.cli.options import Reference
+from starters.cli.options import Json, Reference
 from starters.cli.people import command
 
 
@@ -16,6 +16,7 @@ async def show(
     form: Annotated[
         Literal["table", "json", "markdown", "html", "pdf"], typer.Option("--format", help="How to show it.")
     ] = "table",
+    as_json: Json = False,
     output: Annotated[Path | None, typer.Option(help="Write it into a file.")] = None,
 ) -> None:
     """Show a run with all that belongs to it: what started it, who decided, what it did, and how it ended.
@@ -24,4 +25,4 @@ async def show(
     """
     from starters.cli.audit import showing
 
-    await showing.show(reference, form=form, output=output)
+    await showing.show(reference, form="json" if as_json else form, output=output)

@@ -1,6 +1,7 @@
 """`runbooks audit archive`, `runbooks audit redact` and `runbooks schedules`, as processes of their own."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -72,6 +73,9 @@ async def test_it_archives_now_and_says_how_far_it_is(shell: Shell) -> None:
     code, out, _ = await shell.run("audit", "archive", "--status")
     assert code == 0
     assert out.startswith("archived: everything that closed before ")
+    for options, key, value in (((), "head", 3), (("--status",), "records", 3), (("--reindex",), "indexed", 3)):
+        code, out, err = await shell.run("audit", "archive", *options, "--json")
+        assert (code, err, json.loads(out)[key]) == (0, "", value)
     assert (await shell.run("audit", "archive", "--reindex"))[:2] == (0, "3 runs indexed anew\n")
     assert shell.place.verify().ok
 
@@ -83,9 +87,11 @@ async def test_a_run_that_is_redacted_no_longer_says_it(shell: Shell) -> None:
     code, out, err = await shell.run(*what, say="n\n")
     assert (code, "nothing was erased" in err) == (1, True), err
     assert shell.place.verify().redacted == 0
-    code, out, err = await shell.run(*what, "--role", "admin", say="y\n")
+    code, out, err = await shell.run(*what, "--role", "admin", "--json", say="y\n")
     assert code == 0, err
-    assert "record 3 says so" in out
+    (erased,) = json.loads(out)
+    assert (erased["workflow_id"], erased["record"]) == ("note-0", 3)
+    assert "Erase it for good?" in err
     verdict = shell.place.verify()
     assert (verdict.ok, verdict.last) == (True, 3)
     assert verdict.redacted >= 3, "input, result and story"
@@ -129,3 +135,13 @@ async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
         await asyncio.sleep(0.1)
     assert listed[0] == 0
     assert "closed runs into the archive" in listed[1]
+    again = json.loads((await shell.run("schedules", "apply", "--json"))[1])
+    assert [one["schedule"] for one in again] == ["archive-runs", "sweep-holds", "churn-prevention"]
+    for how in ("pause", "resume"):
+        options = ("--reason", "moving") if how == "pause" else ()
+        document = json.loads((await shell.run("schedules", how, "archive-runs", *options, "--json"))[1])
+        assert document == {"schedule": "archive-runs", "paused": how == "pause"}
+    assert (
+        "archive-runs"
+        in json.loads((await shell.run("schedules", "trigger", "archive-runs", "--json"))[1])["workflow_id"]
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import tomllib
 import zipfile
 from collections.abc import Awaitable, Callable
@@ -81,7 +82,8 @@ async def test_what_is_exported_verifies_offline(
 
 async def test_a_changed_bundle_is_refused_and_the_record_named(store: Store, audit: Call, tmp_path: Path) -> None:
     store.append(archivable(1))
-    assert (await audit("export", "--output", "all.zip")).exit_code == 0
+    exported = json.loads((await audit("export", "--output", "all.zip", "--json")).stdout)
+    assert (Path(exported["file"]).name, exported["first"]) == ("all.zip", 1)
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     content["records/00000001/skeleton.json"] = content["records/00000001/skeleton.json"].replace(b"03:00", b"04:00")
