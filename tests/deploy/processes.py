@@ -48,9 +48,10 @@ class Places:
         here = {**self._files(spec), **self.elsewhere, **elsewhere}
 
         def replaced(text: str) -> str:
-            for there in sorted(here, key=len, reverse=True):
-                text = text.replace(there, here[there])
-            return text
+            # The longest first; and a path is a whole one: `/prometheus` is not in `/bin/prometheus`.
+            names = sorted(here, key=len, reverse=True)
+            any_of = "|".join((r"(?<![\w/.-])" if name[0] == "/" else "") + re.escape(name) for name in names)
+            return re.sub(any_of, lambda found: here[found[0]], text) if names else text
 
         def moved(text: str) -> str:
             # Compose writes a dollar sign that it shall leave alone as two.
