@@ -148,6 +148,18 @@ def test_a_worker_of_a_role_has_what_its_steps_need_and_no_more(services: dict[s
         assert services[f"worker-{role}"]["environment"]["RUNBOOKS_WORKER__ROLES"] == f'["{role}"]'
 
 
+def test_slacks_token_is_for_who_posts_and_for_who_listens(secrets: Path) -> None:
+    def tokens(**asked: str) -> dict[str, str]:
+        services = docker_compose.resolve(secrets, **EVERY_PROFILE, **asked)["services"]
+        given = {name: (service.get("environment") or {}) for name, service in services.items()}
+        found = {name: each["RUNBOOKS_SLACK__TOKEN"] for name, each in given.items() if "RUNBOOKS_SLACK__TOKEN" in each}
+        return {name: token for name, token in found.items() if token}
+
+    file = "file:/run/secrets/slack_token"
+    assert tokens() == {"slack": file}
+    assert tokens(RUNBOOKS_SLACK="slack") == {"slack": file, "worker": file, "worker-messages": file}
+
+
 def test_roles_take_the_place_of_the_workers_that_hold_everything(secrets: Path) -> None:
     asked = {"COMPOSE_PROFILES": "roles", "RUNBOOKS_WORKERS": "0", "RUNBOOKS_ROLES": '["kubernetes", "messages"]'}
     services = docker_compose.resolve(secrets, **asked)["services"]

@@ -215,5 +215,20 @@ def test_a_worker_of_a_role_becomes_healthy_with_its_own_secrets_alone(places: P
         assert running.stop() < worker.grace
 
 
+def test_a_worker_that_is_to_post_to_slack_needs_its_token(places: Places, tmp_path: Path) -> None:
+    metrics = f"127.0.0.1:{free_port()}"
+    here = {"0.0.0.0:9464": metrics, "127.0.0.1:9464": metrics}
+    posts = {"RUNBOOKS_SLACK__BACKEND": "slack", "RUNBOOKS_SLACK__TOKEN": "file:/run/secrets/slack_token"}
+    without = places.service("worker-messages", here, **posts).job()
+    assert without.returncode == 2
+    assert "slack.token: the secret's file is empty" in without.stderr
+
+    (tmp_path / "slack_token").write_text(TOKEN)
+    given = {"/run/secrets/slack_token": str(tmp_path / "slack_token")}
+    with places.service("worker-messages", {**here, **given}, **posts).running() as running:
+        running.wait_healthy()
+        running.stop()
+
+
 def _labels(text: str) -> dict[str, str]:
     return dict(re.findall(r'(\w+)="([^"]*)"', text))
