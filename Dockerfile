@@ -1,4 +1,4 @@
-# One image for the workers, the webhook, the records' migration and the `runbooks` command.
+# One image for the workers, the webhook, the pages, Slack, the records' migration and the `runbooks` command.
 #
 # Base images are pinned by version; whoever builds from a mirror adds `@sha256:…` with the digest of the mirror.
 # Nothing but the classic Dockerfile syntax: BuildKit, Podman, Buildah and Kaniko all build it.

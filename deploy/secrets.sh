@@ -3,13 +3,18 @@
 #
 #   deploy/secrets.sh                       make what is missing; what is there stays as it is
 #   deploy/secrets.sh --kubeconfig FILE     and let the workers use the cluster of FILE
+#   deploy/secrets.sh --slack-token FILE --slack-app-token FILE --oidc-client-secret FILE
+#                                           and take over what others have given you; FILE may be /dev/stdin
 #
 # They go to $RUNBOOKS_SECRETS, by default var/secrets in the checkout.
 #
 # The folder is for its owner alone (0700), which keeps everybody else of this machine out. The files in it can be
 # read by all (0444), since compose shows them to containers as they are, and each container runs as another user.
-# The gateway's private key is for no container, and 0600. Lose the archive's, and nothing is added to the chain any more;
-# what is in it stays valid: keep audit_public_key.pem, and copies of it elsewhere.
+# The gateway's private key is for no container, and 0600; the operators' page and the Slack process have one each, so
+# that one can be taken away without the others. Lose the archive's, and nothing is added to the chain any more; what is
+# in it stays valid: keep audit_public_key.pem, and copies of it elsewhere.
+#
+# What is not given yet is an empty file: what needs it refuses to start, and everything else goes on without.
 set -eu
 
 fail() {
@@ -17,17 +22,22 @@ fail() {
     exit 1
 }
 
-kubeconfig=
+# Names of files, each `--like-this FILE`; all are looked at before anything is written.
+given="kubeconfig slack_token slack_app_token oidc_client_secret"
+for name in $given; do eval "from_$name="; done
 while [ $# -gt 0 ]; do
-    case $1 in
-    --kubeconfig)
-        [ $# -ge 2 ] || fail "--kubeconfig: give a file"
-        kubeconfig=$2
-        [ -r "$kubeconfig" ] || fail "--kubeconfig: cannot read $kubeconfig"
+    known=
+    for name in $given; do
+        [ "$1" = "--$(printf %s "$name" | tr _ -)" ] || continue
+        known=$name
+        [ $# -ge 2 ] || fail "$1: give a file"
+        [ -r "$2" ] || fail "$1: cannot read $2"
+        eval "from_$name=\$2"
         shift 2
-        ;;
-    *) fail "unknown argument $1 (known: --kubeconfig FILE)" ;;
-    esac
+        break
+    done
+    [ -n "$known" ] || fail "unknown argument $1 (known: --kubeconfig, --slack-token, --slack-app-token," \
+        "--oidc-client-secret, each with a FILE)"
 done
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -50,12 +60,19 @@ random() { # 256 bits, and no character that a URL or a shell would read otherwi
 
 made=
 for name in temporal_db_admin_password temporal_db_password \
-    records_db_admin_password records_db_owner_password records_db_password webhook_token; do
+    records_db_admin_password records_db_owner_password records_db_password webhook_token \
+    web_secret grafana_admin_password; do
     if [ ! -s "$folder/$name" ]; then
         random | put "$name" 444
         made="${made:+$made }$name"
     fi
 done
+
+# 32 bytes as the sign-in reads them: 64 hexadecimal digits would be none of the lengths that it takes.
+if [ ! -s "$folder/sign_in_cookie_secret" ]; then
+    random | cut -c 1-32 | tr -d '\n' | put sign_in_cookie_secret 444
+    made="${made:+$made }sign_in_cookie_secret"
+fi
 
 # Always written anew, so that they follow a password that was changed.
 password_of() { cat "$folder/$1"; }
@@ -72,26 +89,43 @@ ed25519() { # NAME MODE
         made="${made:+$made }$1"
     fi
 }
-# Approvals: the private key signs what an authenticated person decided, the workers know the public one.
+# Approvals: a private key signs what an authenticated person decided, the workers know the public ones.
 ed25519 gateway_private_key.pem 600
+ed25519 web_private_key.pem 444
+ed25519 slack_private_key.pem 444
 # The archive of closed runs: workers sign it, and whoever has the public key can verify it.
 ed25519 audit_private_key.pem 444
 openssl pkey -in "$folder/audit_private_key.pem" -pubout | put audit_public_key.pem 444
-# Workers trust this key, and the one before it for as long as that lies beside it under the name `….old.pem`.
+# Workers trust these keys, and the one before each for as long as that lies beside it under the name `….old.pem`.
 public_key() { # the last 32 bytes of its DER form, in base64
     public=$(openssl pkey -in "$1" -pubout -outform DER | tail -c 32 | openssl base64 -A)
     [ "${#public}" -eq 44 ] || fail "$1 is no Ed25519 key that this openssl can read"
     printf '"%s"' "$public"
 }
-trusted=$(public_key "$folder/gateway_private_key.pem")
-if [ -s "$folder/gateway_private_key.old.pem" ]; then
-    old=$(public_key "$folder/gateway_private_key.old.pem")
-    trusted="$trusted,$old"
-fi
+trusted=
+for who in gateway web slack; do
+    for file in "$folder/${who}_private_key.pem" "$folder/${who}_private_key.old.pem"; do
+        [ -s "$file" ] || continue
+        key=$(public_key "$file")
+        trusted="${trusted:+$trusted,}$key"
+    done
+done
 printf 'RUNBOOKS_APPROVALS__PUBLIC_KEYS=[%s]\n' "$trusted" | put approvals.env 444
 
-if [ -n "$kubeconfig" ]; then
-    put kubeconfig 444 <"$kubeconfig"
+take() { # NAME: what was given for it, without the line break that editors end files with
+    eval "file=\$from_$1"
+    [ -n "$file" ] || return 0
+    content=$(cat "$file")
+    printf %s "$content" | put "$1" 444
+    made="${made:+$made }$1"
+}
+for name in slack_token slack_app_token oidc_client_secret; do
+    take "$name"
+    [ -e "$folder/$name" ] || (: >"$folder/$name" && chmod 444 "$folder/$name")
+done
+
+if [ -n "$from_kubeconfig" ]; then
+    put kubeconfig 444 <"$from_kubeconfig"
     made="${made:+$made }kubeconfig"
 elif [ ! -s "$folder/kubeconfig" ]; then
     put kubeconfig 444 <<'NONE'

@@ -35,6 +35,8 @@ EVERYTHING = (*SANDBOX, "kubectl")
 """And what tests and benchmarks compare with."""
 TEMPORAL_ON_POSTGRES = ("temporal-server", "temporal-sql-tool", "temporal-ui-server")
 """Temporal as production runs it. Only who asks for it gets it: it is built from source alone, for many minutes."""
+SIGN_IN = ("oauth2-proxy",)
+"""What stands before pages that know nobody. Built where a test first needs it, in a minute."""
 
 _FOLDERS = ("RUNBOOKS_TOOLCHAIN", "KUBEBUILDER_ASSETS")
 _SYSTEMS = {"rsync": "Barman restores with"}
@@ -209,7 +211,7 @@ def _lock(module: Module, told: Told) -> Iterator[None]:
 
 def main(programs: Sequence[str] = ()) -> int:
     """Get programs, by default those of ordinary tests, and show where each comes from; 1 when one cannot be had."""
-    known = (*EVERYTHING, *TEMPORAL_ON_POSTGRES)
+    known = (*EVERYTHING, *TEMPORAL_ON_POSTGRES, *SIGN_IN)
     if unknown := set(programs) - set(known):
         progress.say(f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
         return 1

@@ -14,7 +14,7 @@ _LATER: ContextVar[bool] = ContextVar("secrets are read where they are used", de
 
 
 class UnreadableSecret(ValueError):  # noqa: N818  a sentence for people
-    """A secret's file can't be read."""
+    """A secret's file can't be read, or has nothing in it."""
 
 
 class FileSecret(SecretStr):
@@ -46,9 +46,12 @@ def secrets_later() -> Iterator[None]:
 
 def _content(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        content = Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise UnreadableSecret(f"cannot read the secret's file: {error.strerror}") from None
+    if not content:  # an empty token would open, or be asked for, as any other
+        raise UnreadableSecret("the secret's file is empty")
+    return content
 
 
 def _secret_from_file(value: object) -> object:

@@ -157,7 +157,15 @@ TEMPORAL_UI = Module(
     fits={"temporal-ui-server": r"2\.\d+\.\d+"},
     work={"temporal-ui-server": 25},
 )
-MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM, PEBBLE, TEMPORAL, TEMPORAL_UI)
+OAUTH2_PROXY = Module(
+    name="oauth2_proxy",
+    programs={"oauth2-proxy": "github.com/oauth2-proxy/oauth2-proxy/v7"},
+    # Without it the program calls itself undefined.
+    ldflags="-X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION={oauth2-proxy}",
+    fits={"oauth2-proxy": r"oauth2-proxy v7\.(?:1[5-9]|[2-9]\d)\."},
+    work={"oauth2-proxy": 90},
+)
+MODULES = (KUBERNETES, PROMETHEUS, ALERTMANAGER, HELM, PEBBLE, TEMPORAL, TEMPORAL_UI, OAUTH2_PROXY)
 
 
 def module_of(program: str) -> Module:

@@ -53,6 +53,9 @@ def _build(target: Path) -> None:
         unfinished.replace(target)
 
 
+EVERY_PROFILE = {"COMPOSE_PROFILES": "*"}
+
+
 def config(secrets: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `docker compose config` on our file, with the secrets of a folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOKS_", "COMPOSE_"))}
@@ -65,9 +68,9 @@ def config(secrets: Path, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
-def resolve(secrets: Path) -> dict[str, Any]:
+def resolve(secrets: Path, **environment: str) -> dict[str, Any]:
     """Give the file as compose understands it: merged, defaulted, interpolated."""
-    answer = config(secrets, "--format", "json")
+    answer = config(secrets, "--format", "json", **environment)
     assert answer.returncode == 0, answer.stderr
     resolved: dict[str, Any] = json.loads(answer.stdout)
     return resolved

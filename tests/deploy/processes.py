@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import util
@@ -36,23 +36,38 @@ class Places:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """What the compose file names, such as `temporal:7233` → what that is here."""
 
-    def service(self, name: str, elsewhere: Mapping[str, str], **environment: str) -> "Service":
-        """Give a service on this machine; `environment` overrides what no replacing can reach, such as a bare port."""
+    def service(
+        self, name: str, elsewhere: Mapping[str, str], *, inside: Sequence[str] = (), **environment: str
+    ) -> "Service":
+        """Give a service on this machine; `environment` overrides what no replacing can reach, such as a bare port.
+
+        What its configurations `inside` mention is elsewhere too: it is run with copies of these.
+        """
         spec = self.compose["services"][name]
+        settings = spec.get("environment") or {}
         here = {**self._files(spec), **self.elsewhere, **elsewhere}
 
-        def moved(text: str) -> str:
-            for there in sorted(here, key=len, reverse=True):
-                text = text.replace(there, here[there])
-            # Compose writes a dollar sign that it shall leave alone as two.
-            return text.replace("$$", "$")
+        def replaced(text: str) -> str:
+            # The longest first; and a path is a whole one: `/prometheus` is not in `/bin/prometheus`.
+            names = sorted(here, key=len, reverse=True)
+            any_of = "|".join((r"(?<![\w/.-])" if name[0] == "/" else "") + re.escape(name) for name in names)
+            return re.sub(any_of, lambda found: here[found[0]], text) if names else text
 
-        unknown = set(environment) - set(spec["environment"])
+        def moved(text: str) -> str:
+            # Compose writes a dollar sign that it shall leave alone as two.
+            return replaced(text).replace("$$", "$")
+
+        for source in inside:
+            (target,) = (mount["target"] for mount in spec["configs"] if mount["source"] == source)
+            copy = self.directory / f"{name}-{Path(target).name}"
+            copy.write_text(replaced(Path(here[target]).read_text()))
+            here[target] = str(copy)
+        unknown = set(environment) - set(settings)
         assert not unknown, f"{name} sets no {unknown}"
         return Service(
             name=name,
             argv=[moved(part) for part in [*(spec.get("entrypoint") or []), *(spec.get("command") or [])]],
-            env={key: moved(value) for key, value in {**spec["environment"], **environment}.items()},
+            env={key: moved(value) for key, value in {**settings, **environment}.items()},
             health=[moved(part) for part in spec["healthcheck"]["test"][1:]] if "healthcheck" in spec else [],
             patience=_patience(spec.get("healthcheck", {})),
             grace=seconds(spec.get("stop_grace_period", "10s")),

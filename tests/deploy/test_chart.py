@@ -1,6 +1,7 @@
 """deploy/chart: linted, its values checked, and installed and upgraded on an API server that asks who may do what."""
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,26 @@ VALUES: dict[str, Any] = {
         }
     ],
 }
+PEOPLE: dict[str, Any] = {
+    "web": {
+        "enabled": True,
+        "baseUrl": "https://runbooks.example.com",
+        "oidc": {"issuer": "https://id.example.com:8443/realm", "clientId": "runbooks"},
+    },
+    "statusPage": {"enabled": True},
+    "slack": {"enabled": True, "backend": "slack"},
+}
+"""What is for people: none of it is there unless it is asked for."""
 OWN_NAMESPACE = "runbooks"
+SECRETS = {
+    "worker": ["records_url", "audit_private_key", "slack_token"],
+    "webhook": ["webhook_token"],
+    "migrate": ["records_owner_url"],
+    "web": ["records_url", "web_private_key", "web_secret", "oidc_client_secret"],
+    "status-page": ["records_url"],
+    "slack": ["records_url", "slack_private_key", "slack_token", "slack_app_token"],
+}
+"""Of each process, with all that the chart can make."""
 
 
 def merged(*changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +92,9 @@ def container(workload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_it_has_no_lint() -> None:
-    done = helm(VALUES, "lint", "--strict", str(CHART), "--kube-version=1.33.0")
-    assert done.returncode == 0, done.stdout
+    for change in ({}, PEOPLE):
+        done = helm(merged(change), "lint", "--strict", str(CHART), "--kube-version=1.33.0")
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -87,6 +108,12 @@ def test_it_has_no_lint() -> None:
         ({"environment": {"PATH": "/bin"}}, "PATH"),
         ({"image": {"digest": "sha256:1"}}, "digest"),
         ({"services": [{"helm": True}]}, "namespace"),
+        ({"web": {"enabled": True}}, "web.baseUrl: where people reach the page"),
+        ({"web": {**PEOPLE["web"], "oidc": {}}}, "web.oidc.issuer: the identity provider"),
+        ({"web": {**PEOPLE["web"], "oidc": {"issuer": "https://id.example.com"}}}, "web.oidc.clientId"),
+        ({"web": {**PEOPLE["web"], "baseUrl": "https://runbooks.example.com/"}}, "baseUrl"),
+        ({"statusPage": {"enabled": True, "replicas": 0}}, "replicas"),
+        ({"slack": {"backend": "teams"}}, "backend"),
     ],
 )
 def test_values_that_can_not_be_meant_are_refused(change: Mapping[str, Any], said: str) -> None:
@@ -114,30 +141,44 @@ def test_the_workers_may_do_what_the_plain_role_says_and_no_more() -> None:
 def test_processes_have_the_settings_of_the_compose_file() -> None:
     """Those are run for real by test_processes.py; only where things are is something else here."""
     compose = yaml.safe_load((ROOT / "docker-compose.temporal.yml").read_text())["services"]
-    objects = rendered()
+    objects = rendered(PEOPLE)
     processes = {
+        "web": objects["Deployment", "runbooks-web"],
+        "status-page": objects["Deployment", "runbooks-status-page"],
+        "slack": objects["Deployment", "runbooks-slack"],
         "worker": objects["Deployment", "runbooks-worker"],
         "webhook": objects["Deployment", "runbooks-webhook"],
         "schedules": objects["Job", "runbooks-schedules"],
         "records-migrate": objects["Job", "runbooks-migrate"],
     }
     # A pod asks the cluster by its own account, and pods share no folder; which queue is the chart's to say.
-    elsewhere = {"RUNBOOKS_KUBERNETES__KUBECONFIG", "RUNBOOKS_EVIDENCE__DIRECTORY", "RUNBOOKS_TEMPORAL__UI_URL"}
+    elsewhere = {
+        "RUNBOOKS_KUBERNETES__KUBECONFIG",
+        "RUNBOOKS_EVIDENCE__DIRECTORY",
+        "RUNBOOKS_TEMPORAL__UI_URL",
+        "RUNBOOKS_TEMPORAL__ROLES",
+    }
+    # What compose takes from whoever starts it.
+    asked = {"RUNBOOKS_WEB__BASE_URL", "RUNBOOKS_WEB__OIDC__ISSUER", "RUNBOOKS_WEB__OIDC__CLIENT_ID"}
+    asked |= {"RUNBOOKS_SLACK__BACKEND"}
     for name, workload in processes.items():
         found, there = container(workload), compose[name]
         settings = {one["name"]: one["value"] for one in found["env"]}
         assert found["command"] == there["command"]
         assert set(settings) - {"RUNBOOKS_TEMPORAL__TASK_QUEUE"} == set(there["environment"]) - elsewhere, name
         for setting, value in settings.items():
-            if "TEMPORAL" not in setting:
-                assert value == there["environment"][setting], setting
+            from_compose = there["environment"][setting] if "TEMPORAL" not in setting else ""
+            if setting in asked:
+                assert from_compose.startswith("${RUNBOOKS_"), setting
+            elif from_compose:
+                assert value in {from_compose, re.sub(r"^\$\{\w+:\+(.+)\}$", r"\1", from_compose)}, setting
         section = {setting.removeprefix("RUNBOOKS_").partition("__")[0].lower() for setting in settings}
         assert section - {"config"} <= set(Settings.model_fields)
     assert container(objects["CronJob", "runbooks-schedules"]) == container(objects["Job", "runbooks-schedules"])
 
 
 def test_each_process_has_its_own_secrets_and_no_way_to_be_more_than_it_is() -> None:
-    objects = rendered()
+    objects = rendered(PEOPLE)
     mounted = {}
     for (kind, name), workload in objects.items():
         if kind not in {"Deployment", "Job", "CronJob"}:
@@ -154,12 +195,61 @@ def test_each_process_has_its_own_secrets_and_no_way_to_be_more_than_it_is() -> 
         }
         assert pod.get("automountServiceAccountToken", True) == (name == "runbooks-worker")
     assert mounted == {
-        ("Deployment", "runbooks-worker"): ("runbooks-worker", ["records_url", "audit_private_key"]),
-        ("Deployment", "runbooks-webhook"): ("runbooks-webhook", ["webhook_token"]),
+        **{
+            ("Deployment", f"runbooks-{name}"): (f"runbooks-{name}", keys)
+            for name, keys in SECRETS.items()
+            if name != "migrate"
+        },
         ("Job", "runbooks-migrate"): ("runbooks-migrate", ["records_owner_url"]),
         ("Job", "runbooks-schedules"): ("runbooks-worker", ["audit_private_key"]),
         ("CronJob", "runbooks-schedules"): ("runbooks-worker", ["audit_private_key"]),
     }
+
+
+def test_nothing_of_peoples_is_there_unless_asked_for() -> None:
+    parts = ("web", "status-page", "slack")
+    assert not [name for _, name in rendered() if name.removeprefix("runbooks-") in parts]
+    worker = container(rendered()["Deployment", "runbooks-worker"])
+    assert "RUNBOOKS_SLACK__TOKEN" not in {one["name"] for one in worker["env"]}
+    for part, value in (("web", "web"), ("status-page", "statusPage"), ("slack", "slack")):
+        kinds = {kind for kind, name in rendered({value: PEOPLE[value]}) if name == f"runbooks-{part}"}
+        service = set() if part == "slack" else {"Service"}
+        assert kinds == {"Deployment", "PodDisruptionBudget", "NetworkPolicy"} | service, part
+
+
+def test_pages_and_slack_go_where_they_must_and_nobody_comes_in_unless_named() -> None:
+    ingress = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
+
+    def policy(part: str, *changes: Mapping[str, Any]) -> Any:
+        return rendered(PEOPLE, *changes)["NetworkPolicy", f"runbooks-{part}"]["spec"]
+
+    def out(part: str) -> set[int]:
+        return {int(port["port"]) for rule in policy(part)["egress"] for port in rule["ports"]}
+
+    assert out("web") == {53, 7233, 5432, 8443}
+    assert out("status-page") == {53, 5432}
+    assert out("slack") == {53, 7233, 5432, 443}
+    for part in ("web", "status-page", "slack"):
+        assert policy(part)["ingress"] == [], part
+        assert set(policy(part)["policyTypes"]) == {"Ingress", "Egress"}
+    assert policy("web", {"web": {"from": [ingress]}})["ingress"] == [{"from": [ingress], "ports": [{"port": "http"}]}]
+
+
+def test_a_page_stays_while_temporal_is_away_and_slack_takes_over_only_when_it_listens() -> None:
+    objects = rendered(PEOPLE)
+
+    def asked(part: str, probe: str) -> str:
+        return str(container(objects["Deployment", f"runbooks-{part}"])[probe]["httpGet"]["path"])
+
+    assert {part: asked(part, "readinessProbe") for part in ("web", "status-page", "slack", "webhook")} == {
+        "web": "/healthz",
+        "status-page": "/healthz",
+        "slack": "/readyz",
+        "webhook": "/readyz",
+    }
+    # Without records it has nothing to show yet.
+    assert asked("status-page", "startupProbe") == "/"
+    assert {asked(part, "livenessProbe") for part in ("web", "status-page", "slack", "webhook")} == {"/healthz"}
 
 
 def test_other_settings_are_other_pods_and_another_size_is_not() -> None:
@@ -225,9 +315,9 @@ class Installed:
         command = [str(binaries.find("kubectl")), f"--kubeconfig={self._kubeconfig}", *arguments]
         return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
 
-    def may(self, verb: str, what: str, *where: str) -> bool:
-        account = f"--as=system:serviceaccount:{OWN_NAMESPACE}:runbooks-worker"
-        return self.kubectl("auth", "can-i", verb, what, account, *where) == "yes"
+    def may(self, verb: str, what: str, *where: str, account: str = "runbooks-worker") -> bool:
+        who = f"--as=system:serviceaccount:{OWN_NAMESPACE}:{account}"
+        return self.kubectl("auth", "can-i", verb, what, who, *where) == "yes"
 
     def pods(self, component: str) -> set[str]:
         chosen = f"--selector=app.kubernetes.io/component={component}"
@@ -253,12 +343,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         manifests.apply_service(server.kubeconfig, "tensafe")
         there = Installed(server.kubeconfig)
         there.kubectl("create", "namespace", OWN_NAMESPACE)
-        secrets = {
-            "worker": ["records_url", "audit_private_key"],
-            "webhook": ["webhook_token"],
-            "migrate": ["records_owner_url"],
-        }
-        for name, keys in secrets.items():
+        for name, keys in SECRETS.items():
             literals = [f"--from-literal={key}=x" for key in keys]
             there.kubectl("create", "secret", "generic", f"runbooks-{name}", *literals, f"-n={OWN_NAMESPACE}")
         done = there.helm(VALUES, "install", "runbooks")
@@ -295,6 +380,24 @@ def test_installed_it_runs_two_of_each(installed: Installed) -> None:
 )
 def test_the_workers_account_may(installed: Installed, verb: str, what: str, where: str, *, may: bool) -> None:
     assert installed.may(verb, what, where) is may
+
+
+def test_an_upgrade_brings_what_is_for_people_and_takes_it_away_again(installed: Installed) -> None:
+    workers = installed.pods("worker")
+    done = installed.helm(merged(PEOPLE, {"slack": {"backend": "records"}}), "upgrade", "runbooks")
+    assert done.returncode == 0, done.stderr
+    parts = ("web", "status-page", "slack")
+    assert {part: len(installed.settled(part, 2)) for part in parts} == dict.fromkeys(parts, 2)
+    assert installed.pods("worker") == workers
+    made = installed.kubectl("get", "services,networkpolicies,poddisruptionbudgets", f"-n={OWN_NAMESPACE}", "-o=name")
+    assert sum(name.rpartition("/")[2].removeprefix("runbooks-") in parts for name in made.split()) == 8
+    # They have no account of their own, and the one that every pod has may do nothing.
+    for verb, what in (("get", "pods"), ("get", "secrets"), ("patch", "deployments.apps"), ("create", "jobs.batch")):
+        for namespace in (OWN_NAMESPACE, "tensafe"):
+            assert not installed.may(verb, what, f"-n={namespace}", account="default"), (verb, what, namespace)
+    assert installed.helm(VALUES, "upgrade", "runbooks").returncode == 0
+    for part in parts:
+        installed.settled(part, 0)
 
 
 def test_an_upgrade_brings_other_pods_and_the_same_one_none(installed: Installed) -> None:

@@ -32,10 +32,14 @@ def test_nobody_else_gets_in(folder: Path) -> None:
 
 
 def test_every_password_is_long_and_its_own(folder: Path) -> None:
-    values = [path.read_text() for path in folder.iterdir() if path.name.endswith(("_password", "_token"))]
+    values = [
+        path.read_text() for path in folder.iterdir() if path.name.endswith(("_password", "_secret", "webhook_token"))
+    ]
+    values = [value for value in values if value]
 
-    assert len(values) == len(set(values)) == 6
-    assert all(len(value) == 64 for value in values)
+    assert len(values) == len(set(values)) == 9
+    # As long as a cookie's key may be, for the sign-in.
+    assert sorted(len(value) for value in values) == [32, *[64] * 8]
 
 
 def test_a_second_run_changes_nothing(folder: Path) -> None:
@@ -64,7 +68,22 @@ def test_the_kubeconfig_is_taken_over(folder: Path, tmp_path: Path) -> None:
     assert (folder / "kubeconfig").read_text() == mine.read_text()
 
 
-@pytest.mark.parametrize("arguments", [("--kubeconfig",), ("--kubeconfig", "/no/such/file"), ("--force",)])
+def test_what_others_give_is_empty_until_it_is_taken_over(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("xoxb-1\n")
+    names = ("slack_token", "slack_app_token", "oidc_client_secret")
+
+    assert [(folder / name).read_text() for name in names] == ["", "", ""]
+    assert make_secrets(folder, "--slack-token", str(mine), "--oidc-client-secret", str(mine)).returncode == 0
+    assert make_secrets(folder).returncode == 0
+    # Without the line break: not everything that reads a secret takes it away.
+    assert [(folder / name).read_text() for name in names] == ["xoxb-1", "", "xoxb-1"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--kubeconfig",), ("--slack-token", "/no/such/file"), ("--kubeconfig", "/no/such/file"), ("--force",)],
+)
 def test_it_says_what_is_wrong_and_makes_nothing(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     answer = make_secrets(tmp_path / "secrets", *arguments)
 
@@ -78,8 +97,8 @@ def test_a_new_gateway_key_is_trusted_beside_the_old_one(folder: Path) -> None:
     (folder / "gateway_private_key.pem").rename(folder / "gateway_private_key.old.pem")
 
     assert make_secrets(folder).returncode == 0
-    new, old = json.loads((folder / "approvals.env").read_text().partition("=")[2])
-    assert [old] == json.loads(before)
+    new, old, *others = json.loads((folder / "approvals.env").read_text().partition("=")[2])
+    assert [old, *others] == json.loads(before)
     assert new != old
 
 
@@ -91,10 +110,11 @@ def test_a_gateway_key_of_another_kind_is_refused(folder: Path) -> None:
     assert "no Ed25519 key" in answer.stderr
 
 
-def test_workers_accept_what_the_gateways_key_signs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gateway", ["gateway", "web", "slack"])
+def test_workers_accept_what_a_gateways_key_signs(folder: Path, monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
     variable, _, value = (folder / "approvals.env").read_text().strip().partition("=")
     monkeypatch.setenv(variable, value)
-    key = load_pem_private_key((folder / "gateway_private_key.pem").read_bytes(), password=None)
+    key = load_pem_private_key((folder / f"{gateway}_private_key.pem").read_bytes(), password=None)
     assert isinstance(key, Ed25519PrivateKey)
     now = datetime.now(UTC)
     word = Note(who="ada@example.org", role="commander", issued_at=now, text="All is well")

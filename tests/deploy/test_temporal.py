@@ -39,13 +39,6 @@ def source(directory: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("deploy") / "secrets"
-    assert docker_compose.make_secrets(folder).returncode == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
 def database(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server as the `postgres` image's first start leaves it."""
     server = Postgres(tmp_path_factory.mktemp("temporal-db"))

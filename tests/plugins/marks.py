@@ -57,6 +57,7 @@ _WRITTEN = {"kills", "end to end", "proofs", "servers"}
 _SLOW = (
     "sandbox/test_sandbox.py",
     "activities/database/test_restore_targets.py",
+    "deploy/test_profiles.py",
     "deploy/test_processes.py",
     "deploy/test_compose.py",
     "activities/releases/test_helm_interruptions.py",

@@ -66,6 +66,7 @@ def test_secrets_can_be_files_and_are_never_shown(file: Path, tmp_path: Path, mo
         ("[servcies.x]\n", "servcies: Extra inputs are not permitted"),
         ('[slack]\nbackend = "slack"', "token: required for the slack backend"),
         ('[records]\nurl = "file:/nowhere/hunter2"', "records.url: cannot read the secret's file"),
+        ('[webhook]\nbearer_tokens = ["file:/dev/null"]', "webhook.bearer_tokens.0: the secret's file is empty"),
         ('[evidence]\nbackend = "s3"', "bucket: required"),
         ("[records\n", "runbooks.toml"),
         (FILE.replace("Europe/Berlin", "Europe/Brelin"), "not an IANA time zone"),

@@ -72,6 +72,111 @@ capabilities: {drop: [ALL]}
 - {name: tmp, mountPath: /tmp}
 {{- end }}
 
+{{- /* A Deployment without an account in the cluster, and its budget: (dict "root" $ "component" "web" "values" .Values.web
+       "container" "what is its own" "secret" "its Secret" "keys" (list …)). Whatever it asks, it doesn't ask the cluster. */ -}}
+{{- define "runbooks.process" -}}
+{{- $selector := include "runbooks.selector" (dict "root" .root "component" .component) -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .root.Release.Name }}-{{ .component }}
+  labels:
+    {{- include "runbooks.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  replicas: {{ .values.replicas }}
+  selector:
+    matchLabels: {{- $selector | nindent 6 }}
+  strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  template:
+    metadata:
+      labels: {{- $selector | nindent 8 }}
+      annotations:
+        checksum/settings: {{ print .root.Values.settings .root.Values.routes | sha256sum }}
+    spec:
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      securityContext: {{- include "runbooks.podSecurity" .root | nindent 8 }}
+      terminationGracePeriodSeconds: 20
+      {{- include "runbooks.pullSecrets" .root | nindent 6 }}
+      {{- include "runbooks.spread" (dict "root" .root "component" .component) | nindent 6 }}
+      {{- with .values.nodeSelector }}
+      nodeSelector: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .values.tolerations }}
+      tolerations: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      containers:
+      - name: {{ .component }}
+        image: {{ include "runbooks.image" .root }}
+        imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+        {{- .container | nindent 8 }}
+        resources: {{- toYaml .values.resources | nindent 10 }}
+        securityContext: {{- include "runbooks.containerSecurity" .root | nindent 10 }}
+        volumeMounts: {{- include "runbooks.mounts" .root | nindent 8 }}
+      volumes:
+      {{- include "runbooks.volumes" (dict "root" .root "secret" .secret "keys" .keys) | nindent 6 }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .root.Release.Name }}-{{ .component }}
+  labels: {{- include "runbooks.labels" .root | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{- $selector | nindent 6 }}
+{{- end }}
+
+{{- /* Where a process listens: (dict "root" $ "component" "web" "port" 8083). */ -}}
+{{- define "runbooks.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .root.Release.Name }}-{{ .component }}
+  labels:
+    {{- include "runbooks.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  selector: {{- include "runbooks.selector" (dict "root" .root "component" .component) | nindent 4 }}
+  ports:
+  - {name: http, port: {{ .port }}, targetPort: http}
+{{- end }}
+
+{{- /* Who comes in, and the only ways out beside names: (dict "root" $ "component" "web" "from" peers "out" (list 7233)). */ -}}
+{{- define "runbooks.policy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ .root.Release.Name }}-{{ .component }}
+  labels: {{- include "runbooks.labels" .root | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- include "runbooks.selector" (dict "root" .root "component" .component) | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  {{- with .from }}
+  - from: {{- toYaml . | nindent 4 }}
+    ports: [{port: http}]
+  {{- else }} []
+  {{- end }}
+  egress:
+  - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+  {{- range .out | uniq }}
+  - ports: [{port: {{ . }}}]
+  {{- end }}
+{{- end }}
+
+{{- define "runbooks.temporalPort" -}}
+{{ .Values.temporal.address | splitList ":" | last }}
+{{- end }}
+
+{{- /* The port of an https or http address. */ -}}
+{{- define "runbooks.portOf" -}}
+{{- $url := urlParse . -}}
+{{- if contains ":" $url.host }}{{ $url.host | splitList ":" | last }}{{ else }}{{ eq $url.scheme "http" | ternary 80 443 }}{{ end -}}
+{{- end }}
+
 {{- define "runbooks.pullSecrets" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:

@@ -74,4 +74,5 @@ class Provider:
             **self.claims,
         }
         key = self.signs_with or self.key
-        return JSONResponse({"id_token": jwt.encode({"alg": "RS256", "kid": self.key.kid or ""}, claims, key)})
+        id_token = jwt.encode({"alg": "RS256", "kid": self.key.kid or ""}, claims, key)
+        return JSONResponse({"id_token": id_token, "access_token": secrets.token_urlsafe(8), "token_type": "Bearer"})

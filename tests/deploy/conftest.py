@@ -1,0 +1,35 @@
+"""What processes of the compose file share: their secrets, and a records database as its image leaves it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.postgres import Postgres
+from tests.deploy import docker_compose
+from tests.deploy.docker_compose import ROOT
+from tests.deploy.processes import run_as_the_image_would
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deploy") / "secrets"
+    assert docker_compose.make_secrets(folder).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A server as the `postgres` image's first start leaves it, and the secrets' URLs naming it."""
+    server = Postgres(tmp_path_factory.mktemp("records-db"))
+    server.start()
+    try:
+        server.wait_ready()
+        run_as_the_image_would(ROOT / "deploy/postgres/records.sh", server, secrets)
+        for name in ("records_url", "records_owner_url"):
+            url = (secrets / name).read_text()
+            (secrets / name).unlink()
+            (secrets / name).write_text(url.replace("records-db:5432", f"127.0.0.1:{server.port}"))
+        yield
+    finally:
+        server.stop()
