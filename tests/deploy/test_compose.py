@@ -142,6 +142,7 @@ def test_a_worker_of_a_role_has_what_its_steps_need_and_no_more(services: dict[s
         "aws": {"records_url"},
         "messages": {"records_url", "slack_token"},
         "compliance": {"records_url", "kubeconfig", "audit_private_key"},
+        "security": {"records_url", "kubeconfig"},
     }
     assert all_of_it == set().union(*held.values())
     for role in ROLES:

@@ -83,7 +83,7 @@ def places(
     compose = docker_compose.resolve(
         secrets,
         **EVERY_PROFILE,
-        RUNBOOKS_ROLES='["kubernetes", "database", "aws", "messages", "compliance"]',
+        RUNBOOKS_ROLES='["kubernetes", "database", "aws", "messages", "compliance", "security"]',
         RUNBOOKS_OIDC_ISSUER=provider.issuer,
         RUNBOOKS_OIDC_CLIENT_ID=CLIENT,
         RUNBOOKS_WEB_URL=f"http://127.0.0.1:{web_port}",
