@@ -3,7 +3,6 @@
 A cluster, a database or a Prometheus that doesn't answer is no reason not to start: its steps fail and are retried.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
@@ -91,6 +90,7 @@ from activities.monitoring.prometheus import PrometheusMetrics
 from activities.monitoring.resets import Resets
 from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
+from activities.monitoring.workers import RoleQueue, Workers
 from activities.records.activities import Records
 from activities.records.figures import Figures
 from activities.records.security import SecurityIncidents
@@ -166,25 +166,26 @@ def wire(settings: Settings) -> Iterator[Wired]:
         SettingsError: settings name what can't be used (a kubeconfig that isn't there, a URL that isn't one).
 
     """
+    of_activity: dict[str, Role] = {}
     with ExitStack() as stack:
         queues = Queues(
             base=settings.temporal.task_queue,
             roles=frozenset(settings.temporal.roles),
             watches=settings.temporal.max_concurrent_watches > 0,
+            of_activity=of_activity,
         )
         # A role that has no queue of its own goes with the runs.
         has = {role for role in ROLES if queues.separate(role) in settings.worker.roles}
         _check(settings, has)
         clients = _Clients(settings, stack)
-        systems = _systems(settings, clients)
+        systems = _systems(settings, clients) | {Workers: lambda: _workers(queues)}
         kinds = [(kind, Later(make)) for kind, make in systems.items()]
         every = [(role_of(kind), system, activities_of(kind, system)) for kind, system in kinds]
-        of_activity = {name_of(activity): role for role, _, activities in every for activity in activities}
+        of_activity |= {name_of(activity): role for role, _, activities in every for activity in activities}
         ours = [one for one in every if one[0] in has]
         steps: dict[Role, list[Activity]] = {role: [] for role in ROLES if role in has}
         for role, _, activities in ours:
             steps[role].extend(activities)
-        queues = dataclasses.replace(queues, of_activity=of_activity)
         yield Wired(steps, [system for _, system, _ in ours], queues)
 
 
@@ -286,6 +287,12 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         CertManager: lambda: CertManager(cluster()),
         Acme: lambda: _acme(settings, clients),
     }
+
+
+def _workers(queues: Queues) -> Workers:
+    """Know every queue of the installation, also those that this worker doesn't take."""
+    names = [RoleQueue(name, role) for name, role, _ in queues.taken(ROLES)]
+    return Workers(queues.base, names, lambda step: queues.separate(queues.of_activity.get(step, ORCHESTRATION)))
 
 
 def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:
