@@ -101,9 +101,10 @@ from activities.releases.ci_records import RecordsCi
 from activities.releases.helm import Helm
 from activities.releases.smoke import Smoke
 from activities.releases.watch import ReleaseWatch
-from libraries import aws_config, boto3, httpx, kubernetes
+from libraries import aws_config, boto3, httpx, kubernetes, otel
 from records_schema.pool import connect_pool
 from records_schema.server import DatabaseError, conninfo
+from workers import tracing
 from workers.archive import archiver, patient_pool
 from workers.audit_keys import signer
 from workers.codec import decrypting
@@ -157,7 +158,7 @@ class Wired:
 
 
 @contextmanager
-def wire(settings: Settings) -> Iterator[Wired]:
+def wire(settings: Settings, tracer: "otel.Tracer | None" = None) -> Iterator[Wired]:
     """Give every activity, on the settings' backends, until the context ends.
 
     The systems behind them are made when they are first used, or by `Wired.warm_up`.
@@ -177,7 +178,7 @@ def wire(settings: Settings) -> Iterator[Wired]:
         # A role that has no queue of its own goes with the runs.
         has = {role for role in ROLES if queues.separate(role) in settings.worker.roles}
         _check(settings, has)
-        clients = _Clients(settings, stack)
+        clients = _Clients(settings, stack, tracer)
         systems = _systems(settings, clients) | {Workers: lambda: _workers(queues)}
         kinds = [(kind, Later(make)) for kind, make in systems.items()]
         every = [(role_of(kind), system, activities_of(kind, system)) for kind, system in kinds]
@@ -206,13 +207,13 @@ def _check(settings: Settings, has: AbstractSet[Role]) -> None:
 class _Clients:
     """The connections that several systems share."""
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, stack: ExitStack, tracer: "otel.Tracer | None") -> None:
         self.pool: Later[_Pool] = Later(
             lambda: stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
         )
         self.patient: Later[Pool] = Later(lambda: stack.enter_context(patient_pool(settings.records.url)))
-        self.http: Later[httpx.Client] = Later(lambda: stack.enter_context(httpx.Client()))
-        self.cluster: Later[kubernetes.ApiClient] = Later(lambda: _cluster(settings, stack))
+        self.http: Later[httpx.Client] = Later(lambda: tracing.http_client(tracer, stack.enter_context(httpx.Client())))
+        self.cluster: Later[kubernetes.ApiClient] = Later(lambda: tracing.cluster(tracer, _cluster(settings, stack)))
         self.handovers = Later(lambda: _handovers(settings))
         self.evidence = Later(lambda: evidence_store(settings))
         self.databases = Later(lambda: databases(settings, lambda: _aws(settings, "rds")))
