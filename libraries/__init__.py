@@ -47,7 +47,13 @@ if TYPE_CHECKING:
     from kubernetes import config as kubernetes_config
     from kubernetes.utils import quantity as kubernetes_quantity
     from OpenSSL import SSL as openssl  # noqa: N811  modules have small names
+    from opentelemetry import trace as otel
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as otel_otlp
+    from opentelemetry.sdk import resources as otel_resources
+    from opentelemetry.sdk import trace as otel_sdk
+    from opentelemetry.sdk.trace import export as otel_export
     from psycopg import pq, sql
+    from temporalio.contrib import opentelemetry as otel_temporal
 
 __all__ = [
     "acme_challenges",
@@ -68,6 +74,12 @@ __all__ = [
     "logger",
     "ocsp",
     "openssl",
+    "otel",
+    "otel_export",
+    "otel_otlp",
+    "otel_resources",
+    "otel_sdk",
+    "otel_temporal",
     "pq",
     "psycopg",
     "requests",
@@ -126,6 +138,12 @@ if not TYPE_CHECKING:
     kubernetes_quantity = _Later("kubernetes.utils.quantity")
     ocsp = _Later("cryptography.x509.ocsp")
     openssl = _Later("OpenSSL.SSL")
+    otel = _Later("opentelemetry.trace")
+    otel_export = _Later("opentelemetry.sdk.trace.export")
+    otel_otlp = _Later("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    otel_resources = _Later("opentelemetry.sdk.resources")
+    otel_sdk = _Later("opentelemetry.sdk.trace")
+    otel_temporal = _Later("temporalio.contrib.opentelemetry")
     pq = _Later("psycopg.pq")
     psycopg = _Later("psycopg")
     requests = _Later("requests")

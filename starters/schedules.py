@@ -44,10 +44,12 @@ from workflows.maintenance.database_maintenance import DatabaseMaintenance, Data
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
 from workflows.security.compliance_audit import ComplianceAudit, ComplianceAuditRequest
+from workflows.upkeep.look_for_workers import LookForWorkers, LookRequest
 from workflows.upkeep.sweep_holds import SweepHolds, SweepRequest
 
 ARCHIVE = "archive-runs"
 SWEEP = "sweep-holds"
+WORKERS = "look-for-workers"
 CHURN = "churn-prevention"
 MAINTENANCE = "database-maintenance"
 MORNING = "morning-startup"
@@ -65,8 +67,8 @@ _OF_SERVICES = {
 }
 """One of each service: its name follows. And why one is taken away that settings have forgotten."""
 
-_SWEPT = timedelta(minutes=1)
-_SWEPT_LATE = timedelta(days=1)
+_LOOKED = timedelta(minutes=1)
+_LOOKED_LATE = timedelta(days=1)
 """Of those that an outage has kept, Temporal starts one, since it never has two: none counts as missed."""
 _ARCHIVED_LATE = timedelta(hours=1)
 _WEEKLY_LATE = timedelta(days=1)
@@ -140,6 +142,7 @@ async def compare(
 def _wanted(audit: Audit, services: Mapping[str, Service], task_queue: str, directory: Path) -> Iterator[_Wanted]:
     yield _archive(audit, task_queue)
     yield _sweep(task_queue)
+    yield _workers(task_queue)
     yield _churn(services, task_queue)
     yield from _maintenance(services, task_queue)
     yield from _certificates(services, task_queue)
@@ -178,13 +181,28 @@ def _sweep(task_queue: str) -> _Wanted:
         task_queue=task_queue,
         static_summary="What terminated runs have left held",
     )
+    return _every_minute(SWEEP, action, "what terminated runs have left held is given back")
+
+
+def _workers(task_queue: str) -> _Wanted:
+    action = ScheduleActionStartWorkflow(
+        LookForWorkers.run,
+        LookRequest(),
+        id=WORKERS,
+        task_queue=task_queue,
+        static_summary="Roles that runs wait for and no worker has",
+    )
+    return _every_minute(WORKERS, action, "roles that runs wait for and no worker has are paged")
+
+
+def _every_minute(name: str, action: ScheduleActionStartWorkflow, note: str) -> _Wanted:
     schedule = Schedule(
         action=action,
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SWEPT)]),
-        policy=_policy(_SWEPT_LATE),
-        state=ScheduleState(note=f"what terminated runs have left held is given back, every {_SWEPT}"),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_LOOKED)]),
+        policy=_policy(_LOOKED_LATE),
+        state=ScheduleState(note=f"{note}, every {_LOOKED}"),
     )
-    return _Wanted(SWEEP, schedule, f"every {_SWEPT}")
+    return _Wanted(name, schedule, f"every {_LOOKED}")
 
 
 def _churn(services: Mapping[str, Service], task_queue: str) -> _Wanted:

@@ -10,12 +10,15 @@ from typing import Any
 
 import structlog
 from temporalio.client import Client
+from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import Interceptor
 
 from workers import settings as settings_module
 from workers import telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
+from workers.tracing import interceptors as traced
+from workers.tracing import tracing
 from workers.wiring import Wired, wire
 from workers.worker import version, working
 
@@ -28,8 +31,8 @@ async def serve(settings: Settings, *, interceptors: Sequence[Interceptor] = ())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with wire(settings) as wired:
-        client = await _connect(settings, log)
+    with tracing(settings.observability, "worker") as tracer, wire(settings, tracer) as wired:
+        client = await _connect(settings, log, traced(tracer))
         if added := await register_search_attributes(client):
             log.info("search attributes registered", added=added)
         async with working(
@@ -85,11 +88,13 @@ def _end(waited_for: "asyncio.Future[None]", error: BaseException | None) -> Non
         waited_for.set_exception(error)
 
 
-async def _connect(settings: Settings, log: structlog.stdlib.BoundLogger) -> Client:
+async def _connect(
+    settings: Settings, log: structlog.stdlib.BoundLogger, interceptors: list[ClientInterceptor]
+) -> Client:
     runtime = telemetry.runtime(settings.observability)
     for attempt in range(1, _CONNECT_ATTEMPTS + 1):
         try:
-            return await connect(settings.temporal, runtime=runtime)
+            return await connect(settings.temporal, interceptors=interceptors, runtime=runtime)
         except RuntimeError:
             if attempt == _CONNECT_ATTEMPTS:
                 raise

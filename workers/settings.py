@@ -513,6 +513,12 @@ class Observability(Section):
         default="info", description="What is less important is not logged."
     )
     metrics_address: str | None = Field(default=None, description="host:port of the Prometheus endpoint.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^@?#]+$",
+        description="Of an OpenTelemetry collector, OTLP over HTTP, without the path, e.g. http://127.0.0.1:4318. "
+        "Without it nothing is traced.",
+    )
 
 
 class Settings(BaseSettings):

@@ -3,7 +3,6 @@
 A cluster, a database or a Prometheus that doesn't answer is no reason not to start: its steps fail and are retried.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
@@ -94,6 +93,7 @@ from activities.monitoring.prometheus import PrometheusMetrics
 from activities.monitoring.resets import Resets
 from activities.monitoring.runs import Runs
 from activities.monitoring.silences import Silences
+from activities.monitoring.workers import RoleQueue, Workers
 from activities.records.activities import Records
 from activities.records.figures import Figures
 from activities.records.security import SecurityIncidents
@@ -104,9 +104,10 @@ from activities.releases.ci_records import RecordsCi
 from activities.releases.helm import Helm
 from activities.releases.smoke import Smoke
 from activities.releases.watch import ReleaseWatch
-from libraries import aws_config, boto3, httpx, kubernetes
+from libraries import aws_config, boto3, httpx, kubernetes, otel
 from records_schema.pool import connect_pool
 from records_schema.server import DatabaseError, conninfo
+from workers import tracing
 from workers.archive import archiver, patient_pool
 from workers.audit_keys import signer
 from workers.codec import decrypting
@@ -160,7 +161,7 @@ class Wired:
 
 
 @contextmanager
-def wire(settings: Settings) -> Iterator[Wired]:
+def wire(settings: Settings, tracer: "otel.Tracer | None" = None) -> Iterator[Wired]:
     """Give every activity, on the settings' backends, until the context ends.
 
     The systems behind them are made when they are first used, or by `Wired.warm_up`.
@@ -169,25 +170,26 @@ def wire(settings: Settings) -> Iterator[Wired]:
         SettingsError: settings name what can't be used (a kubeconfig that isn't there, a URL that isn't one).
 
     """
+    of_activity: dict[str, Role] = {}
     with ExitStack() as stack:
         queues = Queues(
             base=settings.temporal.task_queue,
             roles=frozenset(settings.temporal.roles),
             watches=settings.temporal.max_concurrent_watches > 0,
+            of_activity=of_activity,
         )
         # A role that has no queue of its own goes with the runs.
         has = {role for role in ROLES if queues.separate(role) in settings.worker.roles}
         _check(settings, has)
-        clients = _Clients(settings, stack)
-        systems = _systems(settings, clients)
+        clients = _Clients(settings, stack, tracer)
+        systems = _systems(settings, clients) | {Workers: lambda: _workers(queues)}
         kinds = [(kind, Later(make)) for kind, make in systems.items()]
         every = [(role_of(kind), system, activities_of(kind, system)) for kind, system in kinds]
-        of_activity = {name_of(activity): role for role, _, activities in every for activity in activities}
+        of_activity |= {name_of(activity): role for role, _, activities in every for activity in activities}
         ours = [one for one in every if one[0] in has]
         steps: dict[Role, list[Activity]] = {role: [] for role in ROLES if role in has}
         for role, _, activities in ours:
             steps[role].extend(activities)
-        queues = dataclasses.replace(queues, of_activity=of_activity)
         yield Wired(steps, [system for _, system, _ in ours], queues)
 
 
@@ -208,13 +210,13 @@ def _check(settings: Settings, has: AbstractSet[Role]) -> None:
 class _Clients:
     """The connections that several systems share."""
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, stack: ExitStack, tracer: "otel.Tracer | None") -> None:
         self.pool: Later[_Pool] = Later(
             lambda: stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
         )
         self.patient: Later[Pool] = Later(lambda: stack.enter_context(patient_pool(settings.records.url)))
-        self.http: Later[httpx.Client] = Later(lambda: stack.enter_context(httpx.Client()))
-        self.cluster: Later[kubernetes.ApiClient] = Later(lambda: _cluster(settings, stack))
+        self.http: Later[httpx.Client] = Later(lambda: tracing.http_client(tracer, stack.enter_context(httpx.Client())))
+        self.cluster: Later[kubernetes.ApiClient] = Later(lambda: tracing.cluster(tracer, _cluster(settings, stack)))
         self.handovers = Later(lambda: _handovers(settings))
         self.evidence = Later(lambda: evidence_store(settings))
         self.databases = Later(lambda: databases(settings, lambda: _aws(settings, "rds")))
@@ -291,6 +293,12 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         CertManager: lambda: CertManager(cluster()),
         Acme: lambda: _acme(settings, clients),
     }
+
+
+def _workers(queues: Queues) -> Workers:
+    """Know every queue of the installation, also those that this worker doesn't take."""
+    names = [RoleQueue(name, role) for name, role, _ in queues.taken(ROLES)]
+    return Workers(queues.base, names, lambda step: queues.separate(queues.of_activity.get(step, ORCHESTRATION)))
 
 
 def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:

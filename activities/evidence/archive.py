@@ -39,6 +39,7 @@ from libraries import logger
 
 WORKFLOW_TYPE = "ArchiveRuns"
 SWEEP_TYPE = "SweepHolds"
+WORKERS_TYPE = "LookForWorkers"
 _WINDOW_RUNS = 500
 _RETRIES = 500
 _AHEAD = 8
@@ -291,11 +292,12 @@ class _Pass:
 
 
 def _query(since: datetime, until: datetime) -> str:
-    # The archiver's own runs are no evidence of anything but the archive, which speaks for itself; and what a sweep
-    # finds has a run of its own, where most find nothing.
+    # The archiver's own runs are no evidence of anything but the archive, which speaks for itself; and what a look for
+    # holds or for workers finds has a run of its own, where most find nothing.
+    looks = " ".join(f"AND WorkflowType != '{name}'" for name in (WORKFLOW_TYPE, SWEEP_TYPE, WORKERS_TYPE))
     return (
         f"CloseTime >= '{since.isoformat()}' AND CloseTime < '{until.isoformat()}' "
-        f"AND ExecutionStatus != 'Running' AND WorkflowType != '{WORKFLOW_TYPE}' AND WorkflowType != '{SWEEP_TYPE}'"
+        f"AND ExecutionStatus != 'Running' {looks}"
     )
 
 

@@ -22,8 +22,8 @@ from activities.common.errors import unavailable
 from audit.text import counted
 
 _MOST = 100
-_SWEEP = "sweep-holds"
-"""Runs every minute: after an outage it has missed many, and the next one makes up for all."""
+_LOOKS = {"sweep-holds", "look-for-workers"}
+"""They run every minute: after an outage they have missed many, and the next one makes up for all."""
 _SERVICE = "RunbookService"
 _GAVE_UP = {WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TIMED_OUT}
 """Ends that handled nothing: the alert still fires, so its repetition tries again."""
@@ -142,7 +142,7 @@ async def _run(run: WorkflowExecution) -> OpenRun:
 
 
 async def _schedules(client: Client, service: str) -> list[ScheduleState]:
-    names = [found.id async for found in await client.list_schedules() if found.id != _SWEEP]
+    names = [found.id async for found in await client.list_schedules() if found.id not in _LOOKS]
     mine = [name for name in names if "/" not in name or name.endswith(f"/{service}")]
     described = [await _described(client, name) for name in sorted(mine)]
     return [

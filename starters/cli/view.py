@@ -144,6 +144,7 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
         )
     if status.waiting_for and not status.questions:
         yield Text(f"waits for {', '.join(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
+    yield from (Text(f"no worker of role {line}", style="bold red") for line in status.lacks)
     yield from (Text(line) for line in shown.doing)
     if not (status.waiting_for or shown.doing) and status.entries:
         last = status.entries[-1]

@@ -16,8 +16,8 @@ _ATTRIBUTES = {
     "workflow_id": "WorkflowId",
     "run_id": "RunId",
 }
-_OURS = ("ArchiveRuns", "SweepHolds")
-"""What looks after the archive itself, and for what is left, is no procedure."""
+_OURS = ("ArchiveRuns", "SweepHolds", "LookForWorkers")
+"""What looks after the archive itself, for what is left and for workers is no procedure."""
 
 
 def query_of(wanted: Filter) -> str:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 from starlette.applications import Starlette
@@ -20,16 +21,19 @@ from starters.sources import registry
 from starters.steering import configuration, routes
 from starters.webhook.app import application
 from starters.webhook.intake import Intake
-from workers import telemetry
+from workers import telemetry, tracing
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from libraries import otel
 
 _READY_WITHIN = timedelta(seconds=2)
 _LAST_REQUESTS = timedelta(seconds=10)
 _log = structlog.get_logger("webhook")
 
 
-async def build(settings: Settings) -> Starlette:
+async def build(settings: Settings, tracer: "otel.Tracer | None" = None) -> Starlette:
     """Build the application; it starts without Temporal, and answers 503 until Temporal is there.
 
     Raises:
@@ -37,7 +41,8 @@ async def build(settings: Settings) -> Starlette:
 
     """
     rules = routes.load(settings.path(settings.webhook.routes), settings.services, settings.webhook.sources)
-    client = await connect(settings.temporal, lazy=True, runtime=_runtime())
+    interceptors = tracing.interceptors(tracer)
+    client = await connect(settings.temporal, interceptors=interceptors, lazy=True, runtime=_runtime())
     intake = Intake(client, rules, settings.temporal.task_queue, settings.services)
 
     @contextlib.asynccontextmanager
@@ -87,8 +92,14 @@ def _runtime() -> Runtime:
 
 
 async def _serve(settings: Settings) -> None:
+    with tracing.tracing(settings.observability, "webhook") as tracer:
+        await _serve_traced(settings, tracer)
+    _log.info("webhook stopped")
+
+
+async def _serve_traced(settings: Settings, tracer: "otel.Tracer | None") -> None:
     server = serving.server(
-        await build(settings),
+        tracing.requests(tracer, await build(settings, tracer)),
         host=settings.webhook.host,
         port=settings.webhook.port,
         log_config=None,
@@ -99,7 +110,6 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: None)
     await server.serve()
-    _log.info("webhook stopped")
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from activities.catalogue.certificates import CertificatePolicy
 from activities.catalogue.compliance import CompliancePolicy
 from activities.catalogue.database import DatabasePolicy, MaintenancePolicy, ServerPolicy
 from activities.catalogue.service import ChurnPolicy, CustomerPolicy, Service
-from starters.schedules import ARCHIVE, CERTIFICATES, CHURN, MAINTENANCE, SWEEP, Applied, apply
+from starters.schedules import ARCHIVE, CERTIFICATES, CHURN, MAINTENANCE, SWEEP, WORKERS, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem
 from workers.settings import Audit
@@ -84,15 +84,18 @@ async def test_it_starts_the_archiver(namespace: Client) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_what_is_left_held_is_looked_for_every_minute(namespace: Client) -> None:
+@pytest.mark.parametrize(("name", "workflow"), [(SWEEP, "SweepHolds"), (WORKERS, "LookForWorkers")])
+async def test_what_is_left_held_and_who_waits_is_looked_for_every_minute(
+    namespace: Client, name: str, workflow: str
+) -> None:
     for expected in ("made", "unchanged"):
         applied = {one.name: one.what for one in await apply(namespace, Audit(), {}, "runbooks")}
-        assert applied[SWEEP] == expected
-    found = (await namespace.get_schedule_handle(SWEEP).describe()).schedule
+        assert applied[name] == expected
+    found = (await namespace.get_schedule_handle(name).describe()).schedule
     assert [interval.every for interval in found.spec.intervals] == [timedelta(minutes=1)]
     assert found.policy.overlap is ScheduleOverlapPolicy.SKIP
     assert isinstance(found.action, ScheduleActionStartWorkflow)
-    assert (found.action.workflow, found.action.task_queue) == ("SweepHolds", "runbooks")
+    assert (found.action.workflow, found.action.task_queue) == (workflow, "runbooks")
 
 
 def _service(**churn: Any) -> Service:
@@ -106,7 +109,7 @@ def _service(**churn: Any) -> Service:
 
 
 async def _scan(client: Client, **services: Service) -> Applied:
-    _, _, churn = await apply(client, Audit(), services, "runbooks")
+    _, _, _, churn = await apply(client, Audit(), services, "runbooks")
     return churn
 
 
@@ -140,7 +143,7 @@ def _with_database(**maintenance: Any) -> Service:
 
 
 async def _maintain(client: Client, **services: Service) -> dict[str, str]:
-    _, _, _, *maintenance = await apply(client, Audit(), services, "runbooks")
+    _, _, _, _, *maintenance = await apply(client, Audit(), services, "runbooks")
     return {applied.name: f"{applied.what}: {applied.note}" for applied in maintenance}
 
 

@@ -27,6 +27,7 @@ class RunStatus(BaseModel):
     incident_id: str = ""
     outcome: str = ""
     waiting_for: str = Field(default="", description="What only a person can do now, e.g. `close`.")
+    lacks: list[str] = Field(default=[], description="Roles of workers that none has, and a step needs.")
     clocks: list[Clock]
     questions: list[OpenQuestion]
     entries: list[Entry]

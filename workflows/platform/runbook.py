@@ -19,6 +19,7 @@ from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
 from activities.catalogue.service import Service
 from activities.common.effects import Effect, is_effect
 from activities.common.errors import InvalidInput
+from activities.monitoring.workers import WorkerWord
 from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
 from workflows.platform import policies, search_attributes
@@ -66,6 +67,9 @@ class Runbook:
 
         self.outcome = ""
         self.waiting_for = ""
+        self.lacks: dict[str, WorkerWord] = {}
+        """Role that no worker has → the step of this run that needs it."""
+
         self.dry_run = False
         self.actor = ""
         self.epoch = ""
@@ -167,6 +171,7 @@ class Runbook:
     def _heading(self) -> str:
         plan = " — **plan only, nothing is changed**" if self.dry_run else ""
         waiting = f"\n\n**Waiting for: {plain(self.waiting_for)}**" if self.waiting_for else ""
+        waiting += "".join(f"\n\n**No worker of role {role}: {plain(str(what))}**" for role, what in self.lacks.items())
         asked = "".join(in_ui(question) for question in self.approvals.open.values())
         return f"{asked}### {plain(self.title)}{plan}{waiting}\n{self.board()}".rstrip()
 
@@ -240,6 +245,7 @@ class Runbook:
             if not _cancelled(error):
                 self.say("problem", f"{title}: {reason(error)}", section=section, phase=phase)
             raise
+        self._was_taken(method)
         acts = is_effect(method)
         would = "would: " if acts and self.dry_run else ""
         self.say(
@@ -381,6 +387,26 @@ class Runbook:
         for alert in alerts:
             await self.alert(alert)
 
+    @workflow.signal(name="worker", description="No worker has the role that a step needs, or one has it again.")
+    def worker(self, word: WorkerWord) -> None:
+        """Say what the run waits for. It changes nothing that the run does, so there is nothing to replay."""
+        if word.back:
+            self._has(word.role)
+        elif word.role not in self.lacks:
+            self.lacks[word.role] = word
+            self.say("signal", f"No worker of role {word.role}: {word}")
+
+    def _has(self, role: str) -> None:
+        if self.lacks.pop(role, None) is not None:
+            self.say("signal", f"A worker of role {role} is there again")
+
+    def _was_taken(self, method: Callable[..., Any]) -> None:
+        """See by the end of a step that its role has a worker: sooner than anybody could say so."""
+        if self.lacks:
+            step = str(getattr(method, "__temporal_activity_definition").name)
+            for role in [role for role, word in self.lacks.items() if word.step == step]:
+                self._has(role)
+
     def took(self, *alerts: Alert) -> None:
         """Remember firings where the webhook finds them, also after the run has closed."""
         episodes = list(dict.fromkeys(alert.episode for alert in alerts))
@@ -416,6 +442,7 @@ class Runbook:
             incident_id=self.incident_id,
             outcome=self.outcome,
             waiting_for=self.waiting_for,
+            lacks=[f"{role}: {what}" for role, what in self.lacks.items()],
             clocks=self.clocks.all,
             questions=list(self.approvals.open.values()),
             entries=self.timeline.entries,

@@ -1,0 +1,281 @@
+"""Whether somebody takes the steps that open runs wait for: a role whose workers are all gone holds runs in silence.
+
+A worker is there when it has asked for work within the last one and a half minutes (Temporal's own long poll takes
+one), when it says itself that it lives, or when it is at a step: one with every slot taken asks for nothing. Neither
+counts once it has said that it stops.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+from temporalio import activity
+from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType, WorkerStatus
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWorkersRequest
+from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.common.errors import unavailable
+from audit.text import counted
+from libraries import logger
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowExecution
+
+_ASKED_WITHIN = timedelta(seconds=90)
+_PATIENCE = timedelta(minutes=1)
+"""How long a step may wait before it counts: workers that are replaced one by one leave shorter gaps."""
+_BEATS_WITHIN = timedelta(seconds=30)
+_MOST = 1000
+"""Open runs that are looked at, once a queue with waiting steps has no worker; the newest of them."""
+_AT_ONCE = 16
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_PROCEDURE, _SERVICE, _SEVERITY = (
+    SearchAttributeKey.for_keyword(name) for name in ("RunbookProcedure", "RunbookService", "RunbookSeverity")
+)
+_SIGNAL = "worker"
+_log = logger(__name__)
+
+
+class LookForMissing(BaseModel):
+    """Which roles open runs wait for that no worker has."""
+
+    role: str | None = Field(default=None, description="Only this one.")
+
+
+class WaitingRun(BaseModel):
+    """A run with a step that nobody takes."""
+
+    workflow_id: str
+    run_id: str
+    step: str = Field(description="The activity's type.")
+    since: datetime
+    service: str = ""
+    severity: str = ""
+    listens: bool = Field(default=True, description="Whether it is a procedure's, which can say what it waits for.")
+
+
+class MissingRole(BaseModel):
+    """A role that no worker has, and who waits for it."""
+
+    role: str
+    runs: list[WaitingRun] = Field(description="The one that waits longest first; at least one.")
+
+    def __str__(self) -> str:
+        first = self.runs[0]
+        return (
+            f"no worker of role {self.role}: {counted(len(self.runs), 'run waits', 'runs wait')}, "
+            f"`{first.workflow_id}` for {first.step} since {first.since:%H:%M:%S} UTC"
+        )
+
+
+class MissingRoles(BaseModel):
+    """What was found."""
+
+    items: list[MissingRole]
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.items)) or "every role that a run waits for has a worker"
+
+
+class WorkerWord(BaseModel):
+    """What a run is told: nobody takes a step of it, or somebody does again."""
+
+    role: str
+    step: str = Field(default="", description="That it waits for; empty where workers are back.")
+    since: datetime | None = None
+    back: bool = False
+
+    def __str__(self) -> str:
+        since = f" since {self.since:%H:%M:%S} UTC" if self.since else ""
+        return f"{self.step} waits{since}"
+
+
+class TellRuns(BaseModel):
+    """Tell runs which role they wait for, or that its workers are back."""
+
+    role: str
+    runs: list[WaitingRun]
+    back: bool = False
+
+
+class Told(BaseModel):
+    """How many of them were there to hear it."""
+
+    told: int
+
+    def __str__(self) -> str:
+        return f"{counted(self.told, 'run')} told"
+
+
+@dataclass(frozen=True)
+class RoleQueue:
+    """A task queue of steps, and whose it is."""
+
+    name: str
+    role: str
+
+
+class Workers:
+    """Asks the Temporal that the worker is connected to; raises `Unavailable` when it doesn't answer."""
+
+    def __init__(self, task_queue: str, queues: Sequence[RoleQueue], role_of: Callable[[str], str]) -> None:
+        """Take the queue of runs, those of all steps, and which role an activity's type has.
+
+        Servers before 1.28 don't say which queue a pending step is in: then its role has to do.
+        """
+        self._task_queue = task_queue
+        self._roles = {queue.name: queue.role for queue in queues}
+        self._role_of = role_of
+
+    @activity.defn(name="workers.missing")
+    async def missing(self, request: LookForMissing) -> MissingRoles:
+        """Find roles without a worker that open runs wait for."""
+        client = activity.client()
+        asked = {name for name, role in self._roles.items() if request.role in {None, role}}
+        try:
+            deserted = [name for name in sorted(asked) if await _deserted(client, name)]
+            runs = await self._waiting(client, set(deserted)) if deserted else {}
+        except RPCError as error:
+            unavailable("Temporal", error)
+        items = [
+            MissingRole(role=role, runs=sorted(of_it, key=lambda run: run.since))
+            for role, of_it in sorted(runs.items())
+        ]
+        self._count({self._roles[name] for name in asked}, {item.role: len(item.runs) for item in items})
+        for item in items:
+            _log.warning("no worker of a role that runs wait for", role=item.role, runs=len(item.runs))
+        return MissingRoles(items=items)
+
+    @activity.defn(name="workers.tell")
+    async def tell(self, request: TellRuns) -> Told:
+        """Tell each run that is still open; one that knows already takes no notice."""
+        client, told = activity.client(), 0
+        for run in request.runs:
+            word = WorkerWord(role=request.role, back=request.back)
+            if not request.back:
+                word = WorkerWord(role=request.role, step=run.step, since=run.since)
+            try:
+                await client.get_workflow_handle(run.workflow_id, run_id=run.run_id).signal(_SIGNAL, word)
+                told += 1
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    unavailable("Temporal", error)
+        return Told(told=told)
+
+    async def _waiting(self, client: "Client", deserted: set[str]) -> dict[str, list[WaitingRun]]:
+        """Give the runs with a step in one of the queues, by role; none of a queue that some worker is at a step of."""
+        at_once, found = asyncio.Semaphore(_AT_ONCE), []
+
+        async def look(run: "WorkflowExecution") -> None:
+            async with at_once:
+                found.append((run, await _pending(client, run)))
+
+        query = f'ExecutionStatus = "Running" AND TaskQueue = "{self._task_queue}"'
+        await asyncio.gather(*[look(run) async for run in client.list_workflows(query, limit=_MOST)])
+        now, roles = datetime.now(UTC), {self._roles[queue] for queue in deserted}
+        places = [(run, step, self._place(step)) for run, steps in found for step in steps]
+        busy = {place for _, step, place in places if _at_it(step, now)}
+        runs: dict[str, dict[str, WaitingRun]] = {}
+        for run, step, (queue, role) in places:
+            away = queue in deserted if queue else role in roles
+            if away and (queue, role) not in busy and _waits(step, now):
+                waiting = _waiting_run(run, step)
+                known = runs.setdefault(role, {}).setdefault(run.run_id, waiting)
+                if waiting.since < known.since:
+                    runs[role][run.run_id] = waiting
+        return {role: list(of_it.values()) for role, of_it in runs.items()}
+
+    def _place(self, step: PendingActivityInfo) -> tuple[str, str]:
+        queue = step.activity_options.task_queue.name
+        return queue, self._roles.get(queue, "") if queue else self._role_of(step.activity_type.name)
+
+    def _count(self, roles: Iterable[str], waiting: dict[str, int]) -> None:
+        """Count for Prometheus; no gauge, since any worker may look next, and each would go on showing its own last."""
+        meter = activity.metric_meter()
+        meter.create_counter("runbooks_worker_looks", "Looks for roles without a worker.").add(1)
+        missing = meter.create_counter(
+            "runbooks_worker_missing", "Looks that found open runs waiting for a role that no worker has."
+        )
+        for role in roles:
+            missing.add(1 if role in waiting else 0, {"role": role})
+
+
+async def _deserted(client: "Client", queue: str) -> bool:
+    """Tell whether steps wait in a queue that nobody asks for work."""
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+            report_stats=True,
+        )
+    )
+    if not answer.stats.approximate_backlog_count:
+        return False
+    lately = datetime.now(UTC) - _ASKED_WITHIN
+    lives, stopped = await _heartbeats(client, queue)
+    asked = {poller.identity: max(poller.last_access_time.ToDatetime(UTC), _NEVER) for poller in answer.pollers}
+    return not any(at > max(lately, stopped.get(worker, _NEVER)) for worker, at in [*asked.items(), *lives.items()])
+
+
+async def _heartbeats(client: "Client", queue: str) -> tuple[dict[str, datetime], dict[str, datetime]]:
+    """Give when workers of a queue last said that they live, and when others said that they stop."""
+    lives: dict[str, datetime] = {}
+    stopped: dict[str, datetime] = {}
+    try:
+        answer = await client.workflow_service.list_workers(
+            ListWorkersRequest(namespace=client.namespace, query=f'TaskQueue = "{queue}"')
+        )
+    except RPCError as error:
+        if error.status is RPCStatusCode.UNIMPLEMENTED:  # an older server; then the last poll has to do
+            return lives, stopped
+        raise
+    for told in (one.worker_heartbeat for one in answer.workers_info):
+        of = stopped if told.status == WorkerStatus.WORKER_STATUS_SHUTTING_DOWN else lives
+        of[told.worker_identity] = max(told.heartbeat_time.ToDatetime(UTC), of.get(told.worker_identity, _NEVER))
+    return lives, stopped
+
+
+async def _pending(client: "Client", run: "WorkflowExecution") -> list[PendingActivityInfo]:
+    try:
+        described = await client.get_workflow_handle(run.id, run_id=run.run_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:  # it has ended since
+            return []
+        raise
+    return list(described.raw_description.pending_activities)
+
+
+def _waits(step: PendingActivityInfo, now: datetime) -> bool:
+    scheduled = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    return step.state == scheduled and now - _since(step) >= _PATIENCE
+
+
+def _at_it(step: PendingActivityInfo, now: datetime) -> bool:
+    started = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+    return step.state == started and now - step.last_heartbeat_time.ToDatetime(UTC) <= _BEATS_WITHIN
+
+
+def _since(step: PendingActivityInfo) -> datetime:
+    """Tell since when somebody could have taken it; a retry that is not due yet waits for nobody."""
+    due = step.next_attempt_schedule_time if step.HasField("next_attempt_schedule_time") else step.scheduled_time
+    return due.ToDatetime(UTC)
+
+
+def _waiting_run(run: "WorkflowExecution", step: PendingActivityInfo) -> WaitingRun:
+    attributes = run.typed_search_attributes
+    return WaitingRun(
+        workflow_id=run.id,
+        run_id=run.run_id,
+        step=step.activity_type.name,
+        since=_since(step),
+        service=attributes.get(_SERVICE) or "",
+        severity=attributes.get(_SEVERITY) or "",
+        listens=bool(attributes.get(_PROCEDURE)),
+    )

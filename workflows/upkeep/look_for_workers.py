@@ -1,0 +1,55 @@
+"""Looks every minute whether open runs wait for a role that no worker has; a schedule starts it.
+
+Each such role has one run of its own until its workers are back (`MissingWorker`), which tells and pages once. A look
+that finds nothing leaves nothing.
+"""
+
+from pydantic import BaseModel, Field
+from temporalio import workflow
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+from activities.common.text import Shown
+from activities.monitoring.workers import LookForMissing, MissingRoles, Workers
+from workflows.platform import policies
+from workflows.upkeep.missing_worker import MissingWorker, MissingWorkerRequest
+
+
+class LookRequest(BaseModel):
+    """Nothing is needed."""
+
+
+class LookResult(BaseModel):
+    """What was found."""
+
+    missing: list[Shown] = Field(default_factory=list, description="Roles that runs wait for, and since when.")
+
+
+@workflow.defn
+class LookForWorkers:
+    """One look."""
+
+    @workflow.run
+    async def run(self, request: LookRequest) -> LookResult:
+        """Look, and have each role that is missing looked after."""
+        del request
+        found: MissingRoles = await workflow.execute_activity_method(
+            Workers.missing,
+            LookForMissing(),
+            start_to_close_timeout=policies.ORDER.start_to_close,
+            heartbeat_timeout=policies.READ.heartbeat,
+            retry_policy=policies.READ.retry,
+            summary="roles without a worker",
+        )
+        for role in found.items:
+            try:
+                await workflow.start_child_workflow(
+                    MissingWorker.run,
+                    MissingWorkerRequest(role=role.role),
+                    id=f"missing-worker/{workflow.info().task_queue}-{role.role}",
+                    parent_close_policy=ParentClosePolicy.ABANDON,
+                    static_summary=f"No worker of role {role.role}",
+                )
+            except WorkflowAlreadyStartedError:
+                continue  # it is looked after already
+        return LookResult(missing=[str(role) for role in found.items])
