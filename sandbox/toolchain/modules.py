@@ -109,11 +109,11 @@ PROMETHEUS = Module(
     debian={"prometheus": ("prometheus", "usr/bin/prometheus")},
     work={"prometheus": 195},
 )
+# Not Debian's: that one reads its templates from /usr/share, where nothing is unless its package is installed.
 ALERTMANAGER = Module(
     name="alertmanager",
     programs={"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
     fits={"alertmanager": r"version 0\.(?:2[4-9]|[3-9]\d)\."},
-    debian={"alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager")},
     work={"alertmanager": 55},
 )
 HELM = Module(

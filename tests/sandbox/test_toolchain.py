@@ -291,7 +291,7 @@ def test_a_build_that_was_killed_goes_on_where_it_was(small_module: Module, monk
 
 @pytest.fixture
 def debians(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """A machine with apt, whose package has an Alertmanager of a version; gives apt's log."""
+    """A machine with apt, whose package has a Prometheus of a version; gives apt's log."""
     dpkg = shutil.which("dpkg-deb", path=os.defpath)
     if dpkg is None:
         pytest.skip("no dpkg-deb; on such a system there are no such packages")
@@ -301,13 +301,13 @@ def debians(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for folder in (root / "DEBIAN", root / "usr" / "bin", path):
             folder.mkdir(parents=True)
         (root / "DEBIAN" / "control").write_text(
-            f"Package: prometheus-alertmanager\nVersion: {version}-1\nArchitecture: all\n"
+            f"Package: prometheus\nVersion: {version}-1\nArchitecture: all\n"
             "Maintainer: A <a@example.test>\nDescription: x\n"
         )
         (root / "DEBIAN" / "postinst").write_text("#!/bin/sh\nexit 1\n")  # would be run if it were installed
         (root / "DEBIAN" / "postinst").chmod(0o755)
-        program = root / "usr" / "bin" / "prometheus-alertmanager"
-        program.write_text(f"#!/bin/sh\necho 'alertmanager, version {version} (branch: debian/sid)'\n")
+        program = root / "usr" / "bin" / "prometheus"
+        program.write_text(f"#!/bin/sh\necho 'prometheus, version {version} (branch: debian/sid)'\n")
         program.chmod(0o755)
         subprocess.run(["dpkg-deb", "--build", root, tmp_path / "it.deb"], check=True, env={"PATH": os.defpath})
         (path / "dpkg-deb").symlink_to(dpkg)
@@ -328,22 +328,22 @@ def debians(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_debians_own_is_unpacked_where_nothing_can_be_downloaded(
     debians: Callable[[str], Path], empty_cache: Path
 ) -> None:
-    log = debians("0.25.0")
+    log = debians("2.42.0")
     told: list[str] = []
-    (found,) = binaries.ensure(["alertmanager"], told.append)
-    assert told == ["unpacked Debian's alertmanager (prometheus-alertmanager_0.25.0-1)"]
+    (found,) = binaries.ensure(["prometheus"], told.append)
+    assert told == ["unpacked Debian's prometheus (prometheus_2.42.0-1)"]
     assert found.source == "Debian"
-    assert found.path == debian._base() / "prometheus-alertmanager_0.25.0-1" / "prometheus-alertmanager"
+    assert found.path == debian._base() / "prometheus_2.42.0-1" / "prometheus"
     assert found.path.is_relative_to(empty_cache)
-    assert binaries.find("alertmanager") == found.path
-    assert [path.name for path in debian._base().iterdir()] == ["prometheus-alertmanager_0.25.0-1"]
-    binaries.ensure(["alertmanager"])
+    assert binaries.find("prometheus") == found.path
+    assert [path.name for path in debian._base().iterdir()] == ["prometheus_2.42.0-1"]
+    binaries.ensure(["prometheus"])
     assert len(log.read_text().splitlines()) == 1  # once and for all
 
 
 def test_apts_lists_are_fetched_for_ourselves_where_there_are_none(debians: Callable[..., Path]) -> None:
-    log = debians("0.25.0", lists=False)
-    (found,) = binaries.ensure(["alertmanager"])
+    log = debians("2.42.0", lists=False)
+    (found,) = binaries.ensure(["prometheus"])
     assert found.source == "Debian"
     first, update, second = log.read_text().splitlines()
     assert "Dir::State::Lists" not in first
@@ -352,15 +352,13 @@ def test_apts_lists_are_fetched_for_ourselves_where_there_are_none(debians: Call
         assert f"Dir::State::Lists={debian._base()}/" in own  # the system's stay as they are
 
 
-@pytest.mark.parametrize("version", ["0.21.0", "1.0.0"])
+@pytest.mark.parametrize("version", ["2.21.0", "1.0.0"])
 def test_debians_own_of_another_version_is_not_taken(debians: Callable[[str], Path], version: str) -> None:
     debians(version)
     told: list[str] = []
     with pytest.raises(ToolchainError, match="install Go"):
-        binaries.ensure(["alertmanager"], told.append)
-    assert told == [
-        f"Debian's alertmanager does not run here, or its version does not fit (prometheus-alertmanager_{version}-1)"
-    ]
+        binaries.ensure(["prometheus"], told.append)
+    assert told == [f"Debian's prometheus does not run here, or its version does not fit (prometheus_{version}-1)"]
 
 
 @pytest.mark.parametrize(
