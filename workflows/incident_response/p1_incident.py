@@ -54,8 +54,9 @@ from workflows.shared.shared_causes import RELATED, Related, SharedCauses, knows
 _TITLE = 200
 _SHORTEST_ROUND = timedelta(seconds=10)
 """A round of looking that did nothing and was over sooner is followed by a pause."""
-_HANDED_OVER_WITHIN = timedelta(seconds=5)
-"""For the answer of an open P2, which has nothing to do for it but to answer: no outage waits longer."""
+_HANDED_OVER_WITHIN = timedelta(seconds=15)
+"""For the answer of an open P2, which comes at once: a little more than it takes Temporal to give a run to another
+worker, where its own has died (10 s). No outage waits longer."""
 _AT_ONCE = 50
 """Alerts that are recorded at a time."""
 

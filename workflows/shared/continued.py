@@ -60,7 +60,7 @@ class TakenIn(Refusable):
     """A more severe run of the same service takes this incident in."""
 
     incident_id: Key = Field(description="Of the incident that goes on.")
-    workflow_id: str = Field(
+    workflow_id: Key = Field(
         default="", description="The run that goes on with this very incident; empty where it has one of its own."
     )
     why: Shown = Field(default="", description="What makes it more severe, in a sentence.")

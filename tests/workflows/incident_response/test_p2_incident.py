@@ -503,7 +503,7 @@ async def test_a_p2_that_does_not_answer_delays_no_outage(
     async with working(world.activities()) as queue:
         first = await asking(client, queue, world)
         assert not world.done("records.create_incident")
-        await time_skipping.sleep(timedelta(seconds=6))
+        await time_skipping.sleep(timedelta(seconds=16))
         p1 = await waiting_for(first, "close")
         await quiet(first)
         await first.terminate()
