@@ -36,6 +36,9 @@ class Resolved(BaseModel):
     neighbours: list[Neighbour] | None = Field(
         default=None, description="Services that share something with it; None in runs from before, which don't ask."
     )
+    takes_over: bool = Field(
+        default=False, description="A P1 goes on with the incident of an open P2, under its number; not from before."
+    )
     own_ids: bool = Field(
         default=False, description="IDs are made from the run's own, so that a reset keeps them; not from before."
     )
@@ -106,6 +109,7 @@ class Catalogue:
             approvals=self._approvals,
             windows=True,
             one_run_a_service=True,
+            takes_over=True,
             own_ids=True,
             neighbours=[_neighbour(service, other) for other in others],
         )

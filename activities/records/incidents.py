@@ -213,8 +213,10 @@ def raise_severity(rows: Rows, request: RaiseIncident) -> Change:
     target, before = f"incident/{request.incident_id}", known["severity"]
     if before <= request.severity:
         return Change(target=target, after=before, applied=False, note="already")
+    # The run that raises it looks after it from now on: whoever joins the incident has to find that one.
     rows.execute(
-        "UPDATE runbooks.incidents SET severity = %s WHERE incident_id = %s", (request.severity, request.incident_id)
+        "UPDATE runbooks.incidents SET severity = %s, workflow_id = %s, run_id = %s WHERE incident_id = %s",
+        (request.severity, request.effect.workflow_id, request.effect.run_id, request.incident_id),
     )
     return Change(target=target, before=before, after=request.severity, applied=True)
 

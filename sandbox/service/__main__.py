@@ -1,10 +1,11 @@
 """`python -m sandbox.service`: answer `/health` and `/metrics` for one Deployment of the sandbox's cluster."""
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -45,14 +46,6 @@ def application(
         parts.update(state.now)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def gpu(request: Request) -> Response:
-        """Change how busy the GPUs are, in percent."""
-        percent = float(request.path_params["percent"])
-        if not 0 <= percent <= _FULL_PERCENT:
-            return Response(status_code=HTTPStatus.BAD_REQUEST)
-        traffic.gpu_utilisation = percent / _FULL_PERCENT
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.on_change(parts.update)
@@ -68,10 +61,24 @@ def application(
             Route("/health", health),
             Route("/metrics", metrics),
             Route("/load/{requests_per_second:float}", load, methods=["PUT"]),
-            Route("/gpu/{percent:float}", gpu, methods=["PUT"]),
+            Route("/gpu/{percent:float}", _share(traffic, "gpu_utilisation"), methods=["PUT"]),
+            Route("/errors/{percent:float}", _share(traffic, "failing"), methods=["PUT"]),
         ],
         lifespan=lifespan,
     )
+
+
+def _share(traffic: Traffic, name: Literal["gpu_utilisation", "failing"]) -> Callable[[Request], Response]:
+    """Change a share of the traffic, in percent."""
+
+    def put(request: Request) -> Response:
+        percent = float(request.path_params["percent"])
+        if not 0 <= percent <= _FULL_PERCENT:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        setattr(traffic, name, percent / _FULL_PERCENT)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return put
 
 
 def main() -> None:

@@ -23,8 +23,11 @@ class Traffic:
     def __init__(self, service: str, now: Callable[[], Snapshot], requests_per_second: float) -> None:
         self.requests_per_second = requests_per_second
         self.gpu_utilisation = 0.4
+        self.failing = 0.0
+        """Share of what it could answer that fails, as by a fault in its code."""
+
         self._now = now
-        self._carried = {"200": 0.0, "503": 0.0}
+        self._carried = {"200": 0.0, "500": 0.0, "503": 0.0}
         self._stop = threading.Event()
         self._registry = CollectorRegistry()
         label = ("service",)
@@ -84,7 +87,8 @@ class Traffic:
         used = math.inf if snapshot.database == "unreachable" else self.utilisation(snapshot.ready)
         served = 0.0 if math.isinf(used) else min(1.0, 1.0 / used) if used else 1.0
         latency = _QUICK_SECONDS / (1.0 - min(used, _FULL))  # a queue's waiting time
-        for code, share in (("200", served), ("503", 1.0 - served)):
+        failed = served * self.failing
+        for code, share in (("200", served - failed), ("500", failed), ("503", 1.0 - served)):
             self._carried[code] += self.requests_per_second * _TICK_SECONDS * share
             whole = int(self._carried[code])
             self._carried[code] -= whole

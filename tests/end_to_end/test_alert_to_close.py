@@ -34,7 +34,7 @@ PATH = "/webhooks/alertmanager"
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def alert(fingerprint: str, starts_at: datetime | None = None) -> dict[str, object]:
+def alert(fingerprint: str, starts_at: datetime | None = None, **labels: str) -> dict[str, object]:
     return {
         "version": "4",
         "groupKey": "{}",
@@ -43,7 +43,7 @@ def alert(fingerprint: str, starts_at: datetime | None = None) -> dict[str, obje
                 "status": "firing",
                 "fingerprint": fingerprint,
                 "startsAt": (starts_at or datetime.now(UTC)).isoformat(),
-                "labels": {"alertname": "ByHand", "severity": "P1", "service": "tensafe-server"},
+                "labels": {"alertname": "ByHand", "severity": "P1", "service": "tensafe-server", **labels},
                 "annotations": {"summary": "posted by a test"},
             }
         ],

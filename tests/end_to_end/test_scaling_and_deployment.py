@@ -80,6 +80,7 @@ async def three(stack: Stack) -> AsyncIterator[Stack]:
     def reset() -> None:
         set_load(stack, "load", 40)
         set_load(stack, "gpu", 40)
+        set_load(stack, "errors", 0)
         with kubernetes_api.connect(stack.environment.cluster.kubeconfig) as api:
             merge = {"Content-Type": "application/merge-patch+json"}
             api.patch(DEPLOYMENT, json={"spec": {"replicas": 3}}, headers=merge).raise_for_status()

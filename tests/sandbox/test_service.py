@@ -94,6 +94,18 @@ def test_its_gpus_are_as_busy_as_one_says(service: str) -> None:
     assert metric(service, "service_gpu_utilisation") == 0.925
 
 
+def test_as_many_of_its_answers_fail_as_one_says(service: str) -> None:
+    assert metric(service, 'http_requests_total{code="500"') == 0
+    httpx.put(f"{service}/errors/50").raise_for_status()
+    wait_until(lambda: metric(service, 'http_requests_total{code="500"') > 20, 60)
+    assert health(service) == (200, "healthy")
+    httpx.put(f"{service}/errors/0").raise_for_status()
+    failed = metric(service, 'http_requests_total{code="500"')
+    wait_until(lambda: metric(service, 'http_requests_total{code="200"') > failed, 60)
+    assert metric(service, 'http_requests_total{code="500"') <= failed + 5
+    assert httpx.put(f"{service}/errors/101").status_code == 400
+
+
 def test_it_outlives_an_absent_deployment(service: str, tensafe: str, kube: httpx.Client) -> None:
     kube.delete(deployment_path(tensafe)).raise_for_status()
     wait_until(lambda: health(service) == (503, "unhealthy"), 60)

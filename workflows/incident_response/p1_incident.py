@@ -31,11 +31,23 @@ from workflows.incident_response.watch import Watch
 from workflows.platform import policies
 from workflows.platform.clocks import Clock, Lapse
 from workflows.platform.described import described
+from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
-from workflows.shared.continued import JOINED, TAKEN_IN, IncidentSoFar, Joined, TakenIn, open_incidents, tell
+from workflows.shared.continued import (
+    HANDED_OVER,
+    JOINED,
+    TAKEN_IN,
+    HandedOver,
+    IncidentSoFar,
+    Joined,
+    TakenIn,
+    hands_over,
+    open_incidents,
+    tell,
+)
 from workflows.shared.hushed_incident import HushedIncident
 from workflows.shared.one_a_service import require_its_id
 from workflows.shared.shared_causes import RELATED, Related, SharedCauses, knows_others
@@ -43,6 +55,9 @@ from workflows.shared.shared_causes import RELATED, Related, SharedCauses, knows
 _TITLE = 200
 _SHORTEST_ROUND = timedelta(seconds=10)
 """A round of looking that did nothing and was over sooner is followed by a pause."""
+_HANDED_OVER_WITHIN = timedelta(seconds=15)
+"""For the answer of an open P2, which comes at once: a little more than it takes Temporal to give a run to another
+worker, where its own has died (10 s). No outage waits longer."""
 _AT_ONCE = 50
 """Alerts that are recorded at a time."""
 
@@ -107,6 +122,9 @@ class P1Incident(Runbook):
         self._left_to = ""
         self._ready = False
         self._opened = False
+        self._asks_p2 = False
+        self._handed: HandedOver | None = None
+        """What an open P2 has answered."""
         self._assessed = False
         self._pods = Pods(items=[])
         self._today = False
@@ -144,7 +162,8 @@ class P1Incident(Runbook):
         require_its_id(self, "p1-incident", request, service)
         if title is None:
             self.title = f"P1 incident on {service.name}"
-        self.incident = HushedIncident(self, service, "P1", self.title, request.commander, so_far=request.continues)
+        so_far = request.continues or await self._p2_so_far(request, service)
+        self.incident = HushedIncident(self, service, "P1", self.title, request.commander, so_far=so_far)
         self._shared = SharedCauses(self, self.incident, "2.2/5")
         self._watch = Watch(self, service, self._has_news)
         self._start_clocks(service)
@@ -152,8 +171,8 @@ class P1Incident(Runbook):
             self._joined.fires(request.alert)
         try:
             self._ready = True
-            if request.joined:
-                self.background(self.alerts(request.joined))
+            if joined := [*request.joined, *(self._handed.alerts if self._handed else [])]:
+                self.background(self.alerts(joined))
             return await self._respond(request, service)
         except BaseException as error:
             if is_cancelled_exception(error):
@@ -186,8 +205,40 @@ class P1Incident(Runbook):
         await self._resolve()
         return await self._end(request, "closed")
 
+    async def _p2_so_far(self, request: P1Request, service: Service) -> IncidentSoFar | None:
+        """Go on with the incident of an open P2 of the service: its number, thread, pages and evidence (2.3)."""
+        if self.dry_run or not hands_over(self):
+            return None
+        try:
+            # A P2 that has handed its incident over has let go of it: a cancellation waits for that.
+            await shielded(self._ask_p2(service))
+        except asyncio.CancelledError:
+            self.finish("cancelled")
+            if self._handed is not None and self._handed.so_far is not None:
+                left = HushedIncident(self, service, "P1", self.title, request.commander, so_far=self._handed.so_far)
+                await asyncio.shield(asyncio.create_task(left.abandon()))
+            raise
+        return self._handed.so_far if self._handed else None
+
+    async def _ask_p2(self, service: Service) -> None:
+        self._asks_p2 = True
+        for other in await open_incidents(self, "2.2/2", service, ["P2"], policies.GLANCE):
+            ask = TakenIn(incident_id=other.incident_id, workflow_id=workflow.info().workflow_id, why=self.title)
+            if not await tell(self, other, TAKEN_IN, ask):
+                continue
+            try:
+                await workflow.wait_condition(
+                    lambda: self._handed is not None,
+                    timeout=_HANDED_OVER_WITHIN,
+                    timeout_summary=f"{other.incident_id} being handed over",
+                )
+            except TimeoutError:
+                self.say("problem", f"{other.incident_id} was not handed over in time: this opens one of its own")
+            break
+        self._asks_p2 = False
+
     async def _take_in(self, service: Service, opened: "asyncio.Task[None]") -> None:
-        """Take the service's open P2 incidents in: the worst leads (2.3); find those of services that share a cause."""
+        """Take in what P2 has been opened beside this; find the incidents of services that share a cause."""
         await opened
         self._opened = True
         for other in await open_incidents(self, "2.2/2", service, ["P2"]):
@@ -645,6 +696,20 @@ class P1Incident(Runbook):
         self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
         # Who found it down has seen what an alert would tell: a run that waits to be closed looks again.
         self._fired_again = self._fired_again or joined.severity == "P1"
+
+    @workflow.signal(
+        name=HANDED_OVER,
+        description="A P2 of the same service hands its incident over, or says that it can't.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
+    async def handed_over(self, handed: HandedOver) -> None:
+        """Go on with it, as long as there is no incident yet; else it is closed as a part of this one."""
+        if self._asks_p2:
+            self._handed = handed
+        elif handed.so_far is not None:
+            await workflow.wait_condition(lambda: self._ready)
+            await self.incident.takes_in(handed.so_far)
+            await self.alerts(handed.alerts)
 
     @workflow.signal(
         name=RELATED,

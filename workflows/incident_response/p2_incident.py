@@ -37,7 +37,19 @@ from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
-from workflows.shared.continued import JOINED, TAKEN_IN, Joined, TakenIn, open_incidents, p1_run_id, reach, tell
+from workflows.shared.continued import (
+    HANDED_OVER,
+    JOINED,
+    TAKEN_IN,
+    HandedOver,
+    Joined,
+    TakenIn,
+    hands_over,
+    open_incidents,
+    p1_run_id,
+    reach,
+    tell,
+)
 from workflows.shared.hushed_incident import HushedIncident
 from workflows.shared.one_a_service import require_its_id
 from workflows.shared.shared_causes import RELATED, Related, SharedCauses
@@ -95,6 +107,7 @@ class P2Incident(Runbook):
         self._scaled: Scaled
         self._shared: SharedCauses
         self._ready = False
+        self._opened = False
         self._tried: list[Mitigation] = []
         self._reasons: list[Reason] = []
         self._before: Figures | None = None
@@ -107,9 +120,13 @@ class P2Incident(Runbook):
         self._closing: Closing | None = None
         self._raising = ""
         self._taken_in = ""
+        self._hands_over = self._handed_over = False
+        """Whether the run that takes it in is being told, and goes on with this very incident."""
         self._resolution = ""
         """Set as soon as the incident is being closed."""
         self._next_alert: Alert | None = None
+        self._other = ""
+        """The run that has the incident, where it isn't the service's P1."""
         self._handed_on: Outcome | None = None
         """Set as soon as another run has the incident, while this one only keeps what it has added."""
         self._listens = False
@@ -169,8 +186,12 @@ class P2Incident(Runbook):
             title = f"Acknowledge {request.alert.name} for {other.incident_id}"
             await self.keep("2.3/1", title, Records.acknowledge_alert, acknowledge)
         outcome: Outcome = "taken in" if other.severity == "P1" else "joined"
+        if hands_over(self):
+            # What else the webhook has for this run waits for it, and is the other's too.
+            self._other, self._handed_on, self._listens = other.workflow_id, outcome, True
         await self.settle()
         self.finish(outcome)
+        self._begin_again(request)
         return P2Result(
             incident_id=other.incident_id, service=service.name, outcome=outcome, resolved_after=self._elapsed
         )
@@ -185,15 +206,18 @@ class P2Incident(Runbook):
         self.clocks.start("Well again", service.degradation.respond_within, self._late)
 
     async def _late(self, clock: Clock) -> None:
+        # Another run has it, whose own clocks page.
+        if self._handed_on is not None and hands_over(self):
+            return
         await self.incident.escalate(f"deadline missed: {clock.name}")
 
     # -- the way through 2.3 -----------------------------------------------------------------------------
 
     async def _respond(self, request: P2Request, service: Service) -> Outcome:
-        opened = self.background(self.incident.begin(request.alert))
+        opened = self.background(self._open(request))
         self._ready = True
         auto = (request.mitigation or service.incident.mitigation) == "auto"
-        while not self._ended:
+        while not await self._is_over():
             facts = await self._assess(service)
             await opened
             self.background(self._shared.look(facts.pods))
@@ -216,6 +240,16 @@ class P2Incident(Runbook):
     def _ended(self) -> bool:
         """Whether somebody has ended what this run has to do."""
         return bool(self._closing or self._raising or self._taken_in)
+
+    async def _open(self, request: P2Request) -> None:
+        await self.incident.begin(request.alert)
+        self._opened = True
+
+    async def _is_over(self) -> bool:
+        """Tell that for good: a run that would take it in may have ended."""
+        if self._hands_over:
+            await workflow.wait_condition(lambda: not self._hands_over)
+        return self._ended
 
     @property
     def _firing(self) -> list[Alert]:
@@ -393,7 +427,7 @@ class P2Incident(Runbook):
             self.say("decision", f"Raised to P1: {self._raising}")
             self._resolution = self._raising
             await self._to_its_end(self._raise(request, service))
-        if self._taken_in:
+        if self._taken_in and not self._handed_over:
             self._resolution = f"Taken in by {self._taken_in}. {self._done}"
             self._handed_on = "taken in" if self._listens else None
             closing = self.incident.close(self.actor, self._resolution, self._causes, publish=False)
@@ -427,10 +461,7 @@ class P2Incident(Runbook):
         self.clocks.stop()
         await self.settle()
         self.finish(outcome)
-        if self._next_alert is not None:
-            # It fired while this incident was being closed: that is a new incident, under the same workflow ID.
-            following = request.model_copy(update={"alert": self._next_alert, "title": None})
-            workflow.continue_as_new(following, memo=self.handed_on)
+        self._begin_again(request)
         return P2Result(
             incident_id=self._taken_in or self.incident.id,
             service=self.incident.service.name,
@@ -445,6 +476,12 @@ class P2Incident(Runbook):
             evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
         )
 
+    def _begin_again(self, request: P2Request) -> None:
+        """Go on as a new incident, under the same workflow ID, where an alert has fired while this one was ending."""
+        if self._next_alert is not None:
+            following = request.model_copy(update={"alert": self._next_alert, "title": None})
+            workflow.continue_as_new(following, memo=self.handed_on)
+
     # -- what people, alerts and other runs send ---------------------------------------------------------
 
     @workflow.signal(
@@ -455,7 +492,9 @@ class P2Incident(Runbook):
     )
     async def alert(self, alert: Alert) -> None:
         """Take another firing, which joins this incident, or the end of one."""
-        await workflow.wait_condition(lambda: self._ready)
+        await self._begun()
+        if self._hands_over:
+            await workflow.wait_condition(lambda: not self._hands_over)
         if self._listens:
             await workflow.wait_condition(lambda: self._handed_on is not None)
             await self._pass_on(alert)
@@ -476,20 +515,31 @@ class P2Incident(Runbook):
             await self.incident.acknowledge(alert)
 
     async def _pass_on(self, alert: Alert) -> None:
-        """Give news to the P1 that has the incident; where that has ended, a firing begins a new one at once."""
+        """Give news to the run that has the incident; where that has ended, a firing begins a new one at once."""
         ends = alert.status == "resolved"
         if not ends and self.has_taken(alert):
             return
         if not ends:
             self.took(alert)
-        if await reach(p1_run_id(self.incident.service.name), "alert", alert):
-            self.say("signal", f"{alert.name} {'has resolved' if ends else 'fires'}: told to the P1")
-        elif ends:
-            await self.incident.alert_resolved(named_end(alert, self._alerts))
-        else:
-            self.say("signal", f"{alert.name} fires, and the P1 has ended: a new incident follows")
+        assert self.service is not None
+        other = self._other or p1_run_id(self.service.name)
+        if await reach(other, "alert", alert):
+            self.say("signal", f"{alert.name} {'has resolved' if ends else 'fires'}: told to {self._named(other)}")
+        elif not ends:
+            self.say("signal", f"{alert.name} fires, and {self._named(other)} has ended: a new incident follows")
             self._next_alert = alert
-            self._scaled.hold_no_longer("a new incident")
+            if not self._other:
+                self._scaled.hold_no_longer("a new incident")
+        elif not self._other:
+            await self.incident.alert_resolved(named_end(alert, self._alerts))
+
+    async def _begun(self) -> bool:
+        """Wait until there is an incident; False where another run has it from the beginning on."""
+        await workflow.wait_condition(lambda: self._ready or self._handed_on is not None)
+        return self._ready
+
+    def _named(self, other: str) -> str:
+        return "the P1" if other == p1_run_id(self.service.name if self.service else "") else other
 
     @workflow.signal(
         name=RELATED,
@@ -498,8 +548,8 @@ class P2Incident(Runbook):
     )
     async def related(self, other: Related) -> None:
         """Show it to the commander; the cause may be one."""
-        await workflow.wait_condition(lambda: self._ready)
-        await self._shared.link(other)
+        if await self._begun():
+            await self._shared.link(other)
 
     @workflow.signal(
         name=JOINED,
@@ -508,7 +558,9 @@ class P2Incident(Runbook):
     )
     async def joined(self, joined: Joined) -> None:
         """Note who else has met it."""
-        await workflow.wait_condition(lambda: self._ready)
+        if not await self._begun():
+            await reach(self._other, JOINED, joined)
+            return
         self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
         if joined.alert is not None:
             self.took(joined.alert)
@@ -516,11 +568,36 @@ class P2Incident(Runbook):
         if joined.severity == "P1" and not self._resolution:
             self._raising = self._raising or joined.what
 
-    @workflow.signal(name=TAKEN_IN, description="A P1 of the same service takes this incident in.")
+    @workflow.signal(
+        name=TAKEN_IN,
+        description="A P1 of the same service takes this incident in.",
+        unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON,
+    )
     async def taken_in(self, by: TakenIn) -> None:
-        """Leave the incident to a more severe one."""
-        self.say("signal", f"{by.incident_id} takes this incident in")
-        self._taken_in = self._taken_in or by.incident_id
+        """Leave the incident to a more severe one, or to a run that goes on with it."""
+        if by.workflow_id:
+            await self._hand_over(by)
+        elif not self._resolution and self._closing is None:
+            self.say("signal", f"{by.incident_id} takes this incident in")
+            self._taken_in = self._taken_in or by.incident_id
+
+    async def _hand_over(self, by: TakenIn) -> None:
+        """Give a P1 the incident, unless it is ending; where that run has ended, this one goes on."""
+        await workflow.wait_condition(lambda: self._opened or self._handed_on is not None)
+        if self._resolution or self._ended or self._handed_on is not None:
+            await reach(by.workflow_id, HANDED_OVER, HandedOver())
+            return
+        # Nothing else ends it while the other is being told.
+        self._hands_over, self._taken_in = True, self.incident.id
+        self._resolution = f"Goes on as P1: {by.why or by.workflow_id}. {self._done}"[:2000]
+        handed = HandedOver(so_far=self.incident.so_far(by.why or "a P1 of the service"), alerts=self._firing)
+        if await reach(by.workflow_id, HANDED_OVER, handed):
+            self.say("decision", f"Handed over to {by.workflow_id}, which goes on with {self.incident.id} as P1")
+            self._handed_over, self._listens, self._handed_on = True, True, "taken in"
+        else:
+            self.say("problem", f"{by.workflow_id} would take this in, and has ended: it stays here")
+            self._taken_in, self._resolution = "", ""
+        self._hands_over = False
 
     @workflow.update(
         name="close",
@@ -564,8 +641,8 @@ class P2Incident(Runbook):
 
     async def noted(self, note: Note) -> None:
         """Keep remarks in the incident's record too (step 7)."""
-        await workflow.wait_condition(lambda: self._ready)
-        await self.incident.note(f"{note.who} ({note.role})", note.text)
+        if await self._begun():
+            await self.incident.note(f"{note.who} ({note.role})", note.text)
 
 
 async def _called_off(task: "asyncio.Task[Any]") -> None:

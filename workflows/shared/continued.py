@@ -19,14 +19,20 @@ from activities.records.activities import Records
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident, OpenIncidentsRequest
 from workflows.platform import policies
+from workflows.platform.policies import Policy
 from workflows.platform.runbook import Runbook
 
-JOINED, TAKEN_IN = "joined", "taken_in"
+JOINED, TAKEN_IN, HANDED_OVER = "joined", "taken_in", "handed_over"
 
 
 def p1_run_id(service: str) -> str:
     """Give the ID of the one P1 run that a service has at a time."""
     return run_id("p1-incident", service)
+
+
+def hands_over(run: Runbook) -> bool:
+    """Tell whether a run began when a P1 came to go on with the incident of an open P2."""
+    return run.pinned is not None and run.pinned.takes_over
 
 
 class IncidentSoFar(BaseModel):
@@ -53,20 +59,31 @@ class Joined(Refusable):
 
 
 class TakenIn(Refusable):
-    """A more severe incident of the same service takes this one in."""
+    """A more severe run of the same service takes this incident in."""
 
-    incident_id: Key
+    incident_id: Key = Field(description="Of the incident that goes on.")
+    workflow_id: Key = Field(
+        default="", description="The run that goes on with this very incident; empty where it has one of its own."
+    )
+    why: Shown = Field(default="", description="What makes it more severe, in a sentence.")
+
+
+class HandedOver(Refusable):
+    """The answer to a run that would go on with an incident."""
+
+    so_far: IncidentSoFar | None = Field(default=None, description="None: it is being closed, or is another's already.")
+    alerts: list[Alert] = Field(default_factory=list, description="Those of its alerts that still fire.")
 
 
 async def open_incidents(
-    run: Runbook, section: str, service: Service, severities: list[Severity]
+    run: Runbook, section: str, service: Service, severities: list[Severity], policy: Policy = policies.READ
 ) -> list[OpenIncident]:
     """Read the service's open incidents that other runs look after, the most severe first; none where none is readable.
 
     A run goes on alone then, and the timeline says so.
     """
     request = OpenIncidentsRequest(service=service.name, severities=severities)
-    found = await run.attempt(section, "Open incidents", Records.open_incidents, request, policies.READ)
+    found = await run.attempt(section, "Open incidents", Records.open_incidents, request, policy)
     others = [one for one in found.items if one.workflow_id != workflow.info().workflow_id] if found else []
     return sorted(others, key=lambda one: (one.severity, one.opened_at))
 

@@ -154,6 +154,27 @@ class Incident(Desk):
             why=why,
         )
 
+    async def takes_in(self, so_far: IncidentSoFar) -> None:
+        """Close what was handed over too late to go on under its number; what was kept of it is this one's."""
+        run = self.run
+        run.say("decision", f"{so_far.incident_id} was handed over late: it is closed, and part of {self.id}")
+        self.evidence += so_far.evidence
+        close = CloseIncident(
+            incident_id=so_far.incident_id,
+            at=workflow.now(),
+            closed_by=run.actor,
+            resolution=f"Taken in by {self.id}",
+            root_cause=f"See {self.id}",
+            effect=run.effect("close-taken-in"),
+        )
+        pages = ResolvePage(
+            incident_id=so_far.incident_id, levels=max(so_far.levels, 1), effect=run.effect("resolve-page-taken-in")
+        )
+        await asyncio.gather(
+            run.keep("2.2/2", f"Close {so_far.incident_id}", Records.close_incident, close),
+            run.keep("2.2/2", f"Resolve the pages of {so_far.incident_id}", Paging.resolve, pages),
+        )
+
     # -- telling -----------------------------------------------------------------------------------------
 
     async def _open_thread(self, alert: Alert | None) -> None:

@@ -97,13 +97,17 @@ def test_an_incident_is_raised_once_and_never_lowered(records: Records) -> None:
     opened(records, "slow", "P2")
     before = read(records, "P2").items[0]
     assert before.workflow_id == effect("create-slow").workflow_id
-    up = records.raise_incident(RaiseIncident(incident_id="slow", severity="P1", effect=effect("raise")))
+    by_p1 = effect("raise").model_copy(update={"workflow_id": "p1-incident/tensafe"})
+    up = records.raise_incident(RaiseIncident(incident_id="slow", severity="P1", effect=by_p1))
     assert (up.before, up.after, up.applied) == ("P2", "P1", True)
     again = records.raise_incident(RaiseIncident(incident_id="slow", severity="P1", effect=effect("raise")))
     assert not again.applied
     down = records.raise_incident(RaiseIncident(incident_id="slow", severity="P2", effect=effect("lower")))
     assert (down.after, down.applied) == ("P1", False)
-    assert [one.incident_id for one in read(records, "P1").items] == ["slow"]
+    # Who joins it has to find the run that goes on with it.
+    assert [(one.incident_id, one.workflow_id) for one in read(records, "P1").items] == [
+        ("slow", "p1-incident/tensafe")
+    ]
 
 
 def test_other_services_that_are_asked_for_come_with_their_names(records: Records) -> None:

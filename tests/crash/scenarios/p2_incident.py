@@ -87,10 +87,10 @@ class RaisedP2Scenario(P2Scenario):
 
 
 class TakenInP2Scenario(RaisedP2Scenario):
-    """A P1 of the same service begins meanwhile, and takes it in."""
+    """A P1 of the same service begins meanwhile, and goes on with its incident."""
 
     name = "p2-incident-taken-in"
-    leaves: ClassVar = {"incidents create-incident": 2, "evidence post-mortem.md": 1}
+    leaves: ClassVar = {"incidents create-incident": 1, "evidence post-mortem.md": 1}
 
     async def worsen(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Let somebody start a P1."""

@@ -33,9 +33,12 @@ from sandbox.certificate_authority import CertificateAuthority
 from sandbox.tls_ingress import Restarts, TlsIngress
 from tests.activities.certificates.challenge_server import challenge_server
 from tests.activities.certificates.issuing import DAY, Issuer, TlsSecretsOf
+from tests.servers import start_environment
 from tests.workflows.conftest import Working
 from tests.workflows.steering import begin, told, waiting_for
 from workers.later import activities_of
+from workers.settings import Temporal
+from workers.worker import build
 from workflows.maintenance.certificate_renewal import CertificateRenewalRequest
 from workflows.platform.approval import Decision
 
@@ -174,6 +177,30 @@ async def test_the_second_address_serves_it_after_a_restart(
     key = real.kept.data("web", "tls.key").decode()
     assert "PRIVATE KEY" not in history
     assert all(line not in history for line in key.splitlines()[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "left", "renewed"), [(90, 29, True), (90, 31, False), (6, 2.9, True), (6, 3.1, False)]
+)
+async def test_what_is_due_by_its_lifetime_is_renewed_and_no_other(
+    real: Real, api: kubernetes_client.ApiClient, http: httpx.Client, lifetime: int, left: float, *, renewed: bool
+) -> None:
+    real.kept.put("web", *real.issuer.issue(real.host, lifetime=lifetime * DAY, left=left * DAY))
+    old = real.kept.certificate("web")
+    real.serve()
+    # A server of its own: the others' clock may be days ahead, and these certificates are as old as they are today.
+    async with await start_environment() as environment:
+        queue = real.host
+        with environment.auto_time_skipping_disabled():
+            async with build(environment.client, Temporal(task_queue=queue), real.activities(api, http)):
+                handle = await begin(environment.client, queue, CertificateRenewalRequest(), NAME)
+                result = await handle.result()
+    assert (len(result["renewed"]), real.issued) == (renewed, renewed)
+    assert (result["failed"], result["not_served"], result["paged"]) == ([], [], [])
+    assert (real.kept.certificate("web") != old) == renewed
+    assert real.kept.key_fits("web")
+    seen = TlsProbe(real.roots).probe(ProbeRequest(served=ServedName(host=real.host, addresses=tuple(real.addresses))))
+    assert seen.problems == []
 
 
 async def test_a_failing_challenge_is_one_order_and_one_question(
