@@ -147,7 +147,7 @@ async def _until_its_end(session: Session, begun: Begun, *, as_json: bool) -> No
         if status is not None and status.dry_run:
             from starters.steering.planning import would  # noqa: PLC0415
 
-            console.print(would(status), markup=False)
+            console.print(would(status), markup=False, soft_wrap=True)
     if not reached(run.description.workflow_type, outcome):
         raise Stop(Exit.REFUSED, f"the run has ended: {outcome}")
 

@@ -244,9 +244,10 @@ def _no_own_service(shell: Shell) -> None:
 
 def _break(shell: Shell, image: str = "BAD_IMAGE") -> None:
     """Ship a release."""
+    sandbox = tomllib.loads((shell.folder / "var/sandbox/runbooks.toml").read_text(encoding="utf-8"))
     line = (
         'python -c "from pathlib import Path; from sandbox import manifests; '
-        f"manifests.release(Path('var/sandbox/kubeconfig'), 'tensafe', manifests.{image})\""
+        f"manifests.release(Path('{sandbox['kubernetes']['kubeconfig']}'), 'tensafe', manifests.{image})\""
     )
     process = shell.start(line)
     answer, _ = process.communicate()
@@ -299,7 +300,7 @@ README = (
     Typed("python -m records_schema migrate"),
     Typed("python -m workers &", _worker),
     Typed("runbooks start p1-incident --set service=api --dry-run --wait", says="would", after=_no_own_service),
-    Typed("runbooks list", says="no open runs"),
+    Typed("runbooks list", says="nothing is open"),
     Typed(
         "runbooks start p1-incident --set title=",
         lambda _: 'runbooks start p1-incident --set title="API down" --set mitigation=approve --yes',
