@@ -128,6 +128,7 @@ async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
     applied = (
         f"archive-runs: made (every {timedelta(hours=1)})\n"
         f"sweep-holds: made (every {timedelta(minutes=1)})\n"
+        f"look-for-workers: made (every {timedelta(minutes=1)})\n"
         "churn-prevention: off (no service has customers.churn.scan_on)\n"
     )
     assert (await shell.run("schedules", "apply"))[:2] == (0, applied)
@@ -136,7 +137,12 @@ async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
     assert listed[0] == 0
     assert "closed runs into the archive" in listed[1]
     again = json.loads((await shell.run("schedules", "apply", "--json"))[1])
-    assert [one["schedule"] for one in again] == ["archive-runs", "sweep-holds", "churn-prevention"]
+    assert [one["schedule"] for one in again] == [
+        "archive-runs",
+        "sweep-holds",
+        "look-for-workers",
+        "churn-prevention",
+    ]
     for how in ("pause", "resume"):
         options = ("--reason", "moving") if how == "pause" else ()
         document = json.loads((await shell.run("schedules", how, "archive-runs", *options, "--json"))[1])
