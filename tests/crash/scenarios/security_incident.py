@@ -1,9 +1,8 @@
 """Security incident: a suspicious node isolated, kept, drained by force, and given back.
 
-A signing key is rotated, and an address blocked for a few seconds.
+Three credentials are rotated, and an address blocked for a few seconds.
 """
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from activities.kubernetes.isolation import CORDONED
 from sandbox import kubernetes_api
 from tests.activities.kubernetes.suspicious import Suspicious
 from tests.crash.people import tell, when
+from tests.crash.rotated import LEAVES, Rotated
 from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario, items
 from workflows.platform.approval import Decision
@@ -23,7 +23,6 @@ from workflows.platform.run_status import RunStatus
 from workflows.security.security_incident import SecurityIncident, SecurityIncidentRequest
 
 _DRAIN, _RETURN, _ROTATE, _BLOCK = "drain-1", "return", "rotate-1", "block"
-_SIGNING, _FIRST = "signing", "the first key"
 _INGRESS, _DENY = "web", "nginx.ingress.kubernetes.io/denylist-source-range"
 _BAD, _OTHER = "8.8.8.8", "198.51.100.9/32"
 
@@ -43,8 +42,7 @@ class SecurityIncidentScenario(ServiceScenario):
         "messages post-ended": 1,
         "pages page-level-1": 1,
         "access reviews": 1,
-        "signing keys": 1,
-        "signing keys that were there before": 0,
+        **LEAVES,
         "addresses blocked and given back": 1,
         "addresses that stay in the list": 1,  # a person's own
     }
@@ -52,18 +50,22 @@ class SecurityIncidentScenario(ServiceScenario):
     def __init__(self) -> None:
         super().__init__()
         self._places: dict[str, Suspicious] = {}
+        self._rotated: dict[str, Rotated] = {}
+
+    def _prepare(self, case: Case) -> dict[str, Any]:
+        main = {"servers": {"primary": {"url": case.servers.records}}, "barman": {"server": "never-asked"}}
+        return {**super()._prepare(case), "databases": {"main": main}}
 
     def policy(self, case: Case) -> dict[str, Any]:
-        signing = {"kind": "secret", "secret": _SIGNING, "key": "now", "overlap_key": "also"}
         blocks = {"never": ["192.0.2.0/24"], "ingresses": [_INGRESS], "lasting": "PT5S"}
         accesses = {"controller_namespace": case.namespace, "controller_selector": "app=suspect"}
-        security = {"credentials": {"signing": signing}, "blocks": blocks, "accesses": accesses}
+        security = {"credentials": Rotated.policies(case), "blocks": blocks, "accesses": accesses}
         return {"selector": "app=suspect", "security": security}
 
     def begin(self, case: Case, health: str) -> None:
         api = kubernetes_api.connect(case.servers.kubeconfig)
-        body = {"metadata": {"name": _SIGNING}, "stringData": {"now": _FIRST}}
-        api.post(f"/api/v1/namespaces/{case.namespace}/secrets", json=body).raise_for_status()
+        self._rotated[case.name] = Rotated(case, api)
+        self._rotated[case.name].create()
         backend = {"service": {"name": _INGRESS, "port": {"number": 80}}}
         ingress = {
             "metadata": {"name": _INGRESS, "annotations": {_DENY: _OTHER}},
@@ -79,8 +81,9 @@ class SecurityIncidentScenario(ServiceScenario):
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, _asks(_ROTATE))
-        word = Decision(who="ada", role="security", question=_ROTATE, choice="signing", reason="it may be known")
-        await tell(handle, SecurityIncident.decide, word)
+        for who in ("ada", "bob"):
+            word = Decision(who=who, role="security", question=_ROTATE, choice="all", reason="they may be known")
+            await tell(handle, SecurityIncident.decide, word)
         await when(handle, _asks(_BLOCK))
         for who in ("ada", "bob"):
             word = Decision(
@@ -113,10 +116,7 @@ class SecurityIncidentScenario(ServiceScenario):
         state.counts["pods left on the node"] = len(place.here())
         taken = items(api, f"/api/v1/namespaces/{case.namespace}/pods", labelSelector="app=suspect")
         state.counts["pods that took their place"] = sum("deletionTimestamp" not in p["metadata"] for p in taken)
-        secret = api.get(f"/api/v1/namespaces/{case.namespace}/secrets/{_SIGNING}").raise_for_status().json()
-        keys = [base64.b64decode(value).decode() for value in secret["data"].values()]
-        state.counts["signing keys"] = len(keys)
-        state.counts["signing keys that were there before"] = keys.count(_FIRST)
+        self._rotated[case.name].look(state)
         denied = api.get(f"{_ingresses(case)}/{_INGRESS}").raise_for_status().json()["metadata"]["annotations"]
         state.counts["addresses that stay in the list"] = len(denied.get(_DENY, "").split(","))
         if _BAD in denied.get(_DENY, ""):
@@ -136,6 +136,8 @@ class SecurityIncidentScenario(ServiceScenario):
                 state.counts["addresses blocked and given back"] = ended
 
     def remove(self, case: Case) -> None:
+        if rotated := self._rotated.pop(case.name, None):
+            rotated.remove()
         if place := self._places.pop(case.name, None):
             place.remove()
             place.kube.close()
