@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 from temporalio import activity
@@ -21,6 +21,9 @@ from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.common.errors import unavailable
+from activities.common.refusable import Refusable
+from activities.common.text import Key
+from activities.common.times import Time
 from audit.text import counted
 from libraries import logger
 
@@ -51,12 +54,12 @@ class LookForMissing(BaseModel):
 class WaitingRun(BaseModel):
     """A run with a step that nobody takes."""
 
-    workflow_id: str
-    run_id: str
-    step: str = Field(description="The activity's type.")
-    since: datetime
-    service: str = ""
-    severity: str = ""
+    workflow_id: Key
+    run_id: Key
+    step: Key = Field(description="The activity's type.")
+    since: Annotated[datetime, Time()]
+    service: Key = ""
+    severity: Key = ""
     listens: bool = Field(default=True, description="Whether it is a procedure's, which can say what it waits for.")
 
 
@@ -83,12 +86,12 @@ class MissingRoles(BaseModel):
         return "; ".join(map(str, self.items)) or "every role that a run waits for has a worker"
 
 
-class WorkerWord(BaseModel):
+class WorkerWord(Refusable):
     """What a run is told: nobody takes a step of it, or somebody does again."""
 
-    role: str
-    step: str = Field(default="", description="That it waits for; empty where workers are back.")
-    since: datetime | None = None
+    role: Key
+    step: Key = Field(default="", description="That it waits for; empty where workers are back.")
+    since: Annotated[datetime | None, Time(made_fit=True)] = None
     back: bool = False
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -15,6 +15,8 @@ from temporalio.exceptions import ActivityError, FailureError, TimeoutError, Tim
 from activities.catalogue.lookup import Catalogue, ResolveService
 from activities.common.effects import Effect
 from activities.common.severity import Severity
+from activities.common.text import Key
+from activities.common.times import Time
 from activities.messages.paging.paging import PageOnCall, Paging, ResolvePage
 from activities.monitoring.workers import LookForMissing, MissingRole, TellRuns, WaitingRun, Workers
 from audit.text import counted, lasted, plain
@@ -33,8 +35,8 @@ _WITHDRAWN_WITHIN = timedelta(hours=1)
 class MissingSoFar(BaseModel):
     """What was done already."""
 
-    since: datetime
-    told: dict[str, WaitingRun] = Field(default_factory=dict, description="By run ID.")
+    since: Annotated[datetime, Time()]
+    told: dict[Key, WaitingRun] = Field(default_factory=dict, description="By run ID.")
     tried: bool = Field(default=False, description="Whether a page may be out.")
     paged: bool = False
 
@@ -42,7 +44,7 @@ class MissingSoFar(BaseModel):
 class MissingWorkerRequest(BaseModel):
     """Which role."""
 
-    role: str = Field(description="Of [temporal] roles.")
+    role: Key = Field(description="Of [temporal] roles.")
     so_far: MissingSoFar | None = Field(default=None, description="Of a continued run.")
 
 
