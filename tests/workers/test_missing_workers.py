@@ -48,7 +48,7 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 SLOTS = 2
 PATIENCE = timedelta(seconds=2)
-SEPARATE: tuple[Role, ...] = ("kubernetes", "messages", "compliance")
+SEPARATE: tuple[Role, ...] = ("kubernetes", "messages", "compliance", "security")
 OTHERS: tuple[Role, ...] = ("orchestration", "messages")
 SERVICE = {
     "deployment": "shop",
