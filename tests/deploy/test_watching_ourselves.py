@@ -29,7 +29,11 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 RULES = ROOT / "deploy/prometheus/rules.yml"
 DASHBOARD = ROOT / "deploy/grafana/runbooks.json"
-ON_ITS_OWN = {"schedule_missed_catchup_window", "temporal_workflow_task_execution_failed"}
+ON_ITS_OWN = {
+    "schedule_missed_catchup_window",
+    "temporal_workflow_task_execution_failed",
+    "runbooks_worker_missing",
+}
 """Figures that are not there before something has gone wrong."""
 
 _SERIES = re.compile(r"\b(?:runbooks|temporal|schedule)_[a-z_]+")
@@ -164,6 +168,7 @@ async def test_rules_and_dashboard_ask_for_figures_that_our_processes_expose(
 ) -> None:
     client = await Client.connect(own_temporal.address, data_converter=DATA_CONVERTER)
     await client.start_workflow("HourlyHealthPulse", {"service": "tensafe-server"}, id="a-pulse", task_queue="runbooks")
+    await client.start_workflow("LookForWorkers", {}, id="a-look", task_queue="runbooks")  # as its schedule does
     await asyncio.to_thread(_all_are_exposed, watched)
 
 
