@@ -49,8 +49,14 @@ def _deadlines(story: Story) -> list[Timer]:
     return [timer for timer in story.timers if timer.kind == "deadline"]
 
 
+_GOES_ON_AS_P1 = frozenset({"taken in", "raised"})
+"""How a P2 ends whose incident, with its number, is a P1's from then on: it is counted there, and once."""
+
+
 def is_incident(story: Story) -> bool:
     """Tell an incident's own run: it has a severity, and deadlines; what it started for it may have its ID."""
+    if story.outcome in _GOES_ON_AS_P1:
+        return False
     return bool(story.incident_id and story.severity and _deadlines(story))
 
 

@@ -23,6 +23,8 @@ SO_FAR = IncidentSoFar(
     incident_id="INC-20260204-030000-abcdef", opened_at=datetime(2026, 2, 4, 3, tzinfo=UTC), why="orders are lost"
 )
 
+ANOTHER = SO_FAR.model_copy(update={"incident_id": "INC-20260204-030000-fedcba"})
+
 
 def released(world: Degraded) -> None:
     world.released(timedelta(minutes=5))
@@ -130,6 +132,6 @@ CASES: dict[str, Case] = {
     "p2_incident-joins": Case(P2Request(alert=SLOW), joins_the_p1, world=Waits),
     "p1_incident-given": Case(P1Request(alert=ALERT), is_given_the_p2s, world=Waits),
     "p1_incident-goes-on": Case(
-        P1Request(alert=SLOW, continues=SO_FAR), closes, lambda world: world.bad_release(), p1_world
+        P1Request(alert=SLOW, continues=ANOTHER), closes, lambda world: world.bad_release(), p1_world
     ),
 }
