@@ -585,7 +585,7 @@ class P2Incident(Runbook):
         """Give a P1 the incident, unless it is ending; where that run has ended, this one goes on."""
         await workflow.wait_condition(lambda: self._opened or self._handed_on is not None)
         if self._resolution or self._ended or self._handed_on is not None:
-            await reach(by.workflow_id, HANDED_OVER, HandedOver())
+            await reach(by.workflow_id, HANDED_OVER, HandedOver(so_far=None))
             return
         # Nothing else ends it while the other is being told.
         self._hands_over, self._taken_in = True, self.incident.id

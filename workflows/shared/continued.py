@@ -71,7 +71,7 @@ class TakenIn(Refusable):
 class HandedOver(Refusable):
     """The answer to a run that would go on with an incident."""
 
-    so_far: IncidentSoFar | None = Field(default=None, description="None: it is being closed, or is another's already.")
+    so_far: IncidentSoFar | None = Field(description="None: it is being closed, or is another's already.")
     alerts: list[Alert] = Field(default_factory=list, description="Those of its alerts that still fire.")
 
 
