@@ -41,9 +41,10 @@ KILLS = {
         "P2Incident/resume-autoscaler:after",
     },
     "p2-incident-taken-in": {
-        "P2Incident/close-incident:before",
-        "P2Incident/close-incident:after",
+        "P2Incident/create-incident:after",
+        "P2Incident/scale:after",
         "P2Incident/resume-autoscaler:before",
+        "P2Incident/resume-autoscaler:after",
     },
     "security-incident": {
         "SecurityIncident/cordon-1:after",

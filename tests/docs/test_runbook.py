@@ -61,9 +61,8 @@ def test_a_line_has_one_row_and_what_is_not_built_says_so(section: Section) -> N
     assert (NOT_BUILT in text) is not section.built
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.missing], ids=name)
-def test_what_is_said_to_be_missing_is(line: Line) -> None:
-    assert not line.done(WORKFLOWS)
+def test_what_is_said_to_be_missing_is() -> None:
+    assert [line for line in LINES if line.missing and line.done(WORKFLOWS)] == []
 
 
 def test_the_onboardings_checklist_is_the_pages() -> None:

@@ -129,7 +129,7 @@ ODD: list[Any] = ["", "a\x00b", "\u202e", "x" * 100_000, "' OR 1=1 --", "\ud800"
 
 async def test_whatever_a_program_asks_it_gets_a_sentence(room: Room) -> None:
     handle = await begin(room.session.client, room.queue, P1Request(), "p1_incident")
-    fields = ("service", "title", "requested_by", "alert", "unknown", "a\x00b")
+    fields = ("service", "alert", "a\x00b")
     asked: list[tuple[str, dict[str, Any]]] = [
         *(("runs", {name: odd}) for name in ("service", "procedure", "closed", "limit") for odd in ODD),
         *(("search", {"text": "x", name: odd}) for name in ("text", "limit") for odd in ODD),
@@ -140,7 +140,7 @@ async def test_whatever_a_program_asks_it_gets_a_sentence(room: Room) -> None:
         *(("start", {"procedure": "rollback", "input": {"reason": odd, "service": "nobody"}}) for odd in ODD),
         *(
             ("answer", {"run": handle.id, "question": "q", "subject": "s", "choice": "c", "reason": "r", name: odd})
-            for name in ("run", "question", "subject", "choice", "reason")
+            for name in ("run", "choice")
             for odd in ODD
         ),
     ]
