@@ -1,4 +1,4 @@
-"""What processes of the compose file share: their secrets, and a records database as its image leaves it."""
+"""What processes of the compose file share: their secrets, and what stands beside them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from sandbox.postgres import Postgres
+from sandbox.temporal import Temporal
+from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import ROOT
 from tests.deploy.processes import run_as_the_image_would
+from tests.starters.web.provider import Provider
+from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +37,23 @@ def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Temporal]:
+    """A Temporal of these tests' own, so that no other test's runs are among what is listed and counted."""
+    server = Temporal(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    one = Provider("")
+    with serving(one.app(), Misbehaviour()) as base:
+        one.issuer = base
+        yield one

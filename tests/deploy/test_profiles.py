@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -11,32 +11,18 @@ import pytest
 from sandbox.ports import free_port
 from sandbox.probes import wait_until
 from sandbox.temporal import Temporal
-from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import EVERY_PROFILE, ROOT
 from tests.deploy.processes import Places, Service
 from tests.starters.slack.workspace import APP_TOKEN, TOKEN, Workspace, workspace
 from tests.starters.web.provider import CLIENT, SECRET, Provider
 from workers.queues import ROLES
-from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 # The first of these tests may have to build `docker compose`.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 _MINE = '\n[web.groups]\non-call = ["sre"]\n\n[slack.people.UADA]\nwho = "ada@example.org"\nroles = ["commander"]\n'
 """What somebody adds to deploy/runbooks.toml for the page and for Slack."""
-
-
-@pytest.fixture(scope="module")
-def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Temporal]:
-    """A Temporal of these tests' own, so that no other test's runs are among what is listed and counted."""
-    server = Temporal(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)
-    server.start()
-    try:
-        server.wait_ready()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +33,6 @@ def secrets(secrets: Path) -> Path:
     done = docker_compose.make_secrets(secrets, "--oidc-client-secret", str(given))
     assert done.returncode == 0, done.stderr
     return secrets
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    one = Provider("")
-    with serving(one.app(), Misbehaviour()) as base:
-        one.issuer = base
-        yield one
 
 
 @pytest.fixture(scope="module")

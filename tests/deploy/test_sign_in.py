@@ -10,7 +10,6 @@ from joserfc.jwk import RSAKey
 from sandbox import binaries
 from sandbox.ports import free_port
 from sandbox.temporal import Temporal
-from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.deploy import docker_compose
 from tests.deploy.processes import Places, Service
 from tests.starters.web.provider import CLIENT, SECRET, Provider
@@ -30,14 +29,6 @@ def secrets(secrets: Path) -> Path:
     done = docker_compose.make_secrets(secrets, "--oidc-client-secret", str(given))
     assert done.returncode == 0, done.stderr
     return secrets
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    one = Provider("")
-    with serving(one.app(), Misbehaviour()) as base:
-        one.issuer = base
-        yield one
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,6 @@ from tests.deploy import docker_compose
 from tests.deploy.docker_compose import EVERY_PROFILE, ROOT
 from tests.deploy.processes import Places, Running
 from workers.converter import DATA_CONVERTER
-from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 # The first of these tests may have to build `docker compose`.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
@@ -57,17 +56,6 @@ class Watched:
 
     def up(self) -> dict[str, str]:
         return {one["metric"]["job"]: one["value"][1] for one in self.asked("up")}
-
-
-@pytest.fixture(scope="module")
-def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Temporal]:
-    server = Temporal(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)
-    server.start()
-    try:
-        server.wait_ready()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
