@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from audit.errors import RunNotFound
 from audit.live import fetch
@@ -13,22 +13,26 @@ from audit.store_filter import Filter
 from audit.story import Run
 from starters.past.room import Room
 from starters.steering.errors import NoSuchRun
-from starters.steering.finding import find
+from starters.steering.finding import by_part, named
+from starters.steering.runs import Run as LiveRun
 from starters.steering.session import Session
 
 _RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 async def family_of(room: Room, reference: str) -> list[Told]:
-    """Find a run by workflow ID (its latest), by WORKFLOW_ID@RUN_ID, or by its incident; and all that belongs to it.
+    """Find a run by workflow ID (its latest), WORKFLOW_ID@RUN_ID, its incident, or a part; and all that belongs to it.
 
-    First the runs of its chain in their order, each followed by the runs it started.
+    A whole name is meant before a part of one, wherever it is kept. First the runs of its chain in their order, each
+    followed by the runs it started.
 
     Raises:
         NoSuchRun: neither Temporal nor the archive knows it.
+        WrongInput: no run is named so, and it is a part of several names.
 
     """
-    asked = await _live(room, reference) or await _archived(room, reference)
+    asked = await _live(room, reference, named) or await _archived(room, reference)
+    asked = asked or await _live(room, reference, by_part)
     if asked is None:
         where = "neither Temporal nor the archive has" if room.store and room.client else "there is"
         raise NoSuchRun(
@@ -37,14 +41,13 @@ async def family_of(room: Room, reference: str) -> list[Told]:
     return [member async for member in _chain(room, asked, set())]
 
 
-async def _live(room: Room, reference: str) -> Told | None:
+async def _live(
+    room: Room, reference: str, found_by: Callable[[Session, str], Awaitable[LiveRun | None]]
+) -> Told | None:
     if room.client is None:
         return None
-    try:
-        run = await find(Session(room.settings, room.client), reference)
-    except NoSuchRun:
-        return None
-    return await _lookup(room, run.workflow_id, run.description.run_id)
+    run = await found_by(Session(room.settings, room.client), reference)
+    return await _lookup(room, run.workflow_id, run.description.run_id) if run else None
 
 
 async def _archived(room: Room, reference: str) -> Told | None:

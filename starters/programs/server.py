@@ -24,7 +24,7 @@ from starters.steering.finding import find
 from starters.steering.gateway import Gateway
 from starters.steering.identity import Person
 from starters.steering.inputs import check_service, validated
-from starters.steering.listing import Listed, Wanted, listed
+from starters.steering.listing import Listed, Wanted, listed, unasked
 from starters.steering.planning import changes, planned
 from starters.steering.session import Session
 from starters.steering.starting import begin
@@ -115,7 +115,7 @@ def _reading(made: MCPServer[Any], session: Session, reader: Person) -> None:
     @_told
     async def _search(text: str, limit: int = 50) -> list[Listed]:
         """Find runs, open or ended, whose incident, name, title, service or outcome has a text in it."""
-        found = await listed(session, Wanted(closed=True, limit=_LONGEST_LIST))
+        found = await unasked(session, Wanted(limit=_LONGEST_LIST))
         text = text.casefold()
         fitting = [row for row in found if any(text in part.casefold() for part in _searched(row))]
         return fitting[: max(1, limit)]

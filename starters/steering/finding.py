@@ -36,17 +36,27 @@ async def find(session: Session, reference: str) -> Run:
         WrongInput: several fit; names them.
 
     """
-    if reference == _THE_ONLY_ONE:
-        return await _the_only_one(session)
-    named = _RUN_ID.fullmatch(reference)
-    workflow_id, run_id = (named["workflow"], named["run"]) if named else (reference, None)
-    found = await runs.describe(session, workflow_id, run_id)
-    if found is None and named is None:
-        found = await _of_incident(session, reference) or await _of_ticket(session, reference)
-        found = found or await _by_part(session, reference)
+    found = await named(session, reference) or await by_part(session, reference)
     if found is None:
         raise NoSuchRun(f"no run {reference!r}: give {HOW}. `runbooks list --all` shows them")
     return found
+
+
+async def named(session: Session, reference: str) -> Run | None:
+    """Find a run by its whole name: workflow ID, WORKFLOW_ID@RUN_ID, incident or ticket, or `-`, the only open one.
+
+    Raises:
+        NoSuchRun: `-`, and no run is open.
+        WrongInput: `-`, and several are open; names them.
+
+    """
+    if reference == _THE_ONLY_ONE:
+        return await _the_only_one(session)
+    whole = _RUN_ID.fullmatch(reference)
+    if whole:
+        return await runs.describe(session, whole["workflow"], whole["run"])
+    found = await runs.describe(session, reference, None)
+    return found or await _of_incident(session, reference) or await _of_ticket(session, reference)
 
 
 async def _the_only_one(session: Session) -> Run:
@@ -83,9 +93,14 @@ async def _of_ticket(session: Session, reference: str) -> Run | None:
     return None
 
 
-async def _by_part(session: Session, reference: str) -> Run | None:
-    """Find the one open run whose name begins or ends so, else the one that has ended."""
-    if len(reference) < _SHORTEST:
+async def by_part(session: Session, reference: str) -> Run | None:
+    """Find the one open run whose name begins or ends so, else the one that has ended.
+
+    Raises:
+        WrongInput: several fit; names them.
+
+    """
+    if len(reference) < _SHORTEST or _RUN_ID.fullmatch(reference):
         return None
     for running in (True, False):
         fitting = []

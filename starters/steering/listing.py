@@ -1,6 +1,7 @@
 """The runs there are: what is open first, and of each what it waits for, for whom, and since when.
 
-Temporal's visibility lists them; what it can't tell, each open run is asked, a few at a time and for two seconds.
+Temporal's visibility lists them; what it can't tell, each open run is asked, a few at a time and for two seconds; all
+of them together for six. Where many have no worker, those not asked by then count as not having answered.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ from workflows.platform.search_attributes import INCIDENT, OUTCOME, SERVICE, SEV
 
 _ASKED_AT_ONCE = 10
 _ANSWERS_WITHIN = timedelta(seconds=2)
+_ALL_ANSWER_WITHIN = 6.0
+"""Seconds. A hundred runs without a worker would take twenty; a person at a prompt has gone by then."""
+
 _UNQUOTABLE = set("\"'`\\")
 _TYPES = {procedure.workflow_type: procedure for procedure in PROCEDURES}
 STARTED_BY = "started_by"
@@ -89,6 +93,12 @@ async def listed(session: Session, wanted: Wanted) -> list[Listed]:
     return rows
 
 
+async def unasked(session: Session, wanted: Wanted, *, running: bool | None = None) -> list[Listed]:
+    """List runs as visibility knows them, the newest first; no run is asked, so each counts as answering."""
+    found = _some(executions(session, wanted, running=running), wanted.limit)
+    return [(await row_of(session, one, None)).model_copy(update={"answers": True}) async for one in found]
+
+
 async def executions(session: Session, wanted: Wanted, *, running: bool | None) -> AsyncIterator[WorkflowExecution]:
     """Give what visibility lists, the newest first; `running` None gives both."""
     names = [wanted.procedure.workflow_type] if wanted.procedure else [*_TYPES]
@@ -124,10 +134,13 @@ async def _some(found: AsyncIterator[WorkflowExecution], limit: int) -> AsyncIte
 async def _each(session: Session, found: list[WorkflowExecution]) -> list[tuple[Listed, RunStatus | None]]:
     """Ask each, a few at a time."""
     turn = asyncio.Semaphore(_ASKED_AT_ONCE)
+    until_then = asyncio.get_running_loop().time() + _ALL_ANSWER_WITHIN
 
     async def one(execution: WorkflowExecution) -> tuple[Listed, RunStatus | None]:
-        async with turn:
-            status = await _ask(session.client, execution)
+        status = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until_then), turn:
+                status = await _ask(session.client, execution)
         return await row_of(session, execution, status), status
 
     return await asyncio.gather(*(one(execution) for execution in found))

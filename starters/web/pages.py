@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from starters.steering import runs
 from starters.steering.finding import find
-from starters.steering.listing import Listed, Wanted, executions, may, row_of
+from starters.steering.listing import Listed, Wanted, may, unasked
 from starters.steering.wording import Word, words_of
 from starters.web import forms
 from starters.web.archive import Archive
@@ -249,7 +249,7 @@ class Pages:
         try:
             past = await self._durations.of(procedure)
             async with asyncio.timeout(_WITHIN):
-                recent = await self._listed(Wanted(procedure=procedure, limit=_RECENT))
+                recent = await unasked(self._place.session, Wanted(procedure=procedure, limit=_RECENT))
         except (RPCError, RuntimeError, TimeoutError):
             past, recent = None, None
         return self._place.shown(
@@ -290,18 +290,9 @@ class Pages:
             limit=_FOUND,
         )
         running = {"open": True, "ended": False}.get(asked["state"])
-        rows = await self._listed(wanted, running=running)
+        rows = await unasked(self._place.session, wanted, running=running)
         text = asked["q"].casefold()
         return [row for row in rows if not text or any(text in part_.casefold() for part_ in _searched(row))]
-
-    async def _listed(self, wanted: Wanted, *, running: bool | None = None) -> list[Listed]:
-        found: list[Listed] = []
-        async for one in executions(self._place.session, wanted, running=running):
-            if len(found) >= wanted.limit:
-                break
-            row = await row_of(self._place.session, one, None)
-            found.append(row.model_copy(update={"answers": True}))  # nobody has asked it
-        return found
 
     async def _archived(self, request: Request) -> Response:
         visitor = self._place.visitor(request)

@@ -131,7 +131,8 @@ async def test_whatever_a_program_asks_it_gets_a_sentence(room: Room) -> None:
     handle = await begin(room.session.client, room.queue, P1Request(), "p1_incident")
     fields = ("service", "alert", "a\x00b")
     asked: list[tuple[str, dict[str, Any]]] = [
-        *(("runs", {name: odd}) for name in ("service", "procedure", "closed", "limit") for odd in ODD),
+        *(("runs", {"service": odd}) for odd in ODD),
+        *(("runs", {"service": "nobody", name: odd}) for name in ("procedure", "closed", "limit") for odd in ODD),
         *(("search", {"text": "x", name: odd}) for name in ("text", "limit") for odd in ODD),
         *((tool, {"run": odd}) for tool in ("status", "commands") for odd in ODD),
         *(("plan", {"procedure": odd, "input": {}}) for odd in ODD),

@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from starters.steering import runs, words
+from starters.steering import listing, runs, words
 from starters.steering.finding import find
+from starters.steering.listing import Wanted, listed
 from starters.steering.session import Session
 from tests.workflows.steering import begin, quiet, until
 from tests.workflows.worlds.platform import Platform
@@ -19,6 +21,7 @@ from workers.settings import Settings, Temporal
 from workers.settings import Worker as HowToWork
 from workers.worker import build
 from workflows.platform.lease import Extend
+from workflows.platform.search_attributes import SERVICE
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 
 KEPT = timedelta(seconds=30)
@@ -63,3 +66,25 @@ async def test_neither_a_word_nor_a_look_waits_for_a_worker_that_was_killed(
                 await handle.result()
     finally:
         victim.kill()
+
+
+async def test_runs_without_a_worker_are_listed_all_the_same(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_ALL_ANSWER_WITHIN", 0.3)
+    service, session = f"s-{uuid4()}", Session(Settings(), client)
+    marked = TypedSearchAttributes([SearchAttributePair(SERVICE, service)])
+    queue = f"q-{uuid4()}"
+    left = [
+        await client.start_workflow("P1Incident", id=f"{queue}-{n}", task_queue=queue, search_attributes=marked)
+        for n in range(12)
+    ]
+    try:
+        names = {handle.id for handle in left}
+        async with asyncio.timeout(30):
+            while len(rows := await listed(session, Wanted(service=service))) < len(left):
+                await asyncio.sleep(0.05)
+        assert {row.workflow_id for row in rows} == names
+        assert not any(row.answers for row in rows)
+        assert len(await listing.unasked(session, Wanted(service=service))) == len(left)
+    finally:
+        for handle in left:
+            await handle.terminate()

@@ -46,10 +46,15 @@ async def test_a_run_is_the_same_story_live_archived_and_forgotten(past: Past, s
     assert "Record in the archive" in (await show(f"{workflow_id}@{run_id}")).stdout
     await past.forget(workflow_id, run_id)
     incident = stories[0]["incident_id"]
+    other = [
+        await past.client.start_workflow("P1Incident", id=f"{workflow_id}/{n}", task_queue="nobody's") for n in (1, 2)
+    ]
     for reference in (workflow_id, f"{workflow_id}@{run_id}", incident):
         told = await show(reference, "--format", "json")
         assert told.exit_code == 0, told.output
         assert json.loads(told.stdout)[0] == stories[0]
+    for run in other:  # the whole name of a run in the archive is also the beginning of theirs
+        await run.terminate()
     for form, begins in (("pdf", b"%PDF"), ("html", b"<!doctype html>"), ("markdown", b"# ")):
         file = tmp_path / f"run.{form}"
         written = await show(incident, "--format", form, "--output", str(file))
