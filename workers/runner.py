@@ -155,11 +155,15 @@ class _Versioned(WorkflowRunner):
         self._runner.set_worker_level_failure_exception_types(types)
 
 
-@cache
 def runner(*, sandbox: bool, versioned: bool = False) -> WorkflowRunner:
     """Give the process' runner of procedures; `versioned` where the worker has a version of a deployment."""
-    found = _Sandboxed(_RESTRICTIONS) if sandbox else _Plain()
+    found = _of_process(sandbox)
     return _Versioned(found) if versioned else found
+
+
+@cache
+def _of_process(sandbox: bool) -> WorkflowRunner:  # noqa: FBT001  a key of the cache, which keywords would double
+    return _Sandboxed(_RESTRICTIONS) if sandbox else _Plain()
 
 
 def strict() -> _Sandboxed:

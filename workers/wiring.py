@@ -25,6 +25,7 @@ from activities.certificates.orders import Acme
 from activities.certificates.probe import TlsProbe
 from activities.certificates.secrets import TlsSecrets
 from activities.common.errors import Misconfigured
+from activities.common.http import trusted
 from activities.compliance.access import AccessReview
 from activities.compliance.encryption import EncryptionStatus
 from activities.compliance.looking import Around
@@ -215,7 +216,9 @@ class _Clients:
             lambda: stack.enter_context(connect_pool(settings.records.url, max_size=settings.records.pool_size))
         )
         self.patient: Later[Pool] = Later(lambda: stack.enter_context(patient_pool(settings.records.url)))
-        self.http: Later[httpx.Client] = Later(lambda: tracing.http_client(tracer, stack.enter_context(httpx.Client())))
+        self.http: Later[httpx.Client] = Later(
+            lambda: tracing.http_client(tracer, stack.enter_context(httpx.Client(verify=trusted())))
+        )
         self.cluster: Later[kubernetes.ApiClient] = Later(lambda: tracing.cluster(tracer, _cluster(settings, stack)))
         self.handovers = Later(lambda: _handovers(settings))
         self.evidence = Later(lambda: evidence_store(settings))
