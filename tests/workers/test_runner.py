@@ -16,7 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, _runner
 
 import workers.runner
 from workers.registry import PROCEDURES, SYSTEM
-from workers.runner import runner, strict
+from workers.runner import strict
 from workers.settings import Temporal
 from workers.settings import Worker as HowToWork
 from workers.worker import build
@@ -182,7 +182,7 @@ async def test_a_procedure_is_prepared_once_a_process(
         prepare(self, defn)
 
     monkeypatch.setattr(SandboxedWorkflowRunner, "prepare_workflow", counted)
-    runner.cache_clear()
+    workers.runner._of_process.cache_clear()
     build(time_skipping.client, Temporal(task_queue="one"), [], workflows=[PROCEDURES[0].workflow])
     assert prepared == [PROCEDURES[0].workflow_type]
     for queue in ("all", "all again"):

@@ -1,6 +1,6 @@
 """The world of a restore: a damaged database, its backups, spare servers, and the customers who have used it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,6 +41,7 @@ from activities.database.upkeep.writers import (
 )
 from activities.kubernetes.cluster import ScaleDeployment
 from activities.messages.mail.mail import SendMail
+from activities.monitoring.health import Health, Steadiness, SteadyRequest
 from tests.workflows.worlds.platform import Platform
 from tests.workflows.worlds.pointed import Pointed, a_database
 from tests.workflows.worlds.world import instead
@@ -52,9 +53,9 @@ BETWEEN = LONG_AGO + timedelta(hours=36)
 class DamagedWorld(Pointed, Platform):
     """Two good backups, one that is not checked; `primary` is damaged, `spare-1` and `spare-2` are free."""
 
-    def __init__(self, **restore: Any) -> None:
+    def __init__(self, policies: Mapping[str, Any] | None = None, **restore: Any) -> None:
         servers = ("primary", "replica-1", "spare-1", "spare-2")
-        super().__init__(database=a_database(*servers, restore=RestorePolicy(**restore)))
+        super().__init__(database=a_database(*servers, restore=RestorePolicy(**restore)), **(policies or {}))
         self.backups = [
             Backup(backup_id="b2", status="done", ended_at=LONG_AGO + timedelta(days=1), verified=None),
             Backup(backup_id="b1", status="done", ended_at=LONG_AGO, verified=True),
@@ -80,6 +81,8 @@ class DamagedWorld(Pointed, Platform):
         self.closed_by = ""
         self.let_in_by_hand: list[str] = []
         self.refuse_scaling_to_zero = False
+        self.watched_from: int | None = None
+        """From this look at health on, one lasts until the run calls it off."""
         self.refusing: set[str] = set()
         """Like `down`, for good: the clock doesn't skip retries while a test waits for a question."""
 
@@ -209,6 +212,20 @@ class DamagedWorld(Pointed, Platform):
                 }
             )
 
+        @activity.defn(name="health.steady")
+        def steady(request: SteadyRequest) -> Steadiness:
+            world.blips -= 1
+            if world.watched_from is not None:
+                world.watched_from -= 1
+                while world.watched_from < 0:
+                    activity.heartbeat()
+                    activity.wait_for_cancelled_sync(0.02)
+                    if activity.is_cancelled():
+                        raise ApplicationError("cancelled")
+            well = world.healthy and world.blips < 0
+            last = Health(status="healthy" if well else "unhealthy", milliseconds=1)
+            return Steadiness(steady=well, last=last, checks=1, seconds=1, longest=1)
+
         @activity.defn(name="sessions.end")
         def end(request: EndSessions) -> SessionsEnded:
             world._done("sessions.end", request)
@@ -251,7 +268,7 @@ class DamagedWorld(Pointed, Platform):
                 tables=world.rows[request.server], last_transaction=None, checks=broken, complete=True, seconds=1
             )
 
-        return [standing, end, stop, look, let_in, check, contents]
+        return [standing, steady, end, stop, look, let_in, check, contents]
 
     def _people(self) -> list[Callable[..., Any]]:
         world = self

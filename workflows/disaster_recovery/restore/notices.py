@@ -1,17 +1,29 @@
 """Who is told of a restore: the channel, the status page, and the customers whose writes may be lost (7.3 step 7)."""
 
 import asyncio
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.catalogue.service import Service
 from activities.customers.tenants import Tenants, UsedSinceRequest
 from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
+from activities.monitoring.health import HealthChecks, SteadyRequest
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.customers import Customer
 from workflows.shared.desk import Desk
 
 _AT_ONCE = 10
+_LOOK = timedelta(hours=1)
+"""One step of the history: watched more finely, a day of it would be thousands."""
+_LOOKS = 24
+"""Who has been paged and has not mended it in a day will not write to customers by this run."""
+_EVERY = timedelta(seconds=10)
+_YOURS = (
+    "the status page says that we work on it, and customers are not told that their data is back: tell them by hand"
+)
 
 
 class Notices:
@@ -39,6 +51,32 @@ class Notices:
                 effect=self.run.effect(f"status-{status.lower()}"),
             ),
         )
+
+    async def once_well(self, unwell: str, then: Callable[[], Awaitable[None]]) -> None:
+        """Tell those outside what is so: `unwell` now, and by `then` that it is over when the service is well.
+
+        That ends after a day, and when the run is cancelled: people are told that the public's entry is theirs.
+        """
+        await self.publish("Monitoring", unwell)
+        request = SteadyRequest(
+            url=self.service.health_url,
+            steady_for=self.service.incident.steady_for,
+            give_up_after=_LOOK,
+            every=_EVERY,
+        )
+        try:
+            for _ in range(_LOOKS):
+                limit = policies.WAIT.lasting(_LOOK)
+                seen = await self.run.attempt("7.3/7", "The service is well", HealthChecks.steady, request, limit)
+                if seen is not None and seen.steady:
+                    await then()
+                    return
+            await self.desk.escalate(f"{self.service.name} has not been well for a day: {_YOURS}")
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            self.run.say("problem", f"Nobody waits any more for {self.service.name} to be well: {_YOURS}")
+            await self.desk.tell("left to people", f":warning: {self.service.name} is not seen to be well: {_YOURS}")
 
     async def customers(self, since: datetime, until: datetime, message: str) -> None:
         """Write to everybody who has used the service since the target."""

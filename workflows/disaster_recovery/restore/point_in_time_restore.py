@@ -2,7 +2,7 @@
 
 import itertools
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from temporalio import workflow
@@ -30,6 +30,9 @@ from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
 from workflows.shared.verification import verify
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 def _with_zone(value: Any) -> Any:
@@ -107,6 +110,12 @@ class PointInTimeRestoreResult(BaseModel):
     damaged_copy: str = Field(default="", description="Where the damaged data is kept; empty: nowhere.")
 
 
+_AVAILABLE = "We are available again."
+_NOTHING_CHANGED = "The data recovery has ended."
+_RECOVERY_OVER = "The data recovery has ended. We are not available yet: our team works on it."
+_DATA_IS_BACK = "Our data is restored. We are not available yet: our team works on it."
+
+
 @workflow.defn
 class PointInTimeRestore(Runbook):
     """Plan, stop writes, restore beside, compare, ask; switch over and keep the damaged copy, or come back."""
@@ -123,6 +132,7 @@ class PointInTimeRestore(Runbook):
         self.restoration: RestoreBeside | None = None
         self.switch: SwitchOver | None = None
         self.copy: DamagedCopy | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     @workflow.run
     async def run(self, request: PointInTimeRestoreRequest) -> PointInTimeRestoreResult:
@@ -170,6 +180,8 @@ class PointInTimeRestore(Runbook):
             await self.settle()
         except BaseException as error:
             if is_cancelled_exception(error):
+                if self._watch is not None:
+                    self._watch.cancel()
                 await shielded(self.settle())
                 self.finish("restored, then cancelled" if self.approved else "cancelled")
             raise
@@ -287,18 +299,37 @@ class PointInTimeRestore(Runbook):
         self.background(switch.archive())
         await tell_parent(_back(plan, restoration))
         self.phase("Notify")
-        await self.notices.publish("Resolved", f"{request.message} Data of {restoration.span} is not in it.")
+        notify = (
+            plan.database.restore.notify_customers if request.notify_customers is None else request.notify_customers
+        )
+
+        async def published() -> None:
+            over = f"{request.message} Data of {restoration.span} is not in it."
+            await self.notices.publish("Resolved", over)
+
+        async def customers() -> None:
+            if notify:
+                await self.notices.customers(restoration.pinned, restoration.ended_at, request.message)
+
+        async def well() -> None:
+            switch.healthy = True
+            await self.desk.tell("well", f":white_check_mark: {service.name} is well on {plan.spare}.")
+            await published()
+            await customers()
+
+        later = not switch.healthy and workflow.patched("told-when-well")
+        if not later:
+            await published()
         await self.desk.tell(
             "restored",
             f":white_check_mark: {service.name} is on {plan.spare}, as of {restoration.pinned:%F %T %Z}"
             f"{'' if switch.healthy else ', *not healthy*'}. The damaged data is kept on {plan.primary}."
             f"{_followers(plan)}",
         )
-        notify = (
-            plan.database.restore.notify_customers if request.notify_customers is None else request.notify_customers
-        )
-        if notify:
-            await self.notices.customers(restoration.pinned, restoration.ended_at, request.message)
+        if later:
+            self._watch = self.background(self.notices.once_well(_DATA_IS_BACK, well))
+        else:
+            await customers()
 
     async def _come_back(
         self, service: Service, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop
@@ -310,12 +341,21 @@ class PointInTimeRestore(Runbook):
         await writes.let_write(plan.replicas_before)
         if was_stopped:
             back = f"{service.name} is back on the data it had, on {plan.primary}"
-            await self.notices.publish("Resolved", "We are available again.")
+            first = not workflow.patched("told-when-well")
+            if first:
+                await self.notices.publish("Resolved", _AVAILABLE)
             await self.desk.tell("back", f":leftwards_arrow_with_hook: {back}.")
+            trouble = ""
             if plan.replicas_before:
                 verified = await verify(self, "7.3/6", service, service.scaling.ready_within)
-                if not verified.ok:
-                    await self.desk.escalate(f"{back}, but {verified.trouble}")
+                trouble = verified.trouble
+                if trouble:
+                    theirs = "" if first else ". The status page says that we work on it: that entry is yours now"
+                    await self.desk.escalate(f"{back}, but {trouble}{theirs}")
+            if trouble and not first:
+                await self.notices.publish("Monitoring", _RECOVERY_OVER)
+            elif not first:
+                await self.notices.publish("Resolved", _AVAILABLE if plan.replicas_before else _NOTHING_CHANGED)
         await restoration.discard(self.desk)
         await self.hold.release()
         await self.settle()
