@@ -1,8 +1,9 @@
 """Random sequences of what a night may bring: what must hold whatever comes after what.
 
-Releases good and bad beside us, alerts of any pod, 2.2, 3.1, 3.2, 4.1 and 4.2 begun, a restore that keeps the service
-stopped (7.3), people's answers, and a worker that dies and comes back; on a real Temporal, with a cluster that is a
-model. `RUNBOOKS_SEQUENCES=50` tries more than the few that are tried every time, and makes small what fails.
+Releases good and bad beside us, alerts of any pod, 2.2, 3.1, 3.2, 4.1, 4.2 and 7.3 begun by people, another
+installation's restore that keeps the service stopped, people's answers, and a worker that dies and comes back; on a
+real Temporal, with a cluster that is a model. What runs tell of the service is held against what it was like, second by
+second. `RUNBOOKS_SEQUENCES=50` tries more than the few that are tried every time, and makes small what fails.
 """
 
 import asyncio
@@ -23,19 +24,24 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import IncidentPolicy, ScalingPolicy
 from activities.records.alerts import Alert
+from audit.live import fetch
+from audit.payloads import Decoder
+from audit.report_reading import reached
 from tests.workflows.steering import Handle
+from tests.workflows.worlds.damaged import BETWEEN
 from tests.workflows.worlds.habits import Habits
 from workers.clients import connect
 from workers.registry import PROCEDURES, procedure
 from workers.settings import Temporal
 from workers.worker import build
-from workflows.incident_response.p1_incident import Closing, P1Request
+from workflows.incident_response.p1_incident import Closing, P1Request, P1Result
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
 
@@ -51,7 +57,14 @@ MOST_EVENTS = 1500
 ADA = {"who": "ada", "role": "engineering-lead"}
 VERSION = "v3.0"
 
-BEGUN = ["manual_scale_up", "emergency_scale_up", "rollback", "standard_deployment"]
+BEGUN = [
+    "manual_scale_up",
+    "emergency_scale_up",
+    "rollback",
+    "standard_deployment",
+    "p1_incident",
+    "point_in_time_restore",
+]
 step = st.one_of(
     st.tuples(st.just("release"), st.sampled_from(["good", "bad"])),
     st.tuples(st.just("alert"), st.integers(0, 4)),
@@ -67,7 +80,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "emergency_scale_up": {},
     "rollback": {},
     "standard_deployment": {"version": VERSION},
+    "p1_incident": {"title": "It is down, says a customer"},
+    "point_in_time_restore": {"target_time": BETWEEN, "forensics": 0},
 }
+SEEN_WITHIN = timedelta(seconds=8)
+"""So long after the service has changed a run may still say what it was like before: looks, retries, a dead worker."""
 
 
 class Night:
@@ -136,15 +153,14 @@ class Night:
         )
 
     async def _begin(self, name: str) -> None:
-        request = {**REQUESTS[name], "service": self.service}
-        self.runs.append(
-            await self.client.start_workflow(
-                procedure(name).workflow_type,
-                request,
-                id=f"{name}/{self.service}/{len(self.runs)}",
-                task_queue=self.queue,
+        request = procedure(name).request.model_validate({**REQUESTS[name], "service": self.service})
+        its_own = self.p1 if name == "p1_incident" else f"{name}/{self.service}/{len(self.runs)}"
+        with suppress(WorkflowAlreadyStartedError):  # a person is told that it is open
+            self.runs.append(
+                await self.client.start_workflow(
+                    procedure(name).workflow_type, request, id=its_own, task_queue=self.queue
+                )
             )
-        )
 
     async def _restore(self, which: str) -> None:
         self.world.stop() if which == "begins" else self.world.start()
@@ -227,22 +243,59 @@ class Night:
             assert tag not in blamed, f"gone back to {tag}, which was to blame"
         assert world.touched_while_stopped == []
         assert not world.paused, "the autoscaler is paused still"
-        told = [well for status, well in world.published if status == "Resolved"]
+        assert world.held == {}, "a Secret is held still"
+        assert world.closed <= set(world.fenced), "a database is closed to its writers still"
+        told = [well for _, status, well in world.published if status == "Resolved"]
         assert all(told), "the public was told that it is over while it wasn't"
-        for incident in {one.incident_id for one in world.done("statuspage.update")}:
-            said = [one.status for one in world.done("statuspage.update") if one.incident_id == incident]
-            assert said[-1] == "Resolved", f"{incident} is left open on the public page: {said}"
+        for incident in {incident for incident, *_ in world.published}:
+            said = [(status, well) for of, status, well in world.published if of == incident]
+            left = said[-1] == ("Monitoring", False) and incident.startswith("RESTORE-")
+            yours = any("entry is yours" in page.summary for page in world.done("paging.page"))
+            assert said[-1][0] == "Resolved" or (left and yours), f"{incident} is left open on the page: {said}"
         for run in self._each:
             with suppress(WorkflowFailureError):
                 result = await run.result()
                 if run.id == self.p1:
                     assert result["healthy"] is True
+        await self._told_what_was()
         opened = [one.incident_id for one in world.done("records.create_incident")]
         closed = [one.incident_id for one in world.done("records.close_incident")]
         assert len(opened) == len(set(opened))
         assert set(opened) == set(closed)
         keys = [request.effect.key for _, request in world.effects]
         assert len(keys) == len(set(keys)), "an effect was done twice"
+
+    async def _told_what_was(self) -> None:
+        """Hold what incidents and their report tell against what the service was like, second by second."""
+        for one in {run.result_run_id for run in self.runs if run.id == self.p1}:
+            handle = self.client.get_workflow_handle(self.p1, run_id=one)
+            described = await handle.describe(rpc_timeout=RPC)
+            if described.status is not WorkflowExecutionStatus.COMPLETED or described.close_time is None:
+                continue
+            result = P1Result.model_validate(await handle.result())
+            for lapse in result.lapses:
+                assert self._was(lapse.met_at, well=True), f"not well when mitigated: {lapse}, {self.world.life}"
+                assert self._was(lapse.lost_at, well=False), f"well when it was lost: {lapse}, {self.world.life}"
+            story = (await fetch(self.client, self.p1, one)).story(Decoder())
+            reported = reached(story).get("Mitigated")
+            if result.mitigated_after is None:
+                assert reported is None
+                continue
+            at = described.start_time + result.mitigated_after
+            assert reported is not None
+            assert abs(reported - at) < timedelta(seconds=2), "the report says another time than the run"
+            assert self._was(at, well=True), f"not well when mitigated: {at}, {self.world.life}"
+            for began, ended in self.world.unwell():
+                lasted = min(ended, described.close_time) - max(began, at)
+                assert lasted < SEEN_WITHIN, f"mitigated at {at} for good, and down from {began} to {ended}"
+
+    def _was(self, at: datetime, *, well: bool) -> bool:
+        """Tell whether the service was so at some moment just before."""
+        ends = [began for began, _ in self.world.life[1:]] + [datetime.max.replace(tzinfo=UTC)]
+        return any(
+            was is well and began <= at and end >= at - SEEN_WITHIN
+            for (began, was), end in zip(self.world.life, ends, strict=True)
+        )
 
 
 @pytest.mark.timeout(600 + 180 * SEQUENCES)
@@ -271,10 +324,26 @@ STOPPED = [
     ("answer", 1),
 ]
 
+RESTORED = [
+    ("release", "bad"),
+    ("begin", "p1_incident"),
+    ("begin", "point_in_time_restore"),
+    ("alert", 0),
+    ("begin", "standard_deployment"),
+    ("answer", 0),
+    ("worker", "dies"),
+    ("begin", "point_in_time_restore"),
+    ("pass", 1),
+]
+
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("steps", [WORST, STOPPED], ids=["a bad release, again and again", "kept stopped"])
-async def test_two_that_are_always_tried(temporal_address: str, steps: list[tuple[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    "steps",
+    [WORST, STOPPED, RESTORED],
+    ids=["a bad release, again and again", "kept stopped", "restored while it is down"],
+)
+async def test_some_that_are_always_tried(temporal_address: str, steps: list[tuple[str, Any]]) -> None:
     night = await tried(temporal_address, steps)
     assert night.runs
 

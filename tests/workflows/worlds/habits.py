@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.catalogue.lookup import Catalogue
 from activities.common.effects import Change
 from activities.kubernetes.cluster import PodsRequest, RestartRollout, ScaleDeployment, UndoRollout, Workload
 from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
@@ -15,18 +16,20 @@ from activities.messages.status_page.status_page import UpdateStatusPage
 from activities.monitoring.health import Health, HealthRequest, Steadiness, SteadyRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.releases.helm import ReleaseChange, RollbackRelease, UpgradeRelease
-from tests.workflows.worlds.platform import NOW, Platform, image
+from tests.workflows.worlds.damaged import DamagedWorld
+from tests.workflows.worlds.platform import NOW, image
 from tests.workflows.worlds.world import instead
 
-RESTORE = "point-in-time-restore/x"
+ELSEWHERE = "point-in-time-restore/x"
+"""A restore that is no run of ours."""
 _BLAMED = {"failed", "rolled_back"}
 
 
-class Habits(Platform):
+class Habits(DamagedWorld):
     """As a cluster is: what runs decides whether the service is well, and who keeps it stopped is asked by effects."""
 
     def __init__(self, name: str, **policies: Any) -> None:
-        super().__init__(**policies)
+        super().__init__(policies)
         self.name = name
         """Of the service in the catalogue: its own, since incidents of one service are one run."""
         self.sick = False
@@ -34,8 +37,10 @@ class Habits(Platform):
         self.gone_back: list[tuple[str, frozenset[str]]] = []
         """Each release that was gone back to, and those that were to blame at that moment."""
         self.touched_while_stopped: list[str] = []
-        self.published: list[tuple[str, bool]] = []
-        """What the public page was told, and whether the service was well then."""
+        self.published: list[tuple[str, str, bool]] = []
+        """Which incident's entry on the public page was told what, and whether the service was well then."""
+        self.life = [(datetime.now(UTC), True)]
+        """When the service became well or unwell."""
 
     # -- what happens --------------------------------------------------------------------------------------
 
@@ -58,6 +63,13 @@ class Habits(Platform):
         self.crashing = running and (self.sick or self.tag in self.bad_versions)
         self.healthy = running and not self.crashing
         self.ready = self.replicas if self.healthy else 0
+        if self.life[-1][1] is not self.healthy:
+            self.life.append((datetime.now(UTC), self.healthy))
+
+    def unwell(self) -> list[tuple[datetime, datetime]]:
+        """Give from when to when the service was not well."""
+        ends = [at for at, _ in self.life[1:]] + [datetime.now(UTC)]
+        return [(at, end) for (at, well), end in zip(self.life, ends, strict=True) if not well]
 
     def release(self, *, bad: bool) -> None:
         """Somebody's CI releases another version, beside us."""
@@ -71,32 +83,35 @@ class Habits(Platform):
         self.settle()
 
     def stop(self) -> None:
-        """A restore begins (7.3)."""
-        self.stopped_by, self.replicas = RESTORE, 0
-        self.settle()
+        """Another installation's restore begins (7.3)."""
+        if not self.stopped_by:
+            self.stopped_by, self.replicas = ELSEWHERE, 0
+            self.settle()
 
     def start(self) -> None:
         """It is over."""
-        if self.stopped_by:
+        if self.stopped_by == ELSEWHERE:
             self.stopped_by, self.replicas = None, 3
             self.settle()
 
     def _changes(self, name: str, request: Any) -> bool:
         """Refuse where somebody keeps the service stopped, as the real ones do at the moment of acting."""
-        if self.stopped_by:
+        its_own = self.stopped_by == request.effect.workflow_id
+        if self.stopped_by and not its_own:
             raise ApplicationError(f"kept without replicas by {self.stopped_by}", type="Refused", non_retryable=True)
         applied = self._done(name, request)
-        if applied and self.replicas == 0:
+        if applied and self.replicas == 0 and not its_own:
             self.touched_while_stopped.append(name)
         return applied
 
     # -- activities ----------------------------------------------------------------------------------------
 
     def activities(self) -> list[Callable[..., Any]]:
-        self.others = {self.name: self.service}
-        return instead(super().activities(), *self._looks(), *self._acts(), *self._helm())
+        only = Catalogue({self.name: self.service}, self.approvals)
+        named = (only.resolve, only.users_of_database)
+        return instead(super().activities(), *named, *self._reads_again(), *self._acts(), *self._helm())
 
-    def _looks(self) -> list[Callable[..., Any]]:
+    def _reads_again(self) -> list[Callable[..., Any]]:
         world = self
 
         @activity.defn(name="kubernetes.deployment")
@@ -143,7 +158,7 @@ class Habits(Platform):
         @activity.defn(name="statuspage.update")
         def update(request: UpdateStatusPage) -> Change:
             if applied := world._done("statuspage.update", request):
-                world.published.append((request.status, world.healthy))
+                world.published.append((request.incident_id, request.status, world.healthy))
             return Change(target="page", after=request.status, applied=applied)
 
         @activity.defn(name="health.steady")
@@ -182,6 +197,8 @@ class Habits(Platform):
         def scale(request: ScaleDeployment) -> Change:
             if applied := world._changes("kubernetes.scale", request):
                 world.replicas = max(request.replicas, world.replicas if request.at_least else 0)
+                stops = request.stopped_until is not None and not world.replicas
+                world.stopped_by = request.effect.workflow_id if stops else None
                 world.settle()
             return Change(target="deployment", after=f"{request.replicas} replicas", applied=applied)
 
