@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from tests.crash import worker
 from tests.crash.harness import RUN_LIMIT, ended, prepared
-from tests.crash.people import decide
+from tests.crash.people import decide, tell, when
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from tests.crash.scenarios.api_key_rotation import CompromisedScenario, RotationScenario
 from tests.crash.scenarios.certificate_renewal import CertificateRenewalScenario
@@ -29,7 +29,9 @@ from tests.crash.scenarios.security_incident import SecurityIncidentScenario
 from tests.crash.test_left import reset, told
 from workers.clients import connect
 from workers.settings import Temporal
+from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
+from workflows.security.security_incident import SecurityIncident
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -47,6 +49,23 @@ class AnyOrder:
         await asyncio.gather(*(decide(handle, *answer) for answer in self.answers), return_exceptions=True)
 
 
+class Security(SecurityIncidentScenario):
+    """Two people who answer whatever is asked."""
+
+    async def steer(self, handle: Handle) -> None:
+        asked = (("rotate-1", "all"), ("block", "for-a-time"), ("drain-1", "force"))
+        both = [self._says(handle, who, *answer) for answer in asked for who in ("ada", "bob")]
+        last = [self._says(handle, "ada", *answer) for answer in (("legal", "none"), ("return", "uncordon"))]
+        await asyncio.gather(*both, *last, return_exceptions=True)
+
+    async def _says(self, handle: Handle, who: str, question: str, choice: str) -> None:
+        await when(handle, lambda status: any(each.id == question for each in status.questions))
+        if question == "return":  # not before what was blocked is given back by itself
+            await when(handle, lambda status: "Give back what was blocked" in str(status.entries))
+        word = Decision(who=who, role="security", question=question, choice=choice, reason="as it was seen")
+        await tell(handle, SecurityIncident.decide, word)
+
+
 class Failover(AnyOrder, FailoverScenario):
     answers = (("failover-1", "promote"), ("return-1", "rejoin"))
 
@@ -59,7 +78,7 @@ TRIED: tuple[tuple[type[Any], str], ...] = (
     (RecoveryScenario, LATE),
     (P1Scenario, LATE),
     (P2Scenario, "scale"),
-    (SecurityIncidentScenario, "isolate"),
+    (Security, "isolate"),
     (MaintenanceWindowScenario, "start-window"),
     (MaintenanceWindowScenario, LATE),
     (RotationScenario, "deprecate"),
