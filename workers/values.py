@@ -10,21 +10,20 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import SecretStr
 
 from activities.catalogue.service import ApprovalPolicy, ReleasePolicy, Service
 from workers.checks import Fault
 from workers.sections import FileSecret
 
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
-    from workers.settings import Settings
+Loaded = Any
+"""`workers.settings.Settings`, which calls this and can't be imported here."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LABEL = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)"
@@ -44,7 +43,7 @@ _LONGEST_VALID = timedelta(days=1)
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
-def value_faults(settings: "Settings") -> Iterator[Fault]:
+def value_faults(settings: Loaded) -> Iterator[Fault]:
     """Find them; in the order of the sections."""
     yield from _addresses(settings)
     yield from _keys(settings)
@@ -59,7 +58,7 @@ def value_faults(settings: "Settings") -> Iterator[Fault]:
 # -- sections ------------------------------------------------------------------------------------------------
 
 
-def _addresses(settings: "Settings") -> Iterator[Fault]:
+def _addresses(settings: Loaded) -> Iterator[Fault]:
     urls = {
         ("temporal", "ui_url"): settings.temporal.ui_url,
         ("prometheus", "url"): settings.prometheus.url,
@@ -91,7 +90,7 @@ def _addresses(settings: "Settings") -> Iterator[Fault]:
             yield Fault(("paging", "escalation_keys", str(level)), "no page has that level: the first is 1")
 
 
-def _keys(settings: "Settings") -> Iterator[Fault]:
+def _keys(settings: Loaded) -> Iterator[Fault]:
     for number, token in enumerate(settings.webhook.bearer_tokens):
         if _blank(token):
             yield Fault(("webhook", "bearer_tokens", number), "is empty: nobody's token would open")
@@ -124,7 +123,7 @@ def _approvals(approvals: ApprovalPolicy) -> Iterator[Fault]:
                 yield Fault(("approvals", "roles", kind, number), f"{role!r} is nobody's role")
 
 
-def _people(settings: "Settings") -> Iterator[Fault]:
+def _people(settings: Loaded) -> Iterator[Fault]:
     """Find names that are none, and roles that are a known one mistyped; others only start, and may."""
     known = {role for roles in settings.approvals.roles.values() for role in roles}
     for user, someone in settings.slack.people.items():
@@ -150,7 +149,7 @@ def _role(place: tuple[str | int, ...], role: str, known: set[str]) -> Iterator[
         yield Fault(place, f"nothing asks for the role {role!r}: is {meant[0]!r} meant?")
 
 
-def _databases(settings: "Settings") -> Iterator[Fault]:
+def _databases(settings: Loaded) -> Iterator[Fault]:
     """Find databases and servers that are nowhere; a process that is given none of them knows nothing of them."""
     for name, service in settings.services.items():
         if service.database is None:
@@ -302,11 +301,11 @@ def _ascii(host: str) -> str:
         return ""
 
 
-def _blank(secret: "SecretStr") -> bool:
+def _blank(secret: SecretStr) -> bool:
     return not isinstance(secret, FileSecret) and not secret.get_secret_value().strip()
 
 
-def _private(secret: "SecretStr") -> Ed25519PrivateKey | None:
+def _private(secret: SecretStr) -> Ed25519PrivateKey | None:
     try:
         key = load_pem_private_key(secret.get_secret_value().encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -174,7 +174,8 @@ async def trial(scenario: Scenario, client: Client, case: Case, step: str) -> li
 @pytest.fixture(scope="module")
 def trials(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, list[End] | BaseException]:
     """Try those that are asked for, a few at a time."""
-    asked = [item.callspec.params["tried"] for item in request.session.items if item.fspath == request.path]  # type: ignore[attr-defined]
+    chosen = {item.callspec.params["tried"] for item in request.session.items if item.path == request.path}  # type: ignore[attr-defined]
+    asked = [tried for tried in TRIED if tried in chosen]
 
     async def one(free: asyncio.Semaphore, client: Client, number: int, tried: tuple[type[Any], str]) -> list[End]:
         kind, step = tried
