@@ -40,6 +40,7 @@ from workers.places import line_of
 from workers.queues import ROLES, Role
 from workers.sections import FileSecret, Secret, Section, secrets_later
 from workers.source_settings import AlertSource, SourceName
+from workers.values import value_faults
 
 
 class SettingsError(Exception):
@@ -627,6 +628,7 @@ def load(*, secrets: bool = True) -> Settings:
         *faults(settings.services, settings.approvals),
         *unknown_poolers(settings.services, poolers),
         *unknown_variables(os.environ, Settings.model_fields),
+        *value_faults(settings),
     ]
     if wrong:
         raise SettingsError(_told(file, wrong))

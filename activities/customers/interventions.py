@@ -33,6 +33,7 @@ class CloseIntervention(BaseModel):
 
     tenant_id: str
     opened_by: str = Field(description="The run that opened it.")
+    opening: str = Field(default="", description="Key of the effect that opened it, which a reset doesn't change.")
     outcome: str = Field(min_length=1)
     closed_at: datetime
     effect: Effect
@@ -107,8 +108,8 @@ def _close(rows: Rows, request: CloseIntervention) -> bool:
         rows.execute(
             """
             UPDATE runbooks.interventions SET closed_at = %s, outcome = %s
-            WHERE tenant_id = %s AND run_id = %s AND closed_at IS NULL
+            WHERE tenant_id = %s AND (run_id = %s OR effect_key = %s) AND closed_at IS NULL
             """,
-            (request.closed_at, request.outcome, request.tenant_id, request.opened_by),
+            (request.closed_at, request.outcome, request.tenant_id, request.opened_by, request.opening),
         ).rowcount
     )

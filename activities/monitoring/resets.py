@@ -7,10 +7,13 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.common.effects import Change
 from activities.common.errors import NotFound, unavailable
+from audit.text import counted
 
 _RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 
@@ -36,6 +39,43 @@ class BeforeReset(BaseModel):
         return "it had done it" if self.change is not None else "it had begun it"
 
 
+class ChildBeforeRequest(BaseModel):
+    """What became of a run that this one had started before somebody reset it."""
+
+    workflow_id: str = Field(description="Of the run that it started.")
+    wait: bool = Field(default=False, description="Whether to wait until it has ended.")
+
+
+class ChildBefore(BaseModel):
+    """The run that was started before the reset, and how it ended."""
+
+    run_id: str = Field(default="", description="Empty where none had been started.")
+    ended: bool = False
+    result: Any = None
+    failure: str = Field(default="", description="Why it has none; empty where it completed.")
+
+    def __str__(self) -> str:
+        if not self.run_id:
+            return "it had not been started"
+        return (self.failure or "it had ended") if self.ended else "it had been started"
+
+
+class DoneBeforeRequest(BaseModel):
+    """What this run had done before somebody reset it."""
+
+    most: int = Field(default=200, description="Of a run that has done more only the last are given.")
+
+
+class DoneBefore(BaseModel):
+    """The effects of the runs that this one was reset from, in their order, by their keys."""
+
+    changes: dict[str, Change] = Field(default_factory=dict, description="What each answered.")
+    begun: list[str] = Field(default_factory=list, description="All that were begun, also where nobody knows the end.")
+
+    def __str__(self) -> str:
+        return counted(len(self.changes), "effect")
+
+
 class Resets:
     """Asks the Temporal that the worker is connected to; raises `Unavailable` when it doesn't answer."""
 
@@ -55,6 +95,39 @@ class Resets:
             # One that was itself reset has only repeated what an earlier one had decided.
             found = before if before.begun else found
         return found
+
+    @activity.defn(name="resets.child")
+    async def child(self, request: ChildBeforeRequest) -> ChildBefore:
+        """Find the run that an earlier run of this one had started under an ID; waits for its end where it is asked to.
+
+        Raises:
+            NotFound: a history that would say it isn't kept any more, so nobody can tell what was done.
+
+        """
+        client, info = activity.client(), activity.info()
+        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
+        while run_id := await _reset_from(client, workflow_id, run_id):
+            if child := await _started(client, workflow_id, run_id, request.workflow_id):
+                return await _child(client, request.workflow_id, child, wait=request.wait)
+        return ChildBefore()
+
+    @activity.defn(name="resets.done")
+    async def done(self, request: DoneBeforeRequest) -> DoneBefore:
+        """Read in the histories that this run was reset from what they did outside.
+
+        Raises:
+            NotFound: one of them isn't kept any more, so nobody can tell what was done.
+
+        """
+        client, info = activity.client(), activity.info()
+        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
+        begun: dict[str, Change | None] = {}
+        while run_id := await _reset_from(client, workflow_id, run_id):
+            # One that was itself reset has only repeated what an earlier one had done.
+            for key, change in (await _effects(client, workflow_id, run_id)).items():
+                begun[key] = change or begun.get(key)
+        last = dict([*begun.items()][-request.most :])
+        return DoneBefore(changes={key: change for key, change in last.items() if change}, begun=[*last])
 
 
 async def _events(client: Client, workflow_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
@@ -103,6 +176,53 @@ async def _done(client: Client, workflow_id: str, run_id: str, request: BeforeRe
                 else:
                     found.results[name] = answer
     return found
+
+
+async def _effects(client: Client, workflow_id: str, run_id: str) -> dict[str, Change | None]:
+    keys: dict[int, str] = {}
+    found: dict[str, Change | None] = {}
+    async for event in _events(client, workflow_id, run_id):
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            given = await client.data_converter.decode(event.activity_task_scheduled_event_attributes.input.payloads)
+            if given and isinstance(given[0], dict) and (key := _key(given[0])):
+                keys[event.event_id] = key
+                found.setdefault(key, None)
+        elif event.HasField("activity_task_completed_event_attributes"):
+            ended = event.activity_task_completed_event_attributes
+            if key := keys.get(ended.scheduled_event_id):
+                (answer,) = await client.data_converter.decode(ended.result.payloads)
+                if isinstance(answer, dict) and "target" in answer:
+                    found[key] = Change.model_validate(answer)
+    return found
+
+
+async def _started(client: Client, workflow_id: str, run_id: str, child_id: str) -> str:
+    """Give the last run that one had started under an ID; empty where it had started none."""
+    found = ""
+    async for event in _events(client, workflow_id, run_id):
+        if event.HasField("child_workflow_execution_started_event_attributes"):
+            child = event.child_workflow_execution_started_event_attributes.workflow_execution
+            found = child.run_id if child.workflow_id == child_id else found
+    return found
+
+
+async def _child(client: Client, workflow_id: str, run_id: str, *, wait: bool) -> ChildBefore:
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id)
+    try:
+        if not wait and (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+            return ChildBefore(run_id=run_id)
+        return ChildBefore(run_id=run_id, ended=True, result=await handle.result())
+    except WorkflowFailureError as error:
+        cause = error.cause
+        failure = cause.message if isinstance(cause, ApplicationError) else str(cause)
+        return ChildBefore(run_id=run_id, ended=True, failure=failure or type(cause).__name__)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NotFound(
+                f"this run was reset, and had started {workflow_id} before, which is not kept any more: what that one "
+                "did can't be read. Look at its target"
+            ) from None
+        unavailable("Temporal", error)
 
 
 def _key(given: dict[str, Any]) -> str | None:

@@ -20,11 +20,15 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from workers.settings import Oidc
+from workflows.platform.signing import seen
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 _ANSWERS_WITHIN = 10.0
 _READ_EVERY = 3600.0
 _READ_AGAIN_AFTER = 60.0
+_LONGEST_NAME = 200
+"""As long as a name may be in what is signed."""
+
 _MOST_GROUPS = 200
 """A cookie has four kilobytes."""
 
@@ -98,14 +102,18 @@ class Provider:
 
         """
         claims = await self._claims(await self._token(code, begun), begun)
-        if self._settings.name_claim == "email" and claims.get("email_verified") is False:
+        # Some providers send it as text; some don't send it, and vouch for every address.
+        if self._settings.name_claim == "email" and claims.get("email_verified", True) not in (True, "true"):
             raise SignInError("the provider has not verified that e-mail address")
         who = claims.get(self._settings.name_claim)
         if not isinstance(who, str) or not who.strip():
             raise SignInError(f"the provider's token has no {self._settings.name_claim!r} to call you by")
+        # Shortened, or without what can't be seen, it would be somebody else's.
+        if len(who) > _LONGEST_NAME or seen(who) != who:
+            raise SignInError(f"the provider's {self._settings.name_claim!r} is too long, or has what nobody can see")
         groups = claims.get(self._settings.groups_claim, [])
         return Known(
-            who.strip()[:200], [one for one in groups if isinstance(one, str)][:500] if isinstance(groups, list) else []
+            who.strip(), [one for one in groups if isinstance(one, str)][:500] if isinstance(groups, list) else []
         )
 
     async def _token(self, code: str, begun: Begun) -> str:

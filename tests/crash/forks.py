@@ -62,6 +62,7 @@ class Fork:
         self._over(None)
         while psutil.pid_exists(self.pid):  # its connections are closed a moment before it is gone
             time.sleep(_GONE_SECONDS)
+        self._connection.close()
 
     def stop(self) -> None:
         """Ask it to end, and kill it when it does not in time."""
@@ -71,6 +72,8 @@ class Fork:
         self.kill()
 
     def _over(self, timeout: float | None) -> bool:
+        if self._connection.fileno() < 0:  # it was killed before
+            return True
         self._connection.settimeout(timeout)
         try:
             return self._connection.recv(1, socket.MSG_PEEK) == b""

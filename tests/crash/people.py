@@ -61,11 +61,15 @@ async def _status(handle: WorkflowHandle[Any, Any]) -> RunStatus:
 async def tell(handle: WorkflowHandle[Any, Any], update: Callable[..., Any], word: BaseModel) -> None:
     """Send the run an update; said again after a lost answer it is still said once.
 
+    Its ID is of this run: Temporal brings the words of one that was reset into the one that goes on, and an ID that was
+    refused there has no answer any more, but an error for as long as anybody asks.
+
     Raises:
         AssertionError: it was refused.
 
     """
-    id_ = f"{update.__name__}-{digest(word.model_dump(mode='json'))[:16]}"
+    said = [handle.run_id or handle.result_run_id, word.model_dump(mode="json")]
+    id_ = f"{update.__name__}-{digest(said)[:16]}"
     while True:
         try:
             await handle.execute_update(update, word, id=id_, rpc_timeout=timedelta(seconds=10))  # type: ignore[call-overload]

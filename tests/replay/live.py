@@ -62,11 +62,14 @@ async def replayed(client: Client, settings: Settings, query: str, limit: int | 
 async def _history(client: Client, run: WorkflowExecution) -> WorkflowHistory | None:
     """Read a run's history; None where its retention has ended meanwhile."""
     try:
-        return await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
         raise
+    # The replayer takes this for the run's own ID; of one that somebody has reset it is that of the run before.
+    history.events[0].workflow_execution_started_event_attributes.original_execution_run_id = run.run_id
+    return history
 
 
 async def _main(query: str, limit: int | None) -> int:

@@ -1,12 +1,19 @@
-"""`make replay-live` on a real Temporal: it names the run that today's code can't take up, and no other."""
+"""`make replay-live` on a real Temporal: it names the run that today's code can't take up, and no other.
+
+The good one was reset: what it does then depends on that, and the replayer has to know.
+"""
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio import workflow
+from temporalio.client import WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.monitoring.resets import Resets
+from tests.crash.test_left import reset
 from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
@@ -25,6 +32,12 @@ class Older:
         await asyncio.sleep(3600)
 
 
+async def paused(handle: WorkflowHandle[Any, Any]) -> None:
+    async with asyncio.timeout(120):
+        while (await handle.query(EmergencyScaleUp.status)).phase != "Autoscaler paused":
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.timeout(300)
 async def test_open_runs_that_would_be_stuck_are_named(
     temporal_address: str, capsys: pytest.CaptureFixture[str]
@@ -35,11 +48,13 @@ async def test_open_runs_that_would_be_stuck_are_named(
     good, bad = f"{queue}-good", f"{queue}-bad"
     request = EmergencyScaleUpRequest()
     kinds = [EmergencyScaleUp]
-    async with build(client, settings.temporal, Platform().activities(), workflows=kinds):
-        handle = await client.start_workflow(EmergencyScaleUp.run, request, id=good, task_queue=queue)
-        async with asyncio.timeout(120):
-            while (await handle.query(EmergencyScaleUp.status)).phase != "Autoscaler paused":
-                await asyncio.sleep(0.1)
+    resets = Resets()
+    activities = [*Platform().activities(), resets.before_reset, resets.child, resets.done]
+    async with build(client, settings.temporal, activities, workflows=kinds):
+        first = await client.start_workflow(EmergencyScaleUp.run, request, id=good, task_queue=queue)
+        await paused(first)
+        handle = await reset(client, first)
+        await paused(handle)
     async with Worker(client, task_queue=queue, workflows=[Older], workflow_runner=UnsandboxedWorkflowRunner()):
         older = await client.start_workflow("EmergencyScaleUp", request, id=bad, task_queue=queue)
         async with asyncio.timeout(120):

@@ -26,6 +26,7 @@ from workflows.platform import policies
 from workflows.platform.described import described
 from workflows.platform.lease import finally_do
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import started_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.customers import find_tenant
 from workflows.shared.desk import Desk
@@ -111,13 +112,17 @@ class ChurnPrevention(Runbook):
             tenant_id=tenant.tenant_id,
             requested_by=fitted(f"the scan {workflow.info().workflow_id}", 200),
         )
+        name = f"churn-prevention/{tenant.tenant_id}"
+        if await started_before_reset(self, "5.3/4", name):
+            return True
         try:
             await workflow.start_child_workflow(
                 ChurnPrevention.run,
                 request,
-                id=f"churn-prevention/{tenant.tenant_id}",
+                id=name,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
+                memo=self.began,
             )
         except WorkflowAlreadyStartedError:
             self.say("decision", f"{tenant} is being looked after already")
@@ -218,6 +223,7 @@ class ChurnPrevention(Runbook):
         close = CloseIntervention(
             tenant_id=tenant_id,
             opened_by=workflow.info().run_id,
+            opening=self.first_effect("intervention").key,
             outcome=self._ended_as,
             closed_at=workflow.now(),
             effect=self.effect("close"),

@@ -101,6 +101,7 @@ class Escalation:
                 id=f"p1-incident/{self.service.name}/morning-{self.day.day}",
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
+                memo=self.run.began,
             )
         except WorkflowAlreadyStartedError:
             return False

@@ -25,7 +25,7 @@ from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
-from workflows.platform.resets import Earlier, before_reset
+from workflows.platform.resets import Earlier, before_reset, child_before_reset
 from workflows.platform.runbook import Runbook, reason
 from workflows.shared.desk import Desk
 from workflows.shared.verification import verify
@@ -319,25 +319,45 @@ class StandardDeployment(Runbook):
             await self._record(request, service, "failed", why)
             await self.desk.escalate(f"{request.version} failed: {why}. There is no release of it to roll back")
             return
+        name = f"{workflow.info().workflow_id}/rollback"
         try:
-            result: RollbackResult = await workflow.execute_child_workflow(
-                Rollback.run,
-                RollbackRequest(
-                    service=service.name,
-                    helm_revision=earlier,
-                    reason=fitted(why, 2000, lines=True),
-                    requested_by=self.actor,
-                ),
-                id=f"{workflow.info().workflow_id}/rollback",
-                # Begun, it ends, whatever becomes of this run.
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"Rollback of {service.name} {request.version}",
-            )
+            result = await self._rolled_back_to(service, name, request, earlier, why)
         except Exception as error:
             await self._record(request, service, "failed", why)
             await self.desk.escalate(f"{request.version} is no good ({why}) and could not be rolled back: {error}")
             raise
         self.say("effect", f"Rolled back to {result.to_version}, healthy: {result.healthy}", section="4.2")
+
+    async def _rolled_back_to(
+        self, service: Service, name: str, request: StandardDeploymentRequest, revision: int, why: str
+    ) -> RollbackResult:
+        """Run 4.2 as a run of its own; one that this run had started before it was reset is not begun again.
+
+        Raises:
+            Refused: that one had failed, and says why.
+            ChildWorkflowError: this one has.
+
+        """
+        before = await child_before_reset(self, "4.2", name)
+        if before is not None and before.failure:
+            raise Refused(before.failure)
+        if before is not None:
+            return RollbackResult.model_validate(before.result)
+        result: RollbackResult = await workflow.execute_child_workflow(
+            Rollback.run,
+            RollbackRequest(
+                service=service.name,
+                helm_revision=revision,
+                reason=fitted(why, 2000, lines=True),
+                requested_by=self.actor,
+            ),
+            id=name,
+            # Begun, it ends, whatever becomes of this run.
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            memo=self.began,
+            static_summary=f"Rollback of {service.name} {request.version}",
+        )
+        return result
 
     async def _record(
         self, request: StandardDeploymentRequest, service: Service, status: Status, why: str = ""

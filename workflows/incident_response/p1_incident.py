@@ -5,7 +5,7 @@ The phases are clocks, not waits: work goes on as fast as the facts allow, and a
 
 import asyncio
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -162,6 +162,9 @@ class P1Incident(Runbook):
         require_its_id(self, "p1-incident", request, service)
         if title is None:
             self.title = f"P1 incident on {service.name}"
+        # Of a run that was reset: what it has done is neither tried again nor left out of what it tells.
+        self._tried = [done for done in get_args(Mitigation) if done in self.done_before]
+        self._was_unwell = bool(self._tried)
         so_far = request.continues or await self._p2_so_far(request, service)
         self.incident = HushedIncident(self, service, "P1", self.title, request.commander, so_far=so_far)
         self._shared = SharedCauses(self, self.incident, "2.2/5")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -14,6 +14,7 @@ from activities.common.errors import Refused
 from activities.common.text import Name, Words
 from activities.evidence.error_patterns import ErrorLogs, ErrorPatternsRequest
 from activities.evidence.evidence import ChartFigures, Evidence
+from activities.kubernetes.cluster import ScaleDeployment
 from activities.monitoring.degradation import DegradationWatch, DegradationWatched, WatchDegradation
 from activities.monitoring.figures import Figures
 from activities.records.activities import Records
@@ -34,6 +35,7 @@ from workflows.platform.clocks import Clock
 from workflows.platform.described import described
 from workflows.platform.lease import finally_do, shielded
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import before_reset
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
 from workflows.platform.signing import SignedWord
@@ -217,11 +219,17 @@ class P2Incident(Runbook):
         opened = self.background(self._open(request))
         self._ready = True
         auto = (request.mitigation or service.incident.mitigation) == "auto"
+        fixed = await self._fixed_before()
         while not await self._is_over():
             facts = await self._assess(service)
             await opened
             self.background(self._shared.look(facts.pods))
-            await self._fix(degraded(facts, service, set(self._tried), workflow.now()), service, auto=auto)
+            found = degraded(facts, service, set(self._tried), workflow.now())
+            if fixed:  # before a reset: what comes of it is seen first
+                self._reasons.append(found.reason)
+            else:
+                await self._fix(found, service, auto=auto)
+            fixed = False
             if self.dry_run:
                 return "planned"
             watched = await self._watch(service)
@@ -235,6 +243,15 @@ class P2Incident(Runbook):
         if self._closing is not None:
             return await self._close(self._closing)
         return await self._hand_on(request, service)
+
+    async def _fixed_before(self) -> bool:
+        """Take up what the run did before somebody reset it, with what it holds; False where that was nothing."""
+        self._tried = [done for done in get_args(Mitigation) if done in self.done_before]
+        if "scale" in self._tried:
+            scaling = await before_reset(self, "2.3/5", self.first_effect("scale"))
+            if scaling is not None:
+                await self._scaled.to(scaling.asked(ScaleDeployment).replicas)
+        return bool(self._tried)
 
     @property
     def _ended(self) -> bool:

@@ -7,6 +7,7 @@ from activities.monitoring.runs import Runs, TakenRequest
 from activities.records.alerts import EPISODES_KEPT
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform import policies
+from workflows.platform.resets import started_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.continued import p1_run_id
 
@@ -26,6 +27,8 @@ async def start_p1(run: Runbook, section: str, request: P1Request, service: str)
         asked = TakenRequest(workflow_id=workflow_id)
         before = await run.attempt(section, "Alerts that the last P1 took", Runs.taken, asked, policies.READ)
         episodes = list(dict.fromkeys([*(before.episodes if before else []), *episodes]))[-EPISODES_KEPT:]
+    if await started_before_reset(run, section, workflow_id):
+        return True
     try:
         await workflow.start_child_workflow(
             P1Incident.run,
@@ -34,7 +37,7 @@ async def start_p1(run: Runbook, section: str, request: P1Request, service: str)
             # Begun, it goes on, whatever becomes of this run.
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
-            memo={"episodes": episodes} if episodes else None,
+            memo={**run.began, **({"episodes": episodes} if episodes else {})},
             static_summary=f"P1 of {service}: {request.title}"[:_TITLE],
         )
     except WorkflowAlreadyStartedError:

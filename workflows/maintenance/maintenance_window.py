@@ -189,12 +189,14 @@ class MaintenanceWindow(Runbook):
         policy, lease = service.window, self._lease()
         self.phase("Scheduled")
         await self._wait_until(request.starts_at - policy.announce_before, "customers are told")
-        late = workflow.now() > request.starts_at + policy.late_after
+        late = workflow.now() > request.starts_at + policy.late_after and "start-window" not in self.begun_before
         if not late:  # whether one that is late comes at all is for people to say first
             await self._announce(request)
         await self._wait_until(request.starts_at, "the window begins")
-        late = not self._begin_now and workflow.now() > request.starts_at + policy.late_after
-        if not await self._questions.may_begin(late=late):
+        # One that had begun before it was reset is neither late nor asked about.
+        begun = "start-window" in self.begun_before
+        late = not self._begin_now and not begun and workflow.now() > request.starts_at + policy.late_after
+        if not begun and not await self._questions.may_begin(late=late):
             self._call_off("people said so, or nobody answered")
             return
         if not self.dry_run:

@@ -90,7 +90,7 @@ class WindowQuestions:
             found["health"] = f"the service is {health}"
         if current is None:
             found["windows"] = "whether another window is in progress could not be read"
-        elif current.window is not None:
+        elif current.window is not None and current.window.window_id != self.desk.id:  # its own: it was reset
             found[current.window.window_id] = f"another window is in progress: {current.window}"
         return found
 

@@ -19,6 +19,7 @@ from activities.common.errors import InvalidInput
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from workflows.platform.approval import Question
+from workflows.platform.resets import child_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 
@@ -175,6 +176,8 @@ class WindowTasks:
         """Run a procedure to its end; gives what went wrong."""
         name = f"{workflow.info().workflow_id}/{state.id}" + (f"-{runs}" if runs > 1 else "")
         state.status, state.by = "running", name
+        if (before := await child_before_reset(self.run, "6.1", name)) is not None:
+            return before.failure
         self.run.say("step", f"{state.what} is a run of its own: {name}", section="6.1")
         try:
             child = await workflow.start_child_workflow(
@@ -183,6 +186,7 @@ class WindowTasks:
                 id=name,
                 # Whatever becomes of this run, it puts back what it has, and ends.
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                memo=self.run.began,
                 static_summary=f"Task of: {self.run.title}",
             )
             await child

@@ -6,7 +6,7 @@ want a second person, a choice counts when two people have made it; the question
 the run is neither of the two, unless settings say so. That a word counts once is `said`'s to see to.
 """
 
-import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,14 @@ from temporalio import workflow
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Key, Reason
-from workflows.platform.signing import SignedWord, Started, digest, objection, person
-
-_ROLE_BEHIND = re.compile(r"\s*\([^()]*\)\s*$")
-"""The command line writes `alice (commander)` for who starts."""
+from workflows.platform.signing import SignedWord, Started, digest, forms, objection
 
 ALWAYS_TWO = frozenset({"drain"})
 """Kinds of questions that take a second person whatever settings say (runbook 8.1)."""
 
+
+_STARTERS_KEPT = 20
+"""Names that a run is told by the one that started it: each such run adds a few, and a memo holds anything."""
 
 NO_ANSWER = "no answer"
 """Stands for whoever decides where nobody does: the question's default is taken."""
@@ -89,19 +89,19 @@ class Approvals:
         self.starters: frozenset[str] = frozenset()
         self._first: dict[str, Decision] = {}
 
-    def started_by(self, claimed: str, memo: Any) -> None:
-        """Note who started the run: by the gateway's word, and by what the request says.
+    def started_by(self, claimed: str, memo: Any, before: Iterable[str] = ()) -> None:
+        """Note who started the run: by the gateway's word, by what the request says, and by the run that started it.
 
-        The second is free text, and whoever starts in another's name only takes that person's right to be one of two.
+        The others are free text, and whoever starts in another's name only takes that person's right to be one of two.
         """
-        names = [claimed, _ROLE_BEHIND.sub("", claimed)]
+        names = [claimed, *[*before][:_STARTERS_KEPT]]
         try:
             word = Started.model_validate(memo)
         except ValidationError:
             word = None  # started elsewhere than through a gateway
         if word is not None and self._started_word(word):
             names.append(word.who)
-        self.starters = frozenset(filter(None, map(person, names)))
+        self.starters = frozenset().union(*map(forms, names))
 
     def _started_word(self, word: Started) -> bool:
         policy = self._policy()
@@ -131,6 +131,7 @@ class Approvals:
             two_persons=question.kind in ALWAYS_TWO or question.kind in policy.second_person,
         )
         self.open[question.id] = shown
+        self._first.pop(question.id, None)  # of a question that was asked before under the same ID
         return shown
 
     def check(self, decision: Decision) -> None:
@@ -159,13 +160,13 @@ class Approvals:
     def _check_two(self, decision: Decision, question: OpenQuestion) -> None:
         if not question.takes_two(decision.choice):
             return
-        who, first = person(decision.who), self._first.get(question.id)
-        if who in self.starters and not self._policy().starter_counts:
+        who, first = forms(decision.who), self._first.get(question.id)
+        if who & self.starters and not self._policy().starter_counts:
             raise Refused(
                 f"who: {decision.choice} takes two people, and {decision.who} started this run: two others must say it "
                 "(`[approvals] starter_counts` lets the starter be one of them)"
             )
-        if first is not None and (person(first.who), first.choice) == (who, decision.choice):
+        if first is not None and first.choice == decision.choice and who & forms(first.who):
             raise Refused(f"who: {decision.choice} takes a second person, and {decision.who} was the first")
 
     def authorise(self, word: SignedWord, kind: str) -> None:

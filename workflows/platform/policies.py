@@ -63,6 +63,9 @@ ORDER = Policy(timedelta(minutes=1), _retries(5 * _S, 60 * _S, 4))
 WAIT = Policy(timedelta(minutes=10), _retries(500 * _MS, 10 * _S, 10))
 """Waits for something outside, heartbeating; use `.lasting()` with the wait's own limit."""
 
+CHILD = Policy(timedelta(days=60), _retries(500 * _MS, 60 * _S, 10_080))
+"""Waits for another run, heartbeating: a restore keeps its damaged data for weeks."""
+
 FENCE = Policy(timedelta(minutes=1), _retries(500 * _MS, 5 * _S, 3))
 """A machine is to be told something though it may be dead: people decide soon where that fails."""
 

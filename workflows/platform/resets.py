@@ -13,11 +13,19 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import BaseModel, TypeAdapter
 from temporalio import workflow
 from temporalio.activity import _Definition
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.common.effects import Change, Effect
-from activities.monitoring.resets import BeforeReset, BeforeResetRequest, Resets
+from activities.monitoring.resets import (
+    BeforeReset,
+    BeforeResetRequest,
+    ChildBefore,
+    ChildBeforeRequest,
+    Resets,
+)
 from workflows.platform import policies
-from workflows.platform.runbook import Runbook
+from workflows.platform.lease import shielded
+from workflows.platform.runbook import Runbook, was_reset
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Answer = TypeVar("_Answer")
@@ -56,13 +64,58 @@ async def before_reset(run: Runbook, section: str, effect: Effect, *reads: Calla
         ActivityError: `NotFound`, the run that it was reset from is not kept any more; nothing has been done.
 
     """
-    info = workflow.info()
-    if info.original_execution_run_id not in {"", info.run_id} and workflow.patched("before-reset"):
+    if was_reset() and workflow.patched("before-reset"):
         asked = BeforeResetRequest(effect_key=effect.key, reads=[_name(read) for read in reads])
         found = await run.step(section, "Before the reset", Resets.before_reset, asked, policies.READ)
         if found.begun:
             return Earlier(found)
     return None
+
+
+async def child_before_reset(
+    run: Runbook, section: str, workflow_id: str, *, cancels: bool = True
+) -> ChildBefore | None:
+    """Give the end of a run that this one had started before it was reset; None where it had started none.
+
+    Temporal would start it a second time: the other one is nobody's child any more. One that goes on is waited for;
+    `cancels` says whether it is cancelled with the waiting.
+
+    Raises:
+        ActivityError: `NotFound`, it is not kept any more.
+
+    """
+    found = await _child(run, section, workflow_id)
+    if found is None or found.ended:
+        return found
+    waiting = ChildBeforeRequest(workflow_id=workflow_id, wait=True)
+    try:
+        return await run.step(section, f"The end of {workflow_id}", Resets.child, waiting, policies.CHILD)
+    except ActivityError as error:
+        if cancels and is_cancelled_exception(error):
+            await shielded(workflow.get_external_workflow_handle(workflow_id, run_id=found.run_id).cancel())
+        raise
+
+
+async def started_before_reset(run: Runbook, section: str, workflow_id: str) -> bool:
+    """Tell whether this run had started one before it was reset that goes on by itself: it isn't started again.
+
+    Raises:
+        ActivityError: `NotFound`, nobody can tell any more.
+
+    """
+    return await _child(run, section, workflow_id) is not None
+
+
+async def _child(run: Runbook, section: str, workflow_id: str) -> ChildBefore | None:
+    if not (was_reset() and workflow.patched("child-before-reset")):
+        return None
+    asked = ChildBeforeRequest(workflow_id=workflow_id)
+    found = await run.step(section, "Started before the reset", Resets.child, asked, policies.READ)
+    if not found.run_id:
+        return None
+    how = found if found.ended else "it goes on"
+    run.say("decision", f"This run was reset, and had started {workflow_id} before: {how}", section=section)
+    return found
 
 
 def _name(read: Callable[[Any, Any], Any]) -> str:

@@ -17,8 +17,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
 from activities.catalogue.service import Service
-from activities.common.effects import Effect, is_effect
+from activities.common.effects import Change, Effect, is_effect
 from activities.common.errors import InvalidInput
+from activities.common.text import fitted
+from activities.monitoring.resets import DoneBefore, DoneBeforeRequest, Resets
 from activities.monitoring.workers import WorkerWord
 from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
@@ -32,11 +34,14 @@ from workflows.platform.questions import EXAMPLE, in_ui
 from workflows.platform.requests import RunbookRequest, ServiceRequest
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.said import SaidWords
-from workflows.platform.signing import STARTED, SignedWord
+from workflows.platform.signing import STARTED, STARTERS, SignedWord
 from workflows.platform.timeline import Kind, Timeline
 
 _WRITTEN: frozenset[Kind] = frozenset({"phase", "decision", "deadline", "problem"})
 """What only the procedure's code knows. It is written into the history; steps, notes and signals are there anyway."""
+
+_TOLD_BEFORE, _MOST_TOLD_BEFORE = 300, 30
+"""How long each effect of before a reset is told, and how many of them: a run may have done hundreds."""
 
 _Req = TypeVar("_Req", bound=BaseModel)
 _Res = TypeVar("_Res")
@@ -78,6 +83,10 @@ class Runbook:
         self._background: set[asyncio.Task[Any]] = set()
         self._episodes: list[str] = []
         self._taken: set[str] = set()
+        self.done_before: dict[str, Change] = {}
+        """What this run had done before somebody reset it: name of the effect → its change."""
+        self.begun_before: set[str] = set()
+        """The same with what it had only begun."""
 
     # -- beginning ---------------------------------------------------------------------------------------
 
@@ -116,7 +125,9 @@ class Runbook:
         self.looks_at_windows = resolved.windows
         self.pinned = resolved
         self.approvals.policy = resolved.approvals
-        self.approvals.started_by(request.requested_by, _memo(STARTED, dict[str, Any]))
+        self.approvals.started_by(
+            request.requested_by, _memo(STARTED, dict[str, Any]), _memo(STARTERS, list[str]) or []
+        )
         workflow.upsert_memo({"runbook": {"section": self.SECTION, "title": title}})
         self.severity = severity
         self.mark(
@@ -124,7 +135,25 @@ class Runbook:
             search_attributes.SERVICE.value_set(resolved.service.name),
             *([search_attributes.SEVERITY.value_set(severity)] if severity else []),
         )
+        await self._look_back()
         return resolved.service
+
+    async def _look_back(self) -> None:
+        """Read what this run did before somebody reset it, and say so: times go on counting, and nothing is done twice.
+
+        What decides by it asks `done_before`; without it a run goes on by what it finds.
+        """
+        if not (was_reset() and workflow.patched("done-before-reset")):
+            return
+        found = await self.attempt(
+            self.SECTION, "Done before the reset", Resets.done, DoneBeforeRequest(), policies.READ
+        )
+        found = found or DoneBefore()
+        self.done_before = {key.rpartition("/")[2]: change for key, change in found.changes.items()}
+        self.begun_before = {key.rpartition("/")[2] for key in found.begun}
+        told = [fitted(str(change), _TOLD_BEFORE) for change in self.done_before.values()][-_MOST_TOLD_BEFORE:]
+        had = f"had done, and does not do again: {'; '.join(told)}" if told else "had done nothing outside"
+        self.say("decision", f"This run was reset, and {had}")
 
     # -- saying ------------------------------------------------------------------------------------------
 
@@ -188,8 +217,14 @@ class Runbook:
     def effect(self, step: str) -> Effect:
         """Give the identity of the next effect of that name."""
         count = self._keys[step] = self._keys.get(step, 0) + 1
+        return self._identity(step if count == 1 else f"{step}-{count}")
+
+    def first_effect(self, step: str) -> Effect:
+        """Give the identity of the first effect of that name, to ask what became of it before a reset."""
+        return self._identity(step)
+
+    def _identity(self, name: str) -> Effect:
         info = workflow.info()
-        name = step if count == 1 else f"{step}-{count}"
         return Effect(
             key="/".join(filter(None, (info.workflow_id, info.first_execution_run_id, self.epoch, name))),
             workflow_id=info.workflow_id,
@@ -423,7 +458,12 @@ class Runbook:
     def handed_on(self) -> dict[str, Any]:
         """Give the memo of a run that goes on under the same ID."""
         started = _memo(STARTED, dict[str, Any])
-        return {"episodes": self._episodes, **({STARTED: started} if started else {})}
+        return {"episodes": self._episodes, **self.began, **({STARTED: started} if started else {})}
+
+    @property
+    def began(self) -> dict[str, Any]:
+        """Give the memo of a run that this one starts: who began it all is not one of two people there either."""
+        return {STARTERS: sorted(self.approvals.starters)} if self.approvals.starters else {}
 
     @workflow.query(name="status", description="The run at a glance: phase, clocks, open questions, timeline.")
     def status(self) -> RunStatus:
@@ -482,6 +522,15 @@ class Runbook:
 
     def _said_again(self, text: str, word: SignedWord) -> None:
         self.say("note", text, who=f"{word.who} ({word.role})")
+
+
+def was_reset() -> bool:
+    """Tell whether somebody has reset this run: it begins again, and what it did is done."""
+    info = workflow.info()
+    if info.original_execution_run_id not in {"", info.run_id}:
+        return True
+    # Where a history is replayed without its server (`tests.replay.live`), the original is taken for the run's own ID.
+    return info.continued_run_id is None and info.first_execution_run_id not in {"", info.run_id}
 
 
 def _memo(name: str, hint: Any) -> Any:

@@ -6,6 +6,7 @@ Slack, web) signs what they decided, and the run, which knows only public keys, 
 
 import base64
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -49,15 +50,46 @@ class Started(SignedWord):
 STARTED = "started"
 """Name of the memo that holds it."""
 
+STARTERS = "starters"
+"""Name of the memo by which a run tells those that it starts who started it: like `Started` it only takes away."""
+
+# What has no shape of its own and is no format character (category Cf) or control character (Cc): Unicode's
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt), and the blank of Braille.
+_SHAPELESS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
+)
+_ROLE_BEHIND = re.compile(r"\s*\([^()]*\)\s*$")
+"""The command line writes `alice (commander)` for who starts."""
+
+_ADDRESS = re.compile(r"<([^<>]*)>\s*$")
+"""Mail writes `Alice <alice@example.org>`."""
+
+
+def seen(text: str) -> str:
+    """Give text without what nobody sees in it."""
+    return _SHAPELESS.sub("", "".join(one for one in text if unicodedata.category(one) not in {"Cf", "Cc"}))
+
 
 def person(name: str) -> str:
-    """Give a name in the one form in which people are compared.
+    """Give a name in the one form in which people are compared where being somebody takes a right away.
 
     Unicode's NFKC without case, outer and doubled spaces and what can't be seen, so that nobody is two people by a
-    space behind their name. Whom a name belongs to is the gateway's to know.
+    space behind their name. Whom a name belongs to is the gateway's to know. Doing it twice changes nothing more.
     """
-    seen = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
-    return unicodedata.normalize("NFKC", " ".join(seen.casefold().split()))
+    spaced = unicodedata.normalize("NFKC", " ".join(name.split()))
+    folded = unicodedata.normalize("NFKC", seen(unicodedata.normalize("NFKC", seen(spaced).casefold())))
+    return " ".join(folded.split())
+
+
+def forms(name: str) -> frozenset[str]:
+    """Give everything that a name may be written as: with the role behind it or not, or the mail address in it.
+
+    Who has one of them in common is not two people.
+    """
+    bare = _ROLE_BEHIND.sub("", name)
+    address = _ADDRESS.search(bare)
+    return frozenset(filter(None, map(person, [name, bare, *([address[1]] if address else [])])))
 
 
 def digest(subject: object) -> str:

@@ -17,7 +17,8 @@ from activities.kubernetes.cluster import AwaitRollout, Kubernetes, RestartRollo
 from activities.monitoring.health import HealthChecks, SteadyRequest
 from workflows.platform import policies
 from workflows.platform.approval import Question
-from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
+from workflows.platform.resets import child_before_reset
+from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest, ApiKeyRotationResult
 from workflows.security.asking import ask
 from workflows.shared.desk import Desk
 
@@ -267,24 +268,35 @@ class Rotation:
         self.keys[tenant] = f"{name} is at it"
         self.run.say("step", f"The API key of {tenant} is rotated by a run of its own: {name}", section="8.1/4")
         try:
-            result = await workflow.execute_child_workflow(
-                ApiKeyRotation.run,
-                request,
-                id=name,
-                static_summary=f"API key of {tenant}, {self.desk.id}",
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            )
+            before = await child_before_reset(self.run, "8.1/4", name)
+            if before is not None and before.failure:
+                await self._key_not_rotated(tenant, name, before.failure)
+                return
+            if before is not None:
+                result = ApiKeyRotationResult.model_validate(before.result)
+            else:
+                result = await workflow.execute_child_workflow(
+                    ApiKeyRotation.run,
+                    request,
+                    id=name,
+                    memo=self.run.began,
+                    static_summary=f"API key of {tenant}, {self.desk.id}",
+                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                )
         except WorkflowAlreadyStartedError:
             self.keys[tenant] = f"{name} is open from before"
         except ChildWorkflowError as error:
             cause = error.cause
             why = cause.message if isinstance(cause, ApplicationError) else str(cause or error)
-            self.keys[tenant] = f"not rotated: {why}"
-            self.run.say("problem", f"The API key of {tenant}: {why}", section="8.1/4")
-            await self.desk.escalate(f"the API key of {tenant} was not rotated: look at {name}")
+            await self._key_not_rotated(tenant, name, why)
         else:
             self.keys[tenant] = "rotated" if result.rotated else "not rotated"
             self.run.say("decision", f"API key of {tenant}: {self.keys[tenant]}", section="8.1/4")
+
+    async def _key_not_rotated(self, tenant: str, name: str, why: str) -> None:
+        self.keys[tenant] = f"not rotated: {why}"
+        self.run.say("problem", f"The API key of {tenant}: {why}", section="8.1/4")
+        await self.desk.escalate(f"the API key of {tenant} was not rotated: look at {name}")
 
 
 def _ranks(seen: Seen) -> list[str]:

@@ -70,6 +70,12 @@ async def test_who_the_provider_knows_has_the_roles_of_their_name_and_groups(ser
     assert re.search(r"ada@corp\.example <span[^>]*>commander, on-call</span>", answer.text)
 
 
+@pytest.mark.parametrize("email", ["\uff41da@corp.example", "ada@\u212aorp.example", "ad\u0430@corp.example"])
+async def test_who_only_looks_like_somebody_has_not_their_roles(served: Served, provider: Provider, email: str) -> None:
+    provider.claims = {"email": email, "groups": []}
+    assert "no role: may look only" in (await signing_in(served)).text
+
+
 async def test_who_has_no_role_may_look_and_not_act(served: Served, provider: Provider) -> None:
     provider.claims = {"email": "eve@corp.example", "groups": []}
     async with httpx.AsyncClient(base_url=served.base_url, follow_redirects=True, timeout=60) as http:
@@ -92,7 +98,11 @@ async def test_who_has_no_role_may_look_and_not_act(served: Served, provider: Pr
         {"exp": 1},
         {"azp": "another"},
         {"email_verified": False},
+        {"email_verified": "false"},
         {"email": ""},
+        {"email": "ada@corp.example\u200b"},
+        {"email": "ada\u3164@corp.example"},
+        {"email": "a" * 201},
         {"email": 7},
     ],
     ids=str,

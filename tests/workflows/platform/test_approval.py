@@ -121,6 +121,48 @@ def test_two_people_who_say_the_same() -> None:
     assert made.open == {}
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        "Ada",
+        "ada ",
+        "ada (on-call)",
+        "ada\u2063",
+        "a\u034fda",
+        "ada\ufe0f",
+        "\u3164ada",
+        "ada\u2800",
+        "\uff21DA",
+        "A <ada>",
+    ],
+)
+def test_nobody_is_two_people_by_how_they_are_written(same: str) -> None:
+    made = approvals(second_person=("mitigate",))
+    made.answer(says())
+    with pytest.raises(Refused, match="was the first"):
+        made.check(says(who=same))
+    begun = approvals(second_person=("mitigate",))
+    begun.started_by(same, None)
+    with pytest.raises(Refused, match="started this run"):
+        begun.check(says())
+
+
+def test_who_has_started_the_run_that_started_this_one_is_not_one_of_two() -> None:
+    made = approvals(second_person=("mitigate",))
+    made.started_by("p1-incident/api", None, ["ada", "grace"])
+    with pytest.raises(Refused, match="started this run"):
+        made.check(says())
+    made.check(says(who="bob"))
+
+
+def test_a_question_that_is_asked_again_begins_with_no_first_person() -> None:
+    made = approvals(second_person=("mitigate",))
+    made.answer(says())
+    made.put(QUESTION)
+    made.check(says())
+    assert made.answer(says()).needs
+
+
 def test_another_choice_begins_anew_also_of_the_same_person() -> None:
     made = approvals(second_person=("mitigate",))
     made.answer(says("a"))

@@ -1,15 +1,19 @@
 """A word counts once, in the run it was said to, about what was shown, and for the one person who said it."""
 
+import ast
 import asyncio
 import base64
 import inspect
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar, get_type_hints
 from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 from temporalio import workflow
 from temporalio.client import Client, WorkflowUpdateFailedError
 
@@ -209,6 +213,33 @@ async def test_the_starter_is_not_one_of_two(
         keeps = word.model_copy(update={"choice": "keep"})
         await handle.execute_update("decide", keeps, result_type=Answer)
         assert (await handle.result())["outcome"] == "no node"
+
+
+def test_every_run_that_another_starts_knows_who_began_it_all() -> None:
+    """They are not one of two people there either; what the system starts for itself asks nobody."""
+    calls = [
+        (file.name, call)
+        for file in (Path(__file__).parents[3] / "workflows").rglob("*.py")
+        if file.parent.name != "upkeep"
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).endswith(("start_child_workflow", "execute_child_workflow"))
+    ]
+    assert len(calls) > 6
+    assert [file for file, call in calls if ".began" not in ast.unparse(call)] == []
+
+
+@given(
+    st.text(max_size=60), st.sampled_from(["\u200b", " ", "\u034f", "\U000e0101", "\u3164", "\x07"]), st.integers(0, 60)
+)
+def test_a_name_has_one_form_whatever_is_put_into_it(name: str, unseen: str, place: int) -> None:
+    once = person(name)
+    assert person(once) == once
+    where = place % (len(name) + 1)
+    put = f"{name[:where]}{unseen}{name[where:]}"
+    assert person(put).replace(" ", "") == once.replace(" ", "")
+    for spelled in (f" {name}", f"{name}\t"):
+        assert person(spelled) == once
 
 
 def test_names_are_compared_in_one_form() -> None:

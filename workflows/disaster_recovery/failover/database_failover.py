@@ -12,6 +12,7 @@ from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name, Reason
 from activities.database.backups.backups import Backups, FollowPrimary
 from activities.database.replication.replication import Promoted, Replication, Standing, StandingRequest, Watched
+from activities.kubernetes.database_secrets import DatabaseSecrets
 from activities.records.alerts import Alert
 from workflows.disaster_recovery.failover.candidate import Candidate, choose, question
 from workflows.disaster_recovery.failover.detection import Detection
@@ -22,6 +23,7 @@ from workflows.platform import policies
 from workflows.platform.clocks import Clock
 from workflows.platform.lease import finally_do
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import Earlier, before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
 from workflows.shared.database_users import UsersOfTheDatabase
@@ -76,6 +78,7 @@ class DatabaseFailover(Runbook):
         self._resolutions = 0
         self._archiving: asyncio.Task[None] | None = None
         self._returning = False
+        self._before: Earlier | None = None
         self._fired_again: Alert | None = None
 
     @workflow.run
@@ -98,6 +101,9 @@ class DatabaseFailover(Runbook):
         self.phase("Detect")
         self.hold = DataHold(self, "7.1/1", service, self.database)
         primary = await self.hold.primary()
+        await self._look_at_what_was_begun()
+        if self._before is not None and (pointed := self._before.answer(DatabaseSecrets.pointed_at)) is not None:
+            primary = pointed.server or primary
         self.detection = Detection(self, self.database, primary, request.promote)
         self.result = DatabaseFailoverResult(
             service=service.name, database=self.database.name, primary=primary, old_primary=primary, failed_over=False
@@ -111,9 +117,20 @@ class DatabaseFailover(Runbook):
                     await asyncio.shield(asyncio.create_task(self.incident.abandon()))
             raise
 
+    async def _look_at_what_was_begun(self) -> None:
+        """Learn whether the run was reset in the middle of a failover: it goes on with what it had pinned."""
+        if "fence" in self.begun_before and "release-secret" not in self.begun_before:
+            reads = (DatabaseSecrets.pointed_at, Replication.watch, Replication.standing)
+            self._before = await before_reset(self, "7.1/1", self.first_effect("fence"), *reads)
+        elif "fence" in self.begun_before and "rejoin" not in self.begun_before:
+            self.say("problem", "The old primary's return is not asked about again: it stays fenced until people act")
+
     async def _respond(self, request: DatabaseFailoverRequest, service: Service) -> DatabaseFailoverResult:
-        watched = await self.detection.detect()
+        watched = await self.detection.detect(self._before)
         if watched.answers and not self.dry_run:
+            if "hold-secret" in self.begun_before:  # what was held before a reset is nobody's any more
+                self.users = await self._others()
+                await self._let_go()
             return await self._end(request, "primary answers")
         self.result.silent_since = watched.first_failed_at
         takeover, outcome = await finally_do(self._fail_over(request, service, watched), self._let_go)
@@ -136,7 +153,7 @@ class DatabaseFailover(Runbook):
         self.users = await self._others()
         incident = self.incident = self._open_incident(request, service)
         self.phase("Candidate")
-        standing = await self.detection.standing()
+        standing = await self.detection.standing(self._before)
         try:
             candidate = choose(standing, watched, request.promote)
         except Refused as error:
@@ -145,7 +162,8 @@ class DatabaseFailover(Runbook):
         self.result.possible_loss = candidate.loss
         self.say("decision", f"{candidate.server} is the candidate: {candidate.loss}", section="7.1/2")
         also = await self._also(candidate)
-        if objection := await self._objection(incident, watched, standing, candidate, also):
+        promoting = self._before is not None and "promote" in self.begun_before
+        if not promoting and (objection := await self._objection(incident, watched, standing, candidate, also)):
             return None, objection
         await self._hold()
         takeover = Takeover(

@@ -10,6 +10,7 @@ from activities.database.replication.probe import Place
 from activities.database.replication.replication import Replication, Standing, StandingRequest, Watched, WatchPrimary
 from activities.monitoring.prometheus import MetricsRequest, PrometheusMetrics
 from workflows.platform import policies
+from workflows.platform.resets import Earlier
 from workflows.platform.runbook import Runbook
 
 
@@ -22,8 +23,13 @@ class Detection:
         self.primary = primary
         self.replicas = replicas(database, primary, promote)
 
-    async def detect(self) -> Watched:
-        """Look for as long as the policy says; monitoring's word counts as well."""
+    async def detect(self, before: Earlier | None = None) -> Watched:
+        """Look for as long as the policy says; monitoring's word counts as well.
+
+        A run that was reset behind its fence goes by what it had seen `before`: by now the primary is another one.
+        """
+        if before is not None and (known := before.answer(Replication.watch)) is not None:
+            return known
         policy = self.database.failover
         watched = await self._watch(policy.probes, None)
         if watched.answers or policy.up is None:
@@ -43,8 +49,10 @@ class Detection:
         """Look again, after people have taken their time; whatever a replica has heard meanwhile counts."""
         return await self._watch(1, watched.first_failed_at)
 
-    async def standing(self) -> Standing:
-        """Read how far the replicas are."""
+    async def standing(self, before: Earlier | None = None) -> Standing:
+        """Read how far the replicas are, or were before a reset."""
+        if before is not None and (known := before.answer(Replication.standing)) is not None:
+            return known
         request = StandingRequest(database=self.database.name, servers=self.replicas)
         return await self.run.step("7.1/1", "Replicas", Replication.standing, request, policies.READ)
 

@@ -34,7 +34,7 @@ from workflows.platform.described import described
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook, reason, was_reset
 from workflows.shared.incident import Incident
 
 _FRESH = timedelta(minutes=1)
@@ -298,7 +298,8 @@ class FullServiceRecovery(Runbook):
     @workflow.signal(name=SIGNAL, description="The restore that this run has started says that the service is back.")
     async def service_back(self, back: ServiceBack) -> None:
         """Go on: what the restore still does, it does by itself. Nobody else's word counts before one has begun."""
-        if not self._ready or not self.restoration.begun:
+        # To a run that was reset Temporal says it again before anything has begun.
+        if not self._ready or not (self.restoration.begun or was_reset()):
             self.say("signal", f"Refused: {SIGNAL}, since no restore of this run has begun")
             return
         self.restoration.came_back(back)

@@ -4,6 +4,7 @@ The restore is a run of its own (7.3) with an approval of its own, and goes on f
 keep the damaged data. This run goes on as soon as it hears that the service is back.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -14,9 +15,14 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError, Workflow
 from activities.catalogue.service import Service
 from workflows.disaster_recovery.recovery.crossroads import RETRY, STOP, Crossroads
 from workflows.disaster_recovery.recovery.damage import DatabaseDamage
-from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestore, PointInTimeRestoreRequest
+from workflows.disaster_recovery.restore.point_in_time_restore import (
+    PointInTimeRestore,
+    PointInTimeRestoreRequest,
+    PointInTimeRestoreResult,
+)
 from workflows.disaster_recovery.restore.service_back import ServiceBack
 from workflows.platform.approval import Question
+from workflows.platform.resets import child_before_reset, started_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
 
@@ -61,10 +67,12 @@ class RecoveryRestore:
             recommended = asked.recommended or "nothing"
             self.run.say("decision", f"would ask: {asked.title} ({recommended} recommended)", section="7.2/2")
             return ""
-        self.run.background(self.desk.ask(asked))
-        answer = await self.run.ask(asked, escalate=self.desk.escalate)
-        if answer.choice != _RESTORE:
-            return ""
+        # Of a run that was reset nobody is asked again whether to begin: it had begun.
+        if not await started_before_reset(self.run, "7.2/2", f"{workflow.info().workflow_id}/restore"):
+            self.run.background(self.desk.ask(asked))
+            answer = await self.run.ask(asked, escalate=self.desk.escalate)
+            if answer.choice != _RESTORE:
+                return ""
         await first()
         while trouble := await self._restore(target, backup_id):
             self.run.say("problem", trouble, section="7.2/2")
@@ -111,6 +119,9 @@ class RecoveryRestore:
         request = PointInTimeRestoreRequest(
             service=self.service.name, target_time=target, backup_id=backup_id, requested_by=self.run.actor
         )
+        if await started_before_reset(self.run, "7.2/2", name):
+            return await self._begun_before(name)
+        self.back = None
         try:
             child = self._child = await workflow.start_child_workflow(
                 PointInTimeRestore.run,
@@ -118,6 +129,7 @@ class RecoveryRestore:
                 id=name,
                 # It keeps the damaged data for weeks; and begun, it ends, whatever becomes of this run.
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                memo=self.run.began,
                 static_summary=f"Restore within: {self.run.title}",
             )
         except WorkflowAlreadyStartedError:
@@ -125,6 +137,23 @@ class RecoveryRestore:
         self.run.say("step", f"The restore is a run of its own: {name}", section="7.2/2")
         await workflow.wait_condition(lambda: self.back is not None or child.done())
         return "" if self.back is not None else await _ending(child)
+
+    async def _begun_before(self, name: str) -> str:
+        """Wait for a restore that this run had begun before it was reset; gives why the service isn't back by it."""
+        ending = asyncio.create_task(child_before_reset(self.run, "7.2/2", name, cancels=False))
+        await workflow.wait_condition(lambda: self.back is not None or ending.done())
+        if not ending.done():
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
+            return ""
+        before = await ending
+        if before is None or before.failure:
+            return f"the restore has failed: {before.failure if before else name}"
+        ended = PointInTimeRestoreResult.model_validate(before.result)
+        if ended.outcome != "restored":
+            return f"the restore has ended without restored data: {ended.outcome}"
+        self.came_back(ServiceBack(server=ended.server, backup_id=ended.backup_id, recovered_to=ended.recovered_to))
+        return ""
 
     async def abandon(self) -> None:
         """Take back a restore that is under way; one whose data the service is on stays, and goes on by itself."""

@@ -13,7 +13,10 @@ from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Reason, Text
 from activities.common.times import Time
+from activities.database.backups.backups import Backups
 from activities.database.integrity.contents import TableChange
+from activities.kubernetes.cluster import Kubernetes
+from activities.kubernetes.database_secrets import DatabaseSecrets
 from audit.text import plain
 from workflows.disaster_recovery.restore.damaged_copy import DamagedCopy
 from workflows.disaster_recovery.restore.notices import Notices
@@ -26,6 +29,7 @@ from workflows.platform.approval import Question
 from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, Resume, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
+from workflows.platform.resets import Earlier, before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
 from workflows.shared.desk import Desk
@@ -33,6 +37,12 @@ from workflows.shared.verification import verify
 
 if TYPE_CHECKING:
     import asyncio
+
+_SWITCHED = "fence"
+"""The first effect of switching over."""
+
+_BEHIND_THE_DECISION = {_SWITCHED, "scale-back", "let-writers-in"}
+"""Effects of what comes after it: writes are being let in again, on the one database or on the other."""
 
 
 def _with_zone(value: Any) -> Any:
@@ -163,16 +173,19 @@ class PointInTimeRestore(Runbook):
             backup_id=request.backup_id,
             accept_unverified=request.accept_unverified,
             replicas=request.replicas,
+            before=await self._stopped_before(),
         )
-        if plan.unverified and not await self._accepted(plan):
+        if plan.unverified and not self.begun_before and not await self._accepted(plan):
             await self.settle()
             self.finish("not approved")
             return self._result(service, plan, "not approved")
         restoration = self.restoration = RestoreBeside(self, plan)
         writes = WriteStop(self, self.desk, service, plan)
         try:
+            # Of a run that was reset behind the decision nothing is stopped or asked again.
+            decided = bool(self.begun_before & _BEHIND_THE_DECISION)
             await finally_do(
-                self._prepare(plan, restoration, writes),
+                self._take_up(plan, restoration, writes) if decided else self._prepare(plan, restoration, writes),
                 lambda: self._end(service, plan, request, restoration, writes),
             )
             if self.copy is not None:
@@ -186,6 +199,22 @@ class PointInTimeRestore(Runbook):
                 self.finish("restored, then cancelled" if self.approved else "cancelled")
             raise
         return self._result(service, plan, self._outcome())
+
+    async def _stopped_before(self) -> Earlier | None:
+        """Give what the run had read before it stopped writes, where it was reset after that."""
+        if "stop-writes" not in self.begun_before:
+            return None
+        reads = (DatabaseSecrets.pointed_at, Kubernetes.deployment, Backups.catalogue)
+        return await before_reset(self, "7.3/1", self.first_effect("stop-writes"), *reads)
+
+    async def _take_up(self, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> None:
+        """Come to where the run was before its reset: what is decided is gone through with, each effect once."""
+        self.approved = _SWITCHED in self.begun_before
+        how = f"the service gets {plan.spare}" if self.approved else f"the service goes back to {plan.primary}"
+        self.say("decision", f"This run was reset, and it had been decided: {how}")
+        await self.hold.take(plan.longest)
+        await restoration.take_up()
+        await writes.take_up()
 
     def _outcome(self) -> Outcome:
         if self.dry_run:

@@ -24,6 +24,7 @@ from activities.database.servers.hosts import DatabaseHosts, DiscardServer
 from workflows.disaster_recovery.restore.restore_plan import RestorePlan, dry_check
 from workflows.platform import policies
 from workflows.platform.policies import Policy
+from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk, insist
 
@@ -84,6 +85,17 @@ class RestoreBeside:
         if self.target is None:
             self.target = self.sealed.at if self.sealed else await self._archived()
             run.say("decision", f"The target is {self.target:%Y-%m-%d %H:%M:%S.%f %Z}, the latest", section="7.3/3")
+
+    async def take_up(self) -> None:
+        """Come to where a run was that was reset behind the decision: what was restored, and to when, is pinned."""
+        sealing = await before_reset(self.run, "7.3/3", self.run.first_effect("seal"))
+        self.sealed = sealing.change(Sealed) if sealing else None
+        restoring = await before_reset(self.run, "7.3/4", self.run.first_effect("restore"))
+        if restoring is None:
+            return
+        asked = restoring.asked(RestoreBackup)
+        self.begun, self.target, self.restored = True, asked.target, restoring.change(Restored)
+        self.backup = next((one for one in self.plan.backups if one.backup_id == asked.backup_id), None)
 
     async def _archived(self) -> datetime:
         asked = BackupsRequest(database=self.plan.database.name)

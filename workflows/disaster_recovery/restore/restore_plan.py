@@ -9,12 +9,19 @@ from temporalio import workflow
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Misconfigured, Refused
-from activities.database.backups.backups import BackupCatalogue, Backups, BackupsRequest, ReachRequest
+from activities.database.backups.backups import (
+    BackupCatalogue,
+    Backups,
+    BackupsRequest,
+    ReachRequest,
+)
+from activities.database.backups.restoring import RestoreBackup
 from activities.database.backups.system import Backup, Reach, no_place
 from activities.database.replication.replication import Replication, StandingRequest
 from activities.kubernetes.cluster import Kubernetes, Workload
 from activities.kubernetes.database_secrets import DatabaseSecretRequest, DatabaseSecrets
 from workflows.platform import policies
+from workflows.platform.resets import Earlier, before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.data_hold import DataHold
 
@@ -62,8 +69,11 @@ async def make_plan(
     backup_id: str | None,
     accept_unverified: bool,
     replicas: int | None,
+    before: Earlier | None = None,
 ) -> RestorePlan:
     """Read everything that is needed, and refuse what can't be.
+
+    A run that was reset after it had stopped writes has changed what is read: it goes by what it had read `before`.
 
     Raises:
         InvalidInput: target or backup can't be; says what can.
@@ -79,10 +89,16 @@ async def make_plan(
         run.step("7.3/1", "Replicas", Kubernetes.deployment, where, policies.READ),
         run.step("7.3/3", "Backups", Backups.catalogue, BackupsRequest(database=database.name), policies.COLLECT),
     )
+    if before is not None:
+        pointed = before.answer(DatabaseSecrets.pointed_at)
+        primary = (pointed and pointed.server) or primary
+        state = before.answer(Kubernetes.deployment) or state
+        catalogue = before.answer(Backups.catalogue) or catalogue
+    restoring = await before_reset(run, "7.3/4", run.first_effect("restore")) if before is not None else None
     plan = RestorePlan(
         database=database,
         primary=primary,
-        spare=await _free_spare(run, service, hold, primary),
+        spare=restoring.asked(RestoreBackup).into if restoring else await _free_spare(run, service, hold, primary),
         target=target,
         replicas_before=state.replicas,
         replicas_after=replicas or database.restore.replicas or state.replicas or _REPLICAS,
@@ -91,7 +107,8 @@ async def make_plan(
     )
     if unplaced := plan.backups[0].unplaced.get(plan.spare):
         raise Misconfigured(no_place(plan.spare, unplaced))
-    await _must_be_reachable(run, plan, catalogue)
+    if restoring is None:
+        await _must_be_reachable(run, plan, catalogue)
     run.say(
         "decision",
         f"{database.name} is to be restored from {plan.backups[0].backup_id} to {plan.until} on {plan.spare}, beside "

@@ -34,6 +34,7 @@ async def tell_parent(back: ServiceBack) -> None:
     if parent is None:
         return
     try:
-        await workflow.get_external_workflow_handle(parent.workflow_id, run_id=parent.run_id).signal(SIGNAL, back)
+        # Not by its run ID: one that somebody has reset goes on under another.
+        await workflow.get_external_workflow_handle(parent.workflow_id).signal(SIGNAL, back)
     except FailureError:
         workflow.logger.info("the run that started this restore has ended")

@@ -97,6 +97,20 @@ class WriteStop:
             self.doubt = "; ".join(filter(None, [self.doubt, unseen]))
             self.run.say("problem", unseen, section="7.3/1")
 
+    async def take_up(self) -> None:
+        """Come to where a run was that was reset with writes stopped, or let in again: by now nothing is stopped anew.
+
+        Raises:
+            ActivityError: another run holds the autoscaler.
+            Refused: another run changes where the data of this database's users is.
+
+        """
+        await self._find_the_others()
+        await self._hold_the_autoscaler()
+        if self.users is not None:
+            await self.users.stop("7.3/1", workflow.now() + self.plan.longest)
+        self.stopped = self.closed = True
+
     async def _find_the_others(self) -> None:
         """Find who else uses this database, hold their Secrets, and say what the switch means for all of them.
 
