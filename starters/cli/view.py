@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -69,6 +68,8 @@ def render(status: RunStatus, shown: Shown) -> RenderableType:
     if status.clocks:
         parts.append(_clocks(status, shown.now))
     if status.board:
+        from rich.markdown import Markdown  # noqa: PLC0415  with a parser, which takes a tenth of a command's time
+
         parts.append(Panel(Markdown(status.board), title="at a glance", border_style="dim"))
     parts.append(timeline_table(status, latest=shown.latest, newest_first=True))
     return Group(*parts)

@@ -180,7 +180,7 @@ def _shop(shell: Shell) -> str:
 
 def _pasted(shell: Shell) -> None:
     """Put into the settings what the page says, with this machine's addresses."""
-    sandbox, here = _sandbox(shell), {"…": shell.known["answer"].strip().splitlines()[-1]}
+    sandbox, here = _sandbox(shell), {"…": shell.known["answer"].strip().splitlines()[0]}
     here["temporal.internal:7233"] = sandbox["temporal"]["address"]
     here["file:/run/secrets/records_url"] = sandbox["records"]["url"]
     here['"kubeconfig"'] = f'"{sandbox["kubernetes"]["kubeconfig"]}"'
