@@ -1,8 +1,8 @@
 """`python -m docs.screens [FOLDER]`: what people see of runs, as pictures at 80 and at 200 columns.
 
 It takes the sandbox that runs here (`make sandbox`), ships a bad release, starts runs that wait for people, and draws
-what the command line says to each of the usual commands, and the pages of the Temporal UI. In the end it answers,
-closes and cancels what it has started. To look at after a change of what is told; needs Chromium, as the browser tests
+what the command line says to each of the usual commands, and the pages of the Temporal UI. In the end it cancels
+what it has started. To look at after a change of what is told; needs Chromium, as the browser tests
 do.
 """
 
@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shlex
 import struct
 import subprocess
@@ -25,7 +26,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
@@ -80,10 +81,28 @@ def typed(line: str, columns: int, says: str = "n\n") -> str:
     return shown.decode(errors="replace").replace("\r\n", "\n")
 
 
+def left(shown: str) -> str:
+    """Give what is left on the terminal of what was drawn over: a spinner, or a status that is followed."""
+    kept = [""]
+    for part in re.split(r"(\n|\x1b\[1A|\x1b\[2K|\r)", shown):
+        match part:
+            case "\n":
+                kept.append("")
+            case "\x1b[1A":
+                kept = kept[:-1] or [""]
+            case "\x1b[2K":
+                kept[-1] = ""
+            case "\r":
+                pass
+            case _:
+                kept[-1] += part
+    return "\n".join(kept)
+
+
 def lines(shown: str, columns: int) -> list[Text]:
     """Break lines as a terminal does, which knows nothing of words."""
     broken = []
-    for line in AnsiDecoder().decode(shown):
+    for line in AnsiDecoder().decode(left(shown)):
         broken += [line[at : at + columns] for at in range(0, max(1, len(line)), columns)]
     return broken
 
@@ -119,13 +138,11 @@ class Scene:
         self._until(incident, "decide mitigation-1")
         return incident, onboarding, window
 
-    def clear(self, incident: str, onboarding: str, window: str) -> None:
-        """Answer, close and cancel what `prepare` has started."""
-        typed(f"runbooks approve {incident} --choice rollback", COLUMNS[0])
-        self._until(incident, "close")
-        typed(f"runbooks close {incident} --resolution 'Rolled back' --root-cause 'v1.2.4 crashes'", COLUMNS[0])
-        typed(f"runbooks onboarding stop {onboarding} --tenant keep --reason 'a drill'", COLUMNS[0])
-        typed(f"runbooks cancel {window}", COLUMNS[0])
+    def clear(self, *runs: str) -> None:
+        """Cancel what `prepare` has started, and take the release back."""
+        for run in runs:
+            typed(f"runbooks cancel {run}", COLUMNS[0])
+        manifests.release(self._kubeconfig, "tensafe", manifests.GOOD_IMAGE)
 
     def _started(self, words: str) -> str:
         return str(_facts(f"runbooks start {words} --yes --json")["workflow_id"])
@@ -151,7 +168,7 @@ def _facts(line: str) -> Any:
 async def draw(browser: Browser, folder: Path, scene: Scene) -> None:
     """Write the pictures, and say where each is."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    incident, onboarding, window = await asyncio.to_thread(scene.prepare)
+    incident, onboarding, window = runs = await asyncio.to_thread(scene.prepare)
     commands = {
         "list": "runbooks list",
         "list-all": "runbooks list --all",
@@ -176,11 +193,28 @@ async def draw(browser: Browser, folder: Path, scene: Scene) -> None:
             await tab.set_content(page(line, shown, columns))
             await tab.screenshot(path=_named(folder, name, columns), full_page=True)
         await tab.set_viewport_size({"width": columns * _COLUMN_PIXELS, "height": 1000})
-        for name, place in {"ui-list": "", "ui-run": f"/{incident.replace('/', '%2F')}"}.items():
-            await tab.goto(f"{scene.ui}{place}", wait_until="networkidle")
+        run = f"/{incident.replace('/', '%2F')}"
+        for name, (place, waits_for) in {
+            "ui-list": ("", incident),
+            "ui-run": (run, "Event History"),
+            "ui-details": (f"{run}/user-metadata", "Which mitigation?"),
+        }.items():
+            await tab.goto(f"{scene.ui}{place}")
+            await _reads(tab, waits_for)
             await tab.screenshot(path=_named(folder, name, columns))
         await tab.close()
-    await asyncio.to_thread(scene.clear, incident, onboarding, window)
+    await asyncio.to_thread(scene.clear, *runs)
+
+
+async def _reads(tab: Page, text: str) -> None:
+    """Wait until the page shows a text; the UI puts what is Markdown into frames, and draws those anew."""
+    deadline = time.monotonic() + _COMES_WITHIN
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Error):
+            if any([await frame.get_by_text(text).count() for frame in tab.frames]):
+                return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise NoSandbox(f"the Temporal UI does not show {text!r}")
 
 
 def _named(folder: Path, name: str, columns: int) -> Path:
