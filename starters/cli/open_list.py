@@ -7,7 +7,7 @@ from rich.text import Text
 
 from audit.text import counted, titled
 from starters.cli.configured import load_settings
-from starters.cli.lists import Item, joined, laid_out
+from starters.cli.lists import Item, joined, laid_out, line
 from starters.cli.people import complaints, console
 from starters.cli.spans import ago, clock_time, span
 from starters.steering.errors import WrongInput
@@ -78,11 +78,19 @@ def _item(row: Listed, now: datetime) -> Item:
     name = Text(row.name, style="bold")
     what = joined(title, plan)
     return Item(
-        cells=(name, what, Text(row.service), _stand(row), _waits(row, now), _clock(row, now), _since(row, now)),
+        cells=(
+            name,
+            what,
+            Text(row.service),
+            _stand(row),
+            joined(*_waits(row, now), between=", "),
+            _clock(row, now),
+            _since(row, now),
+        ),
         name=joined(name, title, plan, between="  "),
         lines=(
-            joined(row.service, _stand(row), _clock(row, now), _since(row, now)),
-            _waits(row, now),
+            line(row.service, _stand(row), _clock(row, now), _since(row, now)),
+            line(*_waits(row, now), between=", "),
             Text(row.workflow_id if row.workflow_id != row.name else "", style="dim"),
         ),
     )
@@ -95,16 +103,16 @@ def _stand(row: Listed) -> Text:
     return Text(outcome, style=_STATES.get(row.state, ""))
 
 
-def _waits(row: Listed, now: datetime) -> Text:
+def _waits(row: Listed, now: datetime) -> list[Text]:
     if not row.waiting_for:
-        return Text()
+        return []
     whom = ", ".join(row.roles) or "somebody"
-    text = Text(f"{whom}: {row.waiting_for}", style="bold yellow")
+    parts = [Text(f"{whom}: {row.waiting_for}", style="bold yellow")]
     if row.waiting_since:
-        text.append(f", for {span(now - row.waiting_since)}", style="yellow")
+        parts.append(Text(f"for {span(now - row.waiting_since)}", style="yellow"))
     if row.waiting_until:
-        text.append(f", until {clock_time(row.waiting_until)}", style="yellow")
-    return text
+        parts.append(Text(f"until {clock_time(row.waiting_until)}", style="yellow"))
+    return parts
 
 
 def _clock(row: Listed, now: datetime) -> Text:

@@ -4,6 +4,7 @@ import json
 
 from starters.cli.configured import load_settings
 from starters.cli.people import console
+from starters.cli.view import LATEST
 from starters.cli.watching import picture, watch
 from starters.steering import runs
 from starters.steering.actions import actions
@@ -14,8 +15,6 @@ from starters.steering.listing import row_of
 from starters.steering.runs import Run
 from starters.steering.session import Session, open_session
 from workflows.platform.run_status import RunStatus
-
-_LATEST = 18
 
 
 async def show(reference: str, *, follow: bool, whole: bool, as_json: bool, role: str | None) -> None:
@@ -41,7 +40,8 @@ async def show(reference: str, *, follow: bool, whole: bool, as_json: bool, role
     except SteeringError as error:
         trouble = error
     # Commands stand on lines of their own, which nothing breaks or cuts, and so does the link: to be copied.
-    console.print(await picture(session, run, told, latest=None if whole else _LATEST, role=role), crop=False)
+    latest = None if whole else LATEST[0]
+    console.print(await picture(session, run, told, console, latest=latest, role=role), crop=False)
     console.print(run.link, style="dim", soft_wrap=True)
     # A run that failed before it began has nothing to tell, and that has been shown.
     if trouble is not None and not isinstance(trouble, Refused):

@@ -16,7 +16,7 @@ from starters.cli import inputs
 from starters.cli.configured import load_settings
 from starters.cli.following import follow
 from starters.cli.people import Exit, Stop, complaints, console
-from starters.cli.planning import plan_of
+from starters.cli.planning import plan_of, show
 from starters.steering import runs
 from starters.steering.actions import actions
 from starters.steering.errors import Refused, WrongInput
@@ -83,7 +83,7 @@ def _somebody_there() -> bool:
 async def _agreed(session: Session, wanted: Procedure, request: BaseModel, speaker: Person) -> None:
     """Show what it would do, and ask."""
     plan = await plan_of(session, wanted, request, speaker)
-    complaints.print(plan, markup=False)
+    show(plan, complaints)
     if not await asyncio.to_thread(typer.confirm, "Start it?", default=False, err=True):
         raise Stop(Exit.REFUSED, "not started")
 
@@ -147,7 +147,7 @@ async def _until_its_end(session: Session, begun: Begun, *, as_json: bool) -> No
         if status is not None and status.dry_run:
             from starters.steering.planning import would  # noqa: PLC0415
 
-            console.print(would(status), markup=False, soft_wrap=True)
+            show(would(status), console)
     if not reached(run.description.workflow_type, outcome):
         raise Stop(Exit.REFUSED, f"the run has ended: {outcome}")
 

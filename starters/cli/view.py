@@ -1,18 +1,18 @@
 """A run for people who look at a terminal: what happens now, what they can do, deadlines, timeline."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rich import box
-from rich.console import Group, RenderableType
-from rich.markdown import Markdown
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from audit.text import MARKS, titled
+from starters.cli.lists import Hanging, Line
 from starters.cli.spans import ago, clock_time
 from starters.steering.actions import Action
 from starters.steering.ending import Ending
@@ -33,7 +33,11 @@ _STYLES: dict[Kind, str] = {
     "problem": "bold red",
 }
 _ENDED = {"failed": "red", "timed out": "red", "terminated": "red", "cancelled": "yellow", "planned": "cyan"}
-_LATEST = 18
+LATEST = (18, 12, 8, 5)
+"""How many entries of the timeline: as many as leave what stands above them on the screen, and the fewest at least."""
+
+_BELOW = 4
+"""Lines that the link and the prompt take after it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Shown:
 
     ended: Ending | None = None
     ended_at: datetime | None = None
-    latest: int | None = _LATEST
+    latest: int | None = LATEST[0]
     """How many entries of the timeline; None shows all."""
 
 
@@ -69,9 +73,22 @@ def render(status: RunStatus, shown: Shown) -> RenderableType:
     if status.clocks:
         parts.append(_clocks(status, shown.now))
     if status.board:
+        from rich.markdown import Markdown  # noqa: PLC0415  with a parser, which takes a tenth of a command's time
+
         parts.append(Panel(Markdown(status.board), title="at a glance", border_style="dim"))
     parts.append(timeline_table(status, latest=shown.latest, newest_first=True))
     return Group(*parts)
+
+
+def fitted(status: RunStatus, shown: Shown, console: Console) -> RenderableType:
+    """Show a run so that what happens now, and what people can do, doesn't leave the screen by what follows it."""
+    made = render(status, shown)
+    if console.is_terminal and shown.latest is not None:
+        for latest in LATEST:
+            made = render(status, replace(shown, latest=latest))
+            if len(console.render_lines(made)) + _BELOW <= console.height:
+                break
+    return made
 
 
 def timeline_table(status: RunStatus, *, latest: int | None = None, newest_first: bool = False) -> RenderableType:
@@ -164,12 +181,8 @@ def commands(actions: Iterable[Action]) -> RenderableType:
 
 
 def _clocks(status: RunStatus, now: datetime) -> RenderableType:
-    line = Text()
-    for clock in status.clocks:
-        line.append(f"{clock.name} ", style="dim")
-        line.append_text(_clock(clock, status, now))
-        line.append("   ")
-    return line
+    told = [Text.assemble((f"{clock.name} ", "dim"), _clock(clock, status, now)) for clock in status.clocks]
+    return Line(told, between="   ")
 
 
 def _clock(clock: Clock, status: RunStatus, now: datetime) -> Text:
@@ -193,14 +206,15 @@ def render_question(question: OpenQuestion) -> RenderableType:
             if other == choice
         ]
         grid.add_row(Text(choice, style="bold"), Text(does), Text(", ".join(marks), style="dim"))
-    evidence = Text("\n".join(f"· {line}" for line in question.evidence), style="dim")
+    # What made it ask is often a fact too, which stands below again.
+    evidence = [Hanging(Text(f"· {line}", style="dim")) for line in dict.fromkeys(question.evidence)]
     then = f"then: {question.default}" if question.escalated else "then: escalation"
     foot = Text(f"{', '.join(question.roles)} may decide until {clock_time(until(question))}, {then}", style="dim")
     if question.two_persons:
         said = f"; {question.first.by} has said {question.first.choice}" if question.first else ""
         foot.append(f"\nanything but {question.default} takes two people{said}")
     title = Text(f"{question.id}: {question.title}")
-    return Panel(Group(grid, evidence, foot), title=title, title_align="left", border_style="yellow")
+    return Panel(Group(grid, *evidence, foot), title=title, title_align="left", border_style="yellow")
 
 
 def _short(span: timedelta) -> str:

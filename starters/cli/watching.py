@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from starters.cli.view import Shown, render
+from starters.cli.view import LATEST, Shown, fitted
 from starters.steering import runs
 from starters.steering.actions import actions
 from starters.steering.ending import ending_of
@@ -18,8 +18,6 @@ from starters.steering.session import Session
 from workflows.platform.run_status import RunStatus
 
 _EVERY_SECONDS = 1.0
-_LINES_AROUND = 24
-"""Of a screen's height: what the rest of the status usually takes."""
 
 
 async def watch(session: Session, run: Run, console: Console, *, role: str | None = None) -> None:
@@ -33,8 +31,8 @@ async def watch(session: Session, run: Run, console: Console, *, role: str | Non
                 status = await runs.status_of(run)
             except SteeringError as error:
                 trouble = str(error)
-            fitting = max(5, console.height - _LINES_AROUND) if run.running and console.is_terminal else None
-            shown = await picture(session, run, status, trouble, link=run.link, latest=fitting, role=role)
+            latest = LATEST[0] if run.running and console.is_terminal else None
+            shown = await picture(session, run, status, console, trouble, link=run.link, latest=latest, role=role)
             live.update(shown, refresh=True)
             if not run.running:
                 return
@@ -45,6 +43,7 @@ async def picture(
     session: Session,
     run: Run,
     status: RunStatus | None,
+    console: Console,
     trouble: str = "",
     *,
     link: str = "",
@@ -71,7 +70,7 @@ async def picture(
             ended=ended,
             ended_at=run.description.close_time,
         )
-        parts = [render(status, shown)]
+        parts = [fitted(status, shown, console)]
     if trouble:
         parts.append(Text(trouble, style="yellow"))
     return Group(*parts)

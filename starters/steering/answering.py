@@ -7,7 +7,7 @@ from starters.steering.identity import DEFAULT_ROLE, Person
 from starters.steering.runs import Run
 from starters.steering.session import Session
 from starters.steering.words import send
-from workflows.platform.approval import Answer, Decision, OpenQuestion
+from workflows.platform.approval import EVENTS, NO_ANSWER, Answer, Decision, OpenQuestion
 from workflows.platform.run_status import RunStatus
 
 
@@ -41,12 +41,15 @@ def meant(status: RunStatus, question: str | None, choice: str) -> OpenQuestion:
 
 def decided(status: RunStatus, question: str | None) -> str:
     """Say by whom, when and what a question was decided, or the last that was; empty where none was."""
-    for entry in reversed(status.entries):
-        name, colon, what = entry.text.partition(": ")
-        known = name == question if question else " " not in name and name != "Asked"
-        if entry.kind == "decision" and colon and known and "(needs " not in what:
-            by = f" by {entry.who}" if entry.who else ""
-            return f"{name} is decided: {what}{by} at {moment(entry.at)}"
+    for one in reversed(status.decided):
+        if question not in {None, one.question}:
+            continue
+        if one.by == EVENTS:
+            return f"{one.question} is over: what it asked about had changed by {moment(one.at)}"
+        if one.by == NO_ANSWER:
+            return f"{one.question} is over: nobody had answered by {moment(one.at)}, and so {one.choice} was taken"
+        because = f": {one.reason}" if one.reason else ""
+        return f"{one.question} is decided: {one.choice}{because} by {one.by} at {moment(one.at)}"
     return ""
 
 

@@ -30,6 +30,9 @@ _ALL_ANSWER_WITHIN = 6.0
 
 _UNQUOTABLE = set("\"'`\\")
 _TYPES = {procedure.workflow_type: procedure for procedure in PROCEDURES}
+_NONE = "~"
+"""Stands behind every severity."""
+
 STARTED_BY = "started_by"
 """Key of the memo that says who started a run from the command line."""
 
@@ -80,10 +83,10 @@ class Wanted:
 
 
 async def listed(session: Session, wanted: Wanted) -> list[Listed]:
-    """List runs, the open ones first, each part the newest first."""
+    """List runs: the open ones first and the worst of them on top; else the newest first."""
     found = [one async for one in _some(executions(session, wanted, running=True), wanted.limit)]
     told = await _each(session, found)
-    rows = [row for row, status in told if _meant(row, status, wanted)]
+    rows = sorted((row for row, status in told if _meant(row, status, wanted)), key=lambda row: row.severity or _NONE)
     if wanted.closed and not wanted.waiting:
         closed = executions(session, wanted, running=False)
         async for one in _some(closed, max(wanted.limit - len(rows), 0)):

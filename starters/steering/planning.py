@@ -63,4 +63,5 @@ def changes(status: RunStatus) -> list[str]:
 
 
 def _line(text: str) -> str:
-    return text.replace(_WOULD, "", 1).removeprefix("would ")
+    said = text.replace(_WOULD, "", 1).removeprefix("would ")
+    return f"{said[:1].upper()}{said[1:]}"

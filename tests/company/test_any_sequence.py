@@ -41,7 +41,8 @@ from workers.clients import connect
 from workers.registry import PROCEDURES, procedure
 from workers.settings import Temporal
 from workers.worker import build
-from workflows.incident_response.p1_incident import Closing, P1Request, P1Result
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Request, P1Result
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
 

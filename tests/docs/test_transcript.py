@@ -1,9 +1,10 @@
-"""The transcript of docs/…, which takes long, would type every line that its pages have today."""
+"""The transcript of the pages, which takes long, would type every line that its pages have today."""
 
 import pytest
 
 from docs.steps import ROOT
-from tests.docs.transcript import PAGES, page_lines
+from tests.docs.shell import page_lines
+from tests.docs.typed_pages import PAGES
 
 
 @pytest.mark.parametrize("page", PAGES)

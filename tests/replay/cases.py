@@ -17,7 +17,8 @@ from tests.workflows.worlds.world import World
 from workflows.deployment.rollback import RollbackRequest
 from workflows.deployment.standard_deployment import StandardDeploymentRequest
 from workflows.incident_response.command import HandBack, TakeOver
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform.approval import Decision
 from workflows.platform.lease import Extend, Resume
 from workflows.scaling.add_gpu_node import AddGpuNodeRequest

@@ -13,8 +13,9 @@ from tests.replay.cases import ADA, ALERT, CLOSING, Case, Handle, closes, p1_wor
 from tests.workflows.steering import until
 from tests.workflows.worlds.degraded import Degraded
 from tests.workflows.worlds.world import instead
+from workflows.incident_response.incident_words import Raise
 from workflows.incident_response.p1_incident import P1Request
-from workflows.incident_response.p2_incident import P2Request, Raise
+from workflows.incident_response.p2_incident import P2Request
 from workflows.platform.approval import Decision
 from workflows.shared.continued import HANDED_OVER, HandedOver, IncidentSoFar, p1_run_id
 

@@ -8,7 +8,8 @@ from tests.replay.cases import ALERT, Case, Handle, waiting
 from tests.workflows.worlds.neighbours import Neighbours
 from tests.workflows.worlds.outage import Outage
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform.approval import Decision
 from workflows.shared.shared_causes import RELATED, Related
 

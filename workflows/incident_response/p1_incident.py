@@ -13,7 +13,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
-from activities.common.text import Name, Words
+from activities.common.text import Name
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes
 from activities.kubernetes.states import Pods
 from activities.monitoring.health import HealthChecks, HealthRequest, SteadyRequest
@@ -23,6 +23,7 @@ from activities.records.deployments import RecordDeployment
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.command import Declined, HandBack, TakeOver
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
+from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.joined_alerts import JoinedAlerts, News, batched, named
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.incident_response.situations import Reason
@@ -35,7 +36,6 @@ from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
-from workflows.platform.signing import SignedWord
 from workflows.shared.continued import (
     HANDED_OVER,
     JOINED,
@@ -92,18 +92,6 @@ class P1Result(BaseModel):
     healthy: bool | None = Field(default=None, description="As the service said when people closed it; None: unknown.")
     resolved_after: timedelta | None = Field(default=None, description="None in a plan: it resolved nothing.")
     evidence: list[str]
-
-
-class Closing(SignedWord):
-    """What closes an incident (step 12)."""
-
-    UPDATE = "close"
-
-    resolution: Words = Field(min_length=1, max_length=5000)
-    root_cause: Words = Field(min_length=1, max_length=5000)
-    force: bool = Field(
-        default=False, description="Close at any time, although the service doesn't say it is healthy; it is noted."
-    )
 
 
 @workflow.defn

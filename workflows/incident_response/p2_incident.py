@@ -11,7 +11,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Mitigation, Service
 from activities.common.errors import Refused
-from activities.common.text import Name, Words
+from activities.common.text import Name
 from activities.evidence.error_patterns import ErrorLogs, ErrorPatternsRequest
 from activities.evidence.evidence import ChartFigures, Evidence
 from activities.kubernetes.cluster import ScaleDeployment
@@ -23,9 +23,10 @@ from activities.records.incidents import OpenIncident
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.degraded import Degradation, DegradedFacts, Reason, degraded, limits
 from workflows.incident_response.diagnosis import Proposal
+from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.joined_alerts import named_end
 from workflows.incident_response.mitigation import mitigate
-from workflows.incident_response.p1_incident import Closing, P1Request
+from workflows.incident_response.p1_incident import P1Request
 from workflows.incident_response.raised import start_p1
 from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.surroundings import look
@@ -38,7 +39,6 @@ from workflows.platform.requests import ServiceRequest
 from workflows.platform.resets import before_reset
 from workflows.platform.run_status import Note
 from workflows.platform.runbook import Runbook
-from workflows.platform.signing import SignedWord
 from workflows.shared.continued import (
     HANDED_OVER,
     JOINED,
@@ -87,14 +87,6 @@ class P2Result(BaseModel):
     resolution: str = ""
     resolved_after: timedelta | None = Field(default=None, description="None in a plan: it resolved nothing.")
     evidence: list[str] = Field(default_factory=list)
-
-
-class Raise(SignedWord):
-    """A person says that it is an outage: P1."""
-
-    UPDATE = "raise"
-
-    reason: Words = Field(min_length=1, max_length=2000)
 
 
 @workflow.defn

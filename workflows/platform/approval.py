@@ -28,6 +28,9 @@ _STARTERS_KEPT = 20
 NO_ANSWER = "no answer"
 """Stands for whoever decides where nobody does: the question's default is taken."""
 
+EVENTS = "events"
+"""Stands for whoever decides where what was asked of is over before anybody has."""
+
 
 class Question(BaseModel):
     """Something a person must decide."""
@@ -51,6 +54,13 @@ class Answer(BaseModel):
     by: str = Field(description="Person, or what decided instead: `no answer`, `events`.")
     reason: str = ""
     needs: str = Field(default="", description="What is still to come before it counts; empty where it counts.")
+
+
+class Decided(Answer):
+    """A question that is closed, for whoever answers it too late."""
+
+    question: str
+    at: datetime
 
 
 class OpenQuestion(Question):
@@ -86,6 +96,7 @@ class Approvals:
         self.policy: ApprovalPolicy | None = None
         self.open: dict[str, OpenQuestion] = {}
         self.answers: dict[str, Answer] = {}
+        self.decided: list[Decided] = []
         self.starters: frozenset[str] = frozenset()
         self._first: dict[str, Decision] = {}
 
@@ -169,6 +180,11 @@ class Approvals:
         if first is not None and first.choice == decision.choice and who & forms(first.who):
             raise Refused(f"who: {decision.choice} takes a second person, and {decision.who} was the first")
 
+    def close(self, question: str, answer: Answer) -> None:
+        """Keep how a question ended, whoever or whatever has answered it."""
+        self.open.pop(question, None)
+        self.decided.append(Decided(**answer.model_dump(), question=question, at=workflow.now()))
+
     def authorise(self, word: SignedWord, kind: str) -> None:
         """Refuse a person who may not, or whose word isn't theirs.
 
@@ -215,8 +231,8 @@ class Approvals:
                 question.first = answer
                 return answer.model_copy(update={"needs": "a second person who says the same"})
             answer.by = f"{first.by} and {answer.by}"
-        self.open.pop(decision.question, None)
         self.answers[decision.question] = answer
+        self.close(decision.question, answer)
         return answer
 
     def _policy(self) -> ApprovalPolicy:

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from activities.common.text import Words
-from workflows.platform.approval import OpenQuestion
+from workflows.platform.approval import Decided, OpenQuestion
 from workflows.platform.clocks import Clock
 from workflows.platform.lease import Lease
 from workflows.platform.signing import SignedWord
@@ -30,6 +30,9 @@ class RunStatus(BaseModel):
     lacks: list[str] = Field(default=[], description="Roles of workers that none has, and a step needs.")
     clocks: list[Clock]
     questions: list[OpenQuestion]
+    decided: list[Decided] = Field(
+        default=[], description="Questions that are closed, in the order in which they were."
+    )
     entries: list[Entry]
     leases: list[Lease] = Field(default=[], description="What it holds for a time, and until when.")
     board: str = Field(default="", description="Markdown of what the run holds for people, e.g. a checklist.")

@@ -25,7 +25,7 @@ from activities.monitoring.workers import WorkerWord
 from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
 from workflows.platform import policies, search_attributes
-from workflows.platform.approval import NO_ANSWER, Answer, Approvals, Decision, OpenQuestion, Question
+from workflows.platform.approval import EVENTS, NO_ANSWER, Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
 from workflows.platform.described import described
 from workflows.platform.lease import Lease
@@ -386,8 +386,9 @@ class Runbook:
             break
         answer = self.approvals.answers.get(question.id)
         if answer is None:
-            by = "events" if until() else NO_ANSWER
+            by = EVENTS if until() else NO_ANSWER
             answer = Answer(choice="none" if until() else question.default, by=by)
+            self.approvals.close(question.id, answer)
             self.say("decision", f"{question.id}: {answer.choice} ({by})")
         return answer
 
@@ -485,6 +486,7 @@ class Runbook:
             lacks=[f"{role}: {what}" for role, what in self.lacks.items()],
             clocks=self.clocks.all,
             questions=list(self.approvals.open.values()),
+            decided=self.approvals.decided,
             entries=self.timeline.entries,
             leases=self.leases(),
             board=self.board(),

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from audit.store_filter import Filter
 from starters.cli.audit.room import reading
-from starters.cli.lists import Item, joined, laid_out
+from starters.cli.lists import Item, joined, laid_out, line
 from starters.cli.people import Exit, Stop, complaints, console
 from starters.past.searching import Found
 from starters.past.statuses import STATUSES
@@ -134,5 +134,5 @@ def _item(row: dict[str, str | None]) -> Item:
             run,
         ),
         name=joined(Text(row["started_at"] or "", style="bold"), what, between="  "),
-        lines=(joined(told["service"], told["incident"], ended, told["from"]), run),
+        lines=(line(told["service"], told["incident"], ended, told["from"]), run),
     )

@@ -24,7 +24,7 @@ async def close(
     Example: runbooks close 1a2b3c --resolution "Rolled back to v1.2.3" --root-cause "v1.2.4 crashes"
     """
     from starters.cli.saying import say
-    from workflows.incident_response.p1_incident import Closing
+    from workflows.incident_response.incident_words import Closing
 
     closing = {"resolution": resolution, "root_cause": root_cause, "force": force}
     await say(reference, who, role, Closing, as_json=as_json, **closing)

@@ -22,6 +22,6 @@ async def raise_to_p1(
     Example: runbooks raise-to-p1 1a2b3c --reason "orders are lost"
     """
     from starters.cli.saying import say
-    from workflows.incident_response.p2_incident import Raise
+    from workflows.incident_response.incident_words import Raise
 
     await say(reference, who, role, Raise, as_json=as_json, reason=reason)

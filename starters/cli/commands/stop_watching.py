@@ -22,6 +22,6 @@ async def stop_watching(
     Example: runbooks stop-watching 1a2b3c --reason "quiet all morning"
     """
     from starters.cli.saying import say
-    from workflows.disaster_recovery.recovery.vigil import StopWatching
+    from workflows.disaster_recovery.recovery.watch_words import StopWatching
 
     await say(reference, who, role, StopWatching, as_json=as_json, reason=reason)

@@ -18,10 +18,10 @@ async def list_all(*, as_json: Json = False) -> None:
 
     Example: runbooks windows list
     """
-    from rich import box
-    from rich.table import Table
+    from rich.text import Text
 
     from starters.cli.configured import load_settings
+    from starters.cli.lists import Item, joined, laid_out, line
     from starters.steering import runs
     from starters.steering.errors import SteeringError
     from starters.steering.finding import find
@@ -44,13 +44,19 @@ async def list_all(*, as_json: Json = False) -> None:
 
         as_document([dict(zip(heads, row, strict=True)) for row in rows])
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in heads:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    if rows:
-        console.print(table)
+    items = []
+    for run, what, phase, waits, window in rows:
+        name, waiting = Text(run, style="bold"), Text(waits, style="bold yellow")
+        about = line(phase, waiting, window)
+        items.append(
+            Item(
+                cells=(name, Text(what), Text(phase), waiting, Text(window)),
+                name=joined(name, what, between="  "),
+                lines=(about,),
+            )
+        )
+    if items:
+        console.print(laid_out(heads, items, console))
     else:
         console.print("no windows: `runbooks start maintenance-window` makes one", style="dim")
 

@@ -10,7 +10,8 @@ from sandbox import manifests
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case
 from tests.crash.world import LATE, ServiceScenario, no_longer_healthy
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident, P1Request
 
 CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")
 

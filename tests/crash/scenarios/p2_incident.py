@@ -18,8 +18,9 @@ from activities.records.alerts import Alert
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case
 from tests.crash.world import ServiceScenario
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
-from workflows.incident_response.p2_incident import P2Incident, P2Request, Raise
+from workflows.incident_response.incident_words import Closing, Raise
+from workflows.incident_response.p1_incident import P1Incident, P1Request
+from workflows.incident_response.p2_incident import P2Incident, P2Request
 from workflows.shared.continued import p1_run_id
 
 CLOSING = Closing(who="ada", role="commander", resolution="More pods", root_cause="Load")

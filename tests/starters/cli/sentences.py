@@ -13,8 +13,13 @@ from docs.steps import ROOT
 
 ROOMS = ("starters/cli", "starters/steering")
 FILE = Path(__file__).with_name("sentences.txt")
-_SAYING = {"print", "Stop", "echo", "hint", "end", "write", "Finding", "result"}
-"""What says something, beside every `raise`."""
+_UNSAID = re.compile(
+    r"(not )?(bold|dim|link)\b.*"  # styles
+    r"|.*\b(SELECT|NULL|TaskQueue|WorkflowType|WorkflowId|ExecutionStatus|StartTime|CloseTime)\b.*"  # queries
+    r"|.*\(\?P<.*"  # patterns
+    r"|\{[^}]*\}( \{[^}]*\})*"  # only what is filled in
+)
+"""What has a space in it, and is no sentence."""
 
 
 def sentences() -> str:
@@ -28,34 +33,41 @@ def sentences() -> str:
 
 
 def _said(tree: ast.AST) -> Iterator[str]:
-    named = {
-        target.id: node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name) and target.id in {"message", "sentence"}
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            yield from _texts(node.exc.args)
-        elif isinstance(node, ast.Call) and _name(node.func) in _SAYING:
-            yield from _texts([*node.args, *(word.value for word in node.keywords)])
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            yield from _texts(node.value.elts)
-        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in named for t in node.targets):
-            yield from _texts([node.value])
+    """Give every text but docstrings, and the help of options, which docs/cli.md has."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
+            continue
+        if isinstance(tree, ast.arg | ast.AnnAssign) and child is tree.annotation:
+            continue
+        if isinstance(child, ast.Subscript) and ast.unparse(child.value) == "Annotated":
+            continue
+        text = _text(child) if isinstance(child, ast.expr) else ""
+        if said := _sentence(text):
+            yield said
+        yield from _inner(child) if text else _said(child)
+
+
+def _sentence(text: str) -> str:
+    """Give a text, or each of its branches, on one line; empty where it is no sentence but a style or a query."""
+    branches = [" ".join(one.split()) for one in text.split(" | ")]
+    # A sentence has a space or ends one; single words are styles, names and formats.
+    said = [
+        one
+        for one in branches
+        if re.search(r"[A-Za-z]{2,} \S|\S [A-Za-z]{2,}", re.sub(r"\{[^}]*\}", "x", one)) and not _UNSAID.fullmatch(one)
+    ]
+    return " | ".join(filter(None, branches)) if said else ""
+
+
+def _inner(node: ast.AST) -> Iterator[str]:
+    """Give the texts that are filled into another."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.FormattedValue):
+            yield from _said(part)
 
 
 def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
-def _texts(arguments: list[ast.expr]) -> Iterator[str]:
-    for argument in arguments:
-        text = _text(argument).strip()
-        # A sentence has a space or ends one; single words are styles, names and formats.
-        if re.search(r"[A-Za-z]{2,} \S|\S [A-Za-z]{2,}", re.sub(r"\{[^}]*\}", "x", text)):
-            yield " ".join(text.split())
 
 
 def _text(node: ast.expr) -> str:

@@ -165,6 +165,9 @@ def test_verifying_a_bundle_imports_what_proves_it(variables: dict[str, str], tm
         ("approve", "a-run"),
         ("cancel", "a-run"),
         ("note", "a-run", "a note"),
+        ("close", "a-run", "--resolution", "r", "--root-cause", "c"),
+        ("raise-to-p1", "a-run", "--reason", "orders"),
+        ("stop-watching", "a-run"),
         ("start", "manual-scale-up", "--yes", "--set", "target=+2"),
     ],
     ids=lambda arguments: arguments[0],
@@ -175,6 +178,7 @@ def test_what_speaks_to_temporal_imports_no_other_client(arguments: tuple[str, .
     assert "temporalio.client" in modules
     assert foreign(modules) & CLIENTS == set()
     assert "temporalio.worker" not in modules
+    assert "rich.markdown" not in modules, "its parser is for a run that has a board to show"
     wanted = {"workflows.scaling.manual_scale_up"} if arguments[0] == "start" else set()
     assert modules & PROCEDURES == wanted, "only the procedure that is started is imported"
 

@@ -8,7 +8,7 @@ import pytest
 from starters.slack import forms
 from tests.starters.slack.workspace import TEAM, Workspace
 from workers.registry import PROCEDURES, Procedure, procedure
-from workflows.incident_response.p1_incident import Closing
+from workflows.incident_response.incident_words import Closing
 from workflows.platform.lease import Extend
 
 

@@ -13,7 +13,8 @@ from tests.starters.sources.senders import BEGAN, SENDERS, Sender
 from tests.starters.sources.serving import outcomes, post, serving
 from tests.starters.support import RUN, open_now, waiting_for, working
 from tests.workflows.worlds.world import World
-from workflows.incident_response.p1_incident import Closing, P1Incident
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident
 
 NEXT_DAY = BEGAN + timedelta(days=1)
 each = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from starters.steering import errors
 from starters.steering.actions import actions
 from starters.steering.answering import decided, meant, role_for
-from starters.steering.errors import Decided, NothingAsked, WrongChoice, WrongInput, WrongQuestion
+from starters.steering.errors import NothingAsked, WrongChoice, WrongInput, WrongQuestion
 from starters.steering.outcomes import reached
 from workers.settings import Settings
-from workflows.platform.approval import OpenQuestion
+from workflows.platform.approval import EVENTS, NO_ANSWER, Decided, OpenQuestion
 from workflows.platform.run_status import RunStatus
 from workflows.platform.timeline import Entry, Kind
 
@@ -31,7 +32,16 @@ def question(name: str, *roles: str) -> OpenQuestion:
     )
 
 
-def status(*questions: OpenQuestion, said: tuple[tuple[Kind, str, str], ...] = (), waiting_for: str = "") -> RunStatus:
+def over(name: str, choice: str, by: str, reason: str = "") -> Decided:
+    return Decided(question=name, choice=choice, by=by, reason=reason, at=AT)
+
+
+def status(
+    *questions: OpenQuestion,
+    closed: tuple[Decided, ...] = (),
+    said: tuple[tuple[Kind, str, str], ...] = (),
+    waiting_for: str = "",
+) -> RunStatus:
     entries = [Entry(at=AT, kind=kind, phase="", text=text, who=who) for kind, text, who in said]
     return RunStatus(
         section="7.3",
@@ -43,6 +53,7 @@ def status(*questions: OpenQuestion, said: tuple[tuple[Kind, str, str], ...] = (
         dry_run=False,
         clocks=[],
         questions=list(questions),
+        decided=list(closed),
         entries=entries,
         waiting_for=waiting_for,
     )
@@ -79,14 +90,30 @@ def test_each_mistake_has_an_error_of_its_own() -> None:
         meant(status(one), "drop-9", "keep")
     with pytest.raises(NothingAsked):
         meant(status(), None, "keep")
-    told = (("decision", "switch-1: keep: not today", "ada (dba)"), ("note", "switch-1: odd", "bob (dba)"))
-    with pytest.raises(Decided, match=r"decided: keep: not today by ada \(dba\) at 2026-02-04 03:00:00 UTC"):
-        meant(status(two, said=told), "switch-1", "keep")  # type: ignore[arg-type]
+    told = (over("drop-9", "keep", "bob (dba)"), over("switch-1", "keep", "ada (dba)", "not today"))
+    with pytest.raises(errors.Decided, match=r"decided: keep: not today by ada \(dba\) at 2026-02-04 03:00:00 UTC"):
+        meant(status(two, closed=told), "switch-1", "keep")
 
 
-def test_half_an_answer_of_two_decides_nothing() -> None:
-    said = (("decision", "switch-1: switch (needs a second person who says the same)", "ada (dba)"),)
-    assert decided(status(said=said), "switch-1") == ""  # type: ignore[arg-type]
+def test_a_finding_of_one_word_is_no_question_that_somebody_has_decided() -> None:
+    """Nor is what the timeline says of anything else: a run that has asked nothing is told so."""
+    said: tuple[tuple[Kind, str, str], ...] = (
+        ("decision", "well: every figure is within its limit by now", ""),
+        ("decision", "Closed: rolled back", "ada (commander)"),
+    )
+    assert decided(status(said=said), None) == ""
+    with pytest.raises(NothingAsked):
+        meant(status(said=said), None, "keep")
+
+
+def test_what_nobody_has_decided_is_told_as_that() -> None:
+    late, gone = over("switch-1", "keep", NO_ANSWER), over("switch-2", "none", EVENTS)
+    assert decided(status(closed=(late, gone)), None).startswith(
+        "switch-2 is over: what it asked about had changed by "
+    )
+    assert decided(status(closed=(late, gone)), "switch-1") == (
+        "switch-1 is over: nobody had answered by 2026-02-04 03:00:00 UTC, and so keep was taken"
+    )
 
 
 def test_what_can_be_done_is_told_as_the_very_commands() -> None:

@@ -28,7 +28,8 @@ from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
 from workers.settings import Temporal
-from workflows.incident_response.p1_incident import Closing, P1Incident
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident
 from workflows.platform.search_attributes import PROCEDURE, SERVICE, SEVERITY
 
 EVERYTHING = '[[route]]\nmatch_re = { severity = "P1|warning" }\nprocedure = "p1-incident"\n'

@@ -10,7 +10,8 @@ from activities.records.windows import Window
 from tests.workflows.conftest import Working
 from tests.workflows.steering import begin, until, waiting_for
 from tests.workflows.worlds.world import World
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident, P1Request
 
 AT = datetime(2026, 2, 5, 2, tzinfo=UTC)
 WINDOW = Window(

@@ -25,7 +25,8 @@ from tests.workflows.worlds.world import World, instead
 from workers.clients import connect
 from workers.settings import Temporal
 from workers.worker import build
-from workflows.incident_response.p1_incident import Closing, P1Incident, P1Request, P1Result
+from workflows.incident_response.incident_words import Closing
+from workflows.incident_response.p1_incident import P1Incident, P1Request, P1Result
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.signing import sign

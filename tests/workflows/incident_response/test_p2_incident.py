@@ -17,8 +17,8 @@ from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
 from tests.workflows.worlds.degraded import Degraded
 from workers.registry import procedure
-from workflows.incident_response.p1_incident import Closing
-from workflows.incident_response.p2_incident import P2Request, P2Result, Raise
+from workflows.incident_response.incident_words import Closing, Raise
+from workflows.incident_response.p2_incident import P2Request, P2Result
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
 from workflows.shared.continued import (

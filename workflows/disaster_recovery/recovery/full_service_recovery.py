@@ -26,7 +26,8 @@ from workflows.disaster_recovery.recovery.recovery_restore import RecoveryRestor
 from workflows.disaster_recovery.recovery.restart import Stages, restart
 from workflows.disaster_recovery.recovery.traffic_levers import lever
 from workflows.disaster_recovery.recovery.traffic_steps import TrafficSteps
-from workflows.disaster_recovery.recovery.vigil import CLOCK, StopWatching, Vigil
+from workflows.disaster_recovery.recovery.vigil import CLOCK, Vigil
+from workflows.disaster_recovery.recovery.watch_words import StopWatching
 from workflows.disaster_recovery.restore.service_back import SIGNAL, ServiceBack
 from workflows.platform import policies
 from workflows.platform.clocks import Clock

@@ -9,23 +9,12 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 from activities.catalogue.service import Service
-from activities.common.text import Reason
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from activities.releases.watch import ReleaseWatch
 from workflows.disaster_recovery.recovery.components import rollouts, watching
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
-from workflows.platform.signing import SignedWord
 from workflows.shared.desk import Desk
-
-
-class StopWatching(SignedWord):
-    """A person has seen enough: the watch ends, and with it the incident where all is well."""
-
-    UPDATE = "stop_watching"
-
-    reason: Reason = ""
-
 
 CLOCK = "the clock"
 """What ends a watch that nobody ends."""

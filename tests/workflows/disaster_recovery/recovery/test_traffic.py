@@ -12,7 +12,7 @@ from tests.workflows.disaster_recovery.recovery.recoveries import ADA, NAME, dec
 from tests.workflows.steering import begin, cancel, told, until, waiting_for
 from tests.workflows.worlds.outage import REPLICAS, Outage
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecovery, FullServiceRecoveryRequest
-from workflows.disaster_recovery.recovery.vigil import StopWatching
+from workflows.disaster_recovery.recovery.watch_words import StopWatching
 
 # -- traffic -------------------------------------------------------------------------------------------------
 
