@@ -153,6 +153,18 @@ async def test_the_list_and_the_status_have_the_buttons_and_taking_over_works(of
         assert "/runbook start PROCEDURE" in help_["text"]
 
 
+async def test_a_note_is_kept_with_who_wrote_it(office: Office) -> None:
+    async with office.working(), office.listening("socket") as session:
+        await started(office)
+        shown = await office.slack.head(office.channel, "mitigation-1", '"Note"')
+        await office.slack.press(shown["blocks"], "Note", user="UEVE")
+        assert await office.slack.submit(await office.slack.view(), user="UEVE", text="DNS was fine <!here>") == {}
+        await office.slack.whisper("noted on")
+        status = await session.client.get_workflow_handle(f"p1-incident/{office.service}").query("status")
+        noted = [one for one in status["entries"] if one["kind"] == "note"]
+        assert [(one["text"], one["who"]) for one in noted] == [("DNS was fine <!here>", "eve@example.org (csm)")]
+
+
 async def test_slack_asks_to_slow_down_and_is_left_alone(office: Office) -> None:
     contract = office.slack.contract
     async with office.working(), office.listening("socket"):
