@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -149,6 +150,12 @@ class Production:
         worker.wait_ready(probes.log_line(worker.log, "worker started"))
         return worker
 
-    def _process(self, name: str, module: str) -> ServerProcess:
+    def start_page(self) -> str:
+        """Start the operators' page; gives a link that lets somebody in."""
+        page = self._process("page", "starters", "web", "--link", "ada:on-call")
+        page.wait_ready(probes.log_line(page.log, "/sign-in/"))
+        return str(re.findall(r"http://\S+/sign-in/\S+", page.log.read_text(encoding="utf-8"))[-1])
+
+    def _process(self, name: str, module: str, *arguments: str) -> ServerProcess:
         env = {"RUNBOOKS_CONFIG": str(self._configuration.file)}
-        return self._servers.python(f"{self._name}-{name}", module, env=env)
+        return self._servers.python(f"{self._name}-{name}", module, *arguments, env=env)

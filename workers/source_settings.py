@@ -124,7 +124,7 @@ class StandardWebhooksSource(_Source):
 
 
 class CloudEventsSource(_Source):
-    """Any sender of CloudEvents 1.0 over HTTP, structured or binary, with a bearer token (cloudevents.io)."""
+    """Any sender of CloudEvents 1.0 over HTTP (structured, binary, in batches) with a bearer token (cloudevents.io)."""
 
     kind: Literal["cloudevents"] = Field(description="Which sender it is.")
     bearer_tokens: _Secrets

@@ -28,7 +28,7 @@ class Offer:
     label: str
     does: str
     kind: str
-    """Which of `[approvals] roles` may say it."""
+    """Which of `[approvals] roles` may say it; empty where any may."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     phases: tuple[str, ...] = ()
@@ -37,20 +37,37 @@ class Offer:
     waits: str | None = None
     """What the run must wait for; None: whatever it waits for."""
 
+    takes: str = ""
+    """The field that gets what stands behind `waits`: `tick` waits as `tick disk`, for its `task`."""
+
     held: bool | None = None
     """Whether a person must have it; None: either way."""
+
+    whenever: bool = False
+    """Whether it counts however the run has changed since it was shown."""
 
     def now(self, status: RunStatus) -> bool:
         """Tell whether it is offered now."""
         if status.outcome or (self.phases and status.phase not in self.phases):
             return False
-        if self.waits is not None and status.waiting_for != self.waits:
+        waits, _, name = status.waiting_for.partition(" ") if self.takes else (status.waiting_for, "", "")
+        if (self.waits is not None and waits != self.waits) or bool(name) != bool(self.takes):
             return False
         return self.held is None or self.held == bool(status.board)
+
+    def press(self, run: tuple[str, str], status: RunStatus) -> Press:
+        """Give the word that its button carries."""
+        taken = {self.takes: status.waiting_for.partition(" ")[2]} if self.takes else {}
+        return Press(
+            w=run[0], r=run[1], u=self.update, f={**self.fields, **taken}, s="" if self.whenever else mark(status)
+        )
 
 
 _CLOSE = Offer("close", "Close", "Close the incident", "close", waits="close")
 _TAKE = Offer("take-over", "Take over", "You do it by hand; the run watches and reminds you", "mitigate", held=False)
+_NOTE = Offer("note", "Note", "A remark for the timeline and the record", "", whenever=True)
+"""Of every procedure: it is no reason for a thread, and stands last."""
+
 _BACK = Offer("hand-back", "Hand back", "The run goes on by itself", "mitigate", held=True)
 
 
@@ -79,7 +96,9 @@ OFFERS: dict[str, tuple[Offer, ...]] = {
         Offer("begin", "Begin now", "Begin before its time", "maintain", phases=("Scheduled", "Announced")),
         Offer("extend", "Extend by 30m", "Let the window last longer", "maintain", {"by": "PT30M"}, ("In progress",)),
         Offer("end", "End now", "What is under way is stopped", "maintain", phases=("In progress",)),
+        Offer("tick", "Done", "What people do is done: it is ticked", "maintain", waits="tick", takes="task"),
     ),
+    "EnterpriseOnboarding": (Offer("tick", "Tick", "An item of the checklist is done", "customer"),),
     "FullServiceRecovery": (Offer("stop_watching", "Stop watching", "The watch ends", "close"),),
     "IssueEscalation": (
         Offer("update_customer", "Tell the customer", "Where things stand", "customer"),
@@ -143,16 +162,21 @@ def meanwhile(run: tuple[str, str], status: RunStatus) -> list[limits.Block]:
 def _meanwhile(run: tuple[str, str], status: RunStatus) -> Iterator[limits.Block]:
     procedure = _PROCEDURES.get(status.procedure)
     known = words(procedure) if procedure else {}
-    for offer in OFFERS.get(status.procedure, ()):
+    for offer in _offers(status.procedure):
         model = known.get(offer.update)
         if model is None or not offer.now(status):
             continue
-        press = Press(w=run[0], r=run[1], u=offer.update, f=offer.fields, s=mark(status))
+        press = offer.press(run, status)
         if (value := press.value()) is None:
             continue
-        typed = bool(lacking(model, offer.fields))
+        typed = bool(lacking(model, press.fields))
         asks = None if typed else limits.confirm(f"{offer.label}?", offer.does, "Yes")
-        yield limits.button(offer.label, f"{ASK if typed else SAY}:{offer.update}", value, asks=asks)
+        label = " ".join(filter(None, (offer.label, str(press.fields.get(offer.takes, "")))))
+        yield limits.button(label, f"{ASK if typed else SAY}:{offer.update}", value, asks=asks)
+
+
+def _offers(procedure: str) -> tuple[Offer, ...]:
+    return (*OFFERS.get(procedure, ()), _NOTE)
 
 
 def roles(status: RunStatus, press: Press, allowed: dict[str, tuple[str, ...]]) -> list[str] | None:
@@ -160,8 +184,8 @@ def roles(status: RunStatus, press: Press, allowed: dict[str, tuple[str, ...]]) 
     if press.update == "decide":
         asked = next((one for one in status.questions if one.id == press.fields.get("question")), None)
         return asked.roles if asked else None
-    offer = next((one for one in OFFERS.get(status.procedure, ()) if one.update == press.update), None)
-    return [*allowed.get(offer.kind, ())] if offer else None
+    offer = next((one for one in _offers(status.procedure) if one.update == press.update), None)
+    return [*allowed.get(offer.kind, ())] if offer and offer.kind else None
 
 
 def waits(question: OpenQuestion) -> str:

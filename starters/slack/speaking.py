@@ -40,6 +40,12 @@ _ANSWERED_WITHIN = 60.0
 _AT_ONCE = 0.3
 _NOBODY = "the run has not taken it: no worker answers, or Temporal doesn't. Press again: that is no second word"
 
+_NOT_YET = (
+    "Not taken yet: Temporal, or a worker of this run, has not answered. It goes on being tried for some seconds, and "
+    "you are told how that went. To press again is no second word."
+)
+_NOT_TAKEN = "Temporal does not answer. Press again: that is no second word"
+
 _log = structlog.get_logger(__name__)
 Later = Callable[[str], Awaitable[None]]
 """Tells whoever pressed how it ended, after Slack has been answered."""
@@ -90,10 +96,7 @@ class Speaker:
         done, _ = await asyncio.wait({task}, timeout=within)
         if not done:
             self._keep(asyncio.create_task(self._late(task, later)))
-            return (
-                "The run has not taken it yet: no worker answers. It goes on being tried for some seconds; "
-                "pressing again is no second word."
-            )
+            return _NOT_YET
         # What a validator refuses is known at once, and most words are answered at once.
         answer = asyncio.create_task(_result(task.result()))
         self._keep(answer)
@@ -161,6 +164,9 @@ class Speaker:
             handle = await task
         except SteeringError as error:
             await later(f"It was not taken: {error}")
+            return
+        except (RPCError, RuntimeError, TimeoutError):
+            await later(f"It was not taken: {_NOT_TAKEN}")
             return
         answer = asyncio.create_task(_result(handle))
         self._keep(answer)

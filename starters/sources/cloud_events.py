@@ -1,27 +1,31 @@
-"""CloudEvents 1.0 over HTTP, structured and binary; https://github.com/cloudevents/spec.
+"""CloudEvents 1.0 over HTTP, structured, binary and in batches; https://github.com/cloudevents/spec.
 
 How a sender asks whether it may send is in https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md.
 
 The data are the sender's own: `[mapping.NAME]` says where everything is in the event, `$.data…` in what it carries.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cloudevents.core.bindings.http import HTTPMessage, from_http
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from activities.records.alerts import Alert
 from starters.http.credentials import credential, digest, known
-from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document
-from starters.steering.mapping import Flaw, PayloadMapping, called, time
+from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document, parsed
+from starters.steering.mapping import Flaw, Ignored, PayloadMapping, called, time
 from workers.source_settings import CloudEventsSource
+
+_ONE, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 
 
 class CloudEvents(Source):
     """One sender, or several with a token each."""
 
-    manners = Manners(media=frozenset({"application/cloudevents+json", "application/json"}))
+    manners = Manners(media=frozenset({_ONE, _BATCH, "application/json"}))
 
     def __init__(self, name: str, settings: CloudEventsSource, mapping: PayloadMapping) -> None:
         super().__init__(name)
@@ -37,11 +41,26 @@ class CloudEvents(Source):
             raise Unauthentic("the Authorization header shows no bearer token of this source")
 
     def read(self, post: Post) -> Said:
-        """Read an event by the mapping; its `source` and `id` name it, and its `time` says when."""
+        """Read an event, or a batch of them, by the mapping; `source` and `id` name one, and its `time` says when."""
+        if post.headers.get("content-type", "").partition(";")[0].strip().lower() == _BATCH:
+            return Said([*self._batch(parsed(post.body))])
         document(post.body)  # refuses what the SDK's own parser lets through
         headers = {name: post.headers[name] for name in post.headers if name == "content-type" or name[:3] == "ce-"}
+        return Said([*self._read(HTTPMessage(headers, post.body))])
+
+    def _batch(self, events: Any) -> Iterator[Alert | Flaw | Ignored]:
+        """Read a list of structured events; one that is none loses the others nothing."""
+        if not isinstance(events, list):
+            raise Unreadable("not a list of JSON, which a batch is")
+        for number, one in enumerate(events):
+            try:
+                yield from self._read(HTTPMessage({"content-type": _ONE}, json.dumps(one).encode()))
+            except Unreadable as error:
+                yield Flaw(f"event {number + 1} of {len(events)}: {error}")
+
+    def _read(self, message: HTTPMessage) -> Iterator[Alert | Flaw | Ignored]:
         try:
-            event = from_http(HTTPMessage(headers, post.body), JSONFormat(), _event)
+            event = from_http(message, JSONFormat(), _event)
         except Exception as error:  # noqa: BLE001  whatever the SDK makes of it
             raise Unreadable(f"not a CloudEvent of version 1.0 ({type(error).__name__})") from None
         attributes = dict(event.get_attributes())
@@ -50,11 +69,11 @@ class CloudEvents(Source):
             try:
                 at = time(attributes.pop("time"))
             except ValueError as error:
-                return Said([Flaw(f"time: {error}")])
+                yield Flaw(f"time: {error}")
+                return
             attributes["time"] = at.isoformat()
         payload = {**attributes, "data": event.get_data()}
-        message = called(event.get_source(), event.get_id())
-        return Said([*self._mapping.alerts(payload, self.name, message, at)])
+        yield from self._mapping.alerts(payload, self.name, called(event.get_source(), event.get_id()), at)
 
     def may_send(self, headers: Mapping[str, str]) -> dict[str, str] | None:
         """Let those who are named in the settings send."""

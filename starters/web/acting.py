@@ -6,6 +6,7 @@ Everything goes the way of the command line: the same signed words, and it is th
 import asyncio
 import hashlib
 import json
+import re
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _PLAN_COUNTS = timedelta(minutes=15)
 _ORIGIN = "the operators' page"
 _WITHIN = 8.0
+_PRESS = re.compile(r"[0-9a-f]{32}")
+"""What `page.js` numbers a press with."""
 
 
 class Acting:
@@ -107,7 +110,9 @@ class Acting:
             word.kind, [(name[2:], text) for name, text in sent if name.startswith("f.")], leave_out=SIGNED
         )
         try:
-            said = word.kind.model_validate({**values, "who": speaker.who, "role": speaker.role})
+            said = word.kind.model_validate(
+                {**values, "who": speaker.who, "role": speaker.role, **_number(given, visitor)}
+            )
         except ValidationError as error:
             raise WrongInput(explain(error)) from None
         answered = await send(self._place.session, run, said, word.answers)
@@ -204,6 +209,18 @@ def _procedure(name: str) -> Procedure:
 def _filled(sent: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Give what was filled in: the fields of a model begin with `f.`, so that none can be one of the page's own."""
     return [(name[2:], text) for name, text in sent if name.startswith("f.")]
+
+
+def _number(sent: dict[str, str], visitor: Visitor) -> dict[str, str]:
+    """Give a word the number of its press, as a field of it.
+
+    A browser sends the same press again where it had no answer: this process may have been killed after Temporal had
+    the word. It is a number of this person's alone, so that nobody takes another's.
+    """
+    if not _PRESS.fullmatch(press := sent.get("press", "")):
+        return {}
+    named = [visitor.who, sent.get("workflow_id"), sent.get("run_id"), sent.get("word"), press]
+    return {"nonce": _digest(json.dumps(named))[:32]}
 
 
 def _digest(text: str) -> str:

@@ -41,6 +41,11 @@ class Snapshot:
     trouble: str = ""
     number: int = 0
 
+    @property
+    def cut(self) -> bool:
+        """Whether there may be more than these."""
+        return len(self.rows) >= _MOST
+
 
 @dataclass
 class _Told:

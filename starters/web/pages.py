@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
+from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from starters.steering import runs
 from starters.steering.finding import find
-from starters.steering.listing import Listed, Wanted, may, unasked
+from starters.steering.listing import Listed, Wanted, may
 from starters.steering.wording import Word, words_of
 from starters.web import forms
 from starters.web.archive import Archive
@@ -33,6 +34,15 @@ SIGNED = ("who", "role", "issued_at", "nonce", "signature")
 """What the page fills in itself: who speaks is who has signed in."""
 
 _FOUND = 1000
+_SHOWN = 200
+"""So many of them at first: to write a thousand rows takes longer than to find them."""
+
+_FRESH = timedelta(seconds=10)
+"""So old may be what stands on Now, which is looked at every two seconds, to be searched."""
+
+_ENDED_KEPT = 5000
+"""Rows of ended runs that aren't read again."""
+
 _RECENT = 20
 _WITHIN = 8.0
 _STREAM = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -84,6 +94,7 @@ class Pages:
         self._durations = Durations(place.session)
         self._listed_at = -1
         self._listings: dict[tuple[str, ...], str] = {}
+        self._ended: dict[str, Listed] = {}
 
     def routes(self) -> list[Route]:
         """Give them."""
@@ -249,7 +260,7 @@ class Pages:
         try:
             past = await self._durations.of(procedure)
             async with asyncio.timeout(_WITHIN):
-                recent = await unasked(self._place.session, Wanted(procedure=procedure, limit=_RECENT))
+                recent = await self._listed(Wanted(procedure=procedure, limit=_RECENT))
         except (RPCError, RuntimeError, TimeoutError):
             past, recent = None, None
         return self._place.shown(
@@ -278,21 +289,52 @@ class Pages:
                 rows = await self._matching(asked)
         except (RPCError, RuntimeError, TimeoutError):
             trouble = "Temporal does not answer: only the archive can be searched"
-        values: dict[str, Any] = {"rows": rows, "asked": asked, "trouble": trouble, "most": _FOUND}
+        shown = len(rows) if request.query_params.get("all") else _SHOWN
+        values: dict[str, Any] = {"rows": rows, "shown": shown, "asked": asked, "trouble": trouble, "most": _FOUND}
         if request.headers.get("hx-target") == "found":
             return HTMLResponse(part("_found.html.j2", **values).html)
         return self._place.shown(request, "search.html.j2", visitor, procedures=PROCEDURES, **values)
 
     async def _matching(self, asked: dict[str, str]) -> list[Listed]:
+        """Give what is open, then what has ended, each the newest first."""
         wanted = Wanted(
             service=asked["service"],
             procedure=_procedure(asked["procedure"]) if asked["procedure"] else None,
             limit=_FOUND,
         )
-        running = {"open": True, "ended": False}.get(asked["state"])
-        rows = await unasked(self._place.session, wanted, running=running)
+        rows = [] if asked["state"] == "ended" else await self._open_ones(wanted)
+        if asked["state"] != "open":
+            rows += await self._listed(wanted, running=False)
         text = asked["q"].casefold()
-        return [row for row in rows if not text or any(text in part_.casefold() for part_ in _searched(row))]
+        found = [row for row in rows if not text or any(text in part_.casefold() for part_ in _searched(row))]
+        return found[:_FOUND]
+
+    async def _open_ones(self, wanted: Wanted) -> list[Listed]:
+        """Give open runs: as they stand on Now, unless that is old."""
+        now = self._board.now
+        if not now.trouble and now.at is not None and datetime.now(UTC) - now.at < _FRESH and not now.cut:
+            command = wanted.procedure.command if wanted.procedure else ""
+            fitting = (
+                row for row in now.rows if wanted.service in {"", row.service} and command in {"", row.procedure}
+            )
+            return sorted(fitting, key=lambda row: row.started_at, reverse=True)
+        return await self._listed(wanted, running=True)
+
+    async def _listed(self, wanted: Wanted, *, running: bool | None = None) -> list[Listed]:
+        found: list[Listed] = []
+        async for one in executions(self._place.session, wanted, running=running):
+            if len(found) >= wanted.limit:
+                break
+            found.append(self._ended.get(one.run_id) or await self._row(one))
+        return found
+
+    async def _row(self, one: WorkflowExecution) -> Listed:
+        row = (await row_of(self._place.session, one, None)).model_copy(update={"answers": True})  # nobody has asked it
+        if one.status is not WorkflowExecutionStatus.RUNNING:  # so it stays as it is
+            if len(self._ended) >= _ENDED_KEPT:
+                self._ended.clear()
+            self._ended[one.run_id] = row
+        return row
 
     async def _archived(self, request: Request) -> Response:
         visitor = self._place.visitor(request)

@@ -181,6 +181,9 @@ CASES: dict[str, Case] = {
     "p1_incident-relapsed": Case(
         P1Request(alert=ALERT), has_several_alerts_and_a_relapse, lambda world: world.bad_release(), p1_world
     ),
+    "p1_incident-relapsed-told-once": Case(
+        P1Request(alert=ALERT), has_several_alerts_and_a_relapse, lambda world: world.bad_release(), p1_world
+    ),
     "p1_incident-ends-untold": Case(
         P1Request(alert=ALERT), is_told_ends_without_their_starts, lambda world: world.bad_release(), p1_world
     ),

@@ -119,6 +119,9 @@ class P1Incident(Runbook):
         """Whether it began under today's rules: one incident a service, what was mitigated can be lost, nothing public
         of a false alarm."""
 
+        self._told_to_close = False
+        """Whether the message of a restored service has said that it can be closed."""
+
         self._was_unwell = False
         """Whether anything but an alert has said so, since people were told of it last."""
 
@@ -505,6 +508,10 @@ class P1Incident(Runbook):
         else:
             done = f"{', '.join(self._tried)} done" if self._tried else "no mitigation was needed"
             text = f"{service.name} is healthy again ({done}). Investigating."
+        # One message says both, so that an incident that comes back has no more of them than people read.
+        self._told_to_close = workflow.patched("told-to-close-with-restored")
+        if self._told_to_close:
+            text += f" {self.incident.id} can be closed when the cause is known: `runbooks close`"
         told = [self.incident.tell("restored", f":large_green_circle: {text}")]
         if not false_alarm and not self.incident.held_by:
             told = [
@@ -534,9 +541,10 @@ class P1Incident(Runbook):
         if not self._today:
             self._fired_again = False
         self.wait_for("close")
-        await self.incident.tell(
-            "closable", f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`"
-        )
+        if not self._told_to_close:
+            await self.incident.tell(
+                "closable", f":ballot_box_with_check: {self.incident.id} can be closed: `runbooks close`"
+            )
         if self._today:
             await self._watch_until_closed(service)
         while self._closing is None and not self._fired_again and not self._today:

@@ -43,14 +43,27 @@ class Desk:
         """Who has taken over, as they say who they are; empty where nobody has."""
 
         self.thread: Message | None = None
+        self._opening = ""
+        """The key of what opens the thread, from when that has begun."""
 
     async def open(self, text: str) -> None:
         """Open a thread in the service's channel."""
-        self.thread = await self.post("opened", "Open the thread", text)
+        opening = self.run.effect("post-opened")
+        self._opening = opening.key
+        message = PostMessage(channel=self.service.channel, text=escaped(text), effect=opening)
+        self.thread = await self._posted("Open the thread", message)
 
     async def tell(self, what: str, text: str) -> None:
-        """Post into the thread; to the channel where the thread could not be opened."""
-        await self.post(what, f"Tell the channel: {what}", text, thread=self.thread.message_id if self.thread else None)
+        """Post into the thread, also while that is being opened; to the channel where it could not be."""
+        thread = self.thread.message_id if self.thread else ""
+        message = PostMessage(
+            channel=self.service.channel,
+            text=escaped(text),
+            thread=thread or None,
+            opened_by="" if self.thread else self._opening,
+            effect=self.run.effect(f"post-{what}"),
+        )
+        await self._posted(f"Tell the channel: {what}", message)
 
     async def page(self, why: str) -> None:
         """Page the on-call; every further page is an escalation, one level up."""
@@ -97,21 +110,13 @@ class Desk:
             f"Answer with `runbooks approve {run} --choice …`; no answer within {lasted(question.timeout)} escalates.",
         )
 
-    async def post(
-        self, what: str, title: str, text: str, *, thread: str | None = None, channel: str | None = None
-    ) -> Message | None:
-        """Post a message; None when the first tries fail."""
-        return await self.run.keep(
-            self.run.SECTION,
-            title,
-            Slack.post,
-            PostMessage(
-                channel=channel or self.service.channel,
-                text=escaped(text),
-                thread=thread or None,
-                effect=self.run.effect(f"post-{what}"),
-            ),
-        )
+    async def post(self, what: str, title: str, text: str, *, channel: str) -> Message | None:
+        """Post a message elsewhere; None when the first tries fail."""
+        effect = self.run.effect(f"post-{what}")
+        return await self._posted(title, PostMessage(channel=channel, text=escaped(text), effect=effect))
+
+    async def _posted(self, title: str, message: PostMessage) -> Message | None:
+        return await self.run.keep(self.run.SECTION, title, Slack.post, message)
 
 
 async def insist(

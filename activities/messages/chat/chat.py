@@ -4,6 +4,8 @@ Slack has no idempotent post, so each message carries its effect's key as metada
 the channel's history first.
 """
 
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -30,6 +32,10 @@ class PostMessage(BaseModel):
     channel: str = Field(description="`#name` or an ID.")
     text: str = Field(description="Slack mrkdwn.")
     thread: str | None = Field(default=None, description="Message ID of the thread's first message.")
+    opened_by: str = Field(
+        default="",
+        description="Where that isn't known yet: the key of the effect that posts the thread's first message.",
+    )
     picture: Picture | None = Field(default=None, description="A chart that goes with it; the text says it all.")
     effect: Effect
 
@@ -54,6 +60,19 @@ class Message(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.channel}{', ' + self.detail if self.detail else ''}"
+
+
+_LOOKS = (0.0, 0.5, 1.0, 1.5, 2.0)
+"""Seconds before each look for a thread that is being opened: within a step's time, and nobody waits for it."""
+
+
+def sought(find: Callable[[], str | None]) -> str | None:
+    """Look for the first message of a thread that is just being opened; None where it doesn't come."""
+    for pause in _LOOKS:
+        time.sleep(pause)
+        if found := find():
+            return found
+    return None
 
 
 class Chat(Protocol):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from activities.common.effects import Change, Effect
 from activities.common.errors import InvalidInput
-from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
+from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage, sought
 from activities.messages.chat.pictures import drawn
 from activities.records.ledger import Ledger, Rows
 
@@ -21,7 +21,15 @@ class RecordsChat:
 
     def post(self, request: PostMessage) -> Message:
         """Keep a message."""
+        if request.opened_by and not request.thread and not request.effect.dry_run:
+            request = request.model_copy(update={"thread": sought(lambda: self._opened(request.opened_by))})
         return self._write(request, None)
+
+    def _opened(self, key: str) -> str | None:
+        """Find the message that an effect has kept."""
+        with self._ledger.read() as rows:
+            found = rows.execute("SELECT id FROM runbooks.messages WHERE effect_key = %s", (key,)).fetchone()
+        return str(found["id"]) if found else None
 
     def schedule(self, request: ScheduleMessage) -> Message:
         """Keep a message with the time it is meant for; nothing posts it then."""

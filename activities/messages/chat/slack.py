@@ -19,7 +19,7 @@ from temporalio import activity
 
 from activities.common.effects import Effect
 from activities.common.errors import ActivityFailure, Misconfigured, Refused
-from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage
+from activities.messages.chat.chat import Message, PostMessage, ScheduleMessage, sought
 from activities.messages.chat.pictures import Picture, drawn
 from activities.messages.chat.slack_calls import SlackCalls
 from activities.messages.chat.slack_channels import SlackChannels
@@ -58,7 +58,13 @@ class SlackChat:
             return self._plan(request.channel, "would be posted")
         with self._opened(request.channel) as channel:
             again = request.picture is not None and _attempt() > 1
-            there = self._find(channel, request.thread, request.effect, looks=_LOOKS if again else 1)
+            looks = _LOOKS if again else 1
+            there = self._find(channel, request.thread, request.effect, looks=looks)
+            if there is None and request.opened_by and not request.thread:
+                # An attempt before this one may have posted into the thread, or beside it where it didn't come.
+                thread = sought(lambda: self._keyed(channel, request.opened_by))
+                request = request.model_copy(update={"thread": thread})
+                there = self._find(channel, thread, request.effect, looks=looks)
             if there is not None:
                 return self._done("post", request.effect, channel, there, applied=False, detail="posted already")
             picture = request.picture if _attempt() <= _WITH_PICTURE else None
@@ -134,6 +140,13 @@ class SlackChat:
             key = (metadata.get("event_payload") or {}).get("key")
             ours = metadata.get("event_type") == EVENT_TYPE and key == effect.key
             if ours or reference in str(message.get("text", "")):
+                return str(message["ts"])
+        return None
+
+    def _keyed(self, channel: str, key: str) -> str | None:
+        for message in self._recent(channel, None):
+            metadata = message.get("metadata") or {}
+            if metadata.get("event_type") == EVENT_TYPE and (metadata.get("event_payload") or {}).get("key") == key:
                 return str(message["ts"])
         return None
 

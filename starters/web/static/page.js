@@ -39,18 +39,64 @@
     }
   });
 
-  // The server is away: say so, once, where everybody sees it.
-  const away = () => {
-    if (document.getElementById("away")) return;
-    const note = document.createElement("p");
-    note.id = "away";
-    note.className = "notice bad";
-    note.setAttribute("role", "alert");
-    note.textContent = "This page has lost its server: what is shown may be old. It tries again by itself.";
-    document.getElementById("main").prepend(note);
+  // A word that was sent and never answered keeps its number: pressed again, also after a reload, it is the same word,
+  // and a run takes each once. It is given up after a while, so that the same words hours later are new ones.
+  const KEPT_FOR = 10 * 60 * 1000;
+  const read = () => {
+    try {
+      const kept = Object.entries(JSON.parse(sessionStorage.getItem("unanswered")) || {});
+      return Object.fromEntries(kept.filter(([, one]) => Date.now() - one.at < KEPT_FOR));
+    } catch {
+      return {};
+    }
   };
-  document.addEventListener("htmx:sseError", away);
-  document.addEventListener("htmx:sendError", away);
+  const write = (kept) => {
+    try {
+      sessionStorage.setItem("unanswered", JSON.stringify(kept));
+    } catch {
+      // A browser that keeps nothing: then a word that is pressed again is a new one.
+    }
+  };
+  const number = () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    return Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
+  };
+  document.addEventListener("htmx:configRequest", (event) => {
+    const asked = event.detail;
+    if (asked.path !== "/say") return;
+    asked.said = new URLSearchParams([...asked.formData]).toString();
+    const kept = read();
+    kept[asked.said] ??= { press: number(), at: Date.now() };
+    write(kept);
+    asked.parameters.press = kept[asked.said].press;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const { xhr, requestConfig } = event.detail;
+    // What a run has answered, and no proxy, no sign-in and no failure of ours.
+    if (requestConfig?.said === undefined || ![200, 404, 409, 422].includes(xhr.status)) return;
+    const kept = read();
+    delete kept[requestConfig.said];
+    write(kept);
+  });
+
+  // The server is away: say so, once, where everybody sees it.
+  const away = (more) => {
+    let note = document.getElementById("away");
+    if (!note) {
+      note = document.createElement("p");
+      note.id = "away";
+      note.className = "notice bad";
+      note.setAttribute("role", "alert");
+      note.textContent = "This page has lost its server: what is shown may be old. It tries again by itself.";
+      document.getElementById("main").prepend(note);
+    }
+    if (more && !note.textContent.endsWith(more)) note.textContent += more;
+  };
+  document.addEventListener("htmx:sseError", () => away());
+  document.addEventListener("htmx:sendError", (event) => {
+    const sent = event.detail.requestConfig?.verb === "post";
+    away(sent ? " Whether what you pressed has arrived is not known. Press it again: it counts once." : "");
+  });
   document.addEventListener("htmx:sseOpen", () => document.getElementById("away")?.remove());
   mark();
 })();

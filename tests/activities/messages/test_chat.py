@@ -1,5 +1,6 @@
 import json
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -235,6 +236,50 @@ def test_messages_of_threads_are_found_in_their_thread(chat: SlackChat, service:
     reply = chat.post(post("reply", thread=root.message_id))
     assert chat.post(post("reply", thread=root.message_id)).message_id == reply.message_id
     assert service.channels[channel]["messages"][1]["thread_ts"] == root.message_id
+
+
+OPENING = effect("root").key
+
+
+def test_what_is_said_while_the_thread_is_being_opened_stands_in_it(
+    chat: SlackChat, service: SlackContract, channel: str
+) -> None:
+    with ThreadPoolExecutor(1) as beside:
+        early = beside.submit(chat.post, post("reply", opened_by=OPENING))
+        while service.calls.count("conversations.history") < 2:  # it has looked, and there was nothing
+            time.sleep(0.01)
+        root = chat.post(post("root"))
+        assert early.result().applied
+    messages = {one["ts"]: one.get("thread_ts") for one in service.channels[channel]["messages"]}
+    assert messages == {root.message_id: None, early.result().message_id: root.message_id}
+    assert not chat.post(post("reply", opened_by=OPENING)).applied
+    assert not chat.post(post("reply", thread=root.message_id)).applied
+
+
+def test_what_stands_beside_a_thread_that_did_not_come_is_not_said_again_in_it(
+    chat: SlackChat, service: SlackContract, faults: Misbehaviour, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.messages.chat.chat._LOOKS", (0.0,))
+    before = len(service.texts(channel))
+    faults.lose_answer("chat.postMessage")
+    with pytest.raises(Unavailable):
+        chat.post(post("reply", opened_by=OPENING))
+    chat.post(post("root"))
+    assert not chat.post(post("reply", opened_by=OPENING)).applied
+    assert len(service.texts(channel)) == before + 2
+
+
+def test_what_is_kept_while_the_thread_is_being_opened_stands_in_it(
+    own: RecordsChat, records_sql: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(1) as beside:
+        early = beside.submit(own.post, post("reply", opened_by=OPENING))
+        root = own.post(post("root"))
+        assert early.result().applied
+    monkeypatch.setattr("activities.messages.chat.chat._LOOKS", (0.0,))
+    alone = own.post(post("alone", opened_by="never posted"))
+    rows = records_sql.execute("SELECT id::text, thread::text FROM runbooks.messages").fetchall()
+    assert dict(rows) == {root.message_id: None, early.result().message_id: root.message_id, alone.message_id: None}
 
 
 def test_a_message_is_found_behind_many(chat: SlackChat, service: SlackContract, channel: str) -> None:

@@ -102,6 +102,20 @@ def test_each_word_that_is_offered_in_any_phase_is_a_word_of_the_procedure(proce
         assert known[offer.update].model_validate({"who": "ada", "role": "on-call", **offer.fields, **filled})
 
 
+def test_whatever_a_run_waits_for_by_name_has_its_button_and_any_run_takes_a_note() -> None:
+    run = ("maintenance-window/1", "0" * 36)
+    waiting = status("MaintenanceWindow", "x").model_copy(update={"waiting_for": "tick disk 2", "phase": "In progress"})
+    shown = {one["text"]["text"]: presses.read(one["value"]) for one in offers.meanwhile(run, waiting)}
+    assert {*shown} == {"Extend by 30m", "End now", "Done disk 2", "Note"}
+    assert (shown["Done disk 2"].update, shown["Done disk 2"].fields) == ("tick", {"task": "disk 2"})
+    assert shown["Note"].seen == "", "a remark counts however the run has changed meanwhile"
+    other = waiting.model_copy(update={"waiting_for": "tick"})
+    assert "Done" not in json.dumps(offers.meanwhile(run, other))
+    for procedure in PROCEDURES:
+        labels = [one["text"]["text"] for one in offers.meanwhile(run, status(procedure.workflow_type, "x"))]
+        assert "Note" in labels, procedure.name
+
+
 @every
 def test_the_start_modal_of_every_procedure_is_taken(procedure: Procedure) -> None:
     services = [f"service-{number}" for number in range(150)]

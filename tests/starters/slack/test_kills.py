@@ -1,4 +1,4 @@
-"""Slack's process is killed between a press and its answer: the word counts once."""
+"""A process is killed between a press in Slack and its effect: the word counts once."""
 
 import asyncio
 import sys
@@ -13,6 +13,7 @@ import tomli_w
 from sandbox.ports import free_port
 from sandbox.processes import ServerProcess
 from starters.steering.session import Session
+from tests.starters.dying_worker import Room
 from tests.starters.slack.conftest import Office
 from tests.starters.slack.workspace import APP_TOKEN, SIGNING_SECRET, TEAM, TOKEN, NotAnsweredError
 from workers.clients import connect
@@ -114,3 +115,25 @@ async def test_slack_s_process_is_killed_before_it_answers(
         assert len(office.world.done("kubernetes.undo_rollout")) == 1, office.world.effects
         heads = [one for one in office.slack.contract.channels[office.channel]["messages"] if "thread_ts" not in one]
         assert len(heads) == 1
+
+
+async def test_the_worker_is_killed_between_a_press_and_its_effect(
+    office: Office, stack: ExitStack, tmp_path: Path
+) -> None:
+    room = Room(tmp_path / "room", office.world, address=office.address, queue=office.queue, service=office.service)
+    dying = room.start(stack, at="kubernetes.undo_rollout")
+    async with office.listening("socket") as session:
+        await begun(office)
+        asked = await office.slack.head(office.channel, "mitigation-1")
+        await office.slack.press(asked["blocks"], "rollback")
+        while dying.exit_code is None:
+            await asyncio.sleep(0.05)
+        assert room.done("kubernetes.undo_rollout") == 0
+        # Whoever presses again, with nobody at work, says nothing new either.
+        again = asyncio.create_task(office.slack.press(asked["blocks"], "rollback"))
+
+        room.start(stack)
+        await office.slack.head(office.channel, "mitigation-1: rollback", '"Close"')
+        await again
+        assert await words_taken(session, f"p1-incident/{office.service}") == 1
+        assert room.done("kubernetes.undo_rollout") == 1

@@ -42,9 +42,7 @@ async def test_an_incident_is_started_decided_and_closed_from_slack(posting_offi
 
         messages = office.slack.contract.channels[office.channel]["messages"]
         tops = [one["ts"] for one in messages if one.get("thread_ts", one["ts"]) == one["ts"]]
-        # A run doesn't wait for Slack: what it tells before its opening has come back stands beside the thread.
-        assert tops[0] == over["ts"]
-        assert len(tops) <= 2
+        assert tops == [over["ts"]], "all of it stands in one thread, also what was said before that was known"
         assert len(messages) <= 12
         assert over["updates"] >= 3
         run = await session.client.get_workflow_handle(f"p1-incident/{office.service}").fetch_history()
@@ -151,6 +149,18 @@ async def test_the_list_and_the_status_have_the_buttons_and_taking_over_works(of
         await office.slack.head(office.channel, "Given back", "Take over")
         help_ = await office.slack.command("what?")
         assert "/runbook start PROCEDURE" in help_["text"]
+
+
+async def test_a_note_is_kept_with_who_wrote_it(office: Office) -> None:
+    async with office.working(), office.listening("socket") as session:
+        await started(office)
+        shown = await office.slack.head(office.channel, "mitigation-1", '"Note"')
+        await office.slack.press(shown["blocks"], "Note", user="UEVE")
+        assert await office.slack.submit(await office.slack.view(), user="UEVE", text="DNS was fine <!here>") == {}
+        await office.slack.whisper("noted on")
+        status = await session.client.get_workflow_handle(f"p1-incident/{office.service}").query("status")
+        noted = [one for one in status["entries"] if one["kind"] == "note"]
+        assert [(one["text"], one["who"]) for one in noted] == [("DNS was fine <!here>", "eve@example.org (csm)")]
 
 
 async def test_slack_asks_to_slow_down_and_is_left_alone(office: Office) -> None:

@@ -440,7 +440,8 @@ def event_payload(alert: str, at: datetime, *, ended: datetime | None, **more: A
 def event(payload: Any, secret: str, *, binary: bool = False) -> Message:
     if not isinstance(payload, dict) or set(payload) != {"attributes", "data"}:
         content = json.dumps(payload).encode()
-        return Message({"content-type": "application/cloudevents+json", "authorization": f"Bearer {secret}"}, content)
+        kind = "cloudevents-batch" if isinstance(payload, list) else "cloudevents"
+        return Message({"content-type": f"application/{kind}+json", "authorization": f"Bearer {secret}"}, content)
     attributes = dict(payload["attributes"])
     if isinstance(attributes.get("time"), str):
         attributes["time"] = datetime.fromisoformat(attributes["time"])

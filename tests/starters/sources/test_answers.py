@@ -388,6 +388,7 @@ def changed(draw: st.DrawFn, sender: Sender) -> Any:
     payload = sender.payload("api", BEGAN, ended=draw(st.sampled_from([None, BEGAN])))
     if sender.name == "events":
         payload = senders.whole(payload)
+        payload = draw(st.sampled_from([payload, [payload, senders.whole(sender.payload("b", BEGAN, ended=None))]]))
     for _ in range(draw(st.integers(0, 4))):
         at = payload
         while isinstance(at, dict | list) and at:

@@ -207,6 +207,21 @@ def test_cloud_events_structured_and_binary_are_one(binary: bool) -> None:  # no
     assert (alert.name, alert.starts_at, alert.labels["service"]) == ("api", BEGAN, SERVICE)
 
 
+def test_a_batch_of_cloud_events_is_each_of_them_and_an_odd_one_loses_no_other() -> None:
+    events = [senders.event_payload(name, BEGAN, ended=ended) for name, ended in (("a", None), ("b", NOW))]
+    whole = [senders.whole(one) for one in events]
+    alone = [one("events", senders.event(event, senders.SECRET)) for event in events]
+    odd = [7, None, {"specversion": "1.0"}, {**whole[0], "id": ""}, [whole[0]]]
+    sent = json.dumps([whole[0], *odd, whole[1]])
+    message = senders.event([], senders.SECRET)
+    items = said("events", Message(message.headers, sent.encode()))
+    assert [item for item in items if isinstance(item, Alert)] == alone
+    assert [item.detail[:10] for item in items if isinstance(item, Flaw)] == [f"event {n} of" for n in (2, 3, 4, 5, 6)]
+    assert said("events", message) == []
+    with pytest.raises(Unreadable, match="batch"):
+        said("events", Message(message.headers, json.dumps(whole[0]).encode()))
+
+
 @pytest.mark.parametrize("missing", ["id", "source", "type", "specversion"])
 def test_the_sdk_makes_up_nothing_that_an_event_lacks(missing: str) -> None:
     event = senders.whole(senders.event_payload("api", BEGAN, ended=None))

@@ -19,6 +19,7 @@ from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from activities.monitoring.health import Health, Steadiness, SteadyRequest
 from activities.records.alerts import Alert
+from tests.replay.cases import has_several_alerts_and_a_relapse
 from tests.workflows.conftest import Working
 from tests.workflows.steering import SERVICE, cancel, quiet
 from tests.workflows.worlds.world import World, instead
@@ -30,6 +31,9 @@ from workflows.incident_response.p1_incident import P1Incident, P1Request, P1Res
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import Note, RunStatus
 from workflows.platform.signing import sign
+
+MOST_MESSAGES = 12
+"""That a P1 posts: a channel with more of them is read by nobody."""
 
 CLOSING = Closing(who="ada", role="commander", resolution="Rolled back to v1.2.3", root_cause="Bad release v1.2.4")
 
@@ -613,3 +617,18 @@ async def test_an_empty_box_is_enough(working: Working, client: Client) -> None:
         typed: WorkflowHandle[P1Incident, P1Result] = client.get_workflow_handle_for(P1Incident.run, handle.id)
         result = await close(typed)
     assert result.service == "tensafe-server"
+
+
+async def test_an_incident_that_comes_back_posts_no_more_than_people_read(working: Working, client: Client) -> None:
+    """Two alerts, a relapse, a question and its answer, and the close: twelve messages at most, and nothing unsaid."""
+    world = World(IncidentPolicy(decision_timeout=timedelta(hours=1)))
+    world.bad_release()
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await has_several_alerts_and_a_relapse(handle, world)
+        assert (await handle.result()).outcome == "closed"
+        said = [post.text for post in world.done("slack.post")]
+        assert len(said) <= MOST_MESSAGES, said
+        for part in ("joins", "is healthy again (rollback done)", "can be closed", "down again", "Which mitigation?"):
+            assert any(part in text for text in said), (part, said)
+        assert sum("can be closed when the cause is known: `runbooks close`" in text for text in said) == 2
