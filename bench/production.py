@@ -143,12 +143,19 @@ class Production:
         process.wait_ready(probes.http(f"http://{LOOPBACK}:{self.port}/readyz"))
         return Webhook(self.port, self._configuration.bearer_token.read_text(encoding="utf-8"))
 
-    def start_worker(self, module: str = "workers", name: str = "worker") -> ServerProcess:
+    @property
+    def file(self) -> Path:
+        """The settings file."""
+        return self._configuration.file
+
+    def start_worker(
+        self, module: str = "workers", name: str = "worker", environment: Mapping[str, str] | None = None
+    ) -> ServerProcess:
         """Start one worker."""
-        worker = self._process(name, module)
+        worker = self._process(name, module, environment)
         worker.wait_ready(probes.log_line(worker.log, "worker started"))
         return worker
 
-    def _process(self, name: str, module: str) -> ServerProcess:
-        env = {"RUNBOOKS_CONFIG": str(self._configuration.file)}
+    def _process(self, name: str, module: str, environment: Mapping[str, str] | None = None) -> ServerProcess:
+        env = {"RUNBOOKS_CONFIG": str(self._configuration.file), **(environment or {})}
         return self._servers.python(f"{self._name}-{name}", module, env=env)
