@@ -144,9 +144,16 @@ class Production:
         process.wait_ready(probes.http(f"http://{LOOPBACK}:{self.port}/readyz"))
         return Webhook(self.port, self._configuration.bearer_token.read_text(encoding="utf-8"))
 
-    def start_worker(self, module: str = "workers", name: str = "worker") -> ServerProcess:
+    @property
+    def file(self) -> Path:
+        """The settings file."""
+        return self._configuration.file
+
+    def start_worker(
+        self, module: str = "workers", name: str = "worker", environment: Mapping[str, str] | None = None
+    ) -> ServerProcess:
         """Start one worker."""
-        worker = self._process(name, module)
+        worker = self._process(name, module, environment=environment)
         worker.wait_ready(probes.log_line(worker.log, "worker started"))
         return worker
 
@@ -156,6 +163,8 @@ class Production:
         page.wait_ready(probes.log_line(page.log, "/sign-in/"))
         return str(re.findall(r"http://\S+/sign-in/\S+", page.log.read_text(encoding="utf-8"))[-1])
 
-    def _process(self, name: str, module: str, *arguments: str) -> ServerProcess:
-        env = {"RUNBOOKS_CONFIG": str(self._configuration.file)}
+    def _process(
+        self, name: str, module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> ServerProcess:
+        env = {"RUNBOOKS_CONFIG": str(self._configuration.file), **(environment or {})}
         return self._servers.python(f"{self._name}-{name}", module, *arguments, env=env)

@@ -13,8 +13,7 @@ from temporalio.client import Client
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import Interceptor
 
-from workers import settings as settings_module
-from workers import telemetry
+from workers import own_settings, telemetry
 from workers.clients import connect, register_search_attributes
 from workers.settings import Settings, SettingsError
 from workers.tracing import interceptors as traced
@@ -106,7 +105,7 @@ async def _connect(
 def main() -> int:
     """Run a worker; 2 for wrong settings, 1 when Temporal doesn't answer."""
     try:
-        settings = settings_module.load()
+        settings = own_settings.load()
         telemetry.configure_logging(settings.observability)
         asyncio.run(serve(settings))
     except SettingsError as error:

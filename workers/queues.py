@@ -8,7 +8,7 @@ A run names no queue itself. Its worker does, for each step that it schedules, b
 so settings may change under open runs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, get_args
@@ -42,6 +42,12 @@ _ROLES: Mapping[str, Role] = {
     "activities.releases.smoke": "kubernetes",
 }
 """Module or package → what its activities need; the longest name that fits counts."""
+
+
+def served(roles: Iterable[Role], separate: Collection[Role]) -> frozenset[Role]:
+    """Give the roles whose steps a worker takes; one that has no queue of its own goes with the runs."""
+    taken = set(roles)
+    return frozenset(role for role in ROLES if (role if role in separate else ORCHESTRATION) in taken)
 
 
 def role_of(kind: type) -> Role:

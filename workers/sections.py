@@ -1,6 +1,6 @@
 """What every section of the settings is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, model_va
 from activities.common.times import too_long
 
 _LATER: ContextVar[bool] = ContextVar("secrets are read where they are used", default=False)
+_NOW: ContextVar[Collection[str] | None] = ContextVar("sections whose secrets are read at once", default=None)
+"""None: all of them."""
 
 
 class UnreadableSecret(ValueError):  # noqa: N818  a sentence for people
@@ -35,9 +37,23 @@ class FileSecret(SecretStr):
 
 
 @contextmanager
-def secrets_later() -> Iterator[None]:
-    """Leave secrets that are in files there, until they are used: who steers runs from a laptop has few of them."""
-    token = _LATER.set(True)
+def secrets_of(sections: Collection[str] | None) -> Iterator[None]:
+    """Read at once those secrets in files that are in these sections, and leave others there until they are used.
+
+    A process has the settings of all, but its own secrets alone; who steers runs from a laptop has few of any.
+    """
+    token = _NOW.set(sections)
+    try:
+        yield
+    finally:
+        _NOW.reset(token)
+
+
+@contextmanager
+def section(name: str) -> Iterator[None]:
+    """Validate what is in a section."""
+    now = _NOW.get()
+    token = _LATER.set(now is not None and name not in now)
     try:
         yield
     finally:

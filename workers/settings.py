@@ -7,8 +7,8 @@ environment, or into a file named by it; they are `SecretStr` and never shown.
 
 import os
 import tomllib
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import parseaddr
 from functools import cached_property
@@ -20,6 +20,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
@@ -38,7 +40,7 @@ from workers.database_settings import Database
 from workers.payload_keys import key_bytes
 from workers.places import line_of
 from workers.queues import ROLES, Role
-from workers.sections import FileSecret, Secret, Section, secrets_later
+from workers.sections import FileSecret, Secret, Section, secrets_of, section
 from workers.source_settings import AlertSource, SourceName
 from workers.values import value_faults
 
@@ -554,6 +556,12 @@ class Settings(BaseSettings):
     services: dict[str, Service] = Field(default_factory=dict)
     databases: dict[str, Database] = Field(default_factory=dict)
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _with_its_secrets(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        with section(str(info.field_name)):
+            return handler(value)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -605,8 +613,10 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return ".".join(fitted(str(part), _PART_SHOWN) for part in loc) or "input"
 
 
-def load(*, secrets: bool = True) -> Settings:
-    """Read the settings; without `secrets`, those that are in files stay there until they are used.
+def load(*, secrets: Collection[str] | None = None) -> Settings:
+    """Read the settings, and the secrets in files of the sections `secrets`; others are read where they are used.
+
+    None is all sections: who doesn't say which ones it has, has everything.
 
     Raises:
         SettingsError: the named file does not exist or does not parse, a field is wrong, or values don't hold together;
@@ -617,7 +627,7 @@ def load(*, secrets: bool = True) -> Settings:
     if "RUNBOOKS_CONFIG" in os.environ and not file.is_file():
         raise SettingsError(f"RUNBOOKS_CONFIG names {file}, which does not exist")
     try:
-        with nullcontext() if secrets else secrets_later():
+        with secrets_of(secrets):
             settings = Settings()
     except ValidationError as error:
         raise SettingsError(_told(file, [*described(error, Settings), *_of_the_rest(file)])) from None

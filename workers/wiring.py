@@ -117,7 +117,7 @@ from workers.databases import databases
 from workers.evidence_store import evidence_store
 from workers.later import Activity, Later, activities_of
 from workers.procedure_inputs import build as build_request
-from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of
+from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of, served
 from workers.settings import Mail as MailSettings
 from workers.settings import Settings, SettingsError
 
@@ -179,8 +179,7 @@ def wire(settings: Settings, tracer: "otel.Tracer | None" = None) -> Iterator[Wi
             watches=settings.temporal.max_concurrent_watches > 0,
             of_activity=of_activity,
         )
-        # A role that has no queue of its own goes with the runs.
-        has = {role for role in ROLES if queues.separate(role) in settings.worker.roles}
+        has = served(settings.worker.roles, queues.roles)
         _check(settings, has)
         clients = _Clients(settings, stack, tracer)
         systems = _systems(settings, clients) | {Workers: lambda: _workers(queues)}
@@ -204,7 +203,7 @@ def _check(settings: Settings, has: AbstractSet[Role]) -> None:
         raise SettingsError(str(error)) from None
     if has & {"database", "compliance", "security"}:
         check_databases(settings)
-    if settings.audit.kms_key_id is None and has & {ORCHESTRATION, "kubernetes", "compliance"}:
+    if has & {ORCHESTRATION, "kubernetes", "compliance"} and settings.audit.kms_key_id is None:
         signer(settings.audit)
 
 

@@ -26,7 +26,7 @@ def load_settings() -> Settings:
 
     """
     _or_what_runs_here()
-    return settings_module.load(secrets=False)
+    return settings_module.load(secrets=())
 
 
 def check(*, routed: bool) -> Settings:

@@ -148,7 +148,7 @@ async def _temporal_answers(session: Session) -> bool:
 def main() -> int:
     """Serve until SIGTERM; 2 for wrong settings."""
     try:
-        settings, _ = configuration.load(routed=False)
+        settings, _ = configuration.load(routed=False, secrets=("temporal", "records", "gateway", "slack"))
         telemetry.configure_logging(settings.observability)
         asyncio.run(serve(settings))
     except SettingsError as error:

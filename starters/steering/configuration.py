@@ -1,6 +1,7 @@
 """All of a process's configuration, looked at as a whole: every fault there is, and not the first alone."""
 
 import tomllib
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from workers import settings as settings_module
 from workers.settings import Settings, SettingsError, config_file
 
 
-def load(*, routed: bool) -> tuple[Settings, routes.Routes | None]:
+def load(*, routed: bool, secrets: Collection[str] | None = None) -> tuple[Settings, routes.Routes | None]:
     """Read settings and, where `routed`, routing rules; those are read at their place though settings are wrong.
+
+    `secrets` are the sections whose secrets the process uses.
 
     Raises:
         SettingsError: all that is wrong in both, a line each.
@@ -24,7 +27,7 @@ def load(*, routed: bool) -> tuple[Settings, routes.Routes | None]:
     rules: routes.Routes | None = None
     wrong: list[str] = []
     try:
-        settings = settings_module.load()
+        settings = settings_module.load(secrets=secrets)
     except SettingsError as error:
         wrong.append(str(error))
     if routed:

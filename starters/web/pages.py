@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from starters.steering import runs
 from starters.steering.finding import find
-from starters.steering.listing import Listed, Wanted, may
+from starters.steering.listing import Listed, Wanted, executions, may, row_of
 from starters.steering.wording import Word, words_of
 from starters.web import forms
 from starters.web.archive import Archive

@@ -115,7 +115,7 @@ async def _serve_traced(settings: Settings, tracer: "otel.Tracer | None") -> Non
 def main() -> int:
     """Serve until SIGTERM; 2 for wrong settings."""
     try:
-        settings, _ = configuration.load(routed=True)
+        settings, _ = configuration.load(routed=True, secrets=("temporal", "webhook"))
         telemetry.configure_logging(settings.observability)
         asyncio.run(_serve(settings))
     except SettingsError as error:

@@ -4,18 +4,29 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client
 
+from activities.accesses.sources import IngressLog, Sought
+from activities.addresses.lists import IngressList
+from activities.catalogue.security import AccessPolicy
+from activities.credentials.secret_values import KeptSecrets
+from activities.kubernetes.api import connect
+from activities.kubernetes.deployments import Deployments
 from sandbox import binaries, manifests
 from sandbox.toolchain import keda
 from tests.deploy.docker_compose import ROOT
 from tests.deploy.test_rbac import RBAC, Guarded
-from workers.queues import ORCHESTRATION, Queues
+from workers.queues import ORCHESTRATION, ROLES, Queues
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -33,6 +44,7 @@ VALUES: dict[str, Any] = {
             "helm": True,
             "security": True,
             "credentials": ["tensafe-database"],
+            "ingressNamespace": "ingress-nginx",
             "database": {
                 "read": [DATABASE, f"{DATABASE}-primary", f"{DATABASE}-replica-1", *SPARES],
                 "change": [DATABASE, *SPARES],
@@ -52,6 +64,22 @@ PEOPLE: dict[str, Any] = {
 }
 """What is for people: none of it is there unless it is asked for."""
 OWN_NAMESPACE = "runbooks"
+SEPARATED = [role for role in ROLES if role != ORCHESTRATION]
+BY_ROLE: dict[str, Any] = {
+    "worker": {"roles": {role: {"replicas": 1} for role in SEPARATED} | {"database": {"secretKeys": ["tensafe_url"]}}},
+    "slack": {"backend": "slack"},
+}
+"""A worker for each role that there is."""
+HOLDS: dict[str, list[str]] = {
+    "orchestration": ["records_url", "audit_private_key"],
+    "kubernetes": ["records_url", "audit_private_key"],
+    "database": ["records_url", "tensafe_url"],
+    "aws": ["records_url"],
+    "messages": ["records_url", "slack_token"],
+    "compliance": ["records_url", "audit_private_key"],
+    "security": ["records_url"],
+}
+"""Of each worker's secrets, all that it sees."""
 SECRETS = {
     "worker": ["records_url", "audit_private_key", "slack_token"],
     "webhook": ["webhook_token"],
@@ -114,6 +142,9 @@ def test_it_has_no_lint() -> None:
         ({"web": {**PEOPLE["web"], "baseUrl": "https://runbooks.example.com/"}}, "baseUrl"),
         ({"statusPage": {"enabled": True, "replicas": 0}}, "replicas"),
         ({"slack": {"backend": "teams"}}, "backend"),
+        ({"worker": {"roles": {"watches": {}}}}, "watches"),
+        ({"worker": {"roles": {"aws": {"replicas": 0}}}}, "replicas"),
+        ({"worker": {"roles": {"database": {"secretKeys": ["../url"]}}}}, "secretKeys"),
     ],
 )
 def test_values_that_can_not_be_meant_are_refused(change: Mapping[str, Any], said: str) -> None:
@@ -193,7 +224,7 @@ def test_each_process_has_its_own_secrets_and_no_way_to_be_more_than_it_is() -> 
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert pod.get("automountServiceAccountToken", True) == (name == "runbooks-worker")
+        assert pod["automountServiceAccountToken"] == (name == "runbooks-worker")
     assert mounted == {
         **{
             ("Deployment", f"runbooks-{name}"): (f"runbooks-{name}", keys)
@@ -204,6 +235,56 @@ def test_each_process_has_its_own_secrets_and_no_way_to_be_more_than_it_is() -> 
         ("Job", "runbooks-schedules"): ("runbooks-worker", ["audit_private_key"]),
         ("CronJob", "runbooks-schedules"): ("runbooks-worker", ["audit_private_key"]),
     }
+
+
+def worker_of(role: str) -> str:
+    return "runbooks-worker" if role == ORCHESTRATION else f"runbooks-worker-{role}"
+
+
+def test_a_worker_of_a_role_has_the_settings_of_the_compose_file_and_its_own_secrets_alone() -> None:
+    """Those are run for real by test_profiles.py."""
+    compose = yaml.safe_load((ROOT / "docker-compose.temporal.yml").read_text())["services"]
+    objects = rendered(BY_ROLE)
+    elsewhere = {"RUNBOOKS_KUBERNETES__KUBECONFIG", "RUNBOOKS_EVIDENCE__DIRECTORY", "RUNBOOKS_TEMPORAL__UI_URL"}
+    ours = {name for kind, name in objects if kind == "Deployment" and "worker" in name}
+    assert ours == {worker_of(role) for role in ROLES}
+    for role in ROLES:
+        workload, there = objects["Deployment", worker_of(role)], compose[f"worker-{role}"]
+        settings = {one["name"]: one["value"] for one in container(workload)["env"]}
+        assert container(workload)["command"] == there["command"]
+        assert set(settings) - {"RUNBOOKS_TEMPORAL__TASK_QUEUE"} == set(there["environment"]) - elsewhere, role
+        assert settings["RUNBOOKS_WORKER__ROLES"] == there["environment"]["RUNBOOKS_WORKER__ROLES"]
+        assert set(json.loads(settings["RUNBOOKS_TEMPORAL__ROLES"])) == set(SEPARATED)
+        pod = workload["spec"]["template"]["spec"]
+        (volume,) = (one["secret"] for one in pod["volumes"] if "secret" in one)
+        assert volume["secretName"] == worker_of(role)
+        assert sorted(one["key"] for one in volume["items"]) == sorted(HOLDS[role])
+        assert pod["serviceAccountName"] == worker_of(role)
+        # Who has nothing to ask of the cluster gets nothing to ask with; the same as who has a kubeconfig in compose.
+        assert pod["automountServiceAccountToken"] == ("kubeconfig" in there["secrets"]), role
+
+
+def test_what_is_not_separated_stays_with_the_worker_of_runs() -> None:
+    objects = rendered({"worker": {"roles": {"messages": {}}}, "slack": {"backend": "slack"}})
+    runs = objects["Deployment", "runbooks-worker"]
+    assert runs["spec"]["template"]["spec"]["automountServiceAccountToken"]
+    settings = {one["name"]: one["value"] for one in container(runs)["env"]}
+    assert settings["RUNBOOKS_TEMPORAL__ROLES"] == '["messages"]'
+    assert "RUNBOOKS_SLACK__TOKEN" not in settings
+    bound = {who["name"] for made in objects.values() for who in made.get("subjects", [])}
+    assert bound == {"runbooks-worker"}
+    policy = objects["NetworkPolicy", "runbooks-worker"]["spec"]["podSelector"]["matchExpressions"]
+    assert policy == [{"key": "app.kubernetes.io/component", "operator": "In", "values": ["worker", "worker-messages"]}]
+
+
+def test_the_backlog_of_a_role_decides_how_many_workers_it_has() -> None:
+    objects = rendered(BY_ROLE, {"worker": {**BY_ROLE["worker"], "autoscaling": {"enabled": True}}})
+    queues = Queues("runbooks", roles=frozenset(SEPARATED))
+    for role in ROLES:
+        triggers = objects["ScaledObject", worker_of(role)]["spec"]["triggers"]
+        assert [one["metadata"]["taskQueue"] for one in triggers] == [name for name, _, _ in queues.taken([role])]
+        kinds = [one["metadata"]["queueTypes"] for one in triggers]
+        assert kinds == (["workflow,activity", "activity"] if role == ORCHESTRATION else ["activity", "activity"])
 
 
 def test_nothing_of_peoples_is_there_unless_asked_for() -> None:
@@ -319,6 +400,18 @@ class Installed:
         who = f"--as=system:serviceaccount:{OWN_NAMESPACE}:{account}"
         return self.kubectl("auth", "can-i", verb, what, who, *where) == "yes"
 
+    @contextmanager
+    def api(self, account: str, directory: Path) -> Iterator[client.ApiClient]:
+        """Connect as the worker of an account would, with its token; as the administrator where none is named."""
+        config = yaml.safe_load(self._kubeconfig.read_text())
+        if account:
+            token = self.kubectl("create", "token", account, f"--namespace={OWN_NAMESPACE}")
+            config["users"][0]["user"] = {"token": token}
+        kubeconfig = directory / f"{account or 'administrator'}.yaml"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        with connect(kubeconfig) as api:
+            yield api
+
     def pods(self, component: str) -> set[str]:
         chosen = f"--selector=app.kubernetes.io/component={component}"
         living = "--field-selector=status.phase=Running"
@@ -343,7 +436,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         manifests.apply_service(server.kubeconfig, "tensafe")
         there = Installed(server.kubeconfig)
         there.kubectl("create", "namespace", OWN_NAMESPACE)
-        for name, keys in SECRETS.items():
+        there.kubectl("create", "namespace", "ingress-nginx")
+        of_roles = {f"worker-{role}": HOLDS[role] for role in SEPARATED}
+        for name, keys in {**SECRETS, **of_roles}.items():
             literals = [f"--from-literal={key}=x" for key in keys]
             there.kubectl("create", "secret", "generic", f"runbooks-{name}", *literals, f"-n={OWN_NAMESPACE}")
         done = there.helm(VALUES, "install", "runbooks")
@@ -424,3 +519,98 @@ def test_with_versions_the_old_workers_stay_until_they_are_let_go(installed: Ins
     assert second < both
     assert installed.helm(values("3"), "upgrade", "runbooks").returncode == 0
     assert installed.settled("worker", 2) == both - second
+
+
+@pytest.fixture(scope="module")
+def separated(installed: Installed) -> Installed:
+    """With a worker for each role, until the cluster ends."""
+    services = [{**VALUES["services"][0], "helm": False, "credentials": [DATABASE, "tensafe-login"]}]
+    services[0].pop("certificates")
+    done = installed.helm(merged(BY_ROLE, {"services": services}), "upgrade", "runbooks")
+    assert done.returncode == 0, done.stderr
+    return installed
+
+
+def test_separated_each_role_has_its_own_pods(separated: Installed) -> None:
+    assert {role: len(separated.settled(f"worker-{role}", 2 if role == "database" else 1)) for role in SEPARATED}
+    assert len(separated.settled("worker", 2)) == 2
+
+
+EVERYWHERE = ""
+IN_THE_CLUSTER: list[tuple[set[str], str, str, str]] = [
+    ({"kubernetes"}, "patch", "apps/deployments", "tensafe"),
+    ({"kubernetes", "security"}, "get", "apps/deployments", "tensafe"),
+    ({"kubernetes"}, "create", "batch/jobs", "tensafe"),
+    ({"kubernetes"}, "patch", "autoscaling/horizontalpodautoscalers", "tensafe"),
+    ({"kubernetes", "security"}, "patch", "networking.k8s.io/ingresses", "tensafe"),
+    ({"kubernetes"}, "create", "networking.k8s.io/networkpolicies", "tensafe"),
+    ({"kubernetes"}, "patch", "/pods", "tensafe"),
+    ({"kubernetes"}, "create", "/pods/eviction", "tensafe"),
+    ({"kubernetes"}, "patch", "/nodes", EVERYWHERE),
+    ({"kubernetes"}, "list", "/nodes", EVERYWHERE),
+    ({"kubernetes", "security"}, "list", "/pods", "ingress-nginx"),
+    # Pods of every namespace are read for a drain, which is no part of the role `security`.
+    ({"kubernetes"}, "list", "/pods", "default"),
+    ({"security"}, "patch", "/secrets//tensafe-login", "tensafe"),
+    ({"kubernetes", "security"}, "get", f"/secrets//{DATABASE}", "tensafe"),
+    (set(), "list", "/secrets", "tensafe"),
+    (set(), "patch", "apps/deployments", "default"),
+    (set(), "get", "/secrets", OWN_NAMESPACE),
+    (set(), "create", "rbac.authorization.k8s.io/rolebindings", "tensafe"),
+    (set(), "create", "/serviceaccounts/token", OWN_NAMESPACE),
+    ({"compliance"}, "list", "rbac.authorization.k8s.io/clusterroles", EVERYWHERE),
+]
+"""Which roles' accounts may do what, as verb, GROUP/RESOURCE/SUBRESOURCE/NAME and namespace; no others may."""
+
+
+def test_the_account_of_a_role_may_do_its_own_steps_and_none_of_others(separated: Installed, tmp_path: Path) -> None:
+    with separated.api("", tmp_path) as api:
+
+        def may(role: str, verb: str, what: str, namespace: str) -> bool:
+            group, resource, subresource, name = [*what.split("/"), "", ""][:4]
+            asked: dict[str, Any] = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+            asked |= {"subresource": subresource, "name": name}
+            who = f"system:serviceaccount:{OWN_NAMESPACE}:{worker_of(role)}"
+            review: Any = {"spec": {"user": who, "resourceAttributes": asked}}
+            answer: Any = client.AuthorizationV1Api(api).create_subject_access_review(review)
+            return bool(answer.status.allowed)
+
+        for roles, *asked in IN_THE_CLUSTER:
+            assert {role for role in ROLES if may(role, *asked)} == roles, asked
+
+
+def test_calls_that_are_no_part_of_a_role_are_refused(separated: Installed, tmp_path: Path) -> None:
+    def refused(call: Callable[..., object], *where: str) -> bool:
+        try:
+            call(*where)
+        except client.ApiException as error:
+            return bool(error.status == HTTPStatus.FORBIDDEN)
+        return False
+
+    with separated.api("", tmp_path) as api:
+        core, apps, rights = client.CoreV1Api(api), client.AppsV1Api(api), client.RbacAuthorizationV1Api(api)
+        for role in ROLES:
+            api.set_default_header("Impersonate-User", f"system:serviceaccount:{OWN_NAMESPACE}:{worker_of(role)}")
+            assert refused(core.list_namespaced_pod, "tensafe") is (role != "kubernetes"), role
+            assert refused(rights.list_cluster_role) is (role != "compliance"), role
+            read = refused(apps.read_namespaced_deployment, "tensafe-server", "tensafe")
+            assert read is (role not in {"kubernetes", "security"}), role
+            assert refused(core.delete_collection_namespaced_pod, "tensafe"), role
+            assert refused(core.list_namespaced_secret, OWN_NAMESPACE), role
+
+
+def test_steps_of_the_role_security_are_done_by_its_own_account(separated: Installed, tmp_path: Path) -> None:
+    separated.kubectl("create", "secret", "generic", DATABASE, "--from-literal=url=x", "--namespace=tensafe")
+    with separated.api("runbooks-worker-security", tmp_path) as api:
+        entrance = IngressList(client.NetworkingV1Api(api), "tensafe", "tensafe-server")
+        entrance.change(lambda before: before | {"203.0.113.7/32"}, dry_run=False)
+        assert entrance.read() == {"203.0.113.7/32"}
+        core = client.CoreV1Api(api)
+        core.patch_namespaced_secret(DATABASE, "tensafe", {"stringData": {"url": "y"}})
+        assert KeptSecrets(core).read("tensafe", DATABASE).raw["data"]["url"] == b64encode(b"y").decode()
+        assert Deployments(client.AppsV1Api(api)).read("tensafe", "tensafe-server").revision
+        policy = AccessPolicy(controller_namespace="ingress-nginx", controller_selector="app=ingress")
+        now = datetime.now(UTC)
+        sought = Sought("tensafe-server", "tensafe", policy, now - timedelta(hours=1), now)
+        assert list(IngressLog(core).read(sought)) == []
+        assert sought.unreadable == ["no pod of app=ingress in ingress-nginx"]

@@ -93,7 +93,7 @@ def test_the_blocks_of_settings_of_a_page_load_pasted_together(
     if pages == ("docs/adopting.md",):  # it goes on behind what `config init` has written
         assert tomllib.loads(together)["approvals"]["public_keys"] == ["…"]
     else:
-        assert load(secrets=False).services.keys() == {"tensafe-server"}
+        assert load(secrets=()).services.keys() == {"tensafe-server"}
 
 
 def test_every_setting_has_a_description_and_a_line_in_the_page_of_settings() -> None:

@@ -136,7 +136,7 @@ def beside(one: Shell, two: Shell) -> None:
         Failed: one sees, steers or stops what is the other's.
 
     """
-    incidents = []
+    incidents: list[str] = []
     for shell in (one, two):
         shell.prelude = []
         shell.type("make demo ARGS=--keep", says="It goes on running", within=2400)

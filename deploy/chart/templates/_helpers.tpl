@@ -195,3 +195,45 @@ topologySpreadConstraints:
   labelSelector:
     matchLabels: {{- include "runbooks.selector" . | nindent 6 }}
 {{- end }}
+
+{{- /* The component of a worker: (dict "role" "kubernetes"); "" is the worker of runs. */ -}}
+{{- define "runbooks.workerName" -}}
+{{ .role | empty | ternary "worker" (printf "worker-%s" .role) }}
+{{- end }}
+
+{{- /* How a worker is run, as YAML: what its role doesn't say is as for the worker of runs, but for what is secret. */ -}}
+{{- define "runbooks.workerValues" -}}
+{{- $worker := .root.Values.worker -}}
+{{- $values := pick $worker "replicas" "resources" "nodeSelector" "tolerations" | deepCopy -}}
+{{- if .role -}}
+{{- $values = set $values "secret" (printf "%s-worker-%s" .root.Release.Name .role) -}}
+{{- $values = mergeOverwrite $values (get $worker.roles .role | default dict | deepCopy) -}}
+{{- else -}}
+{{- $values = set $values "secret" .root.Values.secrets.worker -}}
+{{- $values = merge $values (pick $worker "secretKeys" "environment" "serviceAccountAnnotations") -}}
+{{- end -}}
+{{- toYaml $values -}}
+{{- end }}
+
+{{- /* The roles whose steps a worker takes, as JSON. */ -}}
+{{- define "runbooks.served" -}}
+{{- $served := list -}}
+{{- if .role -}}
+{{- $served = list .role -}}
+{{- else -}}
+{{- range list "orchestration" "kubernetes" "database" "aws" "messages" "compliance" "security" -}}
+{{- if not (hasKey $.root.Values.worker.roles .) }}{{ $served = append $served . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $served -}}
+{{- end }}
+
+{{- /* The account that takes the steps of a role: (dict "root" $ "role" "kubernetes"). */ -}}
+{{- define "runbooks.accountOf" -}}
+{{ .root.Release.Name }}-{{ include "runbooks.workerName" (dict "role" (hasKey .root.Values.worker.roles .role | ternary .role "")) }}
+{{- end }}
+
+{{- /* All workers' components, as a list of YAML. */ -}}
+{{- define "runbooks.workers" -}}
+[worker{{ range keys .Values.worker.roles | sortAlpha }}, worker-{{ . }}{{ end }}]
+{{- end }}

@@ -99,7 +99,7 @@ def test_a_laptop_can_use_the_workers_own_file(empty: Path) -> None:
     # A worker, which needs them all, is told so when it starts.
     with pytest.raises(settings_module.SettingsError, match=r"slack\.token: cannot read the secret's file"):
         settings_module.load()
-    later = settings_module.load(secrets=False)
+    later = settings_module.load(secrets=())
     assert "nowhere" not in repr(later)
     with pytest.raises(UnreadableSecret, match="/nowhere/records"):
         later.records.url.get_secret_value()
@@ -107,7 +107,7 @@ def test_a_laptop_can_use_the_workers_own_file(empty: Path) -> None:
     (empty / "runbooks.toml").write_text(
         f'[slack]\nbackend = "slack"\ntoken = "file:{empty}/token"\n', encoding="utf-8"
     )
-    token = settings_module.load(secrets=False).slack.token
+    token = settings_module.load(secrets=()).slack.token
     assert token is not None
     assert token.get_secret_value() == "xoxb-1"
 
