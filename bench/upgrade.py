@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from rich.console import Console
+from rich.progress import Progress
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 
+from bench import pages
+from bench.harness import progress_bar
 from bench.next_worker import CHANGE
 from bench.production import Production, Service
 from bench.servers import Servers
@@ -56,7 +60,8 @@ _PHASES: dict[str, tuple[str, Callable[[RunStatus], bool]]] = {
 }
 _OLD, _NEW = "v1", "v2"
 _IN_FLIGHT = 8
-_STUCK_AFTER = 600.0
+_STUCK_AFTER = 900.0
+"""Seconds for one run or worker to come on: on a machine that is busy with other things too."""
 _REMARKS_EVERY = 0.1
 _BAD = {EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED}
 
@@ -70,8 +75,8 @@ class _Load:
 
 
 class _Upgrade:
-    def __init__(self, servers: Servers, each: int) -> None:
-        self._servers, self._each = servers, each
+    def __init__(self, servers: Servers, each: int, progress: Progress) -> None:
+        self._servers, self._each, self._progress = servers, each, progress
         self._runs: dict[str, list[_Handle]] = {kind: [] for kind in _PHASES}
         self._lines: list[tuple[str, str]] = []
         self._workers: dict[str, ServerProcess] = {}
@@ -101,14 +106,16 @@ class _Upgrade:
         pinned = [*self._runs["lease"], *self._runs["question"]]
         staying = Counter([await self._build(run) for run in pinned])
         assert staying == {_OLD: len(pinned)}, f"short runs have moved: {staying}"
-        await self._each_of(self._runs["lease"], lambda run: run.execute_update("resume", Resume(**_WHO)))
-        await self._each_of(self._runs["question"], lambda run: run.cancel())
+        await self._each_of(
+            "giving leases back", self._runs["lease"], lambda run: run.execute_update("resume", Resume(**_WHO))
+        )
+        await self._each_of("cancelling what asks", self._runs["question"], lambda run: run.cancel())
         await self._ended(pinned)
         self._say(f"short runs, ended by {_OLD}", f"{len(pinned)}; open runs of {_OLD} then: {await self._left(_OLD)}")
         self._workers.pop(_OLD).stop()
         moved = [run for kind in ("onboarding", "grace", "window") for run in self._runs[kind]]
         await self._remark(moved)
-        await self._each_of(moved, lambda run: run.cancel())
+        await self._each_of("cancelling the long ones", moved, lambda run: run.cancel())
         await self._ended(moved)
         again = await self._one_more()
         self._say(f"long runs, ended by {_NEW} alone", f"{len(moved)}; one more started, and ended by {_NEW}")
@@ -120,8 +127,10 @@ class _Upgrade:
         servers = self._servers
         numbers = range(self._each + 1)
         _, health = await asyncio.to_thread(servers.service, "upgrade-service", "upgrade-000")
-        for number in numbers[1:]:
-            await asyncio.to_thread(_apply_service, servers.kubeconfig, f"upgrade-{number:03}")
+        for number in self._progress.track(numbers[1:], description="putting services into the cluster"):
+            await asyncio.to_thread(
+                manifests.apply_service_plainly, servers.kubeconfig, f"upgrade-{number:03}", timeout=_STUCK_AFTER
+            )
         services = {
             _SERVICE: Service("upgrade-000", health),
             **{f"scaled-{number:03}": Service(f"upgrade-{number:03}", health) for number in numbers},
@@ -190,7 +199,8 @@ class _Upgrade:
         await self._begin("question", P1Incident, [P1Request(service=f"down-{number:03}") for number in numbers])
 
     async def _begin(self, kind: str, workflow: type, requests: Iterable[Any]) -> None:
-        room, (_, reached) = asyncio.Semaphore(_IN_FLIGHT), _PHASES[kind]
+        room, (what, reached), wanted = asyncio.Semaphore(_IN_FLIGHT), _PHASES[kind], list(requests)
+        bar = self._progress.add_task(f"opening: {what}", total=len(wanted))
 
         async def begin(number: int, request: Any) -> None:
             async with room:
@@ -201,8 +211,9 @@ class _Upgrade:
                 )
                 self._runs[kind].append(run)
                 await _until(lambda: _is(run, reached))
+                self._progress.advance(bar)
 
-        await asyncio.gather(*(begin(number, request) for number, request in enumerate(requests, 1)))
+        await asyncio.gather(*(begin(number, request) for number, request in enumerate(wanted, 1)))
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -254,22 +265,25 @@ class _Upgrade:
             await asyncio.gather(speaking, return_exceptions=True)
 
     async def _remark(self, runs: list[_Handle]) -> None:
-        await self._each_of(runs, lambda run: run.execute_update("note", Note(text="upgraded?", **_WHO)))
+        await self._each_of(
+            "a remark to each", runs, lambda run: run.execute_update("note", Note(text="upgraded?", **_WHO))
+        )
 
-    async def _each_of(self, runs: list[_Handle], do: Callable[[_Handle], Any]) -> None:
-        room = asyncio.Semaphore(_IN_FLIGHT)
+    async def _each_of(self, what: str, runs: list[_Handle], do: Callable[[_Handle], Awaitable[Any]]) -> None:
+        room, bar = asyncio.Semaphore(_IN_FLIGHT), self._progress.add_task(what, total=len(runs))
 
         async def one(run: _Handle) -> None:
-            async with room:
+            async with room, asyncio.timeout(_STUCK_AFTER):
                 await do(run)
+                self._progress.advance(bar)
 
-        async with asyncio.timeout(_STUCK_AFTER):
-            await asyncio.gather(*(one(run) for run in runs))
+        await asyncio.gather(*(one(run) for run in runs))
+        self._progress.remove_task(bar)
 
     # -- ending ------------------------------------------------------------------------------------------
 
     async def _ended(self, runs: list[_Handle]) -> None:
-        await self._each_of(runs, lambda run: _until(lambda: _closed(run)))
+        await self._each_of("waiting for their end", runs, lambda run: _until(lambda: _closed(run)))
 
     async def _one_more(self) -> _Handle:
         """Start a run after the old version is gone, and end it: its history has the change of the new one."""
@@ -302,22 +316,10 @@ class _Upgrade:
 
     def _say(self, what: str, found: str) -> None:
         self._lines.append((what, found))
-        sys.stderr.write(f"{what}: {found}\n")
+        self._progress.console.print(f"{what}: {found}", markup=False, soft_wrap=True)
 
 
 _WHO = {"who": "bench@example.org", "role": "on-call"}
-
-
-def _apply_service(kubeconfig: Path, namespace: str) -> None:
-    """Install a service; on a busy machine its pods may take longer than a test would wait."""
-    for last in (False, False, True):
-        try:
-            manifests.apply_service(kubeconfig, namespace)
-        except TimeoutError:
-            if last:
-                raise
-        else:
-            return
 
 
 async def _until(reached: Callable[[], Awaitable[bool]]) -> None:
@@ -351,20 +353,6 @@ def _told(load: _Load) -> str:
     return f"{len(ms)}, none refused or lost; median {statistics.median(ms):.0f} ms, longest {ms[-1]:.0f} ms"
 
 
-def _table(lines: list[tuple[str, str]]) -> str:
-    return "\n".join(["| | |", "| -- | -- |", *(f"| {what} | {found} |" for what, found in lines)])
-
-
-def _write(page: Path, table: str) -> None:
-    """Put the table between the page's two marks."""
-    text = page.read_text(encoding="utf-8")
-    head, begin, rest = text.partition("<!-- bench.upgrade -->\n")
-    _, end, tail = rest.partition("<!-- /bench.upgrade -->")
-    if not begin or not end:
-        raise SystemExit(f"{page} has no marks <!-- bench.upgrade --> and <!-- /bench.upgrade -->")
-    page.write_text(f"{head}{begin}{table}\n{end}{tail}", encoding="utf-8")
-
-
 def main() -> int:
     """Measure, print, and write where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.upgrade", description=__doc__)
@@ -375,11 +363,12 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="bench-upgrade-") as temporary,
         Servers(given.keep or Path(temporary)) as servers,
+        progress_bar(Console(stderr=True)) as progress,
     ):
-        table = _table(asyncio.run(_Upgrade(servers, given.each).measure()))
-    sys.stdout.write(f"{table}\n")
+        found = pages.table(("", ""), asyncio.run(_Upgrade(servers, given.each, progress).measure()))
+    sys.stdout.write(f"{found}\n")
     if given.write:
-        _write(given.write, table)
+        pages.put(given.write, "bench.upgrade", found)
     return 0
 
 

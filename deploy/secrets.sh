@@ -60,8 +60,8 @@ random() { # 256 bits, and no character that a URL or a shell would read otherwi
 
 made=
 for name in temporal_db_admin_password temporal_db_password \
-    records_db_admin_password records_db_owner_password records_db_password webhook_token \
-    web_secret grafana_admin_password; do
+    records_db_admin_password records_db_owner_password records_db_password records_db_status_page_password \
+    webhook_token web_secret grafana_admin_password; do
     if [ ! -s "$folder/$name" ]; then
         random | put "$name" 444
         made="${made:+$made }$name"
@@ -80,6 +80,8 @@ printf 'postgresql://runbooks_owner:%s@records-db:5432/runbooks\n' "$(password_o
     put records_owner_url 444
 printf 'postgresql://runbooks:%s@records-db:5432/runbooks\n' "$(password_of records_db_password)" |
     put records_url 444
+printf 'postgresql://runbooks_status_page:%s@records-db:5432/runbooks\n' \
+    "$(password_of records_db_status_page_password)" | put status_page_records_url 444
 
 ed25519() { # NAME MODE
     if [ ! -s "$folder/$1" ]; then

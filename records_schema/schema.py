@@ -23,6 +23,18 @@ _LOCK_TIMEOUT = "10min"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+_STATUS_PAGE = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'runbooks_status_page') THEN
+        GRANT USAGE ON SCHEMA runbooks TO runbooks_status_page;
+        GRANT SELECT ON runbooks.status_page, runbooks.status_updates, runbooks.maintenance_notices
+            TO runbooks_status_page;
+    END IF;
+END $$
+"""
+"""What the public page shows, and no more; each time, since the role may be younger than the tables."""
+
+
 @dataclass(frozen=True)
 class SchemaStatus:
     """Where a database stands; `current` is None for an empty one."""
@@ -63,6 +75,7 @@ def migrate(url: SecretStr | str, *, wait: float = 30.0) -> tuple[str, ...]:
             config.attributes["connection"] = connection
             pending = _status(raw).pending
             command.upgrade(config, "head")
+            connection.execute(text(_STATUS_PAGE))
     except DBAPIError as error:
         cause = error.orig
         raise DatabaseError(f"migration failed, nothing was applied: {_explain(cause)}") from None

@@ -7,7 +7,7 @@ the effect that issues the key, and goes from there to its handover only.
 import hashlib
 import secrets
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 from temporalio import activity
@@ -131,6 +131,9 @@ class RevokeKey(BaseModel):
 
     key_id: str
     reason: str
+    if_replaced: bool = Field(
+        default=False, description="Only where the records know of a key that has taken its place, living or revoked."
+    )
     effect: Effect
 
 
@@ -250,11 +253,15 @@ class ApiKeys:
 
         Raises:
             NotFound: there is no such key.
+            Refused: it is to end only where it was replaced, and the records know of no key in its place.
 
         """
 
         def work(rows: Rows) -> Change:
             key = _locked(rows, request.key_id)
+            # Restored records may know nothing of the new key that the run has issued.
+            if request.if_replaced and not _replaced(rows, key.key_id):
+                raise Refused(f"the records know of no key in the place of {key.key_id}: were they restored?")
             _revoke(rows, key.key_id, request.reason)
             before = "revoked" if key.revoked_at else _shown(key.expires_at)
             applied = key.revoked_at is None
@@ -316,6 +323,13 @@ class ApiKeys:
         return Verdict(key_id=request.key_id, accepted=not reason, reason=reason, presented=key is not None)
 
 
+def _replaced(rows: Rows, key_id: str, *, living: bool = False) -> dict[str, Any] | None:
+    """Give a key that has taken a key's place."""
+    return rows.execute(
+        "SELECT key_id FROM runbooks.api_keys WHERE replaces = %s AND (revoked_at IS NULL OR NOT %s)", (key_id, living)
+    ).fetchone()
+
+
 def _issuable(rows: Rows, request: IssueKey) -> None:
     if rows.execute("SELECT FROM runbooks.tenants WHERE tenant_id = %s", (request.tenant_id,)).fetchone() is None:
         raise NotFound(f"tenant_id: there is no tenant {request.tenant_id!r}")
@@ -324,9 +338,7 @@ def _issuable(rows: Rows, request: IssueKey) -> None:
     before = _locked(rows, request.replaces)
     if before.tenant_id != request.tenant_id:
         raise Refused(f"{request.replaces} is not a key of {request.tenant_id}")
-    after = rows.execute(
-        "SELECT key_id FROM runbooks.api_keys WHERE replaces = %s AND revoked_at IS NULL", (before.key_id,)
-    ).fetchone()
+    after = _replaced(rows, before.key_id, living=True)
     if after is not None:
         raise Refused(f"{before.key_id} has been replaced already, by {after['key_id']}: rotate that one")
 

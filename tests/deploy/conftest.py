@@ -30,7 +30,7 @@ def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     try:
         server.wait_ready()
         run_as_the_image_would(ROOT / "deploy/postgres/records.sh", server, secrets)
-        for name in ("records_url", "records_owner_url"):
+        for name in ("records_url", "records_owner_url", "status_page_records_url"):
             url = (secrets / name).read_text()
             (secrets / name).unlink()
             (secrets / name).write_text(url.replace("records-db:5432", f"127.0.0.1:{server.port}"))

@@ -85,7 +85,7 @@ SECRETS = {
     "webhook": ["webhook_token"],
     "migrate": ["records_owner_url"],
     "web": ["records_url", "web_private_key", "web_secret", "oidc_client_secret"],
-    "status-page": ["records_url"],
+    "status-page": ["status_page_records_url"],
     "slack": ["records_url", "slack_private_key", "slack_token", "slack_app_token"],
 }
 """Of each process, with all that the chart can make."""
@@ -590,7 +590,7 @@ def test_calls_that_are_no_part_of_a_role_are_refused(separated: Installed, tmp_
     with separated.api("", tmp_path) as api:
         core, apps, rights = client.CoreV1Api(api), client.AppsV1Api(api), client.RbacAuthorizationV1Api(api)
         for role in ROLES:
-            api.set_default_header("Impersonate-User", f"system:serviceaccount:{OWN_NAMESPACE}:{worker_of(role)}")
+            api.default_headers["Impersonate-User"] = f"system:serviceaccount:{OWN_NAMESPACE}:{worker_of(role)}"
             assert refused(core.list_namespaced_pod, "tensafe") is (role != "kubernetes"), role
             assert refused(rights.list_cluster_role) is (role != "compliance"), role
             read = refused(apps.read_namespaced_deployment, "tensafe-server", "tensafe")

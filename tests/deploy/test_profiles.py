@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from sandbox.ports import free_port
@@ -21,6 +22,7 @@ from workers.queues import ROLES
 # The first of these tests may have to build `docker compose`.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 _MINE = '\n[web.groups]\non-call = ["sre"]\n\n[slack.people.UADA]\nwho = "ada@example.org"\nroles = ["commander"]\n'
 """What somebody adds to deploy/runbooks.toml for the page and for Slack."""
 
@@ -116,6 +118,20 @@ def test_the_status_page_becomes_healthy_knows_no_temporal_and_stops_in_time(pla
         assert (shown.status_code, "Operational" in shown.text) == (200, True)
         assert httpx.get(f"http://127.0.0.1:{port}/feed.atom").status_code == 200
         assert running.stop() < page.grace
+
+
+def test_the_status_pages_role_reads_what_the_page_shows_and_nothing_else(places: Places, secrets: Path) -> None:
+    with psycopg.connect((secrets / "status_page_records_url").read_text().strip(), autocommit=True) as public:
+        may = (
+            "SELECT relname FROM pg_class WHERE relnamespace = 'runbooks'::regnamespace AND relkind IN ('r', 'v') "
+            "AND has_table_privilege(oid, %s)"
+        )
+        found = {privilege: public.execute(may, [privilege]).fetchall() for privilege in PRIVILEGES}
+        assert sorted(found.pop("SELECT")) == [("maintenance_notices",), ("status_page",), ("status_updates",)]
+        assert not any(found.values()), found
+        for refused in ("SELECT * FROM runbooks.tenants", "CREATE TABLE runbooks.x ()", "CREATE TABLE public.x ()"):
+            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+                public.execute(refused)
 
 
 def test_the_status_page_without_its_records_is_not_healthy(places: Places, tmp_path: Path) -> None:

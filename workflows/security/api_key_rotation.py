@@ -76,6 +76,7 @@ class ApiKeyRotation(Runbook):
         self._moving = asyncio.Lock()
         self._reminders = 0
         self._revoked = False
+        self._left = False
         self._earlier: Earlier | None = None
         self._deprecating: Effect
 
@@ -232,7 +233,7 @@ class ApiKeyRotation(Runbook):
             lease.end("left")  # so that nobody is reminded any more
             raise
         self.phase("Revoke the old key")
-        revoke = RevokeKey(key_id=change.old, reason="rotation", effect=change.revoking)
+        revoke = RevokeKey(key_id=change.old, reason="rotation", if_replaced=True, effect=change.revoking)
         await self.step("8.2/5", "Revoke the old key", ApiKeys.revoke, revoke, policies.RELEASE)
         self._revoked = True
         return lease.ended_by
@@ -313,6 +314,7 @@ class ApiKeyRotation(Runbook):
 
     async def _leave(self, change: KeyChange, error: BaseException) -> None:
         """Let both keys stay valid: the run was cancelled or failed in the grace period."""
+        self._left = True
         async with self._moving:
             request = DeprecateKey(key_id=change.old, until=None, effect=self.effect("deprecate"))
             taken_back = await self.attempt(
@@ -388,7 +390,9 @@ class ApiKeyRotation(Runbook):
         who = f"{word.who} ({word.role})"
         self.say("decision", f"Revoke {change.old} now {word.reason}".rstrip(), who=who)
         lease.end(who)
-        await workflow.wait_condition(lambda: self._revoked)
+        await workflow.wait_condition(lambda: self._revoked or self._left)
+        if not self._revoked:
+            raise Refused(f"{change.old} could not be revoked, and stays valid: see the timeline")
         return f"{change.old} is revoked"
 
     @revoke.validator

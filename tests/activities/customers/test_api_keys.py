@@ -261,6 +261,20 @@ def test_usage_counts_from_an_hour_on(keys: ApiKeys, sql: psycopg.Connection[Any
     assert day.last_used_at is not None
 
 
+def test_a_key_that_ends_by_rotation_stays_where_nothing_has_taken_its_place(
+    keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers
+) -> None:
+    """Such as in records that were restored from before the new key."""
+    keys.issue(issue())
+    key = secret(sql, handovers)
+    revoke = RevokeKey(key_id=ONE, reason="rotation", if_replaced=True, effect=effect("revoke"))
+    refused(lambda: keys.revoke(revoke), Refused, "the records know of no key in the place of tsk_aaaaaaaa1")
+    assert check(sql, key) == (True, "")
+    keys.issue(issue(TWO, replaces=ONE, handover="ho_aaaaaaaa2"))
+    assert keys.revoke(revoke).applied
+    assert not keys.revoke(revoke).applied
+
+
 def test_verifying_presents_the_key_while_it_waits_and_counts_as_no_use(
     keys: ApiKeys, sql: psycopg.Connection[Any]
 ) -> None:

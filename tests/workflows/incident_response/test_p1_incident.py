@@ -420,6 +420,33 @@ async def test_an_outage_of_the_records_delays_nothing_and_loses_nothing(working
     assert len(world.done("records.close_incident")) == 1
 
 
+@pytest.mark.parametrize(
+    ("away", "later"),
+    [
+        ("slack", "slack.post"),
+        ("paging", "paging.page"),
+        ("statuspage", "statuspage.update"),
+        ("evidence", "evidence.store_document"),
+    ],
+)
+async def test_an_outage_of_messages_or_of_the_object_store_delays_no_mitigation(
+    working: Working, client: Client, away: str, later: str
+) -> None:
+    world = World()
+    world.bad_release()
+    world.down = {away}
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "close")
+        assert len(world.done("kubernetes.undo_rollout")) == 1
+        assert not world.done(later)
+        assert "Unavailable" in texts(status)
+        world.down = set()
+        result = await close(handle)
+    assert result.outcome == "closed"
+    assert world.done(later)
+
+
 async def test_an_unreachable_cluster_is_put_before_a_person(working: Working, client: Client) -> None:
     world = World()
     world.bad_release()

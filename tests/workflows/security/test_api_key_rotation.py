@@ -231,6 +231,29 @@ async def test_a_cancelled_rotation_leaves_both_keys_valid(working: Working, cli
     assert "both stay valid" in timeline
 
 
+@pytest.mark.parametrize("told_to", [False, True])
+async def test_records_without_the_new_key_keep_the_old_one(
+    working: Working, client: Client, company: Company, *, told_to: bool
+) -> None:
+    """As after a restore of the records from before the rotation: the run knows of a key that is nowhere."""
+    company.tenant("acme")
+    old = company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(grace=timedelta(seconds=20)), NAME)
+        await in_grace(handle)
+        company.sql.execute("DELETE FROM runbooks.api_keys WHERE replaces = %s", (OLD,))
+        company.sql.execute("UPDATE runbooks.api_keys SET expires_at = NULL WHERE key_id = %s", (OLD,))
+        if told_to:
+            # Who says it is answered, and the run ends.
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await handle.execute_update(ApiKeyRotation.revoke, RevokeNow(**ADA))
+            assert f"{OLD} could not be revoked, and stays valid" in str(refused.value.cause)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        assert f"the records know of no key in the place of {OLD}" in await told(handle)
+    assert company.accepts(old)
+
+
 async def test_a_customer_who_cannot_be_told_keeps_the_old_key(
     working: Working, client: Client, company: Company
 ) -> None:
