@@ -92,6 +92,7 @@ class Archive:
 
         Raises:
             WrongInput: there is no such month or zone.
+            Unreachable: the archive can't be read: what Temporal still has is no month.
 
         """
         try:
@@ -99,6 +100,8 @@ class Archive:
         except ValueError as error:
             raise WrongInput(str(error)) from None
         async with self._room(who, "report", asked.name) as room:
+            if room.store is None:
+                raise Unreachable("the records don't answer: without the archive a month can't be counted")
             counted = await count_month(room.search, room.settings, asked)
         return await asyncio.to_thread(reporting.html, counted)
 

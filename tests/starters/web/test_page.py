@@ -259,6 +259,19 @@ async def test_without_temporal_the_page_says_so_and_what_still_works(
         assert said.status_code == 503
 
 
+async def test_without_the_records_a_month_is_not_counted_and_runs_can_be_seen(own_temporal: Temporal) -> None:
+    key, _ = keys()
+    gone = "postgresql://nobody@127.0.0.1:1/records"
+    async with serving(own_temporal.address, gone, World(), key, work=False) as page, page.signed_in() as http:
+        report = await http.get("/report")
+        assert report.status_code == 503
+        assert "the records don&#39;t answer" in report.text
+        assert (await http.get("/")).status_code == 200
+        assert "Nothing of that kind" in (await http.get("/search", params={"q": "no such thing"})).text
+        assert "the archive can&#39;t be read now" in (await http.get("/archive")).text
+        assert "say how things are just now" in (await http.get("/status/")).text
+
+
 async def test_a_run_is_asked_once_for_all_who_look_at_it(served: Served) -> None:
     handle = await asked(served)
     (hub,) = (one for one in gc.get_objects() if isinstance(one, Hub) and one._session.settings is served.settings)
