@@ -4,6 +4,7 @@ The good one was reset: what it does then depends on that, and the replayer has 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -49,7 +50,7 @@ async def test_open_runs_that_would_be_stuck_are_named(
     request = EmergencyScaleUpRequest()
     kinds = [EmergencyScaleUp]
     resets = Resets()
-    activities = [*Platform().activities(), resets.before_reset, resets.child, resets.done]
+    activities: list[Callable[..., Any]] = [*Platform().activities(), resets.before_reset, resets.child, resets.done]
     async with build(client, settings.temporal, activities, workflows=kinds):
         first = await client.start_workflow(EmergencyScaleUp.run, request, id=good, task_queue=queue)
         await paused(first)
