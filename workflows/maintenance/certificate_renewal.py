@@ -134,6 +134,7 @@ class CertificateRenewal(Runbook):
         work = Renewals(self, policy)
         ours = {one.name: one for one in due if one.owner != "nobody"}
         done: dict[str, Renewal] = {}
+        await work.let_go(list(ours.values()))
         for number in range(1, _ROUNDS + 1):
             for name in [name for name in ours if name not in done or _may_be_tried(done[name])]:
                 done[name] = await work.renew(ours[name])
