@@ -110,7 +110,9 @@ class CertificateRenewal(Runbook):
             self.say("problem", f"could not look: {unseen}", section="6.3/1")
 
         self.phase("Renew")
-        renewals = await self._renewed(desk, warnings, policy, [one for one in targets if one.is_due], status.at)
+        before = await Renewals(self, policy).let_go(targets)
+        due = [one for one in targets if one.is_due]
+        renewals = before | await self._renewed(desk, warnings, policy, due, status.at)
 
         self.phase("Verify")
         everywhere = ServedEverywhere(self, desk, policy)
@@ -134,7 +136,6 @@ class CertificateRenewal(Runbook):
         work = Renewals(self, policy)
         ours = {one.name: one for one in due if one.owner != "nobody"}
         done: dict[str, Renewal] = {}
-        await work.let_go(list(ours.values()))
         for number in range(1, _ROUNDS + 1):
             for name in [name for name in ours if name not in done or _may_be_tried(done[name])]:
                 done[name] = await work.renew(ours[name])

@@ -77,17 +77,21 @@ class Renewals:
             permanent = isinstance(error.cause, ApplicationError) and error.cause.type in _LASTING
             return Renewal(name=target.name, failed=reason(error), permanent=permanent)
 
-    async def let_go(self, due: list[Target]) -> None:
-        """Let go what the run had held before it was reset, and needs no more: what it renewed is not due again."""
-        again = {(one.secret.namespace, one.secret.name) for one in due if one.secret is not None}
+    async def let_go(self, targets: list[Target]) -> dict[str, Renewal]:
+        """Let go what the run had held before it was reset, and needs no more; gives what it had renewed."""
+        known = {(one.secret.namespace, one.secret.name): one for one in targets if one.secret is not None}
+        renewed: dict[str, Renewal] = {}
         for hold in sorted(step for step in self.run.begun_before if step == "hold" or step.startswith("hold-")):
             number = hold.removeprefix("hold")
             held = await before_reset(self.run, "6.3/2", self.run.first_effect(hold))
             if held is None or f"release{number}" in self.run.done_before:
                 continue
             secret = held.asked(HoldForRenewal)
-            if (secret.namespace, secret.name) in again:
+            target = known.get((secret.namespace, secret.name))
+            if target is not None and target.is_due:
                 continue
+            if target is not None and f"install{number}" in self.run.done_before:
+                renewed[target.name] = Renewal(name=target.name, certificate=target.certificate)
             at = {"namespace": secret.namespace, "name": secret.name}
             showing = await before_reset(self.run, "6.3/2", self.run.first_effect(f"show{number}"))
             if showing is not None:
@@ -96,6 +100,7 @@ class Renewals:
             release = LetRenewalGo(**at, not_before=None, effect=self.run.first_effect(f"release{number}"))
             title = f"Let other runs to {secret.namespace}/{secret.name}"
             await self.run.attempt("6.3/2", title, TlsSecrets.release, release, policies.RELEASE)
+        return renewed
 
     async def _theirs(self, target: Target) -> Certificate | None:
         """Give what a person or another run has put in, while ours went wrong: for example because it was faster."""
