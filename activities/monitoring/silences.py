@@ -101,7 +101,7 @@ class Silences:
         target = f"silence/{request.hold}"
         told = f"{', '.join(f'{k}={v}' for k, v in request.labels.items())} until {_shown(request.ends_at)}"
         if not live and found and max(found, key=lambda each: each.ends_at).cut_short:
-            return Change(target=target, after="not silenced", applied=False, note="people have lifted it: it stays so")
+            return Change(target=target, after="not silenced", applied=False, note="it was lifted since: it stays so")
         last = live[-1] if live else None
         # Two attempts that overlapped have left two: one is enough.
         self._lift(live[:-1], dry_run=request.effect.dry_run)

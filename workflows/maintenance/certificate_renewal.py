@@ -110,7 +110,9 @@ class CertificateRenewal(Runbook):
             self.say("problem", f"could not look: {unseen}", section="6.3/1")
 
         self.phase("Renew")
-        renewals = await self._renewed(desk, warnings, policy, [one for one in targets if one.is_due], status.at)
+        before = await Renewals(self, policy).let_go(targets)
+        due = [one for one in targets if one.is_due]
+        renewals = before | await self._renewed(desk, warnings, policy, due, status.at)
 
         self.phase("Verify")
         everywhere = ServedEverywhere(self, desk, policy)

@@ -34,6 +34,7 @@ from activities.certificates.secrets import (
 from workflows.maintenance.certificate_status import Target
 from workflows.platform import policies
 from workflows.platform.lease import finally_do
+from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook, reason
 
 _SPARE = timedelta(minutes=15)
@@ -75,6 +76,31 @@ class Renewals:
                 return Renewal(name=target.name, left=f"somebody has replaced it meanwhile: {theirs}")
             permanent = isinstance(error.cause, ApplicationError) and error.cause.type in _LASTING
             return Renewal(name=target.name, failed=reason(error), permanent=permanent)
+
+    async def let_go(self, targets: list[Target]) -> dict[str, Renewal]:
+        """Let go what the run had held before it was reset, and needs no more; gives what it had renewed."""
+        known = {(one.secret.namespace, one.secret.name): one for one in targets if one.secret is not None}
+        renewed: dict[str, Renewal] = {}
+        for hold in sorted(step for step in self.run.begun_before if step == "hold" or step.startswith("hold-")):
+            number = hold.removeprefix("hold")
+            held = await before_reset(self.run, "6.3/2", self.run.first_effect(hold))
+            if held is None or f"release{number}" in self.run.done_before:
+                continue
+            secret = held.asked(HoldForRenewal)
+            target = known.get((secret.namespace, secret.name))
+            if target is not None and target.is_due:
+                continue
+            if target is not None and f"install{number}" in self.run.done_before:
+                renewed[target.name] = Renewal(name=target.name, certificate=target.certificate)
+            at = {"namespace": secret.namespace, "name": secret.name}
+            showing = await before_reset(self.run, "6.3/2", self.run.first_effect(f"show{number}"))
+            if showing is not None:
+                clean = showing.asked(OnOrder).model_copy(update={"effect": self.run.first_effect(f"clean{number}")})
+                await self.run.attempt("6.3/2", "Take away what was shown", Acme.clean, clean, policies.WAIT)
+            release = LetRenewalGo(**at, not_before=None, effect=self.run.first_effect(f"release{number}"))
+            title = f"Let other runs to {secret.namespace}/{secret.name}"
+            await self.run.attempt("6.3/2", title, TlsSecrets.release, release, policies.RELEASE)
+        return renewed
 
     async def _theirs(self, target: Target) -> Certificate | None:
         """Give what a person or another run has put in, while ours went wrong: for example because it was faster."""

@@ -51,7 +51,8 @@ class Containment:
         self.gone: set[str] = set()
         self.left: list[str] = []
         self._pods = pods
-        self._isolated = False
+        # Pods that the run had isolated before it was reset are the service's no more: they are found by the incident.
+        self._isolated = "isolate" in desk.run.begun_before
         self._asked = 0
 
     # -- before anything -------------------------------------------------------------------------------------

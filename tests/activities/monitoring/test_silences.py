@@ -196,7 +196,7 @@ def test_one_that_a_person_has_lifted_is_not_set_again(silences: Silences, api: 
         assert (change.applied, change.after, change.note) == (
             False,
             "not silenced",
-            "people have lifted it: it stays so",
+            "it was lifted since: it stays so",
         )
     assert api.live(hold) == []
 
