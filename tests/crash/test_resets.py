@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 
 from tests.crash import worker
 from tests.crash.harness import RUN_LIMIT, ended, prepared
@@ -146,11 +147,22 @@ async def behind(scenario: Scenario, client: Client, handle: Handle, step: str) 
         await asyncio.gather(people, return_exceptions=True)
 
 
+async def _told_by_who_is_alive(handle: Handle) -> RunStatus:
+    """Ask it for its status; what the killed worker is still asked for is asked again."""
+    async with asyncio.timeout(RUN_LIMIT.total_seconds()):
+        while True:
+            try:
+                status: RunStatus = await handle.query("status", result_type=RunStatus)
+            except RPCError:
+                continue
+            return status
+
+
 async def trial(scenario: Scenario, client: Client, case: Case, step: str) -> list[End]:
     """Run it, and reset it behind a step, or after its end; gives each end."""
 
     async def end(handle: Handle) -> End:
-        status = await handle.query("status", result_type=RunStatus)
+        status = await _told_by_who_is_alive(handle)
         return End(await scenario.end_state(case), await handle.result(), told(status))
 
     async with prepared(scenario, client, case) as start:
