@@ -184,7 +184,7 @@ class Report(_Part):
 
     month: Month
     as_of: datetime
-    runs: int = Field(description="Without those in plan mode.")
+    runs: int = Field(description="Without those in plan mode, and without drills.")
     unreadable: int = Field(description="Runs of which something could not be read (encrypted, redacted).")
     severities: list[SeverityRow]
     deadlines: list[DeadlineRow]
@@ -193,6 +193,7 @@ class Report(_Part):
     leases: list[LeaseRow]
     outcomes: list[OutcomeRow]
     planned: list[OutcomeRow] = Field(description="Plan-mode runs; they are in no other number.")
+    drilled: list[OutcomeRow] = Field(description="Runs of services to practise on; they are in no other number.")
     incidents: list[IncidentRow] = Field(description="The longest, in the order they began.")
     left_out: int = Field(description="Incidents that are counted, but not among `incidents`.")
 

@@ -3,7 +3,7 @@
 import heapq
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 from audit.report import (
@@ -38,8 +38,15 @@ class Counting:
     """A report in the making."""
 
     def __init__(
-        self, month: Month, as_of: datetime, respond_by: RespondBy, targets: dict[str, timedelta | None]
+        self,
+        month: Month,
+        as_of: datetime,
+        respond_by: RespondBy,
+        targets: dict[str, timedelta | None],
+        drills: Collection[str] = (),
     ) -> None:
+        """`drills` are services to practise on."""
+        self._drills = frozenset(drills)
         self._month, self._as_of, self._respond_by, self._targets = month, as_of, respond_by, targets
         self._runs = self._unreadable = 0
         self._severities: dict[str, _Incidents] = defaultdict(_Incidents)
@@ -53,6 +60,7 @@ class Counting:
         self._lasted: dict[str, array[float]] = defaultdict(lambda: array("d"))
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._planned: Counter[tuple[str, str]] = Counter()
+        self._drilled: Counter[tuple[str, str]] = Counter()
 
     def add(self, story: Story) -> None:
         """Count a story; one that began in another month is none of this report's."""
@@ -61,6 +69,9 @@ class Counting:
         ended = (story.run.workflow_type, story.outcome or story.status)
         if story.dry_run:
             self._planned[ended] += 1
+            return
+        if story.service in self._drills:
+            self._drilled[ended] += 1
             return
         self._runs += 1
         self._unreadable += bool(story.unreadable)
@@ -167,6 +178,7 @@ class Counting:
             ],
             outcomes=_outcomes(self._outcomes),
             planned=_outcomes(self._planned),
+            drilled=_outcomes(self._drilled),
             incidents=sorted((row for _, _, row in self._longest), key=lambda row: (row.started_at, row.run_id)),
             left_out=len(self._seen) - len(self._longest),
         )

@@ -328,6 +328,11 @@ class Service(ServicePolicy):
     certificates: CertificatePolicy | None = None
     window: WindowPolicy = WindowPolicy()
     security: SecurityPolicy = SecurityPolicy()
+    drill: bool = Field(
+        default=False,
+        description="A stand-in to practise on: its runs are drills. The Runbook page shows them beside procedures, "
+        "and the month's report counts them apart.",
+    )
     daily: DailyPolicy | None = Field(default=None, description="Its days (runbook 1); not scheduled without.")
     compliance: CompliancePolicy | None = Field(
         default=None, description="Audits that a schedule prepares (runbook 8.3); none without."

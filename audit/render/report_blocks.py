@@ -27,6 +27,7 @@ def heading(report: Report) -> str:
 def preface(report: Report) -> list[str]:
     """Say in sentences what the month was like, and what the numbers cover."""
     planned = sum(row.runs for row in report.planned)
+    drilled = sum(row.runs for row in report.drilled)
     incidents = sum(row.incidents for row in report.severities)
     missed = sum(row.missed for row in report.deadlines)
     automation = report.automation
@@ -40,7 +41,9 @@ def preface(report: Report) -> list[str]:
         f"{counted(missed, 'deadline')} missed.",
     ]
     if planned:
-        told.append(f"{counted(planned, 'run')} in plan mode: in the last table, and in no other number.")
+        told.append(f"{counted(planned, 'run')} in plan mode: in a table of their own, and in no other number.")
+    if drilled:
+        told.append(f"{counted(drilled, 'drill')}: in the last table, and in no other number.")
     if report.unreadable:
         told.append(
             f"{counted(report.unreadable, 'run')} could not be read completely (encrypted or redacted): "
@@ -61,6 +64,7 @@ def blocks(report: Report) -> list[Block]:
         _leases(report),
         _outcomes(report),
         _planned(report),
+        _drilled(report),
     ]
 
 
@@ -181,6 +185,11 @@ def _outcomes(report: Report) -> Block:
 def _planned(report: Report) -> Block:
     rows = tuple((row.procedure, row.outcome, str(row.runs)) for row in report.planned)
     return Block("Plan mode", ("Procedure", "Outcome", "Runs"), rows, "No run in plan mode.")
+
+
+def _drilled(report: Report) -> Block:
+    rows = tuple((row.procedure, row.outcome, str(row.runs)) for row in report.drilled)
+    return Block("Drills", ("Procedure", "Outcome", "Runs"), rows, "No drill: nothing was practised.")
 
 
 def _spread(spread: Spread | None) -> tuple[str, ...]:

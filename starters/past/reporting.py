@@ -29,7 +29,8 @@ def responses(settings: Settings) -> Callable[[Story], datetime | None]:
 
 async def count_month(search: Search, settings: Settings, month: Month) -> Report:
     """Count the runs of a month."""
-    counting = Counting(month, datetime.now(UTC), responses(settings), TARGETS)
+    drills = [name for name, service in settings.services.items() if service.drill]
+    counting = Counting(month, datetime.now(UTC), responses(settings), TARGETS, drills)
     async for found in search.all(Filter(since=month.since, until=month.until)):
         counting.add(found.story)
     return counting.report()

@@ -12,7 +12,7 @@ from starters.steering.listing import Wanted, executions
 from starters.steering.outcomes import reached
 from starters.steering.session import Session
 from workers.registry import Procedure
-from workflows.platform.search_attributes import OUTCOME
+from workflows.platform.search_attributes import OUTCOME, SERVICE
 
 _LOOKED_AT = 200
 _KEPT_FOR = 60.0
@@ -24,7 +24,7 @@ _PLANS = ("plan", "would")
 
 @dataclass(frozen=True)
 class Past:
-    """A procedure's past runs, the newest `runs` of them; plans are not counted."""
+    """A procedure's past runs, the newest `runs` of them; plans are not counted, and drills apart."""
 
     runs: int = 0
     failed: int = 0
@@ -33,6 +33,9 @@ class Past:
     most: timedelta | None = None
     """Nineteen of twenty took no longer (p95)."""
     last: datetime | None = None
+    drilled: datetime | None = None
+    """When the newest drill began: a run of a service to practise on, which is in no other figure."""
+    drill_worked: bool = False
 
 
 class Durations:
@@ -61,18 +64,25 @@ class Durations:
     async def _counted(self, procedure: Procedure) -> Past:
         lasted: list[float] = []
         failed, last, looked = 0, None, 0
+        drills = {name for name, service in self._session.settings.services.items() if service.drill}
+        drilled, worked = None, False
         async for one in executions(self._session, Wanted(procedure=procedure), running=False):
             looked += 1
             outcome = one.typed_search_attributes.get(OUTCOME) or ""
             if outcome.startswith(_PLANS) or one.close_time is None:
                 continue
-            last = last or one.start_time
-            lasted.append((one.close_time - one.start_time).total_seconds())
             well = one.status is WorkflowExecutionStatus.COMPLETED and reached(procedure.workflow_type, outcome)
-            failed += not well
+            if one.typed_search_attributes.get(SERVICE) in drills:
+                if drilled is None:
+                    drilled, worked = one.start_time, well
+            else:
+                last = last or one.start_time
+                lasted.append((one.close_time - one.start_time).total_seconds())
+                failed += not well
             if looked >= _LOOKED_AT:
                 break
         if not lasted:
-            return Past(last=last)
+            return Past(drilled=drilled, drill_worked=worked)
         cuts = statistics.quantiles(lasted, n=20, method="inclusive") if len(lasted) >= _FEWEST else lasted * 19
-        return Past(len(lasted), failed, timedelta(seconds=cuts[9]), timedelta(seconds=cuts[18]), last)
+        half, most = timedelta(seconds=cuts[9]), timedelta(seconds=cuts[18])
+        return Past(len(lasted), failed, half, most, last, drilled, worked)

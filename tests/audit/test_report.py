@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from audit.payloads import Decoder
 from audit.reading import read
+from audit.render.report_blocks import preface
 from audit.report import Month, Report, Spread
 from audit.report_counting import CHARTED, Counting, count
 from audit.report_reading import reached
@@ -383,6 +384,15 @@ def test_plan_mode_is_in_no_other_number() -> None:
     told = report(incident(1, acknowledged=1), incident(2, acknowledged=1, dry_run=True))
     assert (told.runs, told.severities[0].incidents, len(told.incidents)) == (1, 1, 1)
     assert [(row.procedure, row.runs) for row in told.planned] == [("P1Incident", 1)]
+
+
+def test_drills_are_in_no_other_number() -> None:
+    counting = Counting(NOVEMBER, NOVEMBER.until, lambda _: None, {}, drills=["stand-in"])
+    practised = incident(2, acknowledged=1, service="stand-in")
+    told = count([incident(1, acknowledged=1), practised], counting)
+    assert (told.runs, told.severities[0].incidents, len(told.incidents)) == (1, 1, 1)
+    assert [(row.procedure, row.runs) for row in told.drilled] == [("P1Incident", 1)]
+    assert any("1 drill" in line for line in preface(told))
 
 
 def test_a_run_that_was_reset_is_one_incident() -> None:
