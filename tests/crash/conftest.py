@@ -8,7 +8,7 @@ from tests.crash.scenario import Servers
 from tests.crash.servers import servers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def crash_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with servers(tmp_path_factory.mktemp("crash")) as shared:
         yield shared

@@ -190,7 +190,7 @@ KILLS = {
 ALL = {scenario.name: scenario for scenarios in SCENARIOS.values() for scenario in scenarios}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outcomes(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, Outcome]:
     """What became of all scenarios whose tests are run: their kills stand in one queue."""
     asked = [

@@ -167,7 +167,7 @@ class Stack:
         return await asyncio.wait_for(handle.result(), 60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     with Environment(tmp_path_factory.mktemp("stack"), workers=2).running() as running:
         yield running
