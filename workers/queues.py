@@ -20,7 +20,7 @@ ORCHESTRATION: Role = "orchestration"
 """Runs themselves, and steps that need the records, Prometheus or nothing."""
 
 WATCHES_FROM = timedelta(minutes=2)
-"""A step that may take this long waits or watches: those of `policies.WAIT` and `policies.COLLECT`."""
+"""A step that may take this long waits or watches: those of `policies.WAIT`, `COLLECT`, `CHILD`."""
 
 _WATCHES = "watches"
 _ROLES: Mapping[str, Role] = {

@@ -17,6 +17,8 @@ PROSE = {
     "docs/runbook.md",  # made from the code
     "docs/runbook.toml",
     "docs/using.md",  # shows every procedure at work
+    "docs/scale.md",  # figures of runs
+    "docs/backups.md",
     "activities/messages/paging/paging.py",  # a Protocol's docstring says who implements it
     "workflows/security/rotation.py",  # 8.1 has 8.2 replace the key of a customer
     # PagerDuty is a sender of alerts as well, which has a list of its own.

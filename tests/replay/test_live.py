@@ -68,12 +68,13 @@ async def test_open_runs_that_would_be_stuck_are_named(
                 await asyncio.sleep(0.1)
     try:
         async with asyncio.timeout(120):
-            while not (broken := await replayed(client, settings, 'ExecutionStatus = "Running"')):
-                await asyncio.sleep(0.5)  # visibility comes later
+            broken: dict[str, str] = {}
+            while "2 of EmergencyScaleUp" not in capsys.readouterr().out:  # visibility comes later
+                await asyncio.sleep(0.5)
+                broken = await replayed(client, settings, 'ExecutionStatus = "Running"')
         ((run, why),) = broken.items()
         assert run.startswith(f"{bad}@")
         assert "nondeterminism" in why.lower()
-        assert "2 of EmergencyScaleUp" in capsys.readouterr().out
         assert await replayed(client, settings, f"WorkflowId = '{good}'") == {}
     finally:
         for each in (handle, older):

@@ -66,7 +66,7 @@ def test_only_waits_and_collections_are_watches() -> None:
         if isinstance(one := getattr(policies, name), policies.Policy)
         and Queues("q").of("any", one.start_to_close) == "q-watches"
     }
-    assert long == {"WAIT", "COLLECT"}
+    assert long == {"WAIT", "COLLECT", "CHILD"}
 
 
 def test_between_them_workers_take_every_queue_that_steps_are_put_into() -> None:

@@ -4,6 +4,8 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from activities.catalogue.service import ApprovalPolicy
 from workflows.platform.approval import Approvals, Decision, OpenQuestion
 from workflows.platform.questions import in_ui
@@ -23,7 +25,8 @@ QUESTION = OpenQuestion(
 )
 
 
-def test_what_is_to_be_pasted_is_an_answer_that_counts() -> None:
+def test_what_is_to_be_pasted_is_an_answer_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.platform.approval.workflow.now", lambda: QUESTION.asked_at)
     shown = in_ui(QUESTION)
     (block,) = re.findall(r"```json\n(.*)\n```", shown)
     approvals = Approvals()
