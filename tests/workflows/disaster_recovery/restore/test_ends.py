@@ -242,17 +242,6 @@ async def test_a_machine_that_can_not_be_fenced_keeps_nobody_without_writes(work
     assert world.fenced == ["primary"]
 
 
-async def test_an_unhealthy_service_afterwards_is_escalated(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.healthy = False
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(forensics=timedelta(0)), NAME)
-        await decides(handle, "switch", "switch")
-        result = await handle.result()
-    assert not result["healthy"]
-    assert world.done("paging.page")
-
-
 async def test_a_run_cancelled_behind_the_switch_has_finished_it(working: Working, client: Client) -> None:
     world = DamagedWorld()
     async with working(world.activities()) as queue:
