@@ -18,9 +18,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
 from activities.catalogue.service import Service
 from activities.common.effects import Change, Effect, is_effect
-from activities.common.errors import InvalidInput
+from activities.common.errors import InvalidInput, Refused
 from activities.common.text import fitted
-from activities.monitoring.resets import DoneBefore, DoneBeforeRequest, Resets
+from activities.monitoring.resets import DoneBeforeRequest, Resets
 from activities.monitoring.workers import WorkerWord
 from activities.records.alerts import EPISODES_KEPT, Alert
 from audit.text import plain
@@ -54,6 +54,8 @@ class Runbook:
 
     SECTION: ClassVar[str]
     VERSIONING: ClassVar[VersioningBehavior] = VersioningBehavior.PINNED
+    NEEDS_ITS_PAST: ClassVar[bool] = False
+    """Whether a run that was reset must know what it had done: what it would do again can't be taken back."""
     """Under Worker Versioning a run ends with the version that it began with. What may take days moves on to the
     current one, so that no old version has to be kept for it: its changes stand behind `workflow.patched`."""
 
@@ -141,14 +143,23 @@ class Runbook:
     async def _look_back(self) -> None:
         """Read what this run did before somebody reset it, and say so: times go on counting, and nothing is done twice.
 
-        What decides by it asks `done_before`; without it a run goes on by what it finds.
+        What decides by it asks `done_before`; without it a run goes on by what it finds, if that can do no harm.
+
+        Raises:
+            Refused: it can't be read, and this procedure needs it. Nothing has been done.
+
         """
         if not (was_reset() and workflow.patched("done-before-reset")):
             return
         found = await self.attempt(
             self.SECTION, "Done before the reset", Resets.done, DoneBeforeRequest(), policies.READ
         )
-        found = found or DoneBefore()
+        if found is None:
+            unread = "This run was reset, and what it had done before can't be read"
+            if self.NEEDS_ITS_PAST:
+                raise Refused(f"{unread}: nothing was done. Look at the target, and start a new run")
+            self.say("problem", unread)
+            return
         self.done_before = {key.rpartition("/")[2]: change for key, change in found.changes.items()}
         self.begun_before = {key.rpartition("/")[2] for key in found.begun}
         told = [fitted(str(change), _TOLD_BEFORE) for change in self.done_before.values()][-_MOST_TOLD_BEFORE:]

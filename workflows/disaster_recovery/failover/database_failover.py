@@ -67,6 +67,7 @@ class DatabaseFailover(Runbook):
     """Detect, choose, ask, fence, promote, point, verify, document; then the old primary's return."""
 
     SECTION = "7.1"
+    NEEDS_ITS_PAST = True
 
     def __init__(self) -> None:
         super().__init__()

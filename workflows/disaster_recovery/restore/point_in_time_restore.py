@@ -131,6 +131,7 @@ class PointInTimeRestore(Runbook):
     """Plan, stop writes, restore beside, compare, ask; switch over and keep the damaged copy, or come back."""
 
     SECTION = "7.3"
+    NEEDS_ITS_PAST = True
     VERSIONING = VersioningBehavior.AUTO_UPGRADE
 
     def __init__(self) -> None:
