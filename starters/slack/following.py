@@ -6,6 +6,8 @@ fails costs a run nothing. What it has posted is in the records. Of several proc
 
 The run's own opening message, where it has one in Slack, becomes the first message: there is one thread. A run that
 opens none within seconds gets one.
+
+Each run is looked at for itself: one that no worker answers for holds up no other (`turns.py`).
 """
 
 import asyncio
@@ -29,6 +31,7 @@ from activities.messages.chat.threads import Thread, Threads
 from audit.text import kept
 from starters.slack import head
 from starters.slack.offers import OFFERS
+from starters.slack.turns import Key, Turns
 from starters.steering import runs
 from starters.steering.ending import ending_of
 from starters.steering.listing import Wanted, executions
@@ -52,7 +55,6 @@ _GIVEN_UP_AFTER = 300.0
 """Seconds: so long the end of a run that no worker can tell of is waited with."""
 
 _PAGES = 5  # of 200 messages each
-_SEEN_AT_ONCE = 10
 
 
 class Follower:
@@ -68,49 +70,60 @@ class Follower:
         self._threads = threads
         self._leads = leads
         self._nudged = asyncio.Event()
-        self._seen: dict[tuple[str, str], tuple[str, float]] = {}
-        self._gone: dict[tuple[str, str], float] = {}
+        self._spoken_to: set[Key] = set()
+        self._seen: dict[Key, tuple[str, float]] = {}
+        self._gone: dict[Key, float] = {}
         self._not_before = 0.0
+        self._live: dict[Key, WorkflowExecution] = {}
+        self._turns = Turns(self._one)
 
-    def nudge(self) -> None:
-        """Look at once: somebody has said something."""
+    def nudge(self, workflow_id: str, run_id: str) -> None:
+        """Look at a run at once: somebody has said something to it."""
+        self._spoken_to.add((workflow_id, run_id))
         self._nudged.set()
 
     async def run(self) -> None:
         """Follow for ever; what fails is tried again at the next look."""
         every = self._session.settings.slack.follow_every.total_seconds()
-        while True:
-            try:
-                if await asyncio.to_thread(self._leads):
-                    await self.look()
-            except (ActivityFailure, RPCError, RuntimeError, psycopg.Error) as error:
-                _log.warning("threads are not up to date", why=type(error).__name__, detail=str(error)[:200])
-            wait = max(every, self._not_before - time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._nudged.wait()
-            self._nudged.clear()
+        try:
+            while True:
+                try:
+                    if await asyncio.to_thread(self._leads):
+                        await self.look()
+                except (ActivityFailure, RPCError, RuntimeError, psycopg.Error) as error:
+                    _log.warning("threads are not up to date", why=type(error).__name__, detail=str(error)[:200])
+                wait = max(every, self._not_before - time.monotonic())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._nudged.wait()
+                self._nudged.clear()
+        finally:
+            self._turns.stop()
 
     async def look(self) -> None:
-        """Bring every thread up to date, unless Slack has asked to be left alone."""
+        """See which threads are out of date, and have each brought up to date; unless Slack wants to be left alone."""
         if time.monotonic() < self._not_before:
             return
         threads = {(one.workflow_id, one.run_id): one for one in await asyncio.to_thread(self._threads.open)}
-        live = {(one.id, one.run_id): one async for one in executions(self._session, Wanted(), running=True)}
-        turn = asyncio.Semaphore(_SEEN_AT_ONCE)
+        self._live = {(one.id, one.run_id): one async for one in executions(self._session, Wanted(), running=True)}
+        spoken_to, self._spoken_to = self._spoken_to, set()
+        due = [key for key, live in self._live.items() if await self._due(live, threads.get(key), key in spoken_to)]
+        self._turns.take([*due, *(key for key in threads if key not in self._live)])
 
-        async def each(key: tuple[str, str]) -> None:
-            async with turn:
-                await self._one(live.get(key), threads.get(key))
-
-        results = await asyncio.gather(*map(each, {**threads, **live}), return_exceptions=True)
-        for result in results:
-            if isinstance(result, RateLimited):
-                self._wait(result)
-            elif isinstance(result, ActivityFailure | RPCError | psycopg.Error):
-                _log.warning("a thread is not up to date", why=str(result)[:200])
-            elif isinstance(result, BaseException):
-                raise result
+    async def _one(self, key: Key) -> bool:
+        """Bring one thread up to date; False where no worker has answered for its run."""
+        if time.monotonic() < self._not_before:
+            return True
+        live, thread = self._live.get(key), await asyncio.to_thread(self._threads.find, *key)
+        try:
+            if live is not None:
+                return await self._show_live(live, thread)
+            return thread is None or thread.ended or await self._over(thread)
+        except RateLimited as limited:
+            self._wait(limited)
+        except (ActivityFailure, RPCError, psycopg.Error) as error:
+            _log.warning("a thread is not up to date", run=key[0], why=str(error)[:200])
+        return True
 
     def _wait(self, limited: RateLimited) -> None:
         """Leave Slack alone for as long as it has asked."""
@@ -118,36 +131,31 @@ class Follower:
         self._not_before = max(self._not_before, time.monotonic() + delay.total_seconds())
         _log.info("slack asks us to slow down", seconds=delay.total_seconds())
 
-    async def _one(self, live: WorkflowExecution | None, thread: Thread | None) -> None:
-        if time.monotonic() < self._not_before:
-            return
-        if live is not None:
-            await self._live(live, thread)
-        elif thread is not None:
-            await self._over(thread)
+    async def _due(self, live: WorkflowExecution, thread: Thread | None, spoken_to: bool) -> bool:
+        """Tell whether a run's thread may be out of date, as far as visibility knows."""
+        if thread is None and not self._followed(live, await live.memo()):
+            return False
+        before, at = self._seen.get((live.id, live.run_id), ("", 0.0))
+        changed = spoken_to or await _state(live) != before or time.monotonic() - at >= _LOOKED_AT_AGAIN
+        return changed or thread is None or not thread.message_id
 
-    async def _live(self, live: WorkflowExecution, thread: Thread | None) -> None:
+    async def _show_live(self, live: WorkflowExecution, thread: Thread | None) -> bool:
         key, now = (live.id, live.run_id), time.monotonic()
-        memo = await live.memo()
-        if thread is None and not self._followed(live, memo):
-            return
-        state = repr([memo.get("said"), memo.get("asked"), live.typed_search_attributes.get(WAITING_FOR)])
-        before, at = self._seen.get(key, ("", 0.0))
-        changed = state != before or self._nudged.is_set()
-        if not changed and now - at < _LOOKED_AT_AGAIN and thread is not None and thread.message_id:
-            return
         run = await runs.describe(self._session, *key)
         status = await runs.told(run) if run else None
-        if run is None or status is None or (status.dry_run and START_KEY not in memo):
-            return
+        if run is None or status is None:
+            return run is None
+        if status.dry_run and START_KEY not in await live.memo():
+            return True
         thread = thread or await self._opened(live, status)
         if thread is None or not (thread := await self._posted(thread, live, status)).message_id:
-            return
+            return True
         await self._show(thread, head.head(key, status, run.link))
         if not _adopted(thread):
             for question in status.questions:
                 await self._tell(thread, question.id, head.asked(question))
-        self._seen[key] = (state, now)
+        self._seen[key] = (await _state(live), now)
+        return True
 
     def _followed(self, live: WorkflowExecution, memo: Any) -> bool:
         """Tell whether a run gets a thread: incidents, what waits for people or takes words, what was begun here."""
@@ -256,21 +264,21 @@ class Follower:
         effect = Effect(key=key, workflow_id=thread.workflow_id, run_id=thread.run_id, actor="slack")
         return PostMessage(channel=thread.channel, text=text, thread=below, effect=effect)
 
-    async def _over(self, thread: Thread) -> None:
-        """Show how a run has ended, once."""
+    async def _over(self, thread: Thread) -> bool:
+        """Show how a run has ended, once; False where no worker has answered for it yet."""
         key = (thread.workflow_id, thread.run_id)
         run = await runs.describe(self._session, *key)
         if run is not None and run.running:  # visibility is a moment behind
-            return
+            return True
         goes_on = run is not None and run.description.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
         if run is None or not thread.message_id or goes_on or await self._shared(thread):
             await self._kept(thread, ended=True)
-            return
+            return True
         status = await runs.told(run)
         if status is None:
             since = self._gone.setdefault(key, time.monotonic())
             if time.monotonic() - since < _GIVEN_UP_AFTER:
-                return
+                return False
             status = _bare(run)
         ending = await ending_of(run, status)
         if not _adopted(thread):
@@ -278,6 +286,7 @@ class Follower:
         await self._show(thread, head.head(key, status, run.link, ending), ended=True)
         self._seen.pop(key, None)
         self._gone.pop(key, None)
+        return True
 
     async def _shared(self, thread: Thread) -> bool:
         """Tell whether another run goes on in this thread, and shows itself there."""
@@ -295,6 +304,12 @@ _ADOPTED = "opened by the run: "
 def _adopted(thread: Thread) -> str:
     """Give the key of the run's own opening message; empty where the thread is ours alone, and nobody else posts."""
     return next((one.removeprefix(_ADOPTED) for one in thread.told if one.startswith(_ADOPTED)), "")
+
+
+async def _state(live: WorkflowExecution) -> str:
+    """Give what visibility shows of a run that changes when its thread has to."""
+    memo = await live.memo()
+    return repr([memo.get("said"), memo.get("asked"), live.typed_search_attributes.get(WAITING_FOR)])
 
 
 def _bare(run: Run) -> RunStatus:

@@ -62,7 +62,7 @@ class Asked:
 class Speaker:
     """Sends words; remembers what it is still sending."""
 
-    def __init__(self, session: Session, nudge: Callable[[], None]) -> None:
+    def __init__(self, session: Session, nudge: Callable[[str, str], None]) -> None:
         self._session = session
         self._gateway = Gateway(session.settings.gateway)
         self._nudge = nudge
@@ -101,7 +101,7 @@ class Speaker:
         answer = asyncio.create_task(_result(task.result()))
         self._keep(answer)
         answered, _ = await asyncio.wait({answer}, timeout=max(0.0, min(_AT_ONCE, until - loop.time())))
-        self._nudge()
+        self._nudge(press.workflow_id, press.run_id)
         if answered:
             return answer.result()
         self._keep(asyncio.create_task(self._told(answer, later)))
@@ -156,7 +156,7 @@ class Speaker:
         except (TimeoutError, RPCError):
             await later("The run has your word, and is still at it.")
         else:
-            self._nudge()
+            self._nudge(press.workflow_id, press.run_id)
             await later(answer)
 
     async def _late(self, task: "asyncio.Task[WorkflowUpdateHandle[Any]]", later: Later) -> None:

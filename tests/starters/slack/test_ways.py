@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import uuid4
 
 import pytest
 
@@ -173,3 +174,24 @@ async def test_slack_asks_to_slow_down_and_is_left_alone(office: Office) -> None
         assert contract.too_soon == []
         assert "chat.postMessage" in contract.calls
         assert len([one for one in contract.channels[office.channel]["messages"] if one["ts"] == shown["ts"]]) == 1
+
+
+async def test_runs_that_nobody_answers_for_hold_up_no_other(office: Office) -> None:
+    """To ask all of these, ten at once, takes longer than this test waits."""
+    async with office.working(), office.listening("socket") as session:
+        ids = [f"p1-incident/{uuid4()}" for _ in range(200)]
+        handles = await asyncio.gather(
+            *(
+                session.client.start_workflow("P1Incident", {}, id=one, task_queue=f"{office.queue}-none")
+                for one in ids
+            )
+        )
+        try:
+            while len([one async for one in session.client.list_workflows(f'TaskQueue = "{office.queue}-none"')]) < 200:
+                await asyncio.sleep(0.5)
+            await started(office)
+            shown = await office.slack.head(office.channel, "mitigation-1", "rollback")
+            await office.slack.press(shown["blocks"], "rollback")
+            await office.slack.head(office.channel, "mitigation-1: rollback")
+        finally:
+            await asyncio.gather(*(one.terminate("the test is over") for one in handles))
