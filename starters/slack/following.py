@@ -107,7 +107,11 @@ class Follower:
         threads = {(one.workflow_id, one.run_id): one for one in await asyncio.to_thread(self._threads.open)}
         self._live = {(one.id, one.run_id): one async for one in executions(self._session, Wanted(), running=True)}
         spoken_to, self._spoken_to = self._spoken_to, set()
-        due = [key for key, live in self._live.items() if await self._due(live, threads.get(key), key in spoken_to)]
+        due = [
+            key
+            for key, live in self._live.items()
+            if await self._due(live, threads.get(key), spoken_to=key in spoken_to)
+        ]
         self._turns.take([*due, *(key for key in threads if key not in self._live)])
 
     async def _one(self, key: Key) -> bool:
@@ -131,7 +135,7 @@ class Follower:
         self._not_before = max(self._not_before, time.monotonic() + delay.total_seconds())
         _log.info("slack asks us to slow down", seconds=delay.total_seconds())
 
-    async def _due(self, live: WorkflowExecution, thread: Thread | None, spoken_to: bool) -> bool:
+    async def _due(self, live: WorkflowExecution, thread: Thread | None, *, spoken_to: bool) -> bool:
         """Tell whether a run's thread may be out of date, as far as visibility knows."""
         if thread is None and not self._followed(live, await live.memo()):
             return False

@@ -95,7 +95,7 @@ class Speaker:
         self._keep(task)
         done, _ = await asyncio.wait({task}, timeout=within)
         if not done:
-            self._keep(asyncio.create_task(self._late(task, later)))
+            self._keep(asyncio.create_task(self._late(press, task, later)))
             return _NOT_YET
         # What a validator refuses is known at once, and most words are answered at once.
         answer = asyncio.create_task(_result(task.result()))
@@ -104,7 +104,7 @@ class Speaker:
         self._nudge(press.workflow_id, press.run_id)
         if answered:
             return answer.result()
-        self._keep(asyncio.create_task(self._told(answer, later)))
+        self._keep(asyncio.create_task(self._told(press, answer, later)))
         return ""
 
     async def settle(self, within: float) -> None:
@@ -147,7 +147,7 @@ class Speaker:
         _log.info("word sent", update=press.update, run=press.workflow_id, who=speaker.who, role=speaker.role)
         return handle
 
-    async def _told(self, answering: "asyncio.Task[str]", later: Later) -> None:
+    async def _told(self, press: Press, answering: "asyncio.Task[str]", later: Later) -> None:
         try:
             async with asyncio.timeout(_ANSWERED_WITHIN):
                 answer = await answering
@@ -159,7 +159,7 @@ class Speaker:
             self._nudge(press.workflow_id, press.run_id)
             await later(answer)
 
-    async def _late(self, task: "asyncio.Task[WorkflowUpdateHandle[Any]]", later: Later) -> None:
+    async def _late(self, press: Press, task: "asyncio.Task[WorkflowUpdateHandle[Any]]", later: Later) -> None:
         try:
             handle = await task
         except SteeringError as error:
@@ -170,7 +170,7 @@ class Speaker:
             return
         answer = asyncio.create_task(_result(handle))
         self._keep(answer)
-        await self._told(answer, later)
+        await self._told(press, answer, later)
 
     def _keep(self, task: "asyncio.Task[Any]") -> None:
         self._sending.add(task)

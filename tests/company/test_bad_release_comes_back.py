@@ -17,7 +17,7 @@ from tests.workflows.steering import begin, cause, waiting_for
 from tests.workflows.worlds.platform import BAD, GOOD, Platform, image
 from tests.workflows.worlds.world import World
 from workflows.deployment.rollback import RollbackRequest
-from workflows.deployment.way_back import pin
+from workflows.deployment.rollback_target import pin
 from workflows.platform.approval import Decision
 from workflows.shared.releases import Releases
 

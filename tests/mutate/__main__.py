@@ -39,7 +39,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "workflows/incident_response/diagnosis.py": (f"{_INCIDENTS}/test_situations.py", f"{_INCIDENTS}/test_diagnosis.py"),
     "workflows/incident_response/situations.py": (f"{_INCIDENTS}/test_situations.py",),
     "workflows/shared/releases.py": ("tests/workflows/shared/test_releases.py", f"{_INCIDENTS}/test_diagnosis.py"),
-    "workflows/deployment/way_back.py": (
+    "workflows/deployment/rollback_target.py": (
         "tests/workflows/deployment/test_way_back.py",
         "tests/workflows/deployment/test_way_back_by_hand.py",
     ),

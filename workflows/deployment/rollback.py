@@ -16,7 +16,7 @@ from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.records.activities import Records
 from activities.records.deployments import RecentDeploymentsRequest, RecordDeployment
 from activities.releases.helm import DescribeRelease, Helm, HelmRelease, RollbackRelease
-from workflows.deployment.way_back import Problem, Target, pin
+from workflows.deployment.rollback_target import Problem, Target, pin
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from activities.common.errors import Unavailable
-from activities.database.replication.standings import Address, address
+from activities.database.replication.replica_progress import Address, address
 from libraries import psycopg, sql
 
 if TYPE_CHECKING:

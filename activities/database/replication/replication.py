@@ -14,9 +14,9 @@ from temporalio import activity
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Misconfigured, Refused, Unavailable
 from activities.common.heartbeat import Progress, resume, turns
-from activities.database.replication import changes, standings
+from activities.database.replication import changes, replica_progress
 from activities.database.replication.probe import Parameters, Place, ask_primary, ask_replica
-from activities.database.replication.standings import ServerStanding
+from activities.database.replication.replica_progress import ReplicaProgress
 from activities.database.servers.hosts import HostControl
 from activities.database.servers.servers import Databases, OnServer
 from audit.text import counted
@@ -24,7 +24,7 @@ from libraries import logger
 from records_schema.server import conninfo
 
 if TYPE_CHECKING:
-    from activities.database.replication.standings import Address
+    from activities.database.replication.replica_progress import Address
 
 _log = logger(__name__)
 _EARLIER = "done by an earlier attempt"
@@ -71,7 +71,7 @@ class StandingRequest(BaseModel):
 class Standing(BaseModel):
     """How far each of them is."""
 
-    servers: dict[str, ServerStanding]
+    servers: dict[str, ReplicaProgress]
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {standing}" for name, standing in self.servers.items())
@@ -123,7 +123,7 @@ class Streaming(BaseModel):
     """Whether it does."""
 
     streams: bool
-    standing: ServerStanding
+    standing: ReplicaProgress
 
     def __str__(self) -> str:
         return str(self.standing)
@@ -263,7 +263,7 @@ class Replication:
     def await_streaming(self, request: AwaitStreaming) -> Streaming:
         """Wait until a standby streams, heartbeating; running out of time is a result."""
         at = OnServer(database=request.database, server=request.server)
-        found, streams = ServerStanding(reachable=False), False
+        found, streams = ReplicaProgress(reachable=False), False
         for _ in turns(resume(Progress), within=request.within, every=_POLL):
             found = self._standing(at)
             streams = (
@@ -292,15 +292,15 @@ class Replication:
 
         return _each((request.primary, *request.replicas), ask)
 
-    def _standing(self, at: OnServer, *, must: bool = False) -> ServerStanding:
+    def _standing(self, at: OnServer, *, must: bool = False) -> ReplicaProgress:
         """Read one server's; with `must` a server that can't be asked is an error."""
         try:
             with self._databases.connect(at) as connection:
-                return standings.read(connection, self._addresses(at.database))
+                return replica_progress.read(connection, self._addresses(at.database))
         except (Unavailable, Misconfigured) as error:
             if must:
                 raise
-            return ServerStanding(reachable=False, trouble=error.message)
+            return ReplicaProgress(reachable=False, trouble=error.message)
 
     def _writable(self, at: OnServer, others: Sequence[str]) -> str:
         """Name the others that take writes."""
@@ -325,14 +325,14 @@ class Replication:
             changes.promote(connection, within)
 
     def _follow(self, at: OnServer, source: OnServer) -> bool:
-        where = standings.address(conninfo(self._databases[source.database].server(source.server).url))
+        where = replica_progress.address(conninfo(self._databases[source.database].server(source.server).url))
         with self._databases.connect(source) as primary, self._databases.connect(at) as replica:
             changes.make_slot(primary, replica)
             return changes.follow(replica, where)
 
     def _addresses(self, database: str) -> "dict[Address, str]":
         servers = self._databases[database].servers
-        found = {standings.address(conninfo(server.url)): name for name, server in servers.items()}
+        found = {replica_progress.address(conninfo(server.url)): name for name, server in servers.items()}
         if len(found) < len(servers):
             raise Misconfigured(f"[databases.{database}]: two servers have the same host and port")
         return found

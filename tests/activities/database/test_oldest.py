@@ -17,7 +17,7 @@ from activities.catalogue.database import MaintenancePolicy
 from activities.common.errors import Misconfigured
 from activities.database.integrity.contents import ContentsRequest
 from activities.database.integrity.integrity import Integrity, IntegrityRequest
-from activities.database.replication import changes, standings
+from activities.database.replication import changes, replica_progress
 from activities.database.servers import versions
 from activities.database.servers.servers import OnServer
 from activities.database.upkeep.ending import EndSession
@@ -163,13 +163,13 @@ def answers(url: str) -> bool:
 def test_the_standing_of_a_replica_that_is_paused_and_its_promotion(pair: tuple[str, str]) -> None:
     on = databases(primary=pair[0], replica=pair[1])
     with on.connect(OnServer(database="tensafe", server="replica")) as standby:
-        eventually(lambda: standings.read(standby, {}).streaming)
-        assert not standings.read(standby, {}).paused
+        eventually(lambda: replica_progress.read(standby, {}).streaming)
+        assert not replica_progress.read(standby, {}).paused
         standby.execute("SELECT pg_wal_replay_pause()")
-        assert standings.read(standby, {}).paused
+        assert replica_progress.read(standby, {}).paused
         changes.promote(standby, timedelta(seconds=30))
         assert changes.written(standby, "effect").timeline == 2
-        assert not standings.read(standby, {}).in_recovery
+        assert not replica_progress.read(standby, {}).in_recovery
 
 
 def test_the_records_can_be_kept_there(oldest_postgres: Postgres) -> None:

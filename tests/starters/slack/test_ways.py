@@ -181,10 +181,7 @@ async def test_runs_that_nobody_answers_for_hold_up_no_other(office: Office) -> 
     async with office.working(), office.listening("socket") as session:
         ids = [f"p1-incident/{uuid4()}" for _ in range(200)]
         handles = await asyncio.gather(
-            *(
-                session.client.start_workflow("P1Incident", {}, id=one, task_queue=f"{office.queue}-none")
-                for one in ids
-            )
+            *(session.client.start_workflow("P1Incident", {}, id=one, task_queue=f"{office.queue}-none") for one in ids)
         )
         try:
             while len([one async for one in session.client.list_workflows(f'TaskQueue = "{office.queue}-none"')]) < 200:

@@ -28,8 +28,8 @@ from activities.database.backups.system import Backup, Reach
 from activities.database.integrity.checks import Damage
 from activities.database.integrity.contents import CheckResult, Contents, ContentsRequest
 from activities.database.integrity.integrity import IntegrityReport, IntegrityRequest
+from activities.database.replication.replica_progress import ReplicaProgress
 from activities.database.replication.replication import Standing, StandingRequest
-from activities.database.replication.standings import ServerStanding
 from activities.database.servers.hosts import DiscardServer, FenceServer
 from activities.database.upkeep.ending import EndSessions, SessionsEnded
 from activities.database.upkeep.writers import (
@@ -207,7 +207,7 @@ class DamagedWorld(Pointed, Platform):
         def standing(request: StandingRequest) -> Standing:
             return Standing(
                 servers={
-                    name: ServerStanding(reachable=world.answers and name not in world.fenced)
+                    name: ReplicaProgress(reachable=world.answers and name not in world.fenced)
                     for name in request.servers
                 }
             )

@@ -12,6 +12,7 @@ from activities.catalogue.database import FailoverPolicy
 from activities.common.effects import Change
 from activities.database.backups.backups import FollowPrimary
 from activities.database.replication.probe import Place
+from activities.database.replication.replica_progress import ReplicaProgress
 from activities.database.replication.replication import (
     AwaitStreaming,
     FollowServer,
@@ -23,7 +24,6 @@ from activities.database.replication.replication import (
     Watched,
     WatchPrimary,
 )
-from activities.database.replication.standings import ServerStanding
 from activities.database.servers.hosts import FenceServer, RejoinServer
 from activities.monitoring.prometheus import Metrics, MetricsRequest
 from tests.workflows.worlds.pointed import Pointed, a_database
@@ -33,7 +33,7 @@ SILENT = datetime(2026, 2, 4, 12, tzinfo=UTC)
 SERVERS = ("primary", "replica-1", "replica-2")
 
 
-def standby(received: str = "0/3000", **fields: Any) -> ServerStanding:
+def standby(received: str = "0/3000", **fields: Any) -> ReplicaProgress:
     """A replica of `primary` that was a second behind when that fell silent."""
     known = {
         "reachable": True,
@@ -44,7 +44,7 @@ def standby(received: str = "0/3000", **fields: Any) -> ServerStanding:
         "last_commit_at": SILENT - timedelta(seconds=1),
         "upstream": "primary",
     }
-    return ServerStanding.model_validate({**known, **fields})
+    return ReplicaProgress.model_validate({**known, **fields})
 
 
 class FailingPrimary(Pointed):
@@ -91,7 +91,7 @@ class FailingPrimary(Pointed):
 
         @activity.defn(name="replication.standing")
         def standing(request: StandingRequest) -> Standing:
-            unknown = ServerStanding(reachable=False, trouble="down")
+            unknown = ReplicaProgress(reachable=False, trouble="down")
             return Standing(servers={name: world.standings.get(name, unknown) for name in request.servers})
 
         @activity.defn(name="replication.await_streaming")

@@ -13,8 +13,8 @@ from activities.catalogue.smoke import SmokeCheck
 from activities.common.effects import Change
 from activities.database.backups.backups import BackupCatalogue, BackupsRequest
 from activities.database.backups.system import Backup
+from activities.database.replication.replica_progress import ReplicaProgress
 from activities.database.replication.replication import Standing, StandingRequest
-from activities.database.replication.standings import ServerStanding
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, Figures
 from activities.kubernetes.cluster import AwaitRollout, RestartRollout, ScaleDeployment
 from activities.kubernetes.states import Rollout
@@ -192,7 +192,7 @@ class Outage(Pointed, Platform):
             world._up("replication.standing")
             return Standing(
                 servers={
-                    name: ServerStanding(
+                    name: ReplicaProgress(
                         reachable=name in world.up,
                         trouble="" if name in world.up else "connection refused",
                         in_recovery=name != world.pointed,

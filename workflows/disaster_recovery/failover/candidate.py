@@ -6,8 +6,8 @@ from pydantic import BaseModel
 
 from activities.catalogue.database import FailoverPolicy
 from activities.common.errors import Refused
+from activities.database.replication.replica_progress import ReplicaProgress, number
 from activities.database.replication.replication import Standing, Watched
-from activities.database.replication.standings import ServerStanding, number
 from activities.database.upkeep.health import size
 from workflows.platform.approval import Question
 
@@ -21,7 +21,7 @@ class Candidate(BaseModel):
     """The replica that was chosen, as it was seen."""
 
     server: str
-    standing: ServerStanding
+    standing: ReplicaProgress
     lag: timedelta | None
     """From its last commit to the primary's first silence; None where it has replayed none since it was started."""
 
@@ -67,7 +67,7 @@ def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidat
     return Candidate(server=server, standing=fit[server], lag=_lag(fit[server], watched.first_failed_at))
 
 
-def behind_in_replay(found: ServerStanding, standing: Standing) -> str:
+def behind_in_replay(found: ReplicaProgress, standing: Standing) -> str:
     """Say that a replica receives the log and does not replay it; empty where it does."""
     if found.delay:
         return f"it is kept {found.delay} behind on purpose (recovery_min_apply_delay)"
@@ -83,13 +83,13 @@ def behind_in_replay(found: ServerStanding, standing: Standing) -> str:
     return ""
 
 
-def _on_purpose(name: str, found: ServerStanding, wanted: str | None) -> str:
+def _on_purpose(name: str, found: ReplicaProgress, wanted: str | None) -> str:
     if wanted is not None or not found.delay:
         return ""
     return f"is kept {found.delay} behind on purpose (recovery_min_apply_delay); `promote` = {name!r} takes it even so"
 
 
-def _objection(found: ServerStanding, primary: str, standing: Standing) -> str:
+def _objection(found: ReplicaProgress, primary: str, standing: Standing) -> str:
     """Say why a server can't become the primary; empty where it can."""
     theirs = [other for other in standing.servers.values() if other.reachable and other.upstream in {primary, None}]
     timeline = max((other.timeline for other in theirs), default=0)
@@ -108,7 +108,7 @@ def _objection(found: ServerStanding, primary: str, standing: Standing) -> str:
     return next((text for text, holds in objections.items() if holds), "")
 
 
-def _lag(found: ServerStanding, silent_since: datetime | None) -> timedelta | None:
+def _lag(found: ReplicaProgress, silent_since: datetime | None) -> timedelta | None:
     if found.last_commit_at is None or silent_since is None:
         return None
     return max(silent_since - found.last_commit_at, timedelta(0))

@@ -11,7 +11,7 @@ from temporalio import workflow
 
 from activities.catalogue.service import Service
 from activities.kubernetes.workload_holds import WorkloadHolds
-from workflows.disaster_recovery.recovery.crossroads import GO_ON, STOP, Crossroads
+from workflows.disaster_recovery.recovery.retry_or_stop import GO_ON, STOP, RetryOrStop
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
@@ -24,7 +24,7 @@ _HELD = timedelta(hours=2)
 class Beside:
     """The service's StatefulSets and CronJobs, as settings name them."""
 
-    def __init__(self, run: Runbook, service: Service, ways: Crossroads) -> None:
+    def __init__(self, run: Runbook, service: Service, ways: RetryOrStop) -> None:
         self.run = run
         self.ways = ways
         self.workloads = OtherWorkloads(run, service)

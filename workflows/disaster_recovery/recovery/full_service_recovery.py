@@ -19,14 +19,14 @@ from audit.text import counted
 from workflows.disaster_recovery.recovery import others
 from workflows.disaster_recovery.recovery import restart as restarting
 from workflows.disaster_recovery.recovery.beside import Beside
-from workflows.disaster_recovery.recovery.crossroads import Crossroads
 from workflows.disaster_recovery.recovery.damage import Damage, assess
+from workflows.disaster_recovery.recovery.day_of_watching import CLOCK, DayOfWatching
 from workflows.disaster_recovery.recovery.proving import Proof
 from workflows.disaster_recovery.recovery.recovery_restore import RecoveryRestore
 from workflows.disaster_recovery.recovery.restart import Stages, restart
+from workflows.disaster_recovery.recovery.retry_or_stop import RetryOrStop
 from workflows.disaster_recovery.recovery.traffic_levers import lever
 from workflows.disaster_recovery.recovery.traffic_steps import TrafficSteps
-from workflows.disaster_recovery.recovery.vigil import CLOCK, Vigil
 from workflows.disaster_recovery.recovery.watch_words import StopWatching
 from workflows.disaster_recovery.restore.service_back import SIGNAL, ServiceBack
 from workflows.platform import policies
@@ -93,7 +93,7 @@ class FullServiceRecovery(Runbook):
         self.restoration: RecoveryRestore
         self.proof: Proof
         self.beside: Beside
-        self.vigil: Vigil | None = None
+        self.watching: DayOfWatching | None = None
         self._ready = False
         self._assessed_at: datetime
         self._pages = asyncio.Lock()
@@ -119,7 +119,7 @@ class FullServiceRecovery(Runbook):
         stages = restarting.pin(service, found)
         hand = await lever(self, service)
         self.incident = Incident(self, service, "P1", self.title, request.commander)
-        ways = Crossroads(self, self.incident, service)
+        ways = RetryOrStop(self, self.incident, service)
         self.traffic = TrafficSteps(self, self.incident, service, hand, ways)
         self.restoration = RecoveryRestore(self, self.incident, service, ways)
         self.beside = Beside(self, service, ways)
@@ -143,7 +143,7 @@ class FullServiceRecovery(Runbook):
     # -- bringing it back --------------------------------------------------------------------------------
 
     async def _recover(
-        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: Crossroads
+        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: RetryOrStop
     ) -> str:
         """Follow steps 2 to 7; gives why it was stopped."""
         left = restarting.left_out(stages, damage.workloads)
@@ -181,7 +181,7 @@ class FullServiceRecovery(Runbook):
         return await self.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
 
     async def _restart(
-        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: Crossroads
+        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: RetryOrStop
     ) -> str:
         """Restart in order, other services only where people say so (step 3); gives why it was stopped."""
         self.phase("Restart all services")
@@ -210,12 +210,12 @@ class FullServiceRecovery(Runbook):
         """Watch for a day, an hour at a time (step 7)."""
         policy = service.recovery
         self.phase(f"Watch for {policy.watch_for}")
-        self.vigil = Vigil(self, self.incident, service)
+        self.watching = DayOfWatching(self, self.incident, service)
         monitoring = "The service is back. We keep a close watch on it."
         self.background(self._status_page("Monitoring", monitoring))
         self.background(self.incident.reached("stable"))
         self.background(self.incident.notify_stakeholders("the service is back, and is being watched closely"))
-        await self.vigil.keep()
+        await self.watching.keep()
 
     async def _status_page(self, status: Literal["Investigating", "Identified", "Monitoring"], message: str) -> None:
         async with self._pages:  # one after the other, also where the page is slow
@@ -226,7 +226,7 @@ class FullServiceRecovery(Runbook):
     async def _end(self, service: Service, stopped: str) -> FullServiceRecoveryResult:
         self.clocks.stop()
         await self.beside.give_back(self.incident)
-        trouble = stopped or (self.vigil.trouble if self.vigil else "")
+        trouble = stopped or (self.watching.trouble if self.watching else "")
         outcome = _outcome(planned=self.dry_run, stopped=bool(stopped), well=not trouble)
         if outcome == "recovered":
             await self._close()
@@ -246,17 +246,17 @@ class FullServiceRecovery(Runbook):
             restarted=self._restarted,
             also_restarted=self.beside.restarted,
             traffic=self.traffic.share,
-            looks=self.vigil.looks if self.vigil else 0,
-            problems=self.vigil.problems if self.vigil else [],
-            watch_ended_by=self.vigil.ended_by if self.vigil else "",
+            looks=self.watching.looks if self.watching else 0,
+            problems=self.watching.problems if self.watching else [],
+            watch_ended_by=self.watching.ended_by if self.watching else "",
             back_after=self._back_after,
         )
 
     async def _close(self) -> None:
         """Close the incident: the service was well at the watch's end."""
-        assert self.vigil is not None
-        found = f"{len(self.vigil.problems)} of {counted(self.vigil.looks, 'look')} found a problem"
-        by = "runbook" if self.vigil.ended_by == CLOCK else self.vigil.ended_by
+        assert self.watching is not None
+        found = f"{len(self.watching.problems)} of {counted(self.watching.looks, 'look')} found a problem"
+        by = "runbook" if self.watching.ended_by == CLOCK else self.watching.ended_by
         # The resolution stands on the status page.
         await self.incident.close(by, "The service is recovered.", f"Not told: see the incident's notes; {found}")
 
@@ -286,14 +286,14 @@ class FullServiceRecovery(Runbook):
         """Take a person's word that the service has been watched for long enough."""
         who = f"{word.who} ({word.role})"
         self.say("decision", f"The watch ends {word.reason}".rstrip(), who=who)
-        assert self.vigil is not None
-        self.vigil.end(who)
-        return f"the watch has ended after {counted(self.vigil.looks, 'look')}"
+        assert self.watching is not None
+        self.watching.end(who)
+        return f"the watch has ended after {counted(self.watching.looks, 'look')}"
 
     @stop_watching.validator
     def _check_stop_watching(self, word: StopWatching) -> None:
         self.approvals.authorise(word, "close")
-        if self.vigil is None or not self.vigil.open or self.vigil.ended_by:
+        if self.watching is None or not self.watching.open or self.watching.ended_by:
             raise Refused(f"the service is not being watched, the run is at: {self.timeline.phase}")
 
     @workflow.signal(name=SIGNAL, description="The restore that this run has started says that the service is back.")

@@ -6,7 +6,7 @@ from activities.catalogue.service import Service
 from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
 from workflows.disaster_recovery.recovery import components
 from workflows.disaster_recovery.recovery.beside import Beside
-from workflows.disaster_recovery.recovery.crossroads import GO_ON, STOP, Crossroads
+from workflows.disaster_recovery.recovery.retry_or_stop import GO_ON, STOP, RetryOrStop
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 
@@ -16,7 +16,7 @@ _TRIES = 3
 class Proof:
     """Whether the service was found good; people may go on in spite of it, with a reason."""
 
-    def __init__(self, run: Runbook, service: Service, ways: Crossroads, beside: Beside) -> None:
+    def __init__(self, run: Runbook, service: Service, ways: RetryOrStop, beside: Beside) -> None:
         self.run = run
         self.service = service
         self.ways = ways

@@ -13,8 +13,8 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 
 from activities.catalogue.service import Service
-from workflows.disaster_recovery.recovery.crossroads import RETRY, STOP, Crossroads
 from workflows.disaster_recovery.recovery.damage import DatabaseDamage
+from workflows.disaster_recovery.recovery.retry_or_stop import RETRY, STOP, RetryOrStop
 from workflows.disaster_recovery.restore.point_in_time_restore import (
     PointInTimeRestore,
     PointInTimeRestoreRequest,
@@ -32,7 +32,7 @@ _RESTORE, _KEEP = "restore", "no-restore"
 class RecoveryRestore:
     """One recovery's restore, if there is to be one."""
 
-    def __init__(self, run: Runbook, desk: Desk, service: Service, ways: Crossroads) -> None:
+    def __init__(self, run: Runbook, desk: Desk, service: Service, ways: RetryOrStop) -> None:
         self.run = run
         self.desk = desk
         self.service = service

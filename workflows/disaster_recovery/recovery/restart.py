@@ -10,14 +10,14 @@ from activities.common.errors import Misconfigured, Refused
 from activities.kubernetes.cluster import Kubernetes, RestartRollout
 from activities.kubernetes.workloads import WorkloadStates
 from workflows.disaster_recovery.recovery.components import rollouts
-from workflows.disaster_recovery.recovery.crossroads import GO_ON, STOP, Crossroads
+from workflows.disaster_recovery.recovery.retry_or_stop import GO_ON, STOP, RetryOrStop
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 
 Stages = list[list[str]]
 
 
-async def restart(run: Runbook, service: Service, stages: Stages, ways: Crossroads) -> str:
+async def restart(run: Runbook, service: Service, stages: Stages, ways: RetryOrStop) -> str:
     """Restart a stage, wait until all of it is complete, go on with the next; gives why it was stopped."""
     for number, stage in enumerate(stages, start=1):
         while trouble := await _stage(run, service, stage):

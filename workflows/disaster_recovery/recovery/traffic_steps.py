@@ -12,7 +12,7 @@ from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.releases.watch import ReleaseWatch
 from audit.text import counted
 from workflows.disaster_recovery.recovery.components import watching
-from workflows.disaster_recovery.recovery.crossroads import STOP, Crossroads
+from workflows.disaster_recovery.recovery.retry_or_stop import STOP, RetryOrStop
 from workflows.disaster_recovery.recovery.traffic_levers import Lever
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook, reason
@@ -24,7 +24,7 @@ _ALL = 100
 class TrafficSteps:
     """The traffic of one service, as far as one recovery moves it."""
 
-    def __init__(self, run: Runbook, desk: Desk, service: Service, lever: Lever | None, ways: Crossroads) -> None:
+    def __init__(self, run: Runbook, desk: Desk, service: Service, lever: Lever | None, ways: RetryOrStop) -> None:
         self.run = run
         self.desk = desk
         self.service = service

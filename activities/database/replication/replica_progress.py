@@ -42,7 +42,7 @@ _PAUSED_BEFORE_14 = "pg_is_wal_replay_paused()"
 """Says so as soon as a pause is asked for, as the state does."""
 
 
-class ServerStanding(BaseModel):
+class ReplicaProgress(BaseModel):
     """One server."""
 
     reachable: bool
@@ -98,7 +98,7 @@ def number(lsn: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]) -> ServerStanding:
+def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]) -> ReplicaProgress:
     """Read a server's standing; `names` are the servers by their addresses."""
     paused = _PAUSED if connection.info.server_version >= PAUSE_STATE else _PAUSED_BEFORE_14
     found: dict[str, Any] | None = connection.execute(_FACTS.format(paused=paused).encode()).fetchone()
@@ -107,7 +107,7 @@ def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]
     upstream = None
     if found["in_recovery"] and conninfo is not None:
         upstream = names.get(address(psycopg.conninfo.conninfo_to_dict(conninfo)), "") if conninfo else ""
-    return ServerStanding(reachable=True, upstream=upstream, **found)
+    return ReplicaProgress(reachable=True, upstream=upstream, **found)
 
 
 def address(parts: Mapping[str, Any]) -> Address:

@@ -7,8 +7,8 @@ import pytest
 from activities.common.errors import NotFound, Refused
 from activities.kubernetes.states import DeploymentState, Revision
 from activities.releases.helm import HelmRelease
-from tests.workflows.deployment.test_way_back import NOW, history
-from workflows.deployment.way_back import Target, pin
+from tests.workflows.deployment.test_rollback_target import NOW, history
+from workflows.deployment.rollback_target import Target, pin
 from workflows.shared.releases import Releases
 
 

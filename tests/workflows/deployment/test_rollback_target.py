@@ -8,7 +8,7 @@ from activities.common.errors import Refused
 from activities.kubernetes.states import DeploymentState, Revision
 from activities.releases.helm import HelmRelease
 from activities.releases.helm_cli import HelmRevision
-from workflows.deployment.way_back import pin
+from workflows.deployment.rollback_target import pin
 from workflows.shared.releases import Releases
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ GO_ON: Way = "go-on"
 STOP: Way = "stop"
 
 
-class Crossroads:
+class RetryOrStop:
     """Asks for the way; where nobody answers it is to stop."""
 
     def __init__(self, run: Runbook, desk: Desk, service: Service) -> None:

@@ -20,7 +20,7 @@ CLOCK = "the clock"
 """What ends a watch that nobody ends."""
 
 
-class Vigil:
+class DayOfWatching:
     """One service, watched."""
 
     def __init__(self, run: Runbook, desk: Desk, service: Service) -> None:
