@@ -61,7 +61,7 @@ class DatabaseUsers(BaseModel):
 
 
 class Catalogue:
-    """Reads the settings' service catalogue; runs as a local activity, so the answer is pinned in history."""
+    """Reads the settings' service catalogue; the answer is pinned in history."""
 
     def __init__(self, services: dict[str, Service], approvals: ApprovalPolicy) -> None:
         self._services = {name: s.model_copy(update={"name": name}) for name, s in services.items()}

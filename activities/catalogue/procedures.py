@@ -27,7 +27,7 @@ class BuiltRequest(BaseModel):
 
 
 class Procedures:
-    """Builds requests by the worker's registry; runs as a local activity, so the answer is pinned in history."""
+    """Builds requests by the worker's registry; the answer is pinned in history."""
 
     def __init__(self, build: Callable[[BuildRequest], BuiltRequest]) -> None:
         self._build = build

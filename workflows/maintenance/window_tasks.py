@@ -7,10 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from temporalio import workflow
 from temporalio.exceptions import (
-    ActivityError,
     ApplicationError,
     ChildWorkflowError,
-    FailureError,
     WorkflowAlreadyStartedError,
 )
 
@@ -19,6 +17,7 @@ from activities.common.errors import InvalidInput
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from workflows.platform.approval import Question
+from workflows.platform.lookups import looked_up
 from workflows.platform.resets import child_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
@@ -90,18 +89,9 @@ async def _built(run: Runbook, service: str, number: int, task: WindowTask) -> B
         procedure=task.procedure, input=task.input, service=service, requested_by=run.actor, dry_run=run.dry_run
     )
     try:
-        return await workflow.execute_local_activity_method(
-            Procedures.build,
-            request,
-            start_to_close_timeout=timedelta(seconds=5),
-            summary=f"Build the input of {task.procedure}",
-        )
-    except FailureError as error:
-        # A local activity's failure arrives bare.
-        cause = error.cause if isinstance(error, ActivityError) else error
-        if isinstance(cause, ApplicationError) and cause.non_retryable:
-            raise InvalidInput(f"tasks.{number}: {cause.message}") from None
-        raise
+        return await looked_up(Procedures.build, request, f"Build the input of {task.procedure}")
+    except InvalidInput as error:
+        raise InvalidInput(f"tasks.{number}: {error.message}") from None
 
 
 class WindowTasks:

@@ -36,6 +36,9 @@ def _retries(first: timedelta, longest: timedelta, attempts: int) -> RetryPolicy
 _MS = timedelta(milliseconds=1)
 _S = timedelta(seconds=1)
 
+LOOK_UP = Policy(5 * _S, _retries(100 * _MS, 5 * _S, 0))
+"""What any worker knows without asking anybody: nothing goes on without it, so it is tried until one answers."""
+
 READ = Policy(10 * _S, _retries(200 * _MS, 5 * _S, 4))
 """Facts for a decision: better none in time than all too late."""
 

@@ -7,13 +7,12 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate, VersioningBehavior
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
 from activities.catalogue.lookup import Catalogue, Resolved, ResolveService
 from activities.catalogue.service import Service
@@ -29,6 +28,7 @@ from workflows.platform.approval import EVENTS, NO_ANSWER, Answer, Approvals, De
 from workflows.platform.clocks import Clocks
 from workflows.platform.described import described
 from workflows.platform.lease import Lease
+from workflows.platform.lookups import looked_up
 from workflows.platform.policies import Policy
 from workflows.platform.questions import EXAMPLE, in_ui
 from workflows.platform.requests import RunbookRequest, ServiceRequest
@@ -108,19 +108,7 @@ class Runbook:
         self._episodes = _memo("episodes", list[str]) or []
         self.dry_run = request.dry_run
         self.actor = request.requested_by or NOBODY_TOLD
-        try:
-            resolved: Resolved = await workflow.execute_local_activity_method(
-                Catalogue.resolve,
-                ResolveService(service=service),
-                start_to_close_timeout=timedelta(seconds=5),
-                summary="Pin the service's settings",
-            )
-        except FailureError as error:
-            # A local activity's failure arrives bare.
-            cause = error.cause if isinstance(error, ActivityError) else error
-            if isinstance(cause, ApplicationError) and cause.non_retryable:
-                raise InvalidInput(cause.message) from None
-            raise
+        resolved = await looked_up(Catalogue.resolve, ResolveService(service=service), "Pin the service's settings")
         if isinstance(request, ServiceRequest) and request.alert is not None:
             self.took(request.alert)
         self.service = resolved.service

@@ -21,6 +21,7 @@ from activities.messages.paging.paging import PageOnCall, Paging, ResolvePage
 from activities.monitoring.workers import LookForMissing, MissingRole, TellRuns, WaitingRun, Workers
 from audit.text import counted, lasted, plain
 from workflows.platform import policies
+from workflows.platform.lookups import looked_up
 from workflows.platform.policies import Policy
 
 _ACTOR = "look-for-workers"
@@ -121,12 +122,7 @@ class MissingWorker:
         if not service:
             return _ROTATION
         try:
-            resolved = await workflow.execute_local_activity_method(
-                Catalogue.resolve,
-                ResolveService(service=service),
-                start_to_close_timeout=timedelta(seconds=5),
-                summary="Whom to page",
-            )
+            resolved = await looked_up(Catalogue.resolve, ResolveService(service=service), "Whom to page")
         except FailureError:  # settings have forgotten it
             return _ROTATION
         return str(resolved.service.on_call)

@@ -1,0 +1,72 @@
+"""Somebody looks at a run that no worker has yet: it can be taken up again all the same, by any worker."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+
+from activities.monitoring.resets import Resets
+from tests.crash.test_left import reset
+from tests.replay.live import replayed
+from tests.workflows.worlds.platform import Platform
+from workers.clients import connect
+from workers.settings import Settings, Temporal
+from workers.worker import build
+from workflows.platform import lookups
+from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
+
+pytestmark = pytest.mark.servers
+Handle = WorkflowHandle[Any, Any]
+
+
+def activities() -> list[Callable[..., Any]]:
+    resets = Resets()
+    return [*Platform().activities(), resets.before_reset, resets.child, resets.done]
+
+
+async def paused(run: Handle) -> None:
+    async with asyncio.timeout(60):
+        while (await run.query("status"))["phase"] != "Autoscaler paused":
+            await asyncio.sleep(0.1)
+
+
+async def looked_at_early(client: Client, run: Handle) -> None:
+    """Ask it three times while no worker is there, then have one take it up."""
+    queue = run.id
+    looks = [asyncio.create_task(run.query("status")) for _ in range(3)]
+    await asyncio.sleep(1)  # the questions are with Temporal, which shows them nowhere
+    assert not any(look.done() for look in looks)
+    async with build(client, Temporal(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
+        await asyncio.gather(*looks)
+        await paused(run)
+
+
+@pytest.mark.parametrize("again", ["begun", "reset"])
+async def test_a_run_that_was_looked_at_before_a_worker_took_it_up_replays(temporal_address: str, again: str) -> None:
+    queue = f"early-{uuid4()}"
+    settings = Settings(temporal=Temporal(address=temporal_address, task_queue=queue))
+    client = await connect(settings.temporal)
+    run: Handle = await client.start_workflow("EmergencyScaleUp", EmergencyScaleUpRequest(), id=queue, task_queue=queue)
+    if again == "reset":
+        async with build(client, Temporal(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
+            await paused(run)
+        run = await reset(client, run)
+    try:
+        await looked_at_early(client, run)
+        now, running = (await run.describe()).run_id, f'TaskQueue = "{queue}" AND ExecutionStatus = "Running"'
+        async with asyncio.timeout(60):
+            while [one.run_id async for one in client.list_workflows(running)] != [now]:  # visibility comes later
+                await asyncio.sleep(0.1)
+        assert await replayed(client, settings, 'ExecutionStatus = "Running"') == {}
+    finally:
+        await run.terminate("the test is over")
+
+
+def test_nothing_else_is_a_local_activity() -> None:
+    folder = Path(lookups.__file__).parent.parent
+    local = {path.name for path in folder.rglob("*.py") if "execute_local_activity" in path.read_text(encoding="utf-8")}
+    assert local == {"lookups.py"}
