@@ -154,11 +154,8 @@ def _ended(shown: Shown) -> Text:
 def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
     """Say what it waits for, else what it does, else what it did last."""
     for question in status.questions:
-        then = f"then takes {question.default}" if question.escalated else "then escalates"
-        whom = ", ".join(question.roles) or "nobody's role"
-        yield Text(
-            f"waits for {whom} to decide {question.id} until {clock_time(until(question))}, {then}", style="bold yellow"
-        )
+        line = f"waits for {_whom(question)} to decide {question.id} until {clock_time(until(question))}"
+        yield Text(f"{line}, {_then(question)}", style="bold yellow")
     if status.waiting_for and not status.questions:
         yield Text(f"waits for {', '.join(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
     yield from (Text(f"no worker of role {line}", style="bold red") for line in status.lacks)
@@ -167,6 +164,14 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
         last = status.entries[-1]
         what = "" if last.text == status.phase else f": {last.text}"
         yield Text(f"{status.phase or 'beginning'} since {clock_time(last.at)}{what}")
+
+
+def _whom(question: OpenQuestion) -> str:
+    return ", ".join(question.roles) or "nobody (`[approvals] roles` names no role for it)"
+
+
+def _then(question: OpenQuestion) -> str:
+    return f"then it takes {question.default}" if question.escalated else "then it escalates"
 
 
 def commands(actions: Iterable[Action]) -> RenderableType:
@@ -208,8 +213,7 @@ def render_question(question: OpenQuestion) -> RenderableType:
         grid.add_row(Text(choice, style="bold"), Text(does), Text(", ".join(marks), style="dim"))
     # What made it ask is often a fact too, which stands below again.
     evidence = [Hanging(Text(f"· {line}", style="dim")) for line in dict.fromkeys(question.evidence)]
-    then = f"then: {question.default}" if question.escalated else "then: escalation"
-    foot = Text(f"{', '.join(question.roles)} may decide until {clock_time(until(question))}, {then}", style="dim")
+    foot = Text(f"{_whom(question)} may decide until {clock_time(until(question))}, {_then(question)}", style="dim")
     if question.two_persons:
         said = f"; {question.first.by} has said {question.first.choice}" if question.first else ""
         foot.append(f"\nanything but {question.default} takes two people{said}")

@@ -27,7 +27,7 @@ _HOLDING = {
         ("take-over", '--reason "…"', "do it by hand; the run then watches and reminds you"),
         ("raise-to-p1", '--reason "…"', "it is worse than it looks"),
     ),
-    "EnterpriseOnboarding": (("onboarding tick", "ITEM", "an item of the checklist is done"),),
+    "EnterpriseOnboarding": (("onboarding tick", "ITEM", "tick an item of the checklist: it is done"),),
     "FullServiceRecovery": (("stop-watching", '--reason "…"', "end the day of watching"),),
 }
 """What can be said to a run of a procedure while it goes on by itself: command, its options, what it does."""
