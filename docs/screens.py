@@ -48,7 +48,8 @@ _LOOK_SECONDS = 1.0
 _ASKS = b"[y/N]"
 _PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 0; background: {background} }}
 pre {{ display: inline-block; margin: 0; padding: 12px; font: 15px/1.3 "DejaVu Sans Mono", monospace;
-      color: {foreground}; background: {background} }} .r0 {{ }} {stylesheet}</style><pre>{code}</pre>"""
+      color: {foreground}; background: {background} }} a {{ color: inherit }} .r0 {{ }}
+      {stylesheet}</style><pre>{code}</pre>"""
 
 
 class NoSandbox(Exception):  # noqa: N818  reads as the sentence it is
@@ -166,14 +167,16 @@ def _facts(line: str) -> Any:
 
 
 async def draw(browser: Browser, folder: Path, scene: Scene) -> None:
-    """Write the pictures, and say where each is."""
+    """Write the pictures, and say where each is; what shows the open question first, since it doesn't wait for us."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     incident, onboarding, window = runs = await asyncio.to_thread(scene.prepare)
-    commands = {
+    asking = {
         "list": "runbooks list",
-        "list-all": "runbooks list --all",
         "status": f"runbooks status {incident}",
         "question": f"runbooks approve {incident}",
+    }
+    others = {
+        "list-all": "runbooks list --all",
         "board": f"runbooks status {onboarding}",
         "window": f"runbooks status {window}",
         "windows": "runbooks windows list",
@@ -185,25 +188,39 @@ async def draw(browser: Browser, folder: Path, scene: Scene) -> None:
         "doctor": "runbooks doctor tensafe-server",
         "schedules": "runbooks schedules list",
     }
-    for columns in COLUMNS:
-        tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 100})
-        tab.set_default_timeout(_WITHIN)
-        for name, line in commands.items():
-            shown = await asyncio.to_thread(typed, line, columns)
-            await tab.set_content(page(line, shown, columns))
-            await tab.screenshot(path=_named(folder, name, columns), full_page=True)
-        await tab.set_viewport_size({"width": columns * _COLUMN_PIXELS, "height": 1000})
-        run = f"/{incident.replace('/', '%2F')}"
-        for name, (place, waits_for) in {
-            "ui-list": ("", incident),
-            "ui-run": (run, "Event History"),
-            "ui-details": (f"{run}/user-metadata", "Which mitigation?"),
-        }.items():
-            await tab.goto(f"{scene.ui}{place}")
-            await _reads(tab, waits_for)
-            await tab.screenshot(path=_named(folder, name, columns))
-        await tab.close()
-    await asyncio.to_thread(scene.clear, *runs)
+    try:
+        for columns in COLUMNS:
+            await _ui(browser, folder, scene, incident, columns)
+        for commands in (asking, others):
+            for columns in COLUMNS:
+                await _terminal(browser, folder, commands, columns)
+    finally:
+        await asyncio.to_thread(scene.clear, *runs)
+
+
+async def _terminal(browser: Browser, folder: Path, commands: dict[str, str], columns: int) -> None:
+    tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 100})
+    tab.set_default_timeout(_WITHIN)
+    for name, line in commands.items():
+        shown = await asyncio.to_thread(typed, line, columns)
+        await tab.set_content(page(line, shown, columns))
+        await tab.screenshot(path=_named(folder, name, columns), full_page=True)
+    await tab.close()
+
+
+async def _ui(browser: Browser, folder: Path, scene: Scene, incident: str, columns: int) -> None:
+    tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 1000})
+    tab.set_default_timeout(_WITHIN)
+    run = f"/{incident.replace('/', '%2F')}"
+    for name, (place, waits_for) in {
+        "ui-details": (f"{run}/user-metadata", "Which mitigation?"),
+        "ui-list": ("", incident),
+        "ui-run": (run, "Event History"),
+    }.items():
+        await tab.goto(f"{scene.ui}{place}")
+        await _reads(tab, waits_for)
+        await tab.screenshot(path=_named(folder, name, columns))
+    await tab.close()
 
 
 async def _reads(tab: Page, text: str) -> None:

@@ -42,7 +42,7 @@ def show(name: str, *, as_json: bool) -> None:
         known = ", ".join(settings.services) or "none"
         raise WrongInput(f"service: {name!r} is not in the catalogue. Known services: {known}")
     service = settings.services[name].model_copy(update={"name": name})
-    findings.show([*looked_at(service, settings)], as_json=as_json, told="are not as the settings say")
+    findings.show([*looked_at(service, settings)], as_json=as_json, told="found wrong")
 
 
 def looked_at(service: Service, settings: Settings) -> Iterator[Finding]:
@@ -75,7 +75,8 @@ def _of_the_cluster(service: Service, settings: Settings) -> Iterator[Finding]:
 def _deployment(cluster: Kubernetes, where: Workload) -> tuple[bool, str]:
     state = cluster.deployment(where)
     stopped = f", stopped by {state.stopped}" if state.stopped else ""
-    return True, f"{where.namespace}/{where.deployment}: {state.ready} of {state.replicas} ready{stopped}"
+    told = f"{where.namespace}/{where.deployment}: {state.ready} of {state.replicas} ready{stopped}"
+    return bool(state.ready or not state.replicas), told
 
 
 def _pods(api: "kubernetes.ApiClient", service: Service) -> tuple[bool, str]:

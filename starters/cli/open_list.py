@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from audit.text import counted, titled
+from audit.text import alternatives, counted, titled
 from starters.cli.configured import load_settings
 from starters.cli.lists import Item, joined, laid_out, line
 from starters.cli.people import complaints, console
@@ -106,7 +106,7 @@ def _stand(row: Listed) -> Text:
 def _waits(row: Listed, now: datetime) -> list[Text]:
     if not row.waiting_for:
         return []
-    whom = ", ".join(row.roles) or "somebody"
+    whom = alternatives(row.roles) or "somebody"
     parts = [Text(f"{whom}: {row.waiting_for}", style="bold yellow")]
     if row.waiting_since:
         parts.append(Text(f"for {span(now - row.waiting_since)}", style="yellow"))

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from audit.text import MARKS, titled
+from audit.text import MARKS, alternatives, titled
 from starters.cli.lists import Hanging, Line
 from starters.cli.spans import ago, clock_time
 from starters.steering.actions import Action
@@ -157,7 +157,7 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
         line = f"waits for {_whom(question)} to decide {question.id} until {clock_time(until(question))}"
         yield Text(f"{line}, {_then(question)}", style="bold yellow")
     if status.waiting_for and not status.questions:
-        yield Text(f"waits for {', '.join(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
+        yield Text(f"waits for {alternatives(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
     yield from (Text(f"no worker of role {line}", style="bold red") for line in status.lacks)
     yield from (Text(line) for line in shown.doing)
     if not (status.waiting_for or shown.doing) and status.entries:
@@ -167,7 +167,7 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
 
 
 def _whom(question: OpenQuestion) -> str:
-    return ", ".join(question.roles) or "nobody (`[approvals] roles` names no role for it)"
+    return alternatives(question.roles) or "nobody (`[approvals] roles` names no role for it)"
 
 
 def _then(question: OpenQuestion) -> str:
@@ -175,13 +175,15 @@ def _then(question: OpenQuestion) -> str:
 
 
 def commands(actions: Iterable[Action]) -> RenderableType:
-    """Show the commands, each on a line that nothing breaks: they are there to be copied."""
+    """Show the commands, each on a line that nothing breaks: they are there to be copied.
+
+    What an answer does stands with its question, above.
+    """
     lines: list[RenderableType] = [Text("you can", style="dim")]
     for action in actions:
-        lines += [
-            Text(f"  {action.command}", style="bold yellow", no_wrap=True, overflow="ignore"),
-            Padding(Text(action.does, style="dim"), (0, 0, 0, 6)),
-        ]
+        lines.append(Text(f"  {action.command}", style="bold yellow", no_wrap=True, overflow="ignore"))
+        if not action.answers:
+            lines.append(Padding(Text(action.does, style="dim"), (0, 0, 0, 6)))
     return Group(*lines)
 
 
