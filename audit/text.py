@@ -109,7 +109,7 @@ def alternatives(names: Sequence[str]) -> str:
 def length(span: timedelta) -> str:
     """Give a span that somebody has set, as they would say it: `90 s`, `15 min`, `1 h 30 min`, `7 d`."""
     seconds = span.total_seconds()
-    if seconds != round(seconds) or seconds < 2 * _MINUTE:
+    if seconds != round(seconds) or seconds < _MINUTE or (seconds < 2 * _MINUTE and seconds % _MINUTE):
         return f"{seconds:g} s"
     days, rest = divmod(int(seconds), _DAY)
     hours, rest = divmod(rest, _HOUR)

@@ -13,6 +13,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import shlex
 import struct
 import subprocess
@@ -127,9 +128,11 @@ class Scene:
     def prepare(self) -> tuple[str, str, str]:
         """Have an incident that asks, an onboarding with its list, and a window to come; gives how they are named."""
         tomorrow = datetime.now(UTC) + timedelta(days=1)
+        # A customer of its own each time: nobody can be onboarded twice.
+        customer = f"Acme Corp {secrets.token_hex(2)}"
         incident = self._started("p1-incident --set title='API down' --set mitigation=approve")
         onboarding = self._started(
-            "enterprise-onboarding --set name='Acme Corp' --set contact_name=Grace --set email=it@acme.example"
+            f"enterprise-onboarding --set name='{customer}' --set contact_name=Grace --set email=it@acme.example"
         )
         window = self._started(
             f"maintenance-window --set title='Database upgrade' --set starts_at='{tomorrow:%Y-%m-%d} 02:00 UTC' "
@@ -211,13 +214,14 @@ async def _terminal(browser: Browser, folder: Path, commands: dict[str, str], co
 async def _ui(browser: Browser, folder: Path, scene: Scene, incident: str, columns: int) -> None:
     tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 1000})
     tab.set_default_timeout(_WITHIN)
-    run = f"/{incident.replace('/', '%2F')}"
+    # By its run ID: the UI finds no pages of a run by its workflow ID alone.
+    history = str((await asyncio.to_thread(_facts, f"runbooks status {incident} --json"))["link"])
     for name, (place, waits_for) in {
-        "ui-details": (f"{run}/user-metadata", "Which mitigation?"),
-        "ui-list": ("", incident),
-        "ui-run": (run, "Event History"),
+        "ui-details": (f"{history.removesuffix('/history')}/user-metadata", "Which mitigation?"),
+        "ui-list": (scene.ui, incident),
+        "ui-run": (history, "Event History"),
     }.items():
-        await tab.goto(f"{scene.ui}{place}")
+        await tab.goto(place)
         await _reads(tab, waits_for)
         await tab.screenshot(path=_named(folder, name, columns))
     await tab.close()

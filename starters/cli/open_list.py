@@ -99,7 +99,9 @@ def _item(row: Listed, now: datetime) -> Item:
 def _stand(row: Listed) -> Text:
     if row.state == "running":
         return Text(row.phase or "beginning")
-    outcome = row.outcome if row.state == "completed" and row.outcome else row.state
+    # Temporal spells it with one l, and everything else here with two.
+    state = "cancelled" if row.state == "canceled" else row.state
+    outcome = row.outcome if row.state == "completed" and row.outcome else state
     return Text(outcome, style=_STATES.get(row.state, ""))
 
 

@@ -47,6 +47,7 @@ def test_a_severity_stands_once_before_a_title(severity: str, title: str, text: 
     ("set_to", "text"),
     [
         (timedelta(seconds=0.3), "0.3 s"),
+        (timedelta(seconds=60), "1 min"),
         (timedelta(seconds=90), "90 s"),
         (timedelta(minutes=15), "15 min"),
         (timedelta(hours=1), "1 h"),

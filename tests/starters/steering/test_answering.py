@@ -76,7 +76,7 @@ def test_the_role_that_may_is_taken_where_it_is_the_only_one(roles: tuple[str, .
 
 
 def test_several_roles_that_may_are_named() -> None:
-    with pytest.raises(WrongInput, match=r"q: dba, commander may decide it\. Say which you are with --role"):
+    with pytest.raises(WrongInput, match=r"q: dba or commander may decide it\. Say which you are with --role"):
         role_for(question("q", "dba", "commander"), None)
 
 
