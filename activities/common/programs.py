@@ -72,7 +72,7 @@ def run(
                     _end(child)
                     raise CancelledError("cancelled")
                 raise Unavailable("this attempt is over; another one goes on")
-            if deadline and time.monotonic() > deadline:
+            if within and deadline and time.monotonic() > deadline:
                 raise Unavailable(f"{command[0]} did not answer in {length(within)}")
             if hopeless():
                 return _end(child)

@@ -37,6 +37,10 @@ class Metrics(BaseModel):
         return ", ".join(_shown(name, value) for name, value in self.values.items()) or "no queries configured"
 
 
+def _plainly(value: float) -> str:
+    return format(value, ".4g")
+
+
 _AS: dict[str, Callable[[float], str]] = {
     "error_rate": percent,
     "p95_latency": duration,
@@ -47,7 +51,7 @@ _AS: dict[str, Callable[[float], str]] = {
 
 
 def _shown(name: str, value: float | None) -> str:
-    said = "no data" if value is None else _AS.get(name, lambda number: format(number, ".4g"))(value)
+    said = "no data" if value is None else _AS.get(name, _plainly)(value)
     return f"{name.replace('_', ' ')} {said}"
 
 
