@@ -68,7 +68,8 @@ def _standing(
 
 def _pinned_keys(events: Iterable[Event], decoder: Decoder) -> Iterable[str]:
     """Give the gateways' public keys that the run had pinned by the first thing it did."""
-    first = next((event for event in events if event.kind == "MARKER_RECORDED"), None)
+    # Markers of versions may come before it (`workflow.patched`), and say nothing of keys.
+    first = next((event for event in events if event.is_local_activity), None)
     for payload in first.payloads("details", "result") if first else ():
         keys = at(_again(decoder, payload), "approvals", "public_keys")
         yield from (key for key in (keys if isinstance(keys, list) else ()) if isinstance(key, str))

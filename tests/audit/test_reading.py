@@ -180,11 +180,14 @@ def test_leases_children_and_cancellations_are_told() -> None:
     assert child.run.run_id
 
 
+@pytest.mark.parametrize("patched", [False, True])
 @pytest.mark.parametrize(
     ("change", "standing"),
     [({}, "valid"), ({"role": "commander-in-chief"}, "invalid"), ({"signature": None}, "unsigned")],
 )
-def test_a_signature_is_checked_against_the_keys_the_run_had_pinned(change: dict[str, Any], standing: str) -> None:
+def test_a_signature_is_checked_against_the_keys_the_run_had_pinned(
+    change: dict[str, Any], standing: str, *, patched: bool
+) -> None:
     history = load("p1_incident-rolled-back")
     key = Ed25519PrivateKey.generate()
     public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
@@ -198,6 +201,15 @@ def test_a_signature_is_checked_against_the_keys_the_run_had_pinned(change: dict
     word = plain(words[0])
     signature = key.sign(word_bytes("close", "the-workflow", first_run, word))
     words[0] = payload({**word, "signature": base64.b64encode(signature).decode(), **change})
+
+    if patched:  # a run whose code asks `workflow.patched` before it has pinned anything
+        pinned = next(
+            at for at, event in enumerate(history["events"]) if event["eventType"].endswith("MARKER_RECORDED")
+        )
+        version = {"markerName": "core_patch", "details": {"patch-data": {"payloads": [payload({"id": "earlier"})]}}}
+        history["events"].insert(
+            pinned, {**history["events"][pinned], "markerRecordedEventAttributes": version, "userMetadata": {}}
+        )
 
     (told,) = story_of(history).words
     assert told.standing == standing

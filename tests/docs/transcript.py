@@ -92,7 +92,7 @@ def interrupt_commands(shell: Shell) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
             answer, _ = process.communicate(timeout=60)
-            # Before a line of ours has run Python itself says that it was interrupted, and nothing can be done about it.
+            # Before a line of ours has run, Python itself says that it was interrupted: nothing can be done about it.
             if answer.startswith(_PYTHONS_OWN):
                 continue
             told = answer.count("interrupted; what has been started goes on")
