@@ -12,6 +12,10 @@ _PREFIX = "EVENT_TYPE_"
 _LONGEST = timedelta(days=36_500)
 
 
+_LOCAL_ACTIVITY = "core_local_activity"
+"""As the SDKs on Temporal's core call it."""
+
+
 @dataclass(frozen=True)
 class Event:
     """One event."""
@@ -23,6 +27,11 @@ class Event:
     body: dict[str, Any]
     """Its attributes."""
     summary: str = ""
+
+    @property
+    def is_local_activity(self) -> bool:
+        """Whether it holds what a local activity gave; SDKs record other things as markers too."""
+        return self.kind == "MARKER_RECORDED" and self.text("markerName") == _LOCAL_ACTIVITY
 
     def text(self, *path: str) -> str:
         """Give a text inside; empty where there is none."""

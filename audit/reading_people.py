@@ -11,6 +11,9 @@ from audit.payloads import Decoder
 from audit.signatures import Standing, fitting, word_bytes
 from audit.story import Question, Said, Timer, Word
 
+_RESOLVE = "catalogue.resolve"
+"""Name of the activity that a run looks its settings up by (`activities/catalogue/lookup.py`)."""
+
 _ASKED = frozenset(
     {"id", "title", "options", "recommended", "default", "kind", "roles", "subject", "two_persons", "asked_at"}
 )
@@ -68,10 +71,21 @@ def _standing(
 
 def _pinned_keys(events: Iterable[Event], decoder: Decoder) -> Iterable[str]:
     """Give the gateways' public keys that the run had pinned by the first thing it did."""
-    first = next((event for event in events if event.kind == "MARKER_RECORDED"), None)
-    for payload in first.payloads("details", "result") if first else ():
+    for payload in _looked_up(list(events)):
         keys = at(_again(decoder, payload), "approvals", "public_keys")
         yield from (key for key in (keys if isinstance(keys, list) else ()) if isinstance(key, str))
+
+
+def _looked_up(events: Sequence[Event]) -> list[Any]:
+    """Give what a run first looked settings up by; runs from before did it by a local activity."""
+    # Markers of versions may come before it (`workflow.patched`), and say nothing of keys.
+    asked = (one for one in events if one.is_local_activity or one.text("activityType", "name") == _RESOLVE)
+    first = next(asked, None)
+    if first is None or first.is_local_activity:
+        return list(first.payloads("details", "result")) if first else []
+    ended = (one for one in events if one.kind == "ACTIVITY_TASK_COMPLETED")
+    answer = next((one for one in ended if one.number("scheduledEventId") == first.id), None)
+    return list(answer.payloads("result")) if answer else []
 
 
 def _again(decoder: Decoder, payload: Any) -> Any:

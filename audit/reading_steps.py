@@ -17,7 +17,6 @@ _OUTCOMES: dict[str, StepOutcome] = {
     f"{_TASK}TIMED_OUT": "timed out",
     f"{_TASK}CANCELED": "canceled",
 }
-_LOCAL = "core_local_activity"
 _LONGEST = 200
 
 
@@ -29,7 +28,7 @@ def read(events: Sequence[Event], decoder: Decoder, phases: Sequence[Phase]) -> 
     for event in events:
         if event.kind == f"{_TASK}SCHEDULED":
             steps.append(_step(event, started.get(event.id), ended.get(event.id), decoder, phases))
-        elif event.kind == "MARKER_RECORDED" and event.text("markerName") == _LOCAL:
+        elif event.is_local_activity:
             steps.append(_local(event, decoder, phases))
     return steps
 

@@ -101,6 +101,23 @@ def lasted(span: timedelta) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR:02}:{whole % _HOUR // _MINUTE:02} h"
 
 
+def alternatives(names: Sequence[str]) -> str:
+    """Give names of which one is enough: `a`, `a or b`, `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def length(span: timedelta) -> str:
+    """Give a span that somebody has set, as they would say it: `90 s`, `15 min`, `1 h 30 min`, `7 d`."""
+    seconds = span.total_seconds()
+    if seconds != round(seconds) or seconds < _MINUTE or (seconds < 2 * _MINUTE and seconds % _MINUTE):
+        return f"{seconds:g} s"
+    days, rest = divmod(int(seconds), _DAY)
+    hours, rest = divmod(rest, _HOUR)
+    minutes, left = divmod(rest, _MINUTE)
+    units = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in units if number)
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Give a table; the cells are Markdown already."""
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]

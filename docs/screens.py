@@ -13,6 +13,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import shlex
 import struct
 import subprocess
@@ -48,7 +49,8 @@ _LOOK_SECONDS = 1.0
 _ASKS = b"[y/N]"
 _PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 0; background: {background} }}
 pre {{ display: inline-block; margin: 0; padding: 12px; font: 15px/1.3 "DejaVu Sans Mono", monospace;
-      color: {foreground}; background: {background} }} .r0 {{ }} {stylesheet}</style><pre>{code}</pre>"""
+      color: {foreground}; background: {background} }} a {{ color: inherit }} .r0 {{ }}
+      {stylesheet}</style><pre>{code}</pre>"""
 
 
 class NoSandbox(Exception):  # noqa: N818  reads as the sentence it is
@@ -126,9 +128,11 @@ class Scene:
     def prepare(self) -> tuple[str, str, str]:
         """Have an incident that asks, an onboarding with its list, and a window to come; gives how they are named."""
         tomorrow = datetime.now(UTC) + timedelta(days=1)
+        # A customer of its own each time: nobody can be onboarded twice.
+        customer = f"Acme Corp {secrets.token_hex(2)}"
         incident = self._started("p1-incident --set title='API down' --set mitigation=approve")
         onboarding = self._started(
-            "enterprise-onboarding --set name='Acme Corp' --set contact_name=Grace --set email=it@acme.example"
+            f"enterprise-onboarding --set name='{customer}' --set contact_name=Grace --set email=it@acme.example"
         )
         window = self._started(
             f"maintenance-window --set title='Database upgrade' --set starts_at='{tomorrow:%Y-%m-%d} 02:00 UTC' "
@@ -166,14 +170,16 @@ def _facts(line: str) -> Any:
 
 
 async def draw(browser: Browser, folder: Path, scene: Scene) -> None:
-    """Write the pictures, and say where each is."""
+    """Write the pictures, and say where each is; what shows the open question first, since it doesn't wait for us."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     incident, onboarding, window = runs = await asyncio.to_thread(scene.prepare)
-    commands = {
+    asking = {
         "list": "runbooks list",
-        "list-all": "runbooks list --all",
         "status": f"runbooks status {incident}",
         "question": f"runbooks approve {incident}",
+    }
+    others = {
+        "list-all": "runbooks list --all",
         "board": f"runbooks status {onboarding}",
         "window": f"runbooks status {window}",
         "windows": "runbooks windows list",
@@ -185,25 +191,40 @@ async def draw(browser: Browser, folder: Path, scene: Scene) -> None:
         "doctor": "runbooks doctor tensafe-server",
         "schedules": "runbooks schedules list",
     }
-    for columns in COLUMNS:
-        tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 100})
-        tab.set_default_timeout(_WITHIN)
-        for name, line in commands.items():
-            shown = await asyncio.to_thread(typed, line, columns)
-            await tab.set_content(page(line, shown, columns))
-            await tab.screenshot(path=_named(folder, name, columns), full_page=True)
-        await tab.set_viewport_size({"width": columns * _COLUMN_PIXELS, "height": 1000})
-        run = f"/{incident.replace('/', '%2F')}"
-        for name, (place, waits_for) in {
-            "ui-list": ("", incident),
-            "ui-run": (run, "Event History"),
-            "ui-details": (f"{run}/user-metadata", "Which mitigation?"),
-        }.items():
-            await tab.goto(f"{scene.ui}{place}")
-            await _reads(tab, waits_for)
-            await tab.screenshot(path=_named(folder, name, columns))
-        await tab.close()
-    await asyncio.to_thread(scene.clear, *runs)
+    try:
+        for columns in COLUMNS:
+            await _ui(browser, folder, scene, incident, columns)
+        for commands in (asking, others):
+            for columns in COLUMNS:
+                await _terminal(browser, folder, commands, columns)
+    finally:
+        await asyncio.to_thread(scene.clear, *runs)
+
+
+async def _terminal(browser: Browser, folder: Path, commands: dict[str, str], columns: int) -> None:
+    tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 100})
+    tab.set_default_timeout(_WITHIN)
+    for name, line in commands.items():
+        shown = await asyncio.to_thread(typed, line, columns)
+        await tab.set_content(page(line, shown, columns))
+        await tab.screenshot(path=_named(folder, name, columns), full_page=True)
+    await tab.close()
+
+
+async def _ui(browser: Browser, folder: Path, scene: Scene, incident: str, columns: int) -> None:
+    tab = await browser.new_page(viewport={"width": columns * _COLUMN_PIXELS, "height": 1000})
+    tab.set_default_timeout(_WITHIN)
+    # By its run ID: the UI finds no pages of a run by its workflow ID alone.
+    history = str((await asyncio.to_thread(_facts, f"runbooks status {incident} --json"))["link"])
+    for name, (place, waits_for) in {
+        "ui-details": (f"{history.removesuffix('/history')}/user-metadata", "Which mitigation?"),
+        "ui-list": (scene.ui, incident),
+        "ui-run": (history, "Event History"),
+    }.items():
+        await tab.goto(place)
+        await _reads(tab, waits_for)
+        await tab.screenshot(path=_named(folder, name, columns))
+    await tab.close()
 
 
 async def _reads(tab: Page, text: str) -> None:

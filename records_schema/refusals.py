@@ -10,19 +10,31 @@ _DATA = ("22", "23", "44", "P0", "54")
 
 
 _UNNAMED = (
-    (re.compile(r"_(pkey|key\d*|idx\d*)$"), "{table} has one like it already"),
-    (re.compile(r"_fkey\d*$"), "{table} would name something that isn't there"),
-    (re.compile(r"_check\d*$"), "a value that {table} doesn't take"),
+    (re.compile(r"_(pkey|key\d*|idx\d*)$"), "there is such {thing} already"),
+    (re.compile(r"_fkey\d*$"), "{thing} would name something that isn't there"),
+    (re.compile(r"_check\d*$"), "{thing} can't have such a value"),
 )
 """What PostgreSQL calls a constraint that nobody has named → what it means."""
+
+_CHOSEN = {"tenants_pkey": "there is a customer of that ID already: give another one by `tenant_id`"}
+"""What people can choose otherwise → how."""
 
 
 def sentence(constraint: str, table: str) -> str:
     """Say a constraint in words: our own names are sentences, PostgreSQL's get one."""
+    if constraint in _CHOSEN:
+        return _CHOSEN[constraint]
     for pattern, means in _UNNAMED:
         if pattern.search(constraint):
-            return means.format(table=table.replace("_", " "))
+            return means.format(thing=_thing(table))
     return constraint.replace("_", " ")
+
+
+def _thing(table: str) -> str:
+    """Name what a table has one of in each row: `an API key` of `api_keys`."""
+    words = table.replace("_", " ").replace("api ", "API ")
+    one = words.removesuffix("es") if words.endswith("sses") else words.removesuffix("s")
+    return f"an {one}" if one[0] in "aeiouA" else f"a {one}"
 
 
 def broken_rule(error: BaseException) -> str | None:

@@ -18,6 +18,7 @@ _PLURALS = {
     "Namespace": "namespaces",
     "Node": "nodes",
     "Secret": "secrets",
+    "Service": "services",
     "Deployment": "deployments",
     "StatefulSet": "statefulsets",
     "CronJob": "cronjobs",

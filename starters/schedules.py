@@ -28,6 +28,7 @@ from activities.catalogue.base import Weekday
 from activities.catalogue.compliance import CompliancePolicy
 from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.service import Service
+from audit.text import length
 from starters.days_off import days_off
 from starters.local_times import LocalTimes
 from starters.schedule_forms import differences
@@ -168,9 +169,9 @@ def _archive(audit: Audit, task_queue: str) -> _Wanted:
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=audit.every)]),
         policy=_policy(max(_ARCHIVED_LATE, audit.every)),
-        state=ScheduleState(note=f"closed runs into the archive, every {audit.every}"),
+        state=ScheduleState(note=f"closed runs into the archive, every {length(audit.every)}"),
     )
-    return _Wanted(ARCHIVE, schedule, f"every {audit.every}")
+    return _Wanted(ARCHIVE, schedule, f"every {length(audit.every)}")
 
 
 def _sweep(task_queue: str) -> _Wanted:
@@ -200,9 +201,9 @@ def _every_minute(name: str, action: ScheduleActionStartWorkflow, note: str) -> 
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_LOOKED)]),
         policy=_policy(_LOOKED_LATE),
-        state=ScheduleState(note=f"{note}, every {_LOOKED}"),
+        state=ScheduleState(note=f"{note}, every {length(_LOOKED)}"),
     )
-    return _Wanted(name, schedule, f"every {_LOOKED}")
+    return _Wanted(name, schedule, f"every {length(_LOOKED)}")
 
 
 def _churn(services: Mapping[str, Service], task_queue: str) -> _Wanted:
@@ -240,9 +241,9 @@ def _certificates(services: Mapping[str, Service], task_queue: str) -> Iterator[
             action=_start(CertificateRenewal, request, name, task_queue, f"Certificates of {service}"),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
             policy=_policy(every),
-            state=ScheduleState(note=f"certificates of {service}, every {every}"),
+            state=ScheduleState(note=f"certificates of {service}, every {length(every)}"),
         )
-        yield _Wanted(name, schedule, f"every {every}")
+        yield _Wanted(name, schedule, f"every {length(every)}")
 
 
 def _daily(service: str, policy: DailyPolicy, zone: str, task_queue: str, directory: Path) -> Iterator[_Wanted]:

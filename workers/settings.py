@@ -431,7 +431,7 @@ class Audit(Section):
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if self.private_key is not None and self.kms_key_id is not None:
-            raise ValueError("private_key, kms_key_id: one of both signs")
+            raise ValueError("private_key, kms_key_id: name one of the two, not both")
         return self
 
 

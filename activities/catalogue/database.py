@@ -182,5 +182,5 @@ class DatabasePolicy(ServicePolicy):
     def _own_secrets(self) -> "DatabasePolicy":
         secrets = [self.secret, *(server.secret for server in self.servers.values())]
         if len(set(secrets)) < len(secrets):
-            raise ValueError("secret, servers.*.secret: each must be another Secret")
+            raise ValueError("secret, servers.*.secret: each must name a Secret of its own")
         return self

@@ -16,6 +16,7 @@ from activities.common.errors import NotFound
 from activities.common.heartbeat import Progress, resume, turns
 from activities.kubernetes.api import Object, ask, moment
 from activities.kubernetes.changing import Plan, change, patch
+from audit.text import length
 from libraries import kubernetes
 
 _GROUP, _VERSION, _PLURAL = "cert-manager.io", "v1", "certificates"
@@ -152,7 +153,7 @@ class CertManager:
                 return Issuance(issued=True, revision=now.revision)
             if not now.issuing and now.failed_attempts:
                 return Issuance(issued=False, revision=now.revision, reason=now.told)
-        return Issuance(issued=False, revision=now.revision, reason=f"not within {request.within}: {now.told}")
+        return Issuance(issued=False, revision=now.revision, reason=f"not within {length(request.within)}: {now.told}")
 
     def _ask(self, at: CertificateName) -> Object:
         return ask(self._objects.get_namespaced_custom_object, _GROUP, _VERSION, at.namespace, _PLURAL, at.name)

@@ -31,6 +31,7 @@ from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Misconfigured, NotFound, Refused
 from activities.common.heartbeat import Progress, resume, turns
 from activities.kubernetes.api import Object
+from audit.text import length
 from libraries import acme_messages, kubernetes, x509
 
 if TYPE_CHECKING:
@@ -254,7 +255,9 @@ class Acme:
                     return answer.model_copy(update={"after": "not valid", "valid": False, "problems": _failed(found)})
         except AuthorityRefused as refused:
             return answer.model_copy(update={"after": "refused", "valid": False, "problems": [refused.problem]})
-        late = Problem(type="timeout", detail=f"the authority had not looked within {request.within}", permanent=False)
+        late = Problem(
+            type="timeout", detail=f"the authority had not looked within {length(request.within)}", permanent=False
+        )
         return answer.model_copy(update={"after": "not looked at in time", "valid": False, "problems": [late]})
 
     @activity.defn(name="acme.issue")
@@ -305,7 +308,7 @@ class Acme:
             elif state not in {_PENDING, _READY, _PROCESSING}:
                 why = acme_messages.Error.from_json(found.get("error") or {"type": "unknown", "detail": state})
                 return answer.model_copy(update={"after": state, "applied": False, "problems": [problem(why)]})
-        late = Problem(type="timeout", detail=f"not issued within {request.within}", permanent=False)
+        late = Problem(type="timeout", detail=f"not issued within {length(request.within)}", permanent=False)
         return answer.model_copy(update={"after": "not issued in time", "applied": False, "problems": [late]})
 
     def _open_account(self) -> Account:

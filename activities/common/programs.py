@@ -15,6 +15,7 @@ from temporalio.exceptions import CancelledError
 
 from activities.common.children import die_with_parent
 from activities.common.errors import Unavailable
+from audit.text import length
 
 _NOTICE = 0.1
 """Seconds until a cancellation is noticed."""
@@ -71,8 +72,8 @@ def run(
                     _end(child)
                     raise CancelledError("cancelled")
                 raise Unavailable("this attempt is over; another one goes on")
-            if deadline and time.monotonic() > deadline:
-                raise Unavailable(f"{command[0]} did not answer in {within}")
+            if within and deadline and time.monotonic() > deadline:
+                raise Unavailable(f"{command[0]} did not answer in {length(within)}")
             if hopeless():
                 return _end(child)
 

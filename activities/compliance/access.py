@@ -29,7 +29,7 @@ from activities.kubernetes.api import pages
 from audit.compliance import Gap
 from audit.signer import SigningError, key_id, public_key_from
 from audit.store_connection import Pool, rows
-from audit.text import counted
+from audit.text import counted, length
 from libraries import kubernetes
 
 NAME = "access-review.csv"
@@ -231,7 +231,7 @@ class AccessReview:
                 if iam.generate_credential_report()["State"] == "COMPLETE":
                     break
             else:
-                raise Unavailable(f"AWS IAM: no credential report within {_REPORT_WITHIN}")
+                raise Unavailable(f"AWS IAM: no credential report within {length(_REPORT_WITHIN)}")
             content = iam.get_credential_report()["Content"].decode()
         for user in csv.DictReader(io.StringIO(content)):
             yield from _credentials(user)

@@ -16,6 +16,7 @@ from activities.common.errors import ActivityFailure, Conflict, Misconfigured, R
 from activities.common.heartbeat import Progress, resume, turns
 from activities.credentials.credential import Credential, RotateCredential, Seen, Switched
 from activities.credentials.secret_values import new_value
+from audit.text import length
 from libraries import aws_errors
 
 _SYSTEM = "AWS Secrets Manager"
@@ -186,7 +187,7 @@ class SecretsManager:
         for _ in turns(resume(Progress), within=ROTATES_WITHIN, every=_LOOK_EVERY):
             if _at(self._described(name), _CURRENT) == token:
                 return
-        raise Refused(f"{name}: its rotation has not ended within {ROTATES_WITHIN}: look at its Lambda's log")
+        raise Refused(f"{name}: its rotation has not ended within {length(ROTATES_WITHIN)}: look at its Lambda's log")
 
     def _next_value(self, of: Credential) -> str:
         """Make the new text, in the form of the old one.

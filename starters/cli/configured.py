@@ -14,6 +14,7 @@ from workers import settings as settings_module
 from workers.settings import Settings, SettingsError
 
 _KINDS = ("sandbox", "demo")
+_STATE = "state.json"
 _OURS = Path(__file__).parents[2]
 _ANSWERS_WITHIN_SECONDS = 0.3
 
@@ -55,6 +56,15 @@ def running_here() -> Iterator[tuple[str, Path]]:
             if place not in seen and _lives(place / "runbooks.toml"):
                 yield kind, place
             seen.add(place)
+
+
+def checkout_here() -> Path:
+    """Give this folder where it has or had a sandbox or demo; else that of the one which commands use from here."""
+    here = Path.cwd()
+    if any((here / "var" / kind / _STATE).exists() for kind in _KINDS):
+        return here
+    found = next(running_here(), None)
+    return found[1].parents[1] if found else here
 
 
 def _or_what_runs_here() -> None:

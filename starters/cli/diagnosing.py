@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 from temporalio.exceptions import ApplicationError
 
+from activities.autoscaling import discovery
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.states import AutoscalingRequest
 from activities.catalogue.service import Service
 from activities.kubernetes import api as kubernetes_api
-from activities.kubernetes.cluster import Kubernetes, PodsRequest, Workload
+from activities.kubernetes.cluster import Kubernetes, Workload
 from activities.monitoring.health import HealthChecks, HealthRequest
+from audit.text import counted
 from starters.cli import findings, reaching
 from starters.cli.configured import load_settings
 from starters.cli.findings import Finding, look
@@ -19,6 +22,10 @@ from starters.steering import routes
 from starters.steering.errors import WrongInput
 from workers.settings import Settings
 
+if TYPE_CHECKING:
+    from libraries import kubernetes
+
+_SHOWN = 3
 _ALERT = {"alertname": "Sample", "severity": "P1"}
 
 
@@ -35,7 +42,7 @@ def show(name: str, *, as_json: bool) -> None:
         known = ", ".join(settings.services) or "none"
         raise WrongInput(f"service: {name!r} is not in the catalogue. Known services: {known}")
     service = settings.services[name].model_copy(update={"name": name})
-    findings.show([*looked_at(service, settings)], as_json=as_json, told="are not as the settings say")
+    findings.show([*looked_at(service, settings)], as_json=as_json, told="found wrong")
 
 
 def looked_at(service: Service, settings: Settings) -> Iterator[Finding]:
@@ -60,7 +67,7 @@ def _of_the_cluster(service: Service, settings: Settings) -> Iterator[Finding]:
         cluster = Kubernetes(api)
         where = Workload(namespace=service.namespace, deployment=service.deployment)
         yield look("Deployment", lambda: _deployment(cluster, where))
-        yield look("selector", lambda: _pods(cluster, service))
+        yield look("selector", lambda: _pods(api, service))
         if service.hpa or service.scaled_object:
             yield from _autoscalers(Autoscalers(api), service)
 
@@ -68,12 +75,26 @@ def _of_the_cluster(service: Service, settings: Settings) -> Iterator[Finding]:
 def _deployment(cluster: Kubernetes, where: Workload) -> tuple[bool, str]:
     state = cluster.deployment(where)
     stopped = f", stopped by {state.stopped}" if state.stopped else ""
-    return True, f"{where.namespace}/{where.deployment}: {state.ready} of {state.replicas} ready{stopped}"
+    told = f"{where.namespace}/{where.deployment}: {state.ready} of {state.replicas} ready{stopped}"
+    return bool(state.ready or not state.replicas), told
 
 
-def _pods(cluster: Kubernetes, service: Service) -> tuple[bool, str]:
-    pods = cluster.pods(PodsRequest(namespace=service.namespace, selector=service.selector))
-    return bool(pods.items), f"{service.selector}: {pods}" if pods.items else f"{service.selector} matches no pod"
+def _pods(api: "kubernetes.ApiClient", service: Service) -> tuple[bool, str]:
+    found = discovery.selected(api, service.namespace, service.deployment, service.selector)
+    # A service of several workloads has pods beside those of its Deployment.
+    others = found.others if not service.other_workloads else []
+    faults = [
+        *(["matches no pod"] if not (found.ours or found.others) else []),
+        *([f"misses {_some(found.missed)} of {service.deployment}"] if found.missed else []),
+        *([f"also matches {_some(others)}, not of {service.deployment}"] if others else []),
+    ]
+    told = ", ".join(faults) or counted(len(found.ours) + len(found.others), "pod")
+    return not faults, f"{service.selector}: {told}"
+
+
+def _some(pods: list[str]) -> str:
+    shown = ", ".join(pods[:_SHOWN])
+    return f"{counted(len(pods), 'pod')} ({shown}{', …' if len(pods) > _SHOWN else ''})"
 
 
 def _autoscalers(autoscalers: Autoscalers, service: Service) -> Iterator[Finding]:

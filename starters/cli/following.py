@@ -4,6 +4,7 @@ import asyncio
 
 from rich.console import Console
 
+from audit.text import alternatives
 from starters.cli.spans import clock_time
 from starters.steering import runs
 from starters.steering.actions import actions
@@ -42,7 +43,7 @@ async def follow(session: Session, run: Run, out: Console) -> None:
 def _ask(session: Session, run: Run, status: RunStatus, asked: set[str], out: Console) -> set[str]:
     new = [question for question in status.questions if question.id not in asked]
     for question in new:
-        whom = ", ".join(question.roles)
+        whom = alternatives(question.roles)
         sentence = f"waits for {whom} to decide {question.id} until {clock_time(until(question))}: {question.title}"
         out.print(sentence, markup=False, soft_wrap=True)
     if new:

@@ -50,7 +50,7 @@ def _set(model: type[BaseModel], target: dict[str, Any], assignment: str) -> Non
     path, equals, text = assignment.partition("=")
     *parents, name = path.split(".")
     if not equals or not name or not all(parents):
-        raise WrongInput("--set: expected field=value")
+        raise WrongInput("--set: expected field=value, such as service=api")
     at: type[BaseModel] | None = model
     for parent in parents:
         target = target.setdefault(parent, {})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from audit.text import counted, titled
+from audit.text import alternatives, counted, titled
 from starters.cli.configured import load_settings
 from starters.cli.lists import Item, joined, laid_out, line
 from starters.cli.people import complaints, console
@@ -99,14 +99,16 @@ def _item(row: Listed, now: datetime) -> Item:
 def _stand(row: Listed) -> Text:
     if row.state == "running":
         return Text(row.phase or "beginning")
-    outcome = row.outcome if row.state == "completed" and row.outcome else row.state
+    # Temporal spells it with one l, and everything else here with two.
+    state = "cancelled" if row.state == "canceled" else row.state
+    outcome = row.outcome if row.state == "completed" and row.outcome else state
     return Text(outcome, style=_STATES.get(row.state, ""))
 
 
 def _waits(row: Listed, now: datetime) -> list[Text]:
     if not row.waiting_for:
         return []
-    whom = ", ".join(row.roles) or "somebody"
+    whom = alternatives(row.roles) or "somebody"
     parts = [Text(f"{whom}: {row.waiting_for}", style="bold yellow")]
     if row.waiting_since:
         parts.append(Text(f"for {span(now - row.waiting_since)}", style="yellow"))

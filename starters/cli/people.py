@@ -61,6 +61,11 @@ console = cast("Console", _Later(stderr=False))
 complaints = cast("Console", _Later(stderr=True))
 
 
+def somebody_there() -> bool:
+    """Tell whether a question would be read and answered by a person."""
+    return sys.stdin.isatty() and complaints.is_terminal
+
+
 class Exit(IntEnum):
     """Exit codes; `runbooks --help` lists them."""
 

@@ -72,6 +72,13 @@ def _one(meant: Procedure, told: Item) -> None:
 def _about(about: dict[str, Any], needed: bool) -> str:  # noqa: FBT001
     default = about.get("default")
     said = str(about.get("description", ""))
+    if choices := _choices(about):
+        said = f"{said} One of: {', '.join(choices)}.".strip()
     if needed:
         return f"{said} Required.".strip()
     return said if default in (None, "", [], {}) else f"{said} Default: {json.dumps(default)}."
+
+
+def _choices(about: dict[str, Any]) -> list[str]:
+    """Give the words that a field takes, where those are named."""
+    return [str(word) for one in (about, *about.get("anyOf", ())) for word in one.get("enum", ())]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +14,7 @@ from temporalio.client import WorkflowFailureError
 from starters.cli import inputs
 from starters.cli.configured import load_settings
 from starters.cli.following import follow
-from starters.cli.people import Exit, Stop, complaints, console
+from starters.cli.people import Exit, Stop, complaints, console, somebody_there
 from starters.cli.planning import plan_of, show
 from starters.steering import runs
 from starters.steering.actions import actions
@@ -61,7 +60,7 @@ async def start(name: str, speaker: Person, wishes: Wishes, *, text: str | None,
     settings = load_settings()
     check_service(wanted, request, settings)
     asks = not (wishes.yes or getattr(request, "dry_run", False))
-    if asks and not _somebody_there():
+    if asks and not somebody_there():
         sentence = "nobody can be asked here: --yes starts it, --dry-run --wait shows what it would do"
         raise WrongInput(f"start: {sentence}")
     session = await open_session(settings)
@@ -74,10 +73,6 @@ async def start(name: str, speaker: Person, wishes: Wishes, *, text: str | None,
         await _until_its_end(session, begun, as_json=wishes.as_json)
     elif wishes.as_json:
         _document(begun, await _first_status(session, wanted, begun))
-
-
-def _somebody_there() -> bool:
-    return sys.stdin.isatty() and complaints.is_terminal
 
 
 async def _agreed(session: Session, wanted: Procedure, request: BaseModel, speaker: Person) -> None:

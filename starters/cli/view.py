@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from audit.text import MARKS, titled
+from audit.text import MARKS, alternatives, titled
 from starters.cli.lists import Hanging, Line
 from starters.cli.spans import ago, clock_time
 from starters.steering.actions import Action
@@ -154,13 +154,10 @@ def _ended(shown: Shown) -> Text:
 def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
     """Say what it waits for, else what it does, else what it did last."""
     for question in status.questions:
-        then = f"then takes {question.default}" if question.escalated else "then escalates"
-        whom = ", ".join(question.roles) or "nobody's role"
-        yield Text(
-            f"waits for {whom} to decide {question.id} until {clock_time(until(question))}, {then}", style="bold yellow"
-        )
+        line = f"waits for {_whom(question)} to decide {question.id} until {clock_time(until(question))}"
+        yield Text(f"{line}, {_then(question)}", style="bold yellow")
     if status.waiting_for and not status.questions:
-        yield Text(f"waits for {', '.join(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
+        yield Text(f"waits for {alternatives(shown.roles) or 'a person'}: {status.waiting_for}", style="bold yellow")
     yield from (Text(f"no worker of role {line}", style="bold red") for line in status.lacks)
     yield from (Text(line) for line in shown.doing)
     if not (status.waiting_for or shown.doing) and status.entries:
@@ -169,14 +166,24 @@ def _now(status: RunStatus, shown: Shown) -> Iterator[Text]:
         yield Text(f"{status.phase or 'beginning'} since {clock_time(last.at)}{what}")
 
 
+def _whom(question: OpenQuestion) -> str:
+    return alternatives(question.roles) or "nobody (`[approvals] roles` names no role for it)"
+
+
+def _then(question: OpenQuestion) -> str:
+    return f"then it takes {question.default}" if question.escalated else "then it escalates"
+
+
 def commands(actions: Iterable[Action]) -> RenderableType:
-    """Show the commands, each on a line that nothing breaks: they are there to be copied."""
+    """Show the commands, each on a line that nothing breaks: they are there to be copied.
+
+    What an answer does stands with its question, above.
+    """
     lines: list[RenderableType] = [Text("you can", style="dim")]
     for action in actions:
-        lines += [
-            Text(f"  {action.command}", style="bold yellow", no_wrap=True, overflow="ignore"),
-            Padding(Text(action.does, style="dim"), (0, 0, 0, 6)),
-        ]
+        lines.append(Text(f"  {action.command}", style="bold yellow", no_wrap=True, overflow="ignore"))
+        if not action.answers:
+            lines.append(Padding(Text(action.does, style="dim"), (0, 0, 0, 6)))
     return Group(*lines)
 
 
@@ -208,8 +215,7 @@ def render_question(question: OpenQuestion) -> RenderableType:
         grid.add_row(Text(choice, style="bold"), Text(does), Text(", ".join(marks), style="dim"))
     # What made it ask is often a fact too, which stands below again.
     evidence = [Hanging(Text(f"· {line}", style="dim")) for line in dict.fromkeys(question.evidence)]
-    then = f"then: {question.default}" if question.escalated else "then: escalation"
-    foot = Text(f"{', '.join(question.roles)} may decide until {clock_time(until(question))}, {then}", style="dim")
+    foot = Text(f"{_whom(question)} may decide until {clock_time(until(question))}, {_then(question)}", style="dim")
     if question.two_persons:
         said = f"; {question.first.by} has said {question.first.choice}" if question.first else ""
         foot.append(f"\nanything but {question.default} takes two people{said}")

@@ -64,7 +64,7 @@ async def picture(
             run=name,
             link=link,
             latest=latest,
-            roles=tuple(may(session.settings, status.waiting_for)),
+            roles=tuple(may(session.settings, status)),
             doing=run.doing,
             actions=tuple(can),
             ended=ended,

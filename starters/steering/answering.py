@@ -1,6 +1,6 @@
 """Which question an answer is meant for, in which role it counts, and what became of it where it comes too late."""
 
-from audit.text import moment
+from audit.text import alternatives, moment
 from starters.steering import runs
 from starters.steering.errors import Decided, NothingAsked, Over, Refused, WrongChoice, WrongInput, WrongQuestion
 from starters.steering.identity import DEFAULT_ROLE, Person
@@ -64,7 +64,7 @@ def role_for(question: OpenQuestion, said: str | None) -> str:
         return said or DEFAULT_ROLE
     if len(question.roles) == 1:
         return question.roles[0]
-    raise WrongInput(f"{question.id}: {', '.join(question.roles)} may decide it. Say which you are with --role")
+    raise WrongInput(f"{question.id}: {alternatives(question.roles)} may decide it. Say which you are with --role")
 
 
 async def answer(session: Session, run: Run, question: OpenQuestion, *, choice: str, reason: str, by: Person) -> Answer:

@@ -39,6 +39,9 @@ STARTED_BY = "started_by"
 _MAY = {"close": "close", "update_customer or resolve": "customer", "outreach": "customer"}
 """What a run waits for that is no question → who may do it, by the name in `[approvals] roles`."""
 
+_MAY_ALWAYS = {"EnterpriseOnboarding": "customer", "MaintenanceWindow": "maintain"}
+"""Procedure → the same, whatever it waits for: an item of a checklist, a task."""
+
 
 class Listed(BaseModel):
     """One run, as lists show it and scripts read it."""
@@ -195,7 +198,7 @@ async def row_of(session: Session, execution: WorkflowExecution, status: RunStat
             "outcome": status.outcome,
             "dry_run": status.dry_run,
             "waiting_for": status.waiting_for,
-            "roles": question.roles if question else may(session.settings, status.waiting_for),
+            "roles": question.roles if question else may(session.settings, status),
             "waiting_since": question.asked_at if question else _since(status),
             "waiting_until": until(question) if question else None,
             "clock": clock.name if clock else "",
@@ -205,9 +208,10 @@ async def row_of(session: Session, execution: WorkflowExecution, status: RunStat
     )
 
 
-def may(settings: Settings, waiting_for: str) -> list[str]:
+def may(settings: Settings, status: RunStatus) -> list[str]:
     """Say which roles may do what a run waits for, where it is no question; as these settings have it."""
-    return [*settings.approvals.roles.get(_MAY.get(waiting_for, ""), ())]
+    kind = _MAY.get(status.waiting_for, "") or _MAY_ALWAYS.get(status.procedure, "")
+    return [*settings.approvals.roles.get(kind, ())] if status.waiting_for else []
 
 
 def state_of(execution: WorkflowExecution) -> str:

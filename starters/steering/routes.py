@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.records.alerts import Alert
+from audit.text import length
 from starters.steering.mapping import PayloadMapping, unfit
 from workers.checks import Fault
 from workers.registry import Procedure, procedure
@@ -206,7 +207,7 @@ def _input(route: Route, services: Collection[str]) -> Iterator[Fault]:
             known = services.get(service) if isinstance(services, Mapping) else None
             longest = limit(known) if isinstance(known, Service) else None
             if name in route.input and longest is not None and _span(route, name) > longest:
-                yield Fault(("input", name), f"longer than {service} allows, {longest}")
+                yield Fault(("input", name), f"longer than {service} allows, {length(longest)}")
 
 
 _LIMITS: dict[str, Callable[[Service], timedelta | None]] = {

@@ -196,7 +196,7 @@ class Pages:
             "run": run,
             "words": words,
             "fields": _word_fields,
-            "roles": may(self._place.session.settings, status.waiting_for) if status else [],
+            "roles": may(self._place.session.settings, status) if status else [],
         }
         return {
             name: part(f"_{name}.html.j2", **values)

@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from activities.catalogue.lookup import Catalogue
 from audit.payloads import Decoder
 from audit.reading import read
 from audit.signatures import canonical, word_bytes
 from audit.skeleton import restore, take_apart
 from audit.story import Story
+from workers.queues import name_of
 from workers.registry import PROCEDURES
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
@@ -180,11 +182,14 @@ def test_leases_children_and_cancellations_are_told() -> None:
     assert child.run.run_id
 
 
+@pytest.mark.parametrize("by", ["a local activity", "one after a version marker", "an activity"])
 @pytest.mark.parametrize(
     ("change", "standing"),
     [({}, "valid"), ({"role": "commander-in-chief"}, "invalid"), ({"signature": None}, "unsigned")],
 )
-def test_a_signature_is_checked_against_the_keys_the_run_had_pinned(change: dict[str, Any], standing: str) -> None:
+def test_a_signature_is_checked_against_the_keys_the_run_had_pinned(
+    change: dict[str, Any], standing: str, by: str
+) -> None:
     history = load("p1_incident-rolled-back")
     key = Ed25519PrivateKey.generate()
     public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
@@ -199,10 +204,30 @@ def test_a_signature_is_checked_against_the_keys_the_run_had_pinned(change: dict
     signature = key.sign(word_bytes("close", "the-workflow", first_run, word))
     words[0] = payload({**word, "signature": base64.b64encode(signature).decode(), **change})
 
+    at = next(n for n, event in enumerate(history["events"]) if event["eventType"].endswith("MARKER_RECORDED"))
+    pinned = history["events"][at]
+    if by == "one after a version marker":
+        version = {"markerName": "core_patch", "details": {"patch-data": {"payloads": [payload({"id": "earlier"})]}}}
+        history["events"].insert(at, {**pinned, "markerRecordedEventAttributes": version, "userMetadata": {}})
+    if by == "an activity":
+        result = {"payloads": [payload(settings_)]}
+        scheduled = {"activityType": {"name": name_of(Catalogue.resolve)}, "activityId": "1"}
+        history["events"][at : at + 1] = [
+            _event(pinned, "900", "ACTIVITY_TASK_SCHEDULED", scheduled),
+            _event(pinned, "901", "ACTIVITY_TASK_COMPLETED", {"scheduledEventId": "899", "result": {"payloads": []}}),
+            _event(pinned, "902", "ACTIVITY_TASK_COMPLETED", {"scheduledEventId": "900", "result": result}),
+        ]
+
     (told,) = story_of(history).words
     assert told.standing == standing
     assert told.key == (public if standing == "valid" else "")
     assert "signature" not in told.fields
+
+
+def _event(like: dict[str, Any], number: str, kind: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    first, *rest = kind.lower().split("_")
+    field = f"{first}{''.join(map(str.capitalize, rest))}EventAttributes"
+    return {"eventId": number, "eventTime": like["eventTime"], "eventType": f"EVENT_TYPE_{kind}", field: attributes}
 
 
 def test_an_attempt_that_failed_is_told() -> None:

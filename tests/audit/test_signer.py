@@ -167,5 +167,5 @@ def test_settings_give_the_signer_and_every_key_that_may_have_signed() -> None:
     assert not Audit().enabled
     with pytest.raises(SettingsError, match="no Ed25519 private key"):
         signer(Audit(private_key=SecretStr("nothing")))
-    with pytest.raises(ValueError, match="one of both signs"):
+    with pytest.raises(ValueError, match="name one of the two"):
         Audit(private_key=SecretStr("x"), kms_key_id="alias/x")

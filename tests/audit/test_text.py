@@ -1,8 +1,10 @@
 """Words that go with numbers, and titles: what people read with none, one and two of a thing."""
 
+from datetime import timedelta
+
 import pytest
 
-from audit.text import counted, noun, span, titled
+from audit.text import alternatives, counted, length, noun, span, titled
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,27 @@ def test_a_range_of_one_is_one(first: int, last: int, text: str):
 )
 def test_a_severity_stands_once_before_a_title(severity: str, title: str, text: str):
     assert titled(severity, title) == text
+
+
+@pytest.mark.parametrize(
+    ("set_to", "text"),
+    [
+        (timedelta(seconds=0.3), "0.3 s"),
+        (timedelta(seconds=60), "1 min"),
+        (timedelta(seconds=90), "90 s"),
+        (timedelta(minutes=15), "15 min"),
+        (timedelta(hours=1), "1 h"),
+        (timedelta(hours=1, minutes=30), "1 h 30 min"),
+        (timedelta(days=1), "1 d"),
+        (timedelta(days=7, seconds=5), "7 d 5 s"),
+    ],
+)
+def test_a_span_that_was_set_is_said_as_people_do(set_to: timedelta, text: str):
+    assert length(set_to) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a or b"), (["a", "b", "c"], "a, b or c")]
+)
+def test_one_of_several_is_enough(names: list[str], text: str):
+    assert alternatives(names) == text

@@ -34,6 +34,7 @@ _CACHE = "durable-runbooks"
 _AT_ONCE = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 _COMMANDS = ("list", "status -", "services", "catalogue", "audit search", "--help")
 _INTERRUPTED = 130
+_PYTHONS_OWN = "Fatal Python error: init_"
 _MAKES = {2, _INTERRUPTED, -signal.SIGINT}
 """How `make` ends when it is interrupted: its own code, or by the signal."""
 
@@ -91,8 +92,12 @@ def interrupt_commands(shell: Shell) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
             answer, _ = process.communicate(timeout=60)
+            # Before a line of ours has run, Python itself says that it was interrupted: nothing can be done about it.
+            if answer.startswith(_PYTHONS_OWN):
+                continue
+            told = answer.count("interrupted; what has been started goes on")
             fine = process.returncode in {0, _INTERRUPTED, -signal.SIGINT, 3, 4} and "Traceback" not in answer
-            if not fine:
+            if not fine or told > 1 or (process.returncode == _INTERRUPTED and not told):
                 raise Failed(f"runbooks {words}, Ctrl-C after {pause:g} s: {process.returncode}\n{answer}")
         shell.out(f"runbooks {words}: Ctrl-C at {len(_AT_ONCE)} moments of its first second, no traceback")
 

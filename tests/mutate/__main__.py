@@ -40,8 +40,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "workflows/incident_response/situations.py": (f"{_INCIDENTS}/test_situations.py",),
     "workflows/shared/releases.py": ("tests/workflows/shared/test_releases.py", f"{_INCIDENTS}/test_diagnosis.py"),
     "workflows/deployment/rollback_target.py": (
-        "tests/workflows/deployment/test_way_back.py",
-        "tests/workflows/deployment/test_way_back_by_hand.py",
+        "tests/workflows/deployment/test_rollback_target.py",
+        "tests/workflows/deployment/test_rollback_target_by_hand.py",
     ),
     "activities/kubernetes/run_marks.py": ("tests/activities/kubernetes/test_run_marks.py",),
     "workflows/platform/lease.py": ("tests/workflows/platform/test_lease.py",),

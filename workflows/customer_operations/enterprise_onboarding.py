@@ -324,7 +324,7 @@ class EnterpriseOnboarding(Runbook):
         self._allowed(word)
         self._list().phase(word.phase)
         if word.due <= workflow.now():
-            raise InvalidInput("due: is past")
+            raise InvalidInput("due: is past: give a time to come")
 
     @workflow.update(
         name="resend",

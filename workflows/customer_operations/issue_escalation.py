@@ -19,7 +19,7 @@ from activities.customers.tickets import AssignTicket, CloseTicket, CommentTicke
 from activities.messages.paging.paging import Paging, ResolvePage
 from activities.records.activities import Records
 from activities.records.on_call import OnCallRequest
-from audit.text import counted
+from audit.text import counted, length
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 from workflows.platform import policies
 from workflows.platform.described import described
@@ -94,7 +94,7 @@ class IssueEscalation(Runbook):
         try:
             await self._open(service, request, tenant, activity)
             if self.dry_run:
-                self.say("decision", f"would keep the customer told every {service.customers.update_within}")
+                self.say("decision", f"would keep the customer told every {length(service.customers.update_within)}")
             else:
                 await self._keep_promises(service)
                 await self._close()

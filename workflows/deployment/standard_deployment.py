@@ -18,7 +18,7 @@ from activities.records.deployments import RecordDeployment
 from activities.releases.helm import DescribeRelease, Helm, HelmRelease, ReleaseChange, UpgradeRelease
 from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
 from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
-from audit.text import counted
+from audit.text import counted, length
 from workflows.deployment import predeploy
 from workflows.deployment.rollback import Rollback, RollbackRequest, RollbackResult
 from workflows.platform import policies
@@ -199,7 +199,7 @@ class StandardDeployment(Runbook):
             return verified.trouble
         if trouble := await self._smoke(request, service):
             return trouble
-        self.phase(f"Watch for {policy.watch_for}")
+        self.phase(f"Watch for {length(policy.watch_for)}")
         return await self._watch(service, baseline or Figures())
 
     async def _upgrade(

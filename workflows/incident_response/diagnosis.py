@@ -10,7 +10,7 @@ from activities.kubernetes.states import DeploymentState, Events, Pod, Pods
 from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployments
-from audit.text import counted
+from audit.text import counted, length
 from workflows.incident_response.situations import (
     MENDED_BY,
     NOT_OURS,
@@ -204,7 +204,8 @@ def recent_rollout(releases: Releases | None, window: timedelta, now: datetime) 
     released_at = releases.released_at if releases else None
     if releases is None or released_at is None or now - released_at > window:
         return None
-    return f"{releases.current} was rolled out {(now - released_at).total_seconds():.0f} s ago"
+    ago = timedelta(seconds=round((now - released_at).total_seconds()))
+    return f"{releases.current} was rolled out {length(ago)} ago"
 
 
 def _all_failing(pods: Pods | None) -> list[Pod]:

@@ -40,7 +40,7 @@ class CertificateRenewalRequest(ServiceRequest):
     @model_validator(mode="after")
     def _now_names_them(self) -> "CertificateRenewalRequest":
         if self.now and not self.only:
-            raise ValueError("now: say by `only` which")
+            raise ValueError("now: name in `only` what is to be renewed at once")
         return self
 
 

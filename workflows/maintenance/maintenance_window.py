@@ -13,7 +13,7 @@ from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.common.text import Name, Words
 from activities.common.times import Time
-from audit.text import counted
+from audit.text import counted, length
 from workflows.maintenance.window_end import WindowEnd
 from workflows.maintenance.window_hold import WindowHold
 from workflows.maintenance.window_notices import WindowNotices
@@ -61,12 +61,12 @@ class MaintenanceWindowRequest(ServiceRequest):
 
     @model_validator(mode="after")
     def _fits(self) -> "MaintenanceWindowRequest":
-        length = self.ends_at - self.starts_at
-        if length <= timedelta(0):
+        lasts = self.ends_at - self.starts_at
+        if lasts <= timedelta(0):
             raise ValueError("ends_at: is not after starts_at")
         taken = sum((task.takes for task in self.tasks), timedelta(0))
-        if taken > length:
-            raise ValueError(f"tasks: take {taken} together, and the window lasts {length}")
+        if taken > lasts:
+            raise ValueError(f"tasks: take {length(taken)} together, and the window lasts {length(lasts)}")
         return self
 
 
@@ -231,7 +231,7 @@ class MaintenanceWindow(Runbook):
         self.phase("Announced")
         ahead = timedelta(seconds=round((request.starts_at - workflow.now()).total_seconds()))
         if ahead < self._desk.service.window.announce_before - timedelta(minutes=1) and not self.dry_run:
-            self.say("deadline", f"Customers are told only {max(ahead, timedelta(0))} ahead")
+            self.say("deadline", f"Customers are told only {length(max(ahead, timedelta(0)))} ahead")
         await self._notices.announce()
 
     def _call_off(self, why: str) -> None:

@@ -43,7 +43,7 @@ class WindowTask(BaseModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> "WindowTask":
         if bool(self.procedure) == bool(self.check):
-            raise ValueError("procedure, check: one of both says what is done")
+            raise ValueError("procedure, check: name one of the two, it says what is done")
         if self.check and self.input:
             raise ValueError("input: only a procedure takes one")
         return self

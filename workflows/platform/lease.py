@@ -15,6 +15,7 @@ from temporalio import workflow
 from activities.common.errors import InvalidInput
 from activities.common.text import Reason
 from activities.common.times import Time
+from audit.text import length
 from workflows.platform.signing import SignedWord
 
 _T = TypeVar("_T")
@@ -63,7 +64,9 @@ class Lease(BaseModel):
             raise InvalidInput(f"{self.name}: has ended already ({self.ended_by})")
         if self.until + by > self.latest:
             left = self.latest - self.until
-            raise InvalidInput(f"by: {self.name} may be extended by {left} at most, until {self.latest:%H:%M:%S %Z}")
+            raise InvalidInput(
+                f"by: {self.name} may be extended by {length(left)} at most, until {self.latest:%H:%M:%S %Z}"
+            )
 
     def extend(self, by: timedelta) -> None:
         """Move the end."""

@@ -22,7 +22,7 @@ from activities.common.text import fitted
 from activities.monitoring.resets import DoneBeforeRequest, Resets
 from activities.monitoring.workers import WorkerWord
 from activities.records.alerts import EPISODES_KEPT, Alert
-from audit.text import plain
+from audit.text import length, plain
 from workflows.platform import policies, search_attributes
 from workflows.platform.approval import EVENTS, NO_ANSWER, Answer, Approvals, Decision, OpenQuestion, Question
 from workflows.platform.clocks import Clocks
@@ -379,7 +379,7 @@ class Runbook:
             except TimeoutError:
                 if not last:
                     shown.escalated = True
-                    self.say("deadline", f"No answer to {question.id} within {question.timeout}: escalating")
+                    self.say("deadline", f"No answer to {question.id} within {length(question.timeout)}: escalating")
                     await escalate(f"nobody has answered: {question.title}")
                 continue
             break

@@ -13,7 +13,7 @@ from activities.common.effects import Change, Effect
 from activities.common.errors import Misconfigured, Refused
 from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoined, NodesRequest
 from activities.monitoring.prometheus import Metrics, MetricsRequest, PrometheusMetrics
-from audit.text import counted
+from audit.text import counted, length
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
@@ -83,7 +83,8 @@ class AddGpuNode(Runbook):
         sustained = used.values.get("utilisation") if used is not None else None
         if earlier is None and request.alert is not None and sustained is not None and sustained <= gpu.above:
             self.say(
-                "decision", f"Not needed: the least of {gpu.sustained} is {sustained:.0%}, not over {gpu.above:.0%}"
+                "decision",
+                f"Not needed: the least of {length(gpu.sustained)} is {sustained:.0%}, not over {gpu.above:.0%}",
             )
             return await self._end("not needed", service, group, group.desired)
         desired = _pinned(gpu, group)
@@ -152,9 +153,10 @@ class AddGpuNode(Runbook):
         assert service.gpu is not None
         gpu, desk = service.gpu, self.desk
         why = joined.reason if joined else "the nodes could not be read"
-        self.say("deadline", f"No new node within {gpu.join_within}: {why}")
+        within = length(gpu.join_within)
+        self.say("deadline", f"No new node within {within}: {why}")
         await desk.escalate(
-            f"{gpu.nodegroup} was set to {counted(desired, 'node')}, and none came within {gpu.join_within}: {why}"
+            f"{gpu.nodegroup} was set to {counted(desired, 'node')}, and none came within {within}: {why}"
         )
         question = Question(
             id="put-back",

@@ -13,7 +13,7 @@ from activities.autoscaling.states import AutoscalingRequest
 from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.kubernetes.cluster import DeploymentRequest, Kubernetes, PodsRequest, ScaleDeployment
-from audit.text import counted
+from audit.text import counted, length
 from workflows.platform import policies
 from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, Resume, finally_do
@@ -77,7 +77,9 @@ class EmergencyScaleUp(Runbook):
         policy = service.scaling
         lasting = request.lease or policy.lease
         if lasting > policy.longest_lease:
-            raise InvalidInput(f"lease: longer than settings allow ({policy.longest_lease}, scaling.longest_lease)")
+            raise InvalidInput(
+                f"lease: longer than settings allow ({length(policy.longest_lease)}, scaling.longest_lease)"
+            )
         self.phase("Current state")
         before, target = await self._pin(service, request.factor)
         self.pause = AutoscalerPause(self, self.desk, service, lasting)

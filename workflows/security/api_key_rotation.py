@@ -16,6 +16,7 @@ from activities.common.text import Name
 from activities.common.times import Time
 from activities.customers.api_keys import KEY_ID, ApiKeys, DeprecateKey, KeyUsage, RevokeKey, UsageRequest
 from activities.customers.tenant_records import TENANT_ID
+from audit.text import length
 from workflows.platform import policies
 from workflows.platform.approval import Question
 from workflows.platform.described import described
@@ -94,7 +95,7 @@ class ApiKeyRotation(Runbook):
         lasting = request.grace or service.customers.key_grace
         if lasting > service.customers.longest_key_grace:
             longest = service.customers.longest_key_grace
-            raise InvalidInput(f"grace: longer than settings allow ({longest}, customers.longest_key_grace)")
+            raise InvalidInput(f"grace: longer than settings allow ({length(longest)}, customers.longest_key_grace)")
         self.title = f"API key rotation of {request.tenant_id}"
         self.phase("Current keys")
         tenant = await find_tenant(self, "8.2", request.tenant_id)

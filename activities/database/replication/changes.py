@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from activities.common.errors import Unavailable
 from activities.database.replication.replica_progress import Address, address
+from audit.text import length
 from libraries import psycopg, sql
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def promote(connection: Connection, within: timedelta) -> None:
     connection.execute("SELECT pg_wal_replay_resume() WHERE pg_is_wal_replay_paused()")
     found = connection.execute("SELECT pg_promote(true, %s) AS done", (round(within.total_seconds()),)).fetchone()
     if found is None or not found["done"]:
-        raise Unavailable(f"it was told to become the primary, and was not after {within}")
+        raise Unavailable(f"it was told to become the primary, and was not after {length(within)}")
 
 
 def suspend_synchronous(connection: Connection) -> None:

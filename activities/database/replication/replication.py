@@ -19,7 +19,7 @@ from activities.database.replication.probe import Parameters, Place, ask_primary
 from activities.database.replication.replica_progress import ReplicaProgress
 from activities.database.servers.hosts import HostControl
 from activities.database.servers.servers import Databases, OnServer
-from audit.text import counted
+from audit.text import counted, length
 from libraries import logger
 from records_schema.server import conninfo
 
@@ -253,8 +253,8 @@ class Replication:
         found = self.await_streaming(wait)
         if not found.streams:
             raise Refused(
-                f"{request.server} does not stream from {request.source} after {request.within}: {found}. It may have "
-                "log that the new primary never had: make it anew"
+                f"{request.server} does not stream from {request.source} after {length(request.within)}: {found}. It "
+                "may have log that the new primary never had: make it anew"
             )
         note = "" if changed else _EARLIER
         return Change(target=target, before=str(before), after=f"{after}, streaming", applied=changed, note=note)
@@ -320,7 +320,7 @@ class Replication:
             for _ in turns(resume(Progress), within=within, every=_POLL):
                 if not self._standing(at).in_recovery:
                     return
-            raise Unavailable(f"{at.server} was told to become the primary, and was not after {within}")
+            raise Unavailable(f"{at.server} was told to become the primary, and was not after {length(within)}")
         with self._databases.connect(at, statement_timeout=None) as connection:
             changes.promote(connection, within)
 

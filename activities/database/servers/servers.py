@@ -136,7 +136,8 @@ class Databases:
         if not found:
             raise Unavailable(f"no server of {database} takes changes: {'; '.join(silent) or 'all follow another'}")
         if len(found) > 1:
-            raise Refused(f"{' and '.join(at.server for at in found)} of {database} both take changes: look at 7.1")
+            both = " and ".join(at.server for at in found)
+            raise Refused(f"{both} of {database} both take changes: see database-failover (7.1)")
         with self.connect(found[0], statement_timeout=statement_timeout) as connection:
             yield connection
 

@@ -15,7 +15,7 @@ from activities.common.errors import Refused, Unavailable
 from activities.common.heartbeat import Progress, resume, turns
 from activities.database.servers.servers import Connection, Databases, OnServer
 from activities.database.upkeep.sessions import protection
-from audit.text import counted, noun
+from audit.text import counted, length, noun
 from libraries import logger, sql
 
 _log = logger(__name__)
@@ -87,7 +87,7 @@ def end(connection: Connection, request: EndSession) -> Ended:
             return _ended(request, "cancelled", "")
     _signal(connection, "pg_terminate_backend", identity)
     if _leaves(connection, identity, _GONE_WITHIN):
-        return _ended(request, "terminated", f"it did not obey within {request.cancel_within}" * request.active)
+        return _ended(request, "terminated", f"it did not obey within {length(request.cancel_within)}" * request.active)
     raise Unavailable(f"session {request.pid} was told to end and does not yet: it may wait for its disk or network")
 
 

@@ -21,6 +21,7 @@ from activities.common.errors import Refused, Unavailable
 from activities.common.heartbeat import Progress, beat, pause, resume
 from activities.database.servers.servers import Connection, Databases, OnServer
 from activities.database.upkeep.sessions import OURS
+from audit.text import length
 from libraries import pq, psycopg, sql
 
 _LOOK_EVERY = 0.5
@@ -86,7 +87,7 @@ class WorkSession:
         except psycopg.errors.QueryCanceled:
             if time.monotonic() - began >= left.total_seconds():
                 raise Refused(
-                    f"it took longer than {self._within} ({self._progress.doing}), which settings allow at most"
+                    f"it took longer than {length(self._within)} ({self._progress.doing}), which settings allow at most"
                 ) from None
             raise Refused("somebody cancelled it on the server, so it is not begun again") from None
 

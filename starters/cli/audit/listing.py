@@ -75,7 +75,7 @@ def _status(named: str | None) -> str:
         return ""
     told = named.lower().replace("-", " ").replace("_", " ")
     if told not in STATUSES:
-        raise Stop(Exit.USAGE, f"--status: {named!r} is none. There are: {', '.join(STATUSES)}")
+        raise Stop(Exit.USAGE, f"--status: {named!r} is no state of a run. There are: {', '.join(STATUSES)}")
     return told
 
 

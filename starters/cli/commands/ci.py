@@ -44,7 +44,7 @@ async def ci(
     if settings.ci.backend != "records":
         raise Stop(Exit.USAGE, f"ci.backend is {settings.ci.backend}: deployments ask there, and not the records")
     if not version.strip():
-        raise Stop(Exit.USAGE, "VERSION: empty")
+        raise Stop(Exit.USAGE, "VERSION: is empty: give the version that was tested")
     if url and not url.startswith(("https://", "http://")):
         raise Stop(Exit.USAGE, "--url: expected http(s)://…")
     try:

@@ -32,7 +32,7 @@ async def codec_server(
     if made is None:
         raise Stop(Exit.USAGE, "payloads are not encrypted: [temporal] payload_keys is empty")
     if not token.strip():
-        raise Stop(Exit.USAGE, "RUNBOOKS_CODEC_TOKEN: empty, and who reads payloads must show one")
+        raise Stop(Exit.USAGE, "RUNBOOKS_CODEC_TOKEN is empty: set it to what whoever reads payloads has to show")
     ui = urlsplit(settings.temporal.ui_url)
     app = application(made, token.strip(), f"{ui.scheme}://{ui.netloc}")
     console.print(f"http://{host}:{port} for {ui.scheme}://{ui.netloc}", markup=False)

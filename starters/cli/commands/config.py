@@ -75,24 +75,28 @@ async def init(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="How runs are to call the service.")],
     *,
     deployment: Annotated[str | None, typer.Option(help="Its Deployment; named as the service otherwise.")] = None,
-    namespace: Annotated[str, typer.Option(help="Where that is.")] = "default",
-    selector: Annotated[str | None, typer.Option(help="Label selector of its pods; app=SERVICE otherwise.")] = None,
-    health_url: Annotated[str, typer.Option(help="Where it says whether it is healthy.")],
+    namespace: Annotated[str | None, typer.Option(help="Where that is; looked for otherwise.")] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="Label selector of its pods; the Deployment's otherwise.")
+    ] = None,
+    health_url: Annotated[
+        str | None, typer.Option(help="Where it says whether it is healthy; what Kubernetes asks otherwise.")
+    ] = None,
+    hpa: Annotated[str | None, typer.Option(help="Its HorizontalPodAutoscaler; looked for otherwise.")] = None,
+    scaled_object: Annotated[str | None, typer.Option(help="KEDA's ScaledObject; looked for otherwise.")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Of the cluster; as kubectl takes it otherwise.")] = None,
+    context: Annotated[str | None, typer.Option(help="Of the kubeconfig; its current one otherwise.")] = None,
     file: Annotated[Path, typer.Option(help="Where it is written; never overwritten.")] = Path("runbooks.toml"),
     as_json: Json = False,
 ) -> None:
     """Begin a settings file with one service, and everything else as comments with its default.
 
+    What you don't say is looked for in the cluster, where one answers: the Deployment of that name, its selector, HPA
+    and ScaledObject, and where Kubernetes asks for its health. On a terminal it asks for what is not there.
+
     Example: runbooks config init api --health-url http://api.default:8080/health
     """
     from starters.cli import beginning
 
-    beginning.write(
-        file,
-        service,
-        deployment=deployment or service,
-        namespace=namespace,
-        selector=selector or f"app={service}",
-        health_url=health_url,
-        as_json=as_json,
-    )
+    said = beginning.Said(service, namespace, deployment, selector, health_url, hpa, scaled_object)
+    beginning.write(file, said, beginning.Reached(kubeconfig, context), as_json=as_json)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import typer
 
@@ -42,4 +43,18 @@ def status(context: typer.Context, *, as_json: Json = False) -> None:
 def _run(command: str, context: typer.Context, *, as_json: bool) -> None:
     """Leave it to a process of its own: production installs need none of the sandbox's packages."""
     argv = [sys.executable, "-m", "sandbox", command, *(["--json"] if as_json else []), *context.args]
-    raise typer.Exit(subprocess.run(argv, check=False).returncode)  # noqa: S603  our own arguments
+    raise typer.Exit(subprocess.run(argv, check=False, cwd=_folder(command, context.args)).returncode)  # noqa: S603  ours
+
+
+def _folder(command: str, options: list[str]) -> Path:
+    """Give the folder whose sandbox is meant: what other commands use from here is what is shown and stopped."""
+    here = Path.cwd()
+    if command == "up" or any(one.partition("=")[0] == "--dir" for one in options):
+        return here
+    from starters.cli.configured import checkout_here
+    from starters.cli.quiet import hint
+
+    folder = checkout_here()
+    if folder != here:
+        hint(f"in {folder}")
+    return folder

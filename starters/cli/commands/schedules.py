@@ -124,7 +124,7 @@ async def resume(name: Name, *, as_json: Json = False) -> None:
 
     session = await open_session(load_settings())
     await resume_it(session, name)
-    sentence = f"{name} runs again; `runbooks schedules apply` gives it its note back"
+    sentence = f'{name} runs again; its note says "resumed" until the next `runbooks schedules apply`'
     result(sentence, as_json=as_json, schedule=name, paused=False)
 
 

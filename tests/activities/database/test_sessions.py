@@ -181,7 +181,7 @@ def test_a_session_that_does_not_obey_is_terminated(on: OnPostgres) -> None:
     someone = Someone(on).runs(stubborn)
     (found,) = seen(on).items
     change = end(on, found, cancel_within=timedelta(milliseconds=300))
-    assert (change.how, change.note) == ("terminated", "it did not obey within 0:00:00.300000")
+    assert (change.how, change.note) == ("terminated", "it did not obey within 0.3 s")
     assert someone.running is not None
     with pytest.raises(psycopg.OperationalError):
         someone.running.end()

@@ -206,3 +206,9 @@ def test_alerts_that_fired_are_listed_whoever_took_them(metrics: PrometheusMetri
     assert metrics.alerts(asked.model_copy(update={"matchers": 'service="others"'})).items == []
     with pytest.raises(Misconfigured, match="the alerts of the settings"):
         metrics.alerts(asked.model_copy(update={"matchers": "service="}))
+
+
+def test_figures_are_read_as_people_say_them() -> None:
+    read = Metrics(values={"error_rate": 0.5417, "p95_latency": 1.914, "saturation": 1, "request_rate": 38.65})
+    assert str(read) == "error rate 54.17 %, p95 latency 1.91 s, saturation 100.00 %, request rate 38.65/s"
+    assert str(Metrics(values={"error_rate": None, "queue_depth": 12})) == "error rate no data, queue depth 12"

@@ -1,17 +1,22 @@
 """Every sentence that the command line can say, read from its source.
 
+Its own, and of what it asks (a run, the settings, the records, the sandbox) what they refuse with, or fail.
+
 `python -m tests.starters.cli.sentences` writes them. What is in braces is filled in. The list is for a person to read,
 whenever it changes: is it short, does it say what to do?
 """
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from docs.steps import ROOT
 
 ROOMS = ("starters/cli", "starters/steering")
+ASKED = ("activities", "audit", "records_schema", "sandbox", "workers", "workflows")
+"""Of these what is raised is said by the command line too: a word is refused, a run has failed, a file is wrong."""
+
 FILE = Path(__file__).with_name("sentences.txt")
 _UNSAID = re.compile(
     r"(not )?(bold|dim|link)\b.*"  # styles
@@ -24,12 +29,27 @@ _UNSAID = re.compile(
 
 def sentences() -> str:
     """Give them all, by module."""
-    parts = []
-    for file in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
-        found = sorted(set(_said(ast.parse(file.read_text(encoding="utf-8")))))
-        if found:
-            parts.append("\n".join([f"# {file.relative_to(ROOT)}", *found]))
-    return "\n\n".join(parts) + "\n"
+    parts = [_part(file, _said) for file in _modules(ROOMS)] + [_part(file, _raised) for file in _modules(ASKED)]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _modules(rooms: Iterable[str]) -> list[Path]:
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+def _part(file: Path, read: Callable[[ast.AST], Iterator[str]]) -> str:
+    found = sorted(set(read(ast.parse(file.read_text(encoding="utf-8")))))
+    return "\n".join([f"# {file.relative_to(ROOT)}", *found]) if found else ""
+
+
+def _raised(tree: ast.AST) -> Iterator[str]:
+    """Give what errors say."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            for argument in node.exc.args:
+                if said := _sentence(_text(argument)):
+                    yield said
+                yield from _inner(argument)
 
 
 def _said(tree: ast.AST) -> Iterator[str]:

@@ -309,7 +309,7 @@ async def test_on_a_terminal_the_plan_is_shown_and_asked_about(
     runbooks: Runbooks, worker: Client, world: World, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     world.bad_release()
-    monkeypatch.setattr(starting, "_somebody_there", lambda: True)
+    monkeypatch.setattr(starting, "somebody_there", lambda: True)
     result = await asyncio.to_thread(
         lambda: CliRunner().invoke(
             application(["start"]), ["start", "p1-incident"], input=f"{answer}\n" if answer else ""

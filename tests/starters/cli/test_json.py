@@ -70,6 +70,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = settings_file(tmp_path, gone, "runbooks", World(), records=records, prometheus={"url": f"http://{gone}"})
     (tmp_path / "payload.json").write_text("{}", encoding="utf-8")
     monkeypatch.setenv("RUNBOOKS_CONFIG", str(file))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-cluster"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -94,7 +95,8 @@ def test_what_needs_no_server_is_a_document(nobody: Path) -> None:
     assert public.keys() == {"public_key", "private_key"}
     assert Path(public["private_key"]) == nobody / "a.pem"
     begun = run("config", "init", "api", "--health-url", "http://api:1/health", "--file", "new.toml", "--json")
-    assert json.loads(begun.stdout) == {"file": str(nobody / "new.toml"), "service": "api"}
+    told = json.loads(begun.stdout)
+    assert (told["file"], told["service"], told["selector"]) == (str(nobody / "new.toml"), "api", "app=api")
     assert json.loads(run("config", "check", "--files-only", "--json").stdout) == []
     one = json.loads(run("catalogue", "p1-incident", "--json").stdout)
     assert (one["workflow_type"], one["example_input"]["service"]) == ("P1Incident", "tensafe-server")

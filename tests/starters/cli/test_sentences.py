@@ -10,5 +10,5 @@ def test_every_sentence_is_in_the_list_that_people_read() -> None:
 
 
 def test_no_sentence_has_words_of_a_library_in_it() -> None:
-    library = re.compile(r"valid timedelta|traceback|NoneType|day identifier|errno|pkey", re.IGNORECASE)
+    library = re.compile(r"valid timedelta|traceback|NoneType|day identifier|errno|(?<!gen)pkey", re.IGNORECASE)
     assert [line for line in sentences().splitlines() if library.search(line)] == []

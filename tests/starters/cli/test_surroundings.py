@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
+from sandbox.supervisor import State
 from starters.__main__ import application, switched
 from starters.cli import build, configured
 from tests.starters.support import settings_file
@@ -31,6 +33,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setattr(configured, "_OURS", tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-cluster"))
     monkeypatch.chdir(tmp_path)
     # What a command finds it sets, for those that it calls; a test leaves nothing behind.
     for name in ("RUNBOOKS_CONFIG", "RUNBOOKS_GATEWAY__PRIVATE_KEY"):
@@ -70,6 +73,30 @@ def test_what_runs_here_is_used_and_said(
     assert result.exit_code == 0, result.output
     assert f"using the {kind}'s settings: " in result.stderr
     assert json.loads(result.stdout)[0]["service"] == "tensafe-server"
+
+
+def test_down_and_status_mean_the_sandbox_that_commands_use_from_here(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, listening: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From any folder; but a folder that has or had one of its own means that."""
+    settings_file(empty / "var/demo", listening, "runbooks", World())
+    state = State(status="ready", pid=os.getpid(), created=psutil.Process().create_time())
+    (empty / "var/demo/state.json").write_text(state.model_dump_json(), encoding="utf-8")
+    deeper, own = empty / "a/folder", empty / "another"
+    deeper.mkdir(parents=True)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(deeper)
+    shown = run("sandbox", "status", "--json")
+    assert (shown.exit_code, shown.stderr) == (0, f"in {empty}\n")
+    assert [one["directory"] for one in json.loads(capfd.readouterr().out)] == [str(empty / "var/demo")]
+    (own / "var/sandbox").mkdir(parents=True)
+    (own / "var/sandbox/state.json").write_text(
+        state.model_copy(update={"created": 1.0}).model_dump_json(), encoding="utf-8"
+    )
+    monkeypatch.chdir(own)
+    shown = run("sandbox", "status", "--json")
+    assert (shown.exit_code, shown.stderr) == (3, "")
+    assert [one["status"] for one in json.loads(capfd.readouterr().out)] == ["stopped"]
 
 
 def test_a_sandbox_that_has_ended_is_not_used(empty: Path) -> None:
@@ -172,7 +199,7 @@ def test_the_doctor_looks_at_each_thing_by_itself(empty: Path, monkeypatch: pyte
     assert found["alert route"] == (True, "severity=P1 service=tensafe-server starts p1-incident")
     assert (found["Kubernetes"][0], found["Prometheus"][0]) == (False, False)
     assert "no access to Kubernetes" in found["Kubernetes"][1]
-    assert "are not as the settings say" in table.stderr
+    assert "found wrong" in table.stderr
     assert "✓" in table.stdout
     assert "✗" in table.stdout
     assert run("doctor", "elsewhere").exit_code == 2

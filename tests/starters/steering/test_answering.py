@@ -8,6 +8,7 @@ from starters.steering import errors
 from starters.steering.actions import actions
 from starters.steering.answering import decided, meant, role_for
 from starters.steering.errors import NothingAsked, WrongChoice, WrongInput, WrongQuestion
+from starters.steering.listing import may
 from starters.steering.outcomes import reached
 from workers.settings import Settings
 from workflows.platform.approval import EVENTS, NO_ANSWER, Decided, OpenQuestion
@@ -41,11 +42,12 @@ def status(
     closed: tuple[Decided, ...] = (),
     said: tuple[tuple[Kind, str, str], ...] = (),
     waiting_for: str = "",
+    procedure: str = "PointInTimeRestore",
 ) -> RunStatus:
     entries = [Entry(at=AT, kind=kind, phase="", text=text, who=who) for kind, text, who in said]
     return RunStatus(
         section="7.3",
-        procedure="PointInTimeRestore",
+        procedure=procedure,
         title="t",
         phase="p",
         started_at=AT,
@@ -74,7 +76,7 @@ def test_the_role_that_may_is_taken_where_it_is_the_only_one(roles: tuple[str, .
 
 
 def test_several_roles_that_may_are_named() -> None:
-    with pytest.raises(WrongInput, match=r"q: dba, commander may decide it\. Say which you are with --role"):
+    with pytest.raises(WrongInput, match=r"q: dba or commander may decide it\. Say which you are with --role"):
         role_for(question("q", "dba", "commander"), None)
 
 
@@ -121,14 +123,45 @@ def test_what_can_be_done_is_told_as_the_very_commands() -> None:
     assert told == [
         "runbooks approve 'a run' --choice keep --role dba",
         "runbooks approve 'a run' --choice switch --reason \"…\" --role dba",
-        "runbooks extend 'a run' --by 7d",
-        "runbooks resume 'a run'",
+        "runbooks extend 'a run' --by 7d --role dba",
+        "runbooks resume 'a run' --role dba",
         "runbooks cancel 'a run'",
     ]
     closing = [one.command for one in actions(status(waiting_for="close"), run="INC-1", settings=Settings())]
     assert closing[0] == 'runbooks close INC-1 --resolution "…" --root-cause "…"'
     other = actions(status(waiting_for="close"), run="INC-1", settings=Settings(), role="intern")
     assert other[0].command.endswith("--role commander")
+
+
+def test_each_command_names_the_role_that_it_needs() -> None:
+    def told(procedure: str, waiting_for: str, role: str) -> list[str]:
+        waits = status(waiting_for=waiting_for, procedure=procedure)
+        return [one.command for one in actions(waits, run="R", settings=Settings(), role=role)]
+
+    assert told("MaintenanceWindow", "tick disk", "legal") == [
+        "runbooks windows tick R disk --role dba",
+        "runbooks windows begin R --role dba",
+        "runbooks extend R --by 30m --role dba",
+        'runbooks windows end R --reason "…" --role dba',
+        "runbooks cancel R",
+    ]
+    assert told("MaintenanceWindow", "tick disk", "dba")[0] == "runbooks windows tick R disk"
+    assert told("EnterpriseOnboarding", "resume", "csm") == [
+        "runbooks resume R",
+        "runbooks onboarding tick R ITEM",
+        "runbooks cancel R",
+    ]
+    assert told("EmergencyScaleUp", "", "dba")[0] == "runbooks extend R --by 15m --role commander"
+
+
+def test_who_is_waited_for_is_said_where_it_is_no_question() -> None:
+    def who(procedure: str, waiting_for: str) -> list[str]:
+        return may(Settings(), status(waiting_for=waiting_for, procedure=procedure))
+
+    assert who("P1Incident", "close") == ["commander", "on-call", "engineering-lead"]
+    assert who("MaintenanceWindow", "tick disk")[0] == "dba"
+    assert who("EnterpriseOnboarding", "Day 1–3: Technical kickoff: 5 of 5 open")[:2] == ["csm", "se"]
+    assert who("EnterpriseOnboarding", "") == []
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 EXPECTED = [
     "runbooks.toml:2: approvals.second_person.0: no question is called 'switch'",
     "routes.toml:8: route.1.input.lease: Input should be a valid timedelta",
-    "routes.toml:13: route.2.input.lease: longer than tensafe-server allows, 4:00:00",
+    "routes.toml:13: route.2.input.lease: longer than tensafe-server allows, 4 h",
     "routes.toml:18: route.3.service: 'bling' is not in the catalogue. Known: tensafe-server",
 ]
 

@@ -116,7 +116,7 @@ async def test_what_is_asked_for_must_be_there(working: Working, client: Client)
 
 
 def test_now_needs_a_name() -> None:
-    with pytest.raises(ValueError, match="say by `only` which"):
+    with pytest.raises(ValueError, match="name in `only`"):
         CertificateRenewalRequest(now=True)
 
 

@@ -199,7 +199,7 @@ async def test_the_past_is_refused(working: Working, client: Client, world: Main
     [
         ({"ends_at": "2026-02-05T02:00:00Z"}, "ends_at: is not after starts_at"),
         ({"tasks": [{**VACUUM, "takes": "PT3H"}]}, "tasks: take 3:00:00 together, and the window lasts 2:00:00"),
-        ({"tasks": [{"takes": "PT1H"}]}, "procedure, check: one of both"),
+        ({"tasks": [{"takes": "PT1H"}]}, "procedure, check: name one of the two"),
         ({"starts_at": "2026-02-05 02:00"}, "timezone"),
     ],
 )

@@ -15,7 +15,7 @@ from activities.common.text import Name
 from activities.common.times import Time
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from activities.monitoring.health import HealthChecks, HealthRequest
-from audit.text import counted
+from audit.text import counted, length
 from workflows.disaster_recovery.recovery import others
 from workflows.disaster_recovery.recovery import restart as restarting
 from workflows.disaster_recovery.recovery.beside import Beside
@@ -164,7 +164,7 @@ class FullServiceRecovery(Runbook):
         if not await self.traffic.restore():
             return "people have stopped it while traffic was coming back"
         if self.dry_run:
-            self.say("decision", f"would watch for {service.recovery.watch_for}", section="7.2/7")
+            self.say("decision", f"would watch for {length(service.recovery.watch_for)}", section="7.2/7")
             return ""
         self._back_after = workflow.now() - workflow.info().workflow_start_time
         await self._watch(service)
@@ -209,7 +209,7 @@ class FullServiceRecovery(Runbook):
     async def _watch(self, service: Service) -> None:
         """Watch for a day, an hour at a time (step 7)."""
         policy = service.recovery
-        self.phase(f"Watch for {policy.watch_for}")
+        self.phase(f"Watch for {length(policy.watch_for)}")
         self.watching = DayOfWatching(self, self.incident, service)
         monitoring = "The service is back. We keep a close watch on it."
         self.background(self._status_page("Monitoring", monitoring))
