@@ -52,6 +52,10 @@ class Refused(ActivityFailure):
     retryable = False
 
 
+class JustStarting(Refused):
+    """A run has not looked up its settings yet, which takes it some milliseconds: the same word counts then."""
+
+
 class Misconfigured(ActivityFailure):
     """Settings are missing or wrong for what was asked."""
 

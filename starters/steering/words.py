@@ -1,5 +1,6 @@
 """Sends a person's signed word into a run."""
 
+import asyncio
 from datetime import timedelta
 from typing import TypeVar
 
@@ -7,6 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.common.errors import JustStarting
 from starters.steering.errors import Over, Refused, Unreachable
 from starters.steering.gateway import Gateway
 from starters.steering.runs import Run
@@ -14,6 +16,10 @@ from starters.steering.session import Session
 from workflows.platform.signing import SignedWord
 
 _ANSWERED_WITHIN = timedelta(seconds=20)
+_BEGINS_WITHIN = 10.0
+_AGAIN_AFTER = 0.2
+"""Seconds, both."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -34,9 +40,7 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
         raise Over(f"{run.workflow_id} is {run.state}: nothing was sent")
     await run.free()
     try:
-        answered: _Answer = await run.handle.execute_update(
-            signed.UPDATE, signed, id=signed.nonce, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
-        )
+        answered = await _once_begun(run, signed, answer)
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise Refused(cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
@@ -50,3 +54,20 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
             raise Over(f"{run.workflow_id} has ended: nothing was taken") from None
         raise
     return answered
+
+
+async def _once_begun(run: Run, signed: SignedWord, answer: type[_Answer]) -> _Answer:
+    """Send it, again where the run has only just started: whoever begins a run may have something to say at once."""
+    until = asyncio.get_running_loop().time() + _BEGINS_WITHIN
+    while True:
+        try:
+            answered: _Answer = await run.handle.execute_update(
+                signed.UPDATE, signed, id=signed.nonce, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
+            )
+        except WorkflowUpdateFailedError as error:
+            starting = isinstance(error.cause, ApplicationError) and error.cause.type == JustStarting.__name__
+            if not starting or asyncio.get_running_loop().time() >= until:
+                raise
+            await asyncio.sleep(_AGAIN_AFTER)
+        else:
+            return answered

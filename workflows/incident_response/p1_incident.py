@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Mitigation, Service
-from activities.common.errors import Refused
+from activities.common.errors import JustStarting, Refused
 from activities.common.text import Name
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes
 from activities.kubernetes.states import Pods
@@ -786,10 +786,10 @@ class P1Incident(Runbook):
     @take_over.validator
     def _check_take_over(self, word: TakeOver) -> None:
         self.approvals.authorise(word, "mitigate")
-        if not self._ready or self._closing is not None:
-            raise Refused(
-                "the incident is being closed" if self._closing else "the run is only just starting: try again"
-            )
+        if self._closing is not None:
+            raise Refused("the incident is being closed")
+        if not self._ready:
+            raise JustStarting("the run is only just starting: try again in a moment")
 
     @workflow.update(
         name="hand-back",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from temporalio import workflow
 
 from activities.catalogue.service import ApprovalPolicy
-from activities.common.errors import InvalidInput, Refused
+from activities.common.errors import InvalidInput, JustStarting, Refused
 from activities.common.text import Key, Reason
 from workflows.platform.signing import SignedWord, Started, digest, forms, objection
 
@@ -237,5 +237,5 @@ class Approvals:
 
     def _policy(self) -> ApprovalPolicy:
         if self.policy is None:
-            raise Refused("the run is only just starting: try again in a moment")
+            raise JustStarting("the run is only just starting: try again in a moment")
         return self.policy

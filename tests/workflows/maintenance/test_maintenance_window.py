@@ -198,7 +198,7 @@ async def test_the_past_is_refused(working: Working, client: Client, world: Main
     ("fields", "says"),
     [
         ({"ends_at": "2026-02-05T02:00:00Z"}, "ends_at: is not after starts_at"),
-        ({"tasks": [{**VACUUM, "takes": "PT3H"}]}, "tasks: take 3:00:00 together, and the window lasts 2:00:00"),
+        ({"tasks": [{**VACUUM, "takes": "PT3H"}]}, "tasks: take 3 h together, and the window lasts 2 h"),
         ({"tasks": [{"takes": "PT1H"}]}, "procedure, check: name one of the two"),
         ({"starts_at": "2026-02-05 02:00"}, "timezone"),
     ],
@@ -452,7 +452,7 @@ async def test_an_extension_never_reaches_into_the_next_window(
         await waiting_for(handle, "tick swap")
         reason = await refused(handle, Extend(**ADA, by=2 * HOUR))
         assert "has another window then: MW-" in reason
-        assert "may be extended by 4:00:00 at most" in await refused(handle, Extend(**ADA, by=5 * HOUR))
+        assert "may be extended by 4 h at most" in await refused(handle, Extend(**ADA, by=5 * HOUR))
         await handle.execute_update(MaintenanceWindow.extend, Extend(**ADA, by=HOUR / 2))
         await tick(handle)
         assert (await handle.result())["outcome"] == "done"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio import workflow
 
 from activities.catalogue.service import ApprovalPolicy
-from activities.common.errors import InvalidInput, Refused
+from activities.common.errors import InvalidInput, JustStarting, Refused
 from workflows.platform.approval import Approvals, Decision, Question
 from workflows.platform.signing import Started, sign
 
@@ -57,7 +57,7 @@ def test_a_question_says_who_may_answer_and_what_it_is_about() -> None:
 
 
 def test_before_the_settings_are_known_nothing_counts() -> None:
-    with pytest.raises(Refused, match="only just starting"):
+    with pytest.raises(JustStarting, match="only just starting"):
         Approvals().authorise(says(), "mitigate")
 
 
