@@ -63,6 +63,8 @@ _IN_FLIGHT = 8
 _STUCK_AFTER = 900.0
 """Seconds for one run or worker to come on: on a machine that is busy with other things too."""
 _REMARKS_EVERY = 0.1
+_SERVICES_A_NODE = 2
+"""Of sixteen pods that a node has room for, as many as two services have once they are scaled up, and some to spare."""
 _BAD = {EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED}
 
 
@@ -126,6 +128,7 @@ class _Upgrade:
     async def _prepare(self) -> None:
         servers = self._servers
         numbers = range(self._each + 1)
+        await asyncio.to_thread(manifests.apply_more_nodes, servers.kubeconfig, self._each // _SERVICES_A_NODE)
         _, health = await asyncio.to_thread(servers.service, "upgrade-service", "upgrade-000")
         for number in self._progress.track(numbers[1:], description="putting services into the cluster"):
             await asyncio.to_thread(
