@@ -127,10 +127,10 @@ class _Upgrade:
 
     async def _prepare(self) -> None:
         servers = self._servers
-        numbers = range(self._each + 1)
+        numbers = range(1, self._each + 1)
         await asyncio.to_thread(manifests.apply_more_nodes, servers.kubeconfig, self._each // _SERVICES_A_NODE)
         _, health = await asyncio.to_thread(servers.service, "upgrade-service", "upgrade-000")
-        for number in self._progress.track(numbers[1:], description="putting services into the cluster"):
+        for number in self._progress.track(numbers, description="putting services into the cluster"):
             await asyncio.to_thread(
                 manifests.apply_service_plainly, servers.kubeconfig, f"upgrade-{number:03}", timeout=_STUCK_AFTER
             )
@@ -290,7 +290,7 @@ class _Upgrade:
 
     async def _one_more(self) -> _Handle:
         """Start a run after the old version is gone, and end it: its history has the change of the new one."""
-        request = EmergencyScaleUpRequest(service="scaled-000", lease=timedelta(seconds=2))
+        request = EmergencyScaleUpRequest(service="scaled-001", lease=timedelta(seconds=2))
         run = await self._client.start_workflow(
             EmergencyScaleUp.run, request, id="upgrade-afterwards", task_queue=self._production.task_queue
         )
