@@ -134,16 +134,10 @@ class _Upgrade:
             await asyncio.to_thread(
                 manifests.apply_service_plainly, servers.kubeconfig, f"upgrade-{number:03}", timeout=_STUCK_AFTER
             )
-        services = {
-            _SERVICE: Service("upgrade-000", health),
-            **{f"scaled-{number:03}": Service(f"upgrade-{number:03}", health) for number in numbers},
-            # What can be asked of these answers nothing good, so people are asked.
-            **{f"down-{number:03}": Service(f"down-{number:03}", f"http://{LOOPBACK}:1/health") for number in numbers},
-        }
         self._production = Production(
             servers,
             "upgrade",
-            services,
+            services(self._each, health),
             kubeconfig=servers.kubeconfig,
             sections={
                 "worker": {"deployment": "bench-upgrade"},
@@ -320,6 +314,17 @@ class _Upgrade:
     def _say(self, what: str, found: str) -> None:
         self._lines.append((what, found))
         self._progress.console.print(f"{what}: {found}", markup=False, soft_wrap=True)
+
+
+def services(each: int, health: str) -> dict[str, Service]:
+    """Name the services that runs are opened for: the customers', and as many as there are runs in a phase."""
+    numbers = range(1, each + 1)
+    return {
+        _SERVICE: Service("upgrade-000", health),
+        **{f"scaled-{number:03}": Service(f"upgrade-{number:03}", health) for number in numbers},
+        # What can be asked of these answers nothing good, so people are asked.
+        **{f"down-{number:03}": Service(f"down-{number:03}", f"http://{LOOPBACK}:1/health") for number in numbers},
+    }
 
 
 _WHO = {"who": "bench@example.org", "role": "on-call"}

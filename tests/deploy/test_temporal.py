@@ -120,8 +120,8 @@ async def test_the_compose_files_temporal_takes_a_run_and_its_jobs_find_nothing_
             assert answer.returncode == 0, answer.stdout + answer.stderr
         client = await Client.connect(f"127.0.0.1:{ports['FRONTEND_GRPC']}")
         assert await _echoed(client) == "on PostgreSQL"
-        await _services_take_turns(client, metrics)
         _the_page_answers(places, client)
+        await _services_take_turns(client, metrics)
         assert running.stop() < server.grace
 
 

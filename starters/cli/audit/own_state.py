@@ -39,10 +39,13 @@ class OwnState:
     """What runs that are gone had left held, and the sweep gave back within an hour."""
 
     sweep: SweepResult | None
-    """The last sweep's answer; None where there was none yet."""
+    """What the last sweep that came to its end answered; None where none has yet."""
+
+    swept_at: datetime | None
+    """When that was."""
 
     archived_until: datetime | None
-    """Everything that closed before is archived; None where nothing has been yet, or the archive is off."""
+    """Everything that closed before is archived; None where nothing has been yet."""
 
     unarchived: int
     """Closed runs that could not be archived."""
@@ -59,16 +62,18 @@ async def look(settings: Settings) -> OwnState:
     client = session.client
     with connect_pool(settings.records.url) as pool:
         progress = Progress(pool)
-        until = await asyncio.to_thread(progress.until, client.namespace) if settings.audit.enabled else None
+        until = await asyncio.to_thread(progress.until, client.namespace)
         failures = await asyncio.to_thread(progress.failures, client.namespace)
     lately = (datetime.now(UTC) - _LATELY).isoformat()
+    sweep, swept_at = await _last_sweep(session)
     waits = await listed(session, Wanted(waiting=True, limit=_ASKED))
     return OwnState(
         waiting=await _count(session, f"{_RUNNING} AND {WAITING_FOR.name} IS NOT NULL"),
         oldest=min((one.waiting_since for one in waits if one.waiting_since), default=None),
         problems=await _count(session, f"{_RUNNING} AND TemporalReportedProblems IS NOT NULL"),
         given_back=await _count(session, f"WorkflowType = 'GiveBackHold' AND StartTime > '{lately}'"),
-        sweep=await _last_sweep(session),
+        sweep=sweep,
+        swept_at=swept_at,
         archived_until=until,
         unarchived=len(failures),
     )
@@ -90,9 +95,11 @@ def metrics(found: OwnState) -> Iterator[Metric]:
     )
     if sweep := found.sweep:
         states = {"held": sweep.held, "late": sweep.late, "failed": len(sweep.failed), "unread": len(sweep.unread)}
-        yield gauge(
-            "runbooks_holds", "What the last sweep found.", ("state",), [((name,), n) for name, n in states.items()]
-        )
+        rows = [((name,), count) for name, count in states.items()]
+        yield gauge("runbooks_holds", "What the last sweep found.", ("state",), rows)
+    if found.swept_at:
+        ago = (now - found.swept_at).total_seconds()
+        yield gauge("runbooks_sweep_age_seconds", "When the last sweep came to its end.", (), [((), ago)])
     yield gauge("runbooks_unarchived_runs", "Closed runs that could not be archived.", (), [((), found.unarchived)])
     if found.archived_until:
         behind = (now - found.archived_until).total_seconds()
@@ -103,10 +110,9 @@ async def _count(session: Session, query: str) -> int:
     return (await session.client.count_workflows(query)).count
 
 
-async def _last_sweep(session: Session) -> SweepResult | None:
+async def _last_sweep(session: Session) -> tuple[SweepResult | None, datetime | None]:
     query = f"WorkflowType = '{SweepHolds.__name__}' AND ExecutionStatus = 'Completed'"
     async for run in session.client.list_workflows(query, limit=1):
         handle = session.client.get_workflow_handle(run.id, run_id=run.run_id, result_type=SweepResult)
-        found: SweepResult = await handle.result(follow_runs=False)
-        return found
-    return None
+        return await handle.result(follow_runs=False), run.close_time
+    return None, None
