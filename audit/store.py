@@ -201,6 +201,18 @@ class Store:
         with rows(self._pool) as cursor:
             return _end(cursor)
 
+    def end_key(self) -> str:
+        """Give the ID of the key that signed the last record.
+
+        Empty for an empty chain, and for a record whose header can't be read, which verifying says.
+        """
+        with rows(self._pool) as cursor:
+            row = cursor.execute("SELECT header FROM runbooks.archive_records ORDER BY seq DESC LIMIT 1").fetchone()
+        try:
+            return header_from(row["header"]).key if row else ""
+        except ValueError:
+            return ""
+
     def hash_at(self, seq: int) -> str:
         """Give the hash of a record, hex; empty where there is none of that number."""
         with rows(self._pool) as cursor:
