@@ -18,6 +18,7 @@ from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from audit.story import Effect, Run, Step, Story, Trigger
 from bench.archive_rows import fill
+from sandbox.probes import wait_until
 from tests.audit.stories import BEGAN, archivable, history, new_signer, story, without
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 
@@ -294,7 +295,8 @@ def test_searches_of_a_large_archive_go_by_an_index(
     assert list(archive.stories(tenant)) == []
     span = archive.part(began + timedelta(seconds=20_000), began + timedelta(seconds=20_010))
 
-    records_pool.close()  # what each of its connections has counted is known when it has ended
-    used = {name for (name,) in records_sql.execute(_USED).fetchall()}
+    # What a connection has counted is known some time after its end.
+    records_pool.close()
+    wanted = {"archive_index_of_a_service", "archive_index_of_a_tenant", "archive_index_by_end"}
+    wait_until(lambda: wanted <= {name for (name,) in records_sql.execute(_USED).fetchall()}, 20)
     assert span == range(20_000, 20_010)
-    assert {"archive_index_of_a_service", "archive_index_of_a_tenant", "archive_index_by_end"} <= used
