@@ -1,9 +1,10 @@
-"""The report's numbers as Prometheus metrics; a scrape never waits for them to be counted."""
+"""What was counted as Prometheus metrics, the report's numbers above all; a scrape never waits for the counting."""
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -13,87 +14,104 @@ from libraries import logger
 
 Label = tuple[str, ...]
 Row = tuple[Label, float]
+_Found = TypeVar("_Found")
 
 _log = logger(__name__)
 
 
-class ReportCollector(Collector):
-    """Shows the latest report, and has another made when that is older than it may be.
+class Refreshed(Collector, Generic[_Found]):
+    """Shows what was found last, and has it looked for again when that is older than it may be.
 
-    The making goes on beside the scrapes, one at a time; until there is a first report only `runbooks_audit_up` is
-    shown. Where making one fails, the last goes on being shown, with its age, and `runbooks_audit_up` is 0.
+    Looking goes on beside the scrapes, one at a time; until something is found only `<name>_up` is shown. Where a look
+    fails, the last goes on being shown, with its age, and `<name>_up` is 0.
     """
 
-    def __init__(self, make: Callable[[], Report], *, lasting: timedelta, patience: timedelta = timedelta(0)) -> None:
-        self._make = make
+    def __init__(
+        self,
+        name: str,
+        what: str,
+        make: Callable[[], _Found],
+        show: Callable[[_Found], Iterable[Metric]],
+        *,
+        lasting: timedelta,
+        patience: timedelta = timedelta(0),
+    ) -> None:
+        self._name, self._what, self._make, self._show = name, what, make, show
         self._lasting, self._patience = lasting.total_seconds(), patience.total_seconds()
-        self._report: Report | None = None
+        self._found: _Found | None = None
         self._up = False
         self._made = self._took = 0.0
         self._making: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing when it is registered: that would count at once."""
+        """Name nothing when it is registered: that would look at once."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics of the latest report, waiting for a due one no longer than `patience`."""
+        """Give the metrics of what was found, waiting for a look that is due no longer than `patience`."""
         making = self._refresh()
         if making is not None:
             making.join(self._patience)
-        yield _gauge("runbooks_audit_up", "Whether the latest try to count the month succeeded.", (), [((), self._up)])
-        report = self._report
-        if report is None:
+        yield gauge(
+            f"{self._name}_up", f"Whether the latest try to count {self._what} succeeded.", (), [((), self._up)]
+        )
+        found = self._found
+        if found is None:
             return
         age = time.monotonic() - self._made
-        yield _gauge("runbooks_audit_age_seconds", "Age of the report behind these metrics.", (), [((), age)])
-        yield _gauge("runbooks_audit_counting_seconds", "How long counting took.", (), [((), self._took)])
-        yield from metrics(report)
+        yield gauge(f"{self._name}_age_seconds", "How old these metrics are.", (), [((), age)])
+        yield gauge(f"{self._name}_counting_seconds", "How long counting took.", (), [((), self._took)])
+        yield from self._show(found)
 
     def _refresh(self) -> threading.Thread | None:
         with self._lock:
-            due = self._report is None or not self._up or time.monotonic() - self._made >= self._lasting
+            due = self._found is None or not self._up or time.monotonic() - self._made >= self._lasting
             if due and (self._making is None or not self._making.is_alive()):
-                self._making = threading.Thread(target=self._count, name="audit-report", daemon=True)
+                self._making = threading.Thread(target=self._count, name=self._name, daemon=True)
                 self._making.start()
             return self._making if due else None
 
     def _count(self) -> None:
         began = time.monotonic()
         try:
-            report = self._make()
+            found = self._make()
         except Exception:  # noqa: BLE001  whatever it is, the endpoint goes on, and says that it is not up
-            _log.exception("the month could not be counted")
+            _log.exception("could not be counted", what=self._what)
             self._up = False
             return
-        self._report, self._made, self._up = report, time.monotonic(), True
+        self._found, self._made, self._up = found, time.monotonic(), True
         self._took = self._made - began
+
+
+class ReportCollector(Refreshed[Report]):
+    """Shows the latest report, as `Refreshed` does."""
+
+    def __init__(self, make: Callable[[], Report], *, lasting: timedelta, patience: timedelta = timedelta(0)) -> None:
+        super().__init__("runbooks_audit", "the month", make, metrics, lasting=lasting, patience=patience)
 
 
 def metrics(report: Report) -> Iterator[Metric]:
     """Give a report's numbers as gauges: they are of one month, and begin anew with the next."""
     month = report.month.name
-    yield _gauge(
+    yield gauge(
         "runbooks_month_info", "The month these numbers are of.", ("month", "zone"), [((month, report.month.zone), 1)]
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_runs",
         "Runs of the month.",
         ("procedure", "outcome"),
         [((row.procedure, row.outcome), row.runs) for row in report.outcomes],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_planned_runs",
         "Runs of the month in plan mode.",
         ("procedure", "outcome"),
         [((row.procedure, row.outcome), row.runs) for row in report.planned],
     )
-    yield _gauge(
-        "runbooks_unreadable_runs", "Runs of which something could not be read.", (), [((), report.unreadable)]
-    )
+    yield gauge("runbooks_unreadable_runs", "Runs of which something could not be read.", (), [((), report.unreadable)])
     yield from _incidents(report)
-    yield _gauge(
+    yield gauge(
         "runbooks_deadlines",
         "Deadlines by how they ended.",
         ("procedure", "deadline", "result"),
@@ -105,13 +123,13 @@ def metrics(report: Report) -> Iterator[Metric]:
     )
     yield from _approvals(report)
     for name, text in (("steps", "Steps."), ("retries", "Attempts after the first."), ("failed", "Steps that failed.")):
-        yield _gauge(
+        yield gauge(
             f"runbooks_system_{name}",
             f"{text} By outside system.",
             ("system",),
             [((row.system,), getattr(row, name)) for row in report.systems],
         )
-    yield _gauge(
+    yield gauge(
         "runbooks_leases",
         "Leases by how they ended.",
         ("lease", "end"),
@@ -121,7 +139,7 @@ def metrics(report: Report) -> Iterator[Metric]:
             for how in ("expired", "by_person", "by_failure", "open")
         ],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_lease_extensions",
         "How often a lease's end was moved.",
         ("lease",),
@@ -137,37 +155,37 @@ def metrics(report: Report) -> Iterator[Metric]:
 
 def _incidents(report: Report) -> Iterator[Metric]:
     rows = report.severities
-    yield _gauge(
+    yield gauge(
         "runbooks_incidents",
         "Incidents of the month.",
         ("severity",),
         [((row.severity,), row.incidents) for row in rows],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_incidents_running",
         "Incidents that are still open.",
         ("severity",),
         [((row.severity,), row.running) for row in rows],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_responses",
         "Incidents by whether the response time of 2.1 was kept.",
         ("severity", "result"),
         [((row.severity, how), getattr(row, how)) for row in rows for how in ("kept", "missed", "open")],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_response_target_seconds",
         "Response time of 2.1.",
         ("severity",),
         [((row.severity,), row.target.total_seconds()) for row in rows if row.target],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_incidents_mitigated",
         "Incidents that were mitigated.",
         ("severity",),
         [((row.severity,), row.mitigated) for row in rows],
     )
-    yield _gauge(
+    yield gauge(
         "runbooks_incidents_automatic",
         "Of the mitigated: without a human.",
         ("severity",),
@@ -185,13 +203,13 @@ def _incidents(report: Report) -> Iterator[Metric]:
 def _approvals(report: Report) -> Iterator[Metric]:
     asked = report.approvals
     results = ("answered", "by_events", "unanswered", "open")
-    yield _gauge(
+    yield gauge(
         "runbooks_questions",
         "Questions to people, by how they ended.",
         ("result",),
         [((how,), getattr(asked, how)) for how in results],
     )
-    yield _gauge("runbooks_questions_escalated", "Questions that were escalated.", (), [((), asked.escalated)])
+    yield gauge("runbooks_questions_escalated", "Questions that were escalated.", (), [((), asked.escalated)])
     yield _spread(
         "runbooks_answer_seconds",
         "How long people took to answer, by role.",
@@ -200,7 +218,8 @@ def _approvals(report: Report) -> Iterator[Metric]:
     )
 
 
-def _gauge(name: str, text: str, labels: Label, rows: Iterable[Row]) -> GaugeMetricFamily:
+def gauge(name: str, text: str, labels: Label, rows: Iterable[Row]) -> GaugeMetricFamily:
+    """Make one metric: a number for each set of labels."""
     family = GaugeMetricFamily(name, text, labels=labels)
     for values, number in rows:
         family.add_metric(values, number)
@@ -214,4 +233,4 @@ def _spread(name: str, text: str, labels: Label, rows: Iterable[tuple[Label, Spr
         if spread is not None
         for statistic, took in (("median", spread.median), ("p90", spread.p90), ("max", spread.longest))
     )
-    return _gauge(name, text, (*labels, "statistic"), numbers)
+    return gauge(name, text, (*labels, "statistic"), numbers)

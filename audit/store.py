@@ -178,9 +178,10 @@ class Store:
         """Name the smallest part of the chain with all runs that ended in a span; None where none did."""
         with rows(self._pool) as cursor:
             row = cursor.execute(
-                "SELECT min(seq) AS first, max(seq) AS last FROM runbooks.archive_index "
+                # OFFSET 0 keeps PostgreSQL from walking the chain from its first record until one of the span comes.
+                "SELECT min(seq) AS first, max(seq) AS last FROM (SELECT seq FROM runbooks.archive_index "
                 "WHERE ended_at >= coalesce(%s, '-infinity'::timestamptz) "
-                "AND ended_at < coalesce(%s, 'infinity'::timestamptz)",
+                "AND ended_at < coalesce(%s, 'infinity'::timestamptz) OFFSET 0) AS of_the_span",
                 (since, until),
             ).fetchone()
         return range(row["first"], row["last"] + 1) if row and row["first"] is not None else None
@@ -199,6 +200,18 @@ class Store:
         """Say where the chain ends."""
         with rows(self._pool) as cursor:
             return _end(cursor)
+
+    def end_key(self) -> str:
+        """Give the ID of the key that signed the last record.
+
+        Empty for an empty chain, and for a record whose header can't be read, which verifying says.
+        """
+        with rows(self._pool) as cursor:
+            row = cursor.execute("SELECT header FROM runbooks.archive_records ORDER BY seq DESC LIMIT 1").fetchone()
+        try:
+            return header_from(row["header"]).key if row else ""
+        except ValueError:
+            return ""
 
     def hash_at(self, seq: int) -> str:
         """Give the hash of a record, hex; empty where there is none of that number."""

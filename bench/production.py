@@ -123,7 +123,7 @@ class Production:
                 alertmanager_url=nowhere,
                 aws_url=nowhere,
                 webhook_port=self.port,
-                health_url="",
+                health_url=f"{nowhere}/health",
             )
         )
         settings: dict[str, Any] = tomllib.loads(self._configuration.file.read_text(encoding="utf-8"))

@@ -10,9 +10,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +58,7 @@ _A_DAY: Mapping[str, tuple[str, int]] = {
     "P1 incident": ("p1_incident", 2),
 }
 """Runs of one service and day, a million in all: far more incidents than a company bears, so an upper bound."""
+_OF_0016 = tuple(f"runbooks.archive_index_{name}" for name in ("of_a_service", "of_a_tenant", "by_end"))
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,21 @@ def _timed(lines: list[tuple[str, str]], what: str) -> Iterator[None]:
     lines.append((what, f"{1000 * (time.monotonic() - began):,.0f} ms"))
 
 
+@contextmanager
+def _without(url: str, names: Sequence[str], lines: list[tuple[str, str]]) -> Iterator[None]:
+    """Take indexes away, and make them again, as their migration does on an archive that is there."""
+    with psycopg.connect(url, autocommit=True) as sql:
+        found = [sql.execute("SELECT pg_get_indexdef(%s::regclass)", (name,)).fetchone() for name in names]
+        made = [str(one[0]) for one in found if one is not None]
+        for name in names:
+            sql.execute(f"DROP INDEX {name}".encode())
+        yield
+        with _timed(lines, "making the indexes of 0016"):
+            for one in made:
+                sql.execute(one.encode())
+        sql.execute("ANALYZE runbooks.archive_index")
+
+
 def _rows(directory: Path, count: int, progress: Progress) -> str:
     """Fill an archive, and ask it what people and the archiver ask it."""
     server = Postgres(directory / "archive-rows")
@@ -259,12 +276,22 @@ def _rows(directory: Path, count: int, progress: Progress) -> str:
             "a run by its ID": Filter(namespace="default", run_id=f"run-{count // 2}"),
             "an incident": Filter(incident=f"INC-{count // 2}"),
             "an actor's latest of a service": Filter(service="service-7", actor="person-7"),
+            "a service": Filter(service="service-8"),
             "a target": Filter(target="deployment/service-7"),
         }
         store.end()
+        middle = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=count // 2)
+        with _without(url, _OF_0016, lines):
+            for what in ("an actor's latest of a service", "a service"):
+                with _timed(lines, f"without 0016: first page of {what}"):
+                    next(store.stories(asked[what]), None)
+            with _timed(lines, "without 0016: the part of the chain that an hour is"):
+                store.part(middle, middle + timedelta(hours=1))
         for what, wanted in asked.items():
             with _timed(lines, f"first page of {what}"):
                 next(store.stories(wanted), None)
+        with _timed(lines, "the part of the chain that an hour is"):
+            store.part(middle, middle + timedelta(hours=1))
         with _timed(lines, "the end of the chain, as each append asks"):
             store.end()
         with _timed(lines, "which of 500 runs are in it, as each pass asks"):

@@ -63,6 +63,8 @@ _IN_FLIGHT = 8
 _STUCK_AFTER = 900.0
 """Seconds for one run or worker to come on: on a machine that is busy with other things too."""
 _REMARKS_EVERY = 0.1
+_SERVICES_A_NODE = 2
+"""Of sixteen pods that a node has room for, as many as two services have once they are scaled up, and some to spare."""
 _BAD = {EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED}
 
 
@@ -125,22 +127,17 @@ class _Upgrade:
 
     async def _prepare(self) -> None:
         servers = self._servers
-        numbers = range(self._each + 1)
+        numbers = range(1, self._each + 1)
+        await asyncio.to_thread(manifests.apply_more_nodes, servers.kubeconfig, self._each // _SERVICES_A_NODE)
         _, health = await asyncio.to_thread(servers.service, "upgrade-service", "upgrade-000")
-        for number in self._progress.track(numbers[1:], description="putting services into the cluster"):
+        for number in self._progress.track(numbers, description="putting services into the cluster"):
             await asyncio.to_thread(
                 manifests.apply_service_plainly, servers.kubeconfig, f"upgrade-{number:03}", timeout=_STUCK_AFTER
             )
-        services = {
-            _SERVICE: Service("upgrade-000", health),
-            **{f"scaled-{number:03}": Service(f"upgrade-{number:03}", health) for number in numbers},
-            # What can be asked of these answers nothing good, so people are asked.
-            **{f"down-{number:03}": Service(f"down-{number:03}", f"http://{LOOPBACK}:1/health") for number in numbers},
-        }
         self._production = Production(
             servers,
             "upgrade",
-            services,
+            services(self._each, health),
             kubeconfig=servers.kubeconfig,
             sections={
                 "worker": {"deployment": "bench-upgrade"},
@@ -287,7 +284,7 @@ class _Upgrade:
 
     async def _one_more(self) -> _Handle:
         """Start a run after the old version is gone, and end it: its history has the change of the new one."""
-        request = EmergencyScaleUpRequest(service="scaled-000", lease=timedelta(seconds=2))
+        request = EmergencyScaleUpRequest(service="scaled-001", lease=timedelta(seconds=2))
         run = await self._client.start_workflow(
             EmergencyScaleUp.run, request, id="upgrade-afterwards", task_queue=self._production.task_queue
         )
@@ -317,6 +314,17 @@ class _Upgrade:
     def _say(self, what: str, found: str) -> None:
         self._lines.append((what, found))
         self._progress.console.print(f"{what}: {found}", markup=False, soft_wrap=True)
+
+
+def services(each: int, health: str) -> dict[str, Service]:
+    """Name the services that runs are opened for: the customers', and as many as there are runs in a phase."""
+    numbers = range(1, each + 1)
+    return {
+        _SERVICE: Service("upgrade-000", health),
+        **{f"scaled-{number:03}": Service(f"upgrade-{number:03}", health) for number in numbers},
+        # What can be asked of these answers nothing good, so people are asked.
+        **{f"down-{number:03}": Service(f"down-{number:03}", f"http://{LOOPBACK}:1/health") for number in numbers},
+    }
 
 
 _WHO = {"who": "bench@example.org", "role": "on-call"}

@@ -13,7 +13,7 @@ from audit.store_connection import Pool
 from audit.store_progress import Progress
 from libraries import logger
 from records_schema.server import conninfo
-from workers.audit_keys import client, signer
+from workers.audit_keys import client, earlier_keys, signer
 from workers.settings import Audit
 
 _log = logger(__name__)
@@ -46,13 +46,14 @@ def archiver(audit: Audit, pool: Pool, heads: EvidenceStore, codec: DecodeOne | 
     """Put the archiver together; None where no key is configured.
 
     Raises:
-        SettingsError: the key is none.
+        SettingsError: a key is none.
 
     """
     signs = signer(audit)
     if signs is None:
         _log.warning(OFF)
         return None
+    earlier = earlier_keys(audit)
     copies = None
     if audit.bucket:
         copies = ObjectLock(client("s3", audit), audit.bucket, audit.prefix, audit.retention)
@@ -60,6 +61,7 @@ def archiver(audit: Audit, pool: Pool, heads: EvidenceStore, codec: DecodeOne | 
         store=Store(pool, signs),
         progress=Progress(pool),
         heads=heads,
+        public_keys=lambda: [*earlier, signs.public_key],
         codec=codec,
         copies=copies,
         settle=audit.settle,

@@ -31,14 +31,27 @@ def public_keys(audit: Audit) -> list[bytes]:
         SettingsError: one of them is none, or KMS doesn't give its own.
 
     """
+    keys = earlier_keys(audit)
     try:
-        keys = [public_key_from(text) for text in audit.public_keys]
         own = signer(audit)
         if own is not None:
             keys.append(own.public_key)
     except SigningError as error:
         raise SettingsError(f"audit: {error}") from None
     return keys
+
+
+def earlier_keys(audit: Audit) -> list[bytes]:
+    """Give the configured ones.
+
+    Raises:
+        SettingsError: one of them is none.
+
+    """
+    try:
+        return [public_key_from(text) for text in audit.public_keys]
+    except SigningError as error:
+        raise SettingsError(f"audit: {error}") from None
 
 
 def client(service: str, audit: Audit) -> Any:

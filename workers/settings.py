@@ -119,17 +119,19 @@ class Worker(Section):
         "themselves are taken by workers with `orchestration`.",
     )
     deployment: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
-        max_length=100,
+        default_factory=lambda: os.environ.get("TEMPORAL_DEPLOYMENT_NAME"),
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_/-]*$",
+        max_length=200,
         description="The Worker Deployment's name, which turns Worker Versioning on: a worker then gets nothing before "
-        "its version is made current (`runbooks deployments current`).",
+        "its version is made current (`runbooks deployments current`). Without it: `TEMPORAL_DEPLOYMENT_NAME`, as "
+        "Temporal's worker controller sets it.",
     )
     build_id: str | None = Field(
-        default=None,
+        default_factory=lambda: os.environ.get("TEMPORAL_WORKER_BUILD_ID"),
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         max_length=100,
-        description="This version's name, for example the image's tag. Without it: a hash of the code.",
+        description="This version's name, for example the image's tag. Without it: `TEMPORAL_WORKER_BUILD_ID`, as the "
+        "controller sets it, or else a hash of the code.",
     )
 
     @property

@@ -182,7 +182,7 @@ def wire(settings: Settings, tracer: "otel.Tracer | None" = None) -> Iterator[Wi
         has = served(settings.worker.roles, queues.roles)
         _check(settings, has)
         clients = _Clients(settings, stack, tracer)
-        systems = _systems(settings, clients) | {Workers: lambda: _workers(queues)}
+        systems = _systems(settings, clients) | {Workers: lambda: _workers(queues, settings.worker.deployment)}
         kinds = [(kind, Later(make)) for kind, make in systems.items()]
         every = [(role_of(kind), system, activities_of(kind, system)) for kind, system in kinds]
         of_activity |= {name_of(activity): role for role, _, activities in every for activity in activities}
@@ -297,10 +297,12 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
     }
 
 
-def _workers(queues: Queues) -> Workers:
+def _workers(queues: Queues, deployment: str | None) -> Workers:
     """Know every queue of the installation, also those that this worker doesn't take."""
     names = [RoleQueue(name, role) for name, role, _ in queues.taken(ROLES)]
-    return Workers(queues.base, names, lambda step: queues.separate(queues.of_activity.get(step, ORCHESTRATION)))
+    return Workers(
+        queues.base, names, lambda step: queues.separate(queues.of_activity.get(step, ORCHESTRATION)), deployment
+    )
 
 
 def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:

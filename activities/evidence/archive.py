@@ -7,7 +7,7 @@ done once. The cursor moves when everything before it is archived, copied, or no
 import asyncio
 import io
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,6 +96,8 @@ class Archiver:
     progress: Progress
     heads: EvidenceStore
     """Where signed heads are kept besides the database; whoever can change both can cut the chain unseen."""
+    public_keys: Callable[[], Iterable[bytes]]
+    """Those that may have signed the chain, our own among them; asked for at each pass, since KMS may not answer."""
     codec: DecodeOne | None = None
     copies: ObjectLock | None = None
     settle: timedelta = timedelta(minutes=10)
@@ -119,8 +121,8 @@ class Archive:
         Raises:
             Unavailable: Temporal, PostgreSQL, KMS or S3 doesn't answer.
             Misconfigured: there is no key, no schema, or no permission.
-            Refused: the chain is shorter than a signed head that is kept elsewhere says, or has other records; the
-                bucket's copies are of another chain.
+            Refused: the chain is shorter than a signed head that is kept elsewhere says, or has other records; its
+                newest part was signed with a key that is not known; the bucket's copies are of another chain.
 
         """
         if self._archiver is None:
@@ -160,6 +162,7 @@ class _Pass:
             closed += [_Closed(f.workflow_id, f.run_id, f.closed_at) for f in again if f.run_id not in listed]
         # After what may take long, and as near to appending as can be.
         await _thread(lambda: heads.must_have_all(self._with.store, self._with.heads))
+        await _thread(lambda: heads.must_know_their_keys(self._with.store, self._with.heads, self._with.public_keys()))
         made = await self._archive(closed)
         head, copied = await _thread(self._publish)
         # Not to `until` where that is almost now: what closed just before it may be listed only in a moment.

@@ -1,10 +1,13 @@
-"""The signed heads that are kept where the chain is not: by them a cut end shows."""
+"""The signed heads that are kept where the chain is not: by them a cut end shows, and a key that is not ours."""
+
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
 from activities.common.errors import Refused
 from activities.evidence.evidence import EvidenceStore
 from audit.records import Head
+from audit.signer import key_id
 from audit.store import Store
 
 FOLDER = "audit/heads/"
@@ -58,3 +61,27 @@ def must_have_all(store: Store, heads: EvidenceStore) -> None:
         "records' database was restored from a backup, restore a later one; if there is none, say so in the incident, "
         f"and move the heads after record {end.seq} away from there, but keep them"
     )
+
+
+def must_know_their_keys(store: Store, heads: EvidenceStore, public_keys: Iterable[bytes]) -> None:
+    """Refuse to go on with a chain whose newest part was signed with a key that nobody here knows.
+
+    So it is where secrets were restored that are older than the records: what we sign would look like another's.
+
+    Raises:
+        Refused: it was; says which key, and what to do.
+
+    """
+    known = {key_id(key) for key in public_keys}
+    told = [
+        (head.key, f"record {head.seq}, as its head of {head.at:%Y-%m-%d %H:%M} UTC says,") for head in kept(heads)[-1:]
+    ]
+    told.append((store.end_key(), f"record {store.end().seq}"))
+    for key, what in told:
+        if key and key not in known:
+            ours = ", ".join(sorted(known))
+            raise Refused(
+                f"{what} was signed with key {key}, and we have {ours}. Nothing is archived. Were the secrets restored "
+                "from before that key was made? Put it back as [audit] private_key (or kms_key_id). If it was given up "
+                "on purpose, put its public half into [audit] public_keys"
+            )

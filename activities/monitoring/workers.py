@@ -1,5 +1,7 @@
 """Whether somebody takes the steps that open runs wait for: a role whose workers are all gone holds runs in silence.
 
+So does a version of the workers that runs end with (`versions`): no step of theirs is even begun.
+
 A worker is there when it has asked for work within the last one and a half minutes (Temporal's own long poll takes
 one), when it says itself that it lives, or when it is at a step: one with every slot taken asks for nothing. Neither
 counts once it has said that it stops.
@@ -13,10 +15,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 from temporalio import activity
-from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType, WorkerStatus
+from temporalio.api.enums.v1 import (
+    PendingActivityState,
+    TaskQueueType,
+    WorkerDeploymentVersionStatus,
+    WorkerStatus,
+)
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWorkersRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    DescribeWorkerDeploymentRequest,
+    ListWorkersRequest,
+)
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -24,6 +35,7 @@ from activities.common.errors import unavailable
 from activities.common.refusable import Refusable
 from activities.common.text import Key
 from activities.common.times import Time
+from activities.monitoring.versions import Seen, staying, workers
 from audit.text import counted
 from libraries import logger
 
@@ -36,6 +48,8 @@ _PATIENCE = timedelta(minutes=1)
 _BEATS_WITHIN = timedelta(seconds=30)
 _MOST = 1000
 """Open runs that are looked at, once a queue with waiting steps has no worker; the newest of them."""
+_SHOWN = 100
+"""Of the runs of a version, which can't be told anything; the newest of them."""
 _AT_ONCE = 16
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _PROCEDURE, _SERVICE, _SEVERITY = (
@@ -45,10 +59,16 @@ _SIGNAL = "worker"
 _log = logger(__name__)
 
 
+def named(role: str, build_id: str) -> str:
+    """Call a role or a version by its name."""
+    return f"version {build_id}" if build_id else f"role {role}"
+
+
 class LookForMissing(BaseModel):
-    """Which roles open runs wait for that no worker has."""
+    """Which roles and versions open runs wait for that no worker has."""
 
     role: str | None = Field(default=None, description="Only this one.")
+    build_id: str | None = Field(default=None, description="Only this version.")
 
 
 class WaitingRun(BaseModel):
@@ -64,15 +84,27 @@ class WaitingRun(BaseModel):
 
 
 class MissingRole(BaseModel):
-    """A role that no worker has, and who waits for it."""
+    """A role that no worker has, or a version, and who waits for it."""
 
     role: str
     runs: list[WaitingRun] = Field(description="The one that waits longest first; at least one.")
+    build_id: str = Field(default="", description="Of a version, whose runs have no role in common.")
+
+    @property
+    def named(self) -> str:
+        """Say which."""
+        return named(self.role, self.build_id)
 
     def __str__(self) -> str:
         first = self.runs[0]
+        if self.build_id:
+            more = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
+            return (
+                f"no worker of {self.named} since {first.since:%H:%M:%S} UTC, and open runs end with it: "
+                f"`{first.workflow_id}`{more}"
+            )
         return (
-            f"no worker of role {self.role}: {counted(len(self.runs), 'run waits', 'runs wait')}, "
+            f"no worker of {self.named}: {counted(len(self.runs), 'run waits', 'runs wait')}, "
             f"`{first.workflow_id}` for {first.step} since {first.since:%H:%M:%S} UTC"
         )
 
@@ -83,7 +115,7 @@ class MissingRoles(BaseModel):
     items: list[MissingRole]
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.items)) or "every role that a run waits for has a worker"
+        return "; ".join(map(str, self.items)) or "every role and version that a run waits for has a worker"
 
 
 class WorkerWord(Refusable):
@@ -127,32 +159,44 @@ class RoleQueue:
 class Workers:
     """Asks the Temporal that the worker is connected to; raises `Unavailable` when it doesn't answer."""
 
-    def __init__(self, task_queue: str, queues: Sequence[RoleQueue], role_of: Callable[[str], str]) -> None:
-        """Take the queue of runs, those of all steps, and which role an activity's type has.
+    def __init__(
+        self,
+        task_queue: str,
+        queues: Sequence[RoleQueue],
+        role_of: Callable[[str], str],
+        deployment: str | None = None,
+    ) -> None:
+        """Take the queue of runs, those of all steps, which role an activity's type has, and whose versions there are.
 
         Servers before 1.28 don't say which queue a pending step is in: then its role has to do.
         """
-        self._task_queue = task_queue
+        self._task_queue, self._deployment = task_queue, deployment
         self._roles = {queue.name: queue.role for queue in queues}
         self._role_of = role_of
 
     @activity.defn(name="workers.missing")
     async def missing(self, request: LookForMissing) -> MissingRoles:
-        """Find roles without a worker that open runs wait for."""
+        """Find roles and versions without a worker that open runs wait for."""
         client = activity.client()
-        asked = {name for name, role in self._roles.items() if request.role in {None, role}}
+        asked = {name for name, role in self._roles.items() if request.role in {None, role} and not request.build_id}
+        versions: dict[str, list[WaitingRun]] = {}
         try:
             deserted = [name for name in sorted(asked) if await _deserted(client, name)]
             runs = await self._waiting(client, set(deserted)) if deserted else {}
+            if self._deployment and request.role is None:
+                versions = await self._stranded(client, self._deployment, request.build_id)
         except RPCError as error:
             unavailable("Temporal", error)
         items = [
             MissingRole(role=role, runs=sorted(of_it, key=lambda run: run.since))
             for role, of_it in sorted(runs.items())
         ]
-        self._count({self._roles[name] for name in asked}, {item.role: len(item.runs) for item in items})
+        self._count({self._roles[name] for name in asked}, {item.role for item in items}, versions)
+        items += [
+            MissingRole(role="", build_id=build, runs=of_it) for build, of_it in sorted(versions.items()) if of_it
+        ]
         for item in items:
-            _log.warning("no worker of a role that runs wait for", role=item.role, runs=len(item.runs))
+            _log.warning("nobody takes what runs wait for", role=item.role, version=item.build_id, runs=len(item.runs))
         return MissingRoles(items=items)
 
     @activity.defn(name="workers.tell")
@@ -194,11 +238,32 @@ class Workers:
                     runs[role][run.run_id] = waiting
         return {role: list(of_it.values()) for role, of_it in runs.items()}
 
+    async def _stranded(self, client: "Client", deployment: str, only: str | None) -> dict[str, list[WaitingRun]]:
+        """Give each version that is in use, and the open runs that end with it where it has no worker."""
+        seen, now = await workers(client, deployment, self._task_queue), datetime.now(UTC)
+        found: dict[str, list[WaitingRun]] = {}
+        for build_id in await _in_use(client, deployment):
+            if only not in {None, build_id}:
+                continue
+            found[build_id] = []
+            version = seen.get(build_id, Seen())
+            # Those that are replaced one by one leave a gap; one of which nothing is known any more left long ago.
+            if version.workers or now - version.last < _PATIENCE:
+                continue
+            query = f'{staying(deployment, build_id)} AND ExecutionStatus = "Running"'
+            since = now if version.last == Seen().last else version.last
+            found[build_id] = [
+                _run(run, step="its next step", since=max(since, run.start_time), listens=False)
+                async for run in client.list_workflows(query, limit=_SHOWN)
+            ]
+            found[build_id].sort(key=lambda run: run.since)
+        return found
+
     def _place(self, step: PendingActivityInfo) -> tuple[str, str]:
         queue = step.activity_options.task_queue.name
         return queue, self._roles.get(queue, "") if queue else self._role_of(step.activity_type.name)
 
-    def _count(self, roles: Iterable[str], waiting: dict[str, int]) -> None:
+    def _count(self, roles: Iterable[str], waiting: set[str], versions: dict[str, list[WaitingRun]]) -> None:
         """Count for Prometheus; no gauge, since any worker may look next, and each would go on showing its own last."""
         meter = activity.metric_meter()
         meter.create_counter("runbooks_worker_looks", "Looks for roles without a worker.").add(1)
@@ -207,6 +272,12 @@ class Workers:
         )
         for role in roles:
             missing.add(1 if role in waiting else 0, {"role": role})
+        if versions:
+            stranded = meter.create_counter(
+                "runbooks_version_missing", "Looks that found open runs whose version has no worker."
+            )
+            for build_id, runs in versions.items():
+                stranded.add(1 if runs else 0, {"build_id": build_id})
 
 
 async def _deserted(client: "Client", queue: str) -> bool:
@@ -272,13 +343,35 @@ def _since(step: PendingActivityInfo) -> datetime:
 
 
 def _waiting_run(run: "WorkflowExecution", step: PendingActivityInfo) -> WaitingRun:
+    procedure = bool(run.typed_search_attributes.get(_PROCEDURE))
+    return _run(run, step=step.activity_type.name, since=_since(step), listens=procedure)
+
+
+def _run(run: "WorkflowExecution", *, step: str, since: datetime, listens: bool) -> WaitingRun:
     attributes = run.typed_search_attributes
     return WaitingRun(
         workflow_id=run.id,
         run_id=run.run_id,
-        step=step.activity_type.name,
-        since=_since(step),
+        step=step,
+        since=since,
         service=attributes.get(_SERVICE) or "",
         severity=attributes.get(_SEVERITY) or "",
-        listens=bool(attributes.get(_PROCEDURE)),
+        listens=listens,
     )
+
+
+async def _in_use(client: "Client", deployment: str) -> list[str]:
+    """Give the versions that open runs may end with; none where no worker of the deployment has ever started."""
+    try:
+        answer = await client.workflow_service.describe_worker_deployment(
+            DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=deployment)
+        )
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return []
+        raise
+    return [
+        one.deployment_version.build_id
+        for one in answer.worker_deployment_info.version_summaries
+        if one.status != WorkerDeploymentVersionStatus.WORKER_DEPLOYMENT_VERSION_STATUS_DRAINED
+    ]

@@ -1,5 +1,6 @@
 """What the sandbox's cluster holds and how its pods behave, as plain Kubernetes files and a Helm chart beside this."""
 
+import copy
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,18 @@ def apply_nodes(kubeconfig: Path, *, keda_definition: Path) -> None:
     with kubernetes_api.connect(kubeconfig) as api:
         kubernetes_api.apply(api, kubernetes_api.documents((_HERE / "nodes.yaml").read_text(encoding="utf-8")))
         _apply_definition(api, keda_definition, "/apis/keda.sh/v1alpha1/scaledobjects")
+
+
+def apply_more_nodes(kubeconfig: Path, count: int) -> None:
+    """Create so many nodes more, for whoever has more services than three nodes have room for."""
+    first, *_ = kubernetes_api.documents((_HERE / "nodes.yaml").read_text(encoding="utf-8"))
+    nodes = []
+    for number in range(count):
+        node = copy.deepcopy(first)
+        node["metadata"]["name"] = node["metadata"]["labels"]["kubernetes.io/hostname"] = f"node-{number:03}"
+        nodes.append(node)
+    with kubernetes_api.connect(kubeconfig) as api:
+        kubernetes_api.apply(api, nodes)
 
 
 def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:

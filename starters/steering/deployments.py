@@ -4,24 +4,21 @@ Temporal's Worker Versioning: https://docs.temporal.io/worker-versioning. A run 
 nobody sees it, when that version has no worker any more: so both are counted here.
 """
 
-from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentInfo
-from temporalio.api.enums.v1 import TaskQueueType, WorkerDeploymentVersionStatus, WorkerStatus
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.enums.v1 import WorkerDeploymentVersionStatus
 from temporalio.api.workflowservice.v1 import (
-    DescribeTaskQueueRequest,
     DescribeWorkerDeploymentRequest,
     DescribeWorkerDeploymentResponse,
-    ListWorkersRequest,
     SetWorkerDeploymentCurrentVersionRequest,
     SetWorkerDeploymentRampingVersionRequest,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.monitoring.versions import Seen, staying, workers
 from starters.steering.errors import NoSuchRun, Refused
 from starters.steering.session import Session
 
@@ -33,11 +30,6 @@ _STATUS: dict[int, Status] = {
     WorkerDeploymentVersionStatus.WORKER_DEPLOYMENT_VERSION_STATUS_DRAINING: "draining",
     WorkerDeploymentVersionStatus.WORKER_DEPLOYMENT_VERSION_STATUS_DRAINED: "drained",
 }
-_POLLED_WITHIN = timedelta(seconds=90)
-"""A poll that waits for nothing ends after a minute (the server's own long poll), and is made again at once."""
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
 MOST_VERSIONS = 100
 """The server keeps no more of a deployment (`matching.maxVersionsInDeployment`); it drops drained ones first."""
 
@@ -91,7 +83,7 @@ async def look(session: Session) -> Deployment:
     """
     name = _name(session)
     told = (await _described(session, name)).worker_deployment_info
-    workers = await _workers(session, name)
+    seen = await workers(session.client, name, session.settings.temporal.task_queue)
     versions = []
     for one in told.version_summaries:
         build_id = one.deployment_version.build_id
@@ -102,8 +94,8 @@ async def look(session: Session) -> Deployment:
                 status=_STATUS.get(one.status, "inactive"),
                 percentage=_percentage(told, build_id),
                 since=changed.ToDatetime(UTC),
-                open_runs=await _open(session, _staying(name, build_id)),
-                workers=workers[build_id],
+                open_runs=await _open(session, staying(name, build_id)),
+                workers=seen.get(build_id, Seen()).workers,
             )
         )
     newest = sorted(versions, key=lambda version: version.since, reverse=True)
@@ -154,7 +146,7 @@ async def ramp(session: Session, build_id: str, percentage: float, identity: str
 
 async def runs_of(session: Session, build_id: str, most: int) -> list[tuple[str, str]]:
     """Give workflow ID and type of open runs that end with this version, oldest first."""
-    query = f'{_staying(_name(session), build_id)} AND ExecutionStatus = "Running"'
+    query = f'{staying(_name(session), build_id)} AND ExecutionStatus = "Running"'
     found = [run async for run in session.client.list_workflows(query, limit=most)]
     return [(run.id, run.workflow_type) for run in sorted(found, key=lambda run: run.start_time)]
 
@@ -164,10 +156,6 @@ def _name(session: Session) -> str:
     if name is None:
         raise Refused("the workers have no versions: `[worker] deployment` names none (docs/upgrading.md, Versions)")
     return name
-
-
-def _staying(name: str, build_id: str) -> str:
-    return f'TemporalWorkerDeploymentVersion = "{name}:{build_id}" AND TemporalWorkflowVersioningBehavior = "Pinned"'
 
 
 def _ours(session: Session) -> str:
@@ -206,41 +194,3 @@ def _percentage(told: WorkerDeploymentInfo, build_id: str) -> float:
 
 async def _open(session: Session, query: str) -> int:
     return (await session.client.count_workflows(f'{query} AND ExecutionStatus = "Running"')).count
-
-
-async def _workers(session: Session, name: str) -> Counter[str]:
-    """Count the workers of each build that ask for runs' steps."""
-    answer = await session.client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=session.client.namespace,
-            task_queue=TaskQueue(name=session.settings.temporal.task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    polled: dict[tuple[str, str], datetime] = {}
-    for poller in answer.pollers:
-        if poller.deployment_options.deployment_name == name:
-            worker = poller.deployment_options.build_id, poller.identity
-            polled[worker] = max(poller.last_access_time.ToDatetime(UTC), polled.get(worker, _NEVER))
-    stopped, alive = await _stopped(session, name), datetime.now(UTC) - _POLLED_WITHIN
-    return Counter(worker[0] for worker, at in polled.items() if at > max(alive, stopped.get(worker, _NEVER)))
-
-
-async def _stopped(session: Session, name: str) -> dict[tuple[str, str], datetime]:
-    """Give build and identity of workers that have said that they stop, and when: their last poll is remembered."""
-    try:
-        answer = await session.client.workflow_service.list_workers(
-            ListWorkersRequest(
-                namespace=session.client.namespace, query=f'TaskQueue = "{session.settings.temporal.task_queue}"'
-            )
-        )
-    except RPCError as error:
-        if error.status is RPCStatusCode.UNIMPLEMENTED:  # an older server; then the last poll has to do
-            return {}
-        raise
-    found: dict[tuple[str, str], datetime] = {}
-    for one in (told.worker_heartbeat for told in answer.workers_info):
-        version, worker = one.deployment_version, (one.deployment_version.build_id, one.worker_identity)
-        if version.deployment_name == name and one.status == WorkerStatus.WORKER_STATUS_SHUTTING_DOWN:
-            found[worker] = max(one.heartbeat_time.ToDatetime(UTC), found.get(worker, _NEVER))
-    return found

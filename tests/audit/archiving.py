@@ -62,6 +62,8 @@ class Place:
     copies: ObjectLock | None = None
     codec: DecodeOne | None = None
     settle: timedelta = timedelta(0)
+    earlier: tuple[bytes, ...] = ()
+    """Keys that signed before."""
 
     @property
     def store(self) -> Store:
@@ -81,6 +83,7 @@ class Place:
             store=Store(self.pool, self.signer),
             progress=self.progress,
             heads=FileStore(self.folder),
+            public_keys=lambda: [*self.earlier, self.signer.public_key],
             codec=self.codec,
             copies=self.copies,
             settle=self.settle,

@@ -18,7 +18,8 @@ from audit.story import Question, Step, Timer, Word
 from tests.audit.stories import BEGAN
 from tests.audit.test_report import S, deadline, incident, report
 
-DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy/grafana/runbooks.json").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parents[2] / "deploy/grafana"
+DASHBOARD = json.loads((FOLDER / "runbooks.json").read_text(encoding="utf-8"))
 FOREVER = timedelta(days=1)
 
 
@@ -194,14 +195,16 @@ def test_every_metric_is_on_the_dashboard() -> None:
     assert {name for name in names if name not in text} == set()
 
 
-def test_the_dashboard_is_one_that_grafana_takes() -> None:
-    assert {"title", "uid", "schemaVersion", "panels", "templating", "time"} <= DASHBOARD.keys()
-    assert DASHBOARD["schemaVersion"] >= 36
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+@pytest.mark.parametrize("file", ["runbooks.json", "runbooks-own.json"])
+def test_the_dashboard_is_one_that_grafana_takes(file: str) -> None:
+    dashboard = json.loads((FOLDER / file).read_text(encoding="utf-8"))
+    assert {"title", "uid", "schemaVersion", "panels", "templating", "time"} <= dashboard.keys()
+    assert dashboard["schemaVersion"] >= 36
+    ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
-    assert {panel["type"] for panel in DASHBOARD["panels"]} <= {"stat", "timeseries", "bargauge", "table"}
+    assert {panel["type"] for panel in dashboard["panels"]} <= {"stat", "timeseries", "bargauge", "table"}
     taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
+    for panel in dashboard["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
         assert place["x"] + place["w"] <= 24

@@ -2,12 +2,13 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
+from rich.progress import Progress
 
 from audit.chain import Verifier
 from audit.records import Statement, Verdict
@@ -16,6 +17,8 @@ from audit.store import Store
 from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from audit.story import Effect, Run, Step, Story, Trigger
+from bench.archive_rows import fill
+from sandbox.probes import wait_until
 from tests.audit.stories import BEGAN, archivable, history, new_signer, story, without
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 
@@ -26,6 +29,7 @@ TABLES = (
     "archive_heads",
     "archive_access",
 )
+_USED = "SELECT indexrelname FROM pg_stat_user_indexes WHERE schemaname = 'runbooks' AND idx_scan > 0"
 
 
 @pytest.fixture
@@ -274,3 +278,25 @@ def test_reading_takes_no_more_memory_for_a_longer_chain(store: Store) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.3
+
+
+def test_searches_of_a_large_archive_go_by_an_index(
+    records_url: str,  # noqa: F811
+    records_pool: ConnectionPool[Any],  # noqa: F811
+    records_sql: psycopg.Connection[Any],  # noqa: F811
+) -> None:
+    """With 30,000 records PostgreSQL would rather read all of them than sort what a wrong index gives."""
+    with psycopg.connect(records_url, autocommit=True) as sql:
+        fill(sql, 30_000, Progress(disable=True))
+    archive, began = Store(records_pool), datetime(2026, 1, 1, tzinfo=UTC)
+    tenant = Filter(tenant="acme")
+
+    assert [found.run.workflow_id for found in archive.stories(Filter(service="service-7", actor="person-7"))] != []
+    assert list(archive.stories(tenant)) == []
+    span = archive.part(began + timedelta(seconds=20_000), began + timedelta(seconds=20_010))
+
+    # What a connection has counted is known some time after its end.
+    records_pool.close()
+    wanted = {"archive_index_of_a_service", "archive_index_of_a_tenant", "archive_index_by_end"}
+    wait_until(lambda: wanted <= {name for (name,) in records_sql.execute(_USED).fetchall()}, 20)
+    assert span == range(20_000, 20_010)

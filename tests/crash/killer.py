@@ -1,7 +1,8 @@
 """Kills the worker's own process at one effect: before it, during it, or after it and before it is reported.
 
-`<Workflow>/<step>:before|during|after` names the effect by its workflow's type and the last part of its key; it strikes
-on the first attempt. `during` is for effects that run a program: a moment after that has started.
+`<Workflow>/<step>:before|during|after` names the effect by its workflow's type and the last part of its key, and what
+has no key by its activity's type; it strikes on the first attempt. `during` is for effects that run a program: a moment
+after that has started.
 
 With `@<server>` behind it, it is a PostgreSQL server that is killed: its postmaster, whose processes follow it. The
 worker lives on; `during` is then a moment after the effect has begun.
@@ -85,7 +86,7 @@ class _Kill(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         effect = getattr(input.args[0], "effect", None) if input.args else None
-        if effect is None or not self.killer.wants(effect.key):
+        if not self.killer.wants(effect.key if effect else activity.info().activity_type):
             return await super().execute_activity(input)
         self.killer.strike("before")
         if self.killer.when == "during":

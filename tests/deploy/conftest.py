@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.postgres import Postgres
 from sandbox.temporal import Temporal
+from sandbox.temporal_on_postgres import TemporalOnPostgres
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import ROOT
@@ -39,10 +40,18 @@ def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         server.stop()
 
 
-@pytest.fixture(scope="module")
-def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Temporal]:
-    """A Temporal of these tests' own, so that no other test's runs are among what is listed and counted."""
-    server = Temporal(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)
+@pytest.fixture(
+    scope="module", params=["development", pytest.param("postgresql", marks=[pytest.mark.production])], ids=str
+)
+def own_temporal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Temporal | TemporalOnPostgres]:
+    """A Temporal of these tests' own, so that no other test's runs are among what is listed and counted.
+
+    With `--production` it is the server of production: then all processes of the compose file have run on it.
+    """
+    made = TemporalOnPostgres if request.param == "postgresql" else Temporal
+    server = made(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)
     server.start()
     try:
         server.wait_ready()

@@ -64,6 +64,7 @@ PEOPLE: dict[str, Any] = {
 }
 """What is for people: none of it is there unless it is asked for."""
 OWN_NAMESPACE = "runbooks"
+CONTROLLED = {"enabled": True, "controller": {"enabled": True}}
 SEPARATED = [role for role in ROLES if role != ORCHESTRATION]
 BY_ROLE: dict[str, Any] = {
     "worker": {"roles": {role: {"replicas": 1} for role in SEPARATED} | {"database": {"secretKeys": ["tensafe_url"]}}},
@@ -145,6 +146,9 @@ def test_it_has_no_lint() -> None:
         ({"worker": {"roles": {"watches": {}}}}, "watches"),
         ({"worker": {"roles": {"aws": {"replicas": 0}}}}, "replicas"),
         ({"worker": {"roles": {"database": {"secretKeys": ["../url"]}}}}, "secretKeys"),
+        ({"worker": {"versioning": {**CONTROLLED, "alsoRun": ["1"]}}}, "the controller keeps older versions by itself"),
+        ({"worker": {"versioning": CONTROLLED, "autoscaling": {"enabled": True}}}, "a WorkerResourceTemplate"),
+        ({"worker": {"versioning": {**CONTROLLED, "controller": {"rollout": {"strategy": "Now"}}}}}, "strategy"),
     ],
 )
 def test_values_that_can_not_be_meant_are_refused(change: Mapping[str, Any], said: str) -> None:
@@ -356,6 +360,33 @@ def test_the_backlog_decides_how_many_there_are_if_it_is_to() -> None:
     assert [one["metadata"]["taskQueue"] for one in scaled["triggers"]] == ["runbooks", watches]
     # Else Helm would set it back at each upgrade.
     assert "replicas" not in objects["Deployment", "runbooks-worker"]["spec"]
+
+
+def test_temporals_worker_controller_is_given_the_very_pods_that_the_chart_would_make() -> None:
+    """The controller itself is on no registry that these tests reach: what it is given is held against its types."""
+    versioning = {**CONTROLLED, "controller": {"enabled": True, "connection": {"tls": {"serverName": "x"}}}}
+    plain, controlled = (
+        rendered(BY_ROLE),
+        rendered(BY_ROLE, {"worker": {**BY_ROLE["worker"], "versioning": versioning}}),
+    )
+    workers = {name: made for (kind, name), made in plain.items() if kind == "Deployment" and "-worker" in name}
+    found = {name: made["spec"] for (kind, name), made in controlled.items() if kind == "WorkerDeployment"}
+    assert len(found) == len(ROLES)
+    assert {name: spec["template"] for name, spec in found.items()} == {
+        name: made["spec"]["template"] for name, made in workers.items()
+    }
+    assert not any(kind == "Deployment" and "-worker" in name for kind, name in controlled)
+    assert set(found["runbooks-worker"]) == {"replicas", "template", "rollout", "sunset", "workerOptions"}
+    assert found["runbooks-worker"]["workerOptions"] == {
+        "connectionRef": {"name": "runbooks-temporal"},
+        "temporalNamespace": "default",
+    }
+    assert [step["rampPercentage"] for step in found["runbooks-worker"]["rollout"]["steps"]] == [10, 50]
+    assert controlled["Connection", "runbooks-temporal"]["spec"] == {
+        "hostPort": VALUES["temporal"]["address"],
+        "tls": {"serverName": "x"},
+    }
+    assert {kind for kind, _ in set(controlled) - set(plain)} == {"WorkerDeployment", "Connection"}
 
 
 def test_an_older_version_goes_on_beside_the_one_that_is_put_in_place() -> None:

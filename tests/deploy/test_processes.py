@@ -10,6 +10,8 @@ import psycopg
 import pytest
 
 from sandbox.ports import free_port
+from sandbox.temporal import Temporal
+from sandbox.temporal_on_postgres import TemporalOnPostgres
 from tests.deploy import docker_compose
 from tests.deploy.processes import Places, Service
 
@@ -18,11 +20,13 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def places(secrets: Path, temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Places:
+def places(
+    secrets: Path, own_temporal: Temporal | TemporalOnPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Places:
     return Places(
         compose=docker_compose.resolve(secrets),
         directory=tmp_path_factory.mktemp("machine"),
-        elsewhere={"temporal:7233": temporal_address},
+        elsewhere={"temporal:7233": own_temporal.address},
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from sandbox.ports import free_port
 from sandbox.probes import wait_until
 from sandbox.temporal import Temporal
+from sandbox.temporal_on_postgres import TemporalOnPostgres
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import EVERY_PROFILE, ROOT
 from tests.deploy.processes import Places, Service
@@ -54,7 +55,7 @@ def places(
     *,
     secrets: Path,
     records_db: None,
-    own_temporal: Temporal,
+    own_temporal: Temporal | TemporalOnPostgres,
     provider: Provider,
     web_port: int,
     settings: Path,

@@ -104,12 +104,13 @@ async def test_the_compose_files_temporal_takes_a_run_and_its_jobs_find_nothing_
     for _ in range(2):
         answer = schema.job()
         assert answer.returncode == 0, answer.stdout + answer.stderr
+    metrics = f"127.0.0.1:{free_port()}"
     server = places.service(
         "temporal",
         {},
         DB_PORT=str(database.port),
         BIND_ON_IP="127.0.0.1",
-        PROMETHEUS_ENDPOINT=f"127.0.0.1:{free_port()}",
+        PROMETHEUS_ENDPOINT=metrics,
     )
     with server.running() as running:
         running.wait_healthy()
@@ -120,7 +121,18 @@ async def test_the_compose_files_temporal_takes_a_run_and_its_jobs_find_nothing_
         client = await Client.connect(f"127.0.0.1:{ports['FRONTEND_GRPC']}")
         assert await _echoed(client) == "on PostgreSQL"
         _the_page_answers(places, client)
+        await _services_take_turns(client, metrics)
         assert running.stop() < server.grace
+
+
+async def _services_take_turns(client: Client, metrics: str) -> None:
+    """Have a task wait: the rule `ServicesDoNotTakeTurns` tells by how the server counts it."""
+    await client.start_workflow("Nobody", id="waits", task_queue="nobodys")
+
+    def counted() -> bool:
+        return "\nfair_task_write_latency_count{" in httpx.get(f"http://{metrics}/metrics").text
+
+    await asyncio.to_thread(probes.wait_until, counted, 30)
 
 
 def _the_page_answers(places: Places, client: Client) -> None:

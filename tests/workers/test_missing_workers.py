@@ -1,15 +1,14 @@
 """A role loses its workers on a real Temporal: the runs that need it say so, and people are paged once."""
 
 import asyncio
-import dataclasses
+import os
 import re
-import threading
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,97 +18,71 @@ import psycopg
 import pytest
 import yaml
 from psycopg.rows import dict_row
-from pydantic import BaseModel, SecretStr
-from temporalio import activity, workflow
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 import records_schema
-from activities.catalogue.service import Service
 from activities.messages.paging.pagerduty import is_ours
 from activities.monitoring import workers as looking
+from sandbox import probes
 from sandbox.ports import free_port
+from sandbox.processes import ServerProcess
 from sandbox.prometheus import Prometheus
+from starters.steering import deployments
+from starters.steering.errors import NoSuchRun
+from starters.steering.session import Session
+from tests.workers.role_process import STARTED
+from tests.workers.roles import OTHERS, PATIENCE, SLOTS, Place, let_go
 from workers.clients import connect, register_search_attributes
 from workers.queues import Role
-from workers.settings import Records, Settings, Temporal, Worker
-from workers.wiring import wire
-from workers.worker import working
-from workflows.platform import policies
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import RunStatus
-from workflows.platform.runbook import Runbook
 from workflows.upkeep.look_for_workers import LookForWorkers, LookRequest, LookResult
 from workflows.upkeep.missing_worker import MissingWorker
 
 pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
-SLOTS = 2
-PATIENCE = timedelta(seconds=2)
-SEPARATE: tuple[Role, ...] = ("kubernetes", "messages", "compliance", "security")
-OTHERS: tuple[Role, ...] = ("orchestration", "messages")
-SERVICE = {
-    "deployment": "shop",
-    "selector": "app=shop",
-    "health_url": "http://127.0.0.1:1/health",
-    "on_call": "shop-nights",
-}
-_let_go = threading.Event()
-
-
-class MoveRequest(BaseModel):
-    """Nothing."""
-
-
-class Moves:
-    """Something that needs the cluster's credential."""
-
-    @activity.defn(name="test-move")
-    def move(self, request: MoveRequest) -> str:
-        """Move."""
-        del request
-        while not _let_go.wait(0.1):
-            activity.heartbeat()
-        return "moved"
-
-
-@workflow.defn(name="TestMover")
-class Mover(Runbook):
-    """One step that needs the role."""
-
-    SECTION = "0.0"
-
-    @workflow.run
-    async def run(self, request: ServiceRequest) -> str:
-        """Do it."""
-        await self.begin(request, title="Move", service=request.service, severity="P1")
-        return await self.step("0.0/1", "Move", Moves.move, MoveRequest(), policies.READ)
 
 
 @dataclass
-class Place:
-    """An installation whose cluster steps have workers of their own."""
+class Installation:
+    """An installation whose cluster steps have workers of their own, and what is known of it."""
 
+    place: Place
     client: Client
-    queue: str
-    records: str
     metrics: str
-    worker: Callable[[Role], AbstractAsyncContextManager[Sequence[str]]]
+    folder: Path
 
-    async def start(self, name: str) -> WorkflowHandle[Any, Any]:
+    def worker(self, *roles: Role, build_id: str | None = None) -> AbstractAsyncContextManager[Sequence[str]]:
+        return self.place.worker(self.client, *roles, build_id=build_id)
+
+    @asynccontextmanager
+    async def process(self, *roles: Role, kill: str | None = None) -> AsyncIterator[ServerProcess]:
+        """Give a worker that is a process of its own, until the context ends."""
+        found = self.place.process(
+            self.folder / "-".join(("process", *roles, "dying" if kill else "")), *roles, kill=kill
+        )
+        await asyncio.to_thread(found.start)
+        try:
+            await asyncio.to_thread(found.wait_ready, probes.log_line(found.log, STARTED))
+            yield found
+        finally:
+            await asyncio.to_thread(found.stop)
+
+    async def start(self, name: str, procedure: str = "TestMover") -> WorkflowHandle[Any, Any]:
         return await self.client.start_workflow(
-            Mover.run, ServiceRequest(service="shop"), id=f"{self.queue}/{name}", task_queue=self.queue
+            procedure, ServiceRequest(service="shop"), id=f"{self.place.queue}/{name}", task_queue=self.place.queue
         )
 
     async def look(self) -> LookResult:
         return await self.client.execute_workflow(
-            LookForWorkers.run, LookRequest(), id=f"{self.queue}/look-{uuid4()}", task_queue=self.queue
+            LookForWorkers.run, LookRequest(), id=f"{self.place.queue}/look-{uuid4()}", task_queue=self.place.queue
         )
 
-    def episode(self, role: Role) -> WorkflowHandle[Any, Any]:
-        return self.client.get_workflow_handle_for(MissingWorker.run, f"missing-worker/{self.queue}-{role}")
+    def episode(self, role: Role | str) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle_for(MissingWorker.run, f"missing-worker/{self.place.queue}-{role}")
 
     async def pending(self, run: WorkflowHandle[Any, Any]) -> str:
         (step,) = (await run.describe()).raw_description.pending_activities
@@ -122,52 +95,32 @@ class Place:
         sums: Counter[str] = Counter()
         for line in text.splitlines():
             if line.startswith("runbooks_"):
-                role = re.search('role="([^"]*)"', line)
-                sums[f"{line.partition('{')[0]} {role[1] if role else ''}".strip()] += int(line.rpartition(" ")[2])
+                label = re.search('(?:role|build_id)="([^"]*)"', line)
+                sums[f"{line.partition('{')[0]} {label[1] if label else ''}".strip()] += int(line.rpartition(" ")[2])
         return sums
 
     def pages(self) -> list[dict[str, Any]]:
-        with psycopg.connect(self.records, row_factory=dict_row) as connection:
+        with psycopg.connect(self.place.records, row_factory=dict_row) as connection:
             return connection.execute("SELECT * FROM runbooks.pages ORDER BY id").fetchall()
 
 
 @pytest.fixture
-async def place(temporal_address: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+async def place(
+    temporal_address: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Installation:
     # A step that anybody could take is taken at once; the times are for workers that are replaced.
     monkeypatch.setattr(looking, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(looking, "_ASKED_WITHIN", PATIENCE)
     records_schema.migrate(postgres_url)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("TRUNCATE runbooks.pages")
-    _let_go.set()
+    let_go.set()
     metrics = f"127.0.0.1:{free_port()}"
-    settings = Settings(
-        temporal=Temporal(
-            address=temporal_address,
-            task_queue=f"missing-{uuid4().hex[:6]}",
-            roles=SEPARATE,
-            max_concurrent_activities=SLOTS,
-        ),
-        worker=Worker(roles=OTHERS),
-        records=Records(url=SecretStr(postgres_url)),
-        services={"shop": Service(**SERVICE)},
-    )
+    place = Place(temporal=temporal_address, records=postgres_url, queue=f"missing-{uuid4().hex[:6]}")
     runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics)))
-    client = await connect(settings.temporal, runtime=runtime)
+    client = await connect(place.settings.temporal, runtime=runtime)
     await register_search_attributes(client)
-    with wire(settings) as wired:
-        queues = dataclasses.replace(wired.queues, of_activity={**wired.queues.of_activity, "test-move": "kubernetes"})
-        steps = {**wired.steps, "kubernetes": [Moves().move]}
-
-        @asynccontextmanager
-        async def worker(*roles: Role) -> AsyncIterator[Sequence[str]]:
-            some = {role: steps[role] for role in roles}
-            async with working(
-                client, settings.temporal, queues, some, workflows=[Mover, LookForWorkers, MissingWorker]
-            ) as taken:
-                yield taken
-
-        yield Place(client, settings.temporal.task_queue, postgres_url, metrics, worker)
+    return Installation(place, client, metrics, tmp_path)
 
 
 async def until(found: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
@@ -186,23 +139,31 @@ async def status(run: WorkflowHandle[Any, Any]) -> RunStatus:
     return found
 
 
-def rule() -> dict[str, Any]:
+def rule(name: str) -> dict[str, Any]:
     """Give the rule that an operator has, without its patience."""
     groups = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"]
-    (found,) = [rule for group in groups for rule in group["rules"] if rule["alert"] == "NoWorkerOfRole"]
+    (found,) = [rule for group in groups for rule in group["rules"] if rule["alert"] == name]
     return {**found, "for": "0s"}
 
 
-async def fires(prometheus: Prometheus) -> bool:
+async def firing(prometheus: Prometheus) -> list[str]:
+    """Give of what the alerts that fire speak."""
     async with httpx.AsyncClient() as http:
         alerts = (await http.get(f"{prometheus.url}/api/v1/alerts")).json()["data"]["alerts"]
-    return [alert["labels"]["role"] for alert in alerts if alert["state"] == "firing"] == ["kubernetes"]
+    labels = [alert["labels"] for alert in alerts if alert["state"] == "firing"]
+    return [one.get("role") or one["build_id"] for one in labels]
+
+
+async def fires(prometheus: Prometheus, what: str) -> bool:
+    return await firing(prometheus) == [what]
 
 
 async def test_two_runs_that_wait_for_one_role_say_so_and_page_once(
-    place: Place, start_prometheus: Callable[..., Prometheus]
+    place: Installation, start_prometheus: Callable[..., Prometheus]
 ) -> None:
-    prometheus = await asyncio.to_thread(start_prometheus, targets={"worker": place.metrics}, rules=[rule()])
+    prometheus = await asyncio.to_thread(
+        start_prometheus, targets={"worker": place.metrics}, rules=[rule("NoWorkerOfRole")]
+    )
     async with place.worker(*OTHERS):
         async with place.worker("kubernetes"):
             assert await (await place.start("before")).result() == "moved"
@@ -216,7 +177,7 @@ async def test_two_runs_that_wait_for_one_role_say_so_and_page_once(
         await until(known)
         (page,) = place.pages()
         told = await status(first)
-        await until(lambda: fires(prometheus))
+        await until(lambda: fires(prometheus, "kubernetes"))
         found += [await place.look() for _ in range(2)]
         async with place.worker("kubernetes"):
             assert [await run.result() for run in (first, second)] == ["moved", "moved"]
@@ -244,7 +205,7 @@ async def test_two_runs_that_wait_for_one_role_say_so_and_page_once(
     assert numbers["runbooks_worker_looks"] > len(found)
 
 
-async def test_where_nobody_can_page_the_runs_are_told_all_the_same(place: Place) -> None:
+async def test_where_nobody_can_page_the_runs_are_told_all_the_same(place: Installation) -> None:
     async with place.worker("orchestration"):
         run = await place.start("alone")
         await asyncio.sleep(PATIENCE.total_seconds() + 1)
@@ -257,15 +218,188 @@ async def test_where_nobody_can_page_the_runs_are_told_all_the_same(place: Place
     assert place.pages() == []
 
 
-async def test_a_worker_whose_slots_are_all_taken_is_there(place: Place) -> None:
-    _let_go.clear()
+async def test_a_worker_whose_slots_are_all_taken_is_there(place: Installation) -> None:
+    let_go.clear()
     async with place.worker(*OTHERS), place.worker("kubernetes"):
         runs = [await place.start(f"{number}") for number in range(SLOTS + 1)]
         await asyncio.sleep(PATIENCE.total_seconds() + 1)
         pending = [await place.pending(run) for run in runs]
         found = await place.look()
-        _let_go.set()
+        let_go.set()
         assert [await run.result() for run in runs] == ["moved"] * len(runs)
 
     assert sorted(pending) == ["SCHEDULED", *["STARTED"] * SLOTS]
     assert found.missing == []
+
+
+def names(found: LookResult) -> list[str]:
+    return [re.sub(r"^no worker of (\w+ [\w-]+).*", r"\1", line) for line in found.missing]
+
+
+async def lacking(run: WorkflowHandle[Any, Any]) -> set[str]:
+    return {line.partition(":")[0] for line in (await status(run)).lacks}
+
+
+async def test_of_two_roles_that_are_missing_each_pages_and_comes_back_by_itself(place: Installation) -> None:
+    async with place.worker(*OTHERS):
+        moves, both = await place.start("moves"), await place.start("both", "TestBoth")
+        await asyncio.sleep(PATIENCE.total_seconds() + 1)
+        found = await place.look()
+
+        async def known() -> bool:
+            paged = len(place.pages()) == 2
+            return paged and await lacking(both) == {"kubernetes", "security"} and await lacks(moves)
+
+        await until(known)
+        pages = place.pages()
+        async with place.worker("kubernetes"):
+            assert await moves.result() == "moved"
+            first = await place.episode("kubernetes").result()
+            between, still = place.pages(), await lacking(both)
+            async with place.worker("security"):
+                assert await both.result() == "moved, guarded"
+                second = await place.episode("security").result()
+        last = await place.look()
+
+    assert names(found) == ["role kubernetes", "role security"]
+    assert {page["summary"].partition(":")[0] for page in pages} == {
+        "No worker of role kubernetes",
+        "No worker of role security",
+    }
+    assert {page["severity"] for page in pages} == {"P1", "P2"}
+    assert first.endswith("2 runs told")
+    assert still == {"security"}
+    resolved = {page["summary"].partition(":")[0]: page["resolved_at"] is not None for page in between}
+    assert resolved == {"No worker of role kubernetes": True, "No worker of role security": False}
+    assert second.endswith("1 run told")
+    assert all(page["resolved_at"] for page in place.pages())
+    assert last.missing == []
+
+
+async def test_a_worker_that_is_frozen_is_none_until_it_goes_on(place: Installation) -> None:
+    async with place.worker(*OTHERS), place.process("kubernetes") as frozen:
+        assert await (await place.start("before")).result() == "moved"
+        assert frozen.pid is not None
+        os.kill(frozen.pid, signal.SIGSTOP)
+        try:
+            # It is given the step as often as it has asked for one, and each time is found dead.
+            run = await place.start("frozen")
+
+            async def told() -> bool:
+                await place.look()
+                return await lacks(run)
+
+            await until(told, 150)
+            (page,) = place.pages()
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
+        assert await run.result() == "moved"
+        ended = await place.episode("kubernetes").result()
+
+    assert page["resolved_at"] is None
+    assert "1 run told" in ended
+    assert [page["resolved_at"] is not None for page in place.pages()] == [True]
+
+
+@pytest.mark.parametrize("step", ["workers.tell", "page", "resolve"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_whoever_looks_after_a_role_may_be_killed(place: Installation, step: str, when: str) -> None:
+    async with place.process(*OTHERS, kill=f"MissingWorker/{step}:{when}") as dying:
+        run = await place.start("waits")
+        await asyncio.sleep(PATIENCE.total_seconds() + 1)
+        await place.look()
+
+        async def dead() -> bool:
+            return dying.exit_code is not None
+
+        async def known() -> bool:
+            return len(place.pages()) == 1 and await lacks(run)
+
+        # A page is withdrawn once the role is back; until then whoever looks after it lives.
+        if step == "resolve":
+            await until(known)
+            async with place.worker("kubernetes"):
+                assert await run.result() == "moved"
+                await until(dead)
+        else:
+            await until(dead)
+        async with place.process(*OTHERS):
+            if step != "resolve":
+                await until(known)
+                async with place.worker("kubernetes"):
+                    assert await run.result() == "moved"
+            ended = await place.episode("kubernetes").result()
+        assert dying.exit_code == -signal.SIGKILL
+
+    assert ended.endswith("1 run told")
+    (page,) = place.pages()
+    assert page["resolved_at"] is not None
+
+
+async def test_a_version_that_open_runs_end_with_and_that_has_no_worker_pages(
+    place: Installation, start_prometheus: Callable[..., Prometheus]
+) -> None:
+    prometheus = await asyncio.to_thread(
+        start_prometheus, targets={"worker": place.metrics}, rules=[rule("NoWorkerOfVersion")]
+    )
+    session = Session(place.place.settings, place.client)
+
+    async def there(build_id: str) -> None:
+        async def seen() -> bool:
+            found = await deployments.look(session)
+            return any(one.build_id == build_id and one.workers for one in found.versions)
+
+        await until(seen)
+        await deployments.make_current(session, build_id, "ada")
+
+    async with place.worker(*OTHERS, build_id="v1"):
+        await until(lambda: started(session))
+        await there("v1")
+        sits, other = await place.start("sits", "TestSitter"), await place.start("other", "TestSitter")
+        await until(lambda: begun(sits))
+        await until(lambda: begun(other))
+        calm = await place.look()
+        async with place.worker(*OTHERS, build_id="v2"):
+            await there("v2")
+            assert (await place.look()).missing == []
+    async with place.worker(*OTHERS, build_id="v2"):
+
+        async def missed() -> bool:
+            return names(await place.look()) == ["version v1"]
+
+        await until(missed)
+
+        async def paged() -> bool:
+            return len(place.pages()) == 1
+
+        await until(paged)
+        (page,) = place.pages()
+        await until(lambda: fires(prometheus, "v1"))
+        numbers = await place.numbers()
+        for run in (sits, other):
+            await run.cancel()
+        async with place.worker(*OTHERS, build_id="v1"):
+            ended = await place.episode("version-v1").result()
+        last = await place.look()
+
+    assert calm.missing == []
+    assert (page["rotation"], page["severity"]) == ("shop-nights", "P1")
+    assert re.match(
+        r"No worker of version v1 since \S+ UTC, and open runs end with it: `\S+` and 1 more$", page["summary"]
+    )
+    assert numbers["runbooks_version_missing v1"] > 0
+    assert numbers["runbooks_version_missing v2"] == 0
+    assert re.match(r"no run waits for version v1 any more, after [^:;]+$", ended)
+    assert [page["resolved_at"] is not None for page in place.pages()] == [True]
+    assert last.missing == []
+
+
+async def started(session: Session) -> bool:
+    try:
+        return bool((await deployments.look(session)).versions)
+    except NoSuchRun:
+        return False
+
+
+async def begun(run: WorkflowHandle[Any, Any]) -> bool:
+    return bool((await status(run)).title)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from temporalio.common import WorkerDeploymentVersion
 
 from workers.settings import SettingsError, Worker, load
-from workers.worker import CHECKED
+from workers.worker import CHECKED, version
 
 FILE = """
 [records]
@@ -116,3 +117,13 @@ def test_certificates_and_their_authority(file: Path) -> None:
     file.write_text(FILE + certificates.replace("10.0.0.1", "10.0.0"), encoding="utf-8")
     with pytest.raises(SettingsError, match=r"'10\.0\.0': expected IP, IP:port"):
         load()
+
+
+def test_temporals_worker_controller_says_which_version_a_worker_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_DEPLOYMENT_NAME", "runbooks/runbooks-worker")
+    monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "2-5f9c")
+    assert version(Worker()) == WorkerDeploymentVersion("runbooks/runbooks-worker", "2-5f9c")
+    # What settings say counts.
+    assert version(Worker(deployment="ours", build_id="3")) == WorkerDeploymentVersion("ours", "3")
+    monkeypatch.undo()
+    assert version(Worker()) is None

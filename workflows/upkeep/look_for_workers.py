@@ -1,7 +1,7 @@
-"""Looks every minute whether open runs wait for a role that no worker has; a schedule starts it.
+"""Looks every minute whether open runs wait for a role, or a version, that no worker has; a schedule starts it.
 
-Each such role has one run of its own until its workers are back (`MissingWorker`), which tells and pages once. A look
-that finds nothing leaves nothing.
+Each such role or version has one run of its own until its workers are back (`MissingWorker`), which tells and pages
+once. A look that finds nothing leaves nothing.
 """
 
 from pydantic import BaseModel, Field
@@ -22,7 +22,9 @@ class LookRequest(BaseModel):
 class LookResult(BaseModel):
     """What was found."""
 
-    missing: list[Shown] = Field(default_factory=list, description="Roles that runs wait for, and since when.")
+    missing: list[Shown] = Field(
+        default_factory=list, description="Roles and versions that runs wait for, and since when."
+    )
 
 
 @workflow.defn
@@ -31,7 +33,7 @@ class LookForWorkers:
 
     @workflow.run
     async def run(self, request: LookRequest) -> LookResult:
-        """Look, and have each role that is missing looked after."""
+        """Look, and have each role and version that is missing looked after."""
         del request
         found: MissingRoles = await workflow.execute_activity_method(
             Workers.missing,
@@ -39,16 +41,16 @@ class LookForWorkers:
             start_to_close_timeout=policies.ORDER.start_to_close,
             heartbeat_timeout=policies.READ.heartbeat,
             retry_policy=policies.READ.retry,
-            summary="roles without a worker",
+            summary="roles and versions without a worker",
         )
         for role in found.items:
             try:
                 await workflow.start_child_workflow(
                     MissingWorker.run,
-                    MissingWorkerRequest(role=role.role),
-                    id=f"missing-worker/{workflow.info().task_queue}-{role.role}",
+                    MissingWorkerRequest(role=role.role, build_id=role.build_id),
+                    id=f"missing-worker/{workflow.info().task_queue}-{role.role or f'version-{role.build_id}'}",
                     parent_close_policy=ParentClosePolicy.ABANDON,
-                    static_summary=f"No worker of role {role.role}",
+                    static_summary=f"No worker of {role.named}",
                 )
             except WorkflowAlreadyStartedError:
                 continue  # it is looked after already

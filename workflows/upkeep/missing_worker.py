@@ -1,6 +1,7 @@
 """Looks after one role that no worker has while runs wait for it: tells them, pages once, and withdraws the page.
 
-`LookForWorkers` starts it, under an ID of the role's own queue: so there is one page, however many runs wait.
+`LookForWorkers` starts it, under an ID of the role's own queue: so there is one page, however many runs wait. Likewise
+for a version that runs end with; these can't be told anything, since nobody takes a step of theirs.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from activities.common.severity import Severity
 from activities.common.text import Key
 from activities.common.times import Time
 from activities.messages.paging.paging import PageOnCall, Paging, ResolvePage
-from activities.monitoring.workers import LookForMissing, MissingRole, TellRuns, WaitingRun, Workers
+from activities.monitoring.workers import LookForMissing, MissingRole, TellRuns, WaitingRun, Workers, named
 from audit.text import counted, lasted, plain
 from workflows.platform import policies
 from workflows.platform.lookups import looked_up
@@ -43,15 +44,16 @@ class MissingSoFar(BaseModel):
 
 
 class MissingWorkerRequest(BaseModel):
-    """Which role."""
+    """Which role, or which version."""
 
-    role: Key = Field(description="Of [temporal] roles.")
+    role: Key = Field(description="Of [temporal] roles; empty for a version.")
+    build_id: Key = Field(default="", description="Of `[worker] deployment`; empty for a role.")
     so_far: MissingSoFar | None = Field(default=None, description="Of a continued run.")
 
 
 @workflow.defn
 class MissingWorker:
-    """From the first run that waits until the role has a worker again, or nobody waits any more."""
+    """From the first run that waits until role or version has a worker again, or nobody waits any more."""
 
     VERSIONING: ClassVar[VersioningBehavior] = VersioningBehavior.AUTO_UPGRADE
     """It may last as long as an outage, and must not wait for a worker itself."""
@@ -60,13 +62,13 @@ class MissingWorker:
     async def run(self, request: MissingWorkerRequest) -> str:
         """Tell, page, wait, and take it back."""
         so_far = request.so_far or MissingSoFar(since=workflow.now())
-        while (found := await self._look(request.role)) is not None:
+        while (found := await self._look(request)) is not None:
             if found.runs:
                 await self._tell(found, so_far)
                 await self._page(found, so_far)
                 self._show(found, so_far)
             if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(MissingWorkerRequest(role=request.role, so_far=so_far))
+                workflow.continue_as_new(request.model_copy(update={"so_far": so_far}))
             await workflow.sleep(_EVERY)
         if so_far.told:
             await self._do("Tell the runs", Workers.tell, _back(request.role, so_far), policies.RECORD)
@@ -74,14 +76,18 @@ class MissingWorker:
             withdrawn = ResolvePage(incident_id=_page_id(so_far), effect=_effect("resolve"))
             await self._do("Withdraw the page", Paging.resolve, withdrawn, policies.PERSIST, _WITHDRAWN_WITHIN)
         took = lasted(workflow.now() - so_far.since)
-        paged = "" if so_far.paged or not so_far.told else "; nobody could be paged"
-        return f"no run waits for role {request.role} any more, after {took}: {_told(so_far)} told{paged}"
+        unpaged = not so_far.paged and (so_far.told or request.build_id)
+        paged = "; nobody could be paged" if unpaged else ""
+        told = "" if request.build_id else f": {_told(so_far)} told"
+        which = named(request.role, request.build_id)
+        return f"no run waits for {which} any more, after {took}{told}{paged}"
 
-    async def _look(self, role: str) -> MissingRole | None:
+    async def _look(self, request: MissingWorkerRequest) -> MissingRole | None:
         """Give who waits; none of them where Temporal didn't say, None where nobody does."""
-        found = await self._do("Look again", Workers.missing, LookForMissing(role=role), policies.READ)
+        which = LookForMissing(build_id=request.build_id) if request.build_id else LookForMissing(role=request.role)
+        found = await self._do("Look again", Workers.missing, which, policies.READ)
         if found is None:
-            return MissingRole(role=role, runs=[])
+            return MissingRole(role=request.role, build_id=request.build_id, runs=[])
         return next(iter(found.items), None)
 
     async def _tell(self, found: MissingRole, so_far: MissingSoFar) -> None:

@@ -1,4 +1,4 @@
-"""Serves the current month's numbers to Prometheus."""
+"""Serves the current month's numbers to Prometheus, and how the runbooks themselves are now."""
 
 import asyncio
 import signal
@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from audit.metrics import ReportCollector
+from audit.metrics import Refreshed, ReportCollector
 from audit.report import Month, Report
+from starters.cli.audit import own_state
 from starters.cli.audit.room import reading
+from starters.cli.configured import load_settings
 from starters.cli.people import Exit, Stop, console
 from starters.past.reporting import count_month
 
 _PATIENCE = timedelta(seconds=2)
+_OWN_LASTING = timedelta(seconds=30)
 
 
 async def metrics(*, port: int, host: str, every: int, zone: str) -> None:
@@ -29,6 +32,17 @@ async def metrics(*, port: int, host: str, every: int, zone: str) -> None:
     registry = CollectorRegistry()
     registry.register(
         ReportCollector(lambda: asyncio.run(_count(zone)), lasting=timedelta(seconds=every), patience=_PATIENCE)
+    )
+    settings = load_settings()
+    registry.register(
+        Refreshed(
+            "runbooks_own",
+            "how the runbooks are",
+            lambda: asyncio.run(own_state.look(settings)),
+            own_state.metrics,
+            lasting=min(_OWN_LASTING, timedelta(seconds=every)),
+            patience=_PATIENCE,
+        )
     )
     try:
         server, _ = start_http_server(port, addr=host, registry=registry)

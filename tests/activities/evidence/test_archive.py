@@ -105,6 +105,26 @@ async def test_a_bucket_with_another_chain_is_never_mixed_with_ours(place: Place
         await window(place)
 
 
+async def test_secrets_that_are_older_than_the_chain_stop_it_and_the_missing_key_is_named(place: Place) -> None:
+    await place.runs([{"text": "x"}] * 2)
+    assert (await window(place)).archived == 2
+    newest, place.signer = place.signer, new_signer()
+    await place.runs([{"text": "x"}], prefix="later")
+    with pytest.raises(Refused, match="secrets restored from before that key was made") as caught:
+        await window(place)
+    assert newest.key in str(caught.value)
+    assert place.signer.key in str(caught.value)
+    assert len(place.archived()) == 2, "nothing is signed with a key that is not to go on"
+    # Heads are files: without them the chain's own end says it.
+    for file in (place.folder / "audit" / "heads").iterdir():
+        file.unlink()
+    with pytest.raises(Refused, match=f"record 2 was signed with key {newest.key}"):
+        await window(place)
+    # Given up on purpose.
+    place.earlier = (newest.public_key,)
+    assert (await window(place)).archived == 1
+
+
 @pytest.fixture
 def own_pool(own_postgres: OwnPostgres) -> Iterator[ConnectionPool[Any]]:
     own_postgres.start()

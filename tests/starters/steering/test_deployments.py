@@ -85,7 +85,7 @@ class Release:
 
 @pytest.fixture
 async def release(temporal_address: str, client: Client, company: Company) -> Release:  # noqa: F811
-    name = f"d-{uuid4()}"
+    name = f"namespace/d-{uuid4()}"  # as Temporal's worker controller calls them
     settings = Settings(
         temporal=Temporal(address=temporal_address, task_queue=name),
         worker={"deployment": name},

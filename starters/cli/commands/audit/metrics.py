@@ -1,4 +1,4 @@
-"""`runbooks audit metrics`: the current month's numbers for Prometheus."""
+"""`runbooks audit metrics`: the current month's numbers, and how the runbooks are, for Prometheus."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ async def metrics(
     every: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How old the numbers may get.")] = 300,
     zone: Annotated[str, typer.Option(metavar="ZONE", help="Whose calendar, e.g. Europe/Berlin.")] = "UTC",
 ) -> None:
-    """Serve the numbers of the current month's report, until it is stopped.
+    """Serve the numbers of the current month's report, and how the runbooks themselves are now, until it is stopped.
 
     Example: runbooks audit metrics --port 9109
     """
