@@ -95,7 +95,7 @@ def interrupt_commands(shell: Shell) -> None:
             # Before a line of ours has run, Python itself says that it was interrupted: nothing can be done about it.
             if answer.startswith(_PYTHONS_OWN):
                 continue
-            told = answer.count("interrupted; what has been started goes on")
+            told = answer.count("interrupted; runs that have been started go on")
             fine = process.returncode in {0, _INTERRUPTED, -signal.SIGINT, 3, 4} and "Traceback" not in answer
             if not fine or told > 1 or (process.returncode == _INTERRUPTED and not told):
                 raise Failed(f"runbooks {words}, Ctrl-C after {pause:g} s: {process.returncode}\n{answer}")
