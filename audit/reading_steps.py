@@ -18,6 +18,11 @@ _OUTCOMES: dict[str, StepOutcome] = {
     f"{_TASK}CANCELED": "canceled",
 }
 _LONGEST = 200
+_FEW = 6
+"""Fields of a field that are said one by one; of more their number alone."""
+
+_ITEMS = "items"
+"""What the one field of a list is called that is all of a result."""
 
 
 def read(events: Sequence[Event], decoder: Decoder, phases: Sequence[Phase]) -> list[Step]:
@@ -124,19 +129,28 @@ def line(result: Any) -> str:
             before = f"{result['before']} → " if result.get("before") else ""
             note = f" ({result['note']})" if result.get("note") else ""
             return _cut(f"{result['target']}: {before}{result['after']}{note}")
-        told = (_field(name.replace("_", " "), value) for name, value in result.items())
-        return _cut(", ".join(filter(None, told)))
+        told = [*filter(None, (_field(name.replace("_", " "), value) for name, value in result.items()))]
+        nothing = any(value in ([], {}) for value in result.values())
+        return _cut(", ".join(told) or ("nothing" if nothing else ""))
     if isinstance(result, list):
         return f"{len(result)} in all"
     return "" if result is None else _cut(str(result))
 
 
 def _field(name: str, value: Any) -> str:
-    """Say one field: `5 items`, `complete`, `ready: 3`; nothing of what is empty or doesn't hold."""
+    """Say one field: `5 in all`, `complete`, `ready: 3`; nothing of what is empty or doesn't hold."""
     if value in (None, "", [], {}) or value is False:
         return ""
+    if (
+        isinstance(value, dict)
+        and len(value) <= _FEW
+        and all(isinstance(one, int | float | str) for one in value.values())
+    ):
+        return ", ".join(filter(None, (_field(key.replace("_", " "), one) for key, one in value.items())))
     if isinstance(value, list | dict):
-        return f"{len(value)} {name}"
+        return f"{len(value)} in all" if name == _ITEMS else f"{len(value)} {name}"
+    if isinstance(value, float):
+        return f"{name}: {value:.4g}"
     return name if value is True else f"{name}: {value}"
 
 

@@ -111,10 +111,12 @@ def main() -> None:
     except SystemExit as ended:
         code = ended.code
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what has been started goes on\n")
         code = _INTERRUPTED
     else:
         code = 0
+    if code == _INTERRUPTED:
+        # By no way that has anything to import: it may be what was just being imported.
+        sys.stderr.write("interrupted; runs that have been started go on\n")
     # Not by way of the interpreter's own end: a thread of the SDK's that still runs then can abort the process.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -10,5 +10,5 @@ def main() -> None:
     except KeyboardInterrupt:
         import os  # noqa: PLC0415
 
-        os.write(2, b"interrupted; what has been started goes on\n")
+        os.write(2, b"interrupted; runs that have been started go on\n")
         os._exit(130)

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError
 
@@ -22,7 +21,7 @@ from activities.kubernetes import api as kubernetes_api
 from activities.kubernetes import kubeconfig
 from activities.kubernetes.api import Object
 from starters.cli.facts import result
-from starters.cli.people import somebody_there
+from starters.cli.people import answered, somebody_there
 from starters.cli.quiet import hint
 from starters.steering.errors import WrongInput
 from workers.settings import explain
@@ -143,8 +142,7 @@ def _asked_for_health(said: Said, namespace: str) -> str:
         raise WrongInput(
             f"--health-url: nothing says where {said.service} tells its health: name it, such as {example}"
         )
-    answer: str = typer.prompt(f"Where does it tell its health? Such as {example}", err=True)
-    return answer
+    return answered(f"Where does it tell its health? Such as {example}")
 
 
 # -- the cluster -----------------------------------------------------------------------------------------
@@ -206,7 +204,5 @@ def _chosen(places: list[str]) -> str:
     """Ask which is meant; empty is none of them."""
     for place in places[:_SHOWN]:
         hint(f"  {place}")
-    answer: str = typer.prompt(
-        "Which is it (NAMESPACE/NAME)? Empty: none of them", default="", show_default=False, err=True
-    )
+    answer = answered("Which is it (NAMESPACE/NAME)? Empty: none of them", default="", show_default=False)
     return answer if answer in places or not answer else _chosen(places)

@@ -2,8 +2,11 @@
 
 import asyncio
 import functools
+import signal
 import sys
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, cast
 
@@ -66,6 +69,43 @@ def somebody_there() -> bool:
     return sys.stdin.isatty() and complaints.is_terminal
 
 
+def confirmed(question: str) -> bool:
+    """Ask, and give whether it was agreed to; Ctrl-C and Ctrl-D are a no."""
+    with _heard():
+        try:
+            return typer.confirm(question, default=False, err=True)
+        except typer.Abort:
+            sys.stderr.write("\n")
+            return False
+
+
+def answered(question: str, **options: Any) -> str:
+    """Ask for a text.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C or Ctrl-D; nothing has been done.
+
+    """
+    with _heard():
+        try:
+            return str(typer.prompt(question, err=True, **options))
+        except typer.Abort:
+            raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Let Ctrl-C end a question: asyncio's own handler would wait for the answer first."""
+    if threading.current_thread() is not threading.main_thread():  # which no signal reaches
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Exit(IntEnum):
     """Exit codes; `runbooks --help` lists them."""
 
@@ -124,8 +164,7 @@ def command(body: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]
                 raise
             end(*known)
         except KeyboardInterrupt:
-            # By no way that has anything to import: it may be what was just being imported.
-            sys.stderr.write("interrupted; what has been started goes on\n")
+            # `main` says so, as it does where Ctrl-C has met typer itself.
             raise typer.Exit(Exit.INTERRUPTED) from None
 
     return run

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import typer
 from pydantic import BaseModel
 from temporalio.client import WorkflowFailureError
 
 from starters.cli import inputs
 from starters.cli.configured import load_settings
 from starters.cli.following import follow
-from starters.cli.people import Exit, Stop, complaints, console, somebody_there
+from starters.cli.people import Exit, Stop, complaints, confirmed, console, somebody_there
 from starters.cli.planning import plan_of, show
 from starters.steering import runs
 from starters.steering.actions import actions
@@ -79,7 +78,7 @@ async def _agreed(session: Session, wanted: Procedure, request: BaseModel, speak
     """Show what it would do, and ask."""
     plan = await plan_of(session, wanted, request, speaker)
     show(plan, complaints)
-    if not await asyncio.to_thread(typer.confirm, "Start it?", default=False, err=True):
+    if not confirmed("Start it?"):
         raise Stop(Exit.REFUSED, "not started")
 
 

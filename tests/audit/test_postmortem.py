@@ -177,8 +177,13 @@ def test_it_begins_with_what_people_ask_first() -> None:
 
 def test_a_result_is_told_in_words() -> None:
     assert line({"items": [1, 2], "complete": True, "truncated": False, "hpa_max": 10, "note": ""}) == (
-        "2 items, complete, hpa max: 10"
+        "2 in all, complete, hpa max: 10"
     )
+    assert line({"items": []}) == "nothing"
+    assert line({"applied": False}) == ""
+    assert line({"status": "unhealthy", "milliseconds": 7.574350000140839}) == "status: unhealthy, milliseconds: 7.574"
+    assert line({"values": {"error_rate": 0.44444, "p95_latency": 1.887}}) == "error rate: 0.4444, p95 latency: 1.887"
+    assert line({"pods": {str(number): number for number in range(9)}}) == "9 pods"
 
 
 def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> None:

@@ -35,6 +35,9 @@ _AT_ONCE = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 _COMMANDS = ("list", "status -", "services", "catalogue", "audit search", "--help")
 _INTERRUPTED = 130
 _PYTHONS_OWN = "Fatal Python error: init_"
+_FIRST_LINE, _SCRIPTS_FRAME = "from starters.begin import main", 3
+"""What the installed script does first, and how many lines a traceback has of it: place, line, and what was raised."""
+
 _MAKES = {2, _INTERRUPTED, -signal.SIGINT}
 """How `make` ends when it is interrupted: its own code, or by the signal."""
 
@@ -92,14 +95,20 @@ def interrupt_commands(shell: Shell) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
             answer, _ = process.communicate(timeout=60)
-            # Before a line of ours has run, Python itself says that it was interrupted: nothing can be done about it.
-            if answer.startswith(_PYTHONS_OWN):
+            if _before_ours(answer):
                 continue
-            told = answer.count("interrupted; what has been started goes on")
+            told = answer.count("interrupted; runs that have been started go on")
             fine = process.returncode in {0, _INTERRUPTED, -signal.SIGINT, 3, 4} and "Traceback" not in answer
             if not fine or told > 1 or (process.returncode == _INTERRUPTED and not told):
                 raise Failed(f"runbooks {words}, Ctrl-C after {pause:g} s: {process.returncode}\n{answer}")
         shell.out(f"runbooks {words}: Ctrl-C at {len(_AT_ONCE)} moments of its first second, no traceback")
+
+
+def _before_ours(answer: str) -> bool:
+    """Tell whether Python itself was interrupted, before a line of ours had run: nothing of ours can say it better."""
+    innermost = answer.rstrip().splitlines()[-3:]
+    importing = len(innermost) == _SCRIPTS_FRAME and "/bin/runbooks" in innermost[0] and _FIRST_LINE in innermost[1]
+    return answer.startswith(_PYTHONS_OWN) or importing
 
 
 def kill_sandbox(shell: Shell) -> None:

@@ -1,6 +1,5 @@
 """Erases from the archive what must not be kept."""
 
-import typer
 from rich.console import Console
 
 from audit.records import Record
@@ -13,7 +12,7 @@ from audit.text import counted, noun
 from records_schema.pool import connect_pool
 from starters.cli.configured import load_settings
 from starters.cli.facts import as_document
-from starters.cli.people import Exit, Stop, complaints, console
+from starters.cli.people import Exit, Stop, complaints, confirmed, console
 from starters.steering.identity import Person
 from workers.audit_keys import signer
 from workers.codec import decrypting
@@ -45,7 +44,7 @@ async def redact(run: str, *, containing: str, reason: str, yes: bool, by: Perso
             _announce(meant, complaints if as_json else console)
             if not any(found.commitments for _, found in meant):
                 raise Stop(Exit.NOT_FOUND, "nothing that could be erased contains that")
-            if not yes and not typer.confirm("Erase it for good?", err=True):
+            if not yes and not confirmed("Erase it for good?"):
                 raise Stop(Exit.REFUSED, "nothing was erased")
             erased = [_erase(store, *one, reason=reason, by=by) for one in meant if one[1].commitments]
         except (StoreError, SigningError) as error:

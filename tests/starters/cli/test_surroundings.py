@@ -1,13 +1,17 @@
 """What the command line finds around it: settings, a sandbox that runs, secrets, switches, its own build."""
 
+import fcntl
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -266,4 +270,66 @@ def test_ctrl_c_in_the_first_moment_is_one_line(at: str, tmp_path: Path) -> None
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr.splitlines() == ["interrupted; what has been started goes on"]
+    assert done.stderr.splitlines() == ["interrupted; runs that have been started go on"]
+
+
+_PRESSED_IN_TYPER = """
+import sys, typer.core
+def pressed(*_, **__):
+    raise KeyboardInterrupt
+typer.core.TyperGroup.make_context = pressed
+sys.argv = ["runbooks", "services"]
+from starters.begin import main
+main()
+"""
+
+
+def test_ctrl_c_in_typer_itself_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PRESSED_IN_TYPER],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines() == ["interrupted; runs that have been started go on"]
+
+
+_ASKING = """
+import asyncio
+from starters.cli.people import command, confirmed
+
+@command
+async def ask():
+    print("agreed" if confirmed("Go on?") else "left as it is")
+
+ask()
+"""
+
+
+@pytest.mark.parametrize(("typed", "said"), [("\x03", "left as it is"), ("\x04", "left as it is"), ("y\n", "agreed")])
+def test_a_question_hears_ctrl_c_at_once(typed: str, said: str) -> None:
+    """On a terminal, in the middle of what asyncio runs, whose own handler would wait for the answer."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", _ASKING],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  so that ^C is a signal
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, typed.encode())
+        with suppress(OSError):  # which is how a terminal ends
+            while part := os.read(ours, 1024):
+                shown += part
+        assert process.wait(60) == 0
+    os.close(ours)
+    assert shown.decode().splitlines()[-1] == said
