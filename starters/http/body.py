@@ -13,7 +13,7 @@ _SENT_WITHIN = timedelta(seconds=10)
 
 
 def expect_json(request: Request) -> None:
-    """Refuse what does not call itself JSON.
+    """Refuse what does not call itself JSON, or is compressed.
 
     Raises:
         Problem: 415.
@@ -21,6 +21,19 @@ def expect_json(request: Request) -> None:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
+    expect_plain(request)
+
+
+def expect_plain(request: Request) -> None:
+    """Refuse a body that is compressed: nobody here asks for one, and a small one may hold a large one.
+
+    Raises:
+        Problem: 415, with what is taken (RFC 9110, 12.5.3).
+
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        refused = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        raise Problem(refused, "send it as it is, without Content-Encoding", headers={"Accept-Encoding": "identity"})
 
 
 async def chunks(request: Request) -> AsyncIterator[bytes]:

@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from slack_sdk.errors import SlackClientError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 from temporalio.service import RPCError
 
@@ -22,7 +24,7 @@ from activities.messages.chat.slack_calls import SlackCalls
 from starters.slack import forms, head, limits, offers, presses
 from starters.slack.limits import Block, mrkdwn
 from starters.slack.people import People, Someone
-from starters.slack.presses import Press
+from starters.slack.presses import Begun, Press
 from starters.slack.speaking import Speaker
 from starters.steering import runs
 from starters.steering.ending import ending_of
@@ -41,6 +43,9 @@ WITHIN = 2.4
 """Seconds from when it came until Slack is answered; Slack waits for 3."""
 
 _SHOWN = 20
+_TOLD_TRIES = 3
+"""How often an answer that follows is sent again, each time after as long as Slack has asked for."""
+
 _CONFIDENTIAL = "SecurityIncident"
 _START, _WORD, _CHOSEN = "start", "word", "chosen"
 _HELP = (
@@ -51,16 +56,6 @@ _HELP = (
 )
 _log = structlog.get_logger(__name__)
 Answer = dict[str, Any]
-
-
-class _Typed(BaseModel):
-    """What a modal for a word remembers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    press: str
-    response_url: str = ""
-    need: list[str] = Field(default=[], description="Fields that are asked for though the model has a default.")
 
 
 @dataclass(frozen=True)
@@ -125,13 +120,16 @@ class Conversation:
             return await work
         except forms.NotFit as error:
             return {"response_action": "errors", "errors": error.errors}
-        except (SteeringError, SettingsError) as error:
+        except (SteeringError, SettingsError, limits.TooLong) as error:
             return refusal(str(error))
         except ActivityFailure as error:
             return refusal(f"Slack: {error.message}")
         except (RPCError, RuntimeError) as error:
             _log.warning("temporal doesn't answer", why=str(error)[:200])
             return refusal("Temporal does not answer: nothing was sent. Try again in a moment.")
+        except Exception:  # noqa: BLE001  Slack would call it a time-out, and send it again
+            _log.exception("what slack sent could not be answered")
+            return refusal("This failed here, and may not have been sent: look at the run. Our log says why.")
 
     async def _follow(self, task: "asyncio.Future[Answer]", url: str) -> None:
         if told := await task:
@@ -197,8 +195,8 @@ class Conversation:
     async def _take_over(self, text: str, where: _From) -> Answer:
         reference, _, reason = text.partition(" ")
         run = await find(self._session, reference)
-        status = await runs.status_of(run)
-        press = Press(w=run.workflow_id, r=run.description.run_id, u="take-over", s=presses.mark(status))
+        # Its number is that of the command: what is sent again is not said again, whatever has happened meanwhile.
+        press = Press(w=run.workflow_id, r=run.description.run_id, u="take-over", t=where.trigger_id)
         return await self._said(press, where, {"reason": reason.strip()})
 
     def _may_see(self, someone: Someone, workflow_type: str) -> bool:
@@ -245,7 +243,7 @@ class Conversation:
         blocks = forms.inputs(model, given=press.fields)
         for block in blocks:
             block["optional"] = block["optional"] and block["block_id"] not in need
-        data = _Typed(press=press.value() or "", response_url=where.response_url, need=need).model_dump_json()
+        data = Begun(press=press, response_url=where.response_url, need=need).model_dump_json(by_alias=True)
         title = str(press.fields.get("choice") or press.update).replace("_", " ").replace("-", " ").capitalize()
         await self._open(where.trigger_id, limits.view(title, blocks, callback=_WORD, data=data, submit="Say it"))
 
@@ -293,22 +291,22 @@ class Conversation:
     ) -> Answer:
         someone = await self._people.known(user, team)
         try:
-            typed = _Typed.model_validate_json(str(view.get("private_metadata") or ""))
+            begun = Begun.model_validate_json(str(view.get("private_metadata") or ""))
         except ValidationError:
             raise WrongInput("this modal is of another version: press the button again") from None
-        press = presses.read(typed.press)
+        press = begun.press
         asked = await self._speaker.look(press)
         model = offers.word_of(asked.run.description.workflow_type, press.update) or SignedWord
         fields = forms.filled(model, values)
-        if missing := [name for name in typed.need if not fields.get(name)]:
+        if missing := [name for name in begun.need if not fields.get(name)]:
             raise forms.NotFit(dict.fromkeys(missing, "has to be said"))
         try:
             model.model_validate({**press.fields, **fields, "who": "x", "role": "x"})
         except ValidationError as error:
             raise forms.NotFit(forms.explained(error, inputs)) from None
-        told = await self._said(press, _From(someone, typed.response_url, ""), fields)
+        told = await self._said(press, _From(someone, begun.response_url, ""), fields)
         if told:
-            self._tell(typed.response_url, told)
+            self._tell(begun.response_url, told)
         return {}
 
     async def _open(self, trigger: str, view: dict[str, Any]) -> None:
@@ -326,10 +324,14 @@ class Conversation:
             _log.info("nowhere to tell it", told=str(answer.get("text", ""))[:200])
             return
         body = {"response_type": "ephemeral", "replace_original": False, **answer}
+        client = AsyncWebhookClient(url, timeout=10, retry_handlers=[AsyncRateLimitErrorRetryHandler(_TOLD_TRIES)])
         try:
-            await AsyncWebhookClient(url, timeout=10).send_dict(body)
+            answered = await client.send_dict(body)
         except (OSError, SlackClientError, TimeoutError) as error:
             _log.warning("an answer could not be told", why=type(error).__name__)
+            return
+        if answered.status_code != HTTPStatus.OK:
+            _log.warning("an answer could not be told", status=answered.status_code)
 
     def _keep(self, task: "asyncio.Task[Any]") -> None:
         self._later.add(task)

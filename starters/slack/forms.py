@@ -97,8 +97,8 @@ def _part(schema: dict[str, Any], field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choices(name: str, part: dict[str, Any], services: Sequence[str]) -> list[str]:
-    if name == "service":
-        return [*services][: limits.OPTIONS]
+    if name == "service":  # more than a menu takes are typed
+        return [*services] if len(services) <= limits.OPTIONS else []
     if part.get("type") == "boolean":
         return [_NO, _YES]
     return [str(one) for one in part.get("enum", ())][: limits.OPTIONS]

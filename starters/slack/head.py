@@ -93,7 +93,11 @@ def _asked(run: tuple[str, str], question: OpenQuestion) -> list[Block]:
         marked = " _(recommended)_" if choice == question.recommended else ""
         lines.append(f"• `{mrkdwn(choice, 100)}`: {mrkdwn(does, 300)}{marked}")
     lines.append(mrkdwn(offers.waits(question), _LINE))
-    return [limits.section("\n".join(lines)), *limits.actions(offers.answers(run, question)[: limits.ACTIONS])]
+    buttons = offers.answers(run, question)[: limits.ACTIONS]
+    blocks = [limits.section("\n".join(lines)), *limits.actions(buttons)]
+    if len(buttons) < len(question.options):
+        blocks.append(limits.context("Some choices have no button here: `runbooks approve` takes them all."))
+    return blocks
 
 
 def _said(status: RunStatus) -> Iterator[str]:

@@ -20,6 +20,10 @@ VIEW_TITLE, VIEW_DATA, LABEL, HINT, INPUT = 24, 3000, 2000, 2000, 3000
 Block = dict[str, Any]
 
 
+class TooLong(ValueError):  # noqa: N818  what a person is told
+    """What is to be shown is longer than Slack takes, and can't be cut."""
+
+
 def size(text: str) -> int:
     """Count as Slack counts at most."""
     return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
@@ -148,11 +152,11 @@ def view(title: str, blocks: Sequence[Block], *, callback: str, data: str, submi
     """Give a modal.
 
     Raises:
-        ValueError: what it has to remember is longer than Slack keeps; nothing is shown then.
+        TooLong: what it has to remember is longer than Slack keeps; nothing is shown then.
 
     """
     if size(data) > VIEW_DATA:
-        raise ValueError("what this modal is about is longer than Slack keeps: use the command line")
+        raise TooLong("what this modal is about is longer than Slack keeps: use the command line")
     return {
         "type": "modal",
         "callback_id": callback,

@@ -1,7 +1,7 @@
 """The way in by HTTP: Slack posts, and signs what it posts (docs.slack.dev, "Verifying requests from Slack").
 
 slack-sdk's own `SignatureVerifier` checks signature and time. A signed post that is sent again within its five minutes
-does nothing a second time: a press has its number, and a modal starts one run.
+does nothing a second time: a press and a typed word have their number, and a modal starts one run.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -27,16 +27,34 @@ class Press(BaseModel):
     update: str = Field(alias="u")
     fields: dict[str, Any] = Field(default={}, alias="f", description="Of the word, as they are known already.")
     seen: str = Field(default="", alias="s", description="Mark of what the run showed; empty where `fields` say it.")
+    typed: str = Field(default="", alias="t", description="What Slack calls the command by which it was typed.")
+
+    @property
+    def _content(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude=None if self.typed else {"typed"})
 
     def value(self) -> str | None:
         """Give it as a button's value; None where that is longer than Slack takes, and there can be no button."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), separators=(",", ":"))
+        text = json.dumps(self._content, separators=(",", ":"))
         return text if limits.size(text) <= limits.VALUE else None
 
     def nonce(self, who: str, fields: dict[str, Any]) -> str:
         """Give the word's number: the same for the same press by the same person with the same content."""
-        content = {"press": self.model_dump(mode="json", by_alias=True), "who": who, "fields": fields}
+        content = {"press": self._content, "who": who, "fields": fields}
         return hashlib.sha256(canonical(content)).hexdigest()[:32]
+
+
+class Begun(BaseModel):
+    """What a modal remembers: a press whose word still lacks something, and where its answer goes.
+
+    The press is no text in it, whose quotes would all be escaped twice: so any that fits a button fits a modal.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    press: Press
+    response_url: str = ""
+    need: list[str] = Field(default=[], description="Fields that are asked for though the model has a default.")
 
 
 def read(value: str) -> Press:

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from activities.common.text import Name
 from activities.records.alerts import Alert
 from starters.http.problems import errors_of
-from starters.sources.port import AnyText, AnyTexts, Count, Said, Unreadable, parsed
+from starters.sources.beside import AnyText, AnyTexts, AnyTime, Count
+from starters.sources.port import Said, Unreadable, parsed
 from starters.steering.mapping import Flaw
 
 _ENDLESS_YEAR = 1
@@ -48,7 +49,7 @@ class AlertmanagerAlert(BaseModel):
     labels: AnyTexts = Field(max_length=256)
     annotations: AnyTexts = Field(default_factory=dict, max_length=256)
     starts_at: Time = Field(alias="startsAt")
-    ends_at: AwareDatetime | None = Field(alias="endsAt", default=None)
+    ends_at: AnyTime = Field(alias="endsAt", default=None)
     generator_url: AnyText = Field(alias="generatorURL", default="")
     fingerprint: Name = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
 

@@ -7,6 +7,8 @@ The data are the sender's own: `[mapping.NAME]` says where everything is in the 
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from cloudevents.core.bindings.http import HTTPMessage, from_http
@@ -25,7 +27,7 @@ _ONE, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+js
 class CloudEvents(Source):
     """One sender, or several with a token each."""
 
-    manners = Manners(media=frozenset({_ONE, _BATCH, "application/json"}))
+    manners = Manners(media=frozenset({_ONE, _BATCH, "application/json"}), unreadable=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
     def __init__(self, name: str, settings: CloudEventsSource, mapping: PayloadMapping) -> None:
         super().__init__(name)
@@ -44,36 +46,48 @@ class CloudEvents(Source):
         """Read an event, or a batch of them, by the mapping; `source` and `id` name one, and its `time` says when."""
         if post.headers.get("content-type", "").partition(";")[0].strip().lower() == _BATCH:
             return Said([*self._batch(parsed(post.body))])
-        document(post.body)  # refuses what the SDK's own parser lets through
-        headers = {name: post.headers[name] for name in post.headers if name == "content-type" or name[:3] == "ce-"}
-        return Said([*self._read(HTTPMessage(headers, post.body))])
+        attributes = {name[3:]: value for name, value in post.headers.items() if name[:3] == "ce-" and value}
+        if not attributes:
+            return Said([*self._structured(document(post.body))])
+        parsed(post.body)  # refuses what the SDK's own parser lets through
+        at = attributes.pop("time", None)
+        headers = {f"ce-{name}": value for name, value in attributes.items()}
+        headers["content-type"] = post.headers.get("content-type", "application/json")
+        return Said([*self._read(HTTPMessage(headers, post.body), at)])
 
     def _batch(self, events: Any) -> Iterator[Alert | Flaw | Ignored]:
         """Read a list of structured events; one that is none loses the others nothing."""
         if not isinstance(events, list):
             raise Unreadable("not a list of JSON, which a batch is")
         for number, one in enumerate(events):
+            place = f"event {number + 1} of {len(events)}"
+            if not isinstance(one, dict):
+                yield Flaw(f"{place}: not an object of JSON")
+                continue
             try:
-                yield from self._read(HTTPMessage({"content-type": _ONE}, json.dumps(one).encode()))
+                yield from self._structured(one)
             except Unreadable as error:
-                yield Flaw(f"event {number + 1} of {len(events)}: {error}")
+                yield Flaw(f"{place}: {error}")
 
-    def _read(self, message: HTTPMessage) -> Iterator[Alert | Flaw | Ignored]:
+    def _structured(self, event: dict[str, Any]) -> Iterator[Alert | Flaw | Ignored]:
+        """Read an event that is JSON as a whole; an attribute that is null is none, as the JSON format says."""
+        told = {name: value for name, value in event.items() if name == "data" or value not in (None, "")}
+        at = told.pop("time", None)
+        return self._read(HTTPMessage({"content-type": _ONE}, json.dumps(told).encode()), at)
+
+    def _read(self, message: HTTPMessage, at: Any) -> Iterator[Alert | Flaw | Ignored]:
+        """Read an event but for its time, which it can do without where the mapping names another."""
         try:
             event = from_http(message, JSONFormat(), _event)
         except Exception as error:  # noqa: BLE001  whatever the SDK makes of it
             raise Unreadable(f"not a CloudEvent of version 1.0 ({type(error).__name__})") from None
-        attributes = dict(event.get_attributes())
-        at = None
-        if "time" in attributes:
-            try:
-                at = time(attributes.pop("time"))
-            except ValueError as error:
-                yield Flaw(f"time: {error}")
-                return
-            attributes["time"] = at.isoformat()
-        payload = {**attributes, "data": event.get_data()}
-        yield from self._mapping.alerts(payload, self.name, called(event.get_source(), event.get_id()), at)
+        payload = {**event.get_attributes(), "data": _data(event.get_data())}
+        payload.pop("time", None)  # the SDK makes one up
+        when = None
+        with suppress(ValueError):
+            when = time(at)
+            payload["time"] = when.isoformat()
+        yield from self._mapping.alerts(payload, self.name, called(event.get_source(), event.get_id()), when)
 
     def may_send(self, headers: Mapping[str, str]) -> dict[str, str] | None:
         """Let those who are named in the settings send."""
@@ -84,16 +98,22 @@ class CloudEvents(Source):
 
 
 class _Event(CloudEvent):
-    """An event as it was sent: the SDK makes up an ID and a time where none is, and each try would be another."""
+    """An event as it was sent: the SDK makes up an ID where none is, and each try would be another."""
 
     def __init__(self, attributes: dict[str, Any], data: Any = None) -> None:
         if not attributes.get("id"):
             raise ValueError("id: is empty")
-        timed = "time" in attributes
         super().__init__(attributes, data)
-        if not timed:
-            attributes.pop("time", None)
 
 
 def _event(attributes: dict[str, Any], data: Any) -> CloudEvent:
     return _Event(attributes, data)
+
+
+def _data(data: Any) -> Any:
+    """Give the data, which may be JSON in base64; no mapping looks into what is none."""
+    if not isinstance(data, bytes | bytearray):
+        return data
+    with suppress(Unreadable):
+        return parsed(bytes(data))
+    return None

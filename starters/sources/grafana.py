@@ -3,7 +3,8 @@
 https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
 
 Its body is like Alertmanager's, with version "1". A contact point may have a template of its own, which sends any
-shape: then `[mapping.NAME]` says where everything is. Grafana tries again after 5xx and 429, and drops a 4xx.
+shape: then `[mapping.NAME]` says where everything is. What wasn't answered with 2xx Grafana sends again with the
+group's next interval.
 """
 
 from typing import Any, Literal
@@ -13,8 +14,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from activities.common.text import ToldLine
 from activities.records.alerts import Alert
-from starters.sources.port import AnyText, AnyTexts, Count, Post, Said, Source, Unauthentic, Unreadable, document
-from starters.sources.signatures import in_time, signed
+from starters.sources.beside import AnyText, AnyTexts, AnyTime, Count
+from starters.sources.port import Post, Said, Source, Unauthentic, Unreadable, document
+from starters.sources.signatures import in_time, listed, signed
 from starters.steering.mapping import Flaw, PayloadMapping, called, made, time
 from workers.source_settings import GrafanaSource
 
@@ -40,7 +42,7 @@ class GrafanaAlert(BaseModel):
     labels: AnyTexts = Field(default_factory=dict, max_length=256)
     annotations: AnyTexts = Field(default_factory=dict, max_length=256)
     starts_at: AwareDatetime = Field(alias="startsAt")
-    ends_at: AwareDatetime | None = Field(alias="endsAt", default=None)
+    ends_at: AnyTime = Field(alias="endsAt", default=None)
     generator_url: AnyText = Field(alias="generatorURL", default="")
     fingerprint: ToldLine = Field(min_length=1)
     dashboard_url: AnyText = Field(alias="dashboardURL", default="")
@@ -83,7 +85,7 @@ class Grafana(Source):
         if settings.timestamp_header is not None:
             seconds = post.headers.get(settings.timestamp_header.lower(), "")
             message = seconds.encode(errors="replace") + b":" + post.body
-        if not signed([sent], message, settings.secrets):
+        if not signed(listed(sent), message, settings.secrets):
             raise Unauthentic(f"{settings.header} has no signature by a secret of this source")
         if settings.timestamp_header is not None:
             in_time(seconds, post.at, settings.window)

@@ -7,15 +7,16 @@ off for a day when that happens again and again: so whatever it signed is answer
 
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from activities.common.text import ToldLine
 from activities.messages.paging.pagerduty import is_ours
+from starters.sources.beside import AnyObject, AnyText
 from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document
-from starters.sources.signatures import signed
-from starters.steering.mapping import Flaw, Ignored, called, made, text, time
+from starters.sources.signatures import listed, signed
+from starters.steering.mapping import Flaw, Ignored, called, made, time
 from workers.source_settings import PagerDutySource
 
 _FIRES = {"incident.triggered", "incident.reopened"}
@@ -25,7 +26,7 @@ _ENDS = {"incident.resolved"}
 class _Named(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    summary: ToldLine | None = None
+    summary: AnyText = ""
 
 
 class _Incident(BaseModel):
@@ -33,14 +34,14 @@ class _Incident(BaseModel):
 
     id: ToldLine = Field(min_length=1)
     created_at: Any = None
-    incident_key: ToldLine | None = None
-    title: ToldLine | None = None
-    html_url: ToldLine | None = None
-    number: Any = None
-    urgency: ToldLine | None = None
-    service: _Named | None = None
-    priority: _Named | None = None
-    escalation_policy: _Named | None = None
+    incident_key: AnyText = ""
+    title: AnyText = ""
+    html_url: AnyText = ""
+    number: AnyText = ""
+    urgency: AnyText = ""
+    service: Annotated[_Named, AnyObject] = _Named()
+    priority: Annotated[_Named, AnyObject] = _Named()
+    escalation_policy: Annotated[_Named, AnyObject] = _Named()
 
 
 class _Event(BaseModel):
@@ -68,7 +69,7 @@ class PagerDuty(Source):
 
     async def check(self, post: Post) -> None:
         """See that one of the signatures is ours; PagerDuty sends several while a secret is changed."""
-        sent = [one.strip() for one in post.headers.get("x-pagerduty-signature", "").split(",")]
+        sent = listed(post.headers.get("x-pagerduty-signature", ""))
         known = [one.removeprefix("v1=") for one in sent if one.startswith("v1=")]
         if not signed(known, post.body, self._settings.secrets):
             raise Unauthentic("X-PagerDuty-Signature has no v1 signature by a secret of this source")
@@ -90,7 +91,7 @@ class PagerDuty(Source):
             return Said([Flaw(f"event.data.{', '.join(places)}: can't be read")])
         except ValueError as error:
             return Said([Flaw(f"event.occurred_at, event.data.created_at: {error}")])
-        if is_ours(incident.incident_key or ""):
+        if is_ours(incident.incident_key):
             return Said([Ignored("a page of a run of ours")])
         # Which time it was opened, the event of its end doesn't tell.
         ended = event.event_type in _ENDS
@@ -103,18 +104,14 @@ class PagerDuty(Source):
             status="resolved" if ended else "firing",
             ends_at=occurred if ended else None,
             labels={
-                "service": _summary(incident.service),
-                "severity": _summary(incident.priority),
-                "urgency": incident.urgency or "",
-                "escalation_policy": _summary(incident.escalation_policy),
-                "incident": text(incident.number),
+                "service": incident.service.summary,
+                "severity": incident.priority.summary,
+                "urgency": incident.urgency,
+                "escalation_policy": incident.escalation_policy.summary,
+                "incident": incident.number,
             },
-            annotations={"summary": incident.title or ""},
-            generator_url=incident.html_url or "",
-            group_key=incident.incident_key or "",
+            annotations={"summary": incident.title},
+            generator_url=incident.html_url,
+            group_key=incident.incident_key,
         )
         return Said([alert])
-
-
-def _summary(named: _Named | None) -> str:
-    return (named.summary or "") if named is not None else ""

@@ -6,36 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator
 from pydantic_core import from_json
 
-from activities.common.text import Label, Told, ToldLine
 from activities.records.alerts import Alert
-from starters.steering.mapping import Flaw, Ignored, text
-
-_MOST_COUNTED = 10**9
-
-
-def _texts(value: Any) -> Any:
-    if value is None:
-        return {}
-    return {name: text(one) for name, one in value.items()} if isinstance(value, dict) else value
-
-
-def _count(value: Any) -> Any:
-    return min(value, _MOST_COUNTED) if isinstance(value, int) and value > 0 else 0
-
-
-AnyText = Annotated[ToldLine, BeforeValidator(text)]
-"""What is told beside an alert: whatever it is, the alert isn't lost over it."""
-
-AnyTexts = Annotated[dict[Label, Told], BeforeValidator(_texts)]
-"""Labels or annotations: a value that is a number, or none, is taken as text."""
-
-Count = Annotated[int, BeforeValidator(_count)]
-"""Of alerts that the sender has cut off; what can be no such number is none."""
+from starters.steering.mapping import Flaw, Ignored
 
 JSON = frozenset({"application/json"})
 
@@ -45,7 +21,7 @@ class Post:
     """What came in by HTTP."""
 
     headers: Mapping[str, str]
-    """Names in small letters."""
+    """Names in small letters; one that came several times has its values one after the other, as a list."""
 
     body: bytes
     at: datetime
@@ -73,6 +49,9 @@ class Manners:
 
     refused: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY
     """For what will never be taken; 2xx where a 4xx makes the sender give up on us."""
+
+    unreadable: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY
+    """For what is no format of the sender's, where nothing else is said of what will never be taken."""
 
     too_many: HTTPStatus = HTTPStatus.TOO_MANY_REQUESTS
     """For what has to come again later; 503 where the sender takes a 429 for the last word."""

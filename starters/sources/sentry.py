@@ -7,41 +7,62 @@ Its `Request-ID` is not signed, and another at each try. What names a firing is 
 or the issue and its event.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from activities.common.text import Label, Told, ToldLine
+from activities.common.text import Told, ToldLine
 from activities.records.alerts import Alert
+from starters.sources.beside import AnyLines, AnyText
 from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document
-from starters.sources.signatures import signed
+from starters.sources.signatures import listed, signed
 from starters.steering.mapping import Flaw, Ignored, called, made, text, time
 from workers.source_settings import SentrySource
 
 _METRIC_FIRES = ("critical", "warning")
 
 
+def _tags(value: Any) -> Any:
+    """Read tags, which are pairs; what is none is left out."""
+    pairs = value if isinstance(value, list) else []
+    return {text(one[0]): text(one[1]) for one in pairs if isinstance(one, list) and len(one) == 2}  # noqa: PLR2004
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     issue_id: Any
-    datetime: Any
-    title: ToldLine = ""
-    level: ToldLine | None = None
-    environment: ToldLine | None = None
-    web_url: ToldLine = ""
-    culprit: ToldLine | None = None
-    tags: list[tuple[Label, Told]] = Field(default_factory=list)
+    happened: Any = Field(alias="datetime", default=None)
+    received: Any = None
+    title: AnyText = ""
+    level: AnyText = ""
+    environment: AnyText = ""
+    web_url: AnyText = ""
+    culprit: AnyText = ""
+    tags: Annotated[dict[str, str], BeforeValidator(_tags)] = Field(default_factory=dict)
+
+    @property
+    def at(self) -> datetime:
+        """When Sentry got it: when it happened is by the clock of whatever has failed.
+
+        Raises:
+            ValueError: it tells no time.
+
+        """
+        try:
+            return time(self.received)
+        except ValueError:
+            return time(self.happened)
 
 
 class _Rule(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     id: Any
-    name: ToldLine = ""
-    environment: ToldLine | None = None
+    name: AnyText = ""
+    environment: AnyText = ""
 
 
 class _Metric(BaseModel):
@@ -49,28 +70,28 @@ class _Metric(BaseModel):
 
     id: Any
     date_started: Any
-    title: ToldLine = ""
+    title: AnyText = ""
     alert_rule: _Rule
-    projects: list[ToldLine] = Field(default_factory=list)
+    projects: AnyLines = Field(default_factory=list)
 
 
 class _Issue(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     id: Any
-    title: ToldLine = ""
+    title: AnyText = ""
 
 
 class _Data(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     event: _Event | None = None
-    triggered_rule: ToldLine | None = None
+    triggered_rule: AnyText = ""
     metric_alert: _Metric | None = None
     issue: _Issue | None = None
-    description_title: ToldLine = ""
-    description_text: Told = ""
-    web_url: ToldLine = ""
+    description_title: AnyText = ""
+    description_text: Annotated[Told, BeforeValidator(text)] = ""
+    web_url: AnyText = ""
 
 
 class _Body(BaseModel):
@@ -91,7 +112,7 @@ class Sentry(Source):
 
     async def check(self, post: Post) -> None:
         """See that the client secret has signed it."""
-        if not signed([post.headers.get("sentry-hook-signature", "")], post.body, self._settings.secrets):
+        if not signed(listed(post.headers.get("sentry-hook-signature", "")), post.body, self._settings.secrets):
             raise Unauthentic("Sentry-Hook-Signature has no signature by a client secret of this source")
 
     def read(self, post: Post) -> Said:
@@ -110,7 +131,7 @@ class Sentry(Source):
                 # How bad it was its end doesn't tell, and rules may give the two to different runs.
                 as_bad = _METRIC_FIRES if body.action == "resolved" else (body.action,)
                 return Said([self._metric(body.action, data, data.metric_alert, severity) for severity in as_bad])
-            if data.event is not None and data.triggered_rule is not None:
+            if data.event is not None and body.action == "triggered":
                 return Said([self._event(data, data.event)])
         except ValueError as error:
             return Said([Flaw(f"data: {error}")])
@@ -135,7 +156,7 @@ class Sentry(Source):
             labels={
                 "severity": severity,
                 "project": ",".join(metric.projects[:20]),
-                "environment": rule.environment or "",
+                "environment": rule.environment,
             },
             annotations={"summary": data.description_title or metric.title, "description": data.description_text},
             generator_url=data.web_url,
@@ -149,17 +170,17 @@ class Sentry(Source):
         return made(
             source=self.name,
             fingerprint=called("issue", issue),
-            name=data.triggered_rule or self.name,
-            starts_at=time(event.datetime),
+            name=data.triggered_rule or event.title or self.name,
+            starts_at=event.at,
             labels={
-                **dict(event.tags),
-                "level": event.level or "",
-                "environment": event.environment or dict(event.tags).get("environment", ""),
+                **event.tags,
+                "level": event.level,
+                "environment": event.environment or event.tags.get("environment", ""),
                 "issue": issue,
             },
-            annotations={"summary": event.title, "description": event.culprit or ""},
+            annotations={"summary": event.title, "description": event.culprit},
             generator_url=event.web_url,
-            group_key=data.triggered_rule or "",
+            group_key=data.triggered_rule,
         )
 
     def _end(self, issue: _Issue, post: Post) -> Alert | Flaw:

@@ -13,6 +13,11 @@ from starters.sources.port import Unauthentic
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 
+def listed(header: str) -> list[str]:
+    """Give the values of a header that may have several: in one line with commas, or on a line each."""
+    return [one.strip() for one in header.split(",") if one.strip()]
+
+
 def signed(given: Iterable[str], message: bytes, secrets: Iterable[SecretStr]) -> bool:
     """Tell whether one of the hexadecimal HMAC-SHA256 values that were sent is that of one of the secrets."""
     sent = [one.strip().lower().encode(errors="replace") for one in given]

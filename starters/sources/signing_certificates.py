@@ -57,11 +57,13 @@ class SigningCertificates:
         at_home = (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("https", host, "", "")
         if not at_home or not _PATH.fullmatch(parts.path) or url != f"https://{host}{parts.path}":
             raise Unauthentic("its SigningCertURL is not one of SNS in the topic's region")
-        async with self._one_at_a_time:
-            certificate = self._kept.get(url) or await self._certificate(url)
-            self._kept[url] = certificate
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+        certificate = self._kept.get(url)
+        if certificate is None:  # whoever is known already waits for no stranger's
+            async with self._one_at_a_time:
+                certificate = self._kept.get(url) or await self._certificate(url)
+                self._kept[url] = certificate
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise Unauthentic("the certificate that it is signed with is not valid now")
         if not _names(certificate) & {host, "sns.amazonaws.com"}:

@@ -10,16 +10,17 @@ SNS takes a 4xx for the last word, and tries again after 5xx and 429.
 import base64
 import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from activities.common.text import ToldLine
 from activities.records.alerts import Alert
+from starters.sources.beside import AnyObject, AnyText
 from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document
 from starters.sources.signing_certificates import SigningCertificates, host_of
 from starters.steering.mapping import Flaw, Ignored, PayloadMapping, called, made, text, time
@@ -58,17 +59,20 @@ class _Message(BaseModel):
         return "".join(f"{name}\n{value}\n" for name, value in values if value is not None).encode()
 
 
-class _Dimension(BaseModel):
-    name: ToldLine
-    value: ToldLine
+def _dimensions(value: Any) -> Any:
+    """Read a list of names and values; what is none is left out."""
+    named = [one for one in value if isinstance(one, dict) and one.get("name")] if isinstance(value, list) else []
+    return {f"dimension_{text(one['name'])}": text(one.get("value")) for one in named[:_DIMENSIONS_MOST]}
 
 
 class _Trigger(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    metric: ToldLine | None = Field(alias="MetricName", default=None)
-    space: ToldLine | None = Field(alias="Namespace", default=None)
-    dimensions: list[_Dimension] = Field(alias="Dimensions", default_factory=list)
+    metric: AnyText = Field(alias="MetricName", default="")
+    space: AnyText = Field(alias="Namespace", default="")
+    dimensions: Annotated[dict[str, str], BeforeValidator(_dimensions)] = Field(
+        alias="Dimensions", default_factory=dict
+    )
 
 
 class _Alarm(BaseModel):
@@ -77,13 +81,13 @@ class _Alarm(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: ToldLine = Field(alias="AlarmName", min_length=1)
-    arn: ToldLine = Field(alias="AlarmArn", default="")
-    description: ToldLine | None = Field(alias="AlarmDescription", default=None)
-    account: ToldLine = Field(alias="AWSAccountId", default="")
+    arn: AnyText = Field(alias="AlarmArn", default="")
+    description: AnyText = Field(alias="AlarmDescription", default="")
+    account: AnyText = Field(alias="AWSAccountId", default="")
     state: str = Field(alias="NewStateValue")
-    reason: ToldLine = Field(alias="NewStateReason", default="")
+    reason: AnyText = Field(alias="NewStateReason", default="")
     changed: Any = Field(alias="StateChangeTime")
-    trigger: _Trigger | None = Field(alias="Trigger", default=None)
+    trigger: Annotated[_Trigger, AnyObject] = Field(alias="Trigger", default=_Trigger())
 
 
 class Sns(Source):
@@ -137,7 +141,10 @@ class Sns(Source):
         except Unreadable as error:
             return Said([Flaw(f"Message: {error}")])
         if self._mapping is not None and "AlarmName" not in inner:
-            at = time(message.Timestamp)
+            try:
+                at = time(message.Timestamp)
+            except ValueError as error:  # `check` has seen a good one; nobody checks what is only tried
+                return Said([Flaw(f"Timestamp: {error}")])
             return Said([*self._mapping.alerts(inner, self.name, called(message.MessageId), at)])
         return Said([self._alarm(inner, message.TopicArn)])
 
@@ -158,7 +165,6 @@ class Sns(Source):
             return Ignored("a state that is neither ALARM nor OK: nobody knows how it is")
         # The message of its end doesn't tell when it began.
         ended = alarm.state == "OK"
-        trigger = alarm.trigger or _Trigger()
         region = (alarm.arn or topic).split(":")[3:4] or [""]
         return made(
             source=self.name,
@@ -170,11 +176,11 @@ class Sns(Source):
             labels={
                 "account": alarm.account,
                 "region": region[0],
-                "metric": trigger.metric or "",
-                "metric_namespace": trigger.space or "",
-                **{f"dimension_{one.name}": one.value for one in trigger.dimensions[:_DIMENSIONS_MOST]},
+                "metric": alarm.trigger.metric,
+                "metric_namespace": alarm.trigger.space,
+                **alarm.trigger.dimensions,
             },
-            annotations={"summary": alarm.reason, "description": alarm.description or ""},
+            annotations={"summary": alarm.reason, "description": alarm.description},
             generator_url=_console(region[0], alarm.name),
             group_key=text(topic),
         )

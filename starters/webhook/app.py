@@ -25,7 +25,7 @@ from starters.steering.mapping import Flaw
 from starters.webhook.authentication import Authenticator
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import CONTENT_TYPE, Metrics
-from starters.webhook.receiving import addresses
+from starters.webhook.receiving import addresses, come_again
 from starters.webhook.storm import read_group
 from starters.webhook.worst_first import worst_first
 from workers.settings import Webhook
@@ -58,7 +58,7 @@ def application(
             group, not_taken, left = await read_group(request, settings.max_body)
             response: Response = _answer(await _take_all(intake, group), metrics, group.truncated, not_taken, left)
         except Problem as problem:
-            response = problem.response()
+            response = come_again(problem).response()
         metrics.seconds.observe(time.perf_counter() - began)
         metrics.requests.labels(status=str(response.status_code)).inc()
         return response
@@ -74,7 +74,7 @@ def application(
     async def exposition(_: Request) -> Response:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/webhooks/alertmanager", alertmanager, methods=["POST"]),
             *addresses(sources, settings, intake, metrics, _answer),
@@ -85,6 +85,9 @@ def application(
         exception_handlers={HTTPException: _refused, Exception: _failed},
         lifespan=lifespan,
     )
+    # No sender follows a redirection for sure, and CloudEvents forbids it: an address with a slash too many is none.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _take_all(intake: Intake, group: Group) -> list[Taken]:

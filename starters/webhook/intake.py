@@ -9,11 +9,10 @@ webhooks may run: nothing is kept here but which firings this one was lately tol
 """
 
 import asyncio
-import itertools
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from starters.steering.deciding import Routed, Unrouted, decide
 from starters.steering.priority import priority
 from starters.steering.routes import Route, Routes
 from starters.webhook import summary
+from starters.webhook.bounded import bounded, size
 from workers.settings import explain
 from workflows.platform import search_attributes
 
@@ -39,8 +39,8 @@ Outcome = Literal["started", "joined", "resolved", "already_handled", "unrouted"
 _ACCEPTED_WITHIN = timedelta(seconds=5)
 _AT_ONCE = 50
 """Runs that Temporal is told of at the same time for one post: more would only wait there, and time out."""
-_A_SIGNAL = 100
-"""Alerts in one: Temporal takes 2 MB, and one of them may have several KB of labels."""
+_A_SIGNAL, _A_SIGNALS_BYTES = 100, 1_048_576
+"""Alerts in one, and their bytes: Temporal takes 2 MB of a signal, and 4 MB of a request."""
 _OVER_FOR = timedelta(hours=1)
 _OVER_MOST = 10_000
 
@@ -118,7 +118,9 @@ class Intake:
 
     def _routed(self, alert: Alert) -> Routed | Taken:
         decided = decide(alert, self._routes, self._services)
-        return Taken("unrouted", detail=decided.why) if isinstance(decided, Unrouted) else decided
+        if isinstance(decided, Unrouted):
+            return Taken("unrouted", detail=decided.why)
+        return replace(decided, alert=bounded(alert, decided.route.input_labels.values()))
 
     async def _tell(self, workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
         """Tell one run of its alerts, in the order in which they began; starts it where one of them fires."""
@@ -222,12 +224,19 @@ class Intake:
 
 def _parts(telling: dict[int, Routed]) -> Iterator[dict[int, Routed]]:
     """Give what one signal can carry, the worst first; an alert and its end have one rank, and keep their order."""
-    if len(telling) <= _A_SIGNAL:
+    sizes = {number: size(one.alert) for number, one in telling.items()}
+    if len(telling) <= _A_SIGNAL and sum(sizes.values()) <= _A_SIGNALS_BYTES:
         yield telling
         return
-    ranked = iter(sorted(telling.items(), key=lambda item: item[1].rank))
-    while part := dict(itertools.islice(ranked, _A_SIGNAL)):
-        yield part
+    part: dict[int, Routed] = {}
+    left = _A_SIGNALS_BYTES
+    for number, one in sorted(telling.items(), key=lambda item: item[1].rank):
+        if part and (len(part) == _A_SIGNAL or sizes[number] > left):
+            yield part
+            part, left = {}, _A_SIGNALS_BYTES
+        part[number] = one
+        left -= sizes[number]
+    yield part
 
 
 def _alerts(routed: dict[int, Routed]) -> list[Alert]:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from activities.records.alerts import Alert
-from starters.http.body import read_body
+from starters.http.body import expect_plain, read_body
 from starters.http.problems import Problem
 from starters.sources.port import Post, Said, Source, Unauthentic, Unreadable, Unsure
 from starters.sources.rate import Rate
@@ -61,7 +61,7 @@ class Receiver:
             try:
                 response = await self._received(request, began)
             except Problem as problem:
-                response = problem.response()
+                response = come_again(problem).response()
         self._metrics.seconds.observe(time.perf_counter() - began)
         self._metrics.requests.labels(status=str(response.status_code)).inc()
         return response
@@ -72,8 +72,9 @@ class Receiver:
         if sent not in manners.media:
             known = " or ".join(sorted(manners.media))
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {known}, by its Content-Type")
+        expect_plain(request)
         body = await read_body(request, self._max_body)
-        post = Post({name.lower(): value for name, value in request.headers.items()}, body, datetime.now(UTC))
+        post = Post(_headers(request), body, datetime.now(UTC))
         await self._checked(post)
         # Behind the check, so that strangers can't use up what the sender may send.
         if not self._rate.take():
@@ -84,7 +85,7 @@ class Receiver:
         except Unreadable as error:
             self._metrics.alerts.labels(outcome="invalid").inc()
             _log.warning("a post can't be read", why=str(error))
-            return self._refused(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}"))
+            return self._refused(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}"), manners.unreadable)
         if said.confirm and not await self._source.confirm(said.confirm):
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the confirmation did not succeed", headers=_LATER)
         within = None if manners.within is None else manners.within.total_seconds() - (time.perf_counter() - began)
@@ -132,11 +133,29 @@ class Receiver:
             return [late] * len(alerts)
         return taking.result()
 
-    def _refused(self, problem: Problem) -> Response:
+    def _refused(self, problem: Problem, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY) -> Response:
         """Answer what will never be taken as its sender needs it."""
-        if problem.status is not HTTPStatus.UNPROCESSABLE_ENTITY or self._source.manners.refused is problem.status:
+        refused = self._source.manners.refused
+        if problem.status is not HTTPStatus.UNPROCESSABLE_ENTITY:
             return problem.response()
-        return JSONResponse({"detail": problem.detail, **problem.more}, status_code=self._source.manners.refused)
+        if refused is HTTPStatus.UNPROCESSABLE_ENTITY:
+            return Problem(status, problem.detail, headers=problem.headers, **problem.more).response()
+        return JSONResponse({"detail": problem.detail, **problem.more}, status_code=refused)
+
+
+def come_again(problem: Problem) -> Problem:
+    """Give what a sender is told: none tries again after 408, though a slow way is all that is wrong."""
+    if problem.status is not HTTPStatus.REQUEST_TIMEOUT:
+        return problem
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, problem.detail, headers=_LATER)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Give the headers; one on several lines is a list (RFC 9110, 5.2)."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _told(item: Alert | Flaw | Ignored, taken: Iterator[Taken]) -> Taken:

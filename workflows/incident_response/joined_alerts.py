@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from temporalio import workflow
+
 from activities.records.alerts import Alert
+from workflows.platform.runbook import Runbook
 
 _NAMED = 5
 
@@ -45,6 +48,38 @@ def named_end(end: Alert, firings: Sequence[Alert]) -> Alert:
         same = [one for one in firings if end.key and one.episode == end.episode]
     began = max(same, key=lambda one: one.starts_at, default=None)
     return end if began is None else end.model_copy(update={"starts_at": began.starts_at, "key": began.key})
+
+
+class UnnamedEnds:
+    """Ends by sources that don't tell which firing is over: such an end counts also for a firing that comes after it.
+
+    SNS keeps no order, and of two webhooks each may be told one of the two.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], Alert] = {}
+
+    def add(self, end: Alert) -> None:
+        """Take an end; one that names its firing, or tells its start, is not kept."""
+        which = (end.source, end.fingerprint)
+        if end.of_whichever and end.starts_at >= self._last.get(which, end).starts_at:
+            self._last[which] = end
+
+    def cover(self, firing: Alert) -> bool:
+        """Tell whether a firing had begun by the last end of its alert."""
+        end = self._last.get((firing.source, firing.fingerprint))
+        return end is not None and not firing.key and firing.starts_at <= end.starts_at
+
+
+def was_over(run: Runbook, firing: Alert, ends: UnnamedEnds) -> bool:
+    """Tell whether a firing that is new had ended before it came: the run remembers it, and does nothing about it."""
+    if run.has_taken(firing) or not ends.cover(firing):
+        return False
+    if workflow.patched("ended-before-it-came"):
+        run.say("signal", f"{named([firing])} had fired, and is over already")
+        run.took(firing)
+        return True
+    return False
 
 
 def _about(alert: Alert) -> str:

@@ -24,7 +24,7 @@ from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.command import Declined, HandBack, TakeOver
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
 from workflows.incident_response.incident_words import Closing
-from workflows.incident_response.joined_alerts import JoinedAlerts, News, batched, named
+from workflows.incident_response.joined_alerts import JoinedAlerts, News, UnnamedEnds, batched, named, was_over
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.incident_response.situations import Reason
 from workflows.incident_response.surroundings import Surroundings, look
@@ -129,6 +129,7 @@ class P1Incident(Runbook):
         self._watch: Watch
         self._changed_hands = False
         self._joined = JoinedAlerts()
+        self._ends = UnnamedEnds()
         self._resolutions = 0
         self._fired_again = False
         self._next_alerts: list[Alert] = []
@@ -659,6 +660,9 @@ class P1Incident(Runbook):
             await asyncio.gather(*(self.incident.alert_resolved(alert) for alert in some))
 
     def _fires(self, alert: Alert, news: News) -> None:
+        if was_over(self, alert, self._ends):
+            self._joined.ends(alert)
+            return
         if not self._joined.fires(alert):
             return
         if self._closing is not None:
@@ -671,6 +675,7 @@ class P1Incident(Runbook):
 
     def _ended(self, alert: Alert, news: News) -> None:
         """Take an end; that a trouble is over is said by the last of its alerts, and not by the first."""
+        self._ends.add(alert)
         if alert.key or (alert.of_whichever and workflow.patched("ends-whichever")):
             alert = self._joined.named(alert)
         self._next_alerts = [one for one in self._next_alerts if one.episode != alert.episode]

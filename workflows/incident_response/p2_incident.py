@@ -24,7 +24,7 @@ from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.degraded import Degradation, DegradedFacts, Reason, degraded, limits
 from workflows.incident_response.diagnosis import Proposal
 from workflows.incident_response.incident_words import Closing, Raise
-from workflows.incident_response.joined_alerts import named_end
+from workflows.incident_response.joined_alerts import UnnamedEnds, named_end, was_over
 from workflows.incident_response.mitigation import mitigate
 from workflows.incident_response.p1_incident import P1Request
 from workflows.incident_response.raised import start_p1
@@ -108,6 +108,7 @@ class P2Incident(Runbook):
         self._after = Figures()
         self._questions = 0
         self._alerts: list[Alert] = []
+        self._ends = UnnamedEnds()
         self._over: set[str] = set()
         """Firings whose end was told."""
 
@@ -509,10 +510,11 @@ class P2Incident(Runbook):
             await self._pass_on(alert)
         elif alert.status == "resolved":
             self.say("signal", f"{alert.name} has resolved by itself, says {alert.source}")
+            self._ends.add(alert)
             ended = named_end(alert, self._alerts)
             self._over.add(ended.episode)
             await self.incident.alert_resolved(ended)
-        elif self.has_taken(alert):
+        elif self.has_taken(alert) or was_over(self, alert, self._ends):
             return
         elif self._resolution:
             self.say("signal", f"{alert.name} fires while this incident is being closed: a new incident follows")

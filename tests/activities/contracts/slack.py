@@ -125,6 +125,8 @@ class SlackContract:
         return JSONResponse({"ok": False, "error": "ratelimited"}, status_code=429, headers=after)
 
     async def _respond(self, request: Request) -> Response:
+        if (left := self.slow_down.get("respond", 0) - time.monotonic()) > 0:
+            return self._wait("respond", left)
         body = await request.json()
         wrong = faults(body["blocks"]) if "blocks" in body else []
         self.refused += wrong

@@ -138,6 +138,32 @@ def test_more_questions_than_fit_are_cut_and_say_so() -> None:
     assert faults(shown.blocks) == []
 
 
+@pytest.mark.parametrize("choices", [25, 26, 60])
+def test_choices_without_a_button_say_how_they_are_made(choices: int) -> None:
+    shown = head.head(("a", "b"), status("P1Incident", "asked", questions=1, choices=choices), "http://ui")
+    assert faults(shown.blocks) == []
+    assert ("runbooks approve" in json.dumps(shown.blocks)) == (choices > limits.ACTIONS)
+    long = head.head(("w" * 3000, "r"), status("P1Incident", "asked", questions=1), "http://ui")
+    assert "runbooks approve" in json.dumps(long.blocks)
+
+
+@given(
+    st.text(st.sampled_from('\\"\x00\n<&é🔥a'), max_size=700),
+    st.sampled_from(["", "https://hooks.slack.com/" + "x" * 200]),
+)
+def test_any_press_that_fits_a_button_fits_a_modal(text: str, url: str) -> None:
+    press = presses.Press(
+        w=text, r="0" * 36, u="decide", f={"question": text[:300], "choice": text, "subject": "0" * 64}
+    )
+    if press.value() is None:
+        return
+    begun = presses.Begun(press=press, response_url=url, need=["reason"])
+    data = begun.model_dump_json(by_alias=True)
+    view = limits.view("Reason", [limits.section("x")], callback="word", data=data, submit="Say it")
+    assert faults_of_view(view) == []
+    assert presses.Begun.model_validate_json(data) == begun
+
+
 def test_what_no_button_can_carry_gets_none() -> None:
     long = presses.Press(w="w" * 3000, r="r", u="decide")
     assert long.value() is None
@@ -172,6 +198,8 @@ def test_the_number_of_a_word_is_that_of_its_press_person_and_content() -> None:
         press.nonce("ada", {"reason": "x"}),
         press.model_copy(update={"seen": "abd"}).nonce("ada", {}),
         press.model_copy(update={"run_id": "2"}).nonce("ada", {}),
+        press.model_copy(update={"typed": "1"}).nonce("ada", {}),
+        press.model_copy(update={"typed": "2"}).nonce("ada", {}),
     ]
     assert len({*numbers}) == len(numbers)
     assert press.nonce("ada", {}) == numbers[0]

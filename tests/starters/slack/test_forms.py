@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from starters.slack import forms
+from starters.slack import forms, limits
 from tests.starters.slack.workspace import TEAM, Workspace
 from workers.registry import PROCEDURES, Procedure, procedure
 from workflows.incident_response.incident_words import Closing
@@ -33,6 +33,16 @@ def test_what_is_chosen_and_typed_comes_back_as_what_it_is() -> None:
     request = procedure("emergency-scale-up").request
     made = request.model_validate(filled(request, service="b", factor="1.5", lease="10m", dry_run="yes"))
     assert (made.service, made.factor, made.lease, made.dry_run) == ("b", 1.5, timedelta(minutes=10), True)  # type: ignore[attr-defined]
+
+
+def test_more_services_than_a_menu_takes_are_typed() -> None:
+    request = procedure("emergency-scale-up").request
+    services = tuple(f"service-{number}" for number in range(limits.OPTIONS + 1))
+    first = forms.inputs(request, given={}, services=services[:-1])[0]["element"]
+    assert (first["type"], len(first["options"])) == ("static_select", limits.OPTIONS)
+    assert forms.inputs(request, given={}, services=services)[0]["element"]["type"] == "plain_text_input"
+    made = filled(request, services, service=services[-1])
+    assert made["service"] == services[-1]
 
 
 def test_lists_are_lines_or_json() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.service import RPCError
 
-from starters.slack import forms
+from starters.slack import forms, limits
 from starters.steering.wording import words_of
 from tests.starters.slack.conftest import Office
 from workers.registry import PROCEDURES, Procedure
@@ -52,6 +52,19 @@ async def test_what_is_typed_behind_the_command_is_answered(office: Office) -> N
             for verb in ("", "list ", "start ", "status ", "take-over "):
                 told(await office.slack.command(f"{verb}{odd}"), verb, odd)
             told(await office.slack.command("list", user=odd), odd)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"user": "UADA"}, {"user": ["UADA"]}, {"team": "T1"}, {"actions": ["say"]}, {"actions": 7}],
+    ids=str,
+)
+async def test_what_nobody_foresaw_is_answered_too(office: Office, odd: dict[str, Any]) -> None:
+    """Slack would call a failure of ours a time-out, and send it again."""
+    payload = office.slack.presses([{"elements": [limits.button("Note", "say:note", "{}")]}], "Note")
+    async with office.listening("http", follows=False):
+        assert await office.slack.deliver("interactive", {**payload, **odd}) == {}
+        assert await office.slack.whisper("Our log says why")
 
 
 @pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)

@@ -122,8 +122,11 @@ class Workspace:
 
     async def command(self, text: str, user: str = "UADA", team: str = TEAM) -> dict[str, Any]:
         """Type `/runbook …`."""
-        typed = {"command": "/runbook", "text": text, "user_id": user, "team_id": team}
-        return await self.deliver("slash_commands", self._by(**typed))
+        return await self.deliver("slash_commands", self.typed(text, user, team))
+
+    def typed(self, text: str, user: str = "UADA", team: str = TEAM) -> dict[str, Any]:
+        """Give what Slack sends when `/runbook …` is typed, once or again."""
+        return self._by(command="/runbook", text=text, user_id=user, team_id=team)
 
     def presses(self, blocks: list[Any], label: str, user: str = "UADA", team: str = TEAM) -> dict[str, Any]:
         """Give what Slack sends when the button with that label is pressed, once or again."""

@@ -4,6 +4,7 @@ Signatures are made by the vendors' own libraries where there are some (Standard
 vendor's page says; SNS's by a certificate of a CA of our own.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -216,6 +217,8 @@ class Amazon:
         }
         self.fetched: list[str] = []
         self.down = False
+        self.slow: asyncio.Event | None = None
+        """Where it is there, nothing is answered before it is set."""
 
     def _certificate(self, key: Any, issuer: x509.Name, name: str, *, ended: bool = False) -> bytes:
         now = datetime.now(UTC)
@@ -234,8 +237,10 @@ class Amazon:
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.fetched.append(str(request.url))
+        if self.slow is not None:
+            await self.slow.wait()
         if self.down:
             raise httpx.ConnectError("down")
         if request.url.path == "/":
@@ -385,6 +390,7 @@ def sentry_event(issue: str, at: datetime, level: str = "fatal") -> Any:
         "web_url": "https://sentry.io/organizations/x/issues/1/events/e4/",
         "tags": [["environment", "production"], ["service", SERVICE]],
         "timestamp": at.timestamp(),
+        "received": at.timestamp(),
     }
     return {"action": "triggered", "data": {"event": event, "triggered_rule": "API down for users"}}
 

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from activities.records.alerts import Alert
-from workflows.incident_response.joined_alerts import JoinedAlerts
+from workflows.incident_response.joined_alerts import JoinedAlerts, UnnamedEnds
 
 AT = datetime(2026, 2, 4, 3, tzinfo=UTC)
 
@@ -64,6 +64,20 @@ def test_an_end_that_tells_no_start_is_of_the_last_firing_before_it() -> None:
     assert joined.named(end) == end
     joined.fires(alert("a", minutes=20))
     assert joined.named(end) == end
+
+
+def test_an_end_that_names_no_firing_counts_for_those_that_come_after_it() -> None:
+    ends, ended = UnnamedEnds(), AT + timedelta(minutes=9)
+    of_whichever = Alert(source="am", fingerprint="a", name="Down", starts_at=ended, ends_at=ended, status="resolved")
+    assert not ends.cover(alert("a"))
+    ends.add(of_whichever)
+    earlier = of_whichever.model_copy(update={"starts_at": AT, "ends_at": AT})
+    ends.add(earlier)  # it comes late: the last one counts
+    ends.add(alert("b", status="resolved"))  # an end that tells its start is of that firing alone
+    covered = [ends.cover(alert(name, minutes=at)) for name, at in (("a", 0), ("a", 9), ("a", 10), ("b", 0))]
+    assert covered == [True, True, False, False]
+    assert not ends.cover(alert("a").model_copy(update={"key": "cycle-1"}))
+    assert not ends.cover(alert("a").model_copy(update={"source": "by hand"}))
 
 
 def test_an_end_that_is_named_gets_the_start_of_its_firing() -> None:
