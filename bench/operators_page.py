@@ -144,7 +144,12 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 async def _painted(tab: Page, url: str) -> float:
     await tab.goto(url, wait_until="load")
-    await tab.wait_for_function(f"({_PAINTED}) > 0")
+
+    # Not `wait_for_function`, which evaluates text in the page: its policy forbids that.
+    async def painted() -> bool:
+        return bool(await tab.evaluate(_PAINTED))
+
+    await _until(painted)
     return float(await tab.evaluate(_PAINTED)) / 1000
 
 

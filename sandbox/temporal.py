@@ -78,7 +78,8 @@ class Temporal:
 
         """
         self._process.wait_ready(probes.http(f"http://{LOOPBACK}:{self.http_port}/api/v1/namespaces/default"), timeout)
-        self._process.wait_ready(probes.tcp(self.ui_port), timeout)
+        # Its Web UI listens before the frontend does, then answers 503 until it has dialled that again, a second later.
+        self._process.wait_ready(probes.http(f"{self.ui_url}/api/v1/namespaces"), timeout)
 
     def stop(self) -> None:
         """Shut down."""

@@ -111,7 +111,8 @@ class TemporalOnPostgres:
         """
         self._server.wait_ready(probes.http(f"http://{LOOPBACK}:{self.http_port}/api/v1/namespaces"), timeout)
         asyncio.run(self._namespace())
-        self._ui.wait_ready(probes.http(f"{self.ui_url}/healthz"), timeout)
+        # Not its /healthz: that one answers before the frontend has been reached.
+        self._ui.wait_ready(probes.http(f"{self.ui_url}/api/v1/namespaces"), timeout)
 
     def stop(self) -> None:
         """Shut down, the database last."""

@@ -52,6 +52,10 @@ def _for_both(svg: str) -> str:
     return f"{head}>{style}{rest}"
 
 
+class RecordsAway(Unreachable):
+    """The records don't answer; Temporal may."""
+
+
 class Archive:
     """Reads the archive with the page's own connection to the records."""
 
@@ -92,7 +96,7 @@ class Archive:
 
         Raises:
             WrongInput: there is no such month or zone.
-            Unreachable: the archive can't be read: what Temporal still has is no month.
+            RecordsAway: the archive can't be read: what Temporal still has is no month.
 
         """
         try:
@@ -101,7 +105,7 @@ class Archive:
             raise WrongInput(str(error)) from None
         async with self._room(who, "report", asked.name) as room:
             if room.store is None:
-                raise Unreachable("the records don't answer: without the archive a month can't be counted")
+                raise RecordsAway("the records don't answer: without the archive a month can't be counted")
             counted = await count_month(room.search, room.settings, asked)
         return await asyncio.to_thread(reporting.html, counted)
 
@@ -134,4 +138,4 @@ class Archive:
         try:
             yield Room(self._session.settings, self._session.client, store, self._decoder)
         except StoreError as error:
-            raise Unreachable(str(error)) from None
+            raise RecordsAway(str(error)) from None

@@ -54,12 +54,20 @@ class _Told:
     status: RunStatus | None
 
 
+@dataclass(frozen=True)
+class _Row:
+    told: object
+    status: RunStatus | None
+    row: Listed
+
+
 class Board:
     """Looks while somebody does."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._told: dict[str, _Told] = {}
+        self._kept: dict[str, _Row] = {}
         self._changed = asyncio.Condition()
         self._first = asyncio.Event()
         self.now = Snapshot()
@@ -139,12 +147,17 @@ class Board:
 
     async def _rows(self, found: list[WorkflowExecution]) -> tuple[tuple[Listed, ...], dict[str, RunStatus]]:
         statuses = {run: told.status for run, told in self._told.items() if told.status is not None}
-        rows = []
-        for one in found:
-            row = await row_of(self._session, one, statuses.get(one.run_id))
-            never_asked = one.run_id not in self._told
-            rows.append(row.model_copy(update={"answers": True}) if never_asked else row)
-        return tuple(rows), statuses
+        kept = {one.run_id: await self._row(one, statuses.get(one.run_id)) for one in found}
+        self._kept = kept
+        return tuple(one.row for one in kept.values()), statuses
+
+    async def _row(self, one: WorkflowExecution, status: RunStatus | None) -> _Row:
+        """Put a row together, unless it is as it was: a thousand of them take a core for a quarter of a second."""
+        kept, answers = self._kept.get(one.run_id), status is not None or one.run_id not in self._told
+        if kept and kept.status is status and kept.told == one.raw_info and kept.row.answers == answers:
+            return kept
+        row = await row_of(self._session, one, status)
+        return _Row(one.raw_info, status, row.model_copy(update={"answers": answers}))
 
     async def _put(self, rows: tuple[Listed, ...], statuses: dict[str, RunStatus], trouble: str) -> None:
         same = rows == self.now.rows and trouble == self.now.trouble

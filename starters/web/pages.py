@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -37,6 +40,9 @@ _FOUND = 1000
 _SHOWN = 200
 """So many of them at first: to write a thousand rows takes longer than to find them."""
 
+_FIRST = 20
+"""Rows of each group that a page begins with; it asks for all of them when it is there."""
+
 _FRESH = timedelta(seconds=10)
 """So old may be what stands on Now, which is looked at every two seconds, to be searched."""
 
@@ -46,6 +52,8 @@ _ENDED_KEPT = 5000
 _RECENT = 20
 _WITHIN = 8.0
 _STREAM = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+_SMALLER = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)]
+"""A thousand runs are 400 KB, and 20 so; a phone gets them whenever one of them has gone on. No secret is in it."""
 _FIRST_WORDS = ("close", "extend", "resume", "take-over", "hand-back")
 """What is said most often stands first."""
 
@@ -93,15 +101,16 @@ class Pages:
         self.hub = Hub(place.session, self._parts)
         self._durations = Durations(place.session)
         self._listed_at = -1
-        self._listings: dict[tuple[str, ...], str] = {}
+        self._listings: dict[tuple[str | int | None, ...], str] = {}
         self._ended: dict[str, Listed] = {}
 
     def routes(self) -> list[Route]:
         """Give them."""
         return [
             Route("/", self._now),
-            Route("/now", self._open),
+            Route("/now", self._open, middleware=_SMALLER),
             Route("/live/now", self._now_live),
+            Route("/live/session", self._session),
             Route("/run", self._run),
             Route("/live/run", self._run_live),
             Route("/pictures", self._pictures),
@@ -121,16 +130,17 @@ class Pages:
         visitor = self._place.visitor(request)
         now = await self._board.latest()
         waits = len(grouped(now, visitor).mine)
-        return self._place.shown(request, "now.html.j2", visitor, waits=waits, open=self._listing(now, visitor))
+        listed = self._listing(now, visitor, first=_FIRST)
+        return self._place.shown(request, "now.html.j2", visitor, waits=waits, open=listed)
 
-    def _listing(self, now: Snapshot, visitor: Visitor) -> str:
-        """Make the list once for all who have the same roles: a thousand runs take a third of a second."""
+    def _listing(self, now: Snapshot, visitor: Visitor, *, first: int | None = None) -> str:
+        """Make the list once for all who have the same roles; `first`: so many of each group."""
         if now.number != self._listed_at:
             self._listed_at, self._listings = now.number, {}
-        roles = tuple(sorted(visitor.roles))
-        if roles not in self._listings:
-            self._listings[roles] = part("_open.html.j2", board=now, groups=grouped(now, visitor)).html
-        return self._listings[roles]
+        key = (first, *sorted(visitor.roles))
+        if key not in self._listings:
+            self._listings[key] = part("_open.html.j2", board=now, groups=grouped(now, visitor), first=first).html
+        return self._listings[key]
 
     async def _open(self, request: Request) -> Response:
         visitor = self._place.visitor(request)
@@ -151,6 +161,11 @@ class Pages:
                     yield ": still here\n\n"
 
         return StreamingResponse(events(), headers=_STREAM)
+
+    async def _session(self, request: Request) -> Response:
+        """Tell a page that has lost what is live whether its session has ended."""
+        self._place.visitor(request)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
     # -- a run ----------------------------------------------------------------------------------------------
 

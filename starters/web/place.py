@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from audit.text import MARKS, lasted, shown, titled
-from starters.steering.listing import until
+from starters.steering.listing import Listed, until
 from starters.steering.session import Session
 from starters.web.visitor import Sessions, Tokens, Visitor
 
@@ -68,6 +68,28 @@ def _environment() -> jinja2.Environment:
 
 
 ENVIRONMENT = _environment()
+
+
+class _Lines:
+    """Writes the lines of lists; what stands in many lists, or stays as it is, is written once."""
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Listed, Markup]] = {}
+
+    def __call__(self, row: Listed) -> Markup:
+        kept = self._kept.get(row.run_id)
+        if kept is not None and (kept[0] is row or kept[0] == row):
+            return kept[1]
+        if len(self._kept) >= self._MOST:
+            self._kept.clear()
+        written = Markup(ENVIRONMENT.get_template("_row.html.j2").render(row=row))  # noqa: S704  it has escaped it
+        self._kept[row.run_id] = (row, written)
+        return written
+
+
+ENVIRONMENT.globals["line"] = _Lines()
 
 
 @dataclass(frozen=True)

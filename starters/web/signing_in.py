@@ -88,7 +88,7 @@ class SigningIn:
         if person is None:
             return self._page(request, trouble="This link has been used, or has ended.", status=HTTPStatus.GONE)
         response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-        self._place.sessions.begin(response, person.who, groups=[], roles=[person.role])
+        self._place.sessions.begin(request, response, person.who, groups=[], roles=[person.role])
         _log.info("signed in", who=person.who, role=person.role, by="link")
         return response
 
@@ -128,7 +128,7 @@ class SigningIn:
             _log.warning("nobody was signed in", why=str(error))
             return self._page(request, trouble=f"{error}.", status=HTTPStatus.FORBIDDEN)
         response = RedirectResponse(local(str(kept["next"])), HTTPStatus.SEE_OTHER)
-        self._place.sessions.begin(response, known.who, groups=known.groups, roles=[])
+        self._place.sessions.begin(request, response, known.who, groups=known.groups, roles=[])
         self._place.sessions.end(response, _BEGUN_COOKIE)
         _log.info("signed in", who=known.who, by="oidc")
         return response

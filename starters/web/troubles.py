@@ -1,19 +1,21 @@
 """What went wrong, as a page or in a form's place: a sentence, what still works, and the status that fits."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ExceptionHandler
 from temporalio.service import RPCError, RPCStatusCode
 
 from starters.http.problems import Problem
 from starters.steering.errors import NoSuchRun, Refused, SteeringError, Unreachable, WrongChoice, WrongInput
 from starters.web.acting import refused
-from starters.web.place import Place, SignInFirst
+from starters.web.archive import RecordsAway
+from starters.web.place import Place, SignInFirst, part
 
 _STATUSES: dict[type[SteeringError], HTTPStatus] = {  # what is more special stands first
     WrongChoice: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -22,6 +24,15 @@ _STATUSES: dict[type[SteeringError], HTTPStatus] = {  # what is more special sta
     NoSuchRun: HTTPStatus.NOT_FOUND,
     SteeringError: HTTPStatus.CONFLICT,
 }
+Works = Sequence[tuple[str, str]]
+"""Ways on: their addresses, and their names."""
+
+_WITHOUT_TEMPORAL: Works = (
+    ("/runbook", "the runbook"),
+    ("/search", "the archive"),
+    ("/status/", "the public status page"),
+)
+_WITHOUT_RECORDS: Works = (("/", "what is open, and all that is said to it"), ("/runbook", "the runbook"))
 _DOWN = "Temporal does not answer. Runs go on when it is back; nothing is lost."
 _AWAY = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 _NO_CONNECTION = "client connect"
@@ -52,7 +63,8 @@ class Troubles:
     async def _steering(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, SteeringError)
         status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
-        return self._told(request, str(error), status)
+        works = _WITHOUT_TEMPORAL if isinstance(error, Unreachable) else ()
+        return self._told(request, str(error), status, _WITHOUT_RECORDS if isinstance(error, RecordsAway) else works)
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -73,15 +85,18 @@ class Troubles:
 
     async def _sign_in_first(self, request: Request, _: Exception) -> Response:
         if "hx-request" in request.headers:
-            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": "/sign-in"})
+            return HTMLResponse(part("_ended.html.j2").html, HTTPStatus.UNAUTHORIZED)  # what is typed stays
         if request.url.path.startswith("/live/"):
             return PlainTextResponse("sign in again", HTTPStatus.UNAUTHORIZED)
         wanted = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
         where = f"/sign-in?{urlencode({'next': wanted})}" if request.method == "GET" else "/sign-in"
         return RedirectResponse(where, HTTPStatus.SEE_OTHER)
 
-    def _told(self, request: Request, text: str, status: HTTPStatus) -> Response:
+    def _told(self, request: Request, text: str, status: HTTPStatus, works: Works = ()) -> Response:
         if "hx-request" in request.headers:
             return refused(text, status)
         visitor = self._place.sessions.of(request)
-        return self._place.shown(request, "trouble.html.j2", visitor, status=status, title=status.phrase, text=text)
+        works = works if visitor else [one for one in works if one[0].startswith("/status")]
+        return self._place.shown(
+            request, "trouble.html.j2", visitor, status=status, title=status.phrase, text=text, works=works
+        )

@@ -21,6 +21,8 @@ from starters.steering.identity import Person
 from workers.settings import Web
 
 _ALGORITHM = "HS256"
+_GOES_ON_WITHIN = timedelta(hours=12)
+"""A browser keeps the cookie of a session that has ended for so long; it lets nobody in."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,20 @@ class Tokens:
         told = {**claims, "aud": kind, "iat": int(now.timestamp()), "exp": int((now + within).timestamp())}
         return jwt.encode({"alg": _ALGORITHM}, told, self._key)
 
-    def read(self, kind: str, token: str) -> dict[str, Any] | None:
-        """Give what a token says; None where it is none of ours, of another kind, or has ended."""
+    def read(self, kind: str, token: str, *, ended: bool = False) -> dict[str, Any] | None:
+        """Give what a token says; None where it is none of ours, of another kind, or has ended.
+
+        `ended`: also one that has ended, half a day ago at most.
+        """
+        claims = jwt.JWTClaimsRegistry(
+            leeway=int(_GOES_ON_WITHIN.total_seconds()) if ended else 0,
+            aud={"essential": True, "value": kind},
+            exp={"essential": True},
+            iat={"essential": True},
+        )
         try:
             found = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
-            jwt.JWTClaimsRegistry(
-                aud={"essential": True, "value": kind}, exp={"essential": True}, iat={"essential": True}
-            ).validate(found)
+            claims.validate(found)
         except (JoseError, ValueError):
             return None
         return found
@@ -81,11 +90,16 @@ class Sessions:
         self._secure = base_url.startswith("https:")
         self.cookie = "__Host-runbooks" if self._secure else "runbooks"
 
-    def begin(self, response: Response, who: str, *, groups: list[str], roles: list[str]) -> None:
-        """Let somebody in; `roles` are those that a link on the terminal gave."""
+    def begin(self, request: Request, response: Response, who: str, *, groups: list[str], roles: list[str]) -> None:
+        """Let somebody in; `roles` are those that a link on the terminal gave.
+
+        Where the same person's session has ended in this browser it goes on, so that a form that was open then counts.
+        """
         lasts = self._settings.session_for
-        token = self._tokens.sign("session", lasts, sub=who, groups=groups, roles=roles, sid=secrets.token_urlsafe(16))
-        self.keep(response, self.cookie, token, lasts)
+        before = self._tokens.read("session", request.cookies.get(self.cookie, ""), ended=True)
+        sid = str(before["sid"]) if before and before["sub"] == who else secrets.token_urlsafe(16)
+        token = self._tokens.sign("session", lasts, sub=who, groups=groups, roles=roles, sid=sid)
+        self.keep(response, self.cookie, token, lasts + _GOES_ON_WITHIN)
 
     def keep(self, response: Response, name: str, value: str, lasts: timedelta) -> None:
         """Set a cookie that no script reads and no other site sends along with a form."""

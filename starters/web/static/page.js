@@ -80,23 +80,75 @@
   });
 
   // The server is away: say so, once, where everybody sees it.
-  const away = (more) => {
-    let note = document.getElementById("away");
-    if (!note) {
-      note = document.createElement("p");
-      note.id = "away";
-      note.className = "notice bad";
-      note.setAttribute("role", "alert");
-      note.textContent = "This page has lost its server: what is shown may be old. It tries again by itself.";
-      document.getElementById("main").prepend(note);
+  const LOST = "This page has lost its server: what is shown may be old. It tries again by itself.";
+  const ENDED = "Your session has ended: what is shown may be old. Sign in again in another tab: this page then goes on.";
+  const note = (text) => {
+    let shown = document.getElementById("away");
+    if (!shown) {
+      shown = document.createElement("p");
+      shown.id = "away";
+      shown.className = "notice bad";
+      shown.setAttribute("role", "alert");
+      document.getElementById("main").prepend(shown);
     }
-    if (more && !note.textContent.endsWith(more)) note.textContent += more;
+    if (shown.textContent === text) return;
+    shown.textContent = text;
+    if (text !== ENDED) return;
+    const way = Object.assign(document.createElement("a"), { href: "/sign-in", target: "_blank", rel: "noopener" });
+    way.textContent = "To the sign-in";
+    shown.append(" ", way);
   };
-  document.addEventListener("htmx:sseError", () => away());
+  const away = (more) => {
+    // What was said of a press stays, whatever else gets no answer after it.
+    if (more || !document.getElementById("away")) note(LOST + (more || ""));
+  };
+  document.addEventListener("htmx:sseError", async (event) => {
+    const { source } = event.detail;
+    if (parked.delete(source)) return;
+    away();
+    if (source.readyState !== EventSource.CLOSED) return;
+    live.delete(source);
+    const answer = await fetch("/live/session").catch(() => undefined);
+    if (answer?.status === 401) note(ENDED);
+  });
   document.addEventListener("htmx:sendError", (event) => {
     const sent = event.detail.requestConfig?.verb === "post";
     away(sent ? " Whether what you pressed has arrived is not known. Press it again: it counts once." : "");
   });
   document.addEventListener("htmx:sseOpen", () => document.getElementById("away")?.remove());
+
+  // A browser opens six connections to a server without HTTP/2: tabs of runs that nobody sees let theirs go.
+  const PARKED_AFTER = 10 * 1000;
+  const live = new Set(), parked = new Set();
+  let leaving;
+  htmx.createEventSource = (url) => {
+    const source = new EventSource(url, { withCredentials: true });
+    live.add(source);
+    return source;
+  };
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(leaving);
+    if (document.visibilityState === "visible") {
+      // The extension takes a source that has closed for one to open again.
+      for (const source of [...parked]) source.dispatchEvent(new Event("error"));
+      return;
+    }
+    leaving = setTimeout(() => {
+      for (const source of live) {
+        if (source.readyState === EventSource.CLOSED || !source.url.includes("/live/run?")) continue;
+        source.close();
+        parked.add(source);
+      }
+      live.clear();
+    }, PARKED_AFTER);
+  });
+
+  // What waits for its reader stands in the title of Now, as it does when the page comes.
+  const titled = () => {
+    if (!document.getElementById("open")) return;
+    const mine = document.querySelector("#open .mine .count");
+    document.title = `Now${mine ? ` (${mine.textContent})` : ""} · Runbooks`;
+  };
+  document.addEventListener("htmx:afterSettle", titled);
   mark();
 })();

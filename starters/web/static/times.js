@@ -5,7 +5,8 @@
   const date = (d) => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
   const utcClock = (d) => `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`;
   const utcDate = (d) => d.toISOString().slice(0, 10);
-  const same = () => new Date().getTimezoneOffset() === 0;
+  // Of that moment, not of now: London is UTC in winter alone.
+  const same = (at) => at.getTimezoneOffset() === 0;
 
   const span = (ms) => {
     const whole = Math.max(0, Math.floor(ms / 1000));
@@ -16,10 +17,9 @@
   };
 
   const local = (at, form) => {
-    const utc = form === "clock" || utcDate(at) === date(at) ? utcClock(at) : `${utcDate(at)} ${utcClock(at)}`;
-    const today = date(at) === date(new Date());
-    const here = form === "clock" || today ? clock(at) : `${date(at)} ${clock(at)}`;
-    return same() ? `${here} UTC` : `${here} (${utc} UTC)`;
+    const utc = utcDate(at) === date(at) ? utcClock(at) : `${utcDate(at)} ${utcClock(at)}`;
+    const here = date(at) === date(new Date()) ? clock(at) : `${date(at)} ${clock(at)}`;
+    return same(at) ? `${here} UTC` : `${here} (${utc} UTC)`;
   };
 
   const told = new WeakSet();

@@ -1,12 +1,18 @@
 """The catalogue for programs, asked by the SDK's own client."""
 
+import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from mcp import Client
+import tomli_w
+from mcp import Client, StdioServerParameters
 from pydantic import SecretStr
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
@@ -91,6 +97,50 @@ async def test_an_assistant_answers_what_can_be_taken_back(room: Room) -> None:
         assert "decided by ada (commander)" in told
         assert "is decided" in await text_of(client, "answer", subject=question.subject, **said)
     await handle.terminate("the test has seen enough")
+
+
+async def test_each_tool_of_the_process_that_an_assistant_starts(temporal_address: str, tmp_path: Path) -> None:
+    key, public = keys()
+    async for room in room_of(temporal_address, ApprovalPolicy(public_keys=(public,)), key):
+        room.world.bad_release()
+        config = tmp_path / "runbooks.toml"
+        content = {
+            "temporal": {"address": temporal_address, "task_queue": room.queue},
+            "services": {SERVICE: room.world.service.model_dump(mode="json", exclude_none=True, exclude={"name"})},
+            "approvals": {"public_keys": [public]},
+            "gateway": {"private_key": key.get_secret_value()},
+        }
+        config.write_text(tomli_w.dumps(content), encoding="utf-8")
+        process = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "starters", "mcp", "--write", "--as", "ada", "--role", "commander"],
+            env={**os.environ, "RUNBOOKS_CONFIG": str(config)},
+        )
+        used: set[str] = set()
+        async with Client(process, read_timeout_seconds=120) as client:
+
+            async def ask(tool: str, used: set[str] = used, **arguments: Any) -> str:
+                used.add(tool)
+                told = await text_of(client, tool, **arguments)
+                assert not told.startswith("error"), (tool, told)
+                return told
+
+            assert "p1-incident" in await ask("catalogue")
+            assert "rollback" in await ask("plan", procedure="p1-incident", input={"service": SERVICE})
+            given = {"service": SERVICE, "title": "Told by a program"}
+            run = json.loads(await ask("start", procedure="p1-incident", input=given))["workflow_id"]
+            handle = room.session.client.get_workflow_handle(run)
+            (question,) = (await until(handle, lambda status: bool(status.questions))).questions
+            assert question.subject in await ask("status", run=run)
+            assert "runbooks approve" in await ask("commands", run=run)
+            async with asyncio.timeout(60):  # visibility shows a run a moment later
+                while "Told by a program" not in await ask("search", text="told BY a program"):
+                    await asyncio.sleep(0.1)
+            assert run in await ask("runs", service=SERVICE, waiting=True)
+            said = {"run": run, "question": question.id, "subject": question.subject, "choice": "rollback"}
+            assert "decided by ada (commander)" in await ask("answer", reason="its pods crash", **said)
+            assert used == {one.name for one in (await client.list_tools()).tools}
+        await handle.terminate("the test has seen enough")
 
 
 async def test_what_is_final_stays_with_people(temporal_address: str) -> None:

@@ -72,19 +72,21 @@ async def serving(
     web: Web | None = None,
     work: bool = True,
     port: int = 0,
+    service: str = SERVICE,
 ) -> AsyncIterator[Served]:
     """Serve it, with a worker beside it that plays the procedures in a made-up world."""
     queue = f"q-{uuid4()}"
     settings = Settings(
         temporal=Temporal(address=address, task_queue=queue),
         records=Records(url=SecretStr(records_url)),
-        services={SERVICE: world.service},
+        services={service: world.service},
         approvals=world.approvals,
         gateway=Gateway(private_key=key),
         web=web or Web(),
     )
     client = await connect(settings.temporal, lazy=True)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     links = Links()
