@@ -33,6 +33,8 @@ _COLOURS = {
 _WIDTH, _ROW, _ROWS = 10.0, 0.235, 32
 _LEFT, _TOP, _BOTTOM = 2.9, 0.05, 0.55
 """Inches; the same for all parts of a chart, so that they share one axis."""
+_LETTER = 0.057
+"""Inches that a letter of a note takes, on the wide side."""
 _ROOM = 1.12
 """A chart is at most that much longer than its run, to show when a deadline would have been."""
 _UNITS = (
@@ -90,7 +92,8 @@ def chart(story: Story, now: datetime, prefix: str = "") -> Chart:
     found = rows(story, now)
     size = math.ceil(len(found) / max(math.ceil(len(found) / _ROWS), 1)) or 1
     pages = [found[start : start + size] for start in range(0, len(found), size)] or [[]]
-    drawn = [_draw(story, page, now, f"{prefix}{number}-") for number, page in enumerate(pages, start=1)]
+    scale = _Scale(story, now, found)
+    drawn = [_draw(scale, page, f"{prefix}{number}-") for number, page in enumerate(pages, start=1)]
     return Chart(tuple(drawn), _says(story, now))
 
 
@@ -105,7 +108,7 @@ def _says(story: Story, now: datetime) -> str:
     return f"Timeline of {took}: {', '.join(parts)}. The tables say the same in numbers."
 
 
-def _draw(story: Story, page: list[Row], now: datetime, prefix: str) -> str:
+def _draw(scale: "_Scale", page: list[Row], prefix: str) -> str:
     import matplotlib as mpl  # noqa: PLC0415  half a second that other commands need not wait
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -133,24 +136,44 @@ def _draw(story: Story, page: list[Row], now: datetime, prefix: str) -> str:
         left, bottom = _LEFT / _WIDTH, _BOTTOM / height
         axes = figure.add_axes((left, bottom, 0.99 - left, 1 - bottom - _TOP / height))
         axes.patch.set_alpha(0)
-        _Axis(axes, story, now).draw(page)
+        _Axis(axes, scale).draw(page)
         content = io.StringIO()
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
     svg = content.getvalue()
     return _ID.sub(prefix, svg[svg.index("<svg") :])
 
 
-class _Axis:
-    def __init__(self, axes: "Axes", story: Story, now: datetime) -> None:
-        self.axes, self.story, self.now = axes, story, now
+class _Scale:
+    """The axis that all parts of a chart share: from the run's start to where its last note ends."""
+
+    def __init__(self, story: Story, now: datetime, found: list[Row]) -> None:
+        self.story = story
         self.ended = max(story.ended_at or now, story.started_at)
         self.length = max((self.ended - story.started_at).total_seconds(), 1e-3)
         dues = [(timer.due_at - story.started_at).total_seconds() for timer in story.timers if timer.kind == "deadline"]
         self.shown = max([self.length, *(due for due in dues if due <= self.length * _ROOM)])
+        beside = max((len(shortened(row.note, _LABEL)) for row in found if self.spans(row)), default=0) * _LETTER
+        self.right = self.shown * (1 + max(0.09, 1.01 * beside / (_WIDTH - _LEFT - beside)))
+
+    def at(self, at: datetime) -> float:
+        """Give seconds since the start."""
+        return (at - self.story.started_at).total_seconds()
+
+    def spans(self, row: Row) -> bool:
+        """Whether a bar leaves no room for its note before or behind it: that stands at the right edge."""
+        start = self.at(row.started_at)
+        return max(self.at(row.ended_at or self.ended), start) > 0.8 * self.shown and start < 0.2 * self.shown
+
+
+class _Axis:
+    def __init__(self, axes: "Axes", scale: _Scale) -> None:
+        self.axes, self.scale, self.story = axes, scale, scale.story
+        self.ended, self.shown = scale.ended, scale.shown
+        self._at = scale.at
 
     def draw(self, page: list[Row]) -> None:
         axes, depth = self.axes, len(page)
-        axes.set_xlim(-0.01 * self.shown, self.shown * 1.09)
+        axes.set_xlim(-0.01 * self.shown, self.scale.right)
         axes.set_ylim(depth - 0.4, -1.4)
         self._bands(depth)
         self._bar("run", -1.0, (self.story.started_at, self.ended), INK, 0.35)
@@ -165,9 +188,6 @@ class _Axis:
         for side, spine in axes.spines.items():
             spine.set_visible(side == "bottom")
             spine.set_color(LINE)
-
-    def _at(self, at: datetime) -> float:
-        return (at - self.story.started_at).total_seconds()
 
     def _bands(self, depth: int) -> None:
         for number, phase in enumerate(self.story.phases):
@@ -203,7 +223,7 @@ class _Axis:
         edge = max(self._at(end), self._at(row.started_at))
         late = edge > 0.8 * self.shown
         where, side, shift = (self._at(row.started_at), "right", -3) if late else (edge, "left", 3)
-        if late and where < 0.2 * self.shown:
+        if self.scale.spans(row):
             where, side, shift = self.shown, "left", 3
         self.axes.annotate(
             shortened(row.note, _LABEL),

@@ -217,6 +217,18 @@ def test_the_same_stories_give_the_same_page() -> None:
     assert page.html([story]) == page.html([story])
 
 
+def test_a_note_beside_a_bar_that_spans_the_run_has_its_room() -> None:
+    due = BEGAN + timedelta(minutes=15)
+    timer = Timer(event_id=4, kind="deadline", name="Mitigated", started_at=BEGAN, due_at=due)
+    open_ = made(timers=[timer], ended_at=None)
+    (svg,) = chart(open_, BEGAN + timedelta(minutes=10)).parts
+    note = re.search(r' x="([0-9.]+)"[^>]*>due after 15:00 min', svg)
+    width = re.search(r'viewBox="0 0 ([0-9.]+) ', svg)
+    assert note is not None
+    assert width is not None
+    assert float(width[1]) - float(note[1]) > len("due after 15:00 min") * 7.5 * 0.5
+
+
 def test_a_run_that_did_nothing_failed_or_goes_on_is_shown() -> None:
     empty = made(ended_at=None, status="running", outcome="", started_at=BEGAN, events=1)
     assert "1 d 00:00 h until now" in show.html([Told(empty)], NOW)
