@@ -22,7 +22,7 @@ from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 
 pytestmark = pytest.mark.timeout(600)
 PICTURES = Path(__file__).parents[3] / "docs/images"
-"""Written anew where `RUNBOOKS_SCREENSHOTS` is set; all of them go to the folder that it names."""
+"""Those of docs/web.md are written anew where `RUNBOOKS_SCREENSHOTS` is set; all others go to the folder it names."""
 HOSTILE = "<script>document.title='run'</script><img src=x onerror=alert(1)>\u202e{{7*7}}" + "x" * 120
 WITHIN = 120_000
 
@@ -171,6 +171,26 @@ async def test_every_view_fits_and_keeps_nobody_out(
         await finds_nothing(page)
     await handle.terminate("the test has seen enough")
     assert troubles == []
+
+
+async def test_an_incident_and_a_pause_as_the_docs_show_them(browser: Browser, served: Served, tmp_path: Path) -> None:
+    folder = PICTURES if os.environ.get("RUNBOOKS_SCREENSHOTS") else tmp_path
+    served.world.cure("rollback")
+    pause = await begin(served.client, served.queue, EmergencyScaleUpRequest(), "emergency_scale_up")
+    await until(pause, lambda status: status.phase == "Autoscaler paused")
+    served.world.bad_release()
+    incident = await begin(served.client, served.queue, P1Request(title="The API answers with errors"), "p1_incident")
+    await until(incident, lambda now: bool(now.questions))
+    look: dict[str, Any] = {"viewport": {"width": 1100, "height": 760}, "device_scale_factor": 1.5}
+    page = await entered(browser, served, "ada", "commander", [], **look)
+    await expect(page.locator("main")).to_contain_text("The API answers with errors", timeout=WITHIN)
+    await page.screenshot(path=folder / "page-now.png")
+    await page.goto(f"{served.base_url}/run?id={incident.id}")
+    await expect(page.locator("#picture img").first).to_be_visible(timeout=WITHIN)
+    await expect(page.get_by_role("button", name="rollback")).to_be_visible()
+    await page.screenshot(path=folder / "page-run.png")
+    for each in (pause, incident):
+        await each.terminate("the pictures are made")
 
 
 async def test_times_are_the_viewers_with_utc_beside(browser: Browser, served: Served) -> None:
