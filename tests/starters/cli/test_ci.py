@@ -73,7 +73,7 @@ def test_a_result_is_in_the_records(runbooks: Runbooks, records_sql: psycopg.Con
         (["v1", "--status", "green"], "'green' is not one of"),
         (["v1"], "Missing option '--status'"),
         (["--status", "passed"], "Missing argument 'VERSION'"),
-        ([" ", "--status", "passed"], "VERSION: empty"),
+        ([" ", "--status", "passed"], "VERSION: is empty"),
         (["v1", "--status", "passed", "--service", "tensafe"], "Known services: tensafe-server"),
         (["v1", "--status", "passed", "--url", "javascript:alert(1)"], "--url: expected http(s)://"),
     ],

@@ -123,7 +123,7 @@ async def test_the_newest_come_first_however_long_ago_they_were(past: Past, audi
         (("search", "--since", "soon"), "--since: a time is expected, such as 2026-11-01 14:00 Europe/Berlin"),
         (("search", "--until", "2026-13-01"), "--until: a time is expected"),
         (("search", "--since", "2026-11-02", "--until", "2026-11-01"), "--since is not before --until"),
-        (("search", "--status", "odd"), "--status: 'odd' is none. There are: running, completed"),
+        (("search", "--status", "odd"), "--status: 'odd' is no state of a run. There are: running, completed"),
         (("report", "--month", "2026-11-01"), "'2026-11-01' is no month"),
         (("report", "--zone", "Mars"), "'Mars' is no time zone"),
         (("metrics", "--zone", "Mars"), "'Mars' is no time zone"),
