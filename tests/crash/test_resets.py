@@ -20,6 +20,7 @@ from tests.crash.scenarios.compliance_audit import ComplianceAuditScenario
 from tests.crash.scenarios.customer_operations import ChurnScenario
 from tests.crash.scenarios.daily_operations import EveningScenario, MorningScenario, PulseScenario
 from tests.crash.scenarios.database_failover import FailoverScenario
+from tests.crash.scenarios.database_maintenance import MaintenanceScenario
 from tests.crash.scenarios.full_service_recovery import RecoveryScenario
 from tests.crash.scenarios.maintenance_window import MaintenanceWindowScenario
 from tests.crash.scenarios.manual_scale_up import ManualScaleUpScenario
@@ -71,6 +72,18 @@ class Failover(AnyOrder, FailoverScenario):
     answers = (("failover-1", "promote"), ("return-1", "rejoin"))
 
 
+class Maintenance(MaintenanceScenario):
+    """Somebody who answers whatever is asked."""
+
+    async def steer(self, handle: Handle) -> None:
+        await asyncio.gather(decide(handle, "drop-indexes", "drop"), self._ends(handle), return_exceptions=True)
+
+    async def _ends(self, handle: Handle) -> None:
+        status = await when(handle, lambda status: status.waiting_for == "decide end-1")
+        (question,) = status.questions
+        await decide(handle, question.id, list(question.options)[-1])
+
+
 TRIED: tuple[tuple[type[Any], str], ...] = (
     (Failover, "promote"),
     (RestoreScenario, "point"),
@@ -80,6 +93,9 @@ TRIED: tuple[tuple[type[Any], str], ...] = (
     (P1Scenario, LATE),
     (P2Scenario, "scale"),
     (Security, "isolate"),
+    (Maintenance, "vacuum"),
+    (Maintenance, "reindex"),
+    (Maintenance, LATE),
     (MaintenanceWindowScenario, "start-window"),
     (MaintenanceWindowScenario, LATE),
     (RotationScenario, "deprecate"),
