@@ -273,7 +273,7 @@ async def test_what_a_person_can_do_is_told_with_the_role_it_takes(
     assert f"runbooks approve {incident} --choice rollback" in lines
     assert "P1 P1" not in shown.stdout
     # What happens now stands above all else.
-    assert "waits for commander, on-call, engineering-lead to decide mitigation-1 until" in lines[1]
+    assert "waits for commander, on-call or engineering-lead to decide mitigation-1 until" in lines[1]
     other = await runbooks("status", workflow_id, "--role", "intern")
     assert f"runbooks approve {incident} --choice rollback --role commander" in other.stdout
     # The newest entry stands first.
