@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +125,9 @@ async def test_without_a_key_each_says_that_it_is_off(shell: Shell) -> None:
 async def test_schedules_are_applied_and_listed(shell: Shell) -> None:
     assert "no schedules" in (await shell.run("schedules", "list"))[1]
     applied = (
-        f"archive-runs: made (every {timedelta(hours=1)})\n"
-        f"sweep-holds: made (every {timedelta(minutes=1)})\n"
-        f"look-for-workers: made (every {timedelta(minutes=1)})\n"
+        "archive-runs: made (every 1 h)\n"
+        "sweep-holds: made (every 1 min)\n"
+        "look-for-workers: made (every 1 min)\n"
         "churn-prevention: off (no service has customers.churn.scan_on)\n"
     )
     assert (await shell.run("schedules", "apply"))[:2] == (0, applied)
