@@ -32,8 +32,11 @@ def expect_plain(request: Request) -> None:
 
     """
     if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        refused = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-        raise Problem(refused, "send it as it is, without Content-Encoding", headers={"Accept-Encoding": "identity"})
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "send it as it is, without Content-Encoding",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 async def chunks(request: Request) -> AsyncIterator[bytes]:

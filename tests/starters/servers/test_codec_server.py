@@ -114,4 +114,4 @@ def test_without_keys_or_token_it_does_not_start(monkeypatch: pytest.MonkeyPatch
     key = base64.b64encode(os.urandom(32)).decode()
     monkeypatch.setenv("RUNBOOKS_TEMPORAL__PAYLOAD_KEYS", json.dumps([key]))
     refused = run("codec-server")
-    assert (refused.exit_code, "RUNBOOKS_CODEC_TOKEN: empty" in refused.output) == (2, True)
+    assert (refused.exit_code, "RUNBOOKS_CODEC_TOKEN is empty" in refused.output) == (2, True)
