@@ -145,7 +145,7 @@ class LiveState:
     def _awaited(
         self, request: CaptureLive, waiting: dict[tuple[PodRef, str], str], done: _Done, missing: list[str]
     ) -> list[str]:
-        captured: list[str] = []
+        asked, ended = dict(waiting), set[tuple[PodRef, str]]()
         for _ in turns(done, within=request.timeout, every=_LOOK_EVERY):
             for (pod, name), container in list(waiting.items()):
                 raw = self._read(pod)
@@ -154,7 +154,7 @@ class LiveState:
                 if raw is None:
                     missing.append(f"{pod} {container}: has gone meanwhile")
                 elif "terminated" in state:
-                    captured.append(f"{pod} {container}")
+                    ended.add((pod, name))
                 elif why in _NEVER_STARTS:
                     missing.append(f"{pod} {container}: the debug container does not start: {why}")
                 else:
@@ -164,7 +164,8 @@ class LiveState:
                 break
         seconds = request.timeout.total_seconds()
         missing += [f"{pod} {of}: the debug container did not end in {seconds:g} s" for (pod, _), of in waiting.items()]
-        return captured
+        # In the order in which they were asked, not in that in which they ended.
+        return [f"{key[0]} {container}" for key, container in asked.items() if key in ended]
 
     def _checkpoints(self, request: CaptureLive, done: _Done) -> None:
         for pod in request.pods:
