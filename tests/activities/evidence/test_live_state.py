@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -97,6 +98,20 @@ def test_a_debug_container_looks_into_each_container_once(live: Live) -> None:
     with live.kubelet(ENDED):
         live.capture()  # another incident of the same pods
     assert len(live.added(live.pods[0])) == 2
+
+
+def test_what_ends_later_stands_where_its_pod_does(live: Live) -> None:
+    first, second = live.pods
+
+    def one_after_the_other() -> None:
+        live.runs(second, ENDED)
+        time.sleep(2.5)  # it is looked every second: the other has been seen to end by then
+        live.runs(first, ENDED)
+
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(one_after_the_other)
+        assert live.capture().captured == [f"{first} app", f"{second} app"]
+        told.result()
 
 
 def test_a_plan_adds_none(live: Live) -> None:
