@@ -108,7 +108,8 @@ def _before_ours(answer: str) -> bool:
     """Tell whether Python itself was interrupted, before a line of ours had run: nothing of ours can say it better."""
     innermost = answer.rstrip().splitlines()[-3:]
     importing = len(innermost) == _SCRIPTS_FRAME and "/bin/runbooks" in innermost[0] and _FIRST_LINE in innermost[1]
-    return answer.startswith(_PYTHONS_OWN) or importing
+    begun = len(innermost) == _SCRIPTS_FRAME and '/bin/runbooks", line 0,' in innermost[1]
+    return answer.startswith(_PYTHONS_OWN) or importing or begun
 
 
 def kill_sandbox(shell: Shell) -> None:
