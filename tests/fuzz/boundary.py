@@ -95,17 +95,23 @@ class Boundary:
 
     async def begun(self, entry: Procedure) -> WorkflowHandle[Any, Any]:
         """Start it as its example says, and wait until it knows its service."""
-        own = run_id(entry.command, "tensafe-server") if entry.one_a_service else ""
-        handle = await self.start(entry, [as_json(to_come(entry.example))], workflow_id=own)
-        async with asyncio.timeout(AT_ONCE):
-            while not await self._knows_its_service(handle):
-                await asyncio.sleep(0.05)
+        handle = await self.waiting(entry)
+        await self.knows_its_service(handle)
         return handle
 
-    async def _knows_its_service(self, handle: WorkflowHandle[Any, Any]) -> bool:
-        with suppress(RPCError):  # a busy machine answers later
-            return bool((await handle.query("status"))["service"])
-        return False
+    async def waiting(self, entry: Procedure) -> WorkflowHandle[Any, Any]:
+        """Start it as its example says."""
+        own = run_id(entry.command, "tensafe-server") if entry.one_a_service else ""
+        return await self.start(entry, [as_json(to_come(entry.example))], workflow_id=own)
+
+    async def knows_its_service(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Wait until a run knows its service."""
+        async with asyncio.timeout(AT_ONCE):
+            while True:
+                with suppress(RPCError):  # a busy machine answers later
+                    if (await handle.query("status"))["service"]:
+                        return
+                await asyncio.sleep(0.05)
 
     async def signal(self, handle: WorkflowHandle[Any, Any], name: str, payloads: list[Payload]) -> None:
         """Send a signal; nothing is done where the run has ended meanwhile."""
@@ -204,19 +210,24 @@ class NobodyElse(Queues):
 
 @asynccontextmanager
 async def boundary(client: Client) -> AsyncIterator[Boundary]:
+    """Have all procedures worked on, on a queue of their own."""
+    border = Boundary(client, f"boundary-{uuid4()}")
+    async with working(border):
+        yield border
+
+
+def working(border: Boundary) -> Worker:
     """Work on all procedures, as far as needs no system outside: their first step after that waits for ever."""
-    queue = f"boundary-{uuid4()}"
     catalogue = Catalogue({"tensafe-server": SERVICE}, ApprovalPolicy(allow_unsigned=True))
-    async with Worker(
-        client,
-        task_queue=queue,
+    return Worker(
+        border.client,
+        task_queue=border.queue,
         workflows=[entry.workflow for entry in PROCEDURES],
         activities=[catalogue.resolve, Procedures(build).build],
         activity_executor=ThreadPoolExecutor(4),
-        interceptors=[RunbookInterceptor(NobodyElse(queue))],
+        interceptors=[RunbookInterceptor(NobodyElse(border.queue))],
         workflow_runner=runner(sandbox=True),
-    ):
-        yield Boundary(client, queue)
+    )
 
 
 def to_come(example: dict[str, Any]) -> dict[str, Any]:

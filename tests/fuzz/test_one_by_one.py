@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio import workflow
@@ -11,11 +12,12 @@ from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 
-from tests.fuzz.boundary import Boundary, as_json, boundary, payload
+from tests.fuzz.boundary import AT_ONCE, Boundary, as_json, boundary, payload, working
+from tests.replay.live import replayed
 from workers.clients import connect
 from workers.examples import example
 from workers.registry import PROCEDURES, Procedure, procedure
-from workers.settings import Temporal
+from workers.settings import Settings, Temporal
 
 FAR = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 """Times that are valid, and of which Python can't say what they are in another zone, or a day later."""
@@ -124,3 +126,40 @@ async def test_a_word_or_signal_that_comes_too_early_harms_no_run(border: Bounda
                     await border.update(handle, str(name), [as_json(example(hint))])
             await border.goes_on(handle)
             await border.end(handle)
+
+
+async def test_what_comes_before_any_worker_harms_no_run(temporal_address: str) -> None:
+    """All that can be said to a run, and a look at it, come with its first task: before it has looked settings up."""
+    queue = f"early-{uuid4()}"
+    settings = Settings(temporal=Temporal(address=temporal_address, task_queue=queue))
+    border = Boundary(await connect(settings.temporal), queue)
+    runs = [await border.waiting(entry) for entry in PROCEDURES]
+    said: list[asyncio.Task[Any]] = []
+    for entry, handle in zip(PROCEDURES, runs, strict=True):
+        definition = workflow._Definition.must_from_class(entry.workflow)
+        for name, signal in definition.signals.items():
+            for hint in signal.arg_types or []:
+                await border.signal(handle, str(name), [as_json(example(hint))])
+        words = [(name, hint) for name, update in definition.updates.items() for hint in update.arg_types or []]
+        said += [
+            asyncio.create_task(border.update(handle, str(name), [as_json(example(hint))])) for name, hint in words
+        ]
+        said.append(asyncio.create_task(handle.query("status")))
+    await asyncio.sleep(1)  # they are with Temporal, which shows them nowhere
+    assert not any(one.done() for one in said)
+    async with working(border):
+        for handle in runs:
+            await border.knows_its_service(handle)
+            await border.goes_on(handle)
+        for one in said:
+            one.cancel()
+        await asyncio.gather(*said, return_exceptions=True)
+    running = 'ExecutionStatus = "Running"'
+    async with asyncio.timeout(AT_ONCE):
+        while len([one async for one in border.client.list_workflows(f'TaskQueue = "{queue}" AND {running}')]) < len(
+            runs
+        ):
+            await asyncio.sleep(0.2)  # visibility comes later
+    assert await replayed(border.client, settings, running) == {}
+    for handle in runs:
+        await border.end(handle)
