@@ -1,6 +1,8 @@
 """Somebody looks at a run that no worker has yet: it can be taken up again all the same, by any worker."""
 
 import asyncio
+import multiprocessing
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,14 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
+from activities.catalogue.lookup import Catalogue
 from activities.monitoring.resets import Resets
+from tests.crash.killer import Killer
 from tests.crash.test_left import reset
 from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
+from workers.queues import name_of
 from workers.settings import Settings, Temporal
 from workers.worker import build
 from workflows.platform import lookups
@@ -64,6 +69,42 @@ async def test_a_run_that_was_looked_at_before_a_worker_took_it_up_replays(tempo
         assert await replayed(client, settings, 'ExecutionStatus = "Running"') == {}
     finally:
         await run.terminate("the test is over")
+
+
+def die(address: str, queue: str, mark: Path, when: str) -> None:
+    """Work until settings are looked up, and kill this process there."""
+
+    async def work() -> None:
+        client = await connect(Temporal(address=address))
+        killer = Killer(f"EmergencyScaleUp/{name_of(Catalogue.resolve)}:{when}", mark, {})
+        kinds = [EmergencyScaleUp]
+        await build(client, Temporal(task_queue=queue), activities(), workflows=kinds, interceptors=[killer]).run()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_worker_that_dies_while_it_looks_settings_up_costs_seconds(
+    temporal_address: str, tmp_path: Path, when: str
+) -> None:
+    queue = f"dying-{uuid4()}"
+    client = await connect(Temporal(address=temporal_address))
+    run: Handle = await client.start_workflow("EmergencyScaleUp", EmergencyScaleUpRequest(), id=queue, task_queue=queue)
+    spawned = multiprocessing.get_context("spawn")
+    victim = spawned.Process(target=die, args=(temporal_address, queue, tmp_path / "mark", when), daemon=True)
+    victim.start()
+    await asyncio.to_thread(victim.join, 60)
+    assert victim.exitcode == -signal.SIGKILL
+    async with build(client, Temporal(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
+        await paused(run)
+        attempts = {
+            event.activity_task_started_event_attributes.scheduled_event_id: event
+            async for event in run.fetch_history_events()
+            if event.HasField("activity_task_started_event_attributes")
+        }
+    first = attempts[min(attempts)].activity_task_started_event_attributes
+    assert first.attempt == 2, "it is looked up once more, and nothing was done before"
+    await run.terminate("the test is over")
 
 
 def test_nothing_else_is_a_local_activity() -> None:
