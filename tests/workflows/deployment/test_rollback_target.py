@@ -1,35 +1,19 @@
 """Which revision of a Helm release a rollback goes to by itself."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from activities.common.errors import Refused
-from activities.kubernetes.states import DeploymentState, Revision
+from activities.kubernetes.states import Revision
 from activities.releases.helm import HelmRelease
 from activities.releases.helm_cli import HelmRevision
+from tests.workflows.deployment_states import NOW, state
 from workflows.deployment.rollback_target import pin
 from workflows.shared.releases import Releases
-
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def releases(tag: str) -> Releases:
     runs = Revision(number=9, images=[f"api:{tag}"], created_at=NOW, pod_template_hash="h")
-    return Releases(
-        DeploymentState(
-            name="api",
-            namespace="shop",
-            replicas=3,
-            updated=3,
-            ready=3,
-            available=3,
-            paused=False,
-            current_revision=9,
-            revisions=[runs],
-            rolled_out_at=NOW,
-        )
-    )
+    return Releases(state(runs))
 
 
 def history(*lines: str, first: int = 1) -> HelmRelease:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from activities.common.errors import NotFound, Refused
-from activities.kubernetes.states import DeploymentState, Revision
+from activities.kubernetes.states import Revision
 from activities.releases.helm import HelmRelease
-from tests.workflows.deployment.test_rollback_target import NOW, history
+from tests.workflows.deployment.test_rollback_target import history
+from tests.workflows.deployment_states import NOW, state
 from workflows.deployment.rollback_target import Target, pin
 from workflows.shared.releases import Releases
 
@@ -23,20 +24,7 @@ def releases(*tags: str, current: int = 0, earlier: dict[int, list[int]] | None 
         )
         for number, tag in enumerate(tags, start=1)
     ]
-    return Releases(
-        DeploymentState(
-            name="api",
-            namespace="shop",
-            replicas=3,
-            updated=3,
-            ready=3,
-            available=3,
-            paused=False,
-            current_revision=current or len(tags),
-            revisions=revisions,
-            rolled_out_at=NOW,
-        )
-    )
+    return Releases(state(*revisions, current=current))
 
 
 def go_back(found: Releases, helm: HelmRelease | None = None, **named: Any) -> Target:

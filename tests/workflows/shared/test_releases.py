@@ -1,15 +1,15 @@
 """What a release is, what it is called, and which one a rollback goes back to."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from activities.kubernetes.states import DeploymentState, Revision
 from activities.records.deployments import Deployment, Deployments
+from tests.workflows.deployment_states import NOW, state
 from workflows.shared.releases import Releases
 
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 APP, PROXY = "registry.example:5000/shop/api", "mesh/proxy"
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -24,22 +24,6 @@ def beside(number: int, proxy: str, image: str, **fields: Any) -> Revision:
     """One with a sidecar, which stands first."""
     containers = {"proxy": f"{PROXY}:{proxy}", "api": image}
     return revision(number, image, images=[*containers.values()], containers=containers, **fields)
-
-
-def state(*revisions: Revision, current: int = 0) -> DeploymentState:
-    number = current or max(one.number for one in revisions)
-    return DeploymentState(
-        name="api",
-        namespace="shop",
-        replicas=3,
-        updated=3,
-        ready=3,
-        available=3,
-        paused=False,
-        current_revision=number,
-        revisions=list(revisions),
-        rolled_out_at=NOW,
-    )
 
 
 def bad(version: str, *, revision: int | None = None, release: str = "", status: str = "rolled_back") -> Deployment:
