@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from activities.catalogue.service import ApprovalPolicy, Service
+from audit.text import length
 
 QUESTIONS = frozenset(
     {
@@ -101,4 +102,4 @@ def _in_order(
     place: tuple[str, ...], name: str, value: timedelta, limit_name: str, limit: timedelta
 ) -> Iterator[Fault]:
     if value > limit:
-        yield Fault((*place, name), f"{value} is longer than {limit_name}, {limit}")
+        yield Fault((*place, name), f"{length(value)} is longer than {limit_name}, {length(limit)}")

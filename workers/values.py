@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
 from activities.catalogue.service import ApprovalPolicy, ReleasePolicy, Service
+from audit.text import length
 from workers.checks import Fault
 from workers.sections import FileSecret
 
@@ -116,7 +117,9 @@ def _approvals(approvals: ApprovalPolicy) -> Iterator[Fault]:
     yield from _public(("approvals", "public_keys"), approvals.public_keys)
     valid = approvals.signature_valid_for
     if not timedelta(0) < valid <= _LONGEST_VALID:
-        yield Fault(("approvals", "signature_valid_for"), f"{valid} is not between 0 and {_LONGEST_VALID}")
+        yield Fault(
+            ("approvals", "signature_valid_for"), f"{length(valid)} is not between 0 and {length(_LONGEST_VALID)}"
+        )
     for kind, roles in approvals.roles.items():
         for number, role in enumerate(roles):
             if role != role.strip() or not role:
@@ -227,11 +230,12 @@ def _thresholds(service: Service) -> Iterator[Fault]:
     if "scale_to" in incident.model_fields_set and incident.scale_to > scaling.max_replicas:
         what = f"{incident.scale_to} is above scaling.max_replicas, {scaling.max_replicas}"
         yield Fault(("incident", "scale_to"), what)
+    most = length(degradation.watch_for)
     if degradation.better_for > degradation.watch_for:
-        what = f"{degradation.better_for} is longer than watch_for, {degradation.watch_for}: nothing is ever better"
+        what = f"{length(degradation.better_for)} is longer than watch_for, {most}: nothing is ever better"
         yield Fault(("degradation", "better_for"), what)
     if degradation.watch_every > degradation.watch_for:
-        what = f"{degradation.watch_every} is longer than watch_for, {degradation.watch_for}"
+        what = f"{length(degradation.watch_every)} is longer than watch_for, {most}"
         yield Fault(("degradation", "watch_every"), what)
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect, Request
 
+from audit.text import length
 from starters.http.problems import Problem
 
 _SENT_WITHIN = timedelta(seconds=10)
@@ -56,7 +57,7 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
                 return
             yield part
     except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {_SENT_WITHIN}") from None
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {length(_SENT_WITHIN)}") from None
     except ClientDisconnect:
         raise Problem(HTTPStatus.BAD_REQUEST, "the body is not complete") from None
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
+from audit.text import length
 from starters.sources.port import Unauthentic
 
 _DIGITS = re.compile(r"[0-9]{1,12}")
@@ -42,5 +43,5 @@ def in_time(seconds: str, now: datetime, window: timedelta) -> None:
         raise Unauthentic("the signed time is not seconds since 1970") from None
     if abs(now - at) > window:
         raise Unauthentic(
-            f"the signed time is more than {window} away from this clock: a repetition, or a clock is off"
+            f"the signed time is more than {length(window)} away from this clock: a repetition, or a clock is off"
         )

@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from activities.common.text import ToldLine
 from activities.records.alerts import Alert
+from audit.text import length
 from starters.sources.beside import AnyObject, AnyText
 from starters.sources.port import Manners, Post, Said, Source, Unauthentic, Unreadable, document
 from starters.sources.signing_certificates import SigningCertificates, host_of
@@ -192,7 +193,7 @@ def _recent(timestamp: str, now: datetime, settings: SnsSource) -> None:
     except ValueError:
         raise Unauthentic("its Timestamp is not a time") from None
     if abs(now - sent) > settings.window:
-        raise Unauthentic(f"it was sent more than {settings.window} ago")
+        raise Unauthentic(f"it was sent more than {length(settings.window)} ago")
 
 
 def _confirms(url: str, message: _Message) -> bool:

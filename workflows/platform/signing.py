@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from audit.signatures import canonical, fitting, word_bytes
+from audit.text import length
 
 
 class SignedWord(BaseModel):
@@ -117,7 +118,7 @@ def objection(
     if word.issued_at is None or word.issued_at.tzinfo is None:
         return "issued_at: required with a signature, with time zone"
     if abs(now - word.issued_at) > valid_for:
-        return f"its signature is older than {valid_for}, or from the future: sign it anew"
+        return f"its signature is older than {length(valid_for)}, or from the future: sign it anew"
     if fitting(word.signature, word.signed_bytes(workflow_id, run_id), public_keys) is not None:
         return None
     return "its signature fits none of the configured gateway keys, or not what is being decided"

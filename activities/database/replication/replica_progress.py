@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from activities.database.servers.versions import PAUSE_STATE
+from audit.text import length
 from libraries import psycopg
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ReplicaProgress(BaseModel):
         last = f", last commit {self.last_commit_at:%H:%M:%S.%f}"[:-3] if self.last_commit_at else ""
         state = "streaming" if self.streaming else "not streaming"
         paused = ", replay PAUSED" if self.paused else ""
-        delayed = f", KEPT {self.delay} BEHIND" if self.delay else ""
+        delayed = f", KEPT {length(self.delay)} BEHIND" if self.delay else ""
         return f"{follows}, {state}, timeline {self.timeline}, received {self.received}{last}{paused}{delayed}"
 
 

@@ -9,6 +9,7 @@ from activities.common.errors import Refused
 from activities.database.replication.replica_progress import ReplicaProgress, number
 from activities.database.replication.replication import Standing, Watched
 from activities.database.upkeep.health import size
+from audit.text import length
 from workflows.platform.approval import Question
 
 _REPLAYS_WITHIN = timedelta(minutes=1)
@@ -70,7 +71,7 @@ def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidat
 def behind_in_replay(found: ReplicaProgress, standing: Standing) -> str:
     """Say that a replica receives the log and does not replay it; empty where it does."""
     if found.delay:
-        return f"it is kept {found.delay} behind on purpose (recovery_min_apply_delay)"
+        return f"it is kept {length(found.delay)} behind on purpose (recovery_min_apply_delay)"
     if found.paused:
         return "its replay was paused by somebody"
     if not found.unreplayed:
@@ -86,7 +87,8 @@ def behind_in_replay(found: ReplicaProgress, standing: Standing) -> str:
 def _on_purpose(name: str, found: ReplicaProgress, wanted: str | None) -> str:
     if wanted is not None or not found.delay:
         return ""
-    return f"is kept {found.delay} behind on purpose (recovery_min_apply_delay); `promote` = {name!r} takes it even so"
+    kept = f"is kept {length(found.delay)} behind on purpose (recovery_min_apply_delay)"
+    return f"{kept}; `promote` = {name!r} takes it even so"
 
 
 def _objection(found: ReplicaProgress, primary: str, standing: Standing) -> str:

@@ -170,7 +170,7 @@ async def test_a_doubtful_replica_takes_a_reason(working: Working, client: Clien
 
 HOURS = {"delay": timedelta(hours=8), "replayed": "0/1000", "last_commit_at": SILENT - timedelta(hours=8)}
 NOT_REPLAYING: dict[str, dict[str, Any]] = {
-    "it is kept 8:00:00 behind on purpose": HOURS,
+    "it is kept 8 h behind on purpose": HOURS,
     "its replay was paused by somebody": {"paused": True, "replayed": "0/1000"},
     "it has not replayed 8.0 KiB of": {"replayed": "0/1000", "last_commit_at": SILENT - timedelta(hours=8)},
     "it has not replayed 64.0 MiB of": {"received": "0/4003000", "replayed": "0/3000"},
