@@ -15,6 +15,7 @@ from tests.crash.people import decide, when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
 from tests.crash.service_writer import Writer
+from tests.workflows.steering import result_of
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.platform.run_status import RunStatus
@@ -63,7 +64,7 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
         try:
             handle = await start()
             await scenario.steer(handle)
-            result = await asyncio.wait_for(handle.result(), 120)
+            result = await result_of(handle)
             status: RunStatus = await handle.query(Runbook.status)
         finally:
             process.kill()
@@ -106,7 +107,7 @@ async def _second_writer(scenario: RestoreScenario, case: Case) -> None:
                 told_at = datetime.now(UTC)
                 await asyncio.sleep(2)
                 await decide(handle, "switch", "switch")
-                result = await asyncio.wait_for(handle.result(), 240)
+                result = await result_of(handle)
                 written_to = max(at for at in cron.acknowledged.values() if at < told_at)
                 await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0)
             status: RunStatus = await handle.query(Runbook.status)
@@ -153,7 +154,7 @@ async def _refused(scenario: RestoreScenario, case: Case) -> None:
                     task_queue=case.task_queue,
                 )
                 with pytest.raises(Exception) as failed:  # noqa: PT011
-                    await asyncio.wait_for(handle.result(), 60)
+                    await result_of(handle)
                 assert says in str(failed.value.__cause__)
         finally:
             process.kill()

@@ -26,6 +26,7 @@ from sandbox.browser import OPTIONS, ensure
 from sandbox.probes import wait_until
 from sandbox.service_database import NAME, SECRET
 from tests.crash.scenarios.p1_incident import CLOSING
+from tests.workflows.steering import result_of
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.incident_response.p1_incident import P1Incident, P1Result
@@ -164,7 +165,7 @@ class Stack:
     async def close(self, handle: Handle) -> P1Result:
         await self.closable(handle)
         await handle.execute_update("close", CLOSING)
-        return await asyncio.wait_for(handle.result(), 60)
+        return await result_of(handle)
 
 
 @pytest.fixture(scope="package")

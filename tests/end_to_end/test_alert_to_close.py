@@ -25,6 +25,7 @@ from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.end_to_end.conftest import Handle, Stack, authorised, eventually, payloads
+from tests.workflows.steering import result_of
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform import search_attributes
 
@@ -326,7 +327,7 @@ async def test_no_secret_and_no_crash_is_in_histories_logs_or_evidence(stack: St
     handle = await by_hand(stack)
     await stack.closable(handle)
     await asyncio.to_thread(close_signed, stack, handle.id)
-    result = await asyncio.wait_for(handle.result(), 60)
+    result = await result_of(handle)
     texts = {
         str(file): file.read_text(encoding="utf-8", errors="replace")
         for file in (*(process.log for process in environment.processes), *environment.directory.glob("evidence/**/*"))

@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.configuration import SERVICE
 from tests.end_to_end.conftest import Stack, eventually
+from tests.workflows.steering import result_of
 from workflows.maintenance.certificate_renewal import CertificateRenewalResult
 
 pytestmark = pytest.mark.timeout(240)
@@ -37,7 +38,7 @@ async def test_a_certificate_that_ends_soon_is_renewed_and_served(stack: Stack) 
     await asyncio.to_thread(grow_old, stack)
     (workflow_id,) = await eventually(lambda: renewals(stack))
     handle = stack.client.get_workflow_handle(workflow_id, result_type=CertificateRenewalResult)
-    result: CertificateRenewalResult = await asyncio.wait_for(handle.result(), 120)
+    result: CertificateRenewalResult = await result_of(handle)
     assert len(result.renewed) == 1
     assert (result.failed, result.not_served, result.refused, result.paged) == ([], [], [], [])
     assert stack.environment.authority.issued == issued + 1

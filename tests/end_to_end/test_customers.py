@@ -11,7 +11,7 @@ from psycopg import sql
 
 from sandbox.configuration import TASK_QUEUE
 from tests.end_to_end.conftest import Stack, eventually, payloads
-from tests.workflows.steering import until, waiting_for
+from tests.workflows.steering import result_of, until, waiting_for
 from workers.registry import procedure
 from workflows.platform.approval import Decision
 
@@ -82,7 +82,7 @@ async def test_a_customer_is_welcomed_rotates_a_key_and_no_secret_is_left_anywhe
     )
     await waiting_for(rotation, "decide revoke")
     await rotation.execute_update("decide", Decision(**LEAD, question="revoke", choice="revoke"))
-    result = await asyncio.wait_for(rotation.result(), 60)
+    result = await result_of(rotation)
     assert result["rotated"]
     assert not accepted(stack, key)
     rotated = next(mail for mail in await mails(stack, address, 4) if "rotated" in str(mail["Subject"]))
@@ -129,7 +129,7 @@ async def everything(stack: Stack, runs: tuple[Any, ...]) -> dict[str, str]:
 
 async def test_the_sandboxes_customer_that_is_about_to_leave_is_looked_after(stack: Stack) -> None:
     scan = await start(stack, "churn_prevention", "churn-scan")
-    result = await asyncio.wait_for(scan.result(), 60)
+    result = await result_of(scan)
     assert [tenant["tenant_id"] for tenant in result["at_risk"]] == ["globex"]
     run = stack.client.get_workflow_handle("churn-prevention/globex")
     await waiting_for(run, "outreach")
@@ -152,4 +152,4 @@ async def test_a_promise_to_a_customer_is_watched_by_the_clock(stack: Stack) -> 
     assert timedelta(minutes=59) < due < timedelta(minutes=61)
     assert (await mails(stack, "it@acme.example", 1))[0]["Subject"].endswith("we have received your report")
     await run.execute_update("resolve", {**LEAD, "resolution": "More workers."})
-    assert (await asyncio.wait_for(run.result(), 30))["promises_broken"] == 0
+    assert (await result_of(run))["promises_broken"] == 0

@@ -11,7 +11,7 @@ from tests.crash.scenarios.p1_incident import CLOSING
 from tests.end_to_end.conftest import Stack, eventually
 from tests.end_to_end.test_alert_to_close import PATH, alert, outcome
 from tests.end_to_end.test_scaling_and_deployment import paused, read, replicas, set_load, three
-from tests.workflows.steering import texts, until
+from tests.workflows.steering import result_of, texts, until
 from workflows.incident_response.p1_incident import P1Incident
 from workflows.incident_response.p2_incident import P2Incident, P2Result
 from workflows.platform.approval import Decision
@@ -62,7 +62,7 @@ async def test_errors_start_a_p2_that_people_watch_until_they_are_gone(three: St
     assert "above 5" in texts(status)
     await asyncio.to_thread(set_load, three, "errors", 0)
     await handle.execute_update("decide", Decision(question=status.questions[0].id, **WATCH))
-    result = await asyncio.wait_for(handle.result(), 120)
+    result = await result_of(handle)
     assert (result.outcome, result.fixes) == ("resolved", [])
     assert result.before.error_rate == pytest.approx(0.2, abs=0.1)
     assert result.after.error_rate is not None
@@ -79,7 +79,7 @@ async def test_a_p1_alert_goes_on_with_the_incident_of_the_p2(three: Stack, webh
     assert [outcome(answer) for answer in answers] == ["started", "joined", "joined"]
     taken = answers[0].json()["alerts"][0]
     p1 = three.handle(taken["workflow_id"], taken["run_id"])
-    result = await asyncio.wait_for(p2.result(), 60)
+    result = await result_of(p2)
     assert (result.outcome, result.incident_id) == ("taken in", incident)
     assert (await three.closable(p1)).incident_id == incident
 
@@ -87,7 +87,7 @@ async def test_a_p1_alert_goes_on_with_the_incident_of_the_p2(three: Stack, webh
     answer = await webhook.post(PATH, json=alert(uuid4().hex[:16], severity="P2", alertname="SlowByHand"))
     assert outcome(answer) == "started"
     beside = three.client.get_workflow_handle(answer.json()["alerts"][0]["workflow_id"], result_type=P2Result)
-    joins = await asyncio.wait_for(beside.result(), 60)
+    joins = await result_of(beside)
     assert (joins.outcome, joins.incident_id) == ("taken in", incident)
     await until(p1, lambda status: "SlowByHand" in texts(status))
 
@@ -95,7 +95,7 @@ async def test_a_p1_alert_goes_on_with_the_incident_of_the_p2(three: Stack, webh
     # The joined alert makes it look again before it can be closed.
     await three.closable(p1)
     await p1.execute_update(P1Incident.close, CLOSING)
-    await asyncio.wait_for(p1.result(), 60)
+    await result_of(p1)
     opened = three.rows("SELECT opened_at FROM runbooks.incidents WHERE incident_id = %s", incident)[0][0]
     query = "SELECT incident_id, severity, status, workflow_id FROM runbooks.incidents WHERE opened_at >= %s"
     assert three.rows(query, opened) == [(incident, "P1", "closed", p1.id)]
@@ -116,7 +116,7 @@ async def test_slow_answers_bring_two_more_pods_once_and_are_resolved(three: Sta
         assert await told_again(three, webhook, handle) in {"joined", "already_handled"}
     await until(handle, lambda status: status.phase == "Watch")
     assert paused(three)
-    result = await asyncio.wait_for(handle.result(), 120)
+    result = await result_of(handle)
     assert (result.outcome, result.reasons, result.fixes) == ("resolved", ["saturated"], ["scale"])
     assert result.before.p95_latency is not None
     assert result.before.p95_latency > 1

@@ -10,10 +10,10 @@ from temporalio.client import WorkflowHandle
 from sandbox.service_database import PRIMARY, REPLICA
 from tests.end_to_end.conftest import Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
-from tests.workflows.steering import told
+from tests.workflows.steering import result_of, told
 from workflows.platform.run_status import RunStatus
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _RUNNING = "WorkflowType = 'DatabaseFailover' AND ExecutionStatus = 'Running'"
 
@@ -43,7 +43,7 @@ async def test_the_service_gets_its_database_back_and_the_old_primary_follows(st
 
     await decide("failover-1", "promote")
     await decide("return-1", "rejoin")
-    result = await asyncio.wait_for(handle.result(), 90)
+    result = await result_of(handle)
     assert (result["primary"], result["old_primary_is"]) == (REPLICA, "a replica"), await told(handle)
     with psycopg.connect(database.url(REPLICA)) as connection:
         assert connection.execute("SELECT count(*) FROM failover_test").fetchone() == (100,)

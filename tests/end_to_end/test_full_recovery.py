@@ -7,7 +7,7 @@ import pytest
 from activities.kubernetes.traffic import WEIGHT
 from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
 from tests.end_to_end.test_scaling_and_deployment import runbooks
-from tests.workflows.steering import begin, told, waiting_for
+from tests.workflows.steering import begin, result_of, told, waiting_for
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
 from workflows.platform.run_status import RunStatus
 
@@ -39,7 +39,7 @@ async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has
         assert f"{share} % of the traffic: ingress/tensafe-server" in text
     ended = await asyncio.to_thread(runbooks, stack, "stop-watching", handle.id, "--reason", "enough")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    result = await asyncio.wait_for(handle.result(), 60)
+    result = await result_of(handle)
     assert (result["outcome"], result["traffic"]) == ("recovered", 100), await told(handle)
     incident = "SELECT status FROM runbooks.incidents WHERE incident_id = %s"
     assert stack.rows(incident, result["incident_id"]) == [("closed",)]

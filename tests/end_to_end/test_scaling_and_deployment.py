@@ -21,7 +21,7 @@ from temporalio.service import RPCError
 
 from sandbox import aws, kubernetes_api, manifests
 from tests.end_to_end.conftest import Stack, eventually
-from tests.workflows.steering import begin, until
+from tests.workflows.steering import begin, result_of, until
 from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 
@@ -95,7 +95,7 @@ async def three(stack: Stack) -> AsyncIterator[Stack]:
         with_it = stack.client.get_workflow_handle(run.id, run_id=run.run_id)
         await with_it.cancel()
         with contextlib.suppress(WorkflowFailureError, RPCError):
-            await asyncio.wait_for(with_it.result(), 60)
+            await result_of(with_it)
 
 
 async def seen(stack: Stack, probe: Callable[[Stack], bool], within: float = 60.0) -> None:
@@ -127,7 +127,7 @@ async def test_a_cancelled_run_resumes_keda(three: Stack) -> None:
     answer = await asyncio.to_thread(runbooks, three, "cancel", handle.id)
     assert answer.returncode == 0, answer.stderr
     with pytest.raises(WorkflowFailureError) as ended:
-        await asyncio.wait_for(handle.result(), 60)
+        await result_of(handle)
     assert isinstance(ended.value.cause, CancelledError)
     assert not paused(three)
 
@@ -143,7 +143,7 @@ async def test_a_lease_that_expires_while_no_worker_runs_ends_as_soon_as_one_doe
         worker.start()
     await seen(three, lambda stack: not paused(stack))
     print(f"resumed {time.monotonic() - began:.1f} s after the workers' start")
-    assert (await asyncio.wait_for(handle.result(), 60))["ended_by"] == "expiry"
+    assert (await result_of(handle))["ended_by"] == "expiry"
 
 
 async def test_a_second_run_is_refused_while_the_first_holds_the_autoscaler(three: Stack) -> None:

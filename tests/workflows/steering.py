@@ -100,6 +100,21 @@ def texts(status: RunStatus) -> str:
     return "\n".join(entry.text for entry in status.entries)
 
 
+async def result_of(handle: Handle, within: float = 240) -> Any:
+    """Give a run's result; where it does not come in `within` seconds, say how far the run has come."""
+    try:
+        return await asyncio.wait_for(handle.result(), within)
+    except TimeoutError:
+        pending = (await handle.describe()).raw_description.pending_activities
+        status: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=timedelta(seconds=10))
+    lines = [f"{handle.id} has not ended in {within:.0f} s; phase {status.phase}, waits for {status.waiting_for}"]
+    lines += [f"{entry.at:%H:%M:%S} {entry.kind}: {entry.text}" for entry in status.entries]
+    lines += [
+        f"in flight: {one.activity_type.name}, attempt {one.attempt}: {one.last_failure.message}" for one in pending
+    ]
+    pytest.fail("\n".join(lines))
+
+
 async def told(handle: Handle) -> str:
     """Give the timeline of an ended run."""
     return texts(await handle.query("status", result_type=RunStatus))

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.monitoring.resets import DoneBefore, DoneBeforeRequest
 from tests.crash.test_left import reset
 from tests.workflows.disaster_recovery.restore.restores import request as restore
-from tests.workflows.steering import cause, until
+from tests.workflows.steering import cause, result_of, until
 from tests.workflows.worlds.damaged import DamagedWorld
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
@@ -55,7 +55,7 @@ async def test_a_restore_refuses_and_does_nothing(temporal_address: str) -> None
     handle, before, worker = await been_reset(client, world, "point_in_time_restore", restore(), "Decide")
     try:
         with pytest.raises(WorkflowFailureError) as failed:
-            await asyncio.wait_for(handle.result(), 60)
+            await result_of(handle)
     finally:
         await worker.__aexit__(None, None, None)
     assert "what it had done before can't be read" in cause(failed.value).message
