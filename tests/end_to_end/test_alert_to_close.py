@@ -29,7 +29,7 @@ from tests.workflows.steering import result_of
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform import search_attributes
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 PATH = "/webhooks/alertmanager"
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -10,7 +10,7 @@ from tests.end_to_end.conftest import Stack, eventually
 from tests.workflows.steering import result_of
 from workflows.maintenance.certificate_renewal import CertificateRenewalResult
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 def days_left(stack: Stack) -> float:

@@ -12,7 +12,7 @@ from starters.schedules import EVENING, MORNING, PULSE
 from tests.end_to_end.conftest import Stack, eventually
 from tests.workflows.daily_operations.clocks import fired
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 PICTURES = os.environ.get("RUNBOOKS_TEST_PICTURES")
 """A folder for the charts, for whoever wants to look at them."""

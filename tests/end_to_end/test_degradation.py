@@ -18,7 +18,7 @@ from workflows.platform.approval import Decision
 
 __all__ = ["three"]
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(600)
 
 P2 = WorkflowHandle[P2Incident, P2Result]
 WATCH = {"choice": "watch", "who": "ada", "role": "commander", "reason": "being looked into"}

@@ -11,7 +11,7 @@ from tests.workflows.steering import begin, result_of, told, waiting_for
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
 from workflows.platform.run_status import RunStatus
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 _INGRESS = "/apis/networking.k8s.io/v1/namespaces/tensafe/ingresses/tensafe-server"
 

@@ -17,7 +17,7 @@ from workflows.platform.run_status import RunStatus
 
 PICTURE = Path(__file__).parents[2] / "docs/images/restore.png"
 """Written anew where `RUNBOOKS_SCREENSHOTS` is set."""
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _TABLE = """
     CREATE TABLE IF NOT EXISTS restore_test (id int PRIMARY KEY);

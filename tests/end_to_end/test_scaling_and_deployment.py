@@ -25,7 +25,7 @@ from tests.workflows.steering import begin, result_of, until
 from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 SCALED_OBJECT = "/apis/keda.sh/v1alpha1/namespaces/tensafe/scaledobjects/tensafe-scaledobject"
 DEPLOYMENT = "/apis/apps/v1/namespaces/tensafe/deployments/tensafe-server"

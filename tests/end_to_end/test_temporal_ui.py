@@ -24,7 +24,7 @@ from sandbox.ports import LOOPBACK
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.end_to_end.conftest import Handle, Stack, reads, shown
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 AT_ONCE = 10.0
 PICTURE = Path(__file__).parents[2] / "docs/images/temporal-ui.png"
