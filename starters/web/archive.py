@@ -105,7 +105,7 @@ class Archive:
             raise WrongInput(str(error)) from None
         async with self._room(who, "report", asked.name) as room:
             if room.store is None:
-                raise RecordsAway("the records don't answer: without the archive a month can't be counted")
+                raise RecordsAway("The records don't answer: without the archive a month can't be counted")
             counted = await count_month(room.search, room.settings, asked)
         return await asyncio.to_thread(reporting.html, counted)
 
@@ -120,7 +120,7 @@ class Archive:
             for one in either if text else [wanted]:
                 found += [each.story async for each in search.latest(one, _LATEST - len(found))]
         except (StoreError, DatabaseError):
-            return [], "the archive can't be read now: the records don't answer"
+            return [], "The archive can't be read now: the records don't answer"
         return found, ""
 
     def _store(self, who: str, action: str, what: str) -> Store:

@@ -24,6 +24,9 @@ _STATUSES: dict[type[SteeringError], HTTPStatus] = {  # what is more special sta
     NoSuchRun: HTTPStatus.NOT_FOUND,
     SteeringError: HTTPStatus.CONFLICT,
 }
+_TITLES = {HTTPStatus.SERVICE_UNAVAILABLE: "Not available now"}
+"""What people say instead of a status's own phrase."""
+
 Works = Sequence[tuple[str, str]]
 """Ways on: their addresses, and their names."""
 
@@ -98,5 +101,11 @@ class Troubles:
         visitor = self._place.sessions.of(request)
         works = works if visitor else [one for one in works if one[0].startswith("/status")]
         return self._place.shown(
-            request, "trouble.html.j2", visitor, status=status, title=status.phrase, text=text, works=works
+            request,
+            "trouble.html.j2",
+            visitor,
+            status=status,
+            title=_TITLES.get(status, status.phrase),
+            text=text,
+            works=works,
         )

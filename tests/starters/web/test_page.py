@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,11 +16,13 @@ from starters.steering import runs
 from starters.steering.session import Session
 from starters.web.live import Hub
 from starters.web.pages import lines
+from starters.web.place import part
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import Handle, begin, until
 from tests.workflows.worlds.world import World
 from workers.registry import PROCEDURES
 from workflows.incident_response.p1_incident import P1Request
+from workflows.platform.run_status import RunStatus
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 
@@ -236,6 +239,20 @@ async def test_past_runs_are_found_in_temporal_and_the_archive_says_what_it_has(
     await handle.terminate("the test has seen enough")
 
 
+async def test_a_fact_that_speaks_for_two_things_is_shown_once(served: Served) -> None:
+    handle = await asked(served)
+    status: RunStatus = await handle.query("status", result_type=RunStatus)
+    (question,) = status.questions
+    twice = question.model_copy(update={"evidence": ["health: unhealthy", "pods: 3 of 3", "health: unhealthy"]})
+    shown = part(
+        "_questions.html.j2",
+        status=status.model_copy(update={"questions": [twice]}),
+        run=SimpleNamespace(running=True, workflow_id=handle.id, description=SimpleNamespace(run_id="1")),
+        until=lambda one: one.asked_at + one.timeout,
+    ).html
+    assert shown.count("health: unhealthy") == 1
+
+
 async def test_without_temporal_the_page_says_so_and_what_still_works(
     create_database: Any, records_template: str
 ) -> None:
@@ -265,10 +282,14 @@ async def test_without_the_records_a_month_is_not_counted_and_runs_can_be_seen(o
     async with serving(own_temporal.address, gone, World(), key, work=False) as page, page.signed_in() as http:
         report = await http.get("/report")
         assert report.status_code == 503
-        assert "the records don&#39;t answer" in report.text
+        assert "<h1>Not available now</h1>" in report.text
+        assert "The records don&#39;t answer" in report.text
         assert (await http.get("/")).status_code == 200
         assert "Nothing of that kind" in (await http.get("/search", params={"q": "no such thing"})).text
-        assert "the archive can&#39;t be read now" in (await http.get("/archive")).text
+        archive = (await http.get("/archive")).text
+        # It takes its place above the runs: with a thousand of them nobody would see it below.
+        assert archive.startswith('<div id="archive-trouble" hx-swap-oob="true">')
+        assert "The archive can&#39;t be read now" in archive
         assert "say how things are just now" in (await http.get("/status/")).text
 
 
