@@ -236,7 +236,7 @@ def _service(health_url: str) -> dict[str, Any]:
         },
         "recovery": _recovery(health_url),
         "daily": _daily(),
-        "customers": {"onboarding": {"look_every": "PT10S"}},
+        "customers": {"product": "TenSafe", "onboarding": {"look_every": "PT10S"}},
         "gpu": {
             "cluster": aws.CLUSTER,
             "nodegroup": aws.NODE_GROUP,

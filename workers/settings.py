@@ -354,7 +354,7 @@ class Acme(Section):
     ca_file: Path | None = Field(default=None, description="PEM: what vouches for the authority's own API.")
     eab_key_id: str = Field(default="", description="Where it binds accounts to its customers.")
     eab_key: Secret | None = Field(default=None, description="The key that goes with it, base64url.")
-    namespace: str = Field(default="tensafe", description="Where the account's Secret is.")
+    namespace: str | None = Field(default=None, description="Where the account's Secret is; required with a directory.")
     secret: str = Field(default="acme-account", description="It holds the account's key; made at the first order.")
     look_at: str | None = Field(
         default=None,
@@ -366,6 +366,8 @@ class Acme(Section):
     def _binding(self) -> Self:
         if bool(self.eab_key_id) != (self.eab_key is not None):
             raise ValueError("eab_key_id and eab_key: both or neither")
+        if self.directory and not self.namespace:
+            raise ValueError("namespace: required with a directory: the account's Secret is in it")
         return self
 
 

@@ -414,21 +414,23 @@ def _ci(settings: Settings, clients: _Clients) -> CiService:
 
 def _acme(settings: Settings, clients: _Clients) -> Acme:
     acme = settings.acme
-    options = acme.directory and AcmeOptions(
-        directory=acme.directory,
-        terms_agreed=acme.terms_agreed,
-        contact=acme.contact,
-        ca_file=acme.ca_file and settings.path(acme.ca_file),
-        eab_key_id=acme.eab_key_id,
-        eab_key=acme.eab_key,
-        namespace=acme.namespace,
-        secret=acme.secret,
-    )
+    options = None
+    if acme.directory and acme.namespace:  # a directory without a namespace is refused by the settings
+        options = AcmeOptions(
+            directory=acme.directory,
+            terms_agreed=acme.terms_agreed,
+            namespace=acme.namespace,
+            contact=acme.contact,
+            ca_file=acme.ca_file and settings.path(acme.ca_file),
+            eab_key_id=acme.eab_key_id,
+            eab_key=acme.eab_key,
+            secret=acme.secret,
+        )
     challenges: dict[str, Callable[[], Challenges]] = {
         HttpChallenges.kind: lambda: HttpChallenges(clients.pool(), clients.http(), acme.look_at),
         Route53Challenges.kind: lambda: Route53Challenges(_aws(settings, "route53")),
     }
-    return Acme(clients.cluster(), options or None, challenges)
+    return Acme(clients.cluster(), options, challenges)
 
 
 def _handovers(settings: Settings) -> Handovers:

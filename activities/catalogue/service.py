@@ -124,7 +124,7 @@ class ScalingPolicy(ServicePolicy):
 class GpuPolicy(ServicePolicy):
     """The GPU nodes that a service computes on: an EKS managed node group (runbook 3.3)."""
 
-    cluster: Key = Field(default="tensafe-prod", description="Its name at EKS.")
+    cluster: Key = Field(description="Its name at EKS.")
     nodegroup: Key = Field(default="gpu-workers", description="Its name at EKS.")
     min_nodes: int = Field(default=2, ge=0, description="The group never gets fewer (3.3).")
     max_nodes: int = Field(default=10, ge=1, description="The group never gets more (3.3).")
@@ -173,7 +173,7 @@ class ReleasePolicy(ServicePolicy):
     """How releases of a service go out (runbook 4.1, 4.2)."""
 
     chart: Link = Field(description="A path (relative to the settings file), repo/name, or oci://…")
-    release: Key = Field(default="tensafe", description="Helm's name of it.")
+    release: Key = Field(description="Helm's name of it.")
     tag_value: Key = Field(default="image.tag", description="The chart's value that takes the version.")
     values: dict[Key, Words] = Field(default_factory=dict, description="Further values; no secrets.")
     timeout: timedelta = Field(
@@ -264,7 +264,9 @@ class OnboardingPolicy(ServicePolicy):
 class CustomerPolicy(ServicePolicy):
     """What customers are promised, and what is done about them (runbook 5, 8.2)."""
 
-    product: Key = Field(default="TenSafe", description="As mails name it.")
+    product: Key | None = Field(
+        default=None, description="As mails and the status page name it; the service's own name otherwise."
+    )
     update_within: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0), description="5.2's ETA.")
     lead_after: timedelta = Field(
         default=timedelta(minutes=15), gt=timedelta(0), description="From the engineer's page to the lead's."
@@ -293,7 +295,7 @@ class Service(ServicePolicy):
     """One service of the catalogue."""
 
     name: Name = Field(default="", description="The table's own.")
-    namespace: Key = Field(default="tensafe", description="Kubernetes' namespace of all its workloads.")
+    namespace: Key = Field(description="Kubernetes' namespace of all its workloads.")
     deployment: Key = Field(description="The primary workload; all there is where `workloads` names no others.")
     workloads: tuple[WorkloadPolicy, ...] = Field(
         default=(), description="All that the service consists of, where that is more than one Deployment."
@@ -357,6 +359,11 @@ class Service(ServicePolicy):
         if len({(one.kind, one.name) for one in self.workloads}) < len(self.workloads):
             raise ValueError("workloads: one of them is named twice")
         return self
+
+    @property
+    def product(self) -> str:
+        """What customers know it as."""
+        return self.customers.product or self.name
 
     @property
     def all_workloads(self) -> tuple[WorkloadPolicy, ...]:

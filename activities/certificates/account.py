@@ -87,11 +87,11 @@ class AcmeOptions:
 
     directory: str
     terms_agreed: bool
+    namespace: str
     contact: tuple[str, ...] = ()
     ca_file: Path | None = None
     eab_key_id: str = ""
     eab_key: SecretStr | None = None
-    namespace: str = "tensafe"
     secret: str = "acme-account"  # noqa: S105  a name
 
 

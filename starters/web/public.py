@@ -142,7 +142,7 @@ class _Page:
     def __init__(self, pool: "ConnectionPool[Any]", settings: Settings) -> None:
         self._pool = pool
         self._names = sorted({service.status_component for service in settings.services.values()})
-        self.product = next((one.customers.product for one in settings.services.values()), "Services")
+        self.product = next((one.customers.product or name for name, one in settings.services.items()), "Services")
         self._turn = asyncio.Lock()
         self._told: Told | None = None
         self._read_at = -_KEPT_FOR

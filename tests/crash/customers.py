@@ -78,6 +78,7 @@ class CustomerScenario(Strict):
             "approvals": {"allow_unsigned": True},
             "services": {
                 case.namespace: {
+                    "namespace": "tensafe",
                     "deployment": "tensafe-server",
                     "selector": "app=tensafe",
                     "health_url": f"{nowhere}/health",

@@ -84,7 +84,7 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
             told = records.execute(
                 "SELECT subject FROM runbooks.mails WHERE recipient = %s", (f"it@{TENANT}.example",)
             ).fetchall()
-        assert told == [("TenSafe: your data was restored",)]
+        assert told == [(f"{case.namespace}: your data was restored",)], "the service, where no product is named"
 
 
 @pytest.mark.timeout(600)

@@ -122,7 +122,14 @@ class Installation:
             "audit": {"private_key": f"file:{self.folder}/audit.pem", "settle": "PT0S"},
             "handover": {"secret": "of this test alone", "base_url": "http://handover.example"},
             "approvals": {"allow_unsigned": True},
-            "services": {"tensafe": {"deployment": "x", "selector": "a=b", "health_url": "http://127.0.0.1:1"}},
+            "services": {
+                "tensafe": {
+                    "namespace": "x",
+                    "deployment": "x",
+                    "selector": "a=b",
+                    "health_url": "http://127.0.0.1:1",
+                }
+            },
         }
         self.file.write_text(tomli_w.dumps(settings))
         self.migrate()

@@ -123,8 +123,8 @@ def test_what_config_check_asks_for_is_what_the_role_gives(api: client.ApiClient
         namespace=NAMESPACE,
         hpa="tensafe-server",
         scaled_object="tensafe-scaledobject",
-        gpu=GpuPolicy(),
-        release=ReleasePolicy(chart="x", smoke_job=SmokeJob(image="x")),
+        gpu=GpuPolicy(cluster="x"),
+        release=ReleasePolicy(release="x", chart="x", smoke_job=SmokeJob(image="x")),
         recovery=RecoveryPolicy(traffic=TrafficPolicy(mode="ingress", ingress="x")),
         workloads=(WorkloadPolicy(kind="StatefulSet", name="x"), WorkloadPolicy(kind="CronJob", name="y")),
     )

@@ -96,6 +96,24 @@ def test_the_blocks_of_settings_of_a_page_load_pasted_together(
         assert load(secrets=()).services.keys() == {"tensafe-server"}
 
 
+def test_the_settings_beside_compose_load_with_all_that_they_offer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes a comment away must get what it shows."""
+    for name in [name for name in os.environ if name.startswith("RUNBOOKS_")]:
+        monkeypatch.delenv(name)
+    text = (ROOT / "deploy/runbooks.toml").read_text(encoding="utf-8")
+    offered, comments = re.subn(r"^# (\[.*\].*|\w+ = .*)$", r"\1", text, flags=re.MULTILINE)
+    assert comments > 40
+    (tmp_path / "runbooks.toml").write_text(offered, encoding="utf-8")
+    (tmp_path / "routes.toml").write_bytes((ROOT / "deploy/routes.toml").read_bytes())
+    monkeypatch.setenv("RUNBOOKS_CONFIG", str(tmp_path / "runbooks.toml"))
+    loaded = load(secrets=())
+    service = loaded.services["tensafe-server"]
+    assert None not in (service.gpu, service.release, service.certificates, service.database, service.daily)
+    assert loaded.acme.namespace == service.namespace
+
+
 def test_every_setting_has_a_description_and_a_line_in_the_page_of_settings() -> None:
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     found = list(tables())

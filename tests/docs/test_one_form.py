@@ -3,7 +3,7 @@
 import ast
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from docs.steps import ROOT
@@ -63,3 +63,38 @@ def test_a_message_stands_in_its_raise() -> None:
 def test_the_other_form_would_be_found() -> None:
     (first, then) = ast.parse("message = 'no'\nraise ValueError(message)").body
     assert names_its_message_first(first, then)
+
+
+def set_late(tree: ast.AST) -> Iterator[str]:
+    """What a workflow's class declares without a value, or sets for the first time outside `__init__`."""
+    for of in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        if not any("workflow.defn" in ast.unparse(one) for one in of.decorator_list):
+            continue
+        ours = {name for name, _ in stored(method for method in of.body if getattr(method, "name", "") == "__init__")}
+        yield from (f"{of.name}.{name}" for name, value in stored(of.body) if not value)
+        yield from (f"{of.name}.{name}" for name, _ in stored(of.body) if name not in ours | SET_BY_THE_BASE)
+
+
+SET_BY_THE_BASE = frozenset({"title", "epoch", "incident_id", "service"})
+"""`Runbook.__init__` sets them."""
+
+
+def stored(body: Iterable[ast.stmt]) -> Iterator[tuple[str, bool]]:
+    """Give each attribute of `self` that is set, and whether it gets a value."""
+    for node in itertools.chain.from_iterable(ast.walk(one) for one in body):
+        match node:
+            case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name), value=value):
+                yield name, value is not None
+            case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+                yield name, True
+
+
+def test_a_workflow_is_whole_before_its_first_handler() -> None:
+    """CONTRIBUTING, "A new procedure"."""
+    assert [(str(file), name) for file, text in modules() for name in set_late(ast.parse(text))] == []
+
+
+def test_what_is_set_late_would_be_found() -> None:
+    lines = ("@workflow.defn", "class A:", " def __init__(self):", "  self.a: int", " def run(self):", "  self.b = 1")
+    late = "\n".join(lines)
+    assert list(set_late(ast.parse(late))) == ["A.a", "A.b"]

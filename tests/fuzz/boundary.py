@@ -42,13 +42,14 @@ from workers.registry import PROCEDURES, Procedure
 from workers.runner import runner
 
 SERVICE = Service(
+    namespace="tensafe",
     deployment="tensafe-server",
     selector="app=tensafe",
     health_url="http://127.0.0.1:1/health",
     hpa="tensafe-server",
-    gpu=GpuPolicy(),
+    gpu=GpuPolicy(cluster="tensafe-prod"),
     certificates=CertificatePolicy(),
-    release=ReleasePolicy(chart="./chart"),
+    release=ReleasePolicy(release="tensafe", chart="./chart"),
     database=DatabasePolicy(
         name="tensafe",
         secret="current",

@@ -61,6 +61,7 @@ END:VCALENDAR
 
 def service(**daily: Any) -> Service:
     return Service(
+        namespace="tensafe",
         deployment="tensafe-server",
         selector="app=tensafe",
         health_url="http://127.0.0.1:1/health",

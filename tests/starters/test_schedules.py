@@ -100,6 +100,7 @@ async def test_what_is_left_held_and_who_waits_is_looked_for_every_minute(
 
 def _service(**churn: Any) -> Service:
     return Service(
+        namespace="tensafe",
         deployment="tensafe-server",
         selector="app=tensafe",
         health_url="http://127.0.0.1:1/health",
@@ -164,7 +165,9 @@ async def test_each_services_database_is_looked_after_every_week(namespace: Clie
 
 async def test_certificates_are_looked_at_as_often_as_settings_say(namespace: Client) -> None:
     policy = CertificatePolicy(looked_at_every=timedelta(hours=12))
-    plain = Service(deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health")
+    plain = Service(
+        namespace="tensafe", deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health"
+    )
     watched = {"tensafe-server": plain.model_copy(update={"certificates": policy})}
     queue, none = "runbooks", Audit()
     name = f"{CERTIFICATES}/tensafe-server"
@@ -199,6 +202,7 @@ async def test_the_week_starts_the_maintenance(namespace: Client) -> None:
 
 async def test_a_quarters_evidence_is_packaged_when_it_is_over(namespace: Client) -> None:
     service = Service(
+        namespace="d",
         deployment="d",
         selector="app=d",
         health_url="http://127.0.0.1:1/",

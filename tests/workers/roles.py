@@ -34,6 +34,7 @@ PATIENCE = timedelta(seconds=2)
 SEPARATE: tuple[Role, ...] = ("kubernetes", "messages", "compliance", "security")
 OTHERS: tuple[Role, ...] = ("orchestration", "messages")
 _SERVICE = {
+    "namespace": "shop",
     "deployment": "shop",
     "selector": "app=shop",
     "health_url": "http://127.0.0.1:1/health",

@@ -22,6 +22,7 @@ FINE = """\
 second_person = ["restore", "failover"]
 
 [services.api]
+namespace = "shop"
 deployment = "api"
 selector = "app=api"
 health_url = "http://127.0.0.1/health"
@@ -31,6 +32,7 @@ lease = "PT30M"
 longest_lease = "PT4H"
 
 [services.api.gpu]
+cluster = "c"
 min_nodes = 2
 max_nodes = 10
 
@@ -49,18 +51,18 @@ WRONG = [
     ('"restore", "failover"', '"close"', 2, "approvals.second_person.0: no question is called 'close'"),
     ("[approvals]", '[approvals]\nroles.restor = ["dba"]', 2, "approvals.roles.restor: nothing asks for 'restor'"),
     ("[approvals]", "[approvals]\nroles.restore = []", 1, "approvals.roles: nobody may restore"),
-    ('lease = "PT30M"', 'lease = "PT5H"', 10, "services.api.scaling.lease: 5 h is longer than longest_lease"),
-    ("min_nodes = 2", "min_nodes = 11", 14, "services.api.gpu.min_nodes: 11 is above max_nodes, 10"),
-    ('"PT24H"', '"P20D"', 18, "services.api.customers.key_grace: 20 d"),
-    ('"P2D"', '"P6D"', 19, "services.api.customers.churn.remind_after: 6 d is longer than escalate_after"),
-    ('"P5D"', '"P31D"', 19, "services.api.customers.churn.escalate_after: 31 d"),
+    ('lease = "PT30M"', 'lease = "PT5H"', 11, "services.api.scaling.lease: 5 h is longer than longest_lease"),
+    ("min_nodes = 2", "min_nodes = 11", 16, "services.api.gpu.min_nodes: 11 is above max_nodes, 10"),
+    ('"PT24H"', '"P20D"', 20, "services.api.customers.key_grace: 20 d"),
+    ('"P2D"', '"P6D"', 21, "services.api.customers.churn.remind_after: 6 d is longer than escalate_after"),
+    ('"P5D"', '"P31D"', 21, "services.api.customers.churn.escalate_after: 31 d"),
     (
         'forensics = "P14D"',
         'forensics = "P14D"\npoolers = ["front"]',
-        26,
+        28,
         "services.api.database.poolers.0: [databases.d.poolers] has no 'front'; it has: none",
     ),
-    ('"P14D"', '"P99D"', 25, "services.api.database.restore.forensics: 99 d"),
+    ('"P14D"', '"P99D"', 27, "services.api.database.restore.forensics: 99 d"),
 ]
 
 
@@ -106,13 +108,20 @@ REFUSED = [
     ),
     (
         'deployment = "api"',
-        'deployment = "api"\nrelease = { chart = "c", off_peak = [{ days = [], start = "01:00", end = "02:00" }] }',
+        (
+            'deployment = "api"\n'
+            'release = { release = "r", chart = "c", off_peak = [{ days = [], start = "01:00", end = "02:00" }] }'
+        ),
         "services.api.release.off_peak.0: never comes",
     ),
-    ('deployment = "api"', 'deployment = "api"\nrelease = { chart = "" }', "services.api.release.chart: is empty"),
     (
         'deployment = "api"',
-        'deployment = "api"\nrelease = { chart = "c", repository = "tensafe" }',
+        'deployment = "api"\nrelease = { release = "r", chart = "" }',
+        "services.api.release.chart: is empty",
+    ),
+    (
+        'deployment = "api"',
+        'deployment = "api"\nrelease = { release = "r", chart = "c", repository = "tensafe" }',
         "services.api.release.repository: 'tensafe' is not OWNER/NAME",
     ),
     (
@@ -138,8 +147,8 @@ REFUSED = [
     ),
     (
         "[approvals]",
-        '[services.b]\ndeployment = "api"\nselector = "a"\nhealth_url = "http://b/"\n[approvals]',
-        "deployment: tensafe/api is that of services.",
+        '[services.b]\nnamespace = "shop"\ndeployment = "api"\nselector = "a"\nhealth_url = "http://b/"\n[approvals]',
+        "deployment: shop/api is that of services.",
     ),
     ("[approvals]", '[prometheus]\nurl = "localhost:9090"\n[approvals]', "prometheus.url: 'localhost:9090' is no URL"),
     ("[approvals]", '[alertmanager]\nurl = "alerts"\n[approvals]', "alertmanager.url: 'alerts' is no URL"),
@@ -176,7 +185,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_holds_together_is_fine(file: Path) -> None:
     assert load().services["api"].scaling.lease.total_seconds() == 1800
-    assert faults({"default": Service(deployment="d", selector="s", health_url="u")}, ApprovalPolicy()) == []
+    assert (
+        faults({"default": Service(namespace="n", deployment="d", selector="s", health_url="u")}, ApprovalPolicy())
+        == []
+    )
 
 
 @pytest.mark.parametrize(("right", "wrong", "line", "says"), WRONG)
@@ -194,7 +206,9 @@ def test_one_start_tells_every_fault(file: Path) -> None:
     content = FINE
     for right, wrong, _, _ in (WRONG[0], WRONG[4], WRONG[5], WRONG[7]):
         content = content.replace(right, wrong)
-    file.write_text(f"{content}[slack]\nbakend = 'slack'\n[services.other]\nhealth_url = 'u'\n", encoding="utf-8")
+    file.write_text(
+        f"{content}[slack]\nbakend = 'slack'\n[services.other]\nnamespace = 'n'\nhealth_url = 'u'\n", encoding="utf-8"
+    )
     with pytest.raises(SettingsError) as error:
         load()
     told = str(error.value).splitlines()

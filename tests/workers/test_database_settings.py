@@ -104,7 +104,10 @@ def test_what_the_documentation_shows_can_be_loaded(file: Path, tmp_path: Path) 
         secret = tmp_path / f"tensafe_{name}_url"
         secret.write_text(f"postgresql://admin:hunter2@{name}/tensafe", encoding="utf-8")
         shown = shown.replace(f"/run/secrets/{secret.name}", str(secret))
-    service = '[services.tensafe-server]\ndeployment = "tensafe-server"\nselector = "app=tensafe"\nhealth_url = "http://127.0.0.1:1/health"\n'
+    service = (
+        '[services.tensafe-server]\nnamespace = "tensafe"\ndeployment = "tensafe-server"\n'
+        'selector = "app=tensafe"\nhealth_url = "http://127.0.0.1:1/health"\n'
+    )
     file.write_text(f"{service}{shown}", encoding="utf-8")
     settings = load()
     found = databases(settings, _no_rds).databases["tensafe"]

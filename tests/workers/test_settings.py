@@ -12,6 +12,7 @@ FILE = """
 [records]
 url = "postgresql://runbooks:hunter2@127.0.0.1/records"
 [services.tensafe-server]
+namespace = "tensafe"
 deployment = "tensafe-server"
 selector = "app=tensafe"
 health_url = "http://127.0.0.1/health"
@@ -64,6 +65,13 @@ def test_secrets_can_be_files_and_are_never_shown(file: Path, tmp_path: Path, mo
     ("broken", "says"),
     [
         ('[services.x]\nselector = "a=b"\nhealth_url = "x"', "services.x.deployment: Field required"),
+        ('[services.x]\nselector = "a=b"\nhealth_url = "x"', "services.x.namespace: Field required"),
+        (FILE + "[services.tensafe-server.gpu]\n", "services.tensafe-server.gpu.cluster: Field required"),
+        (
+            FILE + '[services.tensafe-server.release]\nchart = "c"\n',
+            "services.tensafe-server.release.release: Field required",
+        ),
+        ('[acme]\ndirectory = "https://ca.test/dir"\n', "acme: namespace: required with a directory"),
         ("[servcies.x]\n", "servcies: Extra inputs are not permitted"),
         ('[slack]\nbackend = "slack"', "token: required for the slack backend"),
         ('[records]\nurl = "file:/nowhere/hunter2"', "records.url: cannot read the secret's file"),
@@ -103,7 +111,7 @@ def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_certificates_and_their_authority(file: Path) -> None:
     served = 'served = [{ host = "api.tensafe.test", addresses = ["10.0.0.1", "[2001:db8::1]:8443"] }]'
     certificates = f'[services.tensafe-server.certificates]\n{served}\nacme = {{ secrets = ["tls"] }}\n'
-    acme = '[acme]\ndirectory = "https://ca.test/dir"\nterms_agreed = true\n'
+    acme = '[acme]\ndirectory = "https://ca.test/dir"\nterms_agreed = true\nnamespace = "tensafe"\n'
     file.write_text(FILE + certificates + acme, encoding="utf-8")
     loaded = load()
     policy = loaded.services["tensafe-server"].certificates

@@ -128,7 +128,12 @@ def processes(collector: Collector, temporal_address: str, postgres_url: str, tm
         "observability": {"otlp_endpoint": here},
         "webhook": {"port": port, "bearer_tokens": [TOKEN], "routes": str(tmp_path / "routes.toml")},
         "services": {
-            "shop": {"deployment": "shop", "selector": "app=shop", "health_url": f"{here}/health?token={QUERY}"}
+            "shop": {
+                "namespace": "shop",
+                "deployment": "shop",
+                "selector": "app=shop",
+                "health_url": f"{here}/health?token={QUERY}",
+            }
         },
     }
     (tmp_path / "runbooks.toml").write_text(tomli_w.dumps(settings))

@@ -59,7 +59,6 @@ class ChurnPrevention(Runbook):
     def __init__(self) -> None:
         super().__init__()
         self.said: Outreach | None = None
-        self._desk: Desk
         self._awaiting = False
         self._ended_as = "failed"
 
@@ -75,16 +74,16 @@ class ChurnPrevention(Runbook):
         """
         whom = request.tenant_id or "all tenants"
         service = await self.begin(request, title=f"Churn prevention: {whom}", service=request.service, severity="P4")
-        self._desk = Desk(self, service, "P4", self.title, "CHURN")
+        desk = Desk(self, service, "P4", self.title, "CHURN")
         if request.tenant_id is None:
-            return await self._scan(service)
-        return await self._look_after(service, request.tenant_id)
+            return await self._scan(desk)
+        return await self._look_after(desk, request.tenant_id)
 
     # -- all tenants -------------------------------------------------------------------------------------
 
-    async def _scan(self, service: Service) -> ChurnPreventionResult:
+    async def _scan(self, desk: Desk) -> ChurnPreventionResult:
         self.phase("At-risk customers")
-        policy = service.customers.churn
+        policy = desk.service.customers.churn
         request = AtRiskRequest(policy=policy, as_of=workflow.now())
         found = await self.step("5.3/1", "At-risk customers", CustomerHealth.at_risk, request, policies.COLLECT)
         self.phase("Interventions")
@@ -92,7 +91,7 @@ class ChurnPrevention(Runbook):
         for tenant in chosen:
             if self.dry_run:
                 self.say("decision", f"would look after {tenant}")
-            elif await self._start(service, tenant):
+            elif await self._start(desk.service, tenant):
                 started.append(tenant.tenant_id)
         if left := len(found.items) - len(chosen):
             more = counted(left, "more is", "more are")
@@ -100,7 +99,7 @@ class ChurnPrevention(Runbook):
         listed = "".join(f"\n• {tenant}" for tenant in chosen)
         if not self.dry_run and chosen:
             begin = counted(len(started), "intervention begins", "interventions begin")
-            await self._desk.open(f":chart_with_downwards_trend: {found}; {begin}.{listed}")
+            await desk.open(f":chart_with_downwards_trend: {found}; {begin}.{listed}")
         await self.settle()
         self.finish("planned" if self.dry_run else "scanned")
         return ChurnPreventionResult(at_risk=found.items, started=started)
@@ -132,10 +131,10 @@ class ChurnPrevention(Runbook):
 
     # -- one tenant --------------------------------------------------------------------------------------
 
-    async def _look_after(self, service: Service, tenant_id: str) -> ChurnPreventionResult:
+    async def _look_after(self, desk: Desk, tenant_id: str) -> ChurnPreventionResult:
         self.phase("Churn risk")
         tenant = await find_tenant(self, "5.3/2", tenant_id)
-        policy = service.customers.churn
+        policy = desk.service.customers.churn
         health = HealthOf(tenant_id=tenant_id, policy=policy, as_of=workflow.now())
         risk = await self.step("5.3/2", "Churn risk", CustomerHealth.health, health, policies.READ)
         self.say("step", f"Usage of the last 13 weeks: {', '.join(map(str, risk.weeks))}", section="5.3/3")
@@ -158,48 +157,46 @@ class ChurnPrevention(Runbook):
             self.say("decision", f"would ask {tenant.csm or 'a CSM'} to speak with {tenant.name}")
             self.finish("planned")
             return ChurnPreventionResult(score=risk.score, outcome="planned")
-        await finally_do(self._intervene(service, tenant, risk, open_it), lambda: self._close(tenant_id))
+        await finally_do(self._intervene(desk, tenant, risk, open_it), lambda: self._close(tenant_id))
         await self.settle()
         self.finish(self._ended_as)
         return ChurnPreventionResult(score=risk.score, outcome=self._ended_as)
 
-    async def _intervene(self, service: Service, tenant: Tenant, risk: ChurnRisk, request: OpenIntervention) -> None:
+    async def _intervene(self, desk: Desk, tenant: Tenant, risk: ChurnRisk, request: OpenIntervention) -> None:
         try:
             await self.step("5.3/4", "Open the intervention", Interventions.open, request, policies.EFFECT)
             whom, run = tenant.csm or "no CSM is assigned", workflow.info().workflow_id
-            await self._desk.open(
+            await desk.open(
                 f":telephone_receiver: {whom}: please speak with {tenant.contact_name} of {tenant} ({tenant.email}). "
                 f"{request.notes} ({risk.score} of 100).\nThen: `runbooks outreach {run} --outcome …`"
             )
-            self._ended_as = await self._outreach(service, tenant)
+            self._ended_as = await self._outreach(desk, tenant)
         except BaseException as error:
             if is_cancelled_exception(error):
                 self._ended_as = "cancelled"
                 self.finish("cancelled")
             raise
 
-    async def _outreach(self, service: Service, tenant: Tenant) -> str:
+    async def _outreach(self, desk: Desk, tenant: Tenant) -> str:
         """Wait for what the CSM says: remind, escalate, and give up in the end."""
-        policy, began = service.customers.churn, workflow.now()
+        policy, began = desk.service.customers.churn, workflow.now()
         self.phase("CSM outreach")
         self.wait_for("outreach")
         self._awaiting = True
         late = f"{tenant.name}: no outreach yet ({tenant.csm or 'nobody'})"
         if not await self._heard_before(began + policy.remind_after):
             self.say("deadline", late)
-            await self._desk.tell("reminder", f":alarm_clock: {late}")
+            await desk.tell("reminder", f":alarm_clock: {late}")
         if not await self._heard_before(began + policy.escalate_after):
-            await self._escalate(service, f":rotating_light: {late}")
+            await self._escalate(desk, f":rotating_light: {late}")
         if not await self._heard_before(began + policy.give_up_after):
             self.say("deadline", f"No outcome after {counted(policy.give_up_after.days, 'day')}: closed without one")
         self._awaiting = False
         self.wait_for("")
         if self.said is None:
-            await self._desk.tell("no outcome", f":warning: {tenant.name}: nobody has reported an outcome.")
+            await desk.tell("no outcome", f":warning: {tenant.name}: nobody has reported an outcome.")
             return "no outcome"
-        await self._desk.tell(
-            "outcome", f":speech_balloon: {tenant.name}: {self.said.outcome}. {self.said.note}".rstrip()
-        )
+        await desk.tell("outcome", f":speech_balloon: {tenant.name}: {self.said.outcome}. {self.said.note}".rstrip())
         return self.said.outcome
 
     async def _heard_before(self, at: datetime) -> bool:
@@ -213,11 +210,11 @@ class ChurnPrevention(Runbook):
             return False
         return True
 
-    async def _escalate(self, service: Service, text: str) -> None:
+    async def _escalate(self, desk: Desk, text: str) -> None:
         """Tell those above; no page, since nobody is to be woken for this."""
         self.say("deadline", "Still no outreach: escalated")
-        for channel in service.stakeholders:
-            await self._desk.post("escalated", f"Tell {channel}", text, channel=channel)
+        for channel in desk.service.stakeholders:
+            await desk.post("escalated", f"Tell {channel}", text, channel=channel)
 
     async def _close(self, tenant_id: str) -> None:
         close = CloseIntervention(

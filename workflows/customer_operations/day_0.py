@@ -215,7 +215,7 @@ class Day0:
     def _meeting(self, title: str, at: datetime) -> Meeting:
         people = (self.account.email, self.account.csm, self.account.se)
         return Meeting(
-            title=f"{self.service.customers.product}: {title} of {self.account.name}",
+            title=f"{self.service.product}: {title} of {self.account.name}",
             start=at,
             time_zone=self.service.time_zone,
             attendees=tuple(person for person in people if "@" in person),

@@ -10,7 +10,7 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
-from activities.common.errors import InvalidInput, Refused
+from activities.common.errors import InvalidInput, JustStarting, Refused
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
@@ -21,6 +21,7 @@ from audit.text import counted
 from workflows.customer_operations.checklist import Checklist, checklist
 from workflows.customer_operations.checklist_watch import ChecklistWatch
 from workflows.customer_operations.day_0 import Account, Day0
+from workflows.customer_operations.onboarding_parts import OnboardingParts
 from workflows.customer_operations.onboarding_words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
 from workflows.platform import policies, search_attributes
 from workflows.platform.described import described
@@ -93,13 +94,9 @@ class EnterpriseOnboarding(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.list: Checklist | None = None
-        self.account: Account | None = None
+        self.parts: OnboardingParts | None = None
         self.paused_at: datetime | None = None
         self.stopped: StopOnboarding | None = None
-        self._desk: Desk
-        self._day_0: Day0
-        self._watch: ChecklistWatch
         self._changes = 0
 
     @workflow.run
@@ -117,10 +114,10 @@ class EnterpriseOnboarding(Runbook):
         )
         account = Account.of(self, request)
         self.mark(search_attributes.TENANT.value_set(account.tenant_id))
-        self._take_up(request.carried, service, account)
+        parts = self.parts = self._taken_up(request.carried, service, account)
         try:
             if request.carried is None:
-                await self._day_0.begin(request.kickoff_at)
+                await parts.day_0.begin(request.kickoff_at)
             if self.dry_run:
                 self.say("decision", "would hold the checklist until every item of it is ticked")
                 self.finish("planned")
@@ -134,38 +131,36 @@ class EnterpriseOnboarding(Runbook):
         await self.settle()
         return self._result(tenant)
 
-    def _take_up(self, carried: Carried | None, service: Service, account: Account) -> None:
+    def _taken_up(self, carried: Carried | None, service: Service, account: Account) -> OnboardingParts:
         now = workflow.now()
         if carried is not None:
             service, account = carried.service, carried.account
             self.service = service
-        self._desk = Desk(self, service, "P4", self.title, "ONB")
-        self.list = checklist(now)
-        signed_at, next_look = now, now
+        desk = Desk(self, service, "P4", self.title, "ONB")
+        items, signed_at, next_look = checklist(now), now, now
         if carried is not None:
-            self._desk.id, self._desk.thread = carried.desk_id, carried.thread
+            desk.id, desk.thread = carried.desk_id, carried.thread
             signed_at, next_look = carried.signed_at, carried.next_look
-            self.list, self.paused_at = carried.checklist, carried.paused_at
+            items, self.paused_at = carried.checklist, carried.paused_at
             self.timeline.take_up(carried.entries)
-        self.account = account
-        self._day_0 = Day0(self, self._desk, service, account, self.tick)
-        self._watch = ChecklistWatch(self._day_0, self.list, self.tick, signed_at, next_look)
+        day_0 = Day0(self, desk, service, account, self.tick)
+        return OnboardingParts(day_0, items, ChecklistWatch(day_0, items, self.tick, signed_at, next_look))
 
     def board(self) -> str:
         """Show the checklist."""
-        return self.list.markdown() if self.list else ""
+        return self.parts.items.markdown() if self.parts else ""
 
     # -- the weeks ---------------------------------------------------------------------------------------
 
     async def _see_through(self, request: EnterpriseOnboardingRequest) -> None:
-        while not self._list().done and self.stopped is None:
+        while not self._parts.items.done and self.stopped is None:
             self._show()
             if workflow.info().get_current_history_length() > _EVENTS:
                 await self.settle()
-                if not self._list().done and self.stopped is None:
+                if not self._parts.items.done and self.stopped is None:
                     workflow.continue_as_new(request.model_copy(update={"carried": self._carry()}))
             changes = self._changes
-            at = None if self.paused_at else self._watch.next()
+            at = None if self.paused_at else self._parts.watch.next()
             try:
                 await workflow.wait_condition(
                     lambda changes=changes: self._changes != changes,  # type: ignore[misc]
@@ -173,10 +168,10 @@ class EnterpriseOnboarding(Runbook):
                     timeout_summary="until the data is looked at, or something is due",
                 )
             except TimeoutError:
-                await self._watch.look()
+                await self._parts.watch.look()
 
     def _show(self) -> None:
-        current = self._list().current
+        current = self._parts.items.current
         if current is not None:
             self.phase(current.title)
         waiting = "resume" if self.paused_at else str(current or "")
@@ -190,16 +185,16 @@ class EnterpriseOnboarding(Runbook):
         tenant = "active"
         if self.stopped is not None:
             tenant = await self._stop(self.stopped)
-        text = "complete" if self._list().done else f"stopped; the tenant is {tenant}"
-        self.finish("onboarded" if self._list().done else "stopped")
-        await self._desk.tell("ended", f":checkered_flag: {self.title} is {text}.")
+        text = "complete" if self._parts.items.done else f"stopped; the tenant is {tenant}"
+        self.finish("onboarded" if self._parts.items.done else "stopped")
+        await self._parts.desk.tell("ended", f":checkered_flag: {self.title} is {text}.")
         return tenant
 
     async def _stop(self, word: StopOnboarding) -> str:
         if word.tenant == "keep":
             return "active"
         status = SetTenantStatus(
-            tenant_id=self._account().tenant_id,
+            tenant_id=self._parts.account.tenant_id,
             status="closed" if word.tenant == "close" else "suspended",
             reason=word.reason,
             effect=self.effect(f"tenant-{word.tenant}"),
@@ -208,29 +203,29 @@ class EnterpriseOnboarding(Runbook):
         return status.status
 
     async def _cancelled(self) -> None:
-        tenant_id = self._account().tenant_id
+        tenant_id = self._parts.account.tenant_id
         text = f"cancelled: the tenant {tenant_id} and its keys stay as they are, if they had been created"
         self.say("problem", text)
         self.finish("cancelled")
-        await self._desk.tell("cancelled", f":warning: {self.title}: {text}.")
+        await self._parts.desk.tell("cancelled", f":warning: {self.title}: {text}.")
         await self.settle()
 
     def _result(self, tenant: str) -> EnterpriseOnboardingResult:
-        still = [item.id for phase in self._list().phases for item in phase.open]
+        still = [item.id for phase in self._parts.items.phases for item in phase.open]
         return EnterpriseOnboardingResult(
-            tenant_id=self._account().tenant_id, complete=not still, open=still, tenant=tenant
+            tenant_id=self._parts.account.tenant_id, complete=not still, open=still, tenant=tenant
         )
 
     def _carry(self) -> Carried:
         return Carried(
-            service=self._desk.service,
-            account=self._account(),
-            checklist=self._list(),
-            signed_at=self._watch.signed_at,
-            desk_id=self._desk.id,
-            thread=self._desk.thread,
+            service=self._parts.desk.service,
+            account=self._parts.account,
+            checklist=self._parts.items,
+            signed_at=self._parts.watch.signed_at,
+            desk_id=self._parts.desk.id,
+            thread=self._parts.desk.thread,
             paused_at=self.paused_at,
-            next_look=self._watch.next_look,
+            next_look=self._parts.watch.next_look,
             entries=self.timeline.entries[-_ENTRIES_CARRIED:],
         )
 
@@ -238,7 +233,7 @@ class EnterpriseOnboarding(Runbook):
 
     def tick(self, item_id: str, *, by: str, note: str = "", evidence: str = "", needed: bool = True) -> None:
         """Tick an item, and say so."""
-        item = self._list().item(item_id)
+        item = self._parts.items.item(item_id)
         if item.done_at is not None:
             return
         item.done_at, item.done_by, item.note, item.evidence, item.needed = workflow.now(), by, note, evidence, needed
@@ -254,19 +249,19 @@ class EnterpriseOnboarding(Runbook):
     )
     async def tick_item(self, word: Tick) -> str:
         """Take a tick."""
-        item, who = self._list().item(word.item), f"{word.who} ({word.role})"
+        item, who = self._parts.items.item(word.item), f"{word.who} ({word.role})"
         if word.undo:
             item.done_at = None
             self._changes += 1
             self.say("decision", f"☐ {item.text} {word.note}".rstrip(), who=who)
             return f"{item.id} is open again"
         self.tick(item.id, by=who, note=word.note, evidence=word.evidence, needed=not word.not_needed)
-        return str(self._list().current or "everything is ticked")
+        return str(self._parts.items.current or "everything is ticked")
 
     @tick_item.validator
     def _check_tick(self, word: Tick) -> None:
         self._allowed(word)
-        done = self._list().item(word.item).done_at is not None
+        done = self._parts.items.item(word.item).done_at is not None
         if done != word.undo:
             raise InvalidInput(f"item: {word.item} is {'ticked' if done else 'not ticked'} already")
         if word.not_needed and not word.note.strip():
@@ -284,11 +279,11 @@ class EnterpriseOnboarding(Runbook):
     )
     async def assign(self, word: Assign) -> str:
         """Take who looks after the customer."""
-        account, who = self._account(), f"{word.who} ({word.role})"
+        account, who = self._parts.account, f"{word.who} ({word.role})"
         people = AssignPeople(tenant_id=account.tenant_id, csm=word.csm, se=word.se, effect=self.effect("assign"))
         await self.step("5.1", "Assign CSM and SE", Tenants.assign, people, policies.EFFECT)
         account.csm, account.se = word.csm or account.csm, word.se or account.se
-        item = self._list().item("people-assigned")
+        item = self._parts.items.item("people-assigned")
         if account.csm and account.se and item.done_at is None:
             self.tick(item.id, by=who, note=f"{account.csm}, {account.se}")
         return f"CSM {account.csm or 'nobody'}, SE {account.se or 'nobody'}"
@@ -312,7 +307,7 @@ class EnterpriseOnboarding(Runbook):
     )
     async def reschedule(self, word: Reschedule) -> str:
         """Take another date."""
-        phase = self._list().phase(word.phase)
+        phase = self._parts.items.phase(word.phase)
         phase.due_at, phase.reminded, phase.late = word.due, False, False
         self._changes += 1
         text = f"{phase.title} is due {word.due:%Y-%m-%d} {word.reason}".rstrip()
@@ -322,7 +317,7 @@ class EnterpriseOnboarding(Runbook):
     @reschedule.validator
     def _check_reschedule(self, word: Reschedule) -> None:
         self._allowed(word)
-        self._list().phase(word.phase)
+        self._parts.items.phase(word.phase)
         if word.due <= workflow.now():
             raise InvalidInput("due: is past: give a time to come")
 
@@ -334,10 +329,10 @@ class EnterpriseOnboarding(Runbook):
     )
     async def resend(self, word: Resend) -> str:
         """Send them again."""
-        account = self._account()
+        account = self._parts.account
         account.email = word.email or account.email
         self.say("decision", "Send the welcome mails again", who=f"{word.who} ({word.role})")
-        sent = await self._day_0.welcome()
+        sent = await self._parts.day_0.welcome()
         return "sent" if sent else "not sent: see the timeline"
 
     @resend.validator
@@ -371,7 +366,7 @@ class EnterpriseOnboarding(Runbook):
         """End a pause."""
         lasted = workflow.now() - (self.paused_at or workflow.now())
         self.paused_at = None
-        self._list().shift(lasted)
+        self._parts.items.shift(lasted)
         self._changes += 1
         text = f"Resumed after {counted(lasted.days, 'day')}; what is open is due that much later"
         self.say("decision", f"{text} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
@@ -409,15 +404,12 @@ class EnterpriseOnboarding(Runbook):
 
     def _allowed(self, word: Tick | Assign | Reschedule | Resend | Pause | Resume | StopOnboarding) -> None:
         self.approvals.authorise(word, "customer")
-        if self.list is None or self.account is None or self.dry_run or self.stopped is not None:
-            raise Refused("the onboarding has not begun yet, or ends already")
-        if not self._list().item("tenant").done_at:
-            raise Refused("the tenant is only just being created: try again in a moment")
+        if self.dry_run or self.stopped is not None:
+            raise Refused("the onboarding is only planned, or ends already")
+        if self.parts is None or not self.parts.items.item("tenant").done_at:
+            raise JustStarting("the tenant is only just being created: try again in a moment")
 
-    def _list(self) -> Checklist:
-        assert self.list is not None
-        return self.list
-
-    def _account(self) -> Account:
-        assert self.account is not None
-        return self.account
+    @property
+    def _parts(self) -> OnboardingParts:
+        assert self.parts is not None, "what people say before is refused"
+        return self.parts

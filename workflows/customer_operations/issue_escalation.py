@@ -10,7 +10,7 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
-from activities.common.errors import Refused
+from activities.common.errors import JustStarting, Refused
 from activities.common.severity import Severity
 from activities.common.text import Name, Words
 from activities.customers.tenant_records import TENANT_ID
@@ -21,6 +21,7 @@ from activities.records.activities import Records
 from activities.records.on_call import OnCallRequest
 from audit.text import counted, length
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
+from workflows.customer_operations.ticket_parts import TicketParts
 from workflows.platform import policies
 from workflows.platform.described import described
 from workflows.platform.lease import shielded
@@ -66,8 +67,7 @@ class IssueEscalation(Runbook):
         super().__init__()
         self.assignee = ""
         self.resolved: Resolve | None = None
-        self._desk: Desk
-        self._customer: Customer
+        self.parts: TicketParts | None = None
         self._due_at: datetime | None = None
         self._updates = 0
         self._broken = 0
@@ -87,10 +87,10 @@ class IssueEscalation(Runbook):
             service=request.service,
             severity=request.priority,
         )
-        self._desk = Desk(self, service, request.priority, self.title, "TCK")
+        desk = Desk(self, service, request.priority, self.title, "TCK")
         self.phase("What is known")
         tenant, activity = await self._collect(request.tenant_id)
-        self._customer = Customer(self, service, tenant.contact_name, tenant.email)
+        self.parts = TicketParts(desk, Customer(self, service, tenant.contact_name, tenant.email))
         try:
             await self._open(service, request, tenant, activity)
             if self.dry_run:
@@ -105,7 +105,7 @@ class IssueEscalation(Runbook):
         await self.settle()
         self.finish("planned" if self.dry_run else "resolved")
         return IssueEscalationResult(
-            ticket_id=self._desk.id,
+            ticket_id=self._parts.desk.id,
             assignee=self.assignee,
             updates=self._updates,
             promises_broken=self._broken,
@@ -124,9 +124,10 @@ class IssueEscalation(Runbook):
     async def _open(
         self, service: Service, request: IssueEscalationRequest, tenant: Tenant, activity: TenantActivity | None
     ) -> None:
+        desk = self._parts.desk
         self.phase("Ticket")
         create = CreateTicket(
-            ticket_id=self._desk.id,
+            ticket_id=desk.id,
             tenant_id=tenant.tenant_id,
             priority=request.priority,
             title=f"Customer-reported issue: {request.summary}",
@@ -139,8 +140,8 @@ class IssueEscalation(Runbook):
         if not self.dry_run:  # in plan mode there is no ticket to work on
             await self._assign(self.assignee)
         due = workflow.now() + service.customers.update_within
-        await self._desk.open(
-            f":ticket: {self._desk.id} ({request.priority}) of {tenant}: {request.summary}. {self.assignee} has it; "
+        await desk.open(
+            f":ticket: {desk.id} ({request.priority}) of {tenant}: {request.summary}. {self.assignee} has it; "
             f"the customer hears from us until {due:%H:%M %Z}."
         )
         self.phase("Customer told")
@@ -148,8 +149,8 @@ class IssueEscalation(Runbook):
         text = f"We've received your report and are investigating. ETA for update: {eta}"
         if not self.dry_run:
             await self._comment("the run", text, due)
-        mail = {"ticket": self._desk.id, "summary": request.summary, "eta": eta}
-        await self._customer.tell("5.2/6", "issue_received", mail)
+        mail = {"ticket": desk.id, "summary": request.summary, "eta": eta}
+        await self._parts.customer.tell("5.2/6", "issue_received", mail)
         self._due_at = due
 
     async def _on_duty(self, service: Service) -> str:
@@ -158,12 +159,12 @@ class IssueEscalation(Runbook):
         return found.name if found else service.on_call
 
     async def _assign(self, to: str) -> None:
-        assign = AssignTicket(ticket_id=self._desk.id, to=to, effect=self.effect("assign"))
+        assign = AssignTicket(ticket_id=self._parts.desk.id, to=to, effect=self.effect("assign"))
         await self.keep("5.2/5", f"Assign to {to}", Support.assign, assign)
 
     async def _comment(self, author: str, text: str, due: datetime | None) -> None:
         comment = CommentTicket(
-            ticket_id=self._desk.id,
+            ticket_id=self._parts.desk.id,
             at=workflow.now(),
             author=author,
             text=text,
@@ -190,20 +191,21 @@ class IssueEscalation(Runbook):
         self.wait_for("")
 
     def _stages(self, service: Service, due: datetime) -> tuple[tuple[datetime, Callable[[], Awaitable[None]]], ...]:
+        desk = self._parts.desk
         engineer = f"{self.assignee} promised an update to the customer until {due:%H:%M %Z}, and there was none"
 
         async def remind() -> None:
             text = f":alarm_clock: {self.assignee}: the customer was promised an update until {due:%H:%M %Z}."
-            await self._desk.tell("reminder", text)
+            await desk.tell("reminder", text)
 
         async def broken() -> None:
             self._broken += 1
             self.say("deadline", f"No update to the customer until {due:%H:%M %Z}: the engineer is paged")
-            await self._desk.escalate(engineer)
+            await desk.escalate(engineer)
 
         async def lead() -> None:
             self.say("deadline", "Still no update to the customer: the lead is paged")
-            await self._desk.escalate(f"{engineer}; the engineer has not answered either")
+            await desk.escalate(f"{engineer}; the engineer has not answered either")
 
         early = due - (1 - _REMIND_AT) * max(due - workflow.now(), timedelta(0))
         return ((early, remind), (due, broken), (due + service.customers.lead_after, lead))
@@ -224,36 +226,39 @@ class IssueEscalation(Runbook):
         return self.resolved is not None or self._due_at != due
 
     async def _resolve_pages(self) -> None:
-        if self._desk.levels:
-            pages = ResolvePage(incident_id=self._desk.id, levels=self._desk.levels, effect=self.effect("resolve-page"))
-            self._desk.levels = 0
+        desk = self._parts.desk
+        if desk.levels:
+            pages = ResolvePage(incident_id=desk.id, levels=desk.levels, effect=self.effect("resolve-page"))
+            desk.levels = 0
             await self.keep("5.2", "Resolve the pages", Paging.resolve, pages)
 
     async def _close(self) -> None:
+        desk = self._parts.desk
         word = self.resolved
         assert word is not None
         self.phase("Close")
         await workflow.wait_condition(workflow.all_handlers_finished)  # what the customer is being told comes first
         close = CloseTicket(
-            ticket_id=self._desk.id, at=workflow.now(), resolution=word.resolution, effect=self.effect("close")
+            ticket_id=desk.id, at=workflow.now(), resolution=word.resolution, effect=self.effect("close")
         )
         await self.step("5.2", "Close the ticket", Support.close, close, policies.RELEASE)
         await self._tell_customer(
             "solved", word.resolution, "The ticket is closed; answer to this mail to open it again."
         )
-        await self._desk.tell("resolved", f":white_check_mark: {self._desk.id} is resolved: {word.resolution}")
+        await desk.tell("resolved", f":white_check_mark: {desk.id} is resolved: {word.resolution}")
 
     async def _tell_customer(self, headline: str, message: str, following: str) -> None:
-        values = {"ticket": self._desk.id, "headline": headline, "message": message, "next": following}
-        await self._customer.tell("5.2/6", "issue_update", values)
+        values = {"ticket": self._parts.desk.id, "headline": headline, "message": message, "next": following}
+        await self._parts.customer.tell("5.2/6", "issue_update", values)
         self._updates += 1
 
     async def _left_open(self) -> None:
+        desk = self._parts.desk
         await self._resolve_pages()
-        text = f"cancelled: {self._desk.id} stays open, and nobody watches the promise to the customer any more"
+        text = f"cancelled: {desk.id} stays open, and nobody watches the promise to the customer any more"
         self.say("problem", text)
         self.finish("cancelled")
-        await self._desk.tell("cancelled", f":warning: {text}.")
+        await desk.tell("cancelled", f":warning: {text}.")
         await self.settle()
 
     # -- what people send --------------------------------------------------------------------------------
@@ -270,7 +275,7 @@ class IssueEscalation(Runbook):
     )
     async def update_customer(self, word: UpdateCustomer) -> str:
         """Write into the ticket and to the customer."""
-        policy = self._desk.service.customers
+        policy = self._parts.desk.service.customers
         within = word.next_within or policy.update_within
         due, who = workflow.now() + within, f"{word.who} ({word.role})"
         self.say("decision", f"Customer told: {word.text}", who=who)
@@ -293,7 +298,7 @@ class IssueEscalation(Runbook):
         await self._assign(word.to)
         self.assignee = word.to
         self.say("decision", f"Assigned to {word.to}", who=f"{word.who} ({word.role})")
-        return f"{self._desk.id} is {word.to}'s"
+        return f"{self._parts.desk.id} is {word.to}'s"
 
     @reassign.validator
     def _check_reassign(self, word: Reassign) -> None:
@@ -309,7 +314,7 @@ class IssueEscalation(Runbook):
         """End it."""
         self.resolved = word
         self.say("decision", f"Resolved: {word.resolution}", who=f"{word.who} ({word.role})")
-        return f"{self._desk.id} is being closed"
+        return f"{self._parts.desk.id} is being closed"
 
     @resolve.validator
     def _check_resolve(self, word: Resolve) -> None:
@@ -319,8 +324,15 @@ class IssueEscalation(Runbook):
         self.approvals.authorise(word, "customer")
         if self.resolved is not None:
             raise Refused("it is resolved already")
-        if self._due_at is None or self.dry_run:
-            raise Refused("the ticket is only just being opened: try again in a moment")
+        if self.dry_run:
+            raise Refused("it is only planned: there is no ticket")
+        if self._due_at is None:
+            raise JustStarting("the ticket is only just being opened: try again in a moment")
+
+    @property
+    def _parts(self) -> TicketParts:
+        assert self.parts is not None, "what people say before is refused"
+        return self.parts
 
 
 def _description(request: IssueEscalationRequest, tenant: Tenant, activity: TenantActivity | None) -> str:

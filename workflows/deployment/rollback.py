@@ -61,10 +61,6 @@ class Rollback(Runbook):
 
     SECTION = "4.2"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.desk: Desk
-
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
         """Follow 4.2.
@@ -77,17 +73,17 @@ class Rollback(Runbook):
         """
         service = await self.begin(request, title="Rollback", service=request.service, severity="P2")
         self.title = f"Rollback of {service.name}"
-        self.desk = Desk(self, service, "P2", self.title, "ROLLBACK")
+        desk = Desk(self, service, "P2", self.title, "ROLLBACK")
         self.phase("Identify the problem")
         reason = request.reason or (request.alert.summary if request.alert else "not told")
         found = await self._identify(service, request)
         target = found.target
-        if found.well and not request.confirmed and target.chosen and not await self._wanted(service, found):
+        if found.well and not request.confirmed and target.chosen and not await self._wanted(desk, found):
             await self.settle()
             self.finish("left as it is")
             return self._result(service, found.releases, target, by="nothing", healthy=True, reason=reason)
         # Read now: going back takes the failing pods, and their logs, away.
-        logs = self.background(self._logs(service, found))
+        logs = self.background(self._logs(desk, found))
 
         self.phase("Roll back")
         await self._undo(service, found)
@@ -103,7 +99,7 @@ class Rollback(Runbook):
         after = Releases(state, container=service.container)
 
         self.phase("Document")
-        await self._document(service, found, after, reason if request.reason else f"{reason}; {found.seen}", verified)
+        await self._document(desk, found, after, reason if request.reason else f"{reason}; {found.seen}", verified)
         await logs
         await self.settle()
         self.finish("rolled back" if verified.ok else "rolled back, not healthy")
@@ -140,9 +136,9 @@ class Rollback(Runbook):
         well = well and not releases.failing(pods) and not self.dry_run
         return Problem(releases, target, effect, earlier, well=well, seen=f"health: {health}; pods: {pods}")
 
-    async def _wanted(self, service: Service, found: Problem) -> bool:
+    async def _wanted(self, desk: Desk, found: Problem) -> bool:
         """Ask whether a healthy service is to be taken back, since nobody has said to which release."""
-        target = found.target
+        service, target = desk.service, found.target
         asked = Question(
             id="healthy",
             title=f"{service.name} is healthy: take it back from {target.from_version} all the same?",
@@ -156,8 +152,8 @@ class Rollback(Runbook):
             evidence=[found.seen],
             timeout=(service.release or service.incident).decision_timeout,
         )
-        self.background(self.desk.ask(asked))
-        answer = await self.ask(asked, escalate=self.desk.escalate)
+        self.background(desk.ask(asked))
+        answer = await self.ask(asked, escalate=desk.escalate)
         return answer.choice == _GO_BACK
 
     async def _release(self, service: Service, *, required: bool) -> HelmRelease | None:
@@ -169,7 +165,7 @@ class Rollback(Runbook):
             return await self.step("4.2/1", "Helm release", Helm.release, asked, policies.READ)
         return await self.attempt("4.2/1", "Helm release", Helm.release, asked, policies.READ)
 
-    async def _logs(self, service: Service, found: Problem) -> None:
+    async def _logs(self, desk: Desk, found: Problem) -> None:
         if found.earlier is not None and found.earlier.change(Change) is not None:
             return  # they were of the release that was left
         await self.attempt(
@@ -177,10 +173,10 @@ class Rollback(Runbook):
             "Keep the logs",
             Evidence.collect_logs,
             CollectLogs(
-                incident_id=self.desk.id,
+                incident_id=desk.id,
                 name="logs-before-rollback.txt",
-                namespace=service.namespace,
-                selector=service.selector,
+                namespace=desk.service.namespace,
+                selector=desk.service.selector,
                 since=_LOGS_SINCE,
                 failing_only=False,
                 effect=self.effect("keep-logs"),
@@ -213,10 +209,9 @@ class Rollback(Runbook):
             undo = UndoRollout(namespace=service.namespace, deployment=service.deployment, effect=effect, **pinned)
             await self.step("4.2/2", "Rollout undo", Kubernetes.undo_rollout, undo, policies.EFFECT)
 
-    async def _document(
-        self, service: Service, found: Problem, after: Releases, reason: str, verified: Verification
-    ) -> None:
+    async def _document(self, desk: Desk, found: Problem, after: Releases, reason: str, verified: Verification) -> None:
         """Record from, to and reason (step 4), and tell."""
+        service = desk.service
         left, now_on = found.target.from_version, after.current
         # Where somebody has undone the rollout beside Helm already, what runs isn't what is left.
         was = found.releases.state.current if found.releases.current == left else None
@@ -234,10 +229,10 @@ class Rollback(Runbook):
         await self.keep("4.2/4", "Record the rollback", Records.record_deployment, record)
         done = f"{service.name} was rolled back from {left} to {now_on}"
         if verified.ok:
-            await self.desk.tell("rolled-back", f":rewind: {done} and is healthy. {reason}")
+            await desk.tell("rolled-back", f":rewind: {done} and is healthy. {reason}")
         else:
             self.say("problem", verified.trouble, section="4.2/3")
-            await self.desk.escalate(f"{done}, but {verified.trouble}")
+            await desk.escalate(f"{done}, but {verified.trouble}")
 
     def _result(
         self, service: Service, after: Releases, target: Target, *, healthy: bool, reason: str, by: str = ""

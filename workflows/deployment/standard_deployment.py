@@ -8,7 +8,6 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities.catalogue.service import ReleasePolicy, Service
-from activities.common.effects import Effect
 from activities.common.errors import Misconfigured, Refused
 from activities.common.text import Name, Words, fitted
 from activities.kubernetes.cluster import Kubernetes, Workload
@@ -20,6 +19,7 @@ from activities.releases.smoke import RunSmokeJob, Smoke, SmokeChecks
 from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
 from audit.text import counted, length
 from workflows.deployment import predeploy
+from workflows.deployment.plan import Plan
 from workflows.deployment.rollback import Rollback, RollbackRequest, RollbackResult
 from workflows.platform import policies
 from workflows.platform.approval import Question
@@ -62,8 +62,6 @@ class StandardDeployment(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk: Desk
-        self.policy: ReleasePolicy
         self._revision = 0
         self._watched: Watched | None = None
         self._touched = False
@@ -87,12 +85,12 @@ class StandardDeployment(Runbook):
             raise Misconfigured(
                 f"{service.name} has no [services.{service.name}.release] in runbooks.toml: add its chart"
             )
-        self.policy = service.release
-        self.desk = Desk(self, service, "P2", self.title, "DEPLOY")
+        policy = service.release
+        desk = Desk(self, service, "P2", self.title, "DEPLOY")
 
         self.phase("Pre-deployment checks")
         found, before = await asyncio.gather(
-            predeploy.check(self, service, self.policy, request.version), self._helm_release(service)
+            predeploy.check(self, service, policy, request.version), self._helm_release(service, policy)
         )
         upgrading = self.effect("helm-upgrade")
         self._earlier = await before_reset(self, "4.1/1", upgrading, Helm.release)
@@ -104,32 +102,31 @@ class StandardDeployment(Runbook):
             raise Refused(before.uninstalled)
         if before.current is not None and workflow.patched("kept-stopped"):
             await self._must_not_be_stopped(service)
+        plan = Plan(service, policy, request.version, request.change_log, desk, before, upgrading)
         # Of a run that was reset nobody is asked again whether to begin: it had begun.
-        if self._earlier is None and (stopped := await self._objected(request, found)):
+        if self._earlier is None and (stopped := await self._objected(plan, found)):
             await self.settle()
             self.finish("stopped")
-            return self._result(service, request, before, "stopped", stopped)
+            return self._result(plan, "stopped", stopped)
         if before.current is not None and workflow.patched("looks-before-acting"):
             # Once more, since people may have taken their time to answer; and what can't be read may be stopped.
             await self._must_not_be_stopped(service, readable=True)
 
         try:
-            trouble = await self._deploy(request, service, before, upgrading)
+            trouble = await self._deploy(plan)
         except (Exception, asyncio.CancelledError) as error:
             why = "cancelled" if is_cancelled_exception(error) else _sentence(error)
-            await shielded(self._put_back(request, service, before, why))
+            await shielded(self._put_back(plan, why))
             self.finish("cancelled" if is_cancelled_exception(error) else "failed")
             raise
         if trouble:
-            await shielded(self._put_back(request, service, before, trouble))
-        return await self._end(request, service, before, trouble)
+            await shielded(self._put_back(plan, trouble))
+        return await self._end(plan, trouble)
 
     # -- before ------------------------------------------------------------------------------------------
 
-    async def _helm_release(self, service: Service) -> HelmRelease:
-        asked = DescribeRelease(
-            namespace=service.namespace, release=self.policy.release, tag_value=self.policy.tag_value
-        )
+    async def _helm_release(self, service: Service, policy: ReleasePolicy) -> HelmRelease:
+        asked = DescribeRelease(namespace=service.namespace, release=policy.release, tag_value=policy.tag_value)
         return await self.step("4.1/1", "Helm release", Helm.release, asked, policies.READ)
 
     async def _must_not_be_stopped(self, service: Service, *, readable: bool = False) -> None:
@@ -141,17 +138,17 @@ class StandardDeployment(Runbook):
                 f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
             )
 
-    async def _objected(self, request: StandardDeploymentRequest, found: predeploy.Predeploy) -> str:
+    async def _objected(self, plan: Plan, found: predeploy.Predeploy) -> str:
         """Ask where something speaks against it; gives why it is stopped, empty where it goes on."""
         if not found.objections:
             self.say("decision", "Pre-deployment checks passed", section="4.1/1")
             return ""
-        asked = predeploy.question(request.version, found, self.policy)
+        asked = predeploy.question(plan.version, found, plan.policy)
         if self.dry_run:
             self.say("decision", f"would ask: {asked.title}", section="4.1/1")
             return ""
-        self.background(self.desk.ask(asked))
-        answer = await self.ask(asked, escalate=self.desk.escalate)
+        self.background(plan.desk.ask(asked))
+        answer = await self.ask(asked, escalate=plan.desk.escalate)
         return "" if answer.choice == predeploy.OVERRIDE else f"{'; '.join(found.objections)} ({answer.by})"
 
     def _begun_before(self, now: HelmRelease, earlier: Earlier) -> HelmRelease:
@@ -170,11 +167,9 @@ class StandardDeployment(Runbook):
 
     # -- deploying ---------------------------------------------------------------------------------------
 
-    async def _deploy(
-        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, upgrading: Effect
-    ) -> str:
+    async def _deploy(self, plan: Plan) -> str:
         """Follow steps 2 to 6; gives what is wrong with the version, empty where it is good."""
-        policy = self.policy
+        service, policy = plan.service, plan.policy
         baseline = await self.attempt(
             "4.1/6",
             "Baseline",
@@ -187,9 +182,9 @@ class StandardDeployment(Runbook):
             policies.READ,
         )
         self.phase("Deploy")
-        self._started = self.background(self._record(request, service, "started"))
-        self.background(self.desk.open(f":rocket: Deploying {service.name} {request.version} (was {before.tag})"))
-        deployed, trouble = await self._upgrade(request, service, before, upgrading)
+        self._started = self.background(self._record(plan, "started"))
+        self.background(plan.desk.open(f":rocket: Deploying {service.name} {plan.version} (was {plan.before.tag})"))
+        deployed, trouble = await self._upgrade(plan)
         if self.dry_run or not deployed:
             return trouble
 
@@ -197,26 +192,24 @@ class StandardDeployment(Runbook):
         verified = await verify(self, "4.1/4", service, policy.timeout, steady_for=policy.breach_for)
         if not verified.ok:
             return verified.trouble
-        if trouble := await self._smoke(request, service):
+        if trouble := await self._smoke(plan):
             return trouble
         self.phase(f"Watch for {length(policy.watch_for)}")
-        return await self._watch(service, baseline or Figures())
+        return await self._watch(plan, baseline or Figures())
 
-    async def _upgrade(
-        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, upgrading: Effect
-    ) -> tuple[bool, str]:
+    async def _upgrade(self, plan: Plan) -> tuple[bool, str]:
         """Release with Helm (step 3)."""
-        policy = self.policy
+        policy = plan.policy
         upgrade = UpgradeRelease(
-            namespace=service.namespace,
+            namespace=plan.service.namespace,
             release=policy.release,
             chart=policy.chart,
             tag_value=policy.tag_value,
-            version=request.version,
+            version=plan.version,
             values=policy.values,
-            from_revision=before.current.number if before.current else 0,
+            from_revision=plan.revision,
             timeout=policy.timeout,
-            effect=upgrading,
+            effect=plan.upgrading,
         )
         self._touched = not self.dry_run
         if self._earlier is not None and (done := self._earlier.change(ReleaseChange)) is not None:
@@ -234,10 +227,10 @@ class StandardDeployment(Runbook):
         self._revision = change.revision
         return change.deployed, change.reason
 
-    async def _smoke(self, request: StandardDeploymentRequest, service: Service) -> str:
+    async def _smoke(self, plan: Plan) -> str:
         """Run the smoke tests that settings name (step 5)."""
         self.phase("Smoke tests")
-        policy = self.policy
+        policy = plan.policy
         if policy.smoke:
             checks = SmokeChecks(checks=list(policy.smoke))
             lasting = policies.WAIT.lasting(sum((3 * c.timeout for c in policy.smoke), start=policy.watch_every))
@@ -246,9 +239,9 @@ class StandardDeployment(Runbook):
                 return f"smoke checks: {result}"
         if policy.smoke_job is not None:
             job = RunSmokeJob(
-                namespace=service.namespace,
-                service=service.name,
-                version=request.version,
+                namespace=plan.service.namespace,
+                service=plan.service.name,
+                version=plan.version,
                 job=policy.smoke_job,
                 effect=self.effect("smoke-job"),
             )
@@ -258,9 +251,9 @@ class StandardDeployment(Runbook):
                 return f"the smoke job failed: {ended}"
         return ""
 
-    async def _watch(self, service: Service, baseline: Figures) -> str:
+    async def _watch(self, plan: Plan, baseline: Figures) -> str:
         """Watch error rate and latency against what they were (step 6)."""
-        policy = self.policy
+        service, policy = plan.service, plan.policy
         self._watched = await self.step(
             "4.1/6",
             "Watch error rate and latency",
@@ -282,9 +275,9 @@ class StandardDeployment(Runbook):
         trouble = self._watched.breach or self._watched.unsettled
         if trouble or 2 * self._watched.blind <= self._watched.samples:
             return trouble
-        return await self._blind(self._watched)
+        return await self._blind(plan, self._watched)
 
-    async def _blind(self, watched: Watched) -> str:
+    async def _blind(self, plan: Plan, watched: Watched) -> str:
         """Ask a person where the figures were missing most of the time."""
         asked = Question(
             id="blind",
@@ -294,43 +287,38 @@ class StandardDeployment(Runbook):
             default=_KEEP,
             kind="deploy",
             evidence=[f"{watched.blind} of {counted(watched.samples, 'sample')} had no figures", str(watched)],
-            timeout=self.policy.decision_timeout,
+            timeout=plan.policy.decision_timeout,
         )
-        self.background(self.desk.ask(asked))
-        answer = await self.ask(asked, escalate=self.desk.escalate)
+        self.background(plan.desk.ask(asked))
+        answer = await self.ask(asked, escalate=plan.desk.escalate)
         return f"not watched, and not wanted ({answer.by})" if answer.choice == _ROLL_BACK else ""
 
     # -- after -------------------------------------------------------------------------------------------
 
-    async def _put_back(
-        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, why: str
-    ) -> None:
+    async def _put_back(self, plan: Plan, why: str) -> None:
         """Roll back, as a run of its own (4.2); the record says failed where there was nothing to roll back."""
         if self.dry_run:
             return
         self.phase("Roll back")
         if self._started is not None:
             await self._started  # what is moved on must be there
-        self.say("decision", f"{request.version} is no good: {why}")
-        release = await self._helm_release(service) if self._touched else before
-        earlier = before.current.number if before.current else 0
-        ours = release.current is not None and release.current.number > earlier and release.tag == request.version
-        if not ours or not earlier:
-            await self._record(request, service, "failed", why)
-            await self.desk.escalate(f"{request.version} failed: {why}. There is no release of it to roll back")
+        self.say("decision", f"{plan.version} is no good: {why}")
+        release = await self._helm_release(plan.service, plan.policy) if self._touched else plan.before
+        ours = release.current is not None and release.current.number > plan.revision and release.tag == plan.version
+        if not ours or not plan.revision:
+            await self._record(plan, "failed", why)
+            await plan.desk.escalate(f"{plan.version} failed: {why}. There is no release of it to roll back")
             return
         name = f"{workflow.info().workflow_id}/rollback"
         try:
-            result = await self._rolled_back_to(service, name, request, earlier, why)
+            result = await self._rolled_back_to(plan, name, why)
         except Exception as error:
-            await self._record(request, service, "failed", why)
-            await self.desk.escalate(f"{request.version} is no good ({why}) and could not be rolled back: {error}")
+            await self._record(plan, "failed", why)
+            await plan.desk.escalate(f"{plan.version} is no good ({why}) and could not be rolled back: {error}")
             raise
         self.say("effect", f"Rolled back to {result.to_version}, healthy: {result.healthy}", section="4.2")
 
-    async def _rolled_back_to(
-        self, service: Service, name: str, request: StandardDeploymentRequest, revision: int, why: str
-    ) -> RollbackResult:
+    async def _rolled_back_to(self, plan: Plan, name: str, why: str) -> RollbackResult:
         """Run 4.2 as a run of its own; one that this run had started before it was reset is not begun again.
 
         Raises:
@@ -346,8 +334,8 @@ class StandardDeployment(Runbook):
         result: RollbackResult = await workflow.execute_child_workflow(
             Rollback.run,
             RollbackRequest(
-                service=service.name,
-                helm_revision=revision,
+                service=plan.service.name,
+                helm_revision=plan.revision,
                 reason=fitted(why, 2000, lines=True),
                 requested_by=self.actor,
             ),
@@ -355,13 +343,11 @@ class StandardDeployment(Runbook):
             # Begun, it ends, whatever becomes of this run.
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             memo=self.began,
-            static_summary=f"Rollback of {service.name} {request.version}",
+            static_summary=f"Rollback of {plan.service.name} {plan.version}",
         )
         return result
 
-    async def _record(
-        self, request: StandardDeploymentRequest, service: Service, status: Status, why: str = ""
-    ) -> None:
+    async def _record(self, plan: Plan, status: Status, why: str = "") -> None:
         """Keep the deployment record (steps 2 and 7)."""
         step = {"started": "4.1/2", "complete": "4.1/7", "failed": "4.1"}[status]
         await self.keep(
@@ -369,47 +355,39 @@ class StandardDeployment(Runbook):
             f"Deployment record: {status}",
             Records.record_deployment,
             RecordDeployment(
-                service=service.name,
-                version=request.version,
+                service=plan.service.name,
+                version=plan.version,
                 status=status,
                 at=workflow.now(),
                 deployer=self.actor,
-                change_log=request.change_log,
+                change_log=plan.change_log,
                 reason=why[:2000],
                 effect=self.effect(f"record-{status}"),
             ),
         )
 
-    async def _end(
-        self, request: StandardDeploymentRequest, service: Service, before: HelmRelease, trouble: str
-    ) -> StandardDeploymentResult:
+    async def _end(self, plan: Plan, trouble: str) -> StandardDeploymentResult:
         outcome: Literal["complete", "rolled back", "planned"]
         outcome = "planned" if self.dry_run else "rolled back" if trouble else "complete"
+        told = f"{plan.service.name} {plan.version}"
         if outcome == "complete":
             self.phase("Complete")
-            await self._record(request, service, "complete")
-            await self.desk.tell(
-                "complete", f":white_check_mark: {service.name} {request.version} is out: {self._watched}"
-            )
+            await self._record(plan, "complete")
+            await plan.desk.tell("complete", f":white_check_mark: {told} is out: {self._watched}")
         elif outcome == "rolled back":
-            await self.desk.tell("rolled-back", f":rewind: {service.name} {request.version} was rolled back: {trouble}")
+            await plan.desk.tell("rolled-back", f":rewind: {told} was rolled back: {trouble}")
         await self.settle()
         self.finish(outcome)
-        return self._result(service, request, before, outcome, trouble)
+        return self._result(plan, outcome, trouble)
 
     def _result(
-        self,
-        service: Service,
-        request: StandardDeploymentRequest,
-        before: HelmRelease,
-        outcome: Literal["complete", "rolled back", "stopped", "planned"],
-        why: str,
+        self, plan: Plan, outcome: Literal["complete", "rolled back", "stopped", "planned"], why: str
     ) -> StandardDeploymentResult:
         return StandardDeploymentResult(
-            service=service.name,
-            version=request.version,
+            service=plan.service.name,
+            version=plan.version,
             outcome=outcome,
-            before=before.tag,
+            before=plan.before.tag,
             revision=self._revision,
             reason=why,
             watched=self._watched,

@@ -23,6 +23,7 @@ from activities.records.deployments import RecordDeployment
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.command import Declined, HandBack, TakeOver
 from workflows.incident_response.diagnosis import Diagnosis, Facts, Proposal, diagnose
+from workflows.incident_response.incident_parts import P1Parts
 from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.joined_alerts import JoinedAlerts, News, UnnamedEnds, batched, named, was_over
 from workflows.incident_response.mitigation import mitigate, question
@@ -102,13 +103,11 @@ class P1Incident(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.incident: HushedIncident
-        self._shared: SharedCauses
+        self.parts: P1Parts | None = None
         self._tried: list[Mitigation] = []
         self._reasons: list[Reason] = []
         self._rounds = 0
         self._left_to = ""
-        self._ready = False
         self._opened = False
         self._asks_p2 = False
         self._handed: HandedOver | None = None
@@ -126,7 +125,6 @@ class P1Incident(Runbook):
         """Whether anything but an alert has said so, since people were told of it last."""
 
         self._declined = Declined()
-        self._watch: Watch
         self._changed_hands = False
         self._joined = JoinedAlerts()
         self._ends = UnnamedEnds()
@@ -158,14 +156,13 @@ class P1Incident(Runbook):
         self._tried = [done for done in get_args(Mitigation) if done in self.done_before]
         self._was_unwell = bool(self._tried)
         so_far = request.continues or await self._p2_so_far(request, service)
-        self.incident = HushedIncident(self, service, "P1", self.title, request.commander, so_far=so_far)
-        self._shared = SharedCauses(self, self.incident, "2.2/5")
-        self._watch = Watch(self, service, self._has_news)
+        incident = HushedIncident(self, service, "P1", self.title, request.commander, so_far=so_far)
+        shared = SharedCauses(self, incident, "2.2/5")
+        self.parts = P1Parts(incident, shared, Watch(self, service, self._has_news))
         self._start_clocks(service)
         if request.alert is not None:
             self._joined.fires(request.alert)
         try:
-            self._ready = True
             if joined := [*request.joined, *(self._handed.alerts if self._handed else [])]:
                 self.background(self.alerts(joined))
             return await self._respond(request, service)
@@ -174,6 +171,16 @@ class P1Incident(Runbook):
                 self.finish("cancelled")
                 await asyncio.shield(asyncio.create_task(self.incident.abandon()))
             raise
+
+    @property
+    def incident(self) -> HushedIncident:
+        """What the run is about: only from when it is ready."""
+        return self._parts.incident
+
+    @property
+    def _parts(self) -> P1Parts:
+        assert self.parts is not None, "what comes before waits, or is refused"
+        return self.parts
 
     async def _respond(self, request: P1Request, service: Service) -> P1Result:
         self.phase("0 min: alert received")
@@ -243,7 +250,7 @@ class P1Incident(Runbook):
                 self.say("decision", f"Takes {other.severity} {other.incident_id} in: {other.title}")
         if knows_others(self):
             await workflow.wait_condition(lambda: self._assessed)
-            await self._shared.look(self._pods)
+            await self._parts.shared.look(self._pods)
 
     def _start_clocks(self, service: Service) -> None:
         policy = service.incident
@@ -289,7 +296,7 @@ class P1Incident(Runbook):
             # A look at health that lasts for minutes is between two rounds; where it can't be had, they race.
             raced = workflow.now() - began < _SHORTEST_ROUND and len(self._tried) == tried and not self._has_news()
             if raced and workflow.patched("rounds-do-not-race"):
-                await self._watch.pause(service.incident.reminder)
+                await self._parts.watch.pause(service.incident.reminder)
 
     async def _assess(self, service: Service) -> Diagnosis:
         """Read what is broken and what changed (steps 3 to 5); decide as soon as it is clear."""
@@ -308,7 +315,7 @@ class P1Incident(Runbook):
             self._points_to(diagnosis, service)
             self._pods, self._assessed = assessment.facts.pods or Pods(items=[]), True
             if self._opened:
-                self.background(self._shared.look(self._pods))
+                self.background(self._parts.shared.look(self._pods))
         return diagnosis
 
     async def _look_around(self, diagnosis: Diagnosis, service: Service) -> Surroundings | None:
@@ -416,7 +423,7 @@ class P1Incident(Runbook):
         chosen = diagnosis.find(answer.choice)
         nobodys = chosen is not None and diagnosis.down and asked.id not in self.approvals.answers
         if nobodys and workflow.patched("looked-again-before-the-default"):
-            healthy = await self._watch.healthy()
+            healthy = await self._parts.watch.healthy()
             if healthy:
                 by_now = f"{service.name} is healthy by now: {answer.choice} is not done, since nobody has asked for it"
                 self.say("decision", by_now)
@@ -467,10 +474,10 @@ class P1Incident(Runbook):
         every, self._changed_hands = service.incident.reminder, False
         remind_at = workflow.now() + every
         while not self._has_news():
-            if await self._watch.healthy():
+            if await self._parts.watch.healthy():
                 return await self._verify(service)
             if workflow.now() < remind_at:
-                await self._watch.pause(remind_at - workflow.now())
+                await self._parts.watch.pause(remind_at - workflow.now())
             elif held := self.incident.held_by:
                 remind_at = workflow.now() + every
                 text = f":alarm_clock: {held} has {self.incident.id}; {service.name} is not healthy yet"
@@ -490,7 +497,7 @@ class P1Incident(Runbook):
             return
         self.clocks.lost("Stable", policy.stabilise_within, self._late)
         self._declined.forget()
-        self._watch.anew()
+        self._parts.watch.anew()
         self.background(self.incident.relapsed(lapse.met_at, lapse.lost_at))
 
     def _mitigated(self) -> None:
@@ -564,13 +571,15 @@ class P1Incident(Runbook):
         """Remind of closing, and look whether health still holds; ends when there is something to do."""
         every = service.incident.close_reminder
         remind_at = workflow.now() + every
-        self._watch.anew()
+        self._parts.watch.anew()
         while self._closing is None and not self._fired_again:
             self._changed_hands = False
             if workflow.now() >= remind_at:
                 remind_at = workflow.now() + every
                 await self.incident.tell("reminder", f":alarm_clock: {self.incident.id} is still open")
-            elif await self._watch.pause(remind_at - workflow.now()) and await self._watch.healthy() is False:
+            elif (
+                await self._parts.watch.pause(remind_at - workflow.now()) and await self._parts.watch.healthy() is False
+            ):
                 self.say("problem", f"{service.name} is not healthy any more: looking again")
                 return
 
@@ -621,7 +630,7 @@ class P1Incident(Runbook):
 
     def board(self) -> str:
         """Show who has it."""
-        held = self.incident.held_by if self._ready else ""
+        held = self.parts.incident.held_by if self.parts else ""
         return f"**{held} has it**: the run only watches, records and reminds" if held else ""
 
     # -- what people and alerts send ---------------------------------------------------------------------
@@ -643,7 +652,7 @@ class P1Incident(Runbook):
     )
     async def alerts(self, alerts: list[Alert]) -> None:
         """Take the alerts of one post; what they change counts at once, what is recorded of it follows."""
-        await workflow.wait_condition(lambda: self._ready)
+        await workflow.wait_condition(lambda: self.parts is not None)
         news = News()
         for alert in alerts:
             if alert.status == "resolved":
@@ -696,7 +705,7 @@ class P1Incident(Runbook):
     )
     async def joined(self, joined: Joined) -> None:
         """Note what else was met; it is part of this incident."""
-        await workflow.wait_condition(lambda: self._ready)
+        await workflow.wait_condition(lambda: self.parts is not None)
         self.say("signal", f"{joined.what}, by {joined.who or 'somebody'}: joins this incident")
         # Who found it down has seen what an alert would tell: a run that waits to be closed looks again.
         self._fired_again = self._fired_again or joined.severity == "P1"
@@ -711,7 +720,7 @@ class P1Incident(Runbook):
         if self._asks_p2:
             self._handed = handed
         elif handed.so_far is not None:
-            await workflow.wait_condition(lambda: self._ready)
+            await workflow.wait_condition(lambda: self.parts is not None)
             await self.incident.takes_in(handed.so_far)
             await self.alerts(handed.alerts)
 
@@ -722,8 +731,8 @@ class P1Incident(Runbook):
     )
     async def related(self, other: Related) -> None:
         """Show it to the commander; the cause may be one."""
-        await workflow.wait_condition(lambda: self._ready)
-        await self._shared.link(other)
+        await workflow.wait_condition(lambda: self.parts is not None)
+        await self._parts.shared.link(other)
 
     @workflow.update(
         name="close",
@@ -762,7 +771,7 @@ class P1Incident(Runbook):
     def _check_closing(self, closing: Closing) -> None:
         self.approvals.authorise(closing, "close")
         # Who takes over knows more than the health URL: with `force` nothing keeps them.
-        ready = self.waiting_for == "close" or (self._ready and (closing.force or self.incident.held_by))
+        ready = self.waiting_for == "close" or (self.parts is not None and (closing.force or self.incident.held_by))
         if not ready:
             raise Refused(
                 f"the incident can't be closed yet, the run is at: {self.timeline.phase}"
@@ -782,7 +791,7 @@ class P1Incident(Runbook):
         """Leave it to a person; gives what that means."""
         by, before = f"{word.who} ({word.role})", self.incident.held_by
         self.incident.held_by, self._changed_hands = by, True
-        self._watch.anew()
+        self._parts.watch.anew()
         text = "has it now" + (f", from {before}" if before else "") + (f": {word.reason}" if word.reason else "")
         self.say("decision", f"Taken over{f': {word.reason}' if word.reason else ''}", who=by)
         self.background(self.incident.taken_over(by, text))
@@ -793,7 +802,7 @@ class P1Incident(Runbook):
         self.approvals.authorise(word, "mitigate")
         if self._closing is not None:
             raise Refused("the incident is being closed")
-        if not self._ready:
+        if self.parts is None:
             raise JustStarting("the run is only just starting: try again in a moment")
 
     @workflow.update(
@@ -803,7 +812,7 @@ class P1Incident(Runbook):
     async def hand_back(self, word: HandBack) -> str:
         """Take it back from a person."""
         by, self.incident.held_by, self._changed_hands = f"{word.who} ({word.role})", "", True
-        self._watch.anew()
+        self._parts.watch.anew()
         self._declined.forget()
         self.say("decision", f"Given back{f': {word.reason}' if word.reason else ''}", who=by)
         text = f"gives it back{f': {word.reason}' if word.reason else ''}"
@@ -814,10 +823,10 @@ class P1Incident(Runbook):
     @hand_back.validator
     def _check_hand_back(self, word: HandBack) -> None:
         self.approvals.authorise(word, "mitigate")
-        if not self._ready or not self.incident.held_by:
+        if self.parts is None or not self.parts.incident.held_by:
             raise Refused("nobody has taken this incident over")
 
     async def noted(self, note: Note) -> None:
         """Keep remarks in the incident's record too (step 11)."""
-        await workflow.wait_condition(lambda: self._ready)
+        await workflow.wait_condition(lambda: self.parts is not None)
         await self.incident.note(f"{note.who} ({note.role})", note.text)

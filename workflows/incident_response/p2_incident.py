@@ -23,6 +23,7 @@ from activities.records.incidents import OpenIncident
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.degraded import Degradation, DegradedFacts, Reason, degraded, limits
 from workflows.incident_response.diagnosis import Proposal
+from workflows.incident_response.incident_parts import P2Parts
 from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.joined_alerts import UnnamedEnds, named_end, was_over
 from workflows.incident_response.mitigation import mitigate
@@ -97,10 +98,7 @@ class P2Incident(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.incident: HushedIncident
-        self._scaled: Scaled
-        self._shared: SharedCauses
-        self._ready = False
+        self.parts: P2Parts | None = None
         self._opened = False
         self._tried: list[Mitigation] = []
         self._reasons: list[Reason] = []
@@ -151,14 +149,14 @@ class P2Incident(Runbook):
                 self.say("decision", f"would join {other.severity} {other.incident_id}, which is open")
             elif await tell(self, other, JOINED, Joined(what=self.title, who=self.actor, alert=request.alert)):
                 return await self._joins(request, service, other)
-        self.incident = HushedIncident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
-        self._scaled = Scaled(self, self.incident, service)
-        self._shared = SharedCauses(self, self.incident, "2.3/4")
+        incident = HushedIncident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
+        scaled = Scaled(self, incident, service)
+        self.parts = P2Parts(incident, scaled, SharedCauses(self, incident, "2.3/4"))
         if request.alert is not None:
             self._alerts.append(request.alert)
         self._start_clocks(service)
         try:
-            outcome = await finally_do(self._respond(request, service), self._scaled.let_go)
+            outcome = await finally_do(self._respond(request, service), scaled.let_go)
             return await self._end(request, outcome)
         except BaseException as error:
             if is_cancelled_exception(error):
@@ -166,6 +164,16 @@ class P2Incident(Runbook):
                 if self._handed_on is None:  # else another run looks after it, and pages for it
                     await asyncio.shield(asyncio.create_task(self.incident.abandon()))
             raise
+
+    @property
+    def incident(self) -> HushedIncident:
+        """What the run is about: only from when there is one."""
+        return self._parts.incident
+
+    @property
+    def _parts(self) -> P2Parts:
+        assert self.parts is not None, "what comes before waits, or is refused"
+        return self.parts
 
     async def _joins(self, request: P2Request, service: Service, other: OpenIncident) -> P2Result:
         """Leave the trouble to the incident that is open already: one incident a service, the worst leads."""
@@ -210,13 +218,12 @@ class P2Incident(Runbook):
 
     async def _respond(self, request: P2Request, service: Service) -> Outcome:
         opened = self.background(self._open(request))
-        self._ready = True
         auto = (request.mitigation or service.incident.mitigation) == "auto"
         fixed = await self._fixed_before()
         while not await self._is_over():
             facts = await self._assess(service)
             await opened
-            self.background(self._shared.look(facts.pods))
+            self.background(self._parts.shared.look(facts.pods))
             found = degraded(facts, service, set(self._tried), workflow.now())
             if fixed:  # before a reset: what comes of it is seen first
                 self._reasons.append(found.reason)
@@ -243,7 +250,7 @@ class P2Incident(Runbook):
         if "scale" in self._tried:
             scaling = await before_reset(self, "2.3/5", self.first_effect("scale"))
             if scaling is not None:
-                await self._scaled.to(scaling.asked(ScaleDeployment).replicas)
+                await self._parts.scaled.to(scaling.asked(ScaleDeployment).replicas)
         return bool(self._tried)
 
     @property
@@ -332,7 +339,7 @@ class P2Incident(Runbook):
         self._tried.append(chosen.mitigation)
         self.say("decision", f"Decided to {chosen.does}: {'; '.join(chosen.because) or 'chosen by people'}")
         if chosen.mitigation == "scale":
-            change = await self._scaled.to(chosen.replicas or 1)
+            change = await self._parts.scaled.to(chosen.replicas or 1)
         else:
             change = await mitigate(self, service, chosen)
         if change is not None and not self.dry_run:
@@ -442,7 +449,7 @@ class P2Incident(Runbook):
             self._handed_on = "taken in" if self._listens else None
             closing = self.incident.close(self.actor, self._resolution, self._causes, publish=False)
             await self._to_its_end(closing)
-        await self._scaled.hold_on()
+        await self._parts.scaled.hold_on()
         return "taken in" if self._taken_in else "raised"
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
@@ -540,14 +547,14 @@ class P2Incident(Runbook):
             self.say("signal", f"{alert.name} fires, and {self._named(other)} has ended: a new incident follows")
             self._next_alert = alert
             if not self._other:
-                self._scaled.hold_no_longer("a new incident")
+                self._parts.scaled.hold_no_longer("a new incident")
         elif not self._other:
             await self.incident.alert_resolved(named_end(alert, self._alerts))
 
     async def _begun(self) -> bool:
         """Wait until there is an incident; False where another run has it from the beginning on."""
-        await workflow.wait_condition(lambda: self._ready or self._handed_on is not None)
-        return self._ready
+        await workflow.wait_condition(lambda: self.parts is not None or self._handed_on is not None)
+        return self.parts is not None
 
     def _named(self, other: str) -> str:
         return "the P1" if other == p1_run_id(self.service.name if self.service else "") else other
@@ -560,7 +567,7 @@ class P2Incident(Runbook):
     async def related(self, other: Related) -> None:
         """Show it to the commander; the cause may be one."""
         if await self._begun():
-            await self._shared.link(other)
+            await self._parts.shared.link(other)
 
     @workflow.signal(
         name=JOINED,
@@ -647,7 +654,7 @@ class P2Incident(Runbook):
         self._check_open()
 
     def _check_open(self) -> None:
-        if not self._ready or self._ended or self.outcome:
+        if self.parts is None or self._ended or self.outcome:
             raise Refused(f"the incident is being brought to its end, the run is at: {self.timeline.phase}")
 
     async def noted(self, note: Note) -> None:

@@ -17,6 +17,7 @@ from audit.text import counted, length
 from workflows.maintenance.window_end import WindowEnd
 from workflows.maintenance.window_hold import WindowHold
 from workflows.maintenance.window_notices import WindowNotices
+from workflows.maintenance.window_parts import WindowParts
 from workflows.maintenance.window_questions import WindowQuestions
 from workflows.maintenance.window_tasks import TaskState, WindowTask, WindowTasks, build_tasks
 from workflows.maintenance.window_words import BeginNow, EndEarly, TickTask
@@ -98,13 +99,7 @@ class MaintenanceWindow(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lease: Lease | None = None
-        self.tasks: WindowTasks
-        self._desk: Desk
-        self._hold: WindowHold
-        self._notices: WindowNotices
-        self._questions: WindowQuestions
-        self._end: WindowEnd
+        self.window: WindowParts | None = None
         self._started_at: datetime | None = None
         self._begin_now = False
         self._how: Outcome | None = None
@@ -130,11 +125,11 @@ class MaintenanceWindow(Runbook):
         if request.starts_at <= asked_at:
             raise InvalidInput(f"starts_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC")
         states = await build_tasks(self, service.name, request.tasks)
-        self._make(request, service, states)
-        await self._check_tenants(request)
-        await self._hold.schedule(request.starts_at, request.ends_at)
+        window = self.window = self._made(request, service, states)
+        await _check_tenants(request, window.notices)
+        await window.hold.schedule(request.starts_at, request.ends_at)
         try:
-            await finally_do(self._guarded(request, service), self._close)
+            await finally_do(self._guarded(request, window), lambda: self._close(window))
         except BaseException as error:
             if is_cancelled_exception(error):
                 self.finish("cancelled")
@@ -143,74 +138,72 @@ class MaintenanceWindow(Runbook):
         outcome = self._how or "failed"
         self.finish(outcome)
         return MaintenanceWindowResult(
-            window_id=self._desk.id,
+            window_id=window.desk.id,
             service=service.name,
             outcome=outcome,
             why=self._why,
             started_at=self._started_at,
             ended_at=workflow.now(),
-            healthy=self._end.healthy,
+            healthy=window.end.healthy,
             tasks=states,
-            incidents=self._end.incidents,
+            incidents=window.end.incidents,
         )
 
-    def _make(self, request: MaintenanceWindowRequest, service: Service, states: list[TaskState]) -> None:
-        policy = service.window
-        self._desk = Desk(self, service, "P4", self.title, "MW")
-        self._hold = WindowHold(self._desk, request.title, request.impact)
-        self.tasks = WindowTasks(self, self._desk, states, policy.decision_timeout)
-        lease = self.lease = Lease(
+    def _made(self, request: MaintenanceWindowRequest, service: Service, states: list[TaskState]) -> WindowParts:
+        desk = Desk(self, service, "P4", self.title, "MW")
+        hold = WindowHold(desk, request.title, request.impact)
+        lease = Lease(
             name="the window",
             acquired_at=request.starts_at,
             until=request.ends_at,
-            latest=request.ends_at + policy.longest_extension,
+            latest=request.ends_at + service.window.longest_extension,
         )
-        self._notices = WindowNotices(self._desk, request.title, request.impact, lease, request.tenants)
-        self._questions = WindowQuestions(self._desk, lease, request.ends_at - request.starts_at)
-        self._end = WindowEnd(self._desk, self._hold, self._notices)
+        notices = WindowNotices(desk, request.title, request.impact, lease, request.tenants)
+        return WindowParts(
+            desk=desk,
+            lease=lease,
+            hold=hold,
+            tasks=WindowTasks(self, desk, states, service.window.decision_timeout),
+            notices=notices,
+            questions=WindowQuestions(desk, lease, request.ends_at - request.starts_at),
+            end=WindowEnd(desk, hold, notices),
+        )
 
-    async def _check_tenants(self, request: MaintenanceWindowRequest) -> None:
-        if not request.tenants:
-            return
-        found = await self._notices.contacts()
-        if found is not None and found.missing:
-            raise InvalidInput(f"tenants: there is no customer {', '.join(found.missing)}")
-
-    async def _guarded(self, request: MaintenanceWindowRequest, service: Service) -> None:
+    async def _guarded(self, request: MaintenanceWindowRequest, window: WindowParts) -> None:
         try:
-            await self._through(request, service)
+            await self._through(request, window)
         except Exception as error:
             if not is_cancelled_exception(error):
                 self._how = "failed"
                 self._why = reason(error) if isinstance(error, ActivityError) else str(error)
             raise
 
-    async def _through(self, request: MaintenanceWindowRequest, service: Service) -> None:
-        policy, lease = service.window, self._lease()
+    async def _through(self, request: MaintenanceWindowRequest, window: WindowParts) -> None:
+        policy = window.policy
         self.phase("Scheduled")
         await self._wait_until(request.starts_at - policy.announce_before, "customers are told")
         late = workflow.now() > request.starts_at + policy.late_after and "start-window" not in self.begun_before
         if not late:  # whether one that is late comes at all is for people to say first
-            await self._announce(request)
+            await self._announce(request, window)
         await self._wait_until(request.starts_at, "the window begins")
         # One that had begun before it was reset is neither late nor asked about.
         begun = "start-window" in self.begun_before
         late = not self._begin_now and not begun and workflow.now() > request.starts_at + policy.late_after
-        if not begun and not await self._questions.may_begin(late=late):
+        if not begun and not await window.questions.may_begin(late=late):
             self._call_off("people said so, or nobody answered")
             return
         if not self.dry_run:
-            lease.acquired_at = workflow.now()
-        if not self._notices.announced:
-            await self._announce(request)
-        if not await self._start(lease):
+            window.lease.acquired_at = workflow.now()
+        if not window.notices.announced:
+            await self._announce(request, window)
+        if not await self._start(window):
             return
-        await self._work(lease)
+        await self._work(window)
         if self.dry_run:
             self._how = "planned"
             return
-        await self._end.verify()
-        self._how = self._how or ("done" if self._end.healthy else "done, not healthy")
+        await window.end.verify()
+        self._how = self._how or ("done" if window.end.healthy else "done, not healthy")
 
     # -- before ------------------------------------------------------------------------------------------
 
@@ -227,54 +220,56 @@ class MaintenanceWindow(Runbook):
         except TimeoutError:
             return
 
-    async def _announce(self, request: MaintenanceWindowRequest) -> None:
+    async def _announce(self, request: MaintenanceWindowRequest, window: WindowParts) -> None:
         self.phase("Announced")
         ahead = timedelta(seconds=round((request.starts_at - workflow.now()).total_seconds()))
-        if ahead < self._desk.service.window.announce_before - timedelta(minutes=1) and not self.dry_run:
+        if ahead < window.policy.announce_before - timedelta(minutes=1) and not self.dry_run:
             self.say("deadline", f"Customers are told only {length(max(ahead, timedelta(0)))} ahead")
-        await self._notices.announce()
+        await window.notices.announce()
 
     def _call_off(self, why: str) -> None:
         self._how, self._why = "called off", why
         self.say("decision", f"Called off: {why}")
 
-    async def _start(self, lease: Lease) -> bool:
+    async def _start(self, window: WindowParts) -> bool:
         """Begin the hold, and say so; False where the records refuse it."""
         self.phase("In progress")
         try:
-            await self._hold.begin(lease.until)
+            await window.hold.begin(window.lease.until)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            await self._desk.escalate(f"the window can't begin: {reason(error)}")
+            await window.desk.escalate(f"the window can't begin: {reason(error)}")
             self._call_off(reason(error))
             return False
         self._started_at = workflow.now()
-        await self._notices.started()
+        await window.notices.started()
         return True
 
     # -- during ------------------------------------------------------------------------------------------
 
-    async def _work(self, lease: Lease) -> None:
+    async def _work(self, window: WindowParts) -> None:
         """Do the tasks, until they are through, or the window ends."""
-        if not self.tasks.states:
+        lease, tasks = window.lease, window.tasks
+        if not tasks.states:
             if not self.dry_run:
                 await lease.hold(self._moving)
             self._how = "ended early" if lease.ended_by not in {"", "expiry"} else None
             return
-        work = asyncio.create_task(self.tasks.work())
+        work = asyncio.create_task(tasks.work())
         try:
-            await self._watch_the_end(lease, work)
+            await self._watch_the_end(window, work)
         except (Exception, asyncio.CancelledError):
-            await shielded(self.tasks.stop(work))
+            await shielded(tasks.stop(work))
             raise
-        await self.tasks.stop(work)
+        await tasks.stop(work)
         if not work.cancelled() and (not_through := work.exception() or work.result()):
             if isinstance(not_through, BaseException) and not lease.ended_by:
                 raise not_through
             self._how, self._why = self._how or "gone back", self._why or str(not_through)
 
-    async def _watch_the_end(self, lease: Lease, work: "asyncio.Task[str]") -> None:
+    async def _watch_the_end(self, window: WindowParts, work: "asyncio.Task[str]") -> None:
+        lease = window.lease
         while not work.done() and not lease.ended_by:
             until = lease.until
             if until > workflow.now():
@@ -290,27 +285,27 @@ class MaintenanceWindow(Runbook):
                 async with self._moving:  # a word that came before the end is still being carried out
                     continue
             else:
-                await self._overrun(lease, work)
+                await self._overrun(window, work)
 
-    async def _overrun(self, lease: Lease, work: "asyncio.Task[str]") -> None:
+    async def _overrun(self, window: WindowParts, work: "asyncio.Task[str]") -> None:
         """Ask whether to extend or to go back (6.1); nobody's answer goes back."""
-        until = lease.until
-        answer = await self._questions.overrun(
-            self.tasks.open, until=lambda: work.done() or bool(lease.ended_by) or lease.until != until
+        lease, until = window.lease, window.lease.until
+        answer = await window.questions.overrun(
+            window.tasks.open, until=lambda: work.done() or bool(lease.ended_by) or lease.until != until
         )
         if answer.choice == "go-back":
             said = "nobody answered" if answer.by == NO_ANSWER else f"{answer.by} said to go back"
             self._how, self._why = "gone back", f"it overran, and {said}"
             lease.end(answer.by)
         elif answer.choice == "extend":
-            by = workflow.now() + self._desk.service.window.extension - lease.until
+            by = workflow.now() + window.policy.extension - lease.until
             try:
-                await self._extend(min(by, lease.latest - lease.until), answer.by)
+                await self._extend(window, min(by, lease.latest - lease.until), answer.by)
             except Refused as error:
                 self.say("problem", f"not extended: {error.message}", section="6.1")
-        self.tasks.show()
+        window.tasks.show()
 
-    async def _extend(self, by: timedelta, who: str, why: str = "") -> str:
+    async def _extend(self, window: WindowParts, by: timedelta, who: str, why: str = "") -> str:
         """Move the end, if the records let it be moved.
 
         Raises:
@@ -318,34 +313,34 @@ class MaintenanceWindow(Runbook):
             InvalidInput: the window has ended, or would last longer than it may.
 
         """
-        lease = self._lease()
+        lease = window.lease
         async with self._moving:
             lease.check(by)
-            await self._hold.move(lease.until + by)
+            await window.hold.move(lease.until + by)
             lease.extend(by)
         until = f"{lease.until:%Y-%m-%d %H:%M %Z}"
         self.say("decision", f"Window extended until {until} {why}".rstrip(), who=who)
-        await self._notices.extended()
+        await window.notices.extended()
         return f"until {until}"
 
     # -- after -------------------------------------------------------------------------------------------
 
-    async def _close(self) -> None:
+    async def _close(self, window: WindowParts) -> None:
         """Close everything, in whatever way it ended: silence, record, page, customers, channel."""
         how = self._how or "cancelled"
         self.phase("End")
         self.wait_for("")
-        self._lease().end(how)
+        window.lease.end(how)
         async with self._moving:  # so that no extension under way silences anew what is lifted here
             pass
-        await self._end.close(how, self._why, began=self._started_at, tasks=self.tasks.states)
+        await window.end.close(how, self._why, began=self._started_at, tasks=window.tasks.states)
         await self.settle()  # a cancelled run too ends only when everything has been written down
 
     def board(self) -> str:
         """Show the window and its tasks."""
-        if self.lease is None:
+        if self.window is None:
             return ""
-        return f"{self._desk.id}: {self._notices.when}\n\n{self.tasks.markdown()}".rstrip()
+        return f"{self.window.desk.id}: {self.window.notices.when}\n\n{self.window.tasks.markdown()}".rstrip()
 
     # -- what people send --------------------------------------------------------------------------------
 
@@ -355,12 +350,12 @@ class MaintenanceWindow(Runbook):
     )
     async def extend(self, word: Extend) -> str:
         """Move the end of the window."""
-        return await self._extend(word.by, f"{word.who} ({word.role})", word.reason)
+        return await self._extend(self._parts, word.by, f"{word.who} ({word.role})", word.reason)
 
     @extend.validator
     def _check_extend(self, word: Extend) -> None:
         self.approvals.authorise(word, "maintain")
-        self._under_way().check(word.by)
+        self._under_way().lease.check(word.by)
 
     @workflow.update(
         name="tick",
@@ -370,13 +365,12 @@ class MaintenanceWindow(Runbook):
     )
     async def tick(self, word: TickTask) -> str:
         """Take a tick."""
-        return self.tasks.tick(word.task, f"{word.who} ({word.role})", word.note, undo=word.undo)
+        return self._parts.tasks.tick(word.task, f"{word.who} ({word.role})", word.note, undo=word.undo)
 
     @tick.validator
     def _check_tick(self, word: TickTask) -> None:
         self.approvals.authorise(word, "maintain")
-        self._under_way()
-        self.tasks.check_tick(word.task, undo=word.undo)
+        self._under_way().tasks.check_tick(word.task, undo=word.undo)
 
     @workflow.update(
         name="begin",
@@ -388,15 +382,16 @@ class MaintenanceWindow(Runbook):
         """Begin it."""
         self.say("decision", f"Begin now {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
         self._begin_now = True
-        self._lease().acquired_at = workflow.now()
+        self._parts.lease.acquired_at = workflow.now()
         return "begins now"
 
     @begin_now.validator
     def _check_begin_now(self, word: BeginNow) -> None:
         self.approvals.authorise(word, "maintain")
-        if self.lease is None or self.dry_run or self._begin_now or self._started_at or self.lease.ended_by:
+        window = self.window
+        if window is None or self.dry_run or self._begin_now or self._started_at or window.lease.ended_by:
             raise Refused("the window has begun already, or ends")
-        if self.lease.acquired_at <= workflow.now():
+        if window.lease.acquired_at <= workflow.now():
             raise Refused("its time has come: answer what it asks, see `runbooks status`")
 
     @workflow.update(
@@ -410,28 +405,37 @@ class MaintenanceWindow(Runbook):
         who = f"{word.who} ({word.role})"
         self.say("decision", f"End now: {word.reason}", who=who)
         self._how, self._why = "ended early", word.reason
-        self._lease().end(who)
-        return f"ends: {counted(len(self.tasks.open), 'task')} not done"
+        self._parts.lease.end(who)
+        return f"ends: {counted(len(self._parts.tasks.open), 'task')} not done"
 
     @end.validator
     def _check_end(self, word: EndEarly) -> None:
         self.approvals.authorise(word, "maintain")
         self._under_way()
 
-    def _under_way(self) -> Lease:
-        """Give the window's lease while it is in progress.
+    def _under_way(self) -> WindowParts:
+        """Give the window while it is in progress.
 
         Raises:
             Refused: it has not begun, or ends already.
 
         """
-        lease = self.lease
-        if lease is None or self.dry_run or self._started_at is None:
+        window = self.window
+        if window is None or self.dry_run or self._started_at is None:
             raise Refused("the window has not begun: `runbooks cancel` calls it off")
-        if lease.ended_by or self._end.verifying:
-            raise Refused(f"the window ends already ({lease.ended_by or 'it is being verified'})")
-        return lease
+        if window.lease.ended_by or window.end.verifying:
+            raise Refused(f"the window ends already ({window.lease.ended_by or 'it is being verified'})")
+        return window
 
-    def _lease(self) -> Lease:
-        assert self.lease is not None
-        return self.lease
+    @property
+    def _parts(self) -> WindowParts:
+        assert self.window is not None, "what people say before is refused"
+        return self.window
+
+
+async def _check_tenants(request: MaintenanceWindowRequest, notices: WindowNotices) -> None:
+    if not request.tenants:
+        return
+    found = await notices.contacts()
+    if found is not None and found.missing:
+        raise InvalidInput(f"tenants: there is no customer {', '.join(found.missing)}")

@@ -101,7 +101,7 @@ class WindowNotices:
         request = UpdateMaintenance(
             component=self.desk.service.status_component,
             window_id=self.desk.id,
-            title=f"{self.desk.service.customers.product} maintenance: {self.title}",
+            title=f"{self.desk.service.product} maintenance: {self.title}",
             status=status,
             message=message,
             starts_at=self.lease.acquired_at,
@@ -147,7 +147,7 @@ class WindowNotices:
     def _values(self) -> dict[str, str]:
         zone = ZoneInfo(self.desk.service.time_zone)
         return {
-            "product": self.desk.service.customers.product,
+            "product": self.desk.service.product,
             "title": self.title,
             "impact": self.impact,
             "when": self.when,

@@ -19,10 +19,12 @@ from workflows.platform.approval import Question
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook
+from workflows.scaling.node_plan import NodePlan
 from workflows.shared.desk import Desk
 
 _KEEP, _PUT_BACK = "keep", "put-back"
 _LOOK = timedelta(seconds=5)
+Outcome = Literal["added", "not needed", "no node", "put back", "planned"]
 
 
 class AddGpuNodeRequest(ServiceRequest):
@@ -33,7 +35,7 @@ class AddGpuNodeResult(BaseModel):
     """What became of it."""
 
     service: str
-    outcome: Literal["added", "not needed", "no node", "put back", "planned"]
+    outcome: Outcome
     before: int = Field(description="Desired size of the node group.")
     desired: int
     node: str = ""
@@ -45,10 +47,6 @@ class AddGpuNode(Runbook):
     """Look, pin desired + 1, resize, wait for the node, verify what it offers."""
 
     SECTION = "3.3"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.desk: Desk
 
     @workflow.run
     async def run(self, request: AddGpuNodeRequest) -> AddGpuNodeResult:
@@ -65,7 +63,7 @@ class AddGpuNode(Runbook):
         gpu = service.gpu
         if gpu is None:
             raise Misconfigured(f"{service.name} has no GPU nodes: add [services.{service.name}.gpu] to runbooks.toml")
-        self.desk = Desk(self, service, "P3", self.title, "GPU")
+        desk = Desk(self, service, "P3", self.title, "GPU")
         where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
         offering = NodesRequest(selector=gpu.selector, resource=gpu.resource, tolerates=gpu.tolerates)
 
@@ -86,8 +84,9 @@ class AddGpuNode(Runbook):
                 "decision",
                 f"Not needed: the least of {length(gpu.sustained)} is {sustained:.0%}, not over {gpu.above:.0%}",
             )
-            return await self._end("not needed", service, group, group.desired)
+            return await self._end("not needed", service, group.desired, group.desired)
         desired = _pinned(gpu, group)
+        plan = NodePlan(gpu, desk, where, group, desired)
         self.say("decision", f"{group.desired} + 1 is {counted(desired, 'node')}", section="3.3/2")
 
         self.phase("Scale the node group")
@@ -96,31 +95,28 @@ class AddGpuNode(Runbook):
             if now.desired != desired:
                 self.say("decision", f"{gpu.nodegroup} is set to {counted(now.desired, 'node')} since: that stays")
                 return await self._end(
-                    "put back" if now.desired == group.desired else "no node", service, group, now.desired
+                    "put back" if now.desired == group.desired else "no node", service, group.desired, now.desired
                 )
         else:
             await self._resize("Add a node", where, group.desired, desired, adding)
         if self.dry_run:
-            return await self._end("planned", service, group, desired)
+            return await self._end("planned", service, group.desired, desired)
 
         self.phase("Wait for the node")
         new = AwaitNode(**offering.model_dump(), known=[node.name for node in nodes.items], timeout=gpu.join_within)
         joined = await self._joined(new)
         if joined is None or joined.node is None:
-            return await self._no_node(service, group, desired, joined, new=new)
-        return await self._added(service, gpu, group, desired, joined.node)
+            return await self._no_node(plan, joined, new)
+        return await self._added(plan, joined.node)
 
     async def _joined(self, new: AwaitNode) -> NodeJoined | None:
         return await self.attempt("3.3/3", "New node", ClusterNodes.await_new, new, policies.WAIT.lasting(new.timeout))
 
-    async def _added(
-        self, service: Service, gpu: GpuPolicy, group: NodeGroup, desired: int, node: Node
-    ) -> AddGpuNodeResult:
-        self.say("step", f"{node.name} offers {node.allocatable} {gpu.resource}", section="3.3/4")
-        await self.desk.tell(
-            "added", f":heavy_plus_sign: {node.name} has joined {gpu.nodegroup} ({counted(desired, 'node')})."
-        )
-        result = await self._end("added", service, group, desired)
+    async def _added(self, plan: NodePlan, node: Node) -> AddGpuNodeResult:
+        self.say("step", f"{node.name} offers {node.allocatable} {plan.gpu.resource}", section="3.3/4")
+        nodes = counted(plan.desired, "node")
+        await plan.desk.tell("added", f":heavy_plus_sign: {node.name} has joined {plan.gpu.nodegroup} ({nodes}).")
+        result = await self._end("added", plan.desk.service, plan.group.desired, plan.desired)
         return result.model_copy(update={"node": node.name, "gpus": node.allocatable})
 
     async def _utilisation(self, gpu: GpuPolicy) -> Metrics | None:
@@ -146,12 +142,10 @@ class AddGpuNode(Runbook):
             policies.EFFECT,
         )
 
-    async def _no_node(
-        self, service: Service, group: NodeGroup, desired: int, joined: NodeJoined | None, *, new: AwaitNode
-    ) -> AddGpuNodeResult:
+    async def _no_node(self, plan: NodePlan, joined: NodeJoined | None, new: AwaitNode) -> AddGpuNodeResult:
         """Escalate; put the desired size back only if a person says so."""
-        assert service.gpu is not None
-        gpu, desk = service.gpu, self.desk
+        gpu, desk, group, desired = plan.gpu, plan.desk, plan.group, plan.desired
+        service = desk.service
         why = joined.reason if joined else "the nodes could not be read"
         within = length(gpu.join_within)
         self.say("deadline", f"No new node within {within}: {why}")
@@ -173,26 +167,19 @@ class AddGpuNode(Runbook):
         self.background(desk.ask(question))
         answer = await self.ask(question, escalate=desk.escalate)
         if answer.choice != _PUT_BACK:
-            return await self._end("no node", service, group, desired)
+            return await self._end("no node", service, group.desired, desired)
         if workflow.patched("looked-again-before-the-size-goes-back"):
             late = await self._joined(new.model_copy(update={"timeout": _LOOK}))
             if late is not None and late.node is not None:
                 self.say("decision", f"{late.node.name} has come meanwhile: the size stays at {desired}")
-                return await self._added(service, gpu, group, desired, late.node)
-        where = NodeGroupRequest(cluster=gpu.cluster, nodegroup=gpu.nodegroup)
-        await self._resize("Put the size back", where, desired, group.desired, self.effect("put-back"))
-        return await self._end("put back", service, group, group.desired)
+                return await self._added(plan, late.node)
+        await self._resize("Put the size back", plan.where, desired, group.desired, self.effect("put-back"))
+        return await self._end("put back", service, group.desired, group.desired)
 
-    async def _end(
-        self,
-        outcome: Literal["added", "not needed", "no node", "put back", "planned"],
-        service: Service,
-        group: NodeGroup,
-        desired: int,
-    ) -> AddGpuNodeResult:
+    async def _end(self, outcome: Outcome, service: Service, before: int, desired: int) -> AddGpuNodeResult:
         await self.settle()
         self.finish(outcome)
-        return AddGpuNodeResult(service=service.name, outcome=outcome, before=group.desired, desired=desired)
+        return AddGpuNodeResult(service=service.name, outcome=outcome, before=before, desired=desired)
 
 
 def _pinned(gpu: GpuPolicy, group: NodeGroup) -> int:

@@ -10,7 +10,6 @@ from temporalio.exceptions import is_cancelled_exception
 
 from activities.autoscaling.autoscalers import Autoscalers
 from activities.autoscaling.states import AutoscalingRequest
-from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, Refused
 from activities.kubernetes.cluster import DeploymentRequest, Kubernetes, PodsRequest, ScaleDeployment
 from audit.text import counted, length
@@ -19,6 +18,7 @@ from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, Resume, finally_do
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
+from workflows.scaling.scale_plan import ScalePlan
 from workflows.shared.autoscaler_pause import AutoscalerPause
 from workflows.shared.desk import Desk
 from workflows.shared.verification import Verification, verify
@@ -57,7 +57,6 @@ class EmergencyScaleUp(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk: Desk
         self.pause: AutoscalerPause | None = None
         self._verified: asyncio.Task[Verification] | None = None
 
@@ -73,7 +72,7 @@ class EmergencyScaleUp(Runbook):
         """
         service = await self.begin(request, title="Emergency scale-up", service=request.service, severity="P2")
         self.title = f"Emergency scale-up of {service.name}"
-        self.desk = Desk(self, service, "P2", self.title, "SCALE")
+        desk = Desk(self, service, "P2", self.title, "SCALE")
         policy = service.scaling
         lasting = request.lease or policy.lease
         if lasting > policy.longest_lease:
@@ -81,25 +80,23 @@ class EmergencyScaleUp(Runbook):
                 f"lease: longer than settings allow ({length(policy.longest_lease)}, scaling.longest_lease)"
             )
         self.phase("Current state")
-        before, target = await self._pin(service, request.factor)
-        self.pause = AutoscalerPause(self, self.desk, service, lasting)
+        plan = await self._pin(desk, request.factor)
+        self.pause = AutoscalerPause(self, desk, service, lasting)
         try:
-            await finally_do(self._scale_up(service, self.pause, before, target), self.pause.release)
+            await finally_do(self._scale_up(plan, self.pause), self.pause.release)
         except BaseException as error:
             if is_cancelled_exception(error):
                 self.finish("cancelled")
             raise
-        return await self._result(service, self.pause, before, target)
+        return await self._result(plan, self.pause)
 
-    async def _pin(self, service: Service, factor: float) -> tuple[int, int]:
+    async def _pin(self, desk: Desk, factor: float) -> ScalePlan:
         """Read the replicas and pin the target: a retry, or a second run, can't double twice.
 
         Nor can a run that somebody has reset: what it had done before is read from the Deployment, and stays pinned.
         """
-        self._scaling = self.effect("scale")
-        where = DeploymentRequest(
-            namespace=service.namespace, deployment=service.deployment, effect_key=self._scaling.key
-        )
+        service, scaling = desk.service, self.effect("scale")
+        where = DeploymentRequest(namespace=service.namespace, deployment=service.deployment, effect_key=scaling.key)
         scalers = AutoscalingRequest(namespace=service.namespace, hpa=service.hpa, scaled_object=service.scaled_object)
         state, found = await asyncio.gather(
             self.step("3.2/2", "Replicas", Kubernetes.deployment, where, policies.READ),
@@ -109,7 +106,7 @@ class EmergencyScaleUp(Runbook):
             before, target = state.scaled_before
             text = f"This run was reset: it had scaled from {before} to {counted(target, 'replica')} before"
             self.say("decision", text, section="3.2/2")
-            return before, target
+            return ScalePlan(service, desk, before, target, scaling)
         room = service.scaling.max_replicas
         if found.scaled_object_paused is None and found.hpa_max is not None:
             room = min(room, found.hpa_max)  # held by the HPA's minimum, which can't be above its maximum
@@ -120,55 +117,54 @@ class EmergencyScaleUp(Runbook):
                 "its autoscaler allow: raise scaling.max_replicas (or the HPA's maxReplicas) first"
             )
         self.say("decision", f"{state.replicas} × {factor:g} is {counted(target, 'replica')}", section="3.2/2")
-        return state.replicas, target
+        return ScalePlan(service, desk, state.replicas, target, scaling)
 
-    async def _scale_up(self, service: Service, pause: AutoscalerPause, before: int, target: int) -> None:
+    async def _scale_up(self, plan: ScalePlan, pause: AutoscalerPause) -> None:
         """Pause, scale, and hold the lease; verification goes on beside it."""
         self.phase("Scale up")
-        hold = await pause.acquire(target)
+        hold = await pause.acquire(plan.target)
         if not hold.ours:
             self.say("problem", f"{hold.target} had been paused by somebody else: it stays as they want it")
         if hold.over:
             self.say("decision", f"{hold.target} is let go already, from before the reset: it is not paused again")
         scale = ScaleDeployment(
-            namespace=service.namespace,
-            deployment=service.deployment,
-            replicas=target,
+            namespace=plan.service.namespace,
+            deployment=plan.service.deployment,
+            replicas=plan.target,
             at_least=True,
-            effect=self._scaling,
+            effect=plan.scaling,
         )
         await self.step("3.2/3", "Double the replicas", Kubernetes.scale, scale, policies.EFFECT)
         if self.dry_run:
             self.say("decision", f"would resume the autoscaler at {pause.lease.until:%H:%M:%S %Z}")
             return
-        self._verified = asyncio.create_task(self._verify(service, pause, before, target))
+        self._verified = asyncio.create_task(self._verify(plan, pause))
         if pause.held:
             self.phase("Autoscaler paused")
             await pause.lease.hold()
             self.phase("Resume the autoscaler")
 
-    async def _verify(self, service: Service, pause: AutoscalerPause, before: int, target: int) -> Verification:
+    async def _verify(self, plan: ScalePlan, pause: AutoscalerPause) -> Verification:
+        service, desk = plan.service, plan.desk
         verified = await verify(self, "3.2/4", service, service.scaling.ready_within)
         pods = PodsRequest(namespace=service.namespace, selector=service.selector)
         await self.attempt("3.2/5", "Pods", Kubernetes.pods, pods, policies.READ)
-        done = f"{service.name}: {before} → {counted(target, 'replica')}"
+        done = f"{service.name}: {plan.before} → {counted(plan.target, 'replica')}"
         if verified.ok:
             until = f"{pause.lease.until:%H:%M:%S %Z}"
             over = pause.hold is not None and pause.hold.over
             now = "The autoscaler is not paused any more" if over else f"The autoscaler is paused until {until}"
-            await self.desk.tell("scaled", f":fast_forward: {done}. {now}.")
+            await desk.tell("scaled", f":fast_forward: {done}. {now}.")
         else:
             self.say("problem", verified.trouble, section="3.2/4")
-            await self.desk.escalate(f"{done}, but {verified.trouble}")
+            await desk.escalate(f"{done}, but {verified.trouble}")
         return verified
 
     def leases(self) -> list[Lease]:
         """Give the pause, while there is one."""
         return self.pause.leases if self.pause else []
 
-    async def _result(
-        self, service: Service, pause: AutoscalerPause, before: int, target: int
-    ) -> EmergencyScaleUpResult:
+    async def _result(self, plan: ScalePlan, pause: AutoscalerPause) -> EmergencyScaleUpResult:
         verified = await self._verified if self._verified is not None else None
         await self.settle()
         ok = verified is not None and verified.ok
@@ -176,9 +172,9 @@ class EmergencyScaleUp(Runbook):
         hold = pause.hold
         ours = pause.held and not self.dry_run
         return EmergencyScaleUpResult(
-            service=service.name,
-            before=before,
-            target=target,
+            service=plan.service.name,
+            before=plan.before,
+            target=plan.target,
             ready=verified.rollout.ready if verified and verified.rollout else 0,
             complete=ok,
             paused=str(hold),

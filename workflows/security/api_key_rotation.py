@@ -79,7 +79,6 @@ class ApiKeyRotation(Runbook):
         self._revoked = False
         self._left = False
         self._earlier: Earlier | None = None
-        self._deprecating: Effect
 
     @workflow.run
     async def run(self, request: ApiKeyRotationRequest) -> ApiKeyRotationResult:
@@ -189,13 +188,13 @@ class ApiKeyRotation(Runbook):
         self.phase("New key")
         await change.desk.open(f":key: {self.title}: {reason}.")
         ends = workflow.now() + lasting
-        self._deprecating = self.effect("deprecate")
+        deprecating = self.effect("deprecate")
         await change.issue(reason, f"goes on working until {ends:%Y-%m-%d %H:%M %Z}")
         self.lease = Lease.of("grace of the old key", lasting, service.customers.longest_key_grace)
-        if self._earlier is not None and await self._from_before(change, self.lease):
+        if self._earlier is not None and await self._from_before(change, self.lease, deprecating):
             return self.lease.ended_by
         try:
-            return await self._grace(service, change, self.lease)
+            return await self._grace(service, change, self.lease, deprecating)
         except (Exception, asyncio.CancelledError) as error:
             await shielded(self._leave(change, error))
             raise
@@ -204,7 +203,7 @@ class ApiKeyRotation(Runbook):
         """Give the old key's grace, while it lasts."""
         return [self.lease] if self.lease and not self.dry_run and not self.lease.ended_by else []
 
-    async def _from_before(self, change: KeyChange, lease: Lease) -> bool:
+    async def _from_before(self, change: KeyChange, lease: Lease, deprecating: Effect) -> bool:
         """Take the grace up where it was before a reset; True where it is over, and the old key revoked."""
         revoked = await before_reset(self, "8.2", change.revoking)
         if revoked is not None and (done := revoked.change(Change)) is not None:
@@ -212,7 +211,7 @@ class ApiKeyRotation(Runbook):
             lease.end("the run before its reset")
             self._revoked = True
             return True
-        deprecated = await before_reset(self, "8.2", self._deprecating)
+        deprecated = await before_reset(self, "8.2", deprecating)
         if deprecated is not None and (until := deprecated.asked(DeprecateKey).until) is not None:
             # Not what the records say now: what people have said since is said to this run again by Temporal.
             lease.until = until
@@ -221,9 +220,9 @@ class ApiKeyRotation(Runbook):
             )
         return False
 
-    async def _grace(self, service: Service, change: KeyChange, lease: Lease) -> str:
+    async def _grace(self, service: Service, change: KeyChange, lease: Lease, deprecating: Effect) -> str:
         self.phase("Grace period")
-        await self._deprecate(change, lease.until, self._deprecating)
+        await self._deprecate(change, lease.until, deprecating)
         if self.dry_run:
             self.say("decision", f"would revoke {change.old} at {lease.until:%Y-%m-%d %H:%M:%S %Z}")
             return "plan"

@@ -1,6 +1,6 @@
 """What the procedures about customers share: the tenant, pinned, and mails to the people there (runbook 5, 8.2)."""
 
-from activities.catalogue.service import CustomerPolicy, Service
+from activities.catalogue.service import Service
 from activities.common.effects import Change
 from activities.common.errors import Refused
 from activities.customers.api_keys import ApiKeys, Keys, KeysRequest
@@ -48,7 +48,7 @@ class Customer:
 
     def __init__(self, run: Runbook, service: Service, name: str, email: str) -> None:
         self.run = run
-        self.policy: CustomerPolicy = service.customers
+        self.product = service.product
         self.name = name
         self.email = email
 
@@ -84,7 +84,7 @@ class Customer:
             to=self.email,
             name=self.name,
             template=template,
-            values={"product": self.policy.product, **values},
+            values={"product": self.product, **values},
             handover_id=handover_id,
             meeting=meeting,
             effect=self.run.effect(f"mail-{template}"),

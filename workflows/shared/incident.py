@@ -206,7 +206,7 @@ class Incident(Desk):
         An alert's text, a title and a resolution are written for ourselves: they name hosts and colleagues.
         """
         self.published = True
-        product = self.service.customers.product
+        product = self.service.product
         await self.run.keep(
             section,
             f"Status page: {status}",

@@ -324,7 +324,7 @@ def test_without_agreement_or_authority_nothing_is_asked(cluster_api: client.Api
     request = OrderCertificate(**ordering.where, names=["a.test"], effect=an_effect())
     with pytest.raises(Misconfigured, match=r"\[acme\] directory"):
         Acme(cluster_api, None, {}).order(request)
-    disagreeing = AcmeOptions(directory="https://127.0.0.1:1/dir", terms_agreed=False)
+    disagreeing = AcmeOptions(directory="https://127.0.0.1:1/dir", terms_agreed=False, namespace="x")
     with pytest.raises(Misconfigured, match="terms_agreed"):
         Acme(cluster_api, disagreeing, {}).order(request)
     silent = AcmeOptions(

@@ -97,7 +97,12 @@ def ours(modules: set[str]) -> set[str]:
 def variables(tmp_path: Path) -> dict[str, str]:
     """Settings with one service, and a Temporal that nobody runs."""
     file = tmp_path / "runbooks.toml"
-    service = {"deployment": "tensafe-server", "selector": "app=tensafe", "health_url": "http://127.0.0.1:1/health"}
+    service = {
+        "namespace": "tensafe",
+        "deployment": "tensafe-server",
+        "selector": "app=tensafe",
+        "health_url": "http://127.0.0.1:1/health",
+    }
     address = f"127.0.0.1:{free_port()}"
     file.write_text(
         tomli_w.dumps({"temporal": {"address": address}, "services": {"tensafe-server": service}}), encoding="utf-8"

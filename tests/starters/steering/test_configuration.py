@@ -25,6 +25,7 @@ SETTINGS = """\
 [approvals]
 second_person = ["switch"]
 [services.tensafe-server]
+namespace = "tensafe"
 deployment = "tensafe-server"
 selector = "app=tensafe"
 health_url = "http://127.0.0.1/health"

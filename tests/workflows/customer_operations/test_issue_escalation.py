@@ -1,16 +1,23 @@
 """IssueEscalation on real records and a real mail server: all that is known in one ticket, and the promise kept."""
 
+import asyncio
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 
+from activities.common.effects import Change
+from activities.common.errors import JustStarting
+from activities.customers.tickets import CreateTicket, Support
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
 from tests.workflows.worlds.company import Company
+from tests.workflows.worlds.world import instead
 from workflows.customer_operations.customer_words import Reassign, Resolve, UpdateCustomer
 from workflows.customer_operations.issue_escalation import IssueEscalation, IssueEscalationRequest
 
@@ -139,6 +146,34 @@ async def test_whoever_may_not_and_whatever_comes_too_late_is_refused(
             await handle.execute_update(IssueEscalation.resolve, guest)
         assert "may not customer" in str(refused.value.cause)
         await resolve(handle)
+
+
+async def test_what_comes_before_the_ticket_is_asked_to_come_again(
+    working: Working, client: Client, company: Company
+) -> None:
+    company.tenant("acme")
+    asked, goes_on = threading.Event(), threading.Event()
+
+    @activity.defn(name="support.create")
+    def held(create: CreateTicket) -> Change:
+        asked.set()
+        assert goes_on.wait(30)
+        return Support(company.pool).create(create)
+
+    async with working(instead(company.activities(), held)) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        assert await asyncio.to_thread(asked.wait, 30)
+        try:
+            with pytest.raises(WorkflowUpdateFailedError) as early:
+                await handle.execute_update(IssueEscalation.reassign, Reassign(**ADA, to="cara"))
+        finally:
+            goes_on.set()
+        await waiting_for(handle, WAITING)
+        await handle.execute_update(IssueEscalation.reassign, Reassign(**ADA, to="cara"))
+        result = await resolve(handle)
+    assert isinstance(early.value.cause, ApplicationError)
+    assert early.value.cause.type == JustStarting.__name__, "whoever sends it says it again"
+    assert result["assignee"] == "cara"
 
 
 async def test_cancelled_the_ticket_stays_open_and_people_know(

@@ -13,7 +13,9 @@ from tests.workflows.incident_response.test_diagnosis import DOWN, NOW, WELL, po
 from workflows.incident_response.degraded import DegradedFacts, degraded
 from workflows.incident_response.surroundings import Surroundings
 
-SERVICE = Service(deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health")
+SERVICE = Service(
+    namespace="tensafe", deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health"
+)
 
 
 def metrics(error_rate: float | None = 0.0, p95: float | None = 0.1, saturation: float | None = 0.2) -> Metrics:

@@ -345,7 +345,7 @@ def diagnosed(given: dict[str, Any], tried: frozenset[str] = frozenset(), **fiel
 @pytest.mark.parametrize(("given", "reason", "recommended", "certainty"), SITUATIONS.values(), ids=SITUATIONS)
 def test_what_the_facts_point_to(given: dict[str, Any], reason: str, recommended: str, certainty: str) -> None:
     found = diagnosed(given)
-    service = Service(deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health")
+    service = Service(namespace="app", deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health")
     asked = question(1, found, service, allowed=True)
     assert (found.reason, asked.recommended, found.certainty) == (reason, recommended, certainty)
     assert found.clear == (certainty == "proven" and reason != "well")
@@ -364,7 +364,9 @@ def test_every_reason_is_in_the_table() -> None:
 def test_what_others_dont_give_is_mended_elsewhere_and_no_default_acts(reason: str) -> None:
     found = diagnosed(next(given for given, name, _, _ in SITUATIONS.values() if name == reason))
     policy = IncidentPolicy(safe_default="restart")
-    service = Service(deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health", incident=policy)
+    service = Service(
+        namespace="app", deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health", incident=policy
+    )
     asked = question(1, found, service, allowed=True)
     assert found.not_ours
     assert (asked.recommended, asked.default) == (BY_HAND, BY_HAND)
@@ -376,7 +378,9 @@ def test_what_others_dont_give_is_mended_elsewhere_and_no_default_acts(reason: s
 def test_elsewhere_the_default_of_the_settings_counts() -> None:
     found = diagnosed({"pods": pods(ready=3)})
     policy = IncidentPolicy(safe_default="restart")
-    service = Service(deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health", incident=policy)
+    service = Service(
+        namespace="app", deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health", incident=policy
+    )
     assert question(1, found, service, allowed=True).default == "restart"
     assert question(1, found, service, allowed=False).default == BY_HAND
 

@@ -27,6 +27,7 @@ from activities.messages.paging.paging import Paging
 from activities.messages.paging.records import RecordsPager
 from activities.records.activities import Records
 from sandbox.mail_server import MailServer
+from tests.workflows.worlds.world import PRODUCT
 from workers.later import activities_of
 
 SECRET = SecretStr("a secret of the settings")
@@ -42,10 +43,11 @@ class Company:
         self.sql = sql
         self.server = server
         self.service = Service(
+            namespace="tensafe",
             deployment="tensafe-server",
             selector="app=tensafe",
             health_url="http://127.0.0.1:1/health",
-            customers=policy,
+            customers=policy.model_copy(update={"product": PRODUCT}),
         )
         self.links = HandoverLinks(SECRET, "https://ops.example", timedelta(days=7))
         self.smtp = SmtpServer("127.0.0.1", server.port, "none", None)

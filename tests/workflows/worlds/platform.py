@@ -50,8 +50,9 @@ class Platform(World):
                 "hpa": "tensafe-server",
                 "scaled_object": "tensafe-scaledobject",
                 "scaling": ScalingPolicy(),
-                "gpu": GpuPolicy(utilisation="gpu"),
+                "gpu": GpuPolicy(cluster="tensafe-prod", utilisation="gpu"),
                 "release": ReleasePolicy(
+                    release="tensafe",
                     chart="chart",
                     smoke=(SmokeCheck(name="health", url="http://127.0.0.1:1/health"),),
                     smoke_job=SmokeJob(image="smoke"),

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.autoscaling.states import Autoscaling, AutoscalingRequest
 from activities.catalogue.lookup import Catalogue
-from activities.catalogue.service import ApprovalPolicy, IncidentPolicy, Service, ServiceMetrics
+from activities.catalogue.service import ApprovalPolicy, CustomerPolicy, IncidentPolicy, Service, ServiceMetrics
 from activities.common.effects import Change
 from activities.evidence.evidence import CollectLogs, ExportMetrics, Invite, StoredEvidence, StoreDocument
 from activities.kubernetes.cluster import (
@@ -45,6 +45,9 @@ from activities.records.incidents import (
 from activities.records.on_call import OnCall, OnCallRequest
 from activities.records.windows import CurrentWindow, CurrentWindowRequest, Window
 
+PRODUCT = "TenSafe"
+"""What the company of the tests sells."""
+
 
 def instead(known: list[Callable[..., Any]], *mine: Callable[..., Any]) -> list[Callable[..., Any]]:
     """Give `known` with `mine` in place of those of the same name."""
@@ -59,12 +62,14 @@ class World:
         self.others: dict[str, Service] = {}
         """Other services of the catalogue."""
         self.service = Service(
+            namespace="tensafe",
             deployment="tensafe-server",
             selector="app=tensafe",
             health_url="http://127.0.0.1:1/health",
             time_zone="Europe/Berlin",
             metrics=ServiceMetrics(error_rate="errors", saturation="saturation"),
             incident=policy or IncidentPolicy(),
+            customers=CustomerPolicy(product=PRODUCT),
         )
         self.approvals = approvals or ApprovalPolicy(allow_unsigned=True)
         self.healthy = True

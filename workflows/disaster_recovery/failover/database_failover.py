@@ -16,6 +16,7 @@ from activities.kubernetes.database_secrets import DatabaseSecrets
 from activities.records.alerts import Alert
 from workflows.disaster_recovery.failover.candidate import Candidate, choose, question
 from workflows.disaster_recovery.failover.detection import Detection
+from workflows.disaster_recovery.failover.failover_parts import FailoverParts
 from workflows.disaster_recovery.failover.failover_record import document
 from workflows.disaster_recovery.failover.old_primary import OldPrimary
 from workflows.disaster_recovery.failover.takeover import Takeover
@@ -71,10 +72,9 @@ class DatabaseFailover(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hold: DataHold
+        self.parts: FailoverParts | None = None
+        self.result: DatabaseFailoverResult | None = None
         self.users: UsersOfTheDatabase | None = None
-        self.detection: Detection
-        self.result: DatabaseFailoverResult
         self.incident: Incident | None = None
         self._resolutions = 0
         self._archiving: asyncio.Task[None] | None = None
@@ -97,26 +97,37 @@ class DatabaseFailover(Runbook):
             raise InvalidInput(
                 f"service: settings name no database of {service.name} (services.{service.name}.database)"
             )
-        self.database = service.database
+        database = service.database
         self.title = f"Database failover of {service.name}"
         self.phase("Detect")
-        self.hold = DataHold(self, "7.1/1", service, self.database)
-        primary = await self.hold.primary()
+        hold = DataHold(self, "7.1/1", service, database)
+        primary = await hold.primary()
         await self._look_at_what_was_begun()
         if self._before is not None and (pointed := self._before.answer(DatabaseSecrets.pointed_at)) is not None:
             primary = pointed.server or primary
-        self.detection = Detection(self, self.database, primary, request.promote)
-        self.result = DatabaseFailoverResult(
-            service=service.name, database=self.database.name, primary=primary, old_primary=primary, failed_over=False
+        result = self.result = DatabaseFailoverResult(
+            service=service.name, database=database.name, primary=primary, old_primary=primary, failed_over=False
         )
+        detection = Detection(self, database, primary, request.promote)
+        self.parts = FailoverParts(service, database, hold, detection)
         try:
             return await self._respond(request, service)
         except BaseException as error:
             if is_cancelled_exception(error):
-                self.finish("cancelled, after the failover" if self.result.failed_over else "cancelled")
-                if self.incident is not None and not self.result.failed_over:
+                self.finish("cancelled, after the failover" if result.failed_over else "cancelled")
+                if self.incident is not None and not result.failed_over:
                     await asyncio.shield(asyncio.create_task(self.incident.abandon()))
             raise
+
+    @property
+    def _parts(self) -> FailoverParts:
+        assert self.parts is not None, "the primary is known"
+        return self.parts
+
+    @property
+    def _so_far(self) -> DatabaseFailoverResult:
+        assert self.result is not None, "the primary is known"
+        return self.result
 
     async def _look_at_what_was_begun(self) -> None:
         """Learn whether the run was reset in the middle of a failover: it goes on with what it had pinned."""
@@ -127,19 +138,20 @@ class DatabaseFailover(Runbook):
             self.say("problem", "The old primary's return is not asked about again: it stays fenced until people act")
 
     async def _respond(self, request: DatabaseFailoverRequest, service: Service) -> DatabaseFailoverResult:
-        watched = await self.detection.detect(self._before)
+        parts = self._parts
+        watched = await parts.detection.detect(self._before)
         if watched.answers and not self.dry_run:
             if "hold-secret" in self.begun_before:  # what was held before a reset is nobody's any more
                 self.users = await self._others()
                 await self._let_go()
             return await self._end(request, "primary answers")
-        self.result.silent_since = watched.first_failed_at
+        self._so_far.silent_since = watched.first_failed_at
         takeover, outcome = await finally_do(self._fail_over(request, service, watched), self._let_go)
         if takeover is not None and takeover.promoted is not None and not self.dry_run:
             self.phase("The old primary's return")
             self._returning = True
-            old = OldPrimary(self, takeover.desk, self.database, self.hold, self.result.old_primary)
-            self.result.old_primary_is = await old.offer_return(
+            old = OldPrimary(self, takeover.desk, parts.database, parts.hold, self._so_far.old_primary)
+            self._so_far.old_primary_is = await old.offer_return(
                 takeover.promoted, until=lambda: self._fired_again is not None
             )
         return await self._end(request, outcome)
@@ -154,13 +166,13 @@ class DatabaseFailover(Runbook):
         self.users = await self._others()
         incident = self.incident = self._open_incident(request, service)
         self.phase("Candidate")
-        standing = await self.detection.standing(self._before)
+        standing = await self._parts.detection.standing(self._before)
         try:
             candidate = choose(standing, watched, request.promote)
         except Refused as error:
             await incident.escalate(error.message)
             raise
-        self.result.possible_loss = candidate.loss
+        self._so_far.possible_loss = candidate.loss
         self.say("decision", f"{candidate.server} is the candidate: {candidate.loss}", section="7.1/2")
         also = await self._also(candidate)
         promoting = self._before is not None and "promote" in self.begun_before
@@ -171,11 +183,11 @@ class DatabaseFailover(Runbook):
             self,
             incident,
             service,
-            self.database,
-            self.hold,
+            self._parts.database,
+            self._parts.hold,
             primary=watched.primary,
             candidate=candidate,
-            replicas=self.detection.replicas,
+            replicas=self._parts.detection.replicas,
             users=self.users,
         )
         task = asyncio.create_task(self._take_over(incident, takeover))
@@ -189,13 +201,13 @@ class DatabaseFailover(Runbook):
             raise
 
     async def _hold(self) -> None:
-        lasting = _HOLD + 2 * self.database.failover.decision_timeout
-        await self.hold.take(lasting)
+        lasting = _HOLD + 2 * self._parts.database.failover.decision_timeout
+        await self._parts.hold.take(lasting)
         if self.users is not None:
             await self.users.take("7.1/1", lasting)
 
     async def _let_go(self) -> None:
-        await self.hold.release()
+        await self._parts.hold.release()
         if self.users is not None:
             await self.users.release("7.1/3")
 
@@ -203,11 +215,10 @@ class DatabaseFailover(Runbook):
         """Find who else uses the database, and hold their Secrets too; not in runs from before that was looked at."""
         if not workflow.patched("users-of-the-database"):
             return None
-        assert self.service is not None
-        users = UsersOfTheDatabase(self, self.service, self.database)
+        users = UsersOfTheDatabase(self, self._parts.service, self._parts.database)
         await users.find("7.1/1")
         self.users = users
-        await users.take("7.1/1", _HOLD + 2 * self.database.failover.decision_timeout)
+        await users.take("7.1/1", _HOLD + 2 * self._parts.database.failover.decision_timeout)
         return users
 
     async def _also(self, candidate: Candidate) -> list[str]:
@@ -224,7 +235,7 @@ class DatabaseFailover(Runbook):
     def _open_incident(self, request: DatabaseFailoverRequest, service: Service) -> Incident:
         """Document (step 5) from the beginning: who is asked for a decision must know of what."""
         incident = Incident(self, service, "P1", self.title, None)
-        self.result.incident_id = incident.id
+        self._so_far.incident_id = incident.id
 
         async def late(clock: Clock) -> None:
             await incident.escalate(f"deadline missed: {clock.name}")
@@ -240,7 +251,7 @@ class DatabaseFailover(Runbook):
         rounds = 0
         while True:
             rounds += 1
-            asked = question(rounds, candidate, watched, standing, self.database.failover)
+            asked = question(rounds, candidate, watched, standing, self._parts.database.failover)
             asked.evidence.extend(also)
             if self.dry_run:
                 self.say("decision", f"would ask: {asked.title}")
@@ -255,7 +266,7 @@ class DatabaseFailover(Runbook):
             if answer.choice == "leave":
                 await incident.escalate(f"nobody was promoted ({answer.by}): the database is in human hands")
                 return "not approved"
-            again = await self.detection.once_more(watched)
+            again = await self._parts.detection.once_more(watched)
             if again.answers:
                 await incident.tell("back", f":heavy_check_mark: {again}. Nothing was changed.")
                 return "primary answers"
@@ -266,29 +277,30 @@ class DatabaseFailover(Runbook):
 
     async def _take_over(self, incident: Incident, takeover: Takeover) -> str:
         """Go through with it, also where the run is cancelled meanwhile; gives the outcome."""
+        result = self._so_far
         await takeover.carry_out()
         if self.dry_run:
             return "planned"
-        self.result.old_primary_is = "fenced" if takeover.fenced else ""
+        result.old_primary_is = "fenced" if takeover.fenced else ""
         if (promoted := takeover.promoted) is None:
             outcome = "not promoted" if takeover.fenced else "not fenced"
             await incident.escalate(f"{outcome}: the database is in human hands")
             return outcome
         seen = takeover.candidate.standing
-        self.result.failed_over, self.result.primary = True, promoted.server
-        self.result.timeline, self.result.writable_since = promoted.timeline, promoted.at
-        self.result.last_commit_at = promoted.last_commit_at or seen.last_commit_at
-        self.result.log_up_to = promoted.replayed or seen.received
+        result.failed_over, result.primary = True, promoted.server
+        result.timeline, result.writable_since = promoted.timeline, promoted.at
+        result.last_commit_at = promoted.last_commit_at or seen.last_commit_at
+        result.log_up_to = promoted.replayed or seen.received
         self._archiving = self.background(self._archive(incident, promoted))
         self.phase("Verify")
-        self.result.healthy = await self._verified(takeover, promoted)
+        result.healthy = await self._verified(takeover, promoted)
         self.phase("Document")
-        await document(incident, takeover, silent_since=self.result.silent_since, healthy=self.result.healthy)
-        return "failed over" if self.result.healthy else "failed over, not healthy"
+        await document(incident, takeover, silent_since=result.silent_since, healthy=result.healthy)
+        return "failed over" if result.healthy else "failed over, not healthy"
 
     async def _verified(self, takeover: Takeover, promoted: Promoted) -> bool:
         """Look at the servers, the rollout and the service's health (step 4)."""
-        servers = StandingRequest(database=self.database.name, servers=(promoted.server, *takeover.others))
+        servers = StandingRequest(database=self._parts.database.name, servers=(promoted.server, *takeover.others))
         await self.attempt("7.1/4", "Database", Replication.standing, servers, policies.READ)
         if not takeover.pointed:
             return False
@@ -302,7 +314,9 @@ class DatabaseFailover(Runbook):
 
     async def _archive(self, incident: Incident, promoted: Promoted) -> None:
         """Have the new primary's log archived: without it nothing after the failover can be restored."""
-        follow = FollowPrimary(database=self.database.name, server=promoted.server, effect=self.effect("archive"))
+        follow = FollowPrimary(
+            database=self._parts.database.name, server=promoted.server, effect=self.effect("archive")
+        )
         title = f"Archive the log of {promoted.server}"
         if await self.attempt("7.1/4", title, Backups.follow, follow, policies.WAIT) is None:
             await incident.escalate(f"the log of {promoted.server} is not archived: no restore reaches past now")
@@ -315,7 +329,7 @@ class DatabaseFailover(Runbook):
             # The new primary fails while the old one's return is open: a failover of its own, under the same ID.
             following = request.model_copy(update={"alert": self._fired_again, "promote": None})
             workflow.continue_as_new(following, memo=self.handed_on)
-        return self.result
+        return self._so_far
 
     # -- what alerts send --------------------------------------------------------------------------------
 
@@ -339,5 +353,5 @@ class DatabaseFailover(Runbook):
 
     def _is_news(self, alert: Alert) -> bool:
         """Tell whether an alert is about the new primary, and not about the failure that is dealt with."""
-        since = self.result.writable_since
+        since = self._so_far.writable_since
         return not self.has_taken(alert) and (since is None or alert.starts_at > since)

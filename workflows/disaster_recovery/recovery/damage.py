@@ -1,9 +1,10 @@
 """What is broken: `tensafe-admin health --verbose` (runbook 7.2 step 1), all looked at at once and summed up."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
+from temporalio import workflow
 
 from activities.catalogue.database import DatabasePolicy
 from activities.catalogue.service import Service
@@ -53,6 +54,7 @@ class Damage(BaseModel):
     events: Events | None
     health: Health | None
     database: DatabaseDamage | None = None
+    seen_at: datetime = Field(description="People are asked meanwhile, and take their time.")
 
     @property
     def well(self) -> bool:
@@ -85,7 +87,9 @@ async def assess(run: Runbook, service: Service, workloads: WorkloadStates) -> D
         run.attempt("7.2/1", "Health", HealthChecks.check, HealthRequest(url=service.health_url), policies.READ),
         look_at_database(run, service),
     )
-    return Damage(workloads=workloads, pods=found, events=events, health=health, database=database)
+    return Damage(
+        workloads=workloads, pods=found, events=events, health=health, database=database, seen_at=workflow.now()
+    )
 
 
 async def look_at_database(run: Runbook, service: Service) -> DatabaseDamage | None:

@@ -1,7 +1,7 @@
 """Full service recovery (runbook 7.2): a major outage that requires everything to be brought back."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -22,10 +22,11 @@ from workflows.disaster_recovery.recovery.beside import Beside
 from workflows.disaster_recovery.recovery.damage import Damage, assess
 from workflows.disaster_recovery.recovery.day_of_watching import CLOCK, DayOfWatching
 from workflows.disaster_recovery.recovery.proving import Proof
+from workflows.disaster_recovery.recovery.recovery_parts import RecoveryParts
 from workflows.disaster_recovery.recovery.recovery_restore import RecoveryRestore
 from workflows.disaster_recovery.recovery.restart import Stages, restart
 from workflows.disaster_recovery.recovery.retry_or_stop import RetryOrStop
-from workflows.disaster_recovery.recovery.traffic_levers import lever
+from workflows.disaster_recovery.recovery.traffic_levers import Lever, lever
 from workflows.disaster_recovery.recovery.traffic_steps import TrafficSteps
 from workflows.disaster_recovery.recovery.watch_words import StopWatching
 from workflows.disaster_recovery.restore.service_back import SIGNAL, ServiceBack
@@ -88,14 +89,8 @@ class FullServiceRecovery(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.incident: Incident
-        self.traffic: TrafficSteps
-        self.restoration: RecoveryRestore
-        self.proof: Proof
-        self.beside: Beside
+        self.parts: RecoveryParts | None = None
         self.watching: DayOfWatching | None = None
-        self._ready = False
-        self._assessed_at: datetime
         self._pages = asyncio.Lock()
         self._restarted: list[str] = []
         self._back_after: timedelta | None = None
@@ -118,161 +113,164 @@ class FullServiceRecovery(Runbook):
         found = await self.step("7.2/1", "Deployments", Workloads.deployments, asked, policies.READ)
         stages = restarting.pin(service, found)
         hand = await lever(self, service)
-        self.incident = Incident(self, service, "P1", self.title, request.commander)
-        ways = RetryOrStop(self, self.incident, service)
-        self.traffic = TrafficSteps(self, self.incident, service, hand, ways)
-        self.restoration = RecoveryRestore(self, self.incident, service, ways)
-        self.beside = Beside(self, service, ways)
-        self.proof = Proof(self, service, ways, self.beside)
+        parts = self.parts = self._made(request, service, stages, hand)
         self.clocks.start("Acknowledged", service.incident.acknowledge_within, self._late)
-        self._ready = True
-        opened = self.background(self.incident.begin(request.alert))
+        opened = self.background(parts.incident.begin(request.alert))
         try:
             damage = await assess(self, service, found)
-            self._assessed_at = workflow.now()
-            stopped = await self._recover(request, service, damage, stages, ways)
+            stopped = await self._recover(request, parts, damage)
             await opened
-            return await self._end(service, stopped)
+            return await self._end(parts, stopped)
         except (Exception, asyncio.CancelledError) as error:
-            await shielded(self._leave(error))
+            await shielded(self._leave(parts, error))
             raise
 
+    def _made(
+        self, request: FullServiceRecoveryRequest, service: Service, stages: Stages, hand: Lever | None
+    ) -> RecoveryParts:
+        incident = Incident(self, service, "P1", self.title, request.commander)
+        ways = RetryOrStop(self, incident, service)
+        beside = Beside(self, service, ways)
+        return RecoveryParts(
+            service=service,
+            stages=stages,
+            incident=incident,
+            ways=ways,
+            traffic=TrafficSteps(self, incident, service, hand, ways),
+            restoration=RecoveryRestore(self, incident, service, ways),
+            beside=beside,
+            proof=Proof(self, service, ways, beside),
+        )
+
     async def _late(self, clock: Clock) -> None:
-        await self.incident.escalate(f"deadline missed: {clock.name}")
+        if self.parts is not None:
+            await self.parts.incident.escalate(f"deadline missed: {clock.name}")
 
     # -- bringing it back --------------------------------------------------------------------------------
 
-    async def _recover(
-        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: RetryOrStop
-    ) -> str:
+    async def _recover(self, request: FullServiceRecoveryRequest, parts: RecoveryParts, damage: Damage) -> str:
         """Follow steps 2 to 7; gives why it was stopped."""
-        left = restarting.left_out(stages, damage.workloads)
-        told = f"{damage}\nWill restart {'; then '.join(', '.join(stage) for stage in stages)}."
+        incident, service = parts.incident, parts.service
+        left = restarting.left_out(parts.stages, damage.workloads)
+        told = f"{damage}\nWill restart {'; then '.join(', '.join(stage) for stage in parts.stages)}."
         told += f" Not: {', '.join(left)}." if left else ""
-        self.background(self.incident.tell("assessed", " ".join(filter(None, [f":mag: {told}", str(self.beside)]))))
-        self.background(self._status_page("Investigating", "We are investigating a major outage."))
+        self.background(incident.tell("assessed", " ".join(filter(None, [f":mag: {told}", str(parts.beside)]))))
+        self.background(self._status_page(parts, "Investigating", "We are investigating a major outage."))
         self.phase("Restore from backup")
-        if stopped := await self._restore(request, damage):
+        if stopped := await self._restore(request, parts, damage):
             return stopped
-        if stopped := await self._restart(request, service, damage, stages, ways):
+        if stopped := await self._restart(request, parts, damage):
             return stopped
-        if not await self.proof.give(self._restarted, damage.version_of(service.deployment)):
-            return self.proof.trouble
-        await self.beside.give_back(self.incident)
-        self.background(self.incident.reached("mitigated"))
+        if not await parts.proof.give(self._restarted, damage.version_of(service.deployment)):
+            return parts.proof.trouble
+        await parts.beside.give_back(incident)
+        self.background(incident.reached("mitigated"))
         self.phase("Restore traffic")
-        if not await self.traffic.restore():
+        if not await parts.traffic.restore():
             return "people have stopped it while traffic was coming back"
         if self.dry_run:
             self.say("decision", f"would watch for {length(service.recovery.watch_for)}", section="7.2/7")
             return ""
         self._back_after = workflow.now() - workflow.info().workflow_start_time
-        await self._watch(service)
+        await self._watch(parts)
         return ""
 
-    async def _restore(self, request: FullServiceRecoveryRequest, damage: Damage) -> str:
+    async def _restore(self, request: FullServiceRecoveryRequest, parts: RecoveryParts, damage: Damage) -> str:
         """Restore the database where there is one, and a person says so (step 2)."""
         if request.restore == "never" or damage.database is None:
             why = "the request says never" if damage.database else "the service has no database in the settings"
             self.say("decision", f"No restore: {why}", section="7.2/2")
             return ""
         # What a restore brings back is tested as well before traffic gets to it.
-        first = self.traffic.take_away if request.take_traffic_away != "never" else self.traffic.stay
-        return await self.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
+        first = parts.traffic.take_away if request.take_traffic_away != "never" else parts.traffic.stay
+        return await parts.restoration.decide(damage.database, request.target_time, request.backup_id, first=first)
 
-    async def _restart(
-        self, request: FullServiceRecoveryRequest, service: Service, damage: Damage, stages: Stages, ways: RetryOrStop
-    ) -> str:
+    async def _restart(self, request: FullServiceRecoveryRequest, parts: RecoveryParts, damage: Damage) -> str:
         """Restart in order, other services only where people say so (step 3); gives why it was stopped."""
         self.phase("Restart all services")
-        agreed = await others.agreed(self, self.incident, service, stages)
+        agreed = await others.agreed(self, parts.incident, parts.service, parts.stages)
         if agreed is None:
             return "people have stopped it, since other services would have been restarted"
-        self.background(self._status_page("Identified", "We are bringing the service back."))
+        self.background(self._status_page(parts, "Identified", "We are bringing the service back."))
         away = request.take_traffic_away
-        if away == "always" or (away == "auto" and not await self._well(service, damage)):
-            await self.traffic.take_away()
-        if stopped := await self.beside.restart():
+        if away == "always" or (away == "auto" and not await self._well(parts.service, damage)):
+            await parts.traffic.take_away()
+        if stopped := await parts.beside.restart():
             return stopped
         self._restarted = [name for stage in agreed for name in stage]
-        return await restart(self, service, agreed, ways)
+        return await restart(self, parts.service, agreed, parts.ways)
 
     async def _well(self, service: Service, damage: Damage) -> bool:
         """Tell whether the service is healthy; asked again where people were waited for since it was assessed."""
-        stale = workflow.now() - self._assessed_at > _FRESH
+        stale = workflow.now() - damage.seen_at > _FRESH
         if stale and workflow.patched("health-read-again"):
             request = HealthRequest(url=service.health_url)
             health = await self.attempt("7.2/3", "Health", HealthChecks.check, request, policies.READ)
             return health is not None and health.healthy
         return damage.well
 
-    async def _watch(self, service: Service) -> None:
+    async def _watch(self, parts: RecoveryParts) -> None:
         """Watch for a day, an hour at a time (step 7)."""
-        policy = service.recovery
+        policy = parts.service.recovery
         self.phase(f"Watch for {length(policy.watch_for)}")
-        self.watching = DayOfWatching(self, self.incident, service)
+        self.watching = DayOfWatching(self, parts.incident, parts.service)
         monitoring = "The service is back. We keep a close watch on it."
-        self.background(self._status_page("Monitoring", monitoring))
-        self.background(self.incident.reached("stable"))
-        self.background(self.incident.notify_stakeholders("the service is back, and is being watched closely"))
+        self.background(self._status_page(parts, "Monitoring", monitoring))
+        self.background(parts.incident.reached("stable"))
+        self.background(parts.incident.notify_stakeholders("the service is back, and is being watched closely"))
         await self.watching.keep()
 
-    async def _status_page(self, status: Literal["Investigating", "Identified", "Monitoring"], message: str) -> None:
+    async def _status_page(
+        self, parts: RecoveryParts, status: Literal["Investigating", "Identified", "Monitoring"], message: str
+    ) -> None:
         async with self._pages:  # one after the other, also where the page is slow
-            await self.incident.status_page("7.2", status, message)
+            await parts.incident.status_page("7.2", status, message)
 
     # -- the end -----------------------------------------------------------------------------------------
 
-    async def _end(self, service: Service, stopped: str) -> FullServiceRecoveryResult:
+    async def _end(self, parts: RecoveryParts, stopped: str) -> FullServiceRecoveryResult:
+        incident = parts.incident
         self.clocks.stop()
-        await self.beside.give_back(self.incident)
+        await parts.beside.give_back(incident)
         trouble = stopped or (self.watching.trouble if self.watching else "")
         outcome = _outcome(planned=self.dry_run, stopped=bool(stopped), well=not trouble)
-        if outcome == "recovered":
-            await self._close()
+        if outcome == "recovered" and self.watching is not None:
+            await _close(incident, self.watching)
         elif outcome != "planned":
-            left = await self.traffic.leave(trusted=not self.proof.trouble) if stopped else ""
+            left = await parts.traffic.leave(trusted=not parts.proof.trouble) if stopped else ""
             told = "; ".join(filter(None, [trouble, left]))
-            await self.incident.escalate(f"{self.incident.id} is in human hands, {outcome}: {told}")
-        await self.incident.note("runbook", self.timeline.markdown())
+            await incident.escalate(f"{incident.id} is in human hands, {outcome}: {told}")
+        await incident.note("runbook", self.timeline.markdown())
         await self.settle()
         self.finish(outcome)
         return FullServiceRecoveryResult(
-            service=service.name,
-            incident_id=self.incident.id,
+            service=parts.service.name,
+            incident_id=incident.id,
             outcome=outcome,
             reason=trouble,
-            restored=str(self.restoration.back or ""),
+            restored=str(parts.restoration.back or ""),
             restarted=self._restarted,
-            also_restarted=self.beside.restarted,
-            traffic=self.traffic.share,
+            also_restarted=parts.beside.restarted,
+            traffic=parts.traffic.share,
             looks=self.watching.looks if self.watching else 0,
             problems=self.watching.problems if self.watching else [],
             watch_ended_by=self.watching.ended_by if self.watching else "",
             back_after=self._back_after,
         )
 
-    async def _close(self) -> None:
-        """Close the incident: the service was well at the watch's end."""
-        assert self.watching is not None
-        found = f"{len(self.watching.problems)} of {counted(self.watching.looks, 'look')} found a problem"
-        by = "runbook" if self.watching.ended_by == CLOCK else self.watching.ended_by
-        # The resolution stands on the status page.
-        await self.incident.close(by, "The service is recovered.", f"Not told: see the incident's notes; {found}")
-
-    async def _leave(self, error: BaseException) -> None:
+    async def _leave(self, parts: RecoveryParts, error: BaseException) -> None:
         """Leave the service as well as it can be: a restore is taken back, traffic is where it held."""
         cancelled = is_cancelled_exception(error)
         self.finish("cancelled" if cancelled else "failed")
         self.clocks.stop()
-        await self.restoration.abandon()
-        await self.beside.give_back(self.incident)
-        left = await self.traffic.leave(trusted=not self.proof.trouble)
+        await parts.restoration.abandon()
+        await parts.beside.give_back(parts.incident)
+        left = await parts.traffic.leave(trusted=not parts.proof.trouble)
         if cancelled:
-            await asyncio.gather(self.incident.abandon(), *([self.incident.page(left)] if left else []))
+            await asyncio.gather(parts.incident.abandon(), *([parts.incident.page(left)] if left else []))
         else:
             why = reason(error) if isinstance(error, ActivityError) else str(error)
-            await self.incident.escalate("; ".join(filter(None, [f"the recovery has failed: {why}", left])))
+            await parts.incident.escalate("; ".join(filter(None, [f"the recovery has failed: {why}", left])))
 
     # -- what people and the restore send ----------------------------------------------------------------
 
@@ -300,15 +298,24 @@ class FullServiceRecovery(Runbook):
     async def service_back(self, back: ServiceBack) -> None:
         """Go on: what the restore still does, it does by itself. Nobody else's word counts before one has begun."""
         # To a run that was reset Temporal says it again before anything has begun.
-        if not self._ready or not (self.restoration.begun or was_reset()):
+        if self.parts is None or not (self.parts.restoration.begun or was_reset()):
             self.say("signal", f"Refused: {SIGNAL}, since no restore of this run has begun")
             return
-        self.restoration.came_back(back)
+        self.parts.restoration.came_back(back)
 
     async def noted(self, note: Note) -> None:
         """Keep remarks in the incident's record too."""
-        await workflow.wait_condition(lambda: self._ready)
-        await self.incident.note(f"{note.who} ({note.role})", note.text)
+        await workflow.wait_condition(lambda: self.parts is not None)
+        assert self.parts is not None
+        await self.parts.incident.note(f"{note.who} ({note.role})", note.text)
+
+
+async def _close(incident: Incident, watching: DayOfWatching) -> None:
+    """Close the incident: the service was well at the watch's end."""
+    found = f"{len(watching.problems)} of {counted(watching.looks, 'look')} found a problem"
+    by = "runbook" if watching.ended_by == CLOCK else watching.ended_by
+    # The resolution stands on the status page.
+    await incident.close(by, "The service is recovered.", f"Not told: see the incident's notes; {found}")
 
 
 def _check(request: FullServiceRecoveryRequest, service: Service) -> None:

@@ -21,6 +21,7 @@ from audit.text import plain
 from workflows.disaster_recovery.restore.damaged_copy import DamagedCopy
 from workflows.disaster_recovery.restore.notices import Notices
 from workflows.disaster_recovery.restore.restore_beside import RestoreBeside
+from workflows.disaster_recovery.restore.restore_parts import RestoreParts
 from workflows.disaster_recovery.restore.restore_plan import RestorePlan, make_plan, must_be_past
 from workflows.disaster_recovery.restore.service_back import ServiceBack, tell_parent
 from workflows.disaster_recovery.restore.switch_over import SwitchOver
@@ -136,11 +137,8 @@ class PointInTimeRestore(Runbook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk: Desk
-        self.hold: DataHold
-        self.notices: Notices
+        self.parts: RestoreParts | None = None
         self.approved = False
-        self.restoration: RestoreBeside | None = None
         self.switch: SwitchOver | None = None
         self.copy: DamagedCopy | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -162,32 +160,37 @@ class PointInTimeRestore(Runbook):
                 f"service: {service.name} has no database in the settings (services.{service.name}.database)"
             )
         must_be_past(request.target_time)
-        self.desk = Desk(self, service, "P1", self.title, "RESTORE")
-        self.notices = Notices(self, self.desk, service)
-        self.hold = DataHold(self, "7.3/1", service, service.database)
+        desk = Desk(self, service, "P1", self.title, "RESTORE")
+        hold = DataHold(self, "7.3/1", service, service.database)
         self.phase("Plan")
         plan = await make_plan(
             self,
             service,
-            self.hold,
+            hold,
             target=request.target_time,
             backup_id=request.backup_id,
             accept_unverified=request.accept_unverified,
             replicas=request.replicas,
             before=await self._stopped_before(),
         )
-        if plan.unverified and not self.begun_before and not await self._accepted(plan):
+        if plan.unverified and not self.begun_before and not await self._accepted(plan, desk):
             await self.settle()
             self.finish("not approved")
             return self._result(service, plan, "not approved")
-        restoration = self.restoration = RestoreBeside(self, plan)
-        writes = WriteStop(self, self.desk, service, plan)
+        parts = self.parts = RestoreParts(
+            service=service,
+            plan=plan,
+            desk=desk,
+            notices=Notices(self, desk, service),
+            hold=hold,
+            restoration=RestoreBeside(self, plan),
+            writes=WriteStop(self, desk, service, plan),
+        )
         try:
             # Of a run that was reset behind the decision nothing is stopped or asked again.
             decided = bool(self.begun_before & _BEHIND_THE_DECISION)
             await finally_do(
-                self._take_up(plan, restoration, writes) if decided else self._prepare(plan, restoration, writes),
-                lambda: self._end(service, plan, request, restoration, writes),
+                self._take_up(parts) if decided else self._prepare(parts), lambda: self._end(request, parts)
             )
             if self.copy is not None:
                 await self.copy.keep()
@@ -208,14 +211,15 @@ class PointInTimeRestore(Runbook):
         reads = (DatabaseSecrets.pointed_at, Kubernetes.deployment, Backups.catalogue)
         return await before_reset(self, "7.3/1", self.first_effect("stop-writes"), *reads)
 
-    async def _take_up(self, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> None:
+    async def _take_up(self, parts: RestoreParts) -> None:
         """Come to where the run was before its reset: what is decided is gone through with, each effect once."""
+        plan = parts.plan
         self.approved = _SWITCHED in self.begun_before
         how = f"the service gets {plan.spare}" if self.approved else f"the service goes back to {plan.primary}"
         self.say("decision", f"This run was reset, and it had been decided: {how}")
-        await self.hold.take(plan.longest)
-        await restoration.take_up()
-        await writes.take_up()
+        await parts.hold.take(plan.longest)
+        await parts.restoration.take_up()
+        await parts.writes.take_up()
 
     def _outcome(self) -> Outcome:
         if self.dry_run:
@@ -229,7 +233,7 @@ class PointInTimeRestore(Runbook):
 
     # -- until somebody decides --------------------------------------------------------------------------
 
-    async def _accepted(self, plan: RestorePlan) -> bool:
+    async def _accepted(self, plan: RestorePlan, desk: Desk) -> bool:
         """Ask whether a backup that nobody has found good will do; nothing has been changed yet."""
         if self.dry_run:
             self.say("decision", f"would ask whether {plan.backups[0].backup_id} will do")
@@ -246,18 +250,19 @@ class PointInTimeRestore(Runbook):
             evidence=[str(plan.backups[0])],
             timeout=plan.database.restore.decision_timeout,
         )
-        self.background(self.desk.ask(question))
-        return (await self.ask(question, escalate=self.desk.escalate)).choice == "restore"
+        self.background(desk.ask(question))
+        return (await self.ask(question, escalate=desk.escalate)).choice == "restore"
 
-    async def _prepare(self, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> None:
+    async def _prepare(self, parts: RestoreParts) -> None:
         """Bring a restored database to where a person can decide about it."""
+        plan, restoration, writes = parts.plan, parts.restoration, parts.writes
         self.phase("Stop writes")
-        await self.hold.take(plan.longest)
-        await self.desk.open(
+        await parts.hold.take(plan.longest)
+        await parts.desk.open(
             f":rotating_light: {self.title} to {plan.until}: writes are stopped, {plan.database.name} is restored on "
             f"{plan.spare}, beside {plan.primary}. What was committed after the target will be lost."
         )
-        await self.notices.publish("Investigating", "Our data is damaged. It is being restored; we are not available.")
+        await parts.notices.publish("Investigating", "Our data is damaged. It is being restored; we are not available.")
         await writes.stop()
         self.phase("Extent of the damage")
         await restoration.assess()
@@ -277,14 +282,15 @@ class PointInTimeRestore(Runbook):
         await writes.look_again()
         await restoration.compare()
         self.phase("Decide")
-        self.approved = await self._decided(plan, restoration, writes)
+        self.approved = await self._decided(parts)
 
-    async def _decided(self, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop) -> bool:
+    async def _decided(self, parts: RestoreParts) -> bool:
         """Ask; and ask again where somebody has begun to write while it was decided: that would be lost as well."""
+        writes = parts.writes
         for number in itertools.count(1):
-            question = _switch_over(plan, restoration, writes, number)
-            self.background(self.desk.ask(question))
-            answer = await self.ask(question, escalate=self.desk.escalate)
+            question = _switch_over(parts.plan, parts.restoration, writes, number)
+            self.background(parts.desk.ask(question))
+            answer = await self.ask(question, escalate=parts.desk.escalate)
             if answer.choice != "switch":
                 return False
             known = set(writes.seen)
@@ -297,35 +303,22 @@ class PointInTimeRestore(Runbook):
 
     # -- from then on ------------------------------------------------------------------------------------
 
-    async def _end(
-        self,
-        service: Service,
-        plan: RestorePlan,
-        request: PointInTimeRestoreRequest,
-        restoration: RestoreBeside,
-        writes: WriteStop,
-    ) -> None:
+    async def _end(self, request: PointInTimeRestoreRequest, parts: RestoreParts) -> None:
         """See that somebody can write again: on the restored data, where a person wants that, or as it was."""
         if self.approved:
-            await self._switch(service, plan, request, restoration, writes)
+            await self._switch(request, parts)
             return
-        await self._come_back(service, plan, restoration, writes)
+        await self._come_back(parts)
 
-    async def _switch(
-        self,
-        service: Service,
-        plan: RestorePlan,
-        request: PointInTimeRestoreRequest,
-        restoration: RestoreBeside,
-        writes: WriteStop,
-    ) -> None:
+    async def _switch(self, request: PointInTimeRestoreRequest, parts: RestoreParts) -> None:
+        service, plan, restoration, notices = parts.service, parts.plan, parts.restoration, parts.notices
         self.phase("Switch over")
-        switch = self.switch = SwitchOver(self, self.desk, service, plan, self.hold)
+        switch = self.switch = SwitchOver(self, parts.desk, service, plan, parts.hold)
         lasting = plan.database.restore.forensics if request.forensics is None else request.forensics
-        copy = self.copy = DamagedCopy(self, self.desk, service, plan, lasting)
+        copy = self.copy = DamagedCopy(self, parts.desk, service, plan, lasting)
         await copy.mark()
-        await switch.carry_out(writes)
-        await self.hold.release()
+        await switch.carry_out(parts.writes)
+        await parts.hold.release()
         self.background(switch.archive())
         await tell_parent(_back(plan, restoration))
         self.phase("Notify")
@@ -335,59 +328,58 @@ class PointInTimeRestore(Runbook):
 
         async def published() -> None:
             over = f"{request.message} Data of {restoration.span} is not in it."
-            await self.notices.publish("Resolved", over)
+            await notices.publish("Resolved", over)
 
         async def customers() -> None:
             if notify:
-                await self.notices.customers(restoration.pinned, restoration.ended_at, request.message)
+                await notices.customers(restoration.pinned, restoration.ended_at, request.message)
 
         async def well() -> None:
             switch.healthy = True
-            await self.desk.tell("well", f":white_check_mark: {service.name} is well on {plan.spare}.")
+            await parts.desk.tell("well", f":white_check_mark: {service.name} is well on {plan.spare}.")
             await published()
             await customers()
 
         later = not switch.healthy and workflow.patched("told-when-well")
         if not later:
             await published()
-        await self.desk.tell(
+        await parts.desk.tell(
             "restored",
             f":white_check_mark: {service.name} is on {plan.spare}, as of {restoration.pinned:%F %T %Z}"
             f"{'' if switch.healthy else ', *not healthy*'}. The damaged data is kept on {plan.primary}."
             f"{_followers(plan)}",
         )
         if later:
-            self._watch = self.background(self.notices.once_well(_DATA_IS_BACK, well))
+            self._watch = self.background(notices.once_well(_DATA_IS_BACK, well))
         else:
             await customers()
 
-    async def _come_back(
-        self, service: Service, plan: RestorePlan, restoration: RestoreBeside, writes: WriteStop
-    ) -> None:
+    async def _come_back(self, parts: RestoreParts) -> None:
         """Let the service write as before, on the data that it had."""
-        was_stopped = writes.stopped
+        service, plan, notices = parts.service, parts.plan, parts.notices
+        was_stopped = parts.writes.stopped
         if was_stopped:
             self.phase("Back on the data as it was")
-        await writes.let_write(plan.replicas_before)
+        await parts.writes.let_write(plan.replicas_before)
         if was_stopped:
             back = f"{service.name} is back on the data it had, on {plan.primary}"
             first = not workflow.patched("told-when-well")
             if first:
-                await self.notices.publish("Resolved", _AVAILABLE)
-            await self.desk.tell("back", f":leftwards_arrow_with_hook: {back}.")
+                await notices.publish("Resolved", _AVAILABLE)
+            await parts.desk.tell("back", f":leftwards_arrow_with_hook: {back}.")
             trouble = ""
             if plan.replicas_before:
                 verified = await verify(self, "7.3/6", service, service.scaling.ready_within)
                 trouble = verified.trouble
                 if trouble:
                     theirs = "" if first else ". The status page says that we work on it: that entry is yours now"
-                    await self.desk.escalate(f"{back}, but {trouble}{theirs}")
+                    await parts.desk.escalate(f"{back}, but {trouble}{theirs}")
             if trouble and not first:
-                await self.notices.publish("Monitoring", _RECOVERY_OVER)
+                await notices.publish("Monitoring", _RECOVERY_OVER)
             elif not first:
-                await self.notices.publish("Resolved", _AVAILABLE if plan.replicas_before else _NOTHING_CHANGED)
-        await restoration.discard(self.desk)
-        await self.hold.release()
+                await notices.publish("Resolved", _AVAILABLE if plan.replicas_before else _NOTHING_CHANGED)
+        await parts.restoration.discard(parts.desk)
+        await parts.hold.release()
         await self.settle()
 
     # -- what there is to read ---------------------------------------------------------------------------
@@ -398,15 +390,17 @@ class PointInTimeRestore(Runbook):
 
     def board(self) -> str:
         """Show what was restored, since the run stays open for long after the service is back."""
-        done = self.restoration
+        done = self.parts.restoration if self.parts else None
         return "\n".join(f"- {plain(line)}" for line in done.evidence()) if done and done.restored else ""
 
     def _result(self, service: Service, plan: RestorePlan, outcome: Outcome) -> PointInTimeRestoreResult:
-        done, switch, copy = self.restoration, self.switch, self.copy
+        parts, switch, copy = self.parts, self.switch, self.copy
         result = PointInTimeRestoreResult(
             service=service.name, outcome=outcome, target_time=plan.target, server=plan.primary
         )
-        if done is not None:
+        if parts is not None:
+            done = parts.restoration
+            result.customers_told = parts.notices.told
             result.target_time = done.target
             result.backup_id = done.backup.backup_id if done.backup else ""
             result.recovered_to = done.restored.recovered_to if done.restored else None
@@ -415,7 +409,6 @@ class PointInTimeRestore(Runbook):
         if switch is not None:
             result.server = plan.spare if switch.pointed else plan.primary
             result.replicas, result.healthy = plan.replicas_after, switch.healthy
-            result.customers_told = self.notices.told
         if copy is not None and not copy.discarded:
             result.damaged_copy = plan.primary
         return result
