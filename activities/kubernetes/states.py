@@ -23,7 +23,24 @@ FAILING = frozenset(
         "CreateContainerError",
     }
 )
-"""Reasons that waiting does not cure."""
+"""Reasons that waiting does not cure, as runs have known them from the beginning: open ones decide by them again."""
+
+HOPELESS = FAILING | {
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+    "ImageVolumeMountFailed",
+    "RunInitContainerError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "PostStartHookError",
+}
+"""All of them, by the names that the kubelet has (kubernetes/pkg/kubelet/container/sync_result.go, images/types.go)."""
+
+OVER = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that run no more, and never again: evicted, or ended with their node. A Deployment has made others in
+their place, and they stay in the list until somebody clears them away (github.com/kubernetes/kubernetes/issues/104531).
+"""
 
 _JUST_BACK = timedelta(minutes=5)
 """So long after its start, a container that isn't ready is still judged by how its last run ended."""
@@ -43,12 +60,15 @@ class Pod(BaseModel):
     revision_hash: str = Field(default="", description="Label pod-template-hash.")
     node: str = ""
     created_at: datetime
-    terminating: bool = False
+    terminating: bool = Field(default=False, description="Going, or over: nobody waits for it.")
+    hopeless: bool = Field(
+        default=False, description="Whether its reason was none that waiting cures, when it was read."
+    )
 
     @property
     def failing(self) -> bool:
         """Crash-looping, erroring, or unable to pull its image or to start."""
-        return self.reason in FAILING
+        return self.hopeless or self.reason in FAILING
 
 
 class Pods(BaseModel):

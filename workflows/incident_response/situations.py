@@ -53,7 +53,21 @@ MENDED_BY: dict[Reason, str] = {
 UNSCHEDULABLE = "Unschedulable"
 _NODE = {"NodeNotReady", "NodeLost"}
 _KINDS: tuple[tuple[Reason, frozenset[str]], ...] = (
-    ("image", frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})),
+    (
+        "image",
+        frozenset(
+            {
+                "ImagePullBackOff",
+                "ErrImagePull",
+                "ErrImageNeverPull",
+                "InvalidImageName",
+                "ImageInspectError",
+                "RegistryUnavailable",
+                "SignatureValidationFailed",
+                "ImageVolumeMountFailed",
+            }
+        ),
+    ),
     ("configuration", frozenset({"CreateContainerConfigError"})),
     ("out_of_memory", frozenset({"OOMKilled"})),
 )
