@@ -97,10 +97,10 @@ class Route(BaseModel):
         about its copy there. The only service there is needs no label.
         """
         name = self.service or labels.get(self.service_label)
-        if name in known:
-            guessed = self.service is None and isinstance(known, Mapping)
-            return about.elsewhere(labels, known, name) if guessed else name
-        if self.service is None and isinstance(known, Mapping) and (found := about.recognised(labels, known)):
+        catalogue = known if self.service is None and isinstance(known, Mapping) else {}
+        if name is not None and name in known:
+            return about.elsewhere(labels, catalogue, name) if name in catalogue else name
+        if found := about.recognised(labels, catalogue):
             return found
         return next(iter(known)) if name is None and len(known) == 1 else None
 
