@@ -150,6 +150,7 @@ class Kubernetes:
             rolled_out_at=found.rolled_out_at(),
             stopped_by=found.stopped.run if found.stopped else None,
             stopped_until=found.stopped.until if found.stopped else None,
+            scaled_to_none=found.replicas == 0 and not found.stopped,
             scaled_before=_scaled(effect_notes.find(key, *found.everywhere)) if key else None,
         )
 
@@ -265,6 +266,7 @@ def _pod(raw: Object) -> Pod:
         created_at=moment(metadata["creationTimestamp"]),
         terminating="deletionTimestamp" in metadata or status.get("phase") in states.OVER,
         hopeless=reason in states.HOPELESS,
+        starting=reason in states.ITS_TURN and bool(raw["spec"].get("nodeName")),
     )
 
 

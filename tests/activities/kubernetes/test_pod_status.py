@@ -95,3 +95,13 @@ def test_a_pod_that_is_over_is_none_of_the_service(status: dict[str, Any]):
 def test_what_the_kubelet_does_not_get_over_is_failing(why: str):
     assert _pod_with(phase="Pending", containerStatuses=[_waiting(why)]).failing
     assert not _pod_with(phase="Pending", containerStatuses=[_waiting("ContainerCreating")]).failing
+
+
+def test_a_pod_that_has_a_node_and_no_container_yet_is_starting():
+    waiting = {"phase": "Pending", "containerStatuses": [_waiting("ContainerCreating")]}
+    metadata = {"name": "p", "creationTimestamp": "2026-11-23T11:00:00Z"}
+    placed = _pod(
+        {"metadata": metadata, "spec": {"nodeName": "n", "containers": [{"image": "a:1"}]}, "status": waiting}
+    )
+    unscheduled = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "x"}]}
+    assert (placed.starting, _pod_with(**unscheduled).starting) == (True, False)
