@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from activities.catalogue.service import Service
 from activities.records.alerts import Alert
 from starters.steering import routes
+from starters.steering.deciding import Unrouted, decide
 from tests.starters.support import RULES
 from workers.registry import PROCEDURES, Procedure
 from workers.settings import SettingsError
@@ -245,3 +246,12 @@ def test_it_is_not_taken_for_one_that_is_called_alike(labels: dict[str, str], se
     """What exporters say: kube-state-metrics, OpenTelemetry, Istio, Datadog, ingress-nginx, blackbox."""
     rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
     assert rule.service_of(labels, SHOPS) == service
+
+
+def test_an_alert_of_a_copy_elsewhere_is_told_so() -> None:
+    rules = routes.Routes(route=(routes.Route(procedure="p1-incident", match={"severity": "P1"}),))
+    labels = {"severity": "P1", "service": "till", "namespace": "test", "deployment": "till"}
+    alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC), labels=labels)
+    decided = decide(alert, rules, SHOPS)
+    assert isinstance(decided, Unrouted)
+    assert decided.why == "labels.service: till is in prod, and the alert is of its copy elsewhere"
