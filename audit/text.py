@@ -37,14 +37,27 @@ def visible(text: str, *, lines: bool = False) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_IN_LINES if lines else _VISIBLE)
 
 
-# What turns the order of text around or can't be seen at all: Unicode's bidirectional controls and separators, zero
-# widths and the byte order mark (unicode.org/reports/tr36, "Bidirectional Text Spoofing").
-_UNSEEN = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+"""What turns the order of text around or can't be seen at all, as a regular expression's class has it.
+
+Bidirectional controls and separators, zero widths, fillers, and tags, in which whole sentences can be hidden
+(unicode.org/reports/tr36, "Bidirectional Text Spoofing"; unicode.org/reports/tr39). Joiners and variation selectors are
+letters' own.
+"""
+
+# The flags of England, Scotland and Wales are a flag with tags behind it.
+_FLAG = "\U0001f3f4[\U000e0061-\U000e007a]{1,6}\U000e007f"
+_FLAG_OR_UNSEEN = re.compile(f"{_FLAG}|[{UNSEEN}]")
 
 
 def shown(text: str) -> str:
     """Give the text as a terminal, a chat or a log may show it: nothing in it is obeyed, reordered or unseen."""
-    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", visible(text, lines=True))
+    return _FLAG_OR_UNSEEN.sub(
+        lambda found: f"⟨U+{ord(found[0]):04X}⟩" if len(found[0]) == 1 else found[0], visible(text, lines=True)
+    )
 
 
 def kept(text: str, most: int = 500) -> str:

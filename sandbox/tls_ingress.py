@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from activities.kubernetes.rollouts import RESTARTED_AT
+from activities.kubernetes.templates import RESTARTED_AT
 from sandbox import kubernetes_api
 from sandbox.ports import LOOPBACK, free_port
 

@@ -27,7 +27,8 @@ from activities.catalogue.base import Weekday
 YEARS = 5
 """For how many years to come clock changes and days off are put into a schedule; each January there is one more."""
 
-_DAYS: tuple[Weekday, ...] = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # as Temporal counts them
+EVERY_DAY: tuple[Weekday, ...] = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_DAYS = EVERY_DAY  # as Temporal counts them
 _ONCE = timedelta(days=40 * 365.25)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND, _MINUTE, _HOUR, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -36,13 +37,17 @@ _WHOLE_DAY = {"hour": [ScheduleRange(0, 23)], "minute": [ScheduleRange(0, 59)], 
 
 @dataclass(frozen=True)
 class LocalTimes:
-    """Some weekdays, at some hours, in a time zone, but not on days off."""
+    """Some weekdays, or days of some months, at some hours, in a time zone, but not on days off."""
 
     days: tuple[Weekday, ...]
     hours: tuple[int, ...]
     minute: int
     time_zone: str
     off: frozenset[date] = frozenset()
+    months: tuple[int, ...] = ()
+    """In which it is due; in all, where there are none."""
+
+    day_of_month: int | None = None
 
     def spec(self, today: date) -> ScheduleSpec:
         """Give them as Temporal takes them, with the clock changes and days off of this year and of `YEARS` more."""
@@ -50,6 +55,8 @@ class LocalTimes:
             day_of_week=[ScheduleRange(_DAYS.index(day)) for day in self.days],
             hour=[ScheduleRange(hour) for hour in self.hours],
             minute=[ScheduleRange(self.minute)],
+            month=[ScheduleRange(month) for month in self.months] or [ScheduleRange(1, 12)],
+            day_of_month=[ScheduleRange(self.day_of_month or 1, self.day_of_month or 31)],
         )
         off = [day for day in sorted(self.off) if self._is_due(day) and _in_reach(day, today)]
         skip = list(_whole_days(off))
@@ -68,7 +75,8 @@ class LocalTimes:
         )
 
     def _is_due(self, day: date) -> bool:
-        return _DAYS[day.isoweekday() % 7] in self.days
+        in_month = day.month in (self.months or (day.month,)) and day.day == (self.day_of_month or day.day)
+        return in_month and _DAYS[day.isoweekday() % 7] in self.days
 
 
 @dataclass(frozen=True)

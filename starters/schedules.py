@@ -11,12 +11,10 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
-    ScheduleCalendarSpec,
     ScheduleDescription,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
-    ScheduleRange,
     ScheduleSpec,
     ScheduleState,
     ScheduleUpdate,
@@ -30,7 +28,7 @@ from activities.catalogue.daily import DailyPolicy
 from activities.catalogue.service import Service
 from audit.text import length
 from starters.days_off import days_off
-from starters.local_times import LocalTimes
+from starters.local_times import EVERY_DAY, LocalTimes
 from starters.schedule_forms import differences
 from starters.steering.priority import priority
 from workers.registry import procedure
@@ -278,19 +276,10 @@ def _compliance(service: str, policy: CompliancePolicy, zone: str, task_queue: s
         request = ComplianceAuditRequest(service=service, framework=framework, requested_by=f"schedule {name}")
         action = _start(ComplianceAudit, request, name, task_queue, f"Evidence of the last quarter for {framework}")
         when = f"day {policy.day} of each quarter {policy.at:%H:%M} {zone}"
-        calendar = ScheduleCalendarSpec(
-            month=[ScheduleRange(month) for month in _QUARTERS],
-            day_of_month=[ScheduleRange(policy.day)],
-            hour=[ScheduleRange(policy.at.hour)],
-            minute=[ScheduleRange(policy.at.minute)],
+        times = LocalTimes(
+            EVERY_DAY, (policy.at.hour,), policy.at.minute, zone, months=_QUARTERS, day_of_month=policy.day
         )
-        # A time that a changed clock doubles or skips moves by an hour at most: a quarter can wait.
-        schedule = Schedule(
-            action=action,
-            spec=ScheduleSpec(calendars=[calendar], time_zone_name=zone),
-            policy=_policy(_QUARTERLY_LATE),
-            state=ScheduleState(note=f"evidence for {framework}, {when}"),
-        )
+        schedule = _schedule(action, times, _QUARTERLY_LATE, f"evidence for {framework}, {when}")
         yield _Wanted(name, schedule, when)
 
 

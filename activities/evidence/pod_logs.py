@@ -113,7 +113,7 @@ class PodLogs:
         if not failing_only:
             return found
         now = datetime.now(UTC)
-        return [pod for pod in found if states.reason_of(pod, now) in states.FAILING]
+        return [pod for pod in found if states.reason_of(pod, now) in states.HOPELESS]
 
     def _side_by_side(
         self, sections: list[_Section], since: timedelta | None, share: int

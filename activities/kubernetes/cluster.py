@@ -150,6 +150,7 @@ class Kubernetes:
             rolled_out_at=found.rolled_out_at(),
             stopped_by=found.stopped.run if found.stopped else None,
             stopped_until=found.stopped.until if found.stopped else None,
+            scaled_to_none=found.replicas == 0 and not found.stopped,
             scaled_before=_scaled(effect_notes.find(key, *found.everywhere)) if key else None,
         )
 
@@ -252,17 +253,20 @@ def _scaled(did: Done | None) -> tuple[int, int] | None:
 
 def _pod(raw: Object) -> Pod:
     metadata, status = raw["metadata"], raw.get("status", {})
+    reason = states.reason_of(raw, datetime.now(UTC))
     return Pod(
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
         restarts=sum(container.get("restartCount", 0) for container in states.containers(raw)),
-        reason=states.reason_of(raw, datetime.now(UTC)),
+        reason=reason,
         image=raw["spec"]["containers"][0]["image"],
         revision_hash=metadata.get("labels", {}).get("pod-template-hash", ""),
         node=raw["spec"].get("nodeName", ""),
         created_at=moment(metadata["creationTimestamp"]),
-        terminating="deletionTimestamp" in metadata,
+        terminating="deletionTimestamp" in metadata or status.get("phase") in states.OVER,
+        hopeless=reason in states.HOPELESS,
+        starting=reason in states.ITS_TURN and bool(raw["spec"].get("nodeName")),
     )
 
 

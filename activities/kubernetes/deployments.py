@@ -9,8 +9,9 @@ from activities.common.errors import Conflict, NotFound, Refused
 from activities.kubernetes import run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.changing import Body, Plan, change, patch
-from activities.kubernetes.rollouts import RESTARTED_AT, STOPPED, ReplicaSet, Rollouts, controller, selector
+from activities.kubernetes.rollouts import STOPPED, ReplicaSet, Rollouts, controller, selector
 from activities.kubernetes.run_marks import RunMark
+from activities.kubernetes.templates import RESTARTED_AT
 from audit.text import counted
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Nodes of the cluster and what they offer (runbook 3.3)."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, Field
 from temporalio import activity
@@ -13,6 +13,9 @@ from audit.text import counted
 from libraries import kubernetes, kubernetes_quantity
 
 _POLL = timedelta(milliseconds=500)
+_SETTLED = timedelta(minutes=30)
+"""Then a node has lost the taints of its start."""
+
 _KEEP_OFF = ("NoSchedule", "NoExecute")
 _PASSING = (
     "node.kubernetes.io/",
@@ -145,8 +148,13 @@ class ClusterNodes:
 
 
 def _tolerated(nodes: list[Node], request: AwaitNode) -> set[str]:
-    """Give the keys of taints that keep nobody off whom it is for: the settings', and what the known nodes have too."""
+    """Give the keys of taints that keep nobody off whom it is for: the settings', and what the known nodes have too.
+
+    One that has only just joined may be about to lose its taint: where there are older ones, they count.
+    """
     at_work = [node for node in nodes if node.name in request.known and node.ready and node.allocatable]
+    settled = datetime.now(UTC) - _SETTLED
+    at_work = [node for node in at_work if node.created_at < settled] or at_work
     shared = {key for node in at_work for key in node.taints if not key.startswith(_PASSING)}
     return {*request.tolerates, *shared}
 

@@ -5,28 +5,24 @@ deployment controller copies the notes to the current ReplicaSet, and `kubectl r
 old note may turn up again; that is harmless, since a note only ever says that an effect has happened.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from activities.kubernetes import effect_notes, run_marks
+from activities.kubernetes import effect_notes, run_marks, templates
 from activities.kubernetes.api import Object, moment
 from activities.kubernetes.effect_notes import EFFECTS, Done
 from activities.kubernetes.images import parse
 from activities.kubernetes.run_marks import RunMark
 from audit.text import counted
 
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 STOPPED = "runbooks.dev/stopped"
 """The mark of a run that keeps a Deployment without replicas."""
 _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _TEMPLATE_HASH = "pod-template-hash"
-
-_RELEASE_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -57,12 +53,8 @@ class ReplicaSet:
 
     @property
     def release(self) -> str:
-        """Digest of its pod template without the mark of a restart: a restart is no other release."""
-        template = self.template
-        metadata = template.get("metadata") or {}
-        annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != RESTARTED_AT}
-        pods = {"labels": metadata.get("labels") or {}, "annotations": annotations, "spec": template["spec"]}
-        return hashlib.sha256(json.dumps(pods, sort_keys=True).encode()).hexdigest()[:_RELEASE_CHARACTERS]
+        """The release's identity: a restart is no other one."""
+        return templates.release(self.template)
 
     @property
     def earlier(self) -> list[int]:
@@ -217,7 +209,8 @@ class Rollouts:
         return [
             f"{kind[:-1]} {name}"
             for kind in ("annotations", "labels")
-            for name in sorted({*(here.get(kind) or {})} - {*(there.get(kind) or {}), RESTARTED_AT})
+            for name, value in sorted((here.get(kind) or {}).items())
+            if name not in (there.get(kind) or {}) and not templates.is_mark(name, value)
         ]
 
     def merge_patch(self, spec: Object, done: Done, **annotations: str | None) -> Object:

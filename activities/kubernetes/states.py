@@ -23,12 +23,30 @@ FAILING = frozenset(
         "CreateContainerError",
     }
 )
-"""Reasons that waiting does not cure."""
+"""Reasons that waiting does not cure, as runs have known them from the beginning: open ones decide by them again."""
+
+HOPELESS = FAILING | {
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+    "ImageVolumeMountFailed",
+    "RunInitContainerError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "PostStartHookError",
+}
+"""All of them, by the names that the kubelet has (kubernetes/pkg/kubelet/container/sync_result.go, images/types.go)."""
+
+OVER = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that run no more, and never again: evicted, or ended with their node. A Deployment has made others in
+their place, and they stay in the list until somebody clears them away (github.com/kubernetes/kubernetes/issues/104531).
+"""
 
 _JUST_BACK = timedelta(minutes=5)
 """So long after its start, a container that isn't ready is still judged by how its last run ended."""
 
-_ITS_TURN = {"ContainerCreating", "PodInitializing"}
+ITS_TURN = frozenset({"ContainerCreating", "PodInitializing"})
+"""Reasons of containers that are still to come."""
 
 
 class Pod(BaseModel):
@@ -43,12 +61,17 @@ class Pod(BaseModel):
     revision_hash: str = Field(default="", description="Label pod-template-hash.")
     node: str = ""
     created_at: datetime
-    terminating: bool = False
+    terminating: bool = Field(default=False, description="Going, or over: nobody waits for it.")
+    hopeless: bool = Field(
+        default=False, description="Whether its reason was none that waiting cures, when it was read."
+    )
+
+    starting: bool = Field(default=False, description="It had a node, and its containers were being made.")
 
     @property
     def failing(self) -> bool:
         """Crash-looping, erroring, or unable to pull its image or to start."""
-        return self.reason in FAILING
+        return self.hopeless or self.reason in FAILING
 
 
 class Pods(BaseModel):
@@ -121,6 +144,7 @@ class DeploymentState(BaseModel):
     )
     stopped_by: str | None = Field(default=None, description="Workflow ID of the run that keeps it without replicas.")
     stopped_until: datetime | None = None
+    scaled_to_none: bool = Field(default=False, description="It asks for no pods, and no run keeps it so.")
     scaled_before: tuple[int, int] | None = Field(
         default=None, description="Replicas before and after the effect that was asked for, where it was done already."
     )
@@ -187,5 +211,5 @@ def reason_of(pod: Object, now: datetime) -> str:
         if condition["type"] == "PodScheduled" and condition["status"] == "False"
     ]
     # A container that only waits for its turn is not what holds the pod up.
-    candidates = [*ended, *(w for w in waiting if w not in _ITS_TURN), *crashed, *waiting]
+    candidates = [*ended, *(w for w in waiting if w not in ITS_TURN), *crashed, *waiting]
     return next(filter(None, [*candidates, status.get("reason", ""), *unscheduled]), "")

@@ -20,8 +20,9 @@ from activities.kubernetes import effect_notes, rollouts, run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.changing import Plan, change, patch
 from activities.kubernetes.effect_notes import EFFECTS, Done
-from activities.kubernetes.rollouts import RESTARTED_AT, STOPPED
+from activities.kubernetes.rollouts import STOPPED
 from activities.kubernetes.run_marks import RunMark
+from activities.kubernetes.templates import RESTARTED_AT
 from audit.text import counted
 from libraries import kubernetes
 

@@ -134,6 +134,10 @@ class Helm:
         found = HelmRelease(release=request.release, namespace=request.namespace, revisions=self._cli.history(*where))
         if found.current is not None:
             found.tag = self._cli.value(*where, found.current.number, request.tag_value)
+            known = self._records.contents(*where)
+            for revision in found.revisions:
+                if (one := known.get(revision.number)) is not None:
+                    revision.contents, revision.versions = one.digest, [*one.versions]
         return found
 
     @activity.defn(name="helm.upgrade", no_thread_cancel_exception=True)

@@ -52,6 +52,8 @@ class HelmRevision(BaseModel):
     chart: str = Field(description="Name and version, for example `tensafe-1.0.0`.")
     description: str = ""
     updated_at: datetime
+    contents: str = Field(default="", description="Digest of what it runs; empty where that isn't known.")
+    versions: list[str] = Field(default_factory=list, description="What its images are called.")
 
     @property
     def pending(self) -> bool:

@@ -13,8 +13,9 @@ from typing import Any
 
 from activities.common.errors import Conflict, NotFound
 from activities.kubernetes.api import FIELD_MANAGER, Object, ask
+from activities.releases.helm_contents import Contents, contents
 from activities.releases.keep_replicas import kept
-from libraries import kubernetes, logger
+from libraries import kubernetes, logger, yaml
 
 MARK = "runbooks.dev/effect"
 SAID = "runbooks-said"
@@ -40,6 +41,19 @@ class HelmRecords:
         wanted = f"owner=helm,name={release},{MARK}={mark}"
         found = ask(self._core.list_namespaced_secret, namespace, label_selector=wanted)
         return min((int(item["metadata"]["labels"]["version"]) for item in found["items"]), default=None)
+
+    def contents(self, namespace: str, release: str) -> dict[int, Contents]:
+        """Read what each revision runs; one that can't be understood is left out."""
+        found = ask(self._core.list_namespaced_secret, namespace, label_selector=f"owner=helm,name={release}")
+        read = {}
+        for secret in found["items"]:
+            data = secret.get("data") or {}
+            try:
+                manifest = _decoded(data.get(SAID) or data["release"])["manifest"]
+                read[int(secret["metadata"]["labels"]["version"])] = contents(manifest)
+            except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, yaml.YAMLError) as error:
+                _log.warning("a helm revision can't be read", release=release, reason=type(error).__name__)
+        return read
 
     def forget(self, namespace: str, release: str, revision: int) -> None:
         """Remove a revision that was not finished, so that it can be made anew under its number.

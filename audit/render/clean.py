@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-# Control characters (a terminal obeys them, XML forbids them), what reverses the order of text, and half characters.
-_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+from audit.text import UNSEEN
+
+# Control characters (a terminal obeys them, XML forbids them), half characters, and what nobody sees.
+_UNFIT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff{UNSEEN}]")
 
 
 def clean(text: str) -> str:

@@ -9,6 +9,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources, util
 from pathlib import Path
@@ -59,8 +60,7 @@ def families(text: str) -> list[str]:
 
 def lost(text: Iterable[str]) -> str:
     """Say which letters can't be shown; empty where all can."""
-    seen = {letter for letter in text if unicodedata.category(letter) not in _UNSEEN and not _SELECTORS.match(letter)}
-    missing = seen - _letters(tuple(_dejavu()))
+    missing = _shows_itself(text) - _letters(tuple(_dejavu()))
     missing = missing and missing - _letters(tuple(_noto()))
     if not missing:
         return ""
@@ -68,6 +68,27 @@ def lost(text: Iterable[str]) -> str:
     more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     told = ", ".join(named[:_SHOWN])
     return f"Letters that the fonts of this page don't have: {told}{more}. HTML and JSON have them."
+
+
+def of_charts(text: str) -> list[str]:
+    """Name the families in which matplotlib shows a text, in the order in which they are asked; it knows them then."""
+    if _shows_itself(text) <= _letters(tuple(_dejavu())):
+        return ["DejaVu Sans"]
+    return ["DejaVu Sans", *_known_to_charts()]
+
+
+@cache
+def _known_to_charts() -> tuple[str, ...]:
+    from matplotlib import font_manager  # noqa: PLC0415  as below
+
+    for file in _noto():
+        font_manager.fontManager.addfont(file)
+    # Of a collection it opens the first.
+    return tuple(dict.fromkeys(font_manager.get_font(str(file)).family_name for file in _noto()))
+
+
+def _shows_itself(text: Iterable[str]) -> set[str]:
+    return {letter for letter in text if unicodedata.category(letter) not in _UNSEEN and not _SELECTORS.match(letter)}
 
 
 def _strings(data: object) -> Iterator[str]:
@@ -101,16 +122,27 @@ def _noto() -> list[Path]:
 
 @cache
 def _letters(fonts: tuple[Path, ...]) -> frozenset[str]:
-    return frozenset(chr(code) for file in fonts for font in _opened(file)[:1] for code in font.getBestCmap())
+    found: set[str] = set()
+    for file in fonts:
+        with _opened(file) as (font, *_):
+            found |= {chr(code) for code in font.getBestCmap()}
+    return frozenset(found)
 
 
 @cache
 def _names(file: Path) -> tuple[str, ...]:
     """Give the families of a file; of a collection's, those of one width for all languages."""
-    return tuple(name for font in _opened(file) if "Mono" not in (name := str(font["name"].getBestFamilyName())))
+    with _opened(file) as fonts:
+        return tuple(name for font in fonts if "Mono" not in (name := str(font["name"].getBestFamilyName())))
 
 
-def _opened(file: Path) -> list[Any]:
+@contextmanager
+def _opened(file: Path) -> Iterator[list[Any]]:
     from fontTools.ttLib import TTCollection, TTFont  # noqa: PLC0415  as above
 
-    return list(TTCollection(file, lazy=True).fonts) if file.suffix == ".ttc" else [TTFont(file, lazy=True)]
+    if file.suffix == ".ttc":
+        with TTCollection(file, lazy=True) as fonts:
+            yield list(fonts.fonts)
+    else:
+        with TTFont(file, lazy=True) as font:
+            yield [font]

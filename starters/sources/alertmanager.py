@@ -5,14 +5,23 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from activities.common.text import Name
 from activities.records.alerts import Alert
 from starters.http.problems import errors_of
 from starters.sources.beside import AnyText, AnyTexts, AnyTime, Count
 from starters.sources.port import Said, Unreadable, parsed
-from starters.steering.mapping import Flaw
+from starters.steering.mapping import Flaw, text
 
 _ENDLESS_YEAR = 1
 """`endsAt` of a firing alert is the year 1."""
@@ -46,12 +55,12 @@ class AlertmanagerAlert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
-    labels: AnyTexts = Field(max_length=256)
-    annotations: AnyTexts = Field(default_factory=dict, max_length=256)
+    labels: AnyTexts
+    annotations: AnyTexts = Field(default_factory=dict)
     starts_at: Time = Field(alias="startsAt")
     ends_at: AnyTime = Field(alias="endsAt", default=None)
     generator_url: AnyText = Field(alias="generatorURL", default="")
-    fingerprint: Name = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
+    fingerprint: Annotated[Name, BeforeValidator(text)] = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
 
     @field_validator("labels")
     @classmethod

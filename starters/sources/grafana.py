@@ -39,8 +39,8 @@ class GrafanaAlert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
-    labels: AnyTexts = Field(default_factory=dict, max_length=256)
-    annotations: AnyTexts = Field(default_factory=dict, max_length=256)
+    labels: AnyTexts = Field(default_factory=dict)
+    annotations: AnyTexts = Field(default_factory=dict)
     starts_at: AwareDatetime = Field(alias="startsAt")
     ends_at: AnyTime = Field(alias="endsAt", default=None)
     generator_url: AnyText = Field(alias="generatorURL", default="")

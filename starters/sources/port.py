@@ -108,10 +108,10 @@ class Source(ABC):
 
 
 def parsed(body: bytes) -> Any:
-    """Read JSON; half a surrogate pair in it becomes a question mark.
+    """Read JSON; half a surrogate pair in it becomes a question mark, and a bare line break in a text is one.
 
-    Senders in JavaScript cut a text in the middle of a character, and one such text must not lose the alerts of a
-    post. Python's own parser lets it through, pydantic's refuses it.
+    Senders in JavaScript cut a text in the middle of a character, and templates of payloads put texts in as they are.
+    One such text must not lose the alerts of a post. Python's own parser lets both through, pydantic's refuses them.
 
     Raises:
         Unreadable: it is none.
@@ -122,7 +122,7 @@ def parsed(body: bytes) -> Any:
     except ValueError:
         pass
     try:
-        return from_json(json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace"))
+        return from_json(json.dumps(json.loads(body, strict=False), ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
 

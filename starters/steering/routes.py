@@ -28,6 +28,7 @@ from activities.catalogue.service import Service
 from activities.common.severity import Severity
 from activities.records.alerts import Alert
 from audit.text import length
+from starters.steering import about
 from starters.steering.mapping import PayloadMapping, unfit
 from workers.checks import Fault
 from workers.registry import Procedure, procedure
@@ -92,12 +93,14 @@ class Route(BaseModel):
 
         With the catalogue itself as `known`, an alert is about the service whose health URL it probes (`instance`), or
         whose Deployment it names: `namespace` with `deployment` or `pod`; else about that with the name of its `job`,
-        `app` or the like. The only service there is needs no label.
+        `app` or the like (`starters.steering.about`). One that names a service's workload in another namespace is
+        about its copy there. The only service there is needs no label.
         """
         name = self.service or labels.get(self.service_label)
-        if name in known:
-            return name
-        if self.service is None and isinstance(known, Mapping) and (found := _recognised(labels, known)):
+        catalogue = known if self.service is None and isinstance(known, Mapping) else {}
+        if name is not None and name in known:
+            return about.elsewhere(labels, catalogue, name) if name in catalogue else name
+        if found := about.recognised(labels, catalogue):
             return found
         return next(iter(known)) if name is None and len(known) == 1 else None
 
@@ -117,45 +120,6 @@ class Route(BaseModel):
     def target(self) -> Procedure:
         """The procedure that it starts."""
         return procedure(self.procedure)
-
-
-def _recognised(labels: dict[str, str], services: Mapping[str, Service]) -> str | None:
-    """Find the one service that an alert is about; None where that are several, or none.
-
-    What names the very service counts before what may be shared; within a rule, two services are none.
-    """
-    for rule in (_by_place, _by_name):
-        found = {name for name, service in services.items() if rule(labels, service, name)}
-        if found:
-            return found.pop() if len(found) == 1 else None
-    return None
-
-
-def _by_place(labels: dict[str, str], service: Service, name: str) -> bool:
-    """By its health URL, or by its workload.
-
-    A blackbox probe's `service` is the prober, and its `instance` what it probed; kube-state-metrics names the
-    Deployment or the pod (github.com/prometheus-operator/kube-prometheus), as `exported_…` beside the scrape's own.
-    """
-    del name
-    probed = {labels.get(label, "").rstrip("/") for label in ("instance", "target", "url")} - {""}
-    if service.health_url.rstrip("/") in probed:
-        return True
-    for prefix in ("", "exported_"):
-        if labels.get(f"{prefix}namespace") != service.namespace:
-            continue
-        of_pod = re.fullmatch(rf"{re.escape(service.deployment)}-[a-z0-9]+-[a-z0-9]+", labels.get(f"{prefix}pod", ""))
-        if labels.get(f"{prefix}deployment") == service.deployment or of_pod:
-            return True
-    return False
-
-
-def _by_name(labels: dict[str, str], service: Service, name: str) -> bool:
-    """By the name under which it is scraped; in another namespace that is another service."""
-    if labels.get("namespace", service.namespace) != service.namespace:
-        return False
-    named = {labels.get(label) for label in ("exported_service", "job", "app_kubernetes_io_name", "app", "container")}
-    return bool(named & {name, service.deployment})
 
 
 class Routes(BaseModel):

@@ -1,6 +1,7 @@
 """A PDF shows every letter on a machine without fonts, or says which it can't."""
 
 import ctypes
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pypdfium2
@@ -8,6 +9,7 @@ import pytest
 import typst
 from pypdfium2 import raw
 
+from activities.messages.chat.pictures import Picture, drawn
 from audit.render import paper, report, show
 from audit.render.chapters import Told
 from tests.audit.stories import story
@@ -87,3 +89,18 @@ def test_what_no_font_has_is_named_on_the_page() -> None:
 def test_what_has_no_look_of_its_own_is_not_missed() -> None:
     assert paper.lost("a\u200b\u200d\ufe0f\u202e\u00a0\u3000\n") == ""
     assert paper.lost("".join(map(chr, range(0x10330, 0x10344)))).endswith("and 8 more. HTML and JSON have them.")
+
+
+def test_a_chart_shows_the_letters_that_a_page_shows() -> None:
+    """As PNG in a chat: nobody else's fonts can help, and what none of ours has is a box, without a warning."""
+    now = datetime(2026, 2, 4, 3, tzinfo=UTC)
+
+    def chart(title: str) -> bytes:
+        return drawn(Picture(title=title, unit="%", begin=now - timedelta(hours=1), end=now, values=[], longest_gap=60))
+
+    assert paper.of_charts(LATIN) == ["DejaVu Sans"]
+    assert {"Noto Sans CJK JP", "Noto Emoji"} <= {*paper.of_charts(FURTHER)}
+    # A box is the same for all letters of a script.
+    assert chart("\U00013000") == chart("\U00013001")
+    for one, other in ("がぎ", "支付", "결제", "🔥🚨", "ไท", "हन"):
+        assert chart(one) != chart(other), one

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from audit.text import alternatives, counted, length, noun, span, titled
+from audit.render.clean import clean
+from audit.text import alternatives, counted, length, noun, shown, span, titled
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,39 @@ def test_a_span_that_was_set_is_said_as_people_do(set_to: timedelta, text: str):
 )
 def test_one_of_several_is_enough(names: list[str], text: str):
     assert alternatives(names) == text
+
+
+UNSEEN = {
+    "soft hyphen": "\u00ad",
+    "Arabic letter mark": "\u061c",
+    "Hangul filler": "\u3164",
+    "zero width space": "\u200b",
+    "right-to-left override": "\u202e",
+    "word joiner": "\u2060",
+    "inhibit Arabic forms": "\u206d",
+    "braille blank": "\u2800",
+    "interlinear annotation": "\ufff9",
+    "byte order mark": "\ufeff",
+    "tag": "\U000e0041",
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_nobody_sees_is_shown_by_its_number(name: str) -> None:
+    letter = UNSEEN[name]
+    assert shown(f"ok{letter}to") == f"ok⟨U+{ord(letter):04X}⟩to"
+    assert clean(f"ok{letter}to") == "ok\ufffdto"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👩\u200d💻",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "✅\ufe0f",
+        "e\u0301",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    ],
+)
+def test_what_letters_are_made_of_stays(text: str) -> None:
+    assert shown(text) == text

@@ -41,6 +41,7 @@ REFUSED: list[tuple[tuple[str, list[Payload]], str]] = [
     (given("manual-scale-up", requested_by="a\x00"), "requested_by: has a NUL character"),
     (given("manual-scale-up", target="1000000000"), "target: "),
     (given("manual-scale-up", target="-3"), "target: "),
+    (given("rollback", to_revision=True), "to_revision: true and false are no numbers"),
     (given("emergency-scale-up", lease="-PT10M"), "lease: Input should be greater than 0 seconds"),
     (given("emergency-scale-up", lease=ENDLESS), "lease: "),
     (given("api-key-rotation", grace="PT0S"), "grace: Input should be greater than 0 seconds"),

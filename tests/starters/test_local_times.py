@@ -137,6 +137,26 @@ async def test_what_runs_once_a_week_runs_once_in_that_week(
     assert [moment.replace(second=0) for moment in found] == sorted(due(changed, zone, (at.hour,), at.minute))
 
 
+@pytest.mark.parametrize(
+    ("at", "zone", "changed"),
+    [
+        (time(2, 30), "Australia/Sydney", date(2026, 10, 4)),
+        (time(2, 30), "Australia/Sydney", date(2026, 4, 5)),
+        (time(0, 30), "Africa/Cairo", date(2026, 4, 24)),
+        (time(2, 45), "Pacific/Auckland", date(2027, 4, 4)),
+        (time(6, 0), "Europe/Berlin", date(2026, 10, 25)),
+    ],
+)
+async def test_what_runs_once_a_quarter_runs_once_in_that_quarter(
+    client: Client, at: time, zone: str, changed: date
+) -> None:
+    times = LocalTimes(ALL, (at.hour,), at.minute, zone, months=(1, 4, 7, 10), day_of_month=changed.day)
+    begin = datetime.combine(changed, time(), UTC) - timedelta(days=20)
+    async with scheduled(client, times) as ask:
+        found = await ask(begin, begin + timedelta(days=40))
+    assert [moment.replace(second=0) for moment in found] == sorted(due(changed, zone, (at.hour,), at.minute))
+
+
 async def test_days_off_are_left_out_and_a_clock_change_on_one_is_too(client: Client) -> None:
     off = frozenset({date(2027, 3, 26), date(2027, 3, 28), date(2027, 3, 29)})
     times = LocalTimes(ALL, (2,), 30, "Europe/Berlin", off)

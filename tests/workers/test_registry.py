@@ -5,7 +5,7 @@ import typing
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio import workflow
 
 from workers.registry import PROCEDURES, SYSTEM, Procedure, procedure
@@ -52,6 +52,18 @@ def test_run_takes_one_described_request(entry: Procedure) -> None:
 @each
 def test_the_example_input_is_valid(entry: Procedure) -> None:
     assert entry.request.model_validate(entry.example)
+
+
+@each
+@pytest.mark.parametrize("given", [True, False])
+def test_true_is_no_number_anywhere(entry: Procedure, given: bool) -> None:  # noqa: FBT001 - a parameter
+    """`true` would count as 1: a rollback would go to the first revision."""
+    for name, field in entry.request.model_fields.items():
+        try:
+            taken = entry.request.model_validate({**entry.example, name: given})
+        except ValidationError:
+            continue
+        assert getattr(taken, name) is given, (name, field.annotation)
 
 
 @each

@@ -54,7 +54,7 @@ def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None
     """
     state = releases.state
     if helm_revision is not None or (revision is None and release is not None and _owns(release, releases)):
-        return _by_helm(release, helm_revision)
+        return _by_helm(release, helm_revision, releases)
     chosen = revision is None
     known = [r.number for r in state.revisions]
     if revision is None:
@@ -79,7 +79,7 @@ def _owns(release: HelmRelease, releases: Releases) -> bool:
     return len(release.revisions) > 1 and release.tag == releases.current
 
 
-def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
+def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases) -> Target:
     if release is None or release.current is None:
         raise NotFound("helm_revision: the service has no Helm release")
     if release.uninstalled:
@@ -88,13 +88,13 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
     earlier = [r for r in release.revisions if r.number != current]
     chosen = wanted is None
     if wanted is None:
-        left = _left_by_helm(release.revisions)
+        left = _left_by_helm(release.revisions) | _to_blame(release, releases)
         good = [r.number for r in earlier if r.status in _GOOD and r.number not in left]
         if not good:
             others = sorted(left - {current})
             raise Refused(
                 f"release {release.release} has no earlier good revision to go back to"
-                + (f": {_listed(others)} was left before. Name one with helm_revision" if others else "")
+                + (f": {_listed(others)} failed, or was left before. Name one with helm_revision" if others else "")
             )
         wanted = max(good)
     if wanted == current:
@@ -107,18 +107,35 @@ def _by_helm(release: HelmRelease | None, wanted: int | None) -> Target:
 
 
 def _left_by_helm(revisions: list[HelmRevision]) -> set[int]:
-    """Give the revisions that a rollback left, and what is the same as the current one.
+    """Give the revisions that somebody left, and what is the same as the current one.
 
-    Helm's rollback makes a new revision that says which one it is a copy of; that one may be gone by now.
+    Helm's rollback makes a new revision that says which one it is a copy of; that one may be gone by now. What runs the
+    same as an earlier one is that one released again, by whatever means.
     """
     origin: dict[int, int] = {}
+    first: dict[str, int] = {}
     for one in revisions:
         copied = _ROLLED_BACK.fullmatch(one.description)
-        origin[one.number] = origin.get(int(copied[1]), int(copied[1])) if copied else one.number
+        same = first.setdefault(one.contents, one.number) if one.contents else one.number
+        origin[one.number] = origin.get(int(copied[1]), int(copied[1])) if copied else origin.get(same, same)
     current = origin[revisions[-1].number]
     last = revisions[-1].number
     # What came before it was not left for it: it is released once more.
     return {number for number, of in origin.items() if of == current or current < of <= number < last}
+
+
+def _to_blame(release: HelmRelease, releases: Releases) -> set[int]:
+    """Give the revisions of which the records say that they failed or were rolled back.
+
+    A version says that of a revision only where there is one release of it, and where it isn't the one in force.
+    """
+    found = set()
+    for one in release.revisions:
+        for version in one.versions:
+            namesakes = {other.contents for other in release.revisions if version in other.versions}
+            if version != release.tag and len(namesakes) == 1 and releases.version_to_blame(version):
+                found.add(one.number)
+    return found
 
 
 def _listed(numbers: list[int]) -> str:

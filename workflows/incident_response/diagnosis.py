@@ -97,10 +97,10 @@ def diagnose(
 
     A is clear when pods of the release in force fail, the service is not healthy, and that release is younger than
     `recent_rollout`; with all its pods ready, or while the old ones still serve, it is suspected, and recommended, but
-    a person decides. A restart makes no release younger, and one that was gone back to is no new one. B is clear when
-    pods crash that nobody has replaced lately, and a new pod could start; C when all pods are well but saturated.
-    Whatever was tried is not proposed again. What nothing speaks for is offered, so that a person can still choose it,
-    but isn't clear.
+    a person decides. Where somebody has scaled it to nothing, no other release helps. A restart makes no release
+    younger, and one that was gone back to is no new one. B is clear when pods crash that nobody has replaced lately,
+    and a new pod could start; C when all pods are well but saturated. Whatever was tried is not proposed again. What
+    nothing speaks for is offered, so that a person can still choose it, but isn't clear.
     Where a run keeps the service stopped (a restore does, 7.3), that run brings it back: there is nothing to propose.
     While something that the service needs of others is down (`around`), nothing is clear: no pod makes up for it.
     Runs that began `as_before` are judged without what is known of others and of nodes.
@@ -120,8 +120,9 @@ def diagnose(
     releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
     failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
     recent = recent_rollout(releases, policy.recent_rollout, now)
-    crowded = saturation(facts, policy, unschedulable=as_before)
     rollback = rollback_proposal(releases)
+    crowded = saturation(facts, policy, unschedulable=as_before, young=bool(recent and rollback))
+    none_asked = facts.deployment is not None and facts.deployment.scaled_to_none
     signs = Signs(
         health=facts.health,
         pods=[pod for pod in (facts.pods.items if facts.pods else []) if not pod.terminating],
@@ -129,6 +130,7 @@ def diagnose(
         recent=recent or "" if rollback else "",
         crowded=crowded,
         events=facts.events,
+        scaled_to_none=none_asked,
         around=around,
         connections_above=connections_above,
     )
@@ -139,7 +141,7 @@ def diagnose(
     possible: list[Proposal] = []
     ours = reason not in NOT_OURS
     if rollback is not None:
-        if ours and recent and (failing or signs.down):
+        if ours and recent and (failing or signs.down) and not none_asked:
             rollback.because = because if reason in {"bad_release", "recent_release"} else [recent, *because]
             (likely if failing and signs.down else suspected).append(rollback)
         else:
@@ -163,7 +165,11 @@ def diagnose(
                 because=crowded if as_before or (ours and reason != "no_nodes") else [],
                 replicas=policy.scale_to,
             )
-            (likely if scale.because and not failing else possible).append(scale)
+            if none_asked and ours:
+                scale.because = because
+                suspected.append(scale)  # whoever has done it may have meant it
+            else:
+                (likely if scale.because and not failing else possible).append(scale)
 
     proposals = [p for p in likely + suspected + possible if p.mitigation not in tried]
     clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
@@ -204,7 +210,7 @@ def recent_rollout(releases: Releases | None, window: timedelta, now: datetime) 
     released_at = releases.released_at if releases else None
     if releases is None or released_at is None or now - released_at > window:
         return None
-    ago = timedelta(seconds=round((now - released_at).total_seconds()))
+    ago = timedelta(seconds=max(round((now - released_at).total_seconds()), 0))  # clocks differ
     return f"{releases.current} was rolled out {length(ago)} ago"
 
 
@@ -212,8 +218,11 @@ def _all_failing(pods: Pods | None) -> list[Pod]:
     return [pod for pod in pods.items if pod.failing and not pod.terminating] if pods else []
 
 
-def saturation(facts: Facts, policy: IncidentPolicy, *, unschedulable: bool = False) -> list[str]:
-    """Name the signs that there are too few pods; a pod for which no node has room is none, unless it counts as one."""
+def saturation(facts: Facts, policy: IncidentPolicy, *, unschedulable: bool = False, young: bool = False) -> list[str]:
+    """Name the signs that there are too few pods; a pod for which no node has room is none, unless it counts as one.
+
+    Of a `young` release pods are being started anyway: that says nothing of how many are needed.
+    """
     signs = []
     if facts.autoscaling and facts.autoscaling.at_maximum:
         signs.append(f"the HPA is at its maximum of {facts.autoscaling.hpa_max}")
@@ -221,6 +230,7 @@ def saturation(facts: Facts, policy: IncidentPolicy, *, unschedulable: bool = Fa
         pod
         for pod in (facts.pods.items if facts.pods else [])
         if pod.phase == "Pending" and not pod.failing and (unschedulable or pod.reason != UNSCHEDULABLE)
+        if not (young and pod.starting)
     ]
     if pending:
         signs.append(f"{counted(len(pending), 'pod')} pending")

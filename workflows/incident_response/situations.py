@@ -21,6 +21,7 @@ Reason = Literal[
     "certificate",
     "bad_release",
     "recent_release",
+    "no_pods",
     "node",
     "no_nodes",
     "image",
@@ -53,7 +54,21 @@ MENDED_BY: dict[Reason, str] = {
 UNSCHEDULABLE = "Unschedulable"
 _NODE = {"NodeNotReady", "NodeLost"}
 _KINDS: tuple[tuple[Reason, frozenset[str]], ...] = (
-    ("image", frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})),
+    (
+        "image",
+        frozenset(
+            {
+                "ImagePullBackOff",
+                "ErrImagePull",
+                "ErrImageNeverPull",
+                "InvalidImageName",
+                "ImageInspectError",
+                "RegistryUnavailable",
+                "SignatureValidationFailed",
+                "ImageVolumeMountFailed",
+            }
+        ),
+    ),
     ("configuration", frozenset({"CreateContainerConfigError"})),
     ("out_of_memory", frozenset({"OOMKilled"})),
 )
@@ -81,6 +96,9 @@ class Signs:
     """Signs that there are too few pods."""
 
     events: Events | None = None
+    scaled_to_none: bool = False
+    """The Deployment asks for no pods."""
+
     around: Surroundings | None = None
     connections_above: float = 1.0
     """Share of the database's connections that is too many."""
@@ -132,6 +150,8 @@ def _of_others(signs: Signs) -> Iterator[Situation]:
 
 def _of_the_release(signs: Signs) -> Iterator[Situation]:
     """Give the young release, where it is the plain suspect: its pods fail, or nothing else explains the trouble."""
+    if signs.scaled_to_none:
+        yield "no_pods", ["somebody has scaled it to no pods at all", *signs.unwell]
     if not signs.recent:
         return
     if signs.failing and signs.down:

@@ -119,6 +119,11 @@ class Releases:
         last = next((one for one in self._records if one.status != "started" and self._about(one, revision)), None)
         return last is not None and last.status in _BLAMED
 
+    def version_to_blame(self, version: str) -> bool:
+        """Tell it by a version's name alone, of what the Deployment doesn't have any more."""
+        last = next((one for one in self._records if one.status != "started" and one.version == version), None)
+        return last is not None and last.status in _BLAMED
+
     def _about(self, record: Deployment, revision: Revision) -> bool:
         if record.release and revision.template:
             return record.release == revision.template

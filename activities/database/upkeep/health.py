@@ -26,6 +26,11 @@ _FACTS = """
            CASE WHEN d.blks_hit + d.blks_read > 0 THEN d.blks_hit::float / (d.blks_hit + d.blks_read) END AS cache_hit,
            (SELECT sum(checksum_failures) FROM pg_stat_database) AS checksum_failures,
            (SELECT max(age(datfrozenxid)) FROM pg_database) AS xid_age,
+           (SELECT datname FROM pg_database WHERE datname <> current_database()
+               AND greatest(age(datfrozenxid), mxid_age(datminmxid)) > (
+                   SELECT greatest(age(own.datfrozenxid), mxid_age(own.datminmxid)) FROM pg_database own
+                   WHERE own.datname = current_database())
+               ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC LIMIT 1) AS older_database,
            (SELECT max(mxid_age(datminmxid)) FROM pg_database) AS multixact_age,
            current_setting('autovacuum_freeze_max_age')::int AS freeze_max_age,
            current_setting('autovacuum_multixact_freeze_max_age')::int AS multixact_freeze_max_age,
@@ -115,8 +120,9 @@ class DatabaseHealth(BaseModel):
     reads: int = Field(description="Blocks read since statistics began.")
     cache_hit: float | None = Field(description="Share of them that were in memory.")
     checksum_failures: int | None = Field(description="None where the server has no checksums.")
-    xid_age: int
+    xid_age: int = Field(description="Of all databases of the server.")
     multixact_age: int
+    older_database: str | None = Field(default=None, description="Another one, where its rows are the oldest.")
     freeze_max_age: int
     multixact_freeze_max_age: int
     autovacuum: bool
@@ -155,7 +161,8 @@ class DatabaseHealth(BaseModel):
             yield f"only {self.cache_hit:.1%} of reads come from memory"
         if self.xid_age > self.freeze_max_age or self.multixact_age > self.multixact_freeze_max_age:
             since = f"{self.xid_age:,} {noun(self.xid_age, 'transaction')} since the oldest row that isn't frozen"
-            yield f"autovacuum doesn't keep up: {since}"
+            where = f", in the database {self.older_database}: vacuum that one" if self.older_database else ""
+            yield f"autovacuum doesn't keep up: {since}{where}"
 
     def _replica_problems(self, policy: MaintenancePolicy, expected: int) -> Iterator[str]:
         streaming = sum(replica.replays and replica.state == "streaming" for replica in self.replicas)

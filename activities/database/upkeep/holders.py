@@ -17,6 +17,7 @@ from audit.text import counted
 from libraries import psycopg
 
 _REPLICA = "replica"
+_TEMPORARY_TABLE = "temporary table"
 _MOST = 20
 _OLD = "xact_start < clock_timestamp() - %(older)s"
 _SESSION = """
@@ -33,7 +34,7 @@ _SESSIONS = f"""{_SESSION} AND {_OLD} AND (datname = current_database() OR datna
 """
 _OF_A_REPLICA = f"{_SESSION} AND {_OLD} ORDER BY transactions DESC NULLS LAST LIMIT {_MOST}"
 _PREPARED = f"""
-    SELECT 'prepared transaction' AS kind, left(gid, 40) AS name, owner AS user, prepared AS since,
+    SELECT 'prepared transaction' AS kind, gid AS name, owner AS user, prepared AS since,
            age(transaction) AS transactions
     FROM pg_prepared_xacts
     WHERE database = current_database() AND prepared < clock_timestamp() - %(older)s
@@ -58,6 +59,18 @@ _REPLICAS = f"""
     FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
     WHERE coalesce(s.xmin, r.backend_xmin) IS NOT NULL AND age(coalesce(s.xmin, r.backend_xmin)) > 0
     ORDER BY transactions DESC NULLS LAST LIMIT {_MOST}
+"""  # noqa: S608 - made of constants
+# Autovacuum can't look into them; nobody but their session can, and one that crashed may have left them.
+_TEMPORARY = f"""
+    SELECT '{_TEMPORARY_TABLE}' AS kind, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+           pg_get_userbyid(c.relowner) AS user,
+           greatest(age(c.relfrozenxid), age(t.relfrozenxid)) AS transactions
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.relkind = 't'
+    WHERE c.relkind = 'r' AND c.relpersistence = 't'
+      AND greatest(age(c.relfrozenxid), age(t.relfrozenxid))
+          >= %(freeze_share)s * current_setting('autovacuum_freeze_max_age')::int
+    ORDER BY transactions DESC LIMIT {_MOST}
 """  # noqa: S608 - made of constants
 _RECEIVES = """
     SELECT coalesce((SELECT slot_name FROM pg_stat_wal_receiver), '') AS slot,
@@ -100,18 +113,28 @@ class Holder(BaseModel):
     @property
     def problem(self) -> str:
         """Say what it does, and the way out where that isn't simply to end it."""
+        if self.kind == _TEMPORARY_TABLE:
+            return (
+                f"{self} has rows that are {self._old}, which neither we nor autovacuum can freeze: it goes with its "
+                f"session, or by DROP TABLE {self.name}"
+            )
         rows = "rows of the system catalogue" if self.catalogue else "rows"
         out = {
-            "prepared transaction": f": COMMIT PREPARED or ROLLBACK PREPARED '{self.name}' ends it",
-            "replication slot": f": where nobody will read it again, pg_drop_replication_slot('{self.name}')",
+            "prepared transaction": f": COMMIT PREPARED or ROLLBACK PREPARED {_quoted(self.name)} ends it",
+            "replication slot": f": where nobody will read it again, pg_drop_replication_slot({_quoted(self.name)})",
         }
         return f"{self} keeps vacuum from removing {rows} that died since{out.get(self.kind, '')}"
 
 
+def _quoted(name: str) -> str:
+    """Write a name as SQL's text: that of a transaction of Java's XA has whatever its manager likes."""
+    return "'" + name.replace("'", "''") + "'"
+
+
 def holders(connection: Connection, policy: MaintenancePolicy) -> list[Holder]:
     """List what holds back longer than settings allow, and each replica that may: nobody knows yet since when."""
-    which = {"older": policy.holds_back, "lag": policy.lag_bytes}
-    queries = (_SESSIONS, _PREPARED, _SLOTS, _REPLICAS)
+    which = {"older": policy.holds_back, "lag": policy.lag_bytes, "freeze_share": policy.freeze_share}
+    queries = (_SESSIONS, _PREPARED, _SLOTS, _REPLICAS, _TEMPORARY)
     found = [Holder.model_validate(row) for query in queries for row in connection.execute(query.encode(), which)]
     for holder in found:
         if holder.kind == _REPLICA:

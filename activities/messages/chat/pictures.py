@@ -1,10 +1,13 @@
 """A small chart that goes with a message, as PNG (runbook 1.1, 1.3)."""
 
 import io
+import warnings
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
+
+from audit.render.paper import of_charts
 
 _INK, _GRID, _LINE, _BAD, _MARK = "#1d2330", "#d5d9e0", "#2f6fb5", "#c0392b", "#b9770e"
 _SIZE, _DPI = (7.0, 2.6), 120
@@ -49,12 +52,17 @@ def drawn(picture: Picture) -> bytes:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     zone = ZoneInfo(picture.time_zone)
+    text = "".join([picture.title, picture.unit, *(mark.text for mark in picture.marks)])
 
     def number(at: datetime) -> float:
         return float(dates.date2num(at))  # type: ignore[no-untyped-call]
 
     # No pyplot: nothing is global, nothing needs a screen. A title of people's has no mathematics in it.
-    with mpl.rc_context({"text.parse_math": False, "font.size": 9}):
+    with (
+        mpl.rc_context({"text.parse_math": False, "font.size": 9, "font.family": of_charts(text)}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the message beside it says it all
         figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()

@@ -155,7 +155,7 @@ def compose(request: SendMail, sender: str, handover: str | None) -> EmailMessag
     said = {name: shown(value) for name, value in {**request.values, "name": request.name}.items()}
     values = {**said, **({"handover": handover} if handover else {})}
     message = EmailMessage()
-    message["To"] = _header(said["name"], request.to)
+    message["To"] = _header(" ".join(said["name"].split()), request.to)
     subject, _, text = _rendered(request.template, "txt", values).partition("\n")
     message["Subject"] = " ".join(subject.split())
     message["From"] = author = _header(*parseaddr(sender))

@@ -8,7 +8,8 @@ import pytest
 from activities.common.effects import Effect
 from activities.common.errors import Refused
 from activities.kubernetes.cluster import Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
-from activities.kubernetes.rollouts import RESTARTED_AT, STOPPED
+from activities.kubernetes.rollouts import STOPPED
+from activities.kubernetes.templates import RESTARTED_AT
 from tests.activities.kubernetes.on_cluster import BAD, OnCluster, an_effect
 
 AT = datetime(2026, 11, 23, 10, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """The health of a real database: rows that are really dead, indexes really bloated, transactions really old."""
 
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from temporalio.testing import ActivityEnvironment
 
 from activities.catalogue.database import MaintenancePolicy
@@ -53,6 +55,49 @@ def grow(on: OnPostgres, rows: int = 20_000) -> None:
 # -- the server ----------------------------------------------------------------------------------------------
 
 
+XA = "131077_" + "AAAAAAAAAAAAAP//fwAAAYjkcmVj" * 5 + "_it's"
+"""As transaction managers of Java name theirs: long, and with whatever they like."""
+
+
+def test_a_transaction_of_any_name_can_be_ended_as_it_is_said(own_postgres: OwnPostgres) -> None:
+    own_postgres.start()
+    with ExitStack() as stack:
+        first = OnPostgres(own_postgres.url(), stack)
+        first.sql.execute("ALTER SYSTEM SET max_prepared_transactions = 2")
+        own_postgres.stop(signal.SIGINT)
+        own_postgres.start()
+        first.sql = first.connect("test")
+        preparing = first.connect("bank", transaction=True)
+        preparing.execute("DELETE FROM items WHERE id = 1")
+        preparing.execute(sql.SQL("PREPARE TRANSACTION {}").format(XA))
+        time.sleep(0.01)
+        (told,) = health(first).problems(POLICY)
+        out = re.search(r"ROLLBACK PREPARED .*(?= ends it)", told)
+        assert out is not None
+        first.sql.execute(out[0].encode())
+        assert health(first).holders == []
+
+
+def test_old_rows_that_no_vacuum_reaches_are_told(on: OnPostgres) -> None:
+    other = on.connect("session")
+    other.execute('CREATE TEMPORARY TABLE "The basket" (id int)')
+    assert health(on).holders == []
+    policy = POLICY.model_copy(update={"freeze_share": 1e-9})
+    (told,) = [one for one in health(on, policy=policy).problems(policy) if "basket" in one]
+    assert told.startswith("temporary table pg_temp_")
+    drop = re.search(r'DROP TABLE pg_temp_\d+\."The basket"', told)
+    assert drop is not None
+    on.sql.execute(drop[0].encode())
+    assert not [one for one in health(on, policy=policy).problems(policy) if "basket" in one]
+
+
+def test_another_database_with_older_rows_is_named(on: OnPostgres) -> None:
+    found = health(on)
+    assert found.older_database != on.one("SELECT current_database()")
+    bad = found.model_copy(update={"xid_age": 300_000_000, "older_database": "billing"})
+    assert next(one for one in bad.problems(POLICY) if "keep up" in one).endswith("database billing: vacuum that one")
+
+
 def test_a_healthy_database(on: OnPostgres) -> None:
     found = health(on)
     assert (found.tables, found.indexes, found.unknown) == ([], [], [])
@@ -74,6 +119,7 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
             "cache_hit": 0.5,
             "reads": 1_000_000,
             "xid_age": 300_000_000,
+            "older_database": None,
             "replicas": [
                 ReplicaState(name="replica-1", state="streaming", lag_bytes=2**30, lag_seconds=90.0),
                 ReplicaState(name="barman", state="streaming", replays=False),

@@ -19,7 +19,7 @@ from activities.common.errors import Conflict, NotFound, Refused, Unavailable
 from activities.kubernetes.cluster import AwaitRollout, Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
 from activities.kubernetes.deployments import Deployments
 from activities.kubernetes.effect_notes import EFFECTS
-from activities.kubernetes.rollouts import RESTARTED_AT
+from activities.kubernetes.templates import RESTARTED_AT
 from sandbox import manifests
 from tests.activities.kubernetes.on_cluster import BAD, GOOD, OnCluster, an_effect, eventually
 

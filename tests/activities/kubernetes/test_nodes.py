@@ -23,7 +23,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.common.errors import Refused, Unavailable
 from activities.kubernetes.api import connect
-from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoined, Nodes, NodesRequest
+from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoined, Nodes, NodesRequest, _tolerated
 from sandbox import kubernetes_api
 from sandbox.cluster import Cluster
 from tests.activities.contracts.serving import Misbehaviour, serving
@@ -206,6 +206,17 @@ def test_what_passes_is_not_tolerated_because_another_node_has_it_too(cluster_no
     name = own.add_ready("b", taints=[GPU_TAINT, starting])
     joined = _wait(cluster_nodes, own.awaited(known, seconds=0.6))
     assert joined.reason == f"{name} is Ready, but its taint {starting['key']} keeps pods off"
+
+
+def test_a_taint_of_another_node_that_joins_at_the_same_time_is_not_tolerated():
+    now = datetime.now(UTC)
+    pool = {"ready": True, "schedulable": True, "allocatable": 4}
+    old = Node(name="old", created_at=now - timedelta(days=9), taints=["team"], **pool)
+    joining = Node(name="joining", created_at=now - timedelta(minutes=1), taints=["team", "gpu-driver"], **pool)
+    asked = AwaitNode(selector="a=b", known=["old", "joining"], timeout=timedelta(seconds=1))
+    assert _tolerated([old, joining], asked) == {"team"}
+    # Where there is no older one, nobody knows better.
+    assert _tolerated([joining], asked) == {"team", "gpu-driver"}
 
 
 def test_a_condition_of_the_gpus_own_is_waited_for(cluster_nodes: ClusterNodes, own: OwnNodes):

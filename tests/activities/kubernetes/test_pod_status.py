@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from activities.kubernetes.states import FAILING, reason_of
+from activities.kubernetes.cluster import _pod
+from activities.kubernetes.states import FAILING, Pod, Pods, reason_of
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -66,3 +67,41 @@ def test_reason(status: dict[str, Any], expected: str):
 @pytest.mark.parametrize("why", ["ContainerCreating", "PodInitializing", "Completed", "Unschedulable", ""])
 def test_what_waiting_may_cure_is_not_failing(why: str):
     assert why not in FAILING
+
+
+def _pod_with(**status: Any) -> Pod:
+    metadata = {"name": "p", "creationTimestamp": "2026-11-23T11:00:00Z", "labels": {"pod-template-hash": "h"}}
+    return _pod({"metadata": metadata, "spec": {"containers": [{"image": "a:1"}]}, "status": status})
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"phase": "Failed", "reason": "Evicted"},
+        # A node that was shut down (kubernetes.io/docs/concepts/cluster-administration/node-shutdown).
+        {"phase": "Failed", "reason": "Terminated", "containerStatuses": [_ended("Error", 137)]},
+        {"phase": "Failed", "reason": "NodeAffinity"},
+        {"phase": "Succeeded", "containerStatuses": [_ended("Completed", 0)]},
+    ],
+)
+def test_a_pod_that_is_over_is_none_of_the_service(status: dict[str, Any]):
+    well = _pod_with(phase="Running", conditions=[{"type": "Ready", "status": "True"}])
+    assert str(Pods(items=[well, _pod_with(**status)])) == "1 of 1 ready, 0 failing, 0 pending"
+
+
+@pytest.mark.parametrize(
+    "why", ["SignatureValidationFailed", "ImageInspectError", "PostStartHookError", "ErrImagePull"]
+)
+def test_what_the_kubelet_does_not_get_over_is_failing(why: str):
+    assert _pod_with(phase="Pending", containerStatuses=[_waiting(why)]).failing
+    assert not _pod_with(phase="Pending", containerStatuses=[_waiting("ContainerCreating")]).failing
+
+
+def test_a_pod_that_has_a_node_and_no_container_yet_is_starting():
+    waiting = {"phase": "Pending", "containerStatuses": [_waiting("ContainerCreating")]}
+    metadata = {"name": "p", "creationTimestamp": "2026-11-23T11:00:00Z"}
+    placed = _pod(
+        {"metadata": metadata, "spec": {"nodeName": "n", "containers": [{"image": "a:1"}]}, "status": waiting}
+    )
+    unscheduled = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "x"}]}
+    assert (placed.starting, _pod_with(**unscheduled).starting) == (True, False)

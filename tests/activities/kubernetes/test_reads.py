@@ -106,6 +106,12 @@ def test_history_and_state(kubernetes: Kubernetes, server: OnCluster):
     assert [int(line.split()[0]) for line in listed.splitlines()[2:] if line] == [r.number for r in state.revisions]
 
 
+def test_what_somebody_has_scaled_to_nothing_is_seen(kubernetes: Kubernetes, server: OnCluster):
+    assert not kubernetes.deployment(server.workload).scaled_to_none
+    server.patch({"spec": {"replicas": 0}})
+    assert kubernetes.deployment(server.workload).scaled_to_none
+
+
 def test_rolled_out_when_rolled_back_not_when_created(kubernetes: Kubernetes, server: OnCluster):
     server.release(BAD)
     time.sleep(2.1)  # the API's times are whole seconds

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,18 @@ def test_what_is_no_address_is_bad_input(
     with pytest.raises(InvalidInput, match="to: not a mail address"):
         mail(records_pool, server.port).send(request(address))
     assert count(records_sql, "mails") == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["Grace\r\nBcc: b@acme.test", "=?utf-8?q?Bcc:?=", 'Müller, "Jürgen" <x@y>', "名" * 200, "\u202eGrace", ""]
+)
+@pytest.mark.parametrize("product", ["T\r\nBcc: b@acme.test", "產品" * 60, "x" * 1100])
+def test_a_name_and_a_subject_stay_in_their_headers(name: str, product: str) -> None:
+    asked = request("grace@acme.test", name=name)
+    written = compose(asked.model_copy(update={"values": VALUES | {"product": product}}), SENDER, None).as_bytes()
+    read = message_from_bytes(written, policy=policy.default)
+    assert (read["Bcc"], read["To"].addresses[0].addr_spec) == (None, "grace@acme.test")
+    assert max(len(line) for line in written.partition(b"\n\n")[0].splitlines()) <= 998  # RFC 5322, 2.1.1
 
 
 @pytest.mark.parametrize("more", [{"template": "nonesuch"}, {"template": "api_key_rotated"}])

@@ -42,6 +42,18 @@ def test_a_release_is_read_with_its_history(released: OnHelm):
     assert found.revisions[1].updated_at >= found.revisions[0].updated_at
 
 
+def test_a_revision_that_runs_the_same_is_known_as_such(released: OnHelm):
+    released.release(GOOD)
+    released.release(GOOD, "--set-string=replicas=5")  # as before, but for the number of pods
+    released.release(NEW)
+    released.cli("rollback", "tensafe", "2")
+    _, *found = released.run(released.helm.release, DescribeRelease(**released.where)).revisions
+    assert [one.versions for one in found] == [[GOOD], [GOOD], [NEW], [GOOD]]
+    first, again, new, back = (one.contents for one in found)
+    assert first == again == back
+    assert new not in {"", first}
+
+
 def test_what_is_not_there_has_no_revisions(released: OnHelm):
     asked = DescribeRelease(**{**released.where, "release": "other"})
     found = released.run(released.helm.release, asked)

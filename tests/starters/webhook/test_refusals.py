@@ -264,6 +264,27 @@ async def test_an_odd_value_of_a_label_loses_no_alert(webhook: httpx.AsyncClient
     assert {one["outcome"] for one in answer.json()["alerts"]} <= {"started", "joined"}, answer.text
 
 
+@pytest.mark.parametrize("odd", [None, 17, ""])
+async def test_an_alert_without_a_fingerprint_has_one_by_its_labels(webhook: httpx.AsyncClient, odd: Any) -> None:
+    first, again = [{**alert(fresh(), pod=f"p-{odd}"), "fingerprint": odd} for _ in range(2)]
+    told = [(await send(webhook, one)).json()["alerts"][0] for one in (first, again)]
+    assert [one["outcome"] for one in told] == ["started", "joined"]
+
+
+@pytest.mark.parametrize("number", [300, 20_000])
+async def test_many_labels_lose_no_alert(tmp_path: Path, temporal_address: str, number: int) -> None:
+    many = {f"label_{place}": "v" for place in range(number)}
+    async with serving(settings_for(temporal_address, f"q-{fresh()}", tmp_path, World())) as http:
+        (told,) = (await send(http, alert(fresh(), **many))).json()["alerts"]
+    assert told["outcome"] == "started", told
+
+
+async def test_a_bare_line_break_in_a_text_loses_no_alert(webhook: httpx.AsyncClient) -> None:
+    content = json.dumps(body(alert(fresh()))).replace("API down", "API\n\tdown\x01").encode()
+    answer = await webhook.post(PATH, content=content, headers=JSON)
+    assert [one["outcome"] for one in answer.json()["alerts"]] == ["started"], answer.text
+
+
 @pytest.mark.parametrize("odd", [-5, 10**400, None, "x", 1.5, [], True])
 async def test_an_odd_count_of_what_was_cut_off_loses_no_alert(webhook: httpx.AsyncClient, odd: Any) -> None:
     answer = await webhook.post(PATH, json={**body(alert(fresh())), "truncatedAlerts": odd})

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from activities.catalogue.service import Service
 from activities.records.alerts import Alert
 from starters.steering import routes
+from starters.steering.deciding import Unrouted, decide
 from tests.starters.support import RULES
 from workers.registry import PROCEDURES, Procedure
 from workers.settings import SettingsError
@@ -179,3 +180,78 @@ TWO = {
 def test_an_alert_is_about_the_service_that_it_names_best(labels: dict[str, str], service: str | None) -> None:
     rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
     assert rule.service_of(labels, TWO) == service
+
+
+SHOPS = {
+    "shop": Service(deployment="shop", namespace="prod", selector="app=shop", health_url="http://shop.prod/health"),
+    "till": Service(
+        deployment="till", namespace="prod", selector="app=till", health_url="https://Till.example:443/health?full=1"
+    ),
+    "shop-staging": Service(
+        deployment="shop", namespace="staging", selector="app=shop", health_url="http://shop.staging/health"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        # pods of others, whose names begin alike
+        ({"namespace": "prod", "pod": "shop-5d4f7b6c9-x2x7z"}, "shop"),
+        ({"namespace": "prod", "pod": "shop-redis-0"}, None),
+        ({"namespace": "prod", "pod": "shop-db-0"}, None),
+        ({"namespace": "prod", "pod": "shop-agent-x7k2p"}, None),
+        ({"namespace": "prod", "pod": "shop-migrate-x7k2p"}, None),
+        ({"namespace": "prod", "pod": "shop-28391520-x7k2p", "job_name": "shop-28391520"}, None),
+        # the same workload, as other exporters name it
+        ({"namespace": "prod", "replicaset": "shop-5d4f7b6c9"}, "shop"),
+        ({"namespace": "prod", "horizontalpodautoscaler": "shop"}, "shop"),
+        ({"namespace": "prod", "workload": "shop", "workload_type": "deployment"}, "shop"),
+        ({"namespace": "prod", "workload": "shop", "workload_type": "statefulset"}, None),
+        ({"kubernetes_namespace": "prod", "kubernetes_pod_name": "shop-5d4f7b6c9-x2x7z"}, "shop"),
+        ({"k8s_namespace_name": "staging", "k8s_deployment_name": "shop"}, "shop-staging"),
+        ({"kube_namespace": "prod", "kube_deployment": "till"}, "till"),
+        ({"service_namespace": "prod", "service_name": "till"}, "till"),
+        ({"destination_workload_namespace": "prod", "destination_workload": "till"}, "till"),
+        ({"job": "prod/till"}, "till"),
+        (
+            {"job": "kubelet", "namespace": "monitoring", "exported_namespace": "prod", "exported_container": "till"},
+            "till",
+        ),
+        (
+            {
+                "service": "ingress-nginx-controller-metrics",
+                "namespace": "ingress-nginx",
+                "exported_namespace": "prod",
+                "exported_service": "till",
+            },
+            "till",
+        ),
+        # what was probed, however it is written
+        ({"instance": "https://till.example/health?full=1"}, "till"),
+        ({"instance": "till.example:443"}, "till"),
+        ({"target": "https://till.example/"}, "till"),
+        ({"instance": "till.example:9100"}, None),
+        ({"instance": "http://[::1"}, None),
+        # the copy in another namespace is another service
+        ({"service": "shop", "namespace": "prod"}, "shop"),
+        ({"service": "shop", "namespace": "staging"}, "shop-staging"),
+        ({"service": "shop", "namespace": "monitoring"}, "shop"),
+        ({"service": "shop", "namespace": "monitoring", "exported_namespace": "prod"}, "shop"),
+        ({"service": "till", "namespace": "test", "pod": "till-5d4f7b6c9-x2x7z"}, None),
+        ({"service": "till", "namespace": "test", "deployment": "till"}, None),
+    ],
+)
+def test_it_is_not_taken_for_one_that_is_called_alike(labels: dict[str, str], service: str | None) -> None:
+    """What exporters say: kube-state-metrics, OpenTelemetry, Istio, Datadog, ingress-nginx, blackbox."""
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
+    assert rule.service_of(labels, SHOPS) == service
+
+
+def test_an_alert_of_a_copy_elsewhere_is_told_so() -> None:
+    rules = routes.Routes(route=(routes.Route(procedure="p1-incident", match={"severity": "P1"}),))
+    labels = {"severity": "P1", "service": "till", "namespace": "test", "deployment": "till"}
+    alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC), labels=labels)
+    decided = decide(alert, rules, SHOPS)
+    assert isinstance(decided, Unrouted)
+    assert decided.why == "labels.service: till is in prod, and the alert is of its copy elsewhere"

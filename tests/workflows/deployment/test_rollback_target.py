@@ -4,6 +4,7 @@ import pytest
 
 from activities.common.errors import Refused
 from activities.kubernetes.states import Revision
+from activities.records.deployments import Deployment, Deployments
 from activities.releases.helm import HelmRelease
 from activities.releases.helm_cli import HelmRevision
 from tests.workflows.deployment_states import NOW, state
@@ -63,3 +64,39 @@ def test_what_was_gone_back_to_may_be_gone_from_the_history() -> None:
 def test_a_revision_that_is_named_is_taken_though_it_was_left() -> None:
     target = pin(releases("v1"), history("good", "good", "1"), revision=None, helm_revision=2)
     assert (target.to_revision, target.chosen) == (2, False)
+
+
+def runs(*versions: str) -> HelmRelease:
+    """One line a revision: what it runs, or the number that a rollback went back to; `v2+` is another configuration."""
+    revisions = history(*(one if one.isdecimal() else "good" for one in versions)).revisions
+    for number, version in enumerate(versions):
+        what = versions[int(version) - 1] if version.isdecimal() else version
+        revisions[number].contents, revisions[number].versions = what, [what.rstrip("+")]
+    last = revisions[-1].versions[0]
+    return HelmRelease(release="api", namespace="shop", revisions=revisions, tag=last)
+
+
+@pytest.mark.parametrize(
+    ("versions", "blamed", "to"),
+    [
+        (("v1", "v2", "v2"), [], 1),  # the pipeline ran twice
+        (("v1", "v2", "v2+"), [], 2),  # a change of configuration is a release
+        (("v1", "v2", "v2", "v2"), [], 1),
+        (("v1", "v2", "v1"), [], None),  # gone back to by releasing it again
+        (("v1", "v2", "v1", "v2"), [], 3),
+        (("v0", "v1", "v2", "v1"), [], 1),
+        (("v1", "v2", "v3"), ["v2"], 1),  # the records know it is bad
+        (("v1", "v2", "v2+", "v3"), ["v2"], 3),  # one of two, nobody knows which
+        (("v1", "v2"), ["v2"], 1),
+        (("v1", "v2", "1", "v3"), ["v2"], 3),
+    ],
+)
+def test_what_runs_the_same_is_the_same_release(versions: tuple[str, ...], blamed: list[str], to: int | None) -> None:
+    found = runs(*versions)
+    records = [Deployment(version=one, status="rolled_back", deployer="ada", started_at=NOW) for one in blamed]
+    known = Releases(releases(found.tag).state, Deployments(items=records))
+    if to is None:
+        with pytest.raises(Refused, match="was left before"):
+            pin(known, found, revision=None, helm_revision=None)
+    else:
+        assert pin(known, found, revision=None, helm_revision=None).to_revision == to

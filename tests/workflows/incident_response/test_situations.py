@@ -138,6 +138,35 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "rollback",
         "suspected",
     ),
+    "a young release, one of its pods just being started": (
+        {
+            "deployment": state(YOUNG),
+            "pods": Pods(
+                items=[
+                    *pods(ready=2).items,
+                    *(
+                        one.model_copy(update={"starting": True})
+                        for one in pods("ContainerCreating", phase="Pending").items
+                    ),
+                ]
+            ),
+        },
+        "recent_release",
+        "rollback",
+        "suspected",
+    ),
+    "a young release that somebody has scaled to nothing": (
+        {"deployment": state(YOUNG, replicas=0, scaled_to_none=True), "pods": pods()},
+        "no_pods",
+        "scale",
+        "suspected",
+    ),
+    "an old one that somebody has scaled to nothing": (
+        {"deployment": state(replicas=0, scaled_to_none=True), "pods": pods()},
+        "no_pods",
+        "scale",
+        "suspected",
+    ),
     "a young release, saturated": (
         {"deployment": state(YOUNG), "pods": pods(ready=3), "autoscaling": AT_ITS_MAXIMUM},
         "saturated",

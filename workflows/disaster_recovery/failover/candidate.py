@@ -9,7 +9,7 @@ from activities.common.errors import Refused
 from activities.database.replication.replica_progress import ReplicaProgress, number
 from activities.database.replication.replication import Standing, Watched
 from activities.database.upkeep.health import size
-from audit.text import length
+from audit.text import alternatives, length
 from workflows.platform.approval import Question
 
 _REPLAYS_WITHIN = timedelta(minutes=1)
@@ -66,6 +66,18 @@ def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidat
         fit, key=lambda name: (not behind_in_replay(fit[name], standing), fit[name].position, -fit[name].unreplayed)
     )
     return Candidate(server=server, standing=fit[server], lag=_lag(fit[server], watched.first_failed_at))
+
+
+def taken_over(standing: Standing) -> str:
+    """Say that a server has the primary's place already, by whoever's hand: a second one must not be asked for."""
+    ahead = [name for name, found in standing.servers.items() if found.reachable and not found.in_recovery]
+    if not ahead:
+        return ""
+    names = alternatives(ahead)
+    return (
+        f"{names} takes writes already: nobody else is promoted beside it. Where somebody has made it the primary, "
+        "point the service's Secret at it; where not, fence it, and begin again"
+    )
 
 
 def behind_in_replay(found: ReplicaProgress, standing: Standing) -> str:

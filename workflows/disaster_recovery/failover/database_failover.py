@@ -14,7 +14,7 @@ from activities.database.backups.backups import Backups, FollowPrimary
 from activities.database.replication.replication import Promoted, Replication, Standing, StandingRequest, Watched
 from activities.kubernetes.database_secrets import DatabaseSecrets
 from activities.records.alerts import Alert
-from workflows.disaster_recovery.failover.candidate import Candidate, choose, question
+from workflows.disaster_recovery.failover.candidate import Candidate, choose, question, taken_over
 from workflows.disaster_recovery.failover.detection import Detection
 from workflows.disaster_recovery.failover.failover_parts import FailoverParts
 from workflows.disaster_recovery.failover.failover_record import document
@@ -168,7 +168,7 @@ class DatabaseFailover(Runbook):
         self.phase("Candidate")
         standing = await self._parts.detection.standing(self._before)
         try:
-            candidate = choose(standing, watched, request.promote)
+            candidate = self._candidate(standing, watched, request.promote)
         except Refused as error:
             await incident.escalate(error.message)
             raise
@@ -199,6 +199,13 @@ class DatabaseFailover(Runbook):
             if self._archiving is not None:
                 await self._archiving
             raise
+
+    def _candidate(self, standing: Standing, watched: Watched, wanted: str | None) -> Candidate:
+        """Choose; not beside a server that takes writes already. What a reset run has promoted itself is none."""
+        taken = taken_over(standing) if self._before is None else ""
+        if taken and workflow.patched("another-takes-writes"):
+            raise Refused(taken)
+        return choose(standing, watched, wanted)
 
     async def _hold(self) -> None:
         lasting = _HOLD + 2 * self._parts.database.failover.decision_timeout

@@ -238,6 +238,19 @@ async def test_people_are_paged_where_no_replica_can_take_over(working: Working,
     assert not world.held
 
 
+async def test_nobody_is_promoted_beside_one_that_somebody_has_promoted(working: Working, client: Client) -> None:
+    """The Secret still names the old primary; the other replica still follows it, and would be asked for."""
+    world = FailingPrimary()
+    world.standings["replica-2"] = standby(in_recovery=False, replayed=None, upstream=None, timeline=2)
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert "replica-2 takes writes already" in cause(failed.value).message
+    assert changed(world) == []
+    assert not world.held
+
+
 async def test_replicas_of_another_timeline_or_database_are_refused(working: Working, client: Client) -> None:
     world = FailingPrimary()
     world.standings = {"replica-1": standby("0/9000"), "replica-2": standby(timeline=2)}

@@ -1,0 +1,162 @@
+"""Which service an alert is about, by what it names: the service, the URL that was probed, the workload, or an app.
+
+Every exporter has labels of its own for the same thing, and where a scrape has that label too, Prometheus puts
+`exported_` before it. A name counts in the namespace that stands beside it: the copy in `staging` is another service.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from activities.catalogue.service import Service
+
+_PROBED = ("instance", "target", "url")
+"""What the blackbox exporter and others have probed, beside the prober's own `service`."""
+
+_PORTS = {"http": 80, "https": 443}
+_HASH, _SUFFIX = "[a-z0-9]{4,10}", "[a-z0-9]{5}"
+_WORD = re.compile("[a-z]*[aeiouy][a-z]*")
+"""No hash of a ReplicaSet: Kubernetes makes them of digits and of letters that spell nothing."""
+
+_OTHER_KINDS = ("statefulset", "daemonset", "job_name", "cronjob")
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """The labels in which one exporter names a workload."""
+
+    namespace: str
+    deployment: tuple[str, ...] = ()
+    pod: tuple[str, ...] = ()
+    replica_set: tuple[str, ...] = ()
+    of_any_kind: tuple[str, ...] = ()
+    """Its name, whatever it is; where `workload_type` says what, a Deployment."""
+
+
+_DIALECTS = (
+    # kube-state-metrics, cAdvisor and the recording rules of github.com/prometheus-operator/kube-prometheus
+    _Dialect("namespace", ("deployment",), ("pod", "pod_name"), ("replicaset",), ("workload",)),
+    _Dialect("exported_namespace", ("exported_deployment",), ("exported_pod",), ("exported_replicaset",)),
+    # OpenTelemetry's semantic conventions, as Prometheus writes them
+    _Dialect("k8s_namespace_name", ("k8s_deployment_name",), ("k8s_pod_name",), ("k8s_replicaset_name",)),
+    # Prometheus' own examples of scraping Kubernetes
+    _Dialect("kubernetes_namespace", (), ("kubernetes_pod_name", "kubernetes_pod")),
+    # Istio's standard metrics, of the side that was called
+    _Dialect("destination_workload_namespace", of_any_kind=("destination_workload",)),
+    # Datadog's tags
+    _Dialect("kube_namespace", ("kube_deployment",), ("pod_name",), ("kube_replica_set",)),
+)
+
+_NAMED = (
+    *("exported_service", "job", "exported_job", "app_kubernetes_io_name", "app", "container", "exported_container"),
+    *("service_name", "horizontalpodautoscaler", "hpa", "destination_service_name"),
+)
+_NAMESPACES = (
+    *("exported_namespace", "service_namespace", "k8s_namespace_name", "kubernetes_namespace", "kube_namespace"),
+    *("destination_service_namespace", "namespace"),
+)
+"""Where what is named is; a scrape's own `namespace` last."""
+
+
+def recognised(labels: Mapping[str, str], services: Mapping[str, Service]) -> str | None:
+    """Find the one service that an alert is about; None where that are several, or none.
+
+    What names the very service counts before what may be shared; within a rule, two services are none.
+    """
+    for rule in (_by_place, _by_host, _by_name):
+        found = {name for name, service in services.items() if rule(labels, service, name)}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def elsewhere(labels: Mapping[str, str], services: Mapping[str, Service], name: str) -> str | None:
+    """Give the service that an alert is about which names one: its copy, where it speaks of another namespace.
+
+    None where nobody knows that copy. A namespace alone says little: it may be that of the prober or of the rule.
+    """
+    named = services[name]
+    spaces = {labels[label] for label in _NAMESPACES if labels.get(label)}
+    if not spaces or named.namespace in spaces:
+        return name
+    copies = [
+        other
+        for other, service in services.items()
+        if service.namespace in spaces and service.deployment in {name, named.deployment}
+    ]
+    if len(copies) == 1:
+        return copies[0]
+    return None if any(_names(labels, named, space) for space in spaces) else name
+
+
+def _by_place(labels: Mapping[str, str], service: Service, name: str) -> bool:
+    """By its health URL, or by its workload."""
+    del name
+    health = _address(service.health_url)
+    if any(_address(url) == health for url in _probed(labels) if "://" in url):
+        return True
+    return _names(labels, service, service.namespace)
+
+
+def _by_host(labels: Mapping[str, str], service: Service, name: str) -> bool:
+    """By the host of its health URL: a probe may ask for another page, or for the certificate alone."""
+    del name
+    host, port, _ = _address(service.health_url)
+    for text in _probed(labels):
+        probed = _address(text if "://" in text else f"//{text}")
+        if probed[0] == host and (probed[1] or port) == port:
+            return True
+    return False
+
+
+def _by_name(labels: Mapping[str, str], service: Service, name: str) -> bool:
+    """By the name under which it is scraped; in another namespace that is another service."""
+    space = next((labels[label] for label in _NAMESPACES if labels.get(label)), service.namespace)
+    names = {name.casefold(), service.deployment.casefold()}
+    full = {f"{service.namespace}/{one}".casefold() for one in names}  # as a PodMonitor's job is called
+    given = {labels.get(label, "").casefold() for label in _NAMED}
+    return bool(full & given) or (space == service.namespace and bool(names & given))
+
+
+def _names(labels: Mapping[str, str], service: Service, namespace: str) -> bool:
+    """Tell whether they name the service's Deployment in a namespace, or a pod of it."""
+    return any(_in_dialect(labels, service.deployment, namespace, one) for one in _DIALECTS)
+
+
+def _in_dialect(labels: Mapping[str, str], deployment: str, namespace: str, dialect: _Dialect) -> bool:
+    if labels.get(dialect.namespace) != namespace:
+        return False
+    if any(labels.get(label) == deployment for label in dialect.deployment):
+        return True
+    kind = labels.get("workload_type", "deployment").casefold()
+    if kind == "deployment" and any(labels.get(label) == deployment for label in dialect.of_any_kind):
+        return True
+    if any(labels.get(label) for label in _OTHER_KINDS):
+        return False
+    return any(_made_by(deployment, labels.get(label, ""), "") for label in dialect.replica_set) or any(
+        _made_by(deployment, labels.get(label, ""), f"-{_SUFFIX}") for label in dialect.pod
+    )
+
+
+def _made_by(deployment: str, name: str, suffix: str) -> bool:
+    """Tell whether a ReplicaSet's or a pod's name is that of the Deployment with a hash.
+
+    `shop-redis-0` is a pod of the StatefulSet `shop-redis`, `shop-agent-x7k2p` one of a DaemonSet or a Job.
+    """
+    found = re.fullmatch(rf"{re.escape(deployment)}-({_HASH}){suffix}", name)
+    return found is not None and _WORD.fullmatch(found[1]) is None
+
+
+def _probed(labels: Mapping[str, str]) -> Iterator[str]:
+    return (labels[label] for label in _PROBED if labels.get(label))
+
+
+def _address(url: str) -> tuple[str, int | None, str]:
+    """Give what two ways of writing a URL have in common: host, port, and the rest without a slash at its end."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        parts, port = SplitResult("", "", url, "", ""), None
+    return parts.hostname or "", port, parts._replace(scheme="", netloc="", path=parts.path.rstrip("/")).geturl()
