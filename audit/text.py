@@ -44,6 +44,8 @@ _UNSEEN = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-
 
 def shown(text: str) -> str:
     """Give the text as a terminal, a chat or a log may show it: nothing in it is obeyed, reordered or unseen."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", visible(text, lines=True))
 
 
