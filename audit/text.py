@@ -55,6 +55,8 @@ _FLAG_OR_UNSEEN = re.compile(f"{_FLAG}|[{UNSEEN}]")
 
 def shown(text: str) -> str:
     """Give the text as a terminal, a chat or a log may show it: nothing in it is obeyed, reordered or unseen."""
+    if text.isascii() and text.isprintable():
+        return text
     return _FLAG_OR_UNSEEN.sub(
         lambda found: f"⟨U+{ord(found[0]):04X}⟩" if len(found[0]) == 1 else found[0], visible(text, lines=True)
     )

@@ -7,7 +7,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client, Interceptor
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from workers.codec import codec
 from workers.converter import data_converter
@@ -21,6 +21,7 @@ async def connect(
     interceptors: list[Interceptor] | None = None,
     runtime: Runtime | None = None,
     lazy: bool = False,
+    compression: GrpcCompression = GrpcCompression.GZIP,
 ) -> Client:
     """Connect with our settings; what Temporal's own `TEMPORAL_*` environment says (TLS, API key, profile) wins.
 
@@ -36,6 +37,7 @@ async def connect(
         interceptors=interceptors or [],
         runtime=runtime,
         lazy=lazy,
+        grpc_compression=compression,
     )
 
 

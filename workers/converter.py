@@ -79,6 +79,7 @@ _ENCODINGS = tuple(
     _JSON if isinstance(encoding, PydanticJSONPlainPayloadConverter) else encoding
     for encoding in PydanticPayloadConverter().converters.values()
 )
+_PLAIN = {str, list, dict, int, float, bool}
 
 
 class RunbookPayloadConverter(CompositePayloadConverter):
@@ -87,6 +88,15 @@ class RunbookPayloadConverter(CompositePayloadConverter):
     def __init__(self, *, in_workflow: bool = False) -> None:
         super().__init__(*_ENCODINGS)
         self._in_workflow = in_workflow
+
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """Encode values; nearly all of ours are JSON, and need not be offered to every other encoding first."""
+        payloads: list[Payload] = []
+        for value in values:
+            plain = type(value) in _PLAIN or isinstance(value, BaseModel)
+            encoded = _JSON.to_payload(value) if plain else None
+            payloads += super().to_payloads([value]) if encoded is None else [encoded]
+        return payloads
 
     def with_context(self, context: SerializationContext) -> "RunbookPayloadConverter":
         """Know whether payloads are a workflow's own input, and not what a child run of it gives back."""

@@ -7,7 +7,7 @@ catalogue is listed without any procedure, and a command that starts one imports
 import inspect
 import typing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -240,8 +240,13 @@ def procedure(name: str) -> Procedure:
         KeyError: there is none; names those there are.
 
     """
-    for candidate in PROCEDURES:
-        if name in {candidate.name, candidate.command, candidate.workflow_type}:
-            return candidate
-    known = ", ".join(candidate.command for candidate in PROCEDURES)
-    raise KeyError(f"no procedure {name!r}. Known: {known}")
+    found = _by_name().get(name)
+    if found is None:
+        known = ", ".join(candidate.command for candidate in PROCEDURES)
+        raise KeyError(f"no procedure {name!r}. Known: {known}")
+    return found
+
+
+@cache
+def _by_name() -> dict[str, Procedure]:
+    return {name: one for one in PROCEDURES for name in (one.name, one.command, one.workflow_type)}

@@ -57,9 +57,9 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
                 return
             yield part
     except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {length(_SENT_WITHIN)}") from None
+        raise _slow() from None
     except ClientDisconnect:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is not complete") from None
+        raise _broken_off() from None
 
 
 async def read_json(request: Request, limit: int) -> bytes:
@@ -81,8 +81,22 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     """
     body = bytearray()
-    async for chunk in chunks(request):
-        body += chunk
-        if len(body) > limit:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limit} bytes")
+    try:
+        async with asyncio.timeout(_SENT_WITHIN.total_seconds()):
+            async for part in request.stream():
+                body += part
+                if len(body) > limit:
+                    raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limit} bytes")
+    except TimeoutError:
+        raise _slow() from None
+    except ClientDisconnect:
+        raise _broken_off() from None
     return bytes(body)
+
+
+def _slow() -> Problem:
+    return Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {length(_SENT_WITHIN)}")
+
+
+def _broken_off() -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "the body is not complete")

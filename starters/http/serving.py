@@ -1,30 +1,81 @@
 """How our HTTP servers listen: nobody may keep a connection open for nothing, nor all of them.
 
 uvicorn has no limit for the time in which a request's head must come, and counts a connection that says nothing as one
-that works.
+that works. Its parser in C (httptools, on Node's llhttp) is much cheaper than h11. It bounds neither the bytes of a
+head nor how many requests lie ahead, and loses a body whose sender offers another protocol: that is mended here too.
 """
 
 import asyncio
 from datetime import timedelta
 from typing import Any
 
+import httptools
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_WITHIN = timedelta(seconds=10)
 MOST_CONNECTIONS = 1000
 """Of one process: a third of what a usual limit of open files leaves."""
+MOST_HEAD = 16_384
+"""Bytes that may come, beyond one read of the socket, without a request having its head or a part of its body: what
+h11 takes, and nginx and Apache by default."""
+MOST_AHEAD = 16
+"""Requests that may wait on a connection while an earlier one is answered: no sender of ours sends any so."""
 
 _log = structlog.get_logger(__name__)
 
 
-class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 whose head must come in time, on so many connections at most."""
+class _Parser(httptools.HttpRequestParser):
+    """Declines every offer of another protocol, by taking it as not made (RFC 9110, 7.8).
+
+    httptools ends where a head offers one, and takes the body for that protocol's. Java's own client offers HTTP/2 with
+    each first request of a connection.
+    """
+
+    def __init__(self, protocol: "BoundedProtocol") -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    def feed_data(self, data: Any) -> None:
+        """Read on.
+
+        Raises:
+            HttpParserError: what comes is no HTTP/1.1.
+
+        """
+        while True:
+            try:
+                super().feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                data = self._declined() + bytes(data[offer.args[0] :])
+            else:
+                return
+
+    def _declined(self) -> bytes:
+        method, protocol = self.get_method(), self._protocol
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("nothing is reached through this server")
+        lines = [name + b": " + value for name, value in protocol.headers if name != b"upgrade"]
+        return b"\r\n".join([method + b" " + protocol.url + b" HTTP/1.1", *lines, b"", b""])
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose head must come in time, and isn't too long, on so many connections at most."""
 
     headers_within = HEADERS_WITHIN
     most_connections = MOST_CONNECTIONS
+    most_head = MOST_HEAD
+    most_ahead = MOST_AHEAD
     _timer: asyncio.TimerHandle | None = None
+    _unread = 0
+    """Bytes since the last that were understood: of a head, of a chunk's, or of trailers, which is not complete."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.parser = _Parser(self)
+        # As uvicorn does: the last request of a connection may be followed by anything.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -42,11 +93,39 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; the time runs from a head's first byte to its last."""
+        self._unread += len(data)
         super().data_received(data)
+        if self._unread > self.most_head and not self.transport.is_closing():
+            self.send_400_response("What is around the body is too long.")
         if not self._between_requests:
             self._stop()
         elif self._timer is None:
             self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Take a head, unless too many wait before it: each would be kept, however small it is.
+
+        Raises:
+            OverflowError: to the parser, which then refuses what comes.
+
+        """
+        self._unread = 0
+        if self.parser.should_upgrade():  # its parser comes again, with the same head
+            return
+        if len(self.pipeline) >= self.most_ahead:
+            raise OverflowError("too many requests ahead")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take a body's end."""
+        self._unread = 0
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     @property
     def _between_requests(self) -> bool:

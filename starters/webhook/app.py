@@ -6,7 +6,6 @@
 import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -134,12 +133,12 @@ def _answer(taken: list[Taken], metrics: Metrics, truncated: int, not_taken: str
             HTTPStatus.SERVICE_UNAVAILABLE,
             "Temporal has not accepted all of the alerts: try again",
             headers={"Retry-After": "5"},
-            alerts=[asdict(one) for one in taken],
+            alerts=[vars(one) for one in taken],
         )
     if counts["invalid"] == len(taken):
         errors = [{"field": f"alerts.{number}", "message": one.detail} for number, one in enumerate(taken)]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "none of the alerts can be taken", errors=errors)
-    answer: dict[str, Any] = {"alerts": [asdict(one) for one in taken]}
+    answer: dict[str, Any] = {"alerts": [vars(one) for one in taken]}
     details = [not_taken] if not_taken else []
     if not_taken:
         answer["notTaken"] = left

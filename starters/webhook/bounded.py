@@ -13,6 +13,9 @@ from activities.records.alerts import Alert
 MOST = 65_536
 """Bytes of one alert, as it is sent."""
 
+_MOST_OF_ONE, _AROUND = 6, 1024
+"""Bytes of a character, as `\\u001f`, and of the names of its fields, their quotes and its times."""
+
 _CUTS = (1024, 256, 64)
 
 
@@ -21,9 +24,18 @@ def size(alert: Alert) -> int:
     return len(alert.model_dump_json().encode())
 
 
+def _surely_small(alert: Alert) -> bool:
+    """Tell without writing it: JSON has six bytes at most for a character of ours."""
+    texts = (alert.source, alert.fingerprint, alert.name, alert.generator_url, alert.group_key, alert.key)
+    characters = sum(map(len, texts))
+    for named in (alert.labels, alert.annotations):
+        characters += sum(map(len, named)) + sum(map(len, named.values())) + len(named)
+    return characters * _MOST_OF_ONE <= MOST - _AROUND
+
+
 def bounded(alert: Alert, keep: Collection[str] = ()) -> Alert:
     """Give the alert with its longest texts cut, where it is too large; labels named in `keep` stay as they are."""
-    if size(alert) <= MOST:
+    if _surely_small(alert) or size(alert) <= MOST:
         return alert
     for most in _CUTS:
         alert = alert.model_copy(

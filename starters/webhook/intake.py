@@ -9,6 +9,7 @@ webhooks may run: nothing is kept here but which firings this one was lately tol
 """
 
 import asyncio
+import functools
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +25,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.catalogue.service import Service
+from activities.common.severity import Severity
 from activities.monitoring.runs import dealt_with
 from activities.records.alerts import EPISODES_KEPT, Alert
 from starters.steering.deciding import Routed, Unrouted, decide
 from starters.steering.priority import priority
-from starters.steering.routes import Route, Routes
+from starters.steering.routes import Routes
 from starters.webhook import summary
-from starters.webhook.bounded import bounded, size
+from starters.webhook.bounded import MOST, bounded, size
 from workers.settings import explain
 from workflows.platform import search_attributes
 
@@ -106,6 +108,10 @@ class Intake:
                 taken[number] = routed
             else:
                 runs[routed.workflow_id][number] = routed
+        if len(runs) == 1:  # as in nearly every post: nothing is to be done side by side
+            ((workflow_id, one),) = runs.items()
+            taken |= await self._tell(workflow_id, one)
+            return [taken[number] for number in range(len(alerts))]
         room = asyncio.Semaphore(_AT_ONCE)
 
         async def tell(workflow_id: str, routed: dict[int, Routed]) -> dict[int, Taken]:
@@ -130,7 +136,7 @@ class Intake:
         for number, one in sorted(routed.items(), key=lambda item: item[1].alert.starts_at):
             if one.alert.status == "resolved":
                 over.add(one.alert.episode)
-            elif one.alert.episode in over or one.alert in self._over:
+            elif (over and one.alert.episode in over) or one.alert in self._over:
                 taken[number] = Taken("already_handled", workflow_id, detail="this firing has resolved already")
                 continue
             telling[number] = one
@@ -206,7 +212,7 @@ class Intake:
             start_signal="alerts",
             start_signal_args=[_alerts(routed)],
             memo={"episodes": list(dict.fromkeys(episodes))[-EPISODES_KEPT:]},
-            search_attributes=_search_attributes(leader.route, leader.service),
+            search_attributes=_search_attributes(target.workflow_type, leader.service, leader.route.severity),
             static_summary=summary.summary(target.title, leader.alert),
             static_details=summary.details(leader.alert),
         )
@@ -224,6 +230,9 @@ class Intake:
 
 def _parts(telling: dict[int, Routed]) -> Iterator[dict[int, Routed]]:
     """Give what one signal can carry, the worst first; an alert and its end have one rank, and keep their order."""
+    if len(telling) <= _A_SIGNALS_BYTES // MOST:  # whatever they are
+        yield telling
+        return
     sizes = {number: size(one.alert) for number, one in telling.items()}
     if len(telling) <= _A_SIGNAL and sum(sizes.values()) <= _A_SIGNALS_BYTES:
         yield telling
@@ -249,11 +258,12 @@ def _handled(alert: Alert, last: WorkflowExecutionDescription, episodes: list[st
     return last.status is not WorkflowExecutionStatus.RUNNING and (own or alert.episode in episodes)
 
 
-def _search_attributes(route: Route, service: str) -> TypedSearchAttributes:
+@functools.lru_cache(maxsize=1000)
+def _search_attributes(procedure: str, service: str, severity: Severity | None) -> TypedSearchAttributes:
     pairs = [
-        SearchAttributePair(search_attributes.PROCEDURE, route.target.workflow_type),
+        SearchAttributePair(search_attributes.PROCEDURE, procedure),
         SearchAttributePair(search_attributes.SERVICE, service),
     ]
-    if route.severity is not None:
-        pairs.append(SearchAttributePair(search_attributes.SEVERITY, route.severity))
+    if severity is not None:
+        pairs.append(SearchAttributePair(search_attributes.SEVERITY, severity))
     return TypedSearchAttributes(pairs)

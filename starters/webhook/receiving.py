@@ -124,6 +124,8 @@ class Receiver:
         """Have them taken; what isn't in time goes on, and its sender is told to come again."""
         if not alerts:
             return []
+        if within is None:
+            return await self._intake.take(alerts)
         taking = asyncio.create_task(self._intake.take(alerts))
         self._going_on.add(taking)
         taking.add_done_callback(self._going_on.discard)

@@ -29,7 +29,8 @@ def details(alert: Alert) -> str:
 
 def clipped(text: str, limit: int) -> str:
     """Cut a text so that its JSON takes at most `limit` bytes."""
-    if len(_encoded(text)) <= limit:
+    # JSON has six bytes at most for a character, as in `\u001f`.
+    if len(text) * 6 + 2 <= limit or len(_encoded(text)) <= limit:
         return text
     low, high = 0, min(len(text), limit)
     while low < high:

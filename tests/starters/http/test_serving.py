@@ -102,3 +102,97 @@ def test_nobody_has_all_connections(port: int) -> None:
         assert over == 15
         time.sleep(0.6)
         assert httpx.get(f"http://{LOOPBACK}:{port}/", trust_env=False).status_code == httpx.codes.OK
+
+
+def answer_to(connection: socket.socket) -> bytes:
+    """Read until the other side hangs up, as it does after two seconds in which nothing comes."""
+    connection.settimeout(5)
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+LONG = serving.MOST_HEAD + 5 * 65536
+"""More than counts, whatever one read brings."""
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        pytest.param(b"POST / HTTP/1.1\r\nX: ", id="header"),
+        pytest.param(b"POST /", id="address"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;x=", id="chunk extension"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX: ", id="trailer"
+        ),
+    ],
+)
+def test_what_is_around_a_body_has_an_end(port: int, begins: bytes) -> None:
+    sent = 0
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        connection.sendall(begins)
+        connection.setblocking(False)
+        until = time.monotonic() + 10
+        while sent < LONG and time.monotonic() < until:
+            try:
+                sent += connection.send(b"y" * 1024)
+            except BlockingIOError:
+                time.sleep(0.01)
+            except ConnectionError:
+                break
+            time.sleep(0.001)  # so that one read brings little
+        assert sent < LONG / 2
+
+
+def test_the_answer_to_a_head_that_is_too_long_says_so(port: int) -> None:
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nX: " + b"y" * serving.MOST_HEAD)
+        answer = answer_to(connection)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.endswith(b"too long.")
+
+
+def test_a_head_as_long_as_senders_have_is_taken(port: int) -> None:
+    lines = b"".join(f"X-{number}: {'y' * 100}\r\n".encode() for number in range(100))
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + lines)
+        time.sleep(0.1)
+        connection.sendall(b"Content-Length: 4\r\n\r\nbody")
+        assert answer_to(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_few_requests_may_wait_for_an_earlier_one(port: int) -> None:
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(request * 10)
+        assert answer_to(connection).count(b"HTTP/1.1 200") == 10
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(request * 1000)
+        assert answer_to(connection).count(b"HTTP/1.1 200") <= serving.MOST_AHEAD + 1
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 4", b"Transfer-Encoding: chunked"])
+def test_a_body_comes_whole_from_a_sender_that_offers_http_2(port: int, length: bytes) -> None:
+    """As Java's own client does with each first request."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    parts = (b"2\r\nbo\r\n", b"2\r\ndy\r\n0\r\n\r\n") if b"chunked" in length else (b"bo", b"dy")
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        for _ in range(2):
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + offer + length + b"\r\n\r\n" + parts[0])
+            time.sleep(0.05)
+            connection.sendall(parts[1])
+        answer = answer_to(connection)
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert answer.count(b"\r\n\r\n4") == 2
+
+
+@pytest.mark.parametrize(
+    "head", [b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", b"POST \xff / HTTP/1.1\r\n\r\n", b"\0\r\n\r\n"]
+)
+def test_what_is_no_request_to_this_server_is_refused(port: int, head: bytes) -> None:
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(head)
+        assert answer_to(connection).startswith(b"HTTP/1.1 400")
