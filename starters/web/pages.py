@@ -27,8 +27,8 @@ from starters.web.archive import Archive
 from starters.web.board import Board, Snapshot
 from starters.web.durations import Durations, Past
 from starters.web.guarding import DOCUMENT_POLICY
-from starters.web.live import Hub, Parts, Seen, see
-from starters.web.place import Place, not_there, part
+from starters.web.live import Hub, Parts, Seen, event, see
+from starters.web.place import Part, Place, not_there, part
 from starters.web.visitor import Visitor
 from workers.registry import PROCEDURES, Procedure
 from workers.registry import procedure as procedure_of
@@ -131,7 +131,8 @@ class Pages:
         now = await self._board.latest()
         waits = len(grouped(now, visitor).mine)
         listed = self._listing(now, visitor, first=_FIRST)
-        return self._place.shown(request, "now.html.j2", visitor, waits=waits, open=listed)
+        records = _of_records(now)
+        return self._place.shown(request, "now.html.j2", visitor, waits=waits, open=listed, records=records)
 
     def _listing(self, now: Snapshot, visitor: Visitor, *, first: int | None = None) -> str:
         """Make the list once for all who have the same roles; `first`: so many of each group."""
@@ -151,12 +152,14 @@ class Pages:
         visitor = self._place.visitor(request)
 
         async def events() -> AsyncIterator[str]:
-            number = self._board.now.number
+            now = self._board.now
+            yield event("records", _of_records(now))
             while datetime.now(UTC) < visitor.until:
                 try:
                     async with asyncio.timeout(15):
-                        number = (await self._board.after(number)).number
-                    yield f"event: open\ndata: {number}\n\n"
+                        now = await self._board.after(now.number)
+                    yield f"event: open\ndata: {now.number}\n\n"
+                    yield event("records", _of_records(now))
                 except TimeoutError:
                     yield ": still here\n\n"
 
@@ -225,8 +228,8 @@ class Pages:
         async def events() -> AsyncIterator[str]:
             try:
                 async with asyncio.timeout((visitor.until - datetime.now(UTC)).total_seconds()):
-                    async for event in self.hub.events(run):
-                        yield event
+                    async for told in self.hub.events(run):
+                        yield told
             except TimeoutError:
                 return  # the session has ended: the page asks to sign in again
 
@@ -366,6 +369,11 @@ class Pages:
         visitor = self._place.visitor(request)
         month = request.query_params.get("month", "") or f"{datetime.now(UTC):%Y-%m}"
         return _document(await self._archive.report(visitor.who, month, request.query_params.get("zone", "") or "UTC"))
+
+
+def _of_records(now: Snapshot) -> Part:
+    """Say what can't be known while the records are away."""
+    return part("_records.html.j2", board=now)
 
 
 def _asked(request: Request, *names: str) -> dict[str, str]:
