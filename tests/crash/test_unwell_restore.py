@@ -42,7 +42,7 @@ class Health:
                 self.end_headers()
                 self.wfile.write(b'{"status": "healthy"}' if health.well else b'{"status": "unhealthy"}')
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+            def log_message(self, format: str, *args: object) -> None:
                 del format, args
 
         server = ThreadingHTTPServer((LOOPBACK, 0), Answer)
@@ -130,7 +130,6 @@ async def _unwell(scenario: UnwellScenario, case: Case, health: Health) -> None:
             health.well = True
             process = worker.start(case)
             result = await result_of(handle)
-            status: RunStatus = await when(handle, lambda _: True)
         finally:
             process.kill()
         assert (result["outcome"], result["healthy"]) == ("restored", True)
