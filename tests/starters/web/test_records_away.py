@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from playwright.async_api import Browser, expect
 
-import records_schema
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
-from tests.records_schema.own_server import OwnPostgres
+from tests.records_schema.own_server import OwnPostgres, migrated
 from tests.starters.web.served import Served, keys, serving
 from tests.starters.web.test_page_in_browser import WITHIN, browser, entered, finds_nothing, unfolded  # noqa: F401
 from tests.workflows.steering import begin, until
@@ -24,13 +23,8 @@ SAYS = re.compile("The records don't answer, since")
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
-    own = OwnPostgres(tmp_path_factory.mktemp("own-postgres"))
-    try:
-        own.start()
-        records_schema.migrate(own.url())
+    with migrated(tmp_path_factory.mktemp("own-postgres")) as own:
         yield own
-    finally:
-        own.remove()
 
 
 @pytest.fixture(scope="module")
