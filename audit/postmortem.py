@@ -13,6 +13,7 @@ from audit.postmortem_timeline import lines
 from audit.report_reading import deadlines, reached, resolved_at
 from audit.story import Story
 from audit.text import counted, lasted, moment, noun, plain, table
+from audit.wording import figure, heading
 
 _RELEASES = 10
 _TO_FILL = """## For the review
@@ -130,11 +131,11 @@ def _impact(material: Material) -> str:
     if material.metrics:
         rows = (
             (
-                plain(f"{one.name} {one.labels}".rstrip()),
-                _number(one.before),
-                _peak(one.lowest, one.lowest_at),
-                _peak(one.highest, one.highest_at),
-                _number(one.last),
+                plain(", ".join(filter(None, (heading(one.name), one.labels.replace("=", " "))))),
+                _number(one.name, one.before),
+                _peak(one.name, one.lowest, one.lowest_at),
+                _peak(one.name, one.highest, one.highest_at),
+                _number(one.name, one.last),
                 plain(one.trouble),
             )
             for one in material.metrics
@@ -153,12 +154,12 @@ def _time(value: Any) -> datetime | None:
     return read if read.tzinfo else None
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _number(name: str, value: float | None) -> str:
+    return "" if value is None else figure(name, value)
 
 
-def _peak(value: float | None, at: datetime | None) -> str:
-    return "" if value is None or at is None else f"{value:.4g} at {at:%H:%M:%S}"
+def _peak(name: str, value: float | None, at: datetime | None) -> str:
+    return "" if value is None or at is None else f"{figure(name, value)} at {at:%H:%M:%S} UTC"
 
 
 # -- what was done ---------------------------------------------------------------------------------------

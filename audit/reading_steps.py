@@ -8,6 +8,7 @@ from typing import Any
 from audit.history import Event, at, failure, number
 from audit.payloads import Decoder
 from audit.story import Effect, Phase, Step, StepOutcome
+from audit.wording import field
 
 _TITLE = re.compile(r"(\d+\.\d+(?:/[\w.-]+)?) (.*)", re.DOTALL)
 _TASK = "ACTIVITY_TASK_"
@@ -18,11 +19,6 @@ _OUTCOMES: dict[str, StepOutcome] = {
     f"{_TASK}CANCELED": "canceled",
 }
 _LONGEST = 200
-_FEW = 6
-"""Fields of a field that are said one by one; of more their number alone."""
-
-_ITEMS = "items"
-"""What the one field of a list is called that is all of a result."""
 
 
 def read(events: Sequence[Event], decoder: Decoder, phases: Sequence[Phase]) -> list[Step]:
@@ -129,29 +125,12 @@ def line(result: Any) -> str:
             before = f"{result['before']} → " if result.get("before") else ""
             note = f" ({result['note']})" if result.get("note") else ""
             return _cut(f"{result['target']}: {before}{result['after']}{note}")
-        told = [*filter(None, (_field(name.replace("_", " "), value) for name, value in result.items()))]
+        told = [*filter(None, (field(name, value) for name, value in result.items()))]
         nothing = any(value in ([], {}) for value in result.values())
         return _cut(", ".join(told) or ("nothing" if nothing else ""))
     if isinstance(result, list):
         return f"{len(result)} in all"
     return "" if result is None else _cut(str(result))
-
-
-def _field(name: str, value: Any) -> str:
-    """Say one field: `5 in all`, `complete`, `ready: 3`; nothing of what is empty or doesn't hold."""
-    if value in (None, "", [], {}) or value is False:
-        return ""
-    if (
-        isinstance(value, dict)
-        and len(value) <= _FEW
-        and all(isinstance(one, int | float | str) for one in value.values())
-    ):
-        return ", ".join(filter(None, (_field(key.replace("_", " "), one) for key, one in value.items())))
-    if isinstance(value, list | dict):
-        return f"{len(value)} in all" if name == _ITEMS else f"{len(value)} {name}"
-    if isinstance(value, float):
-        return f"{name}: {value:.4g}"
-    return name if value is True else f"{name}: {value}"
 
 
 def _cut(text: str) -> str:

@@ -5,6 +5,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Literal
 
 from audit.report import (
     Approvals,
@@ -50,7 +51,11 @@ class Counting:
         self._month, self._as_of, self._respond_by, self._targets = month, as_of, respond_by, targets
         self._runs = self._unreadable = 0
         self._severities: dict[str, _Incidents] = defaultdict(_Incidents)
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}
+        """Incident → the run that it was counted by."""
+
+        self._added: set[int] = set()
+        self._superseded: set[int] = set()
         self._longest: list[tuple[float, int, IncidentRow]] = []
         self._deadlines: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._questions: Counter[str] = Counter()
@@ -76,60 +81,83 @@ class Counting:
         self._runs += 1
         self._unreadable += bool(story.unreadable)
         self._outcomes[ended] += 1
+        if _mark(story) not in self._superseded:
+            self._added.add(_mark(story))
+            self._count(story, 1)
+
+    def supersedes(self, story: Story) -> None:
+        """Leave a run that somebody has reset out: the one that goes on for it tells what it had reached and done.
+
+        Both are runs, each with its outcome; all else of them is one. It may have been added before.
+        """
+        mark = _mark(story)
+        if mark in self._added and mark not in self._superseded:
+            self._count(story, -1)
+        self._superseded.add(mark)
+
+    def _count(self, story: Story, times: Literal[1, -1]) -> None:
         for name, how in deadlines(story):
-            self._deadlines[story.run.workflow_type, name][how] += 1
+            self._deadlines[story.run.workflow_type, name][how] += times
         for question in story.questions:
-            self._question(question)
+            self._question(question, times)
         for step in story.steps:
             system = self._systems[step.activity.partition(".")[0]]
-            system["steps"] += 1
-            system["retries"] += max(step.attempts - 1, 0)
-            system["failed"] += step.outcome in {"failed", "timed out"}
+            system["steps"] += times
+            system["retries"] += times * max(step.attempts - 1, 0)
+            system["failed"] += times * (step.outcome in {"failed", "timed out"})
         for lease in leases(story):
             row = self._leases[lease.name]
-            row["held"] += 1
-            row["extended"] += lease.extended
-            row[lease.end] += 1
+            row["held"] += times
+            row["extended"] += times * lease.extended
+            row[lease.end] += times
             if lease.ended_at:
-                self._lasted[lease.name].append((lease.ended_at - lease.began_at).total_seconds())
+                _lasted(self._lasted[lease.name], lease.ended_at - lease.began_at, times)
         if is_incident(story):
-            self._incident(story)
+            self._incident(story, times)
 
-    def _question(self, question: Question) -> None:
-        self._questions["asked"] += 1
-        self._questions["escalated"] += question.escalated_at is not None
+    def _question(self, question: Question, times: Literal[1, -1]) -> None:
+        self._questions["asked"] += times
+        self._questions["escalated"] += times * (question.escalated_at is not None)
         role = role_of(question)
         if role is not None:
-            self._questions["answered"] += 1
+            self._questions["answered"] += times
             if question.delay is not None:
-                self._delays[role].append(question.delay.total_seconds())
+                _lasted(self._delays[role], question.delay, times)
         elif question.by:
-            self._questions["by_events" if question.by == "events" else "unanswered"] += 1
+            self._questions["by_events" if question.by == "events" else "unanswered"] += times
         else:
-            self._questions["open"] += 1
+            self._questions["open"] += times
 
-    def _incident(self, story: Story) -> None:
-        # A run that was reset is two runs of one incident.
+    def _incident(self, story: Story, times: Literal[1, -1]) -> None:
         mark = hash((story.namespace, story.incident_id))
-        if mark in self._seen:
+        if times == 1 and mark in self._seen:
             return
-        self._seen.add(mark)
+        if times == -1:
+            if self._seen.get(mark) != _mark(story):
+                return
+            del self._seen[mark]
+            self._longest = [one for one in self._longest if one[2].run_id != story.run.run_id]
+            heapq.heapify(self._longest)
+        else:
+            self._seen[mark] = _mark(story)
         counts = self._severities[story.severity]
         met, due, resolved = reached(story), self._respond_by(story), resolved_at(story)
         acknowledged, mitigated = met.get("Acknowledged"), met.get("Mitigated")
-        counts.numbers["incidents"] += 1
-        counts.numbers["running"] += story.ended_at is None
-        counts.numbers[self._response(story, acknowledged, due)] += 1
+        counts.numbers["incidents"] += times
+        counts.numbers["running"] += times * (story.ended_at is None)
+        counts.numbers[self._response(story, acknowledged, due)] += times
         if mitigated is not None:
-            counts.numbers["mitigated"] += 1
-            counts.numbers["automatic"] += not any(word.at <= mitigated for word in story.words)
+            counts.numbers["mitigated"] += times
+            counts.numbers["automatic"] += times * (not any(word.at <= mitigated for word in story.words))
         took = {
             name: at - story.started_at if at else None
             for name, at in (("acknowledged", acknowledged), ("mitigated", mitigated), ("resolved", resolved))
         }
         for name, lasting in took.items():
             if lasting is not None:
-                counts.durations[name].append(lasting.total_seconds())
+                _lasted(counts.durations[name], lasting, times)
+        if times == -1:
+            return
         row = IncidentRow(
             incident_id=story.incident_id,
             severity=story.severity,
@@ -213,6 +241,14 @@ def count(stories: Iterable[Story], counting: Counting) -> Report:
     for story in stories:
         counting.add(story)
     return counting.report()
+
+
+def _mark(story: Story) -> int:
+    return hash((story.namespace, story.run.run_id))
+
+
+def _lasted(known: "array[float]", lasting: timedelta, times: Literal[1, -1]) -> None:
+    (known.append if times == 1 else known.remove)(lasting.total_seconds())
 
 
 def _named(row: Counter[str], *names: str) -> dict[str, int]:

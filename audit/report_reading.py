@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from audit.deadlines import Stood, stood
 from audit.story import Question, Story, Timer
 
-_REACHED = re.compile(r"(?P<name>.+?)(?: again)? after [\d.]+ s(?: \(late\))?")
-_LOST = re.compile(r"(?P<name>.+) lost at [\d.]+ s: .+")
 _PERSON = re.compile(r".* \((?P<role>[^()]+)\)", re.DOTALL)
 _HOLDING_ON = frozenset({"extend", "note", "decide"})
 """People's words that don't end a lease."""
@@ -24,13 +23,7 @@ def reached(story: Story) -> dict[str, datetime]:
 
     A history from before runs wrote that down has only the deadlines' timers: stopped before the run's end is reached.
     """
-    told = [said for said in story.said if said.kind == "deadline"]
-    found: dict[str, datetime] = {}
-    for said in told:
-        if match := _REACHED.fullmatch(said.text):
-            found.setdefault(match["name"], said.at)
-        elif match := _LOST.fullmatch(said.text):
-            found.pop(match["name"], None)
+    found = {name: one.met_at for name, one in _stood(story).items() if one.met_at is not None}
     if not story.said:
         for timer in _deadlines(story):
             if timer.canceled_at and (story.ended_at is None or timer.canceled_at < story.ended_at):
@@ -40,9 +33,18 @@ def reached(story: Story) -> dict[str, datetime]:
 
 def deadlines(story: Story) -> Iterator[tuple[str, DeadlineEnd]]:
     """Give how each deadline ended; at a run's end the timers of all others are stopped, which keeps none of them."""
-    met = reached(story)
-    for timer in _deadlines(story):
+    met, timers = reached(story), _deadlines(story)
+    for timer in timers:
         yield timer.name, "missed" if timer.fired_at else "kept" if timer.name in met else "open"
+    # A run that was reset has none for those that were over before: it says when they were.
+    timed = {timer.name for timer in timers}
+    for name, one in _stood(story).items():
+        if name not in timed:
+            yield name, "missed" if one.missed_at else "kept" if name in met else "open"
+
+
+def _stood(story: Story) -> dict[str, Stood]:
+    return stood((said.at, said.text) for said in story.said if said.kind == "deadline")
 
 
 def _deadlines(story: Story) -> list[Timer]:
@@ -57,7 +59,7 @@ def is_incident(story: Story) -> bool:
     """Tell an incident's own run: it has a severity, and deadlines; what it started for it may have its ID."""
     if story.outcome in _GOES_ON_AS_P1:
         return False
-    return bool(story.incident_id and story.severity and _deadlines(story))
+    return bool(story.incident_id and story.severity and [*deadlines(story)])
 
 
 def resolved_at(story: Story) -> datetime | None:

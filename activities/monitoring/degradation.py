@@ -8,10 +8,11 @@ from temporalio import activity
 
 from activities.common.errors import ActivityFailure
 from activities.common.heartbeat import Progress, resume, turns
-from activities.monitoring.figures import Breaches, Figures, duration, percent, worse
+from activities.monitoring.figures import Breaches, Figures, worse
 from activities.monitoring.health import HealthChecks, HealthRequest
 from activities.monitoring.prometheus import Prometheus, QueryError
 from audit.text import counted
+from audit.wording import duration, percent
 
 if TYPE_CHECKING:
     from libraries import httpx

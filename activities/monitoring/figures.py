@@ -2,10 +2,7 @@
 
 from pydantic import BaseModel
 
-_SECOND = 1000
-"""Milliseconds."""
-_WHOLE = 10
-"""Milliseconds from which on they are shown without decimals."""
+from audit.wording import duration, percent
 
 
 class Figures(BaseModel):
@@ -65,18 +62,3 @@ def worse(one: Figures, other: Figures) -> Figures:
     return Figures(
         error_rate=most(one.error_rate, other.error_rate), p95_latency=most(one.p95_latency, other.p95_latency)
     )
-
-
-def percent(share: float | None) -> str:
-    """Give a share as people read it: `0.10 %`."""
-    return "no data" if share is None else f"{share:.2%}".replace("%", " %")
-
-
-def duration(seconds: float | None) -> str:
-    """Give a latency as people read it: `41 ms`, `1.33 s`."""
-    if seconds is None:
-        return "no data"
-    milliseconds = seconds * 1000
-    if milliseconds >= _SECOND:
-        return f"{seconds:.2f} s"
-    return f"{milliseconds:.0f} ms" if milliseconds >= _WHOLE else f"{milliseconds:.1f} ms"

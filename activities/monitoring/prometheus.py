@@ -1,7 +1,7 @@
 """Prometheus, through its HTTP API (runbook 2.2 step 10, 2.3 step 3)."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.errors import Misconfigured, RateLimited, Refused, Unavailable, unavailable
-from activities.monitoring.figures import duration, percent
 from audit.text import counted
+from audit.wording import called, figure
 from libraries import httpx
 
 _SYSTEM = "Prometheus"
@@ -37,22 +37,8 @@ class Metrics(BaseModel):
         return ", ".join(_shown(name, value) for name, value in self.values.items()) or "no queries configured"
 
 
-def _plainly(value: float) -> str:
-    return format(value, ".4g")
-
-
-_AS: dict[str, Callable[[float], str]] = {
-    "error_rate": percent,
-    "p95_latency": duration,
-    "saturation": percent,
-    "request_rate": lambda rate: f"{rate:.4g}/s",
-}
-"""How the figures that settings name themselves are read; of others nobody knows the unit."""
-
-
 def _shown(name: str, value: float | None) -> str:
-    said = "no data" if value is None else _AS.get(name, _plainly)(value)
-    return f"{name.replace('_', ' ')} {said}"
+    return f"{called(name)} {'no data' if value is None else figure(name, value)}"
 
 
 class SeriesRequest(BaseModel):

@@ -1,6 +1,7 @@
 """What a run had read and done before somebody reset it, from the histories that Temporal keeps of it."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -13,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.common.effects import Change
 from activities.common.errors import NotFound, unavailable
+from audit.deadlines import Stood, stood
 from audit.text import counted
 
 _RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
@@ -71,6 +73,7 @@ class DoneBefore(BaseModel):
 
     changes: dict[str, Change] = Field(default_factory=dict, description="What each answered.")
     begun: list[str] = Field(default_factory=list, description="All that were begun, also where nobody knows the end.")
+    deadlines: dict[str, Stood] = Field(default_factory=dict, description="How each deadline stood; none: not told.")
 
     def __str__(self) -> str:
         return counted(len(self.changes), "effect")
@@ -122,12 +125,16 @@ class Resets:
         client, info = activity.client(), activity.info()
         workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
         begun: dict[str, Change | None] = {}
+        deadlines: dict[str, Stood] = {}
         while run_id := await _reset_from(client, workflow_id, run_id):
             # One that was itself reset has only repeated what an earlier one had done.
             for key, change in (await _effects(client, workflow_id, run_id)).items():
                 begun[key] = change or begun.get(key)
+            # What the last run says of one counts: it has taken up what an earlier one had said.
+            deadlines = {**await _deadlines(client, workflow_id, run_id), **deadlines}
         last = dict([*begun.items()][-request.most :])
-        return DoneBefore(changes={key: change for key, change in last.items() if change}, begun=[*last])
+        changes = {key: change for key, change in last.items() if change}
+        return DoneBefore(changes=changes, begun=[*last], deadlines=deadlines)
 
 
 async def _events(client: Client, workflow_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
@@ -194,6 +201,17 @@ async def _effects(client: Client, workflow_id: str, run_id: str) -> dict[str, C
                 if isinstance(answer, dict) and "target" in answer:
                     found[key] = Change.model_validate(answer)
     return found
+
+
+async def _deadlines(client: Client, workflow_id: str, run_id: str) -> dict[str, Stood]:
+    told: list[tuple[datetime, str]] = []
+    async for event in _events(client, workflow_id, run_id):
+        fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+        if "said" in fields:
+            (said,) = await client.data_converter.decode([fields["said"]])
+            if isinstance(said, dict) and said.get("kind") == "deadline":
+                told.append((datetime.fromisoformat(said["at"]), said["text"]))
+    return stood(told)
 
 
 async def _started(client: Client, workflow_id: str, run_id: str, child_id: str) -> str:

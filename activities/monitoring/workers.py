@@ -1,6 +1,7 @@
 """Whether somebody takes the steps that open runs wait for: a role whose workers are all gone holds runs in silence.
 
-So does a version of the workers that runs end with (`versions`): no step of theirs is even begun.
+So does a version of the workers that runs end with (`versions`): no step of theirs is even begun. And a role's workers
+may be gone of one version alone, while those of another ask the same queue: they don't get its steps.
 
 A worker is there when it has asked for work within the last one and a half minutes (Temporal's own long poll takes
 one), when it says itself that it lives, or when it is at a step: one with every slot taken asks for nothing. Neither
@@ -35,7 +36,7 @@ from activities.common.errors import unavailable
 from activities.common.refusable import Refusable
 from activities.common.text import Key
 from activities.common.times import Time
-from activities.monitoring.versions import Seen, staying, workers
+from activities.monitoring.versions import Seen, of_version, staying, waiting_queues, workers
 from audit.text import counted
 from libraries import logger
 
@@ -60,8 +61,8 @@ _log = logger(__name__)
 
 
 def named(role: str, build_id: str) -> str:
-    """Call a role or a version by its name."""
-    return f"version {build_id}" if build_id else f"role {role}"
+    """Call a role or a version, or a role of a version, by its name."""
+    return " of ".join([*([f"role {role}"] if role else []), *([f"version {build_id}"] if build_id else [])])
 
 
 class LookForMissing(BaseModel):
@@ -86,9 +87,9 @@ class WaitingRun(BaseModel):
 class MissingRole(BaseModel):
     """A role that no worker has, or a version, and who waits for it."""
 
-    role: str
+    role: str = Field(description="Empty where a version has no worker at all.")
     runs: list[WaitingRun] = Field(description="The one that waits longest first; at least one.")
-    build_id: str = Field(default="", description="Of a version, whose runs have no role in common.")
+    build_id: str = Field(default="", description="Of a version; empty where no version has one.")
 
     @property
     def named(self) -> str:
@@ -97,7 +98,7 @@ class MissingRole(BaseModel):
 
     def __str__(self) -> str:
         first = self.runs[0]
-        if self.build_id:
+        if not self.role:
             more = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
             return (
                 f"no worker of {self.named} since {first.since:%H:%M:%S} UTC, and open runs end with it: "
@@ -178,23 +179,33 @@ class Workers:
     async def missing(self, request: LookForMissing) -> MissingRoles:
         """Find roles and versions without a worker that open runs wait for."""
         client = activity.client()
-        asked = {name for name, role in self._roles.items() if request.role in {None, role} and not request.build_id}
+        roles = {name for name, role in self._roles.items() if request.role in {None, role}}
+        asked = set() if request.build_id else roles
         versions: dict[str, list[WaitingRun]] = {}
+        of_versions: list[MissingRole] = []
         try:
-            deserted = [name for name in sorted(asked) if await _deserted(client, name)]
-            runs = await self._waiting(client, set(deserted)) if deserted else {}
-            if self._deployment and request.role is None:
-                versions = await self._stranded(client, self._deployment, request.build_id)
+            deserted = {name for name in sorted(asked) if await _deserted(client, name)}
+            query = f'ExecutionStatus = "Running" AND TaskQueue = "{self._task_queue}"'
+            runs = await self._waiting(client, deserted, query) if deserted else {}
+            if self._deployment and not (request.role and not request.build_id):
+                if request.role is None:
+                    versions = await self._stranded(client, self._deployment, request.build_id)
+                away = {build_id for build_id, found in versions.items() if found}
+                if request.role is not None or not request.build_id:
+                    of_versions = await self._left_by_one(
+                        client, self._deployment, roles - deserted, request.build_id, away
+                    )
         except RPCError as error:
             unavailable("Temporal", error)
         items = [
             MissingRole(role=role, runs=sorted(of_it, key=lambda run: run.since))
             for role, of_it in sorted(runs.items())
         ]
-        self._count({self._roles[name] for name in asked}, {item.role for item in items}, versions)
+        self._count({self._roles[name] for name in asked}, {item.role for item in [*items, *of_versions]}, versions)
         items += [
             MissingRole(role="", build_id=build, runs=of_it) for build, of_it in sorted(versions.items()) if of_it
         ]
+        items += of_versions
         for item in items:
             _log.warning("nobody takes what runs wait for", role=item.role, version=item.build_id, runs=len(item.runs))
         return MissingRoles(items=items)
@@ -215,7 +226,7 @@ class Workers:
                     unavailable("Temporal", error)
         return Told(told=told)
 
-    async def _waiting(self, client: "Client", deserted: set[str]) -> dict[str, list[WaitingRun]]:
+    async def _waiting(self, client: "Client", deserted: set[str], query: str) -> dict[str, list[WaitingRun]]:
         """Give the runs with a step in one of the queues, by role; none of a queue that some worker is at a step of."""
         at_once, found = asyncio.Semaphore(_AT_ONCE), []
 
@@ -223,7 +234,6 @@ class Workers:
             async with at_once:
                 found.append((run, await _pending(client, run)))
 
-        query = f'ExecutionStatus = "Running" AND TaskQueue = "{self._task_queue}"'
         await asyncio.gather(*[look(run) async for run in client.list_workflows(query, limit=_MOST)])
         now, roles = datetime.now(UTC), {self._roles[queue] for queue in deserted}
         places = [(run, step, self._place(step)) for run, steps in found for step in steps]
@@ -257,6 +267,27 @@ class Workers:
                 async for run in client.list_workflows(query, limit=_SHOWN)
             ]
             found[build_id].sort(key=lambda run: run.since)
+        return found
+
+    async def _left_by_one(
+        self, client: "Client", deployment: str, queues: set[str], only: str | None, away: set[str]
+    ) -> list[MissingRole]:
+        """Give the roles whose workers are gone of one version; other versions' workers don't take its steps."""
+        found: list[MissingRole] = []
+        for build_id in sorted(set(await _in_use(client, deployment)) - away):
+            if only not in {None, build_id}:
+                continue
+            lonely = set()
+            for queue in sorted(queues & await waiting_queues(client, deployment, build_id)):
+                seen = (await workers(client, deployment, queue, of_steps=True)).get(build_id, Seen())
+                if not seen.workers and datetime.now(UTC) - seen.last >= _PATIENCE:
+                    lonely.add(queue)
+            query = f'{of_version(deployment, build_id)} AND ExecutionStatus = "Running"'
+            runs = await self._waiting(client, lonely, query) if lonely else {}
+            found += [
+                MissingRole(role=role, build_id=build_id, runs=sorted(of_it, key=lambda run: run.since))
+                for role, of_it in sorted(runs.items())
+            ]
         return found
 
     def _place(self, step: PendingActivityInfo) -> tuple[str, str]:

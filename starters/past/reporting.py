@@ -32,5 +32,15 @@ async def count_month(search: Search, settings: Settings, month: Month) -> Repor
     drills = [name for name, service in settings.services.items() if service.drill]
     counting = Counting(month, datetime.now(UTC), responses(settings), TARGETS, drills)
     async for found in search.all(Filter(since=month.since, until=month.until)):
+        if (before := await _reset_from(search, found.story)) is not None:
+            counting.supersedes(before)
         counting.add(found.story)
     return counting.report()
+
+
+async def _reset_from(search: Search, story: Story) -> Story | None:
+    """Give the run that somebody has reset into this one; its history begins with the same events, at the same time."""
+    if not story.continued_from:
+        return None
+    before = await search.one(story.namespace, story.run.workflow_id, story.continued_from)
+    return before if before is not None and before.started_at == story.started_at else None

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -71,6 +72,13 @@ class Search:
             if found is None:
                 return
             yield found
+
+    async def one(self, namespace: str, workflow_id: str, run_id: str) -> Story | None:
+        """Give a run by its exact names; None where neither has it."""
+        if self.client is not None and self.client.namespace == namespace:
+            with suppress(RunNotFound):
+                return (await fetch(self.client, workflow_id, run_id)).story(self.decoder)
+        return await asyncio.to_thread(self.store.story, namespace, run_id) if self.store else None
 
     # -- Temporal ----------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def application(session: Session, pool: "ConnectionPool[Any]", links: Links, bas
     settings = session.settings.web
     tokens = Tokens(settings)
     place = Place(session, tokens, Sessions(settings, tokens, base_url), base_url)
-    board = Board(session)
+    board = Board(session, pool)
     pages = Pages(place, board, Archive(session, pool))
     provider = Provider(settings.oidc, f"{base_url}/sign-in/callback") if settings.oidc else None
 

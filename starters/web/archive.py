@@ -18,12 +18,13 @@ from audit.store import Store
 from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from audit.story import Story
+from audit.text import shown
 from records_schema.server import DatabaseError
 from starters.past.family import family_of
 from starters.past.reporting import count_month
 from starters.past.room import Room
 from starters.past.searching import Search
-from starters.steering.errors import Unreachable, WrongInput
+from starters.steering.errors import NoSuchRun, Unreachable, WrongInput
 from starters.steering.runs import Run
 from starters.steering.session import Session
 from workers.codec import decrypting
@@ -85,10 +86,19 @@ class Archive:
 
         Raises:
             NoSuchRun: neither Temporal nor the archive has it.
+            RecordsAway: Temporal hasn't, and the archive can't be read.
 
         """
         async with self._room(who, "show", reference) as room:
-            family = await family_of(room, reference)
+            try:
+                family = await family_of(room, reference)
+            except NoSuchRun:
+                if room.store is not None:
+                    raise
+                raise RecordsAway(
+                    f"Temporal has no run {shown(reference)!r} (any more), and the records don't answer: "
+                    "whether the archive has it is not known now"
+                ) from None
         return await asyncio.to_thread(show.html, family, datetime.now(UTC))
 
     async def report(self, who: str, month: str, zone: str) -> str:

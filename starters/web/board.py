@@ -1,16 +1,19 @@
 """What is open, kept for all who look: listed once for everybody, however many viewers there are.
 
 Temporal's visibility lists the runs. What it can't tell (questions, clocks, holds) is asked of the runs themselves,
-those that wait for people first, a few at a time; what was told is kept until a run has something else to say.
+those that wait for people first, a few at a time; what was told is kept until a run has something else to say. Nothing
+of it needs the records; whether they answer is looked at beside, so that a page can say what it can't know.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import structlog
 from temporalio.client import WorkflowExecution, WorkflowQueryFailedError
 from temporalio.service import RPCError
@@ -20,7 +23,11 @@ from starters.steering.session import Session
 from workflows.platform.run_status import RunStatus
 from workflows.platform.search_attributes import WAITING_FOR
 
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
 _EVERY = 2.0
+_RECORDS_EVERY = 5.0
 _ASKED_A_ROUND = 40
 _ASKED_AT_ONCE = 10
 _ANSWERS_WITHIN = 2.0
@@ -40,6 +47,8 @@ class Snapshot:
     at: datetime | None = None
     trouble: str = ""
     number: int = 0
+    records_away_since: datetime | None = None
+    """Since when the records were found not to answer; None: they do."""
 
     @property
     def cut(self) -> bool:
@@ -64,8 +73,8 @@ class _Row:
 class Board:
     """Looks while somebody does."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, pool: "ConnectionPool[Any]") -> None:
+        self._session, self._pool = session, pool
         self._told: dict[str, _Told] = {}
         self._kept: dict[str, _Row] = {}
         self._changed = asyncio.Condition()
@@ -75,13 +84,14 @@ class Board:
     @asynccontextmanager
     async def looking(self) -> AsyncIterator[None]:
         """Look again and again, as long as the process lives."""
-        task = asyncio.create_task(self._look())
+        tasks = [asyncio.create_task(look) for look in (self._look(), self._look_at_the_records())]
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def latest(self) -> Snapshot:
         """Give what is open; waits only for the very first look."""
@@ -109,6 +119,25 @@ class Board:
                 _log.exception("what is open can't be listed")
                 await self._put(self.now.rows, self.now.statuses, "this list can't be made: the page's log says why")
             await asyncio.sleep(max(_EVERY - (time.monotonic() - began), 0.2))
+
+    async def _look_at_the_records(self) -> None:
+        while True:
+            away = not await asyncio.to_thread(self._records_answer)
+            if away != (self.now.records_away_since is not None):
+                async with self._changed:
+                    since = datetime.now(UTC) if away else None
+                    self.now = replace(self.now, records_away_since=since, number=self.now.number + 1)
+                    self._changed.notify_all()
+            await asyncio.sleep(_RECORDS_EVERY)
+
+    def _records_answer(self) -> bool:
+        try:
+            with self._pool.connection() as connection:
+                connection.execute("SELECT 1")
+        except psycopg.Error as error:
+            _log.warning("the records don't answer", why=type(error).__name__)
+            return False
+        return True
 
     async def _once(self) -> None:
         async with asyncio.timeout(_LISTED_WITHIN):
@@ -163,7 +192,8 @@ class Board:
         same = rows == self.now.rows and trouble == self.now.trouble
         async with self._changed:
             at = self.now.at if trouble else datetime.now(UTC)
-            self.now = Snapshot(rows, statuses, at, trouble, self.now.number + (0 if same and self.now.number else 1))
+            number = self.now.number + (0 if same and self.now.number else 1)
+            self.now = Snapshot(rows, statuses, at, trouble, number, self.now.records_away_since)
             self._first.set()
             self._changed.notify_all()
 

@@ -150,6 +150,26 @@ class Hub:
                 watched.changed.notify_all()
 
 
+async def together(*sources: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Give what several sources tell, as it comes, until all of them have ended."""
+    waiting = {asyncio.ensure_future(anext(source)): source for source in sources}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                source = waiting.pop(each)
+                try:
+                    told = each.result()
+                except StopAsyncIteration:
+                    continue
+                waiting[asyncio.ensure_future(anext(source))] = source
+                yield told
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
 def event(name: str, part: Part) -> str:
     """Write an event; the mark lets a page keep a part that it has already."""
     lines = "".join(f"data: {line}\n" for line in f"<!--{part.mark}-->{part.html}".split("\n"))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -27,11 +28,12 @@ from starters.web.archive import Archive
 from starters.web.board import Board, Snapshot
 from starters.web.durations import Durations, Past
 from starters.web.guarding import DOCUMENT_POLICY
-from starters.web.live import Hub, Parts, Seen, see
-from starters.web.place import Place, not_there, part
+from starters.web.live import Hub, Parts, Seen, event, see, together
+from starters.web.place import Part, Place, not_there, part
 from starters.web.visitor import Visitor
 from workers.registry import PROCEDURES, Procedure
 from workers.registry import procedure as procedure_of
+from workflows.platform.search_attributes import INCIDENT
 
 SIGNED = ("who", "role", "issued_at", "nonce", "signature")
 """What the page fills in itself: who speaks is who has signed in."""
@@ -51,6 +53,7 @@ _ENDED_KEPT = 5000
 
 _RECENT = 20
 _WITHIN = 8.0
+_STILL_HERE = 15.0
 _STREAM = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 _SMALLER = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)]
 """A thousand runs are 400 KB, and 20 so; a phone gets them whenever one of them has gone on. No secret is in it."""
@@ -93,6 +96,15 @@ def grouped(now: Snapshot, visitor: Visitor) -> Groups:
     return Groups(mine, incidents, others, sorted(held, key=lambda one: one[2]), rest)
 
 
+def incidents(now: Snapshot) -> list[Listed]:
+    """Give the open incidents: of each the run that began first, the worst on top."""
+    found: dict[str, Listed] = {}
+    for row in sorted(now.rows, key=lambda row: row.started_at):
+        if row.incident and row.severity in {"P1", "P2"} and not row.dry_run:
+            found.setdefault(row.incident, row)
+    return sorted(found.values(), key=lambda row: (row.severity, row.started_at))
+
+
 class Pages:
     """The routes."""
 
@@ -103,6 +115,10 @@ class Pages:
         self._listed_at = -1
         self._listings: dict[tuple[str | int | None, ...], str] = {}
         self._ended: dict[str, Listed] = {}
+        self._incidents_at = -1
+        self._open_incidents: list[Listed] = []
+        self._own: dict[str, str] = {}
+        """Run ID → its incident, of what is open."""
 
     def routes(self) -> list[Route]:
         """Give them."""
@@ -131,7 +147,8 @@ class Pages:
         now = await self._board.latest()
         waits = len(grouped(now, visitor).mine)
         listed = self._listing(now, visitor, first=_FIRST)
-        return self._place.shown(request, "now.html.j2", visitor, waits=waits, open=listed)
+        records = _of_records(now)
+        return self._place.shown(request, "now.html.j2", visitor, waits=waits, open=listed, records=records)
 
     def _listing(self, now: Snapshot, visitor: Visitor, *, first: int | None = None) -> str:
         """Make the list once for all who have the same roles; `first`: so many of each group."""
@@ -151,12 +168,14 @@ class Pages:
         visitor = self._place.visitor(request)
 
         async def events() -> AsyncIterator[str]:
-            number = self._board.now.number
+            now = self._board.now
+            yield event("records", _of_records(now))
             while datetime.now(UTC) < visitor.until:
                 try:
-                    async with asyncio.timeout(15):
-                        number = (await self._board.after(number)).number
-                    yield f"event: open\ndata: {number}\n\n"
+                    async with asyncio.timeout(_STILL_HERE):
+                        now = await self._board.after(now.number)
+                    yield f"event: open\ndata: {now.number}\n\n"
+                    yield event("records", _of_records(now))
                 except TimeoutError:
                     yield ": still here\n\n"
 
@@ -189,7 +208,7 @@ class Pages:
             visitor,
             run=run,
             seen=seen,
-            parts=self._parts(seen),
+            parts={**self._parts(seen), "incidents": self._incidents(run)},
             past=past,
             procedure=_known(run.description.workflow_type),
         )
@@ -218,15 +237,39 @@ class Pages:
             for name in ("trouble", "state", "questions", "clocks", "words", "timeline")
         }
 
+    def _incidents(self, run: runs.Run) -> Part:
+        """Tell of the open incidents that this run isn't about; Now knows them."""
+        now = self._board.now
+        if now.number != self._incidents_at:
+            self._incidents_at, self._open_incidents = now.number, incidents(now)
+            self._own = {row.run_id: row.incident for row in now.rows}
+        run_id = run.description.run_id
+        own = self._own.get(run_id) or run.description.typed_search_attributes.get(INCIDENT)
+        others = [row for row in self._open_incidents if row.run_id != run_id and row.incident != own]
+        return part("_incidents.html.j2", incidents=others)
+
     async def _run_live(self, request: Request) -> Response:
         visitor = self._place.visitor(request)
         run = await self._find(request)
 
+        async def of_others() -> AsyncIterator[str]:
+            shown = ""
+            while True:
+                number = self._board.now.number
+                told = self._incidents(run)
+                yield event("incidents", told) if told.mark != shown else ": still here\n\n"
+                shown = told.mark
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_STILL_HERE):
+                        await self._board.after(number)
+
         async def events() -> AsyncIterator[str]:
+            # One connection for both: a browser opens six to a server. A run that is over has nothing more to say.
+            both = [of_others(), self.hub.events(run)] if run.running else [of_others()]
             try:
                 async with asyncio.timeout((visitor.until - datetime.now(UTC)).total_seconds()):
-                    async for event in self.hub.events(run):
-                        yield event
+                    async for told in together(*both):
+                        yield told
             except TimeoutError:
                 return  # the session has ended: the page asks to sign in again
 
@@ -366,6 +409,11 @@ class Pages:
         visitor = self._place.visitor(request)
         month = request.query_params.get("month", "") or f"{datetime.now(UTC):%Y-%m}"
         return _document(await self._archive.report(visitor.who, month, request.query_params.get("zone", "") or "UTC"))
+
+
+def _of_records(now: Snapshot) -> Part:
+    """Say what can't be known while the records are away."""
+    return part("_records.html.j2", board=now)
 
 
 def _asked(request: Request, *names: str) -> dict[str, str]:

@@ -177,13 +177,17 @@ def test_it_begins_with_what_people_ask_first() -> None:
 
 def test_a_result_is_told_in_words() -> None:
     assert line({"items": [1, 2], "complete": True, "truncated": False, "hpa_max": 10, "note": ""}) == (
-        "2 in all, complete, hpa max: 10"
+        "2 in all, complete, HPA at most: 10"
     )
     assert line({"items": []}) == "nothing"
     assert line({"applied": False}) == ""
-    assert line({"status": "unhealthy", "milliseconds": 7.574350000140839}) == "status: unhealthy, milliseconds: 7.574"
-    assert line({"values": {"error_rate": 0.44444, "p95_latency": 1.887}}) == "error rate: 0.4444, p95 latency: 1.887"
+    assert line({"status": "unhealthy", "milliseconds": 7.574350000140839}) == "status: unhealthy, took 7.57 ms"
+    assert line({"values": {"error_rate": 0.44444, "p95_latency": 1.887}}) == "error rate: 44.44 %, p95 latency: 1.89 s"
     assert line({"pods": {str(number): number for number in range(9)}}) == "9 pods"
+    assert line({"nodes": ["one"], "more": 0, "by": ["ada"]}) == "1 node, by: 1"
+    assert line({"service": {"name": "shop", **{str(number): [] for number in range(9)}}}) == "service: shop"
+    assert line({"last_used_at": "2026-11-25T07:03:00.818103Z"}) == "last used 2026-11-25 07:03:00 UTC"
+    assert line({"size": 8589934592, "cache_hit": 0.999}) == "size: 8.0 GiB, cache hit: 99.90 %"
 
 
 def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> None:
@@ -220,7 +224,7 @@ def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> 
     assert "parse error" in second.trouble
     assert "no data" in third.trouble
     text = written(Material("i", [story(1)], metrics=[first, second, third]))["impact"]
-    assert "| error_rate code=500 | 0.02 | 0.1 at 03:03:00 | 0.9 at 03:01:00 | 0.1 |  |" in text
+    assert "| Error rate, code 500 | 2.00 % | 10.00 % at 03:03:00 UTC | 90.00 % at 03:01:00 UTC | 10.00 % |  |" in text
     with pytest.raises(ValueError, match="no export"):
         read_metrics(b"[]", began)
 

@@ -395,6 +395,45 @@ def test_drills_are_in_no_other_number() -> None:
     assert any("1 drill" in line for line in preface(told))
 
 
+@pytest.mark.parametrize("first", ["the one that was reset", "the one that goes on"])
+def test_what_a_run_had_reached_before_its_reset_is_counted_once(first: str) -> None:
+    question = Question(id="q", title="", options={}, asked_at=BEGAN, answered_at=BEGAN + S, by="ada (on-call)")
+    step = Step(event_id=1, section="", title="", activity="slack.post", scheduled_at=BEGAN, outcome="completed")
+    before = incident(1, acknowledged=1, mitigated=400, lasting=500, questions=[question], steps=[step]).model_copy(
+        update={"status": "terminated", "outcome": ""}
+    )
+    # It says of what was over before when that was, and has no timers for it.
+    said = [
+        Said(at=before.started_at + 1 * S, kind="deadline", text="Acknowledged after 1.0 s"),
+        Said(at=before.started_at + 400 * S, kind="deadline", text="Mitigated: deadline of 09:05:00 missed"),
+        Said(at=before.started_at + 400 * S, kind="deadline", text="Mitigated after 400.0 s (late)"),
+    ]
+    again = incident(1, lasting=3600, questions=[question], steps=[step]).model_copy(
+        update={"run": Run(workflow_id="p1-1", run_id="again", workflow_type="P1Incident"), "said": said, "timers": []}
+    )
+    alone = report(again)
+    counting = Counting(NOVEMBER, NOVEMBER.until, lambda one: one.started_at + 900 * S, {"P1": 900 * S})
+    if first == "the one that was reset":
+        counting.add(before)
+    counting.supersedes(before)
+    counting.add(again)
+    if first != "the one that was reset":
+        counting.add(before)
+    told = counting.report()
+    assert told.runs == 2
+    assert {row.outcome: row.runs for row in told.outcomes} == {"closed": 1, "terminated": 1}
+    once = {"runs", "outcomes"}
+    assert told.model_dump(exclude=once) == alone.model_dump(exclude=once)
+    (row,) = told.severities
+    assert (row.incidents, row.mitigated, row.kept) == (1, 1, 1)
+    assert row.mitigate is not None
+    assert row.mitigate.median == 400 * S
+    assert {(one.name, one.kept, one.missed, one.open) for one in told.deadlines} == {
+        ("Acknowledged", 1, 0, 0),
+        ("Mitigated", 0, 1, 0),
+    }
+
+
 def test_a_run_that_was_reset_is_one_incident() -> None:
     again = incident(1, acknowledged=1).model_copy(
         update={"run": Run(workflow_id="p1-1", run_id="other", workflow_type="P1Incident")}

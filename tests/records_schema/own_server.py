@@ -3,9 +3,12 @@
 import os
 import secrets
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import records_schema
 from sandbox.postgres import Postgres
 
 
@@ -58,3 +61,15 @@ class OwnPostgres:
 
     def remove(self) -> None:
         self._server.stop()
+
+
+@contextmanager
+def migrated(directory: Path) -> Iterator[OwnPostgres]:
+    """Give one that runs, with the records' tables; gone in the end."""
+    own = OwnPostgres(directory)
+    try:
+        own.start()
+        records_schema.migrate(own.url())
+        yield own
+    finally:
+        own.remove()

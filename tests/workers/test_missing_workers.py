@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ from psycopg.rows import dict_row
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError
 
 import records_schema
 from activities.messages.paging.pagerduty import is_ours
@@ -233,7 +235,7 @@ async def test_a_worker_whose_slots_are_all_taken_is_there(place: Installation) 
 
 
 def names(found: LookResult) -> list[str]:
-    return [re.sub(r"^no worker of (\w+ [\w-]+).*", r"\1", line) for line in found.missing]
+    return [re.sub(r"^no worker of (\w+ [\w-]+(?: of version [\w-]+)?).*", r"\1", line) for line in found.missing]
 
 
 async def lacking(run: WorkflowHandle[Any, Any]) -> set[str]:
@@ -343,15 +345,7 @@ async def test_a_version_that_open_runs_end_with_and_that_has_no_worker_pages(
         start_prometheus, targets={"worker": place.metrics}, rules=[rule("NoWorkerOfVersion")]
     )
     session = Session(place.place.settings, place.client)
-
-    async def there(build_id: str) -> None:
-        async def seen() -> bool:
-            found = await deployments.look(session)
-            return any(one.build_id == build_id and one.workers for one in found.versions)
-
-        await until(seen)
-        await deployments.make_current(session, build_id, "ada")
-
+    there = partial(current, session)
     async with place.worker(*OTHERS, build_id="v1"):
         await until(lambda: started(session))
         await there("v1")
@@ -390,6 +384,63 @@ async def test_a_version_that_open_runs_end_with_and_that_has_no_worker_pages(
     assert numbers["runbooks_version_missing v1"] > 0
     assert numbers["runbooks_version_missing v2"] == 0
     assert re.match(r"no run waits for version v1 any more, after [^:;]+$", ended)
+    assert [page["resolved_at"] is not None for page in place.pages()] == [True]
+    assert last.missing == []
+
+
+async def current(session: Session, build_id: str) -> None:
+    """Have new runs begin with a version, once it has workers."""
+
+    async def seen() -> bool:
+        found = await deployments.look(session)
+        return any(one.build_id == build_id and one.workers for one in found.versions)
+
+    async def taken() -> bool:
+        try:
+            await deployments.make_current(session, build_id, "ada")
+        except RPCError:  # not all of its workers have asked for work yet
+            return False
+        return True
+
+    await until(seen)
+    await until(taken)
+
+
+async def test_a_role_of_one_version_without_a_worker_pages_though_another_version_s_ask_its_queue(
+    place: Installation,
+) -> None:
+    session = Session(place.place.settings, place.client)
+    async with place.worker(*OTHERS, build_id="v1"):
+        async with place.worker("kubernetes", build_id="v1"):
+            await until(lambda: started(session))
+            await current(session, "v1")
+            assert await (await place.start("before")).result() == "moved"
+        run = await place.start("waits")
+        await until(lambda: begun(run))
+        async with place.worker(*OTHERS, "kubernetes", build_id="v2"):
+            await current(session, "v2")
+            assert await (await place.start("after")).result() == "moved", "the new version has all it needs"
+
+            async def missed() -> bool:
+                return names(await place.look()) == ["role kubernetes of version v1"]
+
+            await until(missed)
+            await until(lambda: lacks(run))
+
+            async def paged() -> bool:
+                return len(place.pages()) == 1
+
+            await until(paged)
+            (page,) = place.pages()
+            told = await status(run)
+            async with place.worker("kubernetes", build_id="v1"):
+                assert await run.result() == "moved"
+                ended = await place.episode("kubernetes-version-v1").result()
+            last = await place.look()
+
+    assert page["summary"].startswith("No worker of role kubernetes of version v1: 1 run waits")
+    assert told.lacks[0].startswith("kubernetes: test-move waits since")
+    assert re.match(r"no run waits for role kubernetes of version v1 any more, after [^:]+: 1 run told$", ended)
     assert [page["resolved_at"] is not None for page in place.pages()] == [True]
     assert last.missing == []
 

@@ -6,10 +6,12 @@ ARCHITECTURE, rule 9.
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
+
+from audit.deadlines import Stood
 
 
 class Lapse(BaseModel):
@@ -33,13 +35,23 @@ class Clock(BaseModel):
 Missed = Callable[[Clock], Coroutine[Any, Any, None]]
 
 
+class Saying(Protocol):
+    """Says something of a deadline; at another time than now where it was so before a reset."""
+
+    def __call__(self, text: str, at: datetime | None = None) -> None:
+        """Say it."""
+
+
 class Clocks:
     """All deadlines of one run, counted from its start."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Saying) -> None:
         self._say = say
         self._clocks: dict[str, Clock] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._met_before: set[str] = set()
+        self.before: dict[str, Stood] = {}
+        """How they stood before somebody reset the run: the first time counts."""
 
     def __getitem__(self, name: str) -> Clock:
         return self._clocks[name]
@@ -51,17 +63,31 @@ class Clocks:
 
     def start(self, name: str, within: timedelta, missed: Missed) -> None:
         """Start a deadline; `missed` is awaited once when it passes."""
-        clock = self._clocks[name] = Clock(name=name, due_at=workflow.info().workflow_start_time + within)
-        self._tasks.append(asyncio.create_task(self._watch(clock, missed)))
+        before = self.before.get(name, Stood())
+        counted_from = before.lost_at or workflow.info().workflow_start_time
+        clock = self._clocks[name] = Clock(name=name, due_at=counted_from + within)
+        if before.missed_at is not None:
+            clock.missed = True
+            self._say_missed(clock, before.missed_at)
+        if before.met_at is not None:
+            clock.met_at = before.met_at
+            self._met_before.add(name)
+            self._say_met(clock, before.met_at)
+        elif clock.missed:  # what was to be told is told, once, whatever was killed then
+            self._tasks.append(asyncio.create_task(missed(clock)))
+        else:
+            self._tasks.append(asyncio.create_task(self._watch(clock, missed)))
 
     def met(self, name: str) -> bool:
-        """Stop a deadline; True the first time."""
+        """Stop a deadline; True the first time, also where that was reached before a reset."""
         clock = self._clocks[name]
+        if name in self._met_before:
+            self._met_before.discard(name)
+            return True
         if clock.met_at is not None:
             return False
         clock.met_at = workflow.now()
-        again = " again" if clock.lapses else ""
-        self._say(f"{name}{again} after {_since_start(clock.met_at):.1f} s{' (late)' if clock.missed else ''}")
+        self._say_met(clock)
         return True
 
     def lost(self, name: str, within: timedelta, missed: Missed) -> Lapse | None:
@@ -69,6 +95,7 @@ class Clocks:
         clock = self._clocks[name]
         if clock.met_at is None:
             return None
+        self._met_before.discard(name)
         lapse = Lapse(met_at=clock.met_at, lost_at=workflow.now(), missed=clock.missed)
         clock.lapses.append(lapse)
         clock.met_at, clock.missed, clock.due_at = None, False, lapse.lost_at + within
@@ -99,8 +126,16 @@ class Clocks:
             )
         except TimeoutError:
             clock.missed = True
-            self._say(f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} missed")
+            self._say_missed(clock)
             await missed(clock)
+
+    def _say_met(self, clock: Clock, at: datetime | None = None) -> None:
+        again = " again" if clock.lapses else ""
+        after = _since_start(at or workflow.now())
+        self._say(f"{clock.name}{again} after {after:.1f} s{' (late)' if clock.missed else ''}", at)
+
+    def _say_missed(self, clock: Clock, at: datetime | None = None) -> None:
+        self._say(f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} missed", at)
 
 
 def _since_start(at: datetime) -> float:

@@ -7,6 +7,7 @@ needs (effect keys, summaries, timeline, degraded backends, search attributes) h
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel
@@ -63,7 +64,7 @@ class Runbook:
         self.timeline = Timeline()
         self.approvals = Approvals()
         self.said_words = SaidWords(self._said_again)
-        self.clocks = Clocks(lambda text: self.say("deadline", text))
+        self.clocks = Clocks(lambda text, at=None: self.say("deadline", text, at=at))
         self.title = ""
         self.service: Service | None = None
         self.severity = ""
@@ -150,6 +151,7 @@ class Runbook:
             return
         self.done_before = {key.rpartition("/")[2]: change for key, change in found.changes.items()}
         self.begun_before = {key.rpartition("/")[2] for key in found.begun}
+        self.clocks.before = found.deadlines
         told = [fitted(str(change), _TOLD_BEFORE) for change in self.done_before.values()][-_MOST_TOLD_BEFORE:]
         had = f"had done, and does not do again: {'; '.join(told)}" if told else "had done nothing outside"
         self.say("decision", f"This run was reset, and {had}")
@@ -165,9 +167,10 @@ class Runbook:
         who: str = "",
         seconds: float | None = None,
         phase: str | None = None,
+        at: datetime | None = None,
     ) -> None:
         """Add to the timeline, show it in the UI, and write into the history what that doesn't tell by itself."""
-        entry = self.timeline.add(workflow.now(), kind, text, section=section, who=who, seconds=seconds)
+        entry = self.timeline.add(at or workflow.now(), kind, text, section=section, who=who, seconds=seconds)
         if phase is not None:
             entry.phase = phase
         if kind in _WRITTEN:

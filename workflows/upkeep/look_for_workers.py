@@ -10,7 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from activities.common.text import Shown
-from activities.monitoring.workers import LookForMissing, MissingRoles, Workers
+from activities.monitoring.workers import LookForMissing, MissingRole, MissingRoles, Workers
 from workflows.platform import policies
 from workflows.upkeep.missing_worker import MissingWorker, MissingWorkerRequest
 
@@ -48,10 +48,15 @@ class LookForWorkers:
                 await workflow.start_child_workflow(
                     MissingWorker.run,
                     MissingWorkerRequest(role=role.role, build_id=role.build_id),
-                    id=f"missing-worker/{workflow.info().task_queue}-{role.role or f'version-{role.build_id}'}",
+                    id=f"missing-worker/{workflow.info().task_queue}-{_which(role)}",
                     parent_close_policy=ParentClosePolicy.ABANDON,
                     static_summary=f"No worker of {role.named}",
                 )
             except WorkflowAlreadyStartedError:
                 continue  # it is looked after already
         return LookResult(missing=[str(role) for role in found.items])
+
+
+def _which(missing: MissingRole) -> str:
+    version = f"version-{missing.build_id}" if missing.build_id else ""
+    return "-".join(filter(None, (missing.role, version)))

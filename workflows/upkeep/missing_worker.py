@@ -46,8 +46,8 @@ class MissingSoFar(BaseModel):
 class MissingWorkerRequest(BaseModel):
     """Which role, or which version."""
 
-    role: Key = Field(description="Of [temporal] roles; empty for a version.")
-    build_id: Key = Field(default="", description="Of `[worker] deployment`; empty for a role.")
+    role: Key = Field(description="Of [temporal] roles; empty for a version without any worker.")
+    build_id: Key = Field(default="", description="Of `[worker] deployment`; empty for a role that no version has.")
     so_far: MissingSoFar | None = Field(default=None, description="Of a continued run.")
 
 
@@ -76,15 +76,15 @@ class MissingWorker:
             withdrawn = ResolvePage(incident_id=_page_id(so_far), effect=_effect("resolve"))
             await self._do("Withdraw the page", Paging.resolve, withdrawn, policies.PERSIST, _WITHDRAWN_WITHIN)
         took = lasted(workflow.now() - so_far.since)
-        unpaged = not so_far.paged and (so_far.told or request.build_id)
+        unpaged = not so_far.paged and (so_far.told or not request.role)
         paged = "; nobody could be paged" if unpaged else ""
-        told = "" if request.build_id else f": {_told(so_far)} told"
+        told = f": {_told(so_far)} told" if request.role else ""
         which = named(request.role, request.build_id)
         return f"no run waits for {which} any more, after {took}{told}{paged}"
 
     async def _look(self, request: MissingWorkerRequest) -> MissingRole | None:
         """Give who waits; none of them where Temporal didn't say, None where nobody does."""
-        which = LookForMissing(build_id=request.build_id) if request.build_id else LookForMissing(role=request.role)
+        which = LookForMissing(role=request.role or None, build_id=request.build_id or None)
         found = await self._do("Look again", Workers.missing, which, policies.READ)
         if found is None:
             return MissingRole(role=request.role, build_id=request.build_id, runs=[])

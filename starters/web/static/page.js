@@ -20,9 +20,55 @@
     if (!found) return;
     if (event.target.dataset.mark === found[1]) event.preventDefault();
     else event.target.dataset.mark = found[1];
+    if (event.target.id !== "part-incidents" || event.defaultPrevented) return;
+    event.preventDefault();
+    others(event.target, event.detail.data);
   });
   document.addEventListener("htmx:afterSettle", mark);
   document.addEventListener("htmx:sseMessage", mark);
+
+  // Other incidents: what is shown stays as it is, so that a screen reader says only what is new, and who is on a button
+  // stays there. What was dismissed, in whatever tab, is not shown again.
+  const DISMISSED_KEPT = 200;
+  const dismissed = () => {
+    try {
+      return JSON.parse(localStorage.getItem("dismissed")) || [];
+    } catch {
+      return [];
+    }
+  };
+  const hide = () => {
+    const known = dismissed();
+    for (const one of document.querySelectorAll("[data-incident]")) {
+      if (known.includes(one.dataset.incident)) one.hidden = true;
+    }
+  };
+  const others = (shown, html) => {
+    const sent = document.createElement("template");
+    sent.innerHTML = html;
+    const known = dismissed();
+    const coming = [...sent.content.querySelectorAll("[data-incident]")];
+    const same = (one, other) =>
+      one.dataset.incident === other.dataset.incident && one.dataset.mark === other.dataset.mark;
+    for (const old of [...shown.children]) if (!coming.some((one) => same(one, old))) old.remove();
+    for (const one of coming) {
+      if (known.includes(one.dataset.incident) || [...shown.children].some((old) => same(one, old))) continue;
+      shown.append(one);
+    }
+  };
+  document.addEventListener("click", (event) => {
+    const one = event.target.closest("[data-incident] button")?.closest("[data-incident]");
+    if (!one) return;
+    try {
+      const kept = [...dismissed(), one.dataset.incident].slice(-DISMISSED_KEPT);
+      localStorage.setItem("dismissed", JSON.stringify(kept));
+    } catch {
+      // A browser that keeps nothing: it comes again with the next page.
+    }
+    one.hidden = true;
+    document.getElementById("main").focus();
+  });
+  addEventListener("storage", hide);
 
   // Which details were open stays so when the part around them is replaced.
   const opened = new Set();
@@ -151,4 +197,5 @@
   };
   document.addEventListener("htmx:afterSettle", titled);
   mark();
+  hide();
 })();

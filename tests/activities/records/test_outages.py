@@ -20,7 +20,7 @@ from activities.records.incidents import CreateIncident
 from activities.records.on_call import OnCallRequest
 from records_schema.pool import connect_pool
 from tests.records_schema.fixtures import effect
-from tests.records_schema.own_server import OwnPostgres
+from tests.records_schema.own_server import OwnPostgres, migrated
 
 pytestmark = pytest.mark.servers
 
@@ -29,13 +29,8 @@ LIMIT = 3.0
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
-    own = OwnPostgres(tmp_path_factory.mktemp("own-postgres"))
-    try:
-        own.start()
-        records_schema.migrate(own.url())
+    with migrated(tmp_path_factory.mktemp("own-postgres")) as own:
         yield own
-    finally:
-        own.remove()
 
 
 @pytest.fixture

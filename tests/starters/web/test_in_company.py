@@ -15,7 +15,7 @@ from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.ports import free_port
 from sandbox.temporal import Temporal
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import WITHIN, browser, entered, unfolded  # noqa: F401  a fixture
+from tests.starters.web.test_page_in_browser import WITHIN, browser, entered, finds_nothing, unfolded  # noqa: F401  a fixture
 from tests.workflows.steering import Handle, until
 from tests.workflows.worlds.platform import Platform
 from workers.settings import Web
@@ -178,6 +178,63 @@ async def test_a_second_incident_comes_while_the_page_is_open(
     assert await ada.evaluate("document.activeElement.getAttribute('href')") == before, "who goes by keys stays there"
     await ended(second)
     await expect(mine).to_have_count(1, timeout=WITHIN)
+    assert troubles == []
+    await ada.context.close()
+
+
+async def test_who_is_on_a_run_s_page_is_told_of_another_incident_until_it_ends_or_is_dismissed(
+    browser: Browser,  # noqa: F811
+    served: Served,
+    incident: Handle,
+) -> None:
+    troubles: list[str] = []
+    ada = await entered(browser, served, "ada", "commander", troubles)
+    tab = await ada.context.new_page()
+    for page in (ada, tab):
+        await page.goto(f"{served.base_url}/run?id={incident.id}")
+    region, shows = ada.locator("#part-incidents[aria-live=polite]"), "#part-incidents .other:visible"
+    await expect(region).to_have_count(1)
+    await expect(ada.locator(shows)).to_have_count(0)
+    reason = ada.get_by_label("Reason").first
+    await reason.fill("half a sentence")
+
+    second = await opened(served, ANOTHER)
+    told = await until(second, lambda now: bool(now.incident_id))
+    await expect(ada.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(ada.locator(shows)).to_contain_text(told.incident_id)
+    await expect(ada.locator(shows)).to_contain_text(ANOTHER)
+    assert await reason.input_value() == "half a sentence"
+    assert await reason.evaluate("one => one === document.activeElement"), "it takes nobody's place"
+    await finds_nothing(ada)
+    await expect(tab.locator(shows)).to_have_count(1, timeout=WITHIN)
+    # Its own page tells of the first, and of nothing else.
+    await tab.goto(f"{served.base_url}/run?id={second.id}")
+    await expect(tab.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(tab.locator(shows)).not_to_contain_text(told.incident_id)
+    # It goes when that incident ends, here one, there none.
+    await ended(incident)
+    await expect(tab.locator(shows)).to_have_count(0, timeout=WITHIN)
+    # A page of a run that has ended goes on being told.
+    await expect(ada.locator("#part-state")).to_contain_text("terminated", timeout=WITHIN)
+    await expect(ada.locator(shows)).to_have_count(1)
+
+    # Dismissed by the keyboard: it is gone in every tab, and stays so after a reload.
+    await tab.goto(f"{served.base_url}/run?id={incident.id}")
+    await expect(tab.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await ada.get_by_role("button", name=f"Dismiss {told.incident_id}").press("Enter")
+    for page in (ada, tab):
+        await expect(page.locator(shows)).to_have_count(0, timeout=WITHIN)
+    for page in (ada, tab):
+        await page.reload()
+        await expect(page.locator("#part-incidents .other")).to_have_count(1, timeout=WITHIN)
+        await expect(page.locator(shows)).to_have_count(0)
+    # Another one is told of all the same.
+    third = await opened(served, ODD)
+    await expect(ada.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(ada.locator(shows)).not_to_contain_text(told.incident_id)
+    await ended(third)
+    await expect(ada.locator(shows)).to_have_count(0, timeout=WITHIN)
+    await ended(second)
     assert troubles == []
     await ada.context.close()
 
