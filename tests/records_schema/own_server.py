@@ -57,4 +57,4 @@ class OwnPostgres:
             os.kill(process, signal.SIGCONT)
 
     def remove(self) -> None:
-        self._server.stop()
+        self._server.remove()
