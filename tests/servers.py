@@ -148,10 +148,14 @@ def postgres_url(create_database: CreateDatabase) -> str:
     return create_database()
 
 
+_FORGETS_AT_ONCE = {"history.transferProcessorEnsureCloseBeforeDelete": "false"}
+"""A closed run that a test deletes is gone at once; else it first waits for a queue's position to be saved, for 30 s."""
+
+
 @pytest.fixture(scope="session")
 def temporal_server(servers_directory: Path) -> Iterator[Temporal]:
     """The session's local Temporal with our search attributes; a test that kills it must `restart` it."""
-    server = Temporal(servers_directory / "temporal", SEARCH_ATTRIBUTES)
+    server = Temporal(servers_directory / "temporal", SEARCH_ATTRIBUTES, _FORGETS_AT_ONCE)
     server.start()
     try:
         server.wait_ready()
