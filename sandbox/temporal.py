@@ -94,6 +94,10 @@ class Temporal:
         """Shut down."""
         self._process.stop()
 
+    def remove(self) -> None:
+        """End it at once, for whom its histories are of no use any more: asked to, it waits for open calls."""
+        self._process.kill()
+
     def restart(self) -> None:
         """Start again on the same file and ports, after `stop` or a kill of its process.
 

@@ -149,7 +149,7 @@ def postgres_url(create_database: CreateDatabase) -> str:
 
 
 _FORGETS_AT_ONCE = {"history.transferProcessorEnsureCloseBeforeDelete": "false"}
-"""A closed run that a test deletes is gone at once; else it first waits for a queue's position to be saved, for 30 s."""
+"""A closed run that a test deletes is gone at once, and not only when a queue's position is saved, 30 s later."""
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +161,7 @@ def temporal_server(servers_directory: Path) -> Iterator[Temporal]:
         server.wait_ready()
         yield server
     finally:
-        server.stop()
+        server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,7 @@ def test_wrong_settings_end_it_with_a_sentence(temporal_address: str, tmp_path: 
 def test_it_teaches_a_new_temporal_its_search_attributes(tmp_path: Path, stack: ExitStack) -> None:
     temporal = TemporalServer(tmp_path / "temporal")
     temporal.start()
-    stack.callback(temporal.stop)
+    stack.callback(temporal.remove)
     temporal.wait_ready()
     webhook = started(stack, tmp_path, settings_file(tmp_path, temporal.address, "q", World()))
     name = fresh()

@@ -106,7 +106,7 @@ async def test_what_is_wrong_with_the_runbooks_is_counted(
         await asyncio.to_thread(server.stop)
         gone = await asyncio.to_thread(exposed, settings)
     finally:
-        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.remove)
 
     assert calm["runbooks_own_up"] == 1
     assert (calm["runbooks_waiting_runs"], calm["runbooks_stuck_runs"], calm["runbooks_holds_given_back"]) == (0, 0, 0)
