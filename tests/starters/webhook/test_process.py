@@ -1,5 +1,6 @@
 """The webhook as a process of its own: killed, stopped, without Temporal."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -196,9 +197,13 @@ async def test_while_temporal_is_away_the_sender_is_told_to_try_again(tmp_path: 
             assert (await http.get("/readyz")).status_code == 200
 
             # There, but it doesn't answer.
-            os.kill(temporal.processes[0].pid or 0, signal.SIGSTOP)
+            pid = temporal.processes[0].pid or 0
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.to_thread(
+                os.waitid, os.P_PID, pid, os.WSTOPPED
+            )  # all of its threads; until then one may answer
             status, seconds = await post(second)
-            os.kill(temporal.processes[0].pid or 0, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
             assert (status, seconds < 6) == (503, True)
 
             # Gone, and back.
