@@ -14,14 +14,17 @@ from temporalio.workflow import ParentClosePolicy
 from activities.common.text import Shown
 from activities.monitoring.workers import LookForMissing, MissingRoles, Workers
 from workflows.platform import policies
-from workflows.upkeep.missing_worker import AGAIN_AFTER, MissingWorker, MissingWorkerRequest
+from workflows.upkeep.missing_worker import AGAIN_AFTER, MOST_SELDOM, MissingWorker, MissingWorkerRequest
 
 
 class LookRequest(BaseModel):
     """Nothing is needed."""
 
     every: timedelta = Field(
-        default=AGAIN_AFTER, gt=timedelta(0), description="How often what is missing is looked at again."
+        default=AGAIN_AFTER,
+        gt=timedelta(0),
+        le=MOST_SELDOM,
+        description="How often what is missing is looked at again.",
     )
 
 

@@ -25,7 +25,7 @@ from workflows.platform import policies
 from workflows.platform.lookups import looked_up
 from workflows.platform.policies import Policy
 
-AGAIN_AFTER = timedelta(seconds=20)
+AGAIN_AFTER, MOST_SELDOM = timedelta(seconds=20), timedelta(hours=1)
 _ACTOR = "look-for-workers"
 _ROTATION = "primary"
 """Where no service's settings say another."""
@@ -48,7 +48,9 @@ class MissingWorkerRequest(BaseModel):
 
     role: Key = Field(description="Of [temporal] roles; empty for a version.")
     build_id: Key = Field(default="", description="Of `[worker] deployment`; empty for a role.")
-    every: timedelta = Field(default=AGAIN_AFTER, gt=timedelta(0), description="How often it looks again.")
+    every: timedelta = Field(
+        default=AGAIN_AFTER, gt=timedelta(0), le=MOST_SELDOM, description="How often it looks again."
+    )
     so_far: MissingSoFar | None = Field(default=None, description="Of a continued run.")
 
 
