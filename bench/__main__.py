@@ -28,25 +28,23 @@ from bench.harness import LATEST, Outcome, Runnable, progress_bar, show, write
 from bench.servers import Servers
 from sandbox import binaries
 
-BENCHMARKS: dict[str, Runnable] = {
-    benchmark.key: benchmark
-    for benchmark in (
-        start.BENCHMARK,  # the first, while nothing else runs
-        cost.BENCHMARK,
-        webhook_start.BENCHMARK,
-        accepted_posts.BENCHMARK,
-        webhook_rollback.BENCHMARK,
-        emergency_scale.BENCHMARK,
-        operators_page.BENCHMARK,
-        evidence.BENCHMARK,
-        onboardings.BENCHMARK,
-        pulses.BENCHMARK,
-        restore.BENCHMARK,
-        failover.BENCHMARK,
-        saturation.BENCHMARK,
-        leases.BENCHMARK,  # the last: what it leaves open would burden the others
-    )
-}
+ALL: tuple[Runnable, ...] = (
+    start.BENCHMARK,  # the first, while nothing else runs
+    cost.BENCHMARK,
+    webhook_start.BENCHMARK,
+    accepted_posts.BENCHMARK,
+    webhook_rollback.BENCHMARK,
+    emergency_scale.BENCHMARK,
+    operators_page.BENCHMARK,
+    evidence.BENCHMARK,
+    onboardings.BENCHMARK,
+    pulses.BENCHMARK,
+    restore.BENCHMARK,
+    failover.BENCHMARK,
+    saturation.BENCHMARK,
+    leases.BENCHMARK,  # the last: what it leaves open would burden the others
+)
+BENCHMARKS = {benchmark.key: benchmark for benchmark in ALL}
 
 
 async def _measure_all(benchmarks: list[Runnable], directory: Path, rounds: int | None) -> list[Outcome]:

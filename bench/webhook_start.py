@@ -68,4 +68,4 @@ async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
         yield _Trials(await Client.connect(servers.temporal.address), webhook, production.task_queue)
 
 
-BENCHMARK = Benchmark("start", "webhook POST → run started", rounds=100, warmup=20, open=_open)
+BENCHMARK = Benchmark("webhook-start", "webhook POST → run started", rounds=100, warmup=20, open=_open)

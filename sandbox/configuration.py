@@ -127,7 +127,7 @@ class Configuration:
             "temporal": {"address": at.temporal_address, "ui_url": at.temporal_ui, "task_queue": TASK_QUEUE},
             # As CI does: whoever changes a procedure here learns at once where it is not deterministic. Workers are
             # killed here, and few runs are open.
-            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S"},
+            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S", "heartbeat_throttle": "PT0.5S"},
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},

@@ -90,6 +90,14 @@ class Postgres:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
+    def remove(self) -> None:
+        """End it at once, and take its data away."""
+        for process in self.processes:
+            process.stop_signal = signal.SIGQUIT  # immediate shutdown: nothing is written that would be read again
+        self.stop()
+        if self.processes:
+            shutil.rmtree(self.data, ignore_errors=True)
+
     def restart(self) -> None:
         """Start again on the same data and port, after `stop` or a kill of its process.
 

@@ -2,8 +2,9 @@
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -40,11 +41,19 @@ def program(name: str) -> Path:
 
 
 class Temporal:
-    """One server; `restart` finds the histories of before at the same address."""
+    """One server; `restart` finds the histories of before at the same address.
+
+    `settings` are the server's own (dynamic configuration), beside ours.
+    """
 
     name = "temporal"
 
-    def __init__(self, directory: Path, search_attributes: Iterable[SearchAttributeKey[Any]] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        search_attributes: Iterable[SearchAttributeKey[Any]] = (),
+        settings: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.ui_port = free_port()
@@ -56,7 +65,7 @@ class Temporal:
         self._process = ServerProcess(
             name="temporal",
             directory=directory,
-            argv=[program("temporal"), "server", "start-dev", *self._options(tuple(search_attributes))],
+            argv=[program("temporal"), "server", "start-dev", *self._options(tuple(search_attributes), settings)],
         )
 
     @property
@@ -85,6 +94,10 @@ class Temporal:
         """Shut down."""
         self._process.stop()
 
+    def remove(self) -> None:
+        """End it at once, for whom its histories are of no use any more: asked to, it waits for open calls."""
+        self._process.kill()
+
     def restart(self) -> None:
         """Start again on the same file and ports, after `stop` or a kill of its process.
 
@@ -95,7 +108,9 @@ class Temporal:
         self._process.start()
         self.wait_ready()
 
-    def _options(self, search_attributes: tuple[SearchAttributeKey[Any], ...]) -> list[str]:
+    def _options(
+        self, search_attributes: tuple[SearchAttributeKey[Any], ...], settings: Mapping[str, object]
+    ) -> list[str]:
         return [
             f"--ip={LOOPBACK}",
             f"--port={self.port}",
@@ -108,6 +123,7 @@ class Temporal:
             # Its one history shard hands tasks on at most this often a second. At the default of 20, each step of a run
             # waits for 36 to 40 ms; production has hundreds of shards (deploy/temporal/dynamicconfig.yaml).
             *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
+            *(part for name, value in settings.items() for part in ("--dynamic-config-value", f"{name}={value}")),
             "--ui-disable-news-fetch",
             "--log-level=warn",
             *(

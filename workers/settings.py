@@ -111,6 +111,12 @@ class Worker(Section):
         "one was killed, and also while it is alive and busy, when each run that waits longer goes to the end of the "
         "queue and is replayed.",
     )
+    heartbeat_throttle: timedelta = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        description="The longest time between two heartbeats of a step to Temporal, by which it also hears that it is "
+        "cancelled; the SDK waits no longer than 0.8 of the step's heartbeat limit in any case. Each one is a write.",
+    )
 
     roles: tuple[Role, ...] = Field(
         default=ROLES,

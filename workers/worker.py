@@ -26,8 +26,12 @@ _EAGER_STEPS_PER_TASK = 12
 
 _ALL: tuple[type, ...] = (*(procedure.workflow for procedure in PROCEDURES), *(system.workflow for system in SYSTEM))
 
-CHECKED = HowToWork(workflow_sandbox=True, dead_worker_keeps_runs=timedelta(seconds=3))
-"""How tests work, some of which kill workers; a process works as its settings say."""
+CHECKED = HowToWork(
+    workflow_sandbox=True,
+    dead_worker_keeps_runs=timedelta(seconds=3),
+    heartbeat_throttle=timedelta(milliseconds=500),
+)
+"""How tests work, some of which kill workers or cancel steps; a process works as its settings say."""
 
 _PACKAGES = ("activities", "audit", "workers", "workflows")
 
@@ -114,6 +118,7 @@ def _options(
         "activity_executor": ThreadPoolExecutor(slots, thread_name_prefix="activity"),
         "max_concurrent_activities": slots,
         "graceful_shutdown_timeout": settings.graceful_shutdown,
+        "max_heartbeat_throttle_interval": how.heartbeat_throttle,
         "interceptors": list(interceptors),
         "build_id": None if how.deployment else how.build_id or _build_id(),
         "deployment_config": _deployment(how),

@@ -38,7 +38,7 @@ def servers(directory: Path) -> Iterator[Servers]:
         everything = (forks, postgres, temporal, cluster, prometheus, alertmanager, aws, mail)
         for server in everything:
             server.start()
-            stack.callback(server.stop)
+            stack.callback(server.remove if isinstance(server, Postgres | Temporal) else server.stop)
         for server in everything:
             server.wait_ready()
         manifests.apply_nodes(cluster.kubeconfig, keda_definition=keda.definition())

@@ -93,7 +93,7 @@ class ServiceScenario(Strict):
         self.begin(case, health)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
-            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S"},
+            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S", "heartbeat_throttle": "PT0.5S"},
             "records": {"url": case.servers.records, "pool_size": 4},
             "kubernetes": {"kubeconfig": str(kubeconfig)},
             "prometheus": {"url": case.servers.prometheus},

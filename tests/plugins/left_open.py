@@ -7,11 +7,10 @@ test that looks at all open runs sees strangers.
 import asyncio
 import os
 from collections.abc import Generator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError
 
 _addresses: dict[Path, str] = {}
@@ -31,6 +30,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 async def _end_all(address: str) -> None:
     client = await Client.connect(address)
-    async for run in client.list_workflows('ExecutionStatus = "Running"'):
-        with suppress(RPCError):  # it has ended meanwhile
-            await client.get_workflow_handle(run.id, run_id=run.run_id).terminate("its test file is through")
+    found = [run async for run in client.list_workflows('ExecutionStatus = "Running"')]
+    # One that has ended meanwhile can't be ended.
+    ended = await asyncio.gather(*(_end(client, run) for run in found), return_exceptions=True)
+    for error in ended:
+        if error is not None and not isinstance(error, RPCError):
+            raise error
+
+
+async def _end(client: Client, run: WorkflowExecution) -> None:
+    await client.get_workflow_handle(run.id, run_id=run.run_id).terminate("its test file is through")

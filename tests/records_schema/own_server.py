@@ -60,7 +60,7 @@ class OwnPostgres:
             os.kill(process, signal.SIGCONT)
 
     def remove(self) -> None:
-        self._server.stop()
+        self._server.remove()
 
 
 @contextmanager

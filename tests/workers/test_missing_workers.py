@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from workflows.upkeep.missing_worker import MissingWorker
 pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
+LOOK = LookRequest(every=timedelta(seconds=1))
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Installation:
 
     async def look(self) -> LookResult:
         return await self.client.execute_workflow(
-            LookForWorkers.run, LookRequest(), id=f"{self.place.queue}/look-{uuid4()}", task_queue=self.place.queue
+            LookForWorkers.run, LOOK, id=f"{self.place.queue}/look-{uuid4()}", task_queue=self.place.queue
         )
 
     def episode(self, role: Role | str) -> WorkflowHandle[Any, Any]:

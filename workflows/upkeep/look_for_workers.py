@@ -4,6 +4,8 @@ Each such role or version has one run of its own until its workers are back (`Mi
 once. A look that finds nothing leaves nothing.
 """
 
+from datetime import timedelta
+
 from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -12,11 +14,18 @@ from temporalio.workflow import ParentClosePolicy
 from activities.common.text import Shown
 from activities.monitoring.workers import LookForMissing, MissingRole, MissingRoles, Workers
 from workflows.platform import policies
-from workflows.upkeep.missing_worker import MissingWorker, MissingWorkerRequest
+from workflows.upkeep.missing_worker import AGAIN_AFTER, MOST_SELDOM, MissingWorker, MissingWorkerRequest
 
 
 class LookRequest(BaseModel):
     """Nothing is needed."""
+
+    every: timedelta = Field(
+        default=AGAIN_AFTER,
+        gt=timedelta(0),
+        le=MOST_SELDOM,
+        description="How often what is missing is looked at again.",
+    )
 
 
 class LookResult(BaseModel):
@@ -34,7 +43,6 @@ class LookForWorkers:
     @workflow.run
     async def run(self, request: LookRequest) -> LookResult:
         """Look, and have each role and version that is missing looked after."""
-        del request
         found: MissingRoles = await workflow.execute_activity_method(
             Workers.missing,
             LookForMissing(),
@@ -47,7 +55,7 @@ class LookForWorkers:
             try:
                 await workflow.start_child_workflow(
                     MissingWorker.run,
-                    MissingWorkerRequest(role=role.role, build_id=role.build_id),
+                    MissingWorkerRequest(role=role.role, build_id=role.build_id, every=request.every),
                     id=f"missing-worker/{workflow.info().task_queue}-{_which(role)}",
                     parent_close_policy=ParentClosePolicy.ABANDON,
                     static_summary=f"No worker of {role.named}",

@@ -25,8 +25,8 @@ from workflows.platform import policies
 from workflows.platform.lookups import looked_up
 from workflows.platform.policies import Policy
 
+AGAIN_AFTER, MOST_SELDOM = timedelta(seconds=20), timedelta(hours=1)
 _ACTOR = "look-for-workers"
-_EVERY = timedelta(seconds=20)
 _ROTATION = "primary"
 """Where no service's settings say another."""
 _TAKEN_WITHIN = timedelta(seconds=20)
@@ -48,6 +48,9 @@ class MissingWorkerRequest(BaseModel):
 
     role: Key = Field(description="Of [temporal] roles; empty for a version without any worker.")
     build_id: Key = Field(default="", description="Of `[worker] deployment`; empty for a role that no version has.")
+    every: timedelta = Field(
+        default=AGAIN_AFTER, gt=timedelta(0), le=MOST_SELDOM, description="How often it looks again."
+    )
     so_far: MissingSoFar | None = Field(default=None, description="Of a continued run.")
 
 
@@ -69,7 +72,7 @@ class MissingWorker:
                 self._show(found, so_far)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(request.model_copy(update={"so_far": so_far}))
-            await workflow.sleep(_EVERY)
+            await workflow.sleep(request.every)
         if so_far.told:
             await self._do("Tell the runs", Workers.tell, _back(request.role, so_far), policies.RECORD)
         if so_far.tried:

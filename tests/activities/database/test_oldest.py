@@ -137,7 +137,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[str, str]]:
     primary, standby = Postgres(tmp_path / "primary", oldest()), Postgres(tmp_path / "standby", oldest())
     with ExitStack() as stack:
         for server in (primary, standby):
-            stack.callback(server.stop)
+            stack.callback(server.remove)
             server.start()
             server.wait_ready()
             server.processes[0].stop()

@@ -63,7 +63,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]
         ports = {}
         for name in ("primary", "spare"):
             server = Postgres(tmp_path_factory.mktemp(name))
-            stack.callback(server.stop)
+            stack.callback(server.remove)
             server.start()
             server.wait_ready()
             ports[name] = server.port

@@ -61,10 +61,9 @@ class Slack:
             directory=self.folder / module,
             argv=[sys.executable, "-m", module],
             env={"RUNBOOKS_CONFIG": str(self.config)},
-            stop_timeout=20.0,
         )
         server.start()
-        stack.callback(server.stop)
+        stack.callback(server.kill)
         async with asyncio.timeout(240), httpx.AsyncClient() as http:
             while True:
                 try:

@@ -40,7 +40,7 @@ class Workspace:
         self.url: str | None = None
         self.sockets: list[web.WebSocketResponse] = []
         self.patience = PATIENCE
-        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Any]]] = {}
         self._numbers = itertools.count(1)
         self._tickets: set[str] = set()
 
@@ -88,10 +88,12 @@ class Workspace:
 
     async def _envelope(self, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
         identity = f"envelope-{next(self._numbers)}"
-        answer = self._waiting[identity] = asyncio.get_running_loop().create_future()
+        answer = asyncio.get_running_loop().create_future()
         envelope = {"type": kind, "envelope_id": identity, "payload": payload, "accepts_response_payload": True}
         assert self.sockets, "no socket is open"
-        await self.sockets[-1].send_str(json.dumps(envelope))
+        socket = self.sockets[-1]
+        self._waiting[identity] = socket, answer
+        await socket.send_str(json.dumps(envelope))
         try:
             async with asyncio.timeout(self.patience):
                 return dict(await answer)
@@ -107,10 +109,13 @@ class Workspace:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     told = json.loads(message.data)
-                    waiting = self._waiting.pop(told["envelope_id"])
+                    _, waiting = self._waiting.pop(told["envelope_id"])
                     if not waiting.done():
                         waiting.set_result(told.get("payload") or {})
         self.sockets.remove(socket)
+        for carried_by, waiting in self._waiting.values():
+            if carried_by is socket and not waiting.done():  # nobody answers it any more
+                waiting.set_exception(NotAnsweredError("its socket is closed"))
         return socket
 
     # -- what people do ----------------------------------------------------------------------------------

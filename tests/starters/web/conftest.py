@@ -17,4 +17,4 @@ def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Temporal]
         started.wait_ready()
         yield started
     finally:
-        started.stop()
+        started.remove()

@@ -102,7 +102,7 @@ async def test_who_signs_in_again_goes_on_with_what_they_have_typed(  # noqa: PL
     create_database: Any,
     records_template: str,
 ) -> None:
-    url, short = create_database(records_template), Web(session_for=timedelta(seconds=40))
+    url, short = create_database(records_template), Web(session_for=timedelta(seconds=20))
     async with serving(own_temporal.address, url, served.world, KEY, web=short, work=False, service=ODD) as page:
         ada = await entered(browser, page, "ada", "commander", [])
         await ada.goto(f"{page.base_url}/run?id={incident.id}")
@@ -320,13 +320,13 @@ async def test_a_pause_that_two_people_end_at_once_ends_once(
     world = world_of()
     async with serving(own_temporal.address, create_database(records_template), world, KEY, service=ODD) as page:
         world.cure("rollback")
-        lease = timedelta(seconds=45)
+        people = [await entered(browser, page, name, "on-call", []) for name in ("ada", "bo")]
+        lease = timedelta(seconds=25)
         request = EmergencyScaleUpRequest(service=ODD, lease=lease)
         handle = await page.client.start_workflow(
             "EmergencyScaleUp", request, id=run_id("emergency-scale-up", ODD), task_queue=page.queue
         )
         before = await until(handle, lambda status: status.phase == "Autoscaler paused")
-        people = [await entered(browser, page, name, "on-call", []) for name in ("ada", "bo")]
         for one in people:
             await one.goto(f"{page.base_url}/run?id={handle.id}")
         await unfolded(people[0], "extend")

@@ -54,7 +54,7 @@ class Page:
             env={"RUNBOOKS_CONFIG": str(self.config)},
         )
         server.start()
-        stack.callback(server.stop)
+        stack.callback(server.kill)
         server.wait_ready(probes.http(f"{self.url}/healthz"), 240)
         return server
 

@@ -1,5 +1,6 @@
 """The webhook as a process of its own: killed, stopped, without Temporal."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -163,7 +164,7 @@ def test_wrong_settings_end_it_with_a_sentence(temporal_address: str, tmp_path: 
 def test_it_teaches_a_new_temporal_its_search_attributes(tmp_path: Path, stack: ExitStack) -> None:
     temporal = TemporalServer(tmp_path / "temporal")
     temporal.start()
-    stack.callback(temporal.stop)
+    stack.callback(temporal.remove)
     temporal.wait_ready()
     webhook = started(stack, tmp_path, settings_file(tmp_path, temporal.address, "q", World()))
     name = fresh()
@@ -196,9 +197,13 @@ async def test_while_temporal_is_away_the_sender_is_told_to_try_again(tmp_path: 
             assert (await http.get("/readyz")).status_code == 200
 
             # There, but it doesn't answer.
-            os.kill(temporal.processes[0].pid or 0, signal.SIGSTOP)
+            pid = temporal.processes[0].pid or 0
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.to_thread(
+                os.waitid, os.P_PID, pid, os.WSTOPPED
+            )  # all of its threads; until then one may answer
             status, seconds = await post(second)
-            os.kill(temporal.processes[0].pid or 0, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
             assert (status, seconds < 6) == (503, True)
 
             # Gone, and back.

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.service import IncidentPolicy
 from activities.records.alerts import Alert
@@ -33,7 +34,9 @@ def broken() -> World:
     return world
 
 
-async def test_nobody_is_paged_and_nothing_is_done_until_it_is_over(working: Working, client: Client) -> None:
+async def test_nobody_is_paged_and_nothing_is_done_until_it_is_over(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
     world = broken()
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, P1Request(alert=ALERT), "p1_incident")
@@ -50,6 +53,7 @@ async def test_nobody_is_paged_and_nothing_is_done_until_it_is_over(working: Wor
         assert kept.severity == "P1"
         assert any("nobody is paged, since a window is on" in each.text for each in world.done("slack.post"))
         world.window = None
+        await time_skipping.sleep(world.service.incident.watch_every)  # it looks once in a while
         await waiting_for(handle, "close")
         await handle.execute_update(P1Incident.close, CLOSING)
         result = await handle.result()
