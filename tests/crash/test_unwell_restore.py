@@ -134,7 +134,7 @@ async def _unwell(scenario: UnwellScenario, case: Case, health: Health) -> None:
             process.kill()
         assert (result["outcome"], result["healthy"]) == ("restored", True)
         assert published(case) == ["Investigating", "Monitoring", "Resolved"]
-        assert mails(case) == ["TenSafe: your data was restored"]
+        assert mails(case) == [f"{case.namespace}: your data was restored"]
         state = await scenario.end_state(case)
         assert {name: state.counts[name] for name in scenario.leaves} == dict(scenario.leaves)
         assert state.paused == []
