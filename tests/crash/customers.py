@@ -25,6 +25,8 @@ TABLES = (
     "tenants",
     "ticket_comments",
 )
+PRODUCT = "TenSafe"
+"""As the mails name it: without a product they name the service, and each case has one of its own."""
 
 
 def short(case: Case) -> str:
@@ -82,7 +84,7 @@ class CustomerScenario(Strict):
                     "deployment": "tensafe-server",
                     "selector": "app=tensafe",
                     "health_url": f"{nowhere}/health",
-                    "customers": dict(self.customers),
+                    "customers": {"product": PRODUCT, **self.customers},
                 }
             },
         }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +203,20 @@ def test_a_server_on_which_services_do_not_take_turns_is_noticed(
     watched: Watched, own_temporal: Temporal | TemporalOnPostgres
 ) -> None:
     """Tests' development server is one; that of production is none, and says so by what it counts."""
+    # What nobody asks for at once is written down, and only then counted.
+    asyncio.run(_begun_for_nobody(own_temporal.address))
     if isinstance(own_temporal, TemporalOnPostgres):
         wait_until(lambda: bool(watched.asked('sum(fair_task_write_latency_count{job="temporal"}) > 0')), 60)
         assert _fires(watched, "ServicesDoNotTakeTurns", "inactive")()
     else:
         wait_until(_fires(watched, "ServicesDoNotTakeTurns", "pending"), 60)
+
+
+async def _begun_for_nobody(address: str) -> None:
+    client = await Client.connect(address)
+    await client.start_workflow(
+        "Nothing", id="nobody-takes-it", task_queue="nobody-asks", execution_timeout=timedelta(minutes=5)
+    )
 
 
 def _all_are_exposed(watched: Watched) -> None:
