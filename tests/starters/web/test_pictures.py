@@ -49,7 +49,7 @@ SAYS = {
     "temporal-run": ("Temporal does not answer", "What still works"),
     "temporal-status": ("All systems operational",),
     "records-search": ("The archive can't be read now",),
-    "records-report": ("the records don't answer", "what is open, and all that is said to it"),
+    "records-report": ("The records don't answer", "what is open, and all that is said to it"),
     "records-status": ("We can't say how things are just now",),
 }
 """What a view says, and what of it still works, while a server is away."""

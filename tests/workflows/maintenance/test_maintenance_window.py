@@ -45,8 +45,13 @@ class Clock:
 
     @property
     def day(self) -> str:
-        """The start's, in the service's time zone."""
-        return f"{self.start.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d}"
+        """The start's."""
+        return self.day_of(self.start)
+
+    @staticmethod
+    def day_of(at: datetime) -> str:
+        """Give a time's day in the service's time zone."""
+        return f"{at.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d}"
 
     def request(self, *, hours: float = 2, **fields: Any) -> MaintenanceWindowRequest:
         fields.setdefault("starts_at", self.start)
@@ -550,7 +555,8 @@ async def test_a_late_start_after_an_outage_of_ours_is_asked(
         assert world.subjects() == [[], []]
         await decide(handle, "begin-1", "shift")
         await waiting_for(handle, "tick swap")
-        assert world.subjects() == [[f"TenSafe: maintenance on {clock.day}"]] * 2
+        moved = clock.day_of(await clock.environment.get_current_time())  # it begins as soon as that is decided
+        assert world.subjects() == [[f"TenSafe: maintenance on {moved}"]] * 2
         await tick(handle)
         assert (await handle.result()).outcome == "done"
     assert world.closed()
