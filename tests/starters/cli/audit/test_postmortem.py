@@ -119,7 +119,7 @@ async def test_the_impact_comes_from_the_metrics_that_the_run_stored(
     file.write_bytes(document(1))
     incident_id = collected(1, file.as_uri(), hashlib.sha256(document(1)).hexdigest())
     shown = (await audit("postmortem", incident_id)).stdout
-    assert "| error_rate | -0.3 | 0 at 04:00:00 | 0.4 at 04:04:00 | 0.4 |" in shown
+    assert "| Error rate | -30.00 % | 0.00 % at 04:00:00 UTC | 40.00 % at 04:04:00 UTC | 40.00 % |" in shown
     file.write_bytes(document(2))
     assert "is not what the run stored (SHA-256 differs)" in (await audit("postmortem", incident_id)).stdout
 
@@ -140,4 +140,4 @@ async def test_metrics_are_read_from_nowhere_but_where_evidence_is_kept(
         incident_id = collected(number, uri, hashlib.sha256(document(1)).hexdigest())
         shown = (await audit("postmortem", incident_id)).stdout
         assert "is not where the settings' \\[evidence\\] is" in shown, shown
-        assert "error_rate" not in shown
+        assert "Error rate" not in shown
