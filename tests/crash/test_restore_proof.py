@@ -21,11 +21,9 @@ from workers.settings import Temporal
 from workflows.platform.run_status import RunStatus
 from workflows.platform.runbook import Runbook
 
-TENANT = "restore-proof"
-
 
 class ProofScenario(RestoreScenario):
-    """A customer has used the service since the mark, and is told."""
+    """A customer of the scenario's name has used the service since the mark, and is told."""
 
     name = "restore-proof"
 
@@ -40,9 +38,9 @@ class ProofScenario(RestoreScenario):
             records.execute(
                 "INSERT INTO runbooks.tenants (tenant_id, name, tier, contact_name, email) "
                 "VALUES (%s, %s, 'team', 'Grace', %s)",
-                (TENANT, TENANT, f"it@{TENANT}.example"),
+                (self.name, self.name, f"it@{self.name}.example"),
             )
-            records.execute("SELECT runbooks.record_usage(%s, 'api_call')", (TENANT,))
+            records.execute("SELECT runbooks.record_usage(%s, 'api_call')", (self.name,))
 
 
 @pytest.mark.timeout(300)
@@ -82,7 +80,7 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
         assert state.paused == []
         with psycopg.connect(case.servers.records) as records:
             told = records.execute(
-                "SELECT subject FROM runbooks.mails WHERE recipient = %s", (f"it@{TENANT}.example",)
+                "SELECT subject FROM runbooks.mails WHERE recipient = %s", (f"it@{scenario.name}.example",)
             ).fetchall()
         assert told == [(f"{case.namespace}: your data was restored",)], "the service, where no product is named"
 

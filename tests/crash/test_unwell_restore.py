@@ -16,7 +16,7 @@ from sandbox.ports import LOOPBACK
 from tests.crash import harness, worker
 from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
-from tests.crash.test_restore_proof import TENANT, ProofScenario
+from tests.crash.test_restore_proof import ProofScenario
 from tests.workflows.steering import result_of
 from workers.clients import connect
 from workers.settings import Temporal
@@ -96,7 +96,10 @@ def published(case: Case) -> list[str]:
 def mails(case: Case) -> list[str]:
     with psycopg.connect(case.servers.records) as records:
         query = "SELECT subject FROM runbooks.mails WHERE recipient = %s AND workflow_id = %s"
-        return [str(subject) for (subject,) in records.execute(query, (f"it@{TENANT}.example", case.workflow_id))]
+        return [
+            str(subject)
+            for (subject,) in records.execute(query, (f"it@{UnwellScenario.name}.example", case.workflow_id))
+        ]
 
 
 @pytest.mark.timeout(600)

@@ -27,6 +27,7 @@ from temporalio.service import RPCError
 
 import records_schema
 from activities.messages.paging.pagerduty import is_ours
+from activities.monitoring import versions
 from activities.monitoring import workers as looking
 from sandbox import probes
 from sandbox.ports import free_port
@@ -417,9 +418,11 @@ async def test_a_role_of_one_version_without_a_worker_pages_though_another_versi
             await until(lambda: started(session))
             await current(session, "v1")
             assert await (await place.start("before")).result() == "moved"
-        run = await place.start("waits")
-        await until(lambda: begun(run))
         async with place.worker(*OTHERS, "kubernetes", build_id="v2"):
+            # Temporal tells of who asks as its partitions learn of it: until then nobody is seen to have the role.
+            await until(lambda: heard(place, "v2", "kubernetes"), 120)
+            run = await place.start("waits")
+            await until(lambda: begun(run))
             await current(session, "v2")
             assert await (await place.start("after")).result() == "moved", "the new version has all it needs"
 
@@ -445,6 +448,13 @@ async def test_a_role_of_one_version_without_a_worker_pages_though_another_versi
     assert re.match(r"no run waits for role kubernetes of version v1 any more, after [^:]+: 1 run told$", ended)
     assert [page["resolved_at"] is not None for page in place.pages()] == [True]
     assert last.missing == []
+
+
+async def heard(place: Installation, build_id: str, role: Role) -> bool:
+    """Tell whether the server knows of a version's worker for a role."""
+    queue = f"{place.place.queue}-{role}"
+    seen = await versions.workers(place.client, place.place.queue, queue, of_steps=True)
+    return build_id in seen and seen[build_id].workers > 0
 
 
 async def started(session: Session) -> bool:

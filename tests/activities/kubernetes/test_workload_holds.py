@@ -154,7 +154,18 @@ def test_what_a_terminated_run_has_left_is_given_back_by_the_next(beside: Beside
 
 def test_jobs_that_still_run_are_named(beside: Beside) -> None:
     beside.stop("CronJob", "restore")
-    active = [{"kind": "Job", "name": "beside-29", "namespace": beside.cluster.namespace}]
+    # A real one: the controller takes off the list what is not there. Suspended, so that it has no pods that end.
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "beside", "controller": True}
+    owner["uid"] = beside.raw("CronJob")["metadata"]["uid"]
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "beside-29", "ownerReferences": [owner]},
+        "spec": {"suspend": True, "template": {**_POD, "spec": {**_POD["spec"], "restartPolicy": "Never"}}},
+    }
+    jobs = f"/apis/batch/v1/namespaces/{beside.cluster.namespace}/jobs"
+    made = beside.cluster.kube.post(jobs, json=job).raise_for_status().json()["metadata"]
+    active = [{"kind": "Job", "name": made["name"], "namespace": made["namespace"], "uid": made["uid"]}]
     header = {"Content-Type": "application/merge-patch+json"}
     beside.cluster.kube.patch(
         f"{beside.path('CronJob')}/status", headers=header, content=json.dumps({"status": {"active": active}})

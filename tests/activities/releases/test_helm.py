@@ -159,7 +159,7 @@ def test_what_was_uninstalled_with_its_history_kept_is_refused_with_the_ways_out
     for way in re.findall("`helm ([^`]*)`", found.uninstalled):  # each is one
         released.cli(*way.split())
     assert not released.run(released.helm.release, DescribeRelease(**released.where)).revisions
-    assert released.run(released.helm.upgrade, released.upgrade("v1.2.4", from_revision=0)).deployed
+    assert released.run(released.helm.upgrade, released.upgrade(NEW, from_revision=0)).deployed
 
 
 def test_a_release_that_was_never_installed_well_is_upgraded(released: OnHelm):
@@ -177,7 +177,7 @@ def test_a_release_that_was_never_installed_well_is_upgraded(released: OnHelm):
         )
     assert released.history == [(1, "failed")]
     assert not released.run(released.helm.release, DescribeRelease(**released.where)).uninstalled
-    change = released.run(released.helm.upgrade, released.upgrade("v1.2.4", from_revision=1))
+    change = released.run(released.helm.upgrade, released.upgrade(NEW, from_revision=1))
     assert (change.deployed, change.revision) == (True, 2)
 
 
