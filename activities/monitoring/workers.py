@@ -325,7 +325,9 @@ async def _deserted(client: "Client", queue: str) -> bool:
         return False
     lately = datetime.now(UTC) - _ASKED_WITHIN
     lives, stopped = await _heartbeats(client, queue)
-    asked = {poller.identity: max(poller.last_access_time.ToDatetime(UTC), _NEVER) for poller in answer.pollers}
+    asked: dict[str, datetime] = {}
+    for poller in answer.pollers:  # a process that asks for two versions is listed twice
+        asked[poller.identity] = max(poller.last_access_time.ToDatetime(UTC), asked.get(poller.identity, _NEVER))
     return not any(at > max(lately, stopped.get(worker, _NEVER)) for worker, at in [*asked.items(), *lives.items()])
 
 
