@@ -15,6 +15,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.records.alerts import Alert
+from sandbox import kubernetes_api, manifests
+from sandbox.probes import wait_until
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case
 from tests.crash.world import ServiceScenario
@@ -57,7 +59,12 @@ class RaisedP2Scenario(P2Scenario):
     name = "p2-incident-raised"
     leaves: ClassVar = {"incidents create-incident": 1, "evidence post-mortem.md": 1}
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._cases: dict[str, Case] = {}
+
     def policy(self, case: Case) -> dict[str, Any]:
+        self._cases[case.namespace] = case
         found = super().policy(case)
         # What people do ends the watch, on the busiest machine too; what was added is held for as long as it would have
         # lasted.
@@ -70,6 +77,8 @@ class RaisedP2Scenario(P2Scenario):
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, lambda status: status.phase == "Watch")
+        # A P1 that finds the pods still coming would add more.
+        await asyncio.to_thread(_grown, self._cases[_service(handle)])
         await self.worsen(handle)
         p1 = self.p1(handle)
         while not await _begun(p1):
@@ -104,6 +113,12 @@ class TakenInP2Scenario(RaisedP2Scenario):
                 task_queue=service,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             )
+
+
+def _grown(case: Case) -> None:
+    path = f"/apis/apps/v1/namespaces/{case.namespace}/deployments/{manifests.SERVICE}"
+    with kubernetes_api.connect(case.servers.kubeconfig) as api:
+        wait_until(lambda: api.get(path).raise_for_status().json()["status"].get("readyReplicas") == 5, 120)
 
 
 async def _begun(run: WorkflowHandle[Any, Any]) -> bool:
