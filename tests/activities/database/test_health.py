@@ -55,11 +55,9 @@ def grow(on: OnPostgres, rows: int = 20_000) -> None:
 # -- the server ----------------------------------------------------------------------------------------------
 
 
-XA = "131077_" + "AAAAAAAAAAAAAP//fwAAAYjkcmVj" * 5 + "_it's"
-"""As transaction managers of Java name theirs: long, and with whatever they like."""
-
-
-def test_a_transaction_of_any_name_can_be_ended_as_it_is_said(own_postgres: OwnPostgres) -> None:
+@contextmanager
+def _prepares(own_postgres: OwnPostgres) -> Iterator[OnPostgres]:
+    """Start a server that can prepare transactions, and connect to it."""
     own_postgres.start()
     with ExitStack() as stack:
         first = OnPostgres(own_postgres.url(), stack)
@@ -67,6 +65,15 @@ def test_a_transaction_of_any_name_can_be_ended_as_it_is_said(own_postgres: OwnP
         own_postgres.stop(signal.SIGINT)
         own_postgres.start()
         first.sql = first.connect("test")
+        yield first
+
+
+XA = "131077_" + "AAAAAAAAAAAAAP//fwAAAYjkcmVj" * 5 + "_it's"
+"""As transaction managers of Java name theirs: long, and with whatever they like."""
+
+
+def test_a_transaction_of_any_name_can_be_ended_as_it_is_said(own_postgres: OwnPostgres) -> None:
+    with _prepares(own_postgres) as first:
         preparing = first.connect("bank", transaction=True)
         preparing.execute("DELETE FROM items WHERE id = 1")
         preparing.execute(sql.SQL("PREPARE TRANSACTION {}").format(XA))
@@ -140,13 +147,7 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
 
 
 def test_what_holds_vacuum_back(own_postgres: OwnPostgres) -> None:
-    own_postgres.start()
-    with ExitStack() as stack:
-        first = OnPostgres(own_postgres.url(), stack)
-        first.sql.execute("ALTER SYSTEM SET max_prepared_transactions = 2")
-        own_postgres.stop(signal.SIGINT)
-        own_postgres.start()
-        first.sql = first.connect("test")
+    with _prepares(own_postgres) as first:
         reader = first.connect("report", transaction=True)
         pid = str(reader.info.backend_pid)
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM items")
