@@ -48,6 +48,7 @@ SAYS = {
     "temporal-procedure": ("Temporal does not answer",),
     "temporal-run": ("Temporal does not answer", "What still works"),
     "temporal-status": ("All systems operational",),
+    "records-now": ("The records don't answer",),
     "records-search": ("The archive can't be read now",),
     "records-report": ("The records don't answer", "what is open, and all that is said to it"),
     "records-status": ("We can't say how things are just now",),
