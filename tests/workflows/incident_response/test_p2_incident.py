@@ -1,21 +1,30 @@
 """P2Incident with the time-skipping server: what it decides, whom it asks, what it hands on, what it never leaves."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.common.severity import Severity
+from activities.kubernetes.cluster import Workload
+from activities.kubernetes.states import DeploymentState
+from activities.monitoring.degradation import DegradationWatched, WatchDegradation
+from activities.monitoring.health import Health, HealthRequest
+from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident
 from starters.steering.catalogue import service_run_id
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
 from tests.workflows.worlds.degraded import Degraded
+from tests.workflows.worlds.world import instead, named
 from workers.registry import procedure
 from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.p2_incident import P2Request, P2Result
@@ -529,18 +538,73 @@ async def test_a_p1_that_is_cancelled_while_it_is_given_an_incident_leaves_it_to
     assert not world.done("records.create_incident")
 
 
+def read_before_it_is_brought_back(world: Degraded) -> list[Callable[..., Any]]:
+    """Have a run read figures and health while the service is stopped, in its second look, and who stops it after."""
+    asked = {"health": 0, "figures": 0, "who": 0}
+    both = threading.Event()
+    real = named(world.activities())
+
+    def answered(what: str) -> None:
+        asked[what] += 1
+        if asked["health"] >= 2 and asked["figures"] >= 2:
+            both.set()
+
+    @activity.defn(name="health.check")
+    def health(request: HealthRequest) -> Health:
+        answer: Health = real["health.check"](request)
+        if request.url == world.service.health_url:
+            answered("health")
+        return answer
+
+    @activity.defn(name="metrics.snapshot")
+    def figures(request: MetricsRequest) -> Metrics:
+        answer: Metrics = real["metrics.snapshot"](request)
+        answered("figures")
+        return answer
+
+    @activity.defn(name="kubernetes.deployment")
+    def who(request: Workload) -> DeploymentState:
+        answered("who")
+        if asked["who"] >= 2 and world.stopped_by:
+            assert both.wait(60)
+            world.bring_back(activity.info().current_attempt_scheduled_time)
+            world.healthy, world.goes_down = True, False
+            world.well()
+        state: DeploymentState = real["kubernetes.deployment"](request)
+        return state
+
+    return instead(world.activities(), health, figures, who)
+
+
 async def test_a_service_that_a_run_keeps_stopped_is_no_outage(working: Working, client: Client) -> None:
     world = Degraded()
     world.stopped_by, world.healthy, world.goes_down = "point-in-time-restore/x", False, True
-    async with working(world.activities()) as queue:
+    async with working(read_before_it_is_brought_back(world)) as queue:
         handle = await begin(client, queue, REQUEST, NAME)
-        await until(handle, lambda _: world.watches >= 2)
-        world.stopped_by, world.healthy, world.goes_down = None, True, False
-        world.well()
         result = await outcome(handle)
-    assert result.outcome == "resolved"
-    assert result.reasons[0] == "stopped"
+        timeline = await told(handle)
+    assert (result.outcome, result.reasons) == ("resolved", ["stopped", "stopped"])
+    assert "the service is left to point-in-time-restore/x, which has brought it back at " in timeline
     assert not world.done("kubernetes.scale") + world.done("records.raise_incident")
+
+
+async def test_what_is_stopped_while_it_is_watched_is_no_outage(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.well()
+    real = named(world.activities())["degradation.watch"]
+
+    @activity.defn(name="degradation.watch")
+    async def watch(request: WatchDegradation) -> DegradationWatched:
+        stops = world.watches == 0
+        world.stopped_by = "point-in-time-restore/x" if stops else None
+        world.healthy, world.goes_down = not stops, stops
+        watched: DegradationWatched = await real(request)
+        return watched
+
+    async with working(instead(world.activities(), watch)) as queue:
+        result = await outcome(await begin(client, queue, REQUEST, NAME))
+    assert (result.outcome, result.reasons) == ("resolved", ["well", "stopped"])
+    assert not world.done("records.raise_incident")
 
 
 async def test_no_more_pods_than_settings_allow(working: Working, client: Client) -> None:
