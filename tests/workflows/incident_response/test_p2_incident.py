@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
@@ -21,8 +22,9 @@ from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident
 from starters.steering.catalogue import service_run_id
+from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, comes, goes_on, quiet, texts, told, until, waiting_for
 from tests.workflows.worlds.degraded import Degraded
 from tests.workflows.worlds.world import instead, named
 from workers.registry import procedure
@@ -263,12 +265,17 @@ async def test_the_same_alert_twice_and_another_one_are_one_incident(working: Wo
 
 async def child(client: Client, handle: Handle) -> Handle:
     """Wait for the run that this one starts; its ID may have been that of an earlier test's."""
-    while True:
-        for event in (await handle.fetch_history()).events:
-            if event.HasField("child_workflow_execution_started_event_attributes"):
-                begun = event.child_workflow_execution_started_event_attributes.workflow_execution
-                return client.get_workflow_handle(begun.workflow_id, run_id=begun.run_id)
-        await asyncio.sleep(0.05)
+
+    async def started() -> list[WorkflowExecution]:
+        return [
+            event.child_workflow_execution_started_event_attributes.workflow_execution
+            for event in (await handle.fetch_history()).events
+            if event.HasField("child_workflow_execution_started_event_attributes")
+        ]
+
+    await comes(started, f"a child of {handle.id}")
+    begun = (await started())[0]
+    return client.get_workflow_handle(begun.workflow_id, run_id=begun.run_id)
 
 
 async def handed_on(client: Client, queue: str, world: Degraded) -> tuple[Handle, Handle]:
@@ -326,8 +333,7 @@ async def test_what_fires_after_the_p1_is_a_new_incident_at_once(working: Workin
         world.watching = False
         await handle.signal("alert", later)
         # The test server's clock stands still: the hold's half hour can't be what ends it.
-        while (await client.get_workflow_handle(handle.id).describe()).run_id == handle.first_execution_run_id:
-            await asyncio.sleep(0.05)
+        await goes_on(client.get_workflow_handle(handle.id), handle.first_execution_run_id)
         result = await outcome(client.get_workflow_handle(handle.id))
     assert len(world.done("autoscalers.release")) >= 1
     first, second = world.done("records.create_incident")
@@ -381,7 +387,7 @@ async def test_what_one_post_tells_of_a_service_with_a_p1_goes_there(working: Wo
             start_signal="alerts",
             start_signal_args=[[firing(), errors, over]],
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             result = await outcome(handle)
         status = await until(p1, lambda status: "HighErrorRate fires: joins" in texts(status))
         taken = (await (await handle.describe()).memo())["episodes"]
@@ -500,8 +506,11 @@ async def asking(client: Client, queue: str, world: Degraded) -> Handle:
     silent = await client.start_workflow("P2Incident", P2Request(), id=f"silent/{uuid4()}", task_queue="nobody")
     world.incidents, world.healthy = [open_incident(silent, "P2")], True
     first = await begin(client, queue, P2Request(title="All is down"), "p1_incident")
-    while "handed over" not in str(await first.fetch_history()):  # the timer's summary
-        await asyncio.sleep(0.05)
+
+    async def asks() -> bool:
+        return "handed over" in str(await first.fetch_history())  # the timer's summary
+
+    await comes(asks, "that the P1 asks the P2")
     return first
 
 
@@ -566,7 +575,7 @@ def read_before_it_is_brought_back(world: Degraded) -> list[Callable[..., Any]]:
     def who(request: Workload) -> DeploymentState:
         answered("who")
         if asked["who"] >= 2 and world.stopped_by:
-            assert both.wait(60)
+            assert both.wait(HANGS)
             world.bring_back(activity.info().current_attempt_scheduled_time)
             world.healthy, world.goes_down = True, False
             world.well()

@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.autoscaling.states import Autoscaling
 from activities.catalogue.service import ScalingPolicy
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, cause, told, until
+from tests.workflows.steering import Handle, begin, cancel, cause, comes, told, until
 from tests.workflows.worlds.platform import Platform
 from workflows.platform.lease import Extend, Resume
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
@@ -219,8 +219,7 @@ async def test_an_autoscaler_that_will_not_resume_pages_and_is_tried_on(working:
         await handle.execute_update(EmergencyScaleUp.extend, Extend(**ADA, by=timedelta(seconds=1)))
 
         async def comes_back() -> None:
-            while not world.done("paging.page"):
-                await asyncio.sleep(0.02)
+            await comes(lambda: world.done("paging.page"), "a page")
             world.down.clear()
 
         result, _ = await asyncio.gather(handle.result(), comes_back())
