@@ -9,6 +9,7 @@ from playwright.async_api import Browser, expect
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
+from tests.plugins.patience import HANGS
 from tests.records_schema.own_server import OwnPostgres, migrated
 from tests.starters.web.served import Served, keys, serving
 from tests.starters.web.test_page_in_browser import WITHIN, browser, entered, finds_nothing, unfolded  # noqa: F401
@@ -76,7 +77,7 @@ async def test_now_says_what_it_can_not_know_and_shows_what_temporal_knows(
     await expect(says).to_have_count(0, timeout=WITHIN)
     await expect(row).to_have_count(1)
     async with served.signed_in() as http:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             while (await http.get("/record", params={"id": "p1-incident/long-ago"})).status_code != 404:
                 await asyncio.sleep(0.5)
     for each in (handle, second):
@@ -92,7 +93,7 @@ async def test_with_temporal_away_too_now_promises_neither_the_archive_nor_a_pub
     async with (
         serving("127.0.0.1:1", gone, Platform(), key, work=False) as page,
         page.signed_in() as http,
-        asyncio.timeout(60),
+        asyncio.timeout(HANGS),
     ):
         while "Temporal does not either" not in (now := (await http.get("/")).text):
             await asyncio.sleep(0.2)
