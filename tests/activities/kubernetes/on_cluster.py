@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,11 +25,15 @@ def an_effect(*, dry_run: bool = False) -> Effect:
     return Effect(key=f"p1/{uuid4()}/step", workflow_id="p1", run_id="r", actor="a@b.c", dry_run=dry_run)
 
 
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
+HUNG = timedelta(minutes=5)
+"""What has not come about after so long does not come: a busy machine takes a minute for what a free one does at once."""
+
+
+def eventually(probe: Callable[[], Any]) -> Any:
     """Wait for something true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + HUNG.total_seconds()
     while not (found := probe()):
-        assert time.monotonic() < deadline, "did not come about in time"
+        assert time.monotonic() < deadline, f"did not come about in time; last: {found!r}"
         time.sleep(0.05)
     return found
 
