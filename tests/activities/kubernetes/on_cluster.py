@@ -25,8 +25,8 @@ def an_effect(*, dry_run: bool = False) -> Effect:
     return Effect(key=f"p1/{uuid4()}/step", workflow_id="p1", run_id="r", actor="a@b.c", dry_run=dry_run)
 
 
-HUNG = timedelta(minutes=5)
-"""What has not come about after so long does not come: a busy machine takes a minute for what a free one does at once."""
+HUNG = timedelta(minutes=4)
+"""What has not come about by then never does: a busy machine takes a minute for what a free one does at once."""
 
 
 def eventually(probe: Callable[[], Any]) -> Any:
@@ -105,6 +105,15 @@ class OnCluster:
             return number if known and number > before else None
 
         return int(eventually(begun))
+
+    def down(self) -> None:
+        """Wait until all pods of a bad release crash, and the good ones before it are gone."""
+
+        def crashed() -> bool:
+            status = self.raw["status"]
+            return status.get("readyReplicas", 0) == 0 and status["replicas"] == self.spec["replicas"]
+
+        eventually(crashed)
 
     def settled(self) -> None:
         """Wait for a finished rollout."""
