@@ -219,7 +219,7 @@ async def test_each_procedure_has_its_page_line_by_line(served: Served) -> None:
 async def test_past_runs_are_found_in_temporal_and_the_archive_says_what_it_has(served: Served) -> None:
     handle = await asked(served)
     async with served.signed_in() as http:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while (
                 "p1-incident%2Ftensafe-server"
                 not in (await http.get("/search", params={"q": "p1-incident", "state": "open"})).text
