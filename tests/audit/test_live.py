@@ -102,7 +102,7 @@ async def _deleted(client: Client, one: Fetched) -> None:
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         with suppress(RunNotFound):
             while True:
                 await fetch(client, one.workflow_id, one.run_id)

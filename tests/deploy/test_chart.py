@@ -421,7 +421,7 @@ class Installed:
 
     def helm(self, values: Mapping[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
         where = (f"--kubeconfig={self._kubeconfig}", f"--namespace={OWN_NAMESPACE}")
-        return helm(values, *arguments, str(CHART), *where, "--wait", "--timeout=60s")
+        return helm(values, *arguments, str(CHART), *where, "--wait", "--timeout=4m")
 
     def kubectl(self, *arguments: str) -> str:
         command = [str(binaries.find("kubectl")), f"--kubeconfig={self._kubeconfig}", *arguments]

@@ -203,7 +203,7 @@ async def until(handle: WorkflowHandle[Any, Any], seen: Callable[[int], bool]) -
 
 
 async def eventually(read: Callable[[], Awaitable[int]], seen: Callable[[int], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not seen(await read()):
             await asyncio.sleep(0.1)
 

@@ -147,7 +147,7 @@ def _nothing_there() -> None:
 
 
 async def test_what_only_a_client_sees_ends_a_worker_that_has_begun() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         with pytest.raises(SettingsError, match="nothing there"):
             await _until(asyncio.Event(), Wired({}, [Later(_nothing_there)], Queues("q")))
 
@@ -157,7 +157,7 @@ async def test_a_worker_that_has_warmed_up_works_until_it_is_told_to_stop() -> N
     loop = asyncio.get_running_loop()
     wired = Wired({}, [Later(lambda: loop.call_soon_threadsafe(made.set))], Queues("q"))
     working = asyncio.create_task(_until(stop, wired))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await made.wait()
         await asyncio.sleep(0.05)
         assert not working.done()

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.common.effects import Effect
 from activities.releases.helm import Helm, RollbackRelease, UpgradeRelease
+from activities.releases.helm_pods import ReleasePods
 from activities.releases.helm_records import SAID
 from sandbox import manifests
 from tests.activities.kubernetes.on_cluster import HUNG, OnCluster, an_effect, eventually
@@ -108,6 +109,11 @@ class OnHelm:
             return True
         self.server.kube.delete(f"{pods}/probe", params={"gracePeriodSeconds": 0})
         return False
+
+    def unschedulable(self) -> None:
+        """Wait until the scheduler has said of all new pods that they have no room."""
+        pods = ReleasePods(self.api)
+        eventually(lambda: pods.trouble(**self.where) == "3 × Unschedulable")
 
     def wait_pending(self) -> None:
         """Wait until Helm has begun, and with it the rollout."""

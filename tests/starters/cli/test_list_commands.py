@@ -76,7 +76,7 @@ async def started(runbooks: Runbooks, *arguments: str) -> None:
 
 
 async def visible(client: Client, query: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(240):
         while not [one async for one in client.list_workflows(query)]:
             await asyncio.sleep(0.1)
 
@@ -163,7 +163,7 @@ async def test_several_that_fit_are_named_and_nothing_is_done(runbooks: Runbooks
 async def alone(client: Client) -> None:
     """Nothing is open: other files' tests may have left runs on this server."""
     query = "ExecutionStatus = 'Running'"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while left := [one async for one in client.list_workflows(query)]:
             for one in left:
                 with contextlib.suppress(RPCError):

@@ -19,7 +19,7 @@ async def test_a_socket_that_slack_closes_is_opened_anew_and_a_word_counts_once(
         (first,) = office.slack.sockets
         # As Slack does every hour or so: it says so, and closes then.
         await first.send_str(json.dumps({"type": "disconnect", "reason": "refresh_requested", "debug_info": {}}))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while office.slack.sockets in ([], [first]):
                 await asyncio.sleep(0.05)
         await first.close()

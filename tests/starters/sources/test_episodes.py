@@ -145,7 +145,7 @@ async def test_an_end_that_comes_before_its_firing_ends_it_whichever_webhook_is_
 
 async def _said(handle: WorkflowHandle[Any, Any], part: str) -> list[str]:
     """Wait until a run has said something; gives all that it has said."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while True:
             said = [entry["text"] for entry in (await handle.query("status"))["entries"]]
             if any(part in text for text in said):

@@ -104,7 +104,7 @@ async def test_a_storm_loses_nothing_and_doubles_nothing(temporal_address: str, 
             server.stop()
 
     found: list[tuple[str, str]] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while len(found) < ALERTS:
             found = [(run.id, run.run_id) async for run in client.list_workflows(f'TaskQueue = "{queue}"')]
             await asyncio.sleep(0.5)

@@ -79,7 +79,7 @@ async def test_runs_without_a_worker_are_listed_all_the_same(client: Client, mon
     ]
     try:
         names = {handle.id for handle in left}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             while len(rows := await listed(session, Wanted(service=service))) < len(left):
                 await asyncio.sleep(0.05)
         assert {row.workflow_id for row in rows} == names
