@@ -29,7 +29,7 @@ from tests.deploy.test_rbac import RBAC, Guarded
 from workers.queues import ORCHESTRATION, ROLES, Queues
 from workers.settings import Settings
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 CHART = ROOT / "deploy/chart"
 FILES = ("--set-file", f"settings={ROOT}/deploy/runbooks.toml", "--set-file", f"routes={ROOT}/deploy/routes.toml")

@@ -65,8 +65,12 @@ def test_a_bad_release_takes_the_service_down_and_undo_brings_it_back(tensafe: s
     wait_until(lambda: ready(kube, tensafe) == 0)
     wait_until(lambda: crash_looping(kube, tensafe) == 3)
     assert {pod["status"]["phase"] for pod in pods(kube, tensafe)} == {"Running"}
-    events = kube.get(f"/api/v1/namespaces/{tensafe}/events").json()["items"]
-    assert [e["type"] for e in events if e["reason"] == "BackOff"] == ["Warning"] * 3
+
+    def warned() -> set[str]:
+        events = kube.get(f"/api/v1/namespaces/{tensafe}/events").json()["items"]
+        return {e["involvedObject"]["name"] for e in events if (e["reason"], e["type"]) == ("BackOff", "Warning")}
+
+    wait_until(lambda: len(warned()) == 3)
     roll_out(kube, tensafe, manifests.GOOD_IMAGE)
     wait_until(lambda: ready(kube, tensafe) == 3 and crash_looping(kube, tensafe) == 0)
     assert {pod["spec"]["containers"][0]["image"] for pod in pods(kube, tensafe)} == {manifests.GOOD_IMAGE}

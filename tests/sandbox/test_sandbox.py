@@ -18,12 +18,12 @@ from sandbox.probes import wait_until
 from sandbox.supervisor import FIRST_BACKUP, State
 from workers.settings import Settings, load
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 
 def sandbox(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sandbox", *arguments], capture_output=True, text=True, check=False, timeout=200
+        [sys.executable, "-m", "sandbox", *arguments], capture_output=True, text=True, check=False, timeout=600
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -401,12 +402,14 @@ def test_a_bar_says_how_long_it_will_take(
 def test_what_takes_long_says_so_beside_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.5)
-    with progress.Bar("quick"), monkeypatch.context() as patch:
-        patch.setattr(progress.Bar, "elapsed", 0.4)
-    with progress.Bar("slow"), monkeypatch.context() as patch:
-        time.sleep(0)
-    assert capsys.readouterr().err.splitlines() == ["slow: 0 s", "slow: done after 1 s"]
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=time.sleep))
+    with progress.Bar("quick"):
+        pass
+    with progress.Bar("slow") as slow:
+        now[0] = 3.0
+        wait_until(lambda: slow.shown)
+    assert capsys.readouterr().err.splitlines() == ["slow: 3 s", "slow: done after 3 s"]
 
 
 def test_two_runs_get_a_program_once(releases: Path, empty_cache: Path) -> None:

@@ -17,7 +17,7 @@ from tests.workflows.worlds.world import World
 from workers.settings import Settings, Temporal
 from workflows.platform.search_attributes import PROCEDURE, SERVICE, SEVERITY, WAITING_FOR
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

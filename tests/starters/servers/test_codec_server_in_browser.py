@@ -22,7 +22,7 @@ from tests.browsers import chromium, new_tab
 from workers.clients import connect
 from workers.settings import Temporal
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 CANARY = "canary-4711"
 TOKEN = "a-token-for-tests"

@@ -23,7 +23,7 @@ from sandbox.processes import ServerProcess
 from tests.browsers import chromium, new_tab
 from tests.records_schema.fixtures import effect
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 KEY_ID, HANDOVER_ID = "tsk_aaaaaaaa1", "ho_aaaaaaaa1"
 
