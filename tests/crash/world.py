@@ -146,10 +146,6 @@ class ServiceScenario(Strict):
             api.delete(f"/api/v1/namespaces/{case.namespace}")
 
 
-LATE = {manifests.FALLS_OVER_AFTER: "6s"}
-"""For a bad release that is to replace every good pod before it falls over, also on a busy machine."""
-
-
 def no_longer_healthy(health: str) -> None:
     """Wait until nobody answers requests."""
     with httpx.Client(trust_env=False) as client:

@@ -46,7 +46,7 @@ from workflows.platform.run_status import RunStatus
 from workflows.upkeep.look_for_workers import LookForWorkers, LookRequest, LookResult
 from workflows.upkeep.missing_worker import MissingWorker
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
 LOOK = LookRequest(every=timedelta(seconds=1))

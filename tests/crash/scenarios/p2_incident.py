@@ -118,7 +118,7 @@ class TakenInP2Scenario(RaisedP2Scenario):
 def _grown(case: Case) -> None:
     path = f"/apis/apps/v1/namespaces/{case.namespace}/deployments/{manifests.SERVICE}"
     with kubernetes_api.connect(case.servers.kubeconfig) as api:
-        wait_until(lambda: api.get(path).raise_for_status().json()["status"].get("readyReplicas") == 5, 120)
+        wait_until(lambda: api.get(path).raise_for_status().json()["status"].get("readyReplicas") == 5)
 
 
 async def _begun(run: WorkflowHandle[Any, Any]) -> bool:

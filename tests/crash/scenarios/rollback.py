@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from sandbox import manifests
 from tests.crash.scenario import Case
-from tests.crash.world import LATE, ServiceScenario, no_longer_healthy
+from tests.crash.world import ServiceScenario, no_longer_healthy
 from workflows.deployment.rollback import RollbackRequest
 
 _BACK = {
@@ -30,15 +30,13 @@ class RollbackScenario(ServiceScenario):
 
     def begin(self, case: Case, health: str) -> None:
         tag = manifests.BAD_IMAGE.rpartition(":")[2]
-        annotations = [f"podAnnotations.{name}={value}" for name, value in LATE.items()]
         manifests.helm(
             case.servers.kubeconfig,
             case.namespace,
             "upgrade",
             manifests.RELEASE,
             str(manifests.CHART),
-            "--set-string",
-            ",".join([f"image.tag={tag}", *annotations]),
+            f"--set-string=image.tag={tag}",
         )
         no_longer_healthy(health)
 
@@ -54,5 +52,5 @@ class UndoScenario(RollbackScenario):
     programs: ClassVar[tuple[str, ...]] = ()
 
     def begin(self, case: Case, health: str) -> None:
-        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE, annotations=LATE)
+        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE)
         no_longer_healthy(health)
