@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from tests.crash import worker
 from tests.crash.customers import tenant_id
 from tests.crash.forks import Fork
-from tests.crash.harness import ended, prepared
+from tests.crash.harness import ended, in_time, prepared
 from tests.crash.people import when
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
@@ -51,9 +51,10 @@ async def running(
     async with prepared(scenario, client, case) as start:
         process = worker.start(case, kill)
         try:
-            handle = await start()
-            await when(handle, inside_the_lease)
-            yield client, handle, process
+            async with in_time(client, case):
+                handle = await start()
+                await when(handle, inside_the_lease)
+                yield client, handle, process
         finally:
             process.kill()
 
@@ -198,17 +199,18 @@ async def ended_twice(scenario: Scenario, case: Case) -> tuple[list[Any], list[E
     async with prepared(scenario, client, case) as start:
         process = worker.start(case)
         try:
-            handle = await start()
-            await scenario.steer(handle)
-            answers, states = [await handle.result()], [await scenario.end_state(case)]
-            again = await reset(client, handle)
-            try:
-                answers.append(await again.result())
-            except WorkflowFailureError as failure:
-                answers.append(str(failure.cause))
-            states.append(await scenario.end_state(case))
-            status = await again.query("status", result_type=RunStatus)
-            answers.append(told(status))
+            async with in_time(client, case):
+                handle = await start()
+                await scenario.steer(handle)
+                answers, states = [await handle.result()], [await scenario.end_state(case)]
+                again = await reset(client, handle)
+                try:
+                    answers.append(await again.result())
+                except WorkflowFailureError as failure:
+                    answers.append(str(failure.cause))
+                states.append(await scenario.end_state(case))
+                status = await again.query("status", result_type=RunStatus)
+                answers.append(told(status))
         finally:
             process.kill()
     return answers, states
@@ -261,15 +263,16 @@ def test_what_a_run_has_made_up_an_id_for_keeps_it_when_it_is_reset(crash_server
         async with prepared(scenario, client, case) as start:
             process = worker.start(case)
             try:
-                handle = await start()
-                await when(handle, lambda status: bool(status.waiting_for))
-                before = await scenario.end_state(case)
-                again = await reset(client, handle)
-                await when(again, lambda status: bool(status.waiting_for))
-                assert (await scenario.end_state(case)).counts == before.counts, "each effect once"
-                await again.execute_update(IssueEscalation.resolve, Resolve(**lea, resolution="done"))
-                result = await again.result()
-                state = await scenario.end_state(case)
+                async with in_time(client, case):
+                    handle = await start()
+                    await when(handle, lambda status: bool(status.waiting_for))
+                    before = await scenario.end_state(case)
+                    again = await reset(client, handle)
+                    await when(again, lambda status: bool(status.waiting_for))
+                    assert (await scenario.end_state(case)).counts == before.counts, "each effect once"
+                    await again.execute_update(IssueEscalation.resolve, Resolve(**lea, resolution="done"))
+                    result = await again.result()
+                    state = await scenario.end_state(case)
             finally:
                 process.kill()
         (ticket,) = tickets(case)

@@ -15,7 +15,7 @@ from workers.__main__ import serve
 def start(case: Case, kill: str | None = None) -> Fork:
     """Start a worker of the case; it kills itself at `kill`, if nobody of the case has done so before."""
     told = ("--kill", kill, "--mark", case.mark) if kill else ()
-    return case.servers.forks.python(__name__, case.config, *told, log=case.directory / "worker.log")
+    return case.servers.forks.python(__name__, case.config, *told, log=case.log)
 
 
 def main() -> None:
