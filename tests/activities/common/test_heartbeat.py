@@ -82,6 +82,17 @@ def test_time_over_before_the_next_attempt_is_one_turn():
     assert len(environment.run(_wait(10))) == 1
 
 
+def test_however_late_an_attempt_begins_it_has_the_time_that_it_needs():
+    def activity() -> list[float]:
+        within, every, needs = timedelta(seconds=10), timedelta(seconds=0.1), timedelta(seconds=0.3)
+        return list(turns(resume(Counted), within=within, every=every, at_least=needs))
+
+    started = datetime.now(UTC) - timedelta(hours=1)
+    environment, _ = _environment([{"started_at": started.isoformat()}])
+    taken = environment.run(activity)
+    assert taken[-1] - taken[0] >= 0.29
+
+
 def test_another_workers_clock_ahead_takes_no_time_away():
     ahead = datetime.now(UTC) + timedelta(minutes=1)
     environment, _ = _environment([{"started_at": ahead.isoformat()}])

@@ -205,16 +205,31 @@ def test_steady_for_no_time_is_one_good_answer(checks: HealthChecks, service: Se
     assert (result.steady, result.checks) == (True, 1)
 
 
-def test_the_next_attempt_watches_anew_in_the_time_that_is_left(checks: HealthChecks, service: Service):
+def _late(seconds: float) -> ActivityEnvironment:
+    """Give an attempt that begins so long after the first."""
     environment = ActivityEnvironment()
-    started = (datetime.now(UTC) - timedelta(seconds=9.8)).isoformat()
+    started = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
     details = [{"started_at": started, "checks": 90, "longest": 9.0}]
     environment.info = replace(environment.info, heartbeat_details=details)
-    result = environment.run(checks.steady, _steady(service, 9.5, 10))
-    assert not result.steady
+    return environment
+
+
+@pytest.mark.parametrize("late", [9.8, 60])
+def test_an_attempt_that_begins_late_watches_anew_and_has_the_time_for_it(
+    checks: HealthChecks, service: Service, late: float
+):
+    result = _late(late).run(checks.steady, _steady(service, 0.5, 10))
+    assert result.steady
     assert result.checks == 90 + service.asked
     assert result.longest == 9.0
-    assert 10 <= result.seconds < 10.5
+    assert late + 0.5 <= result.seconds < late + 5
+
+
+def test_a_late_attempt_that_finds_it_unhealthy_ends_when_the_time_is_up(checks: HealthChecks, service: Service):
+    service.answer = lambda: JSONResponse({"status": "red"})
+    result = _late(9.8).run(checks.steady, _steady(service, 9.5, 10))
+    assert not result.steady
+    assert 10 <= result.seconds < 15
 
 
 def test_watching_is_cancelled_at_once(checks: HealthChecks, service: Service):
