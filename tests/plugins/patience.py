@@ -2,5 +2,8 @@
 
 import hypothesis
 
+from tests.plugins import deadlock_limit
+
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+deadlock_limit.relax()
