@@ -220,7 +220,7 @@ def trials(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, 
     return dict(zip(map(name_of, asked), asyncio.run(everything()), strict=True))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("tried", TRIED, ids=name_of)
 def test_a_run_that_is_reset_leaves_what_one_that_was_not_leaves(
     trials: dict[str, list[End] | BaseException], tried: tuple[type[Any], str]
