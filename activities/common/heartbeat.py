@@ -47,8 +47,13 @@ def beat(progress: Progress) -> None:
     activity.heartbeat(progress.model_dump(mode="json"))
 
 
-def turns(progress: Progress, *, within: timedelta, every: timedelta) -> Iterator[float]:
+def turns(
+    progress: Progress, *, within: timedelta, every: timedelta, at_least: timedelta = timedelta(0)
+) -> Iterator[float]:
     """Give a turn every so often until the time is up, at least one; each is the seconds since the first attempt began.
+
+    However late an attempt begins, its own turns go on for ``at_least``: whoever must see something for a time can't
+    have seen it while no worker looked.
 
     The last turn comes when the time is up, so whoever loops sees the state at its end. `progress` goes out with a
     heartbeat before each turn.
@@ -60,8 +65,9 @@ def turns(progress: Progress, *, within: timedelta, every: timedelta) -> Iterato
     """
     # Another worker's clock may be ahead of ours: time already spent is never negative.
     spent = max((datetime.now(UTC) - progress.started_at).total_seconds(), 0.0)
-    begun = time.monotonic() - spent
-    deadline = begun + within.total_seconds()
+    now = time.monotonic()
+    begun = now - spent
+    deadline = max(begun + within.total_seconds(), now + at_least.total_seconds())
     while True:
         beat(progress)
         turn = time.monotonic()

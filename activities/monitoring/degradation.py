@@ -102,8 +102,10 @@ class DegradationWatch:
         seen_at: float | None = None
         elapsed, now, trouble = 0.0, Figures(), ""
         ends = request.lasting.total_seconds()
-        # What a dead worker has not seen to its end is seen a little longer, before anybody calls it degraded.
-        for elapsed in turns(progress, within=request.lasting + 2 * request.better_for, every=request.every):
+        # What a dead worker has not seen to its end is seen a little longer, before anybody calls it degraded, also
+        # where none was alive at the end.
+        longer = 2 * request.better_for
+        for elapsed in turns(progress, within=request.lasting + longer, every=request.every, at_least=longer):
             now = Figures(error_rate=self._value(request.error_rate), p95_latency=self._value(request.p95_latency))
             trouble = self._trouble(request.health_url)
             blind = _blind(request, now)

@@ -120,16 +120,23 @@ class HealthChecks:
 
     @activity.defn(name="health.steady")
     def steady(self, request: SteadyRequest) -> Steadiness:
-        """Ask again and again, heartbeating, until health has held for `steady_for` or time is up."""
+        """Ask again and again, heartbeating, until health has held for `steady_for` or time is up.
+
+        An attempt that begins when the time is nearly up has `steady_for` all the same: what no worker has seen is not
+        unsteady.
+        """
         progress = resume(_Watched)
         healthy_since: float | None = None
         elapsed = 0.0
         last: Health | None = None
-        for elapsed in turns(progress, within=request.give_up_after, every=request.every):
+        own = min(request.steady_for, request.give_up_after)
+        for elapsed in turns(progress, within=request.give_up_after, every=request.every, at_least=own):
             last = self.check(request)
             progress.checks += 1
             if not last.healthy:
                 healthy_since = None
+                if elapsed >= request.give_up_after.total_seconds():
+                    break
                 continue
             # The stretch counts from when it was seen to begin to when it was seen to hold.
             healthy_since = elapsed if healthy_since is None else healthy_since

@@ -23,6 +23,8 @@ GOOD_IMAGE = f"registry.example/tensafe-server:{VERSION}"
 BAD_IMAGE = "registry.example/tensafe-server:v1.2.4"
 BAD_IMAGES = (r":v1[.]2[.]4$", r"-bad$")
 """Patterns of images whose pods crash-loop: ready at first, and falling over after six seconds."""
+FALLS_OVER_AFTER = "falls-over-after"
+"""The annotation of such a pod that says when its first crash is, where that isn't after six seconds."""
 
 
 def kwok_configuration(bad_images: Sequence[str], pods_log_directory: Path) -> str:
@@ -158,9 +160,9 @@ def alert_routes() -> str:
     return (_HERE / "routes.toml").read_text(encoding="utf-8")
 
 
-def release(kubeconfig: Path, namespace: str, image: str) -> None:
-    """Roll a release of the service out, as a deployment pipeline would."""
-    pods = {"spec": {"containers": [{"name": SERVICE, "image": image}]}}
+def release(kubeconfig: Path, namespace: str, image: str, *, annotations: Mapping[str, str] | None = None) -> None:
+    """Roll a release of the service out, as a deployment pipeline would; `annotations` are its pods'."""
+    pods = {"metadata": {"annotations": annotations or {}}, "spec": {"containers": [{"name": SERVICE, "image": image}]}}
     patch = {
         "metadata": {"annotations": {"kubernetes.io/change-cause": f"release {image.rpartition(':')[2]}"}},
         "spec": {"template": pods},

@@ -21,11 +21,13 @@ from tests.crash.case_queue import Moved, Queue
 from tests.crash.durations import UNDISTURBED, Durations
 from tests.crash.room import CEILING
 from tests.crash.scenario import Case, EndState, Scenario, Servers
+from tests.how_far import how_far_all
 from workers.clients import connect
 from workers.registry import procedure
 from workers.settings import Temporal
 
 RUN_LIMIT = timedelta(minutes=8)
+_LOG_LINES = 30
 
 
 @dataclass
@@ -185,13 +187,30 @@ async def _run(scenario: Scenario, client: Client, case: Case, *, kill: str | No
         workers = asyncio.create_task(_keep_worker(case, kill))
         try:
             handle = await start()
-            async with asyncio.timeout(RUN_LIMIT.total_seconds()):
+            async with in_time(client, case):
                 await scenario.steer(handle)
                 await ended(scenario, handle, kill)
             return await scenario.end_state(case)
         finally:
             workers.cancel()
             await asyncio.gather(workers, return_exceptions=True)
+
+
+@asynccontextmanager
+async def in_time(client: Client, case: Case, limit: timedelta = RUN_LIMIT) -> AsyncIterator[None]:
+    """Bound what a run and its people do; where it takes longer, say how far all runs of the case have come.
+
+    Raises:
+        AssertionError: it did, with the end of the workers' log.
+
+    """
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            yield
+    except TimeoutError as error:
+        log = case.log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if case.log.exists() else []
+        told = [str(error) or f"not over in {limit}", await how_far_all(client, case.task_queue)]
+        raise AssertionError("\n".join([*told, "the workers' log ends:", *log])) from error
 
 
 @asynccontextmanager

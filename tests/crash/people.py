@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.client import (
     WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -20,17 +19,18 @@ from workflows.platform.runbook import Runbook
 from workflows.platform.signing import digest
 
 _AGAIN_SECONDS = 0.2
-_TOO_BUSY = "TMPRL1101"
-"""What the SDK says where a machine was too busy for a workflow to get anywhere in two seconds."""
-
 _NO_WORKER = (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
+
+
+class RunEndedError(AssertionError):
+    """The run has ended without what was waited for."""
 
 
 async def when(handle: WorkflowHandle[Any, Any], seen: Callable[[RunStatus], bool]) -> RunStatus:
     """Wait until the run's status is as wanted: it is looked at whenever the history has something new.
 
     Raises:
-        AssertionError: the run has ended without.
+        RunEndedError: the run has.
 
     """
     history = handle.fetch_history_events(wait_new_event=True)
@@ -39,20 +39,17 @@ async def when(handle: WorkflowHandle[Any, Any], seen: Callable[[RunStatus], boo
         status = await _status(handle)
         if seen(status):
             return status
-        assert history.next_page_token, f"ended: {status.entries[-3:]}"
+        if not history.next_page_token:
+            raise RunEndedError(f"ended: {status.entries[-3:]}")
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _status(handle: WorkflowHandle[Any, Any]) -> RunStatus:
-    """Ask a worker; there may be none for a while, or one that replays for longer than the SDK's two seconds."""
+    """Ask a worker; there may be none for a while."""
     while True:
         try:
             status: RunStatus = await handle.query(Runbook.status, rpc_timeout=timedelta(seconds=3))
         except _NO_WORKER:
-            await asyncio.sleep(_AGAIN_SECONDS)
-        except WorkflowQueryFailedError as error:
-            if _TOO_BUSY not in str(error):
-                raise
             await asyncio.sleep(_AGAIN_SECONDS)
         else:
             return status
@@ -85,3 +82,16 @@ async def decide(handle: WorkflowHandle[Any, Any], question: str, choice: str, *
     """Answer a question once it is asked."""
     await when(handle, lambda status: any(asked.id == question for asked in status.questions))
     await tell(handle, Runbook.decide, Decision(who="ada", role=role, question=question, choice=choice))
+
+
+async def whenever(handle: WorkflowHandle[Any, Any], choice: str, *, role: str) -> None:
+    """Answer whatever is asked with the same, until the run has ended."""
+    answered: set[str] = set()
+    while True:
+        try:
+            status = await when(handle, lambda status: any(asked.id not in answered for asked in status.questions))
+        except RunEndedError:
+            return
+        for question in [asked.id for asked in status.questions if asked.id not in answered]:
+            await tell(handle, Runbook.decide, Decision(who="ada", role=role, question=question, choice=choice))
+            answered.add(question)

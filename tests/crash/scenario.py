@@ -53,6 +53,11 @@ class Case:
         return self.directory / "runbooks.toml"
 
     @property
+    def log(self) -> Path:
+        """What its workers write."""
+        return self.directory / "worker.log"
+
+    @property
     def mark(self) -> Path:
         """What a worker leaves that kills itself."""
         return self.directory / "killed"

@@ -48,7 +48,7 @@ def servers(directory: Path) -> Iterator[Servers]:
             directory=directory / "node-groups",
             argv=[
                 *(sys.executable, "-m", "sandbox.node_groups"),
-                *("--kubeconfig", cluster.kubeconfig, "--endpoint", aws.url),
+                *("--kubeconfig", cluster.kubeconfig, "--endpoint", aws.url, "--every", "2"),
             ],
         )
         node_groups.start()

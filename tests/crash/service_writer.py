@@ -27,6 +27,8 @@ class Writer:
     kubeconfig: Path
     namespace: str
     acknowledged: dict[str, datetime] = field(default_factory=dict)
+    sent: dict[str, datetime] = field(default_factory=dict)
+    """What is acknowledged was committed between the two, on a busy machine long before anybody notes it."""
     _end: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -77,6 +79,7 @@ class Writer:
                     while not self._end.wait(max(due - time.monotonic(), 0)):
                         number += 1  # a number whose answer was lost is not used again
                         name = f"{writer}/{number}"
+                        self.sent[name] = datetime.now(UTC)
                         connection.execute(_WRITE, (name,))
                         self.acknowledged[name] = datetime.now(UTC)
                         due = max(due + 1 / EACH_PER_SECOND, time.monotonic() - 1)

@@ -15,7 +15,7 @@ from temporalio.client import Client
 from sandbox.probes import wait_until
 from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
 from tests.crash import worker
-from tests.crash.harness import prepared
+from tests.crash.harness import in_time, prepared
 from tests.crash.people import decide, when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.database_failover import FailoverScenario
@@ -46,7 +46,7 @@ class Loaded(FailoverScenario):
         """The test kills the primary itself."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("synchronous", [True, False], ids=["synchronous", "asynchronous"])
 def test_the_service_writes_on(crash_servers: Servers, *, synchronous: bool) -> None:
     asyncio.run(_prove(crash_servers, Loaded(synchronous=synchronous)))
@@ -55,13 +55,15 @@ def test_the_service_writes_on(crash_servers: Servers, *, synchronous: bool) -> 
 async def _prove(servers: Servers, scenario: Loaded) -> None:
     client = await connect(Temporal(address=servers.temporal))
     case = Case(scenario.name, servers, servers.directory / scenario.name)
-    async with prepared(scenario, client, case) as start:
+    async with prepared(scenario, client, case) as start, in_time(client, case):
         database, process = scenario.database(case), worker.start(case)
         writer = Writer(servers.kubeconfig, case.namespace)
         try:
             await _works(client, case)
             with writer.writing():
                 await asyncio.sleep(WARM)
+                while not writer.acknowledged:
+                    await asyncio.sleep(0.05)
                 rate = len(writer.acknowledged) / WARM
                 database.kill(PRIMARY)
                 handle = await start()

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from tests.crash import worker
-from tests.crash.harness import RUN_LIMIT, ended, prepared
+from tests.crash.harness import ended, in_time, prepared
 from tests.crash.people import decide, tell, when
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from tests.crash.scenarios.api_key_rotation import CompromisedScenario, RotationScenario
@@ -132,23 +132,23 @@ def name_of(tried: tuple[type[Any], str]) -> str:
     return f"{tried[0].name}, behind {tried[1]}"
 
 
-async def steered(scenario: Scenario, handle: Handle) -> None:
+async def steered(scenario: Scenario, client: Client, case: Case, handle: Handle) -> None:
     """Let people do what they do, as far as they are asked: a run that had gone on before its reset asks less."""
     people = asyncio.create_task(scenario.steer(handle))
     try:
-        async with asyncio.timeout(RUN_LIMIT.total_seconds()):
+        async with in_time(client, case):
             await ended(scenario, handle)
     finally:
         people.cancel()
         await asyncio.gather(people, return_exceptions=True)
 
 
-async def behind(scenario: Scenario, client: Client, handle: Handle, step: str) -> None:
+async def behind(scenario: Scenario, client: Client, case: Case, handle: Handle, step: str) -> None:
     """Let it go on, with its people, until an effect is done."""
     people = asyncio.create_task(scenario.steer(handle))
     begun: set[int] = set()
     try:
-        async with asyncio.timeout(RUN_LIMIT.total_seconds()):
+        async with in_time(client, case):
             async for event in handle.fetch_history_events(wait_new_event=True):
                 if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                     payloads = event.activity_task_scheduled_event_attributes.input.payloads
@@ -163,9 +163,9 @@ async def behind(scenario: Scenario, client: Client, handle: Handle, step: str) 
         await asyncio.gather(people, return_exceptions=True)
 
 
-async def _told_by_who_is_alive(handle: Handle) -> RunStatus:
+async def _told_by_who_is_alive(client: Client, case: Case, handle: Handle) -> RunStatus:
     """Ask it for its status; what the killed worker is still asked for is asked again."""
-    async with asyncio.timeout(RUN_LIMIT.total_seconds()):
+    async with in_time(client, case):
         while True:
             try:
                 status: RunStatus = await handle.query("status", result_type=RunStatus)
@@ -178,7 +178,7 @@ async def trial(scenario: Scenario, client: Client, case: Case, step: str) -> li
     """Run it, and reset it behind a step, or after its end; gives each end."""
 
     async def end(handle: Handle) -> End:
-        status = await _told_by_who_is_alive(handle)
+        status = await _told_by_who_is_alive(client, case, handle)
         return End(await scenario.end_state(case), await handle.result(), told(status))
 
     async with prepared(scenario, client, case) as start:
@@ -186,12 +186,12 @@ async def trial(scenario: Scenario, client: Client, case: Case, step: str) -> li
         try:
             handle, ends = await start(), []
             if step == LATE:
-                await steered(scenario, handle)
+                await steered(scenario, client, case, handle)
                 ends.append(await end(handle))
             else:
-                await behind(scenario, client, handle, step)
+                await behind(scenario, client, case, handle, step)
             again = await reset(client, handle)
-            await steered(scenario, again)
+            await steered(scenario, client, case, again)
             process.kill()
             process = worker.start(case)  # what it tells, one that replays all of it has to tell as well
             return [*ends, await end(again)]
@@ -220,7 +220,7 @@ def trials(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, 
     return dict(zip(map(name_of, asked), asyncio.run(everything()), strict=True))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("tried", TRIED, ids=name_of)
 def test_a_run_that_is_reset_leaves_what_one_that_was_not_leaves(
     trials: dict[str, list[End] | BaseException], tried: tuple[type[Any], str]

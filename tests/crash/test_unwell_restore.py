@@ -17,7 +17,6 @@ from tests.crash import harness, worker
 from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
 from tests.crash.test_restore_proof import ProofScenario
-from tests.workflows.steering import result_of
 from workers.clients import connect
 from workers.settings import Temporal
 from workflows.platform.run_status import RunStatus
@@ -73,9 +72,8 @@ class UnwellScenario(ProofScenario):
 async def waits(handle: Handle) -> None:
     """Wait until the public has been told that it is looked at, and an attempt to see it well is under way."""
     await when(handle, lambda status: "status page/api: Monitoring" in words(status) or "→ Monitoring" in words(status))
-    async with asyncio.timeout(60):
-        while not await _looking(handle):
-            await asyncio.sleep(0.1)
+    while not await _looking(handle):
+        await asyncio.sleep(0.1)
 
 
 async def _looking(handle: Handle) -> bool:
@@ -114,7 +112,7 @@ def test_a_worker_that_is_killed_while_the_service_is_unwell_tells_customers_onc
 
 async def _unwell(scenario: UnwellScenario, case: Case, health: Health) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
-    async with harness.prepared(scenario, client, case) as start:
+    async with harness.prepared(scenario, client, case) as start, harness.in_time(client, case):
         process = worker.start(case)
         try:
             handle = await start()
@@ -132,7 +130,7 @@ async def _unwell(scenario: UnwellScenario, case: Case, health: Health) -> None:
             process.kill()
             health.well = True
             process = worker.start(case)
-            result = await result_of(handle)
+            result = await handle.result()
         finally:
             process.kill()
         assert (result["outcome"], result["healthy"]) == ("restored", True)
@@ -145,9 +143,8 @@ async def _unwell(scenario: UnwellScenario, case: Case, health: Health) -> None:
 
 async def _looked_again(handle: Handle) -> None:
     """Wait until another worker has taken the look up."""
-    async with asyncio.timeout(300):
-        while True:
-            pending = (await handle.describe()).raw_description.pending_activities
-            if any(one.activity_type.name == "health.steady" and one.attempt > 1 for one in pending):
-                return
-            await asyncio.sleep(0.2)
+    while True:
+        pending = (await handle.describe()).raw_description.pending_activities
+        if any(one.activity_type.name == "health.steady" and one.attempt > 1 for one in pending):
+            return
+        await asyncio.sleep(0.2)

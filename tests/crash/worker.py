@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.crash.forks import Fork
 from tests.crash.killer import Killer
 from tests.crash.scenario import Case
+from tests.plugins import deadlock_limit
 from workers import settings, telemetry
 from workers.__main__ import serve
 
@@ -15,7 +16,7 @@ from workers.__main__ import serve
 def start(case: Case, kill: str | None = None) -> Fork:
     """Start a worker of the case; it kills itself at `kill`, if nobody of the case has done so before."""
     told = ("--kill", kill, "--mark", case.mark) if kill else ()
-    return case.servers.forks.python(__name__, case.config, *told, log=case.directory / "worker.log")
+    return case.servers.forks.python(__name__, case.config, *told, log=case.log)
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--mark", type=Path, help="the file that says that it was done")
     options = parser.parse_args()
     os.environ["RUNBOOKS_CONFIG"] = str(options.config)
+    deadlock_limit.relax()
     loaded = settings.load()
     telemetry.configure_logging(loaded.observability)
     interceptors = [Killer(options.kill, options.mark, _data(loaded))] if options.kill else []

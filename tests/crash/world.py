@@ -1,6 +1,7 @@
 """The world that the scenarios share: the service in a namespace of the case's own, and what is left of it."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -20,6 +21,8 @@ from tests.crash.forks import Fork
 from tests.crash.scenario import Case, EndState, Strict
 
 SCALED_OBJECT = "tensafe-scaledobject"
+PATIENCE = 180.0
+"""Seconds for what takes one or two on a machine that does nothing else."""
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.)")
 TABLES = (
     "alerts",
@@ -71,7 +74,7 @@ class ServiceScenario(Strict):
 
     def _prepare(self, case: Case) -> dict[str, Any]:
         kubeconfig = case.servers.kubeconfig
-        manifests.apply_service(kubeconfig, case.namespace)
+        manifests.apply_service(kubeconfig, case.namespace, timeout=PATIENCE)
         port = free_port()
         (case.directory / "pod-logs").mkdir()
         self._services[case.name] = case.servers.forks.python(
@@ -89,7 +92,7 @@ class ServiceScenario(Strict):
             log=case.directory / "service.log",
         )
         health = f"http://{LOOPBACK}:{port}/health"
-        wait_until(http(health))
+        wait_until(http(health), PATIENCE)
         self.begin(case, health)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
@@ -124,6 +127,8 @@ class ServiceScenario(Strict):
     def _end_state(self, case: Case) -> EndState:
         state = EndState()
         with kubernetes_api.connect(case.servers.kubeconfig) as api:
+            with contextlib.suppress(TimeoutError):  # the counts tell what has not come
+                wait_until(lambda: _rolled_out(_deployment(case, api)), PATIENCE)
             _look_at_the_service(case, api, state)
             _look_at_the_autoscalers(case, api, state)
             _look_at_the_release(case, api, state)
@@ -146,10 +151,40 @@ class ServiceScenario(Strict):
             api.delete(f"/api/v1/namespaces/{case.namespace}")
 
 
-def no_longer_healthy(health: str) -> None:
-    """Wait until nobody answers requests."""
-    with httpx.Client(trust_env=False) as client:
-        wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
+LATE = {manifests.FALLS_OVER_AFTER: "6s"}
+"""For a bad release that is to replace every good pod before it falls over."""
+
+WHEN_TOLD = {manifests.FALLS_OVER_AFTER: "24h"}
+"""For one whose pods fall over when they are told to: see `fall_over`."""
+
+
+def fall_over(case: Case, health: str) -> None:
+    """Have a bad release's pods fall over as soon as they have replaced every good one, and wait for it."""
+    pods = f"/api/v1/namespaces/{case.namespace}/pods"
+    with kubernetes_api.connect(case.servers.kubeconfig) as api:
+        wait_until(lambda: _rolled_out(_deployment(case, api)), PATIENCE)
+        for pod in items(api, pods, labelSelector="app=tensafe"):
+            if "deletionTimestamp" not in pod["metadata"]:
+                api.patch(
+                    f"{pods}/{pod['metadata']['name']}",
+                    json={"metadata": {"annotations": {manifests.FALLS_OVER_AFTER: "0s"}}},
+                    headers={"Content-Type": "application/merge-patch+json"},
+                ).raise_for_status()
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+        wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE, PATIENCE)
+
+
+def _deployment(case: Case, api: httpx.Client) -> dict[str, Any]:
+    path = f"/apis/apps/v1/namespaces/{case.namespace}/deployments/{manifests.SERVICE}"
+    found: dict[str, Any] = api.get(path).raise_for_status().json()
+    return found
+
+
+def _rolled_out(deployment: dict[str, Any]) -> bool:
+    wanted, status = deployment["spec"]["replicas"], deployment.get("status", {})
+    return deployment["metadata"]["generation"] == status.get("observedGeneration") and all(
+        status.get(count) == wanted for count in ("replicas", "updatedReplicas", "readyReplicas")
+    )
 
 
 def a_deployment(namespace: str, name: str) -> dict[str, Any]:
@@ -182,7 +217,7 @@ def scaled_object(case: Case, api: httpx.Client) -> dict[str, Any]:
 
 def _look_at_the_service(case: Case, api: httpx.Client, state: EndState) -> None:
     root = f"/apis/apps/v1/namespaces/{case.namespace}"
-    deployment = api.get(f"{root}/deployments/{manifests.SERVICE}").raise_for_status().json()
+    deployment = _deployment(case, api)
     metadata, spec = deployment["metadata"], deployment["spec"]
     tag = spec["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
     state.counts[f"runs {tag}"] = 1

@@ -19,6 +19,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.run_ids import run_id
 from activities.common.errors import JustStarting
+from tests.how_far import how_far
 from tests.plugins.patience import HANGS
 from workers.registry import procedure
 from workflows.platform.run_status import RunStatus
@@ -160,14 +161,7 @@ async def result_of(handle: Handle, within: float = HANGS) -> Any:
     try:
         return await asyncio.wait_for(handle.result(), within)
     except TimeoutError:
-        pending = (await handle.describe()).raw_description.pending_activities
-        status = await status_of(handle, 30)
-    lines = [f"{handle.id} has not ended in {within:.0f} s; phase {status.phase}, waits for {status.waiting_for}"]
-    lines += [f"{entry.at:%H:%M:%S} {entry.kind}: {entry.text}" for entry in status.entries]
-    lines += [
-        f"in flight: {one.activity_type.name}, attempt {one.attempt}: {one.last_failure.message}" for one in pending
-    ]
-    pytest.fail("\n".join(lines))
+        pytest.fail(f"{handle.id} has not ended in {within:.0f} s\n{await how_far(handle._client, handle)}")
 
 
 async def told(handle: Handle) -> str:

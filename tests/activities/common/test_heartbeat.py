@@ -78,6 +78,16 @@ def test_time_over_before_the_next_attempt_is_one_turn():
     assert len(environment.run(_wait(10))) == 1
 
 
+def test_however_late_an_attempt_begins_it_has_the_time_that_it_needs(own_clock: OwnClock):
+    def activity() -> list[float]:
+        within, every, needs = timedelta(seconds=10), timedelta(seconds=0.1), timedelta(seconds=0.3)
+        return list(turns(resume(Counted), within=within, every=every, at_least=needs))
+
+    environment, _ = _environment([{"started_at": own_clock.ago(hours=1)}])
+    taken = environment.run(activity)
+    assert taken[-1] - taken[0] == pytest.approx(0.3)
+
+
 def test_another_workers_clock_ahead_takes_no_time_away(own_clock: OwnClock):
     environment, _ = _environment([{"started_at": own_clock.ago(minutes=-1)}])
     assert environment.run(_wait(0)) == [0]

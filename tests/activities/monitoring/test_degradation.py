@@ -106,3 +106,10 @@ def test_another_attempt_goes_on_and_what_nobody_saw_counts_for_nothing(service:
     assert found.worst.error_rate == 0.5
     assert found.verdict == "better"
     assert found.seconds >= 25 + 4, "the seconds between the two attempts are not seconds that were well"
+
+
+def test_an_attempt_that_begins_after_the_end_sees_for_itself(service: Degraded, own_clock: OwnClock) -> None:
+    environment = ActivityEnvironment()
+    before = {"started_at": own_clock.ago(seconds=60), "samples": 40}
+    environment.info = replace(environment.info, heartbeat_details=[before])
+    assert service.watched(environment).verdict == "better"

@@ -205,17 +205,32 @@ def test_steady_for_no_time_is_one_good_answer(checks: HealthChecks, service: Se
     assert (result.steady, result.checks) == (True, 1)
 
 
-def test_the_next_attempt_watches_anew_in_the_time_that_is_left(
-    checks: HealthChecks, service: Service, own_clock: OwnClock
-):
+def _late(own_clock: OwnClock, seconds: float) -> ActivityEnvironment:
+    """Give an attempt that begins so long after the first."""
     environment = ActivityEnvironment()
-    details = [{"started_at": own_clock.ago(seconds=9.8), "checks": 90, "longest": 9.0}]
+    details = [{"started_at": own_clock.ago(seconds=seconds), "checks": 90, "longest": 9.0}]
     environment.info = replace(environment.info, heartbeat_details=details)
-    result = environment.run(checks.steady, _steady(service, 9.5, 10))
-    assert not result.steady
+    return environment
+
+
+@pytest.mark.parametrize("late", [9.8, 60])
+def test_an_attempt_that_begins_late_watches_anew_and_has_the_time_for_it(
+    checks: HealthChecks, service: Service, own_clock: OwnClock, late: float
+):
+    result = _late(own_clock, late).run(checks.steady, _steady(service, 0.5, 10))
+    assert result.steady
     assert result.checks == 90 + service.asked
     assert result.longest == 9.0
-    assert result.seconds == pytest.approx(10)
+    assert result.seconds == pytest.approx(late + 0.5)
+
+
+def test_a_late_attempt_that_finds_it_unhealthy_ends_when_the_time_is_up(
+    checks: HealthChecks, service: Service, own_clock: OwnClock
+):
+    service.answer = lambda: JSONResponse({"status": "red"})
+    result = _late(own_clock, 9.8).run(checks.steady, _steady(service, 9.5, 10))
+    assert not result.steady
+    assert result.seconds == pytest.approx(10, abs=0.1)
 
 
 def test_watching_is_cancelled_at_once(checks: HealthChecks, service: Service):

@@ -20,7 +20,7 @@ class AddGpuNodeScenario(ServiceScenario):
     leaves: ClassVar = {"desired nodes": aws.DESIRED + 1, "nodes": aws.DESIRED + 1, "messages post-added": 1}
 
     def policy(self, case: Case) -> dict[str, Any]:
-        gpu = {"cluster": aws.CLUSTER, "nodegroup": case.namespace, "join_within": "PT30S"}
+        gpu = {"cluster": aws.CLUSTER, "nodegroup": case.namespace, "join_within": "PT5M"}
         return {"gpu": {**gpu, "selector": f"{node_groups.NODE_GROUP_LABEL}={case.namespace}"}}
 
     def begin(self, case: Case, health: str) -> None:

@@ -11,6 +11,7 @@ from tests.crash.scenario import Case
 from workflows.platform.approval import Decision
 from workflows.platform.lease import Extend
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
+from workflows.security.words import RevokeNow
 
 
 class RotationScenario(CustomerScenario):
@@ -34,17 +35,21 @@ class RotationScenario(CustomerScenario):
 
 
 class ExtendedScenario(RotationScenario):
-    """A person moves the end, and the worker dies over it: before the records know, or before the run does."""
+    """A person moves the end, and the worker dies over it: before the records know, or before the run does.
+
+    Then the person ends it.
+    """
 
     name = "api-key-rotation-extended"
 
     def request(self, case: Case) -> ApiKeyRotationRequest:
-        return ApiKeyRotationRequest(tenant_id=tenant_id(case), key_id=key_id(case), grace=timedelta(seconds=12))
+        return ApiKeyRotationRequest(tenant_id=tenant_id(case), key_id=key_id(case), grace=timedelta(minutes=10))
 
     async def steer(self, handle: WorkflowHandle[Any, Any]) -> None:
         await when(handle, lambda status: "Deprecate the old key" in str(status.entries))
         extension = Extend(who="lea", role="engineering-lead", by=timedelta(seconds=4))
         await tell(handle, ApiKeyRotation.extend, extension)
+        await tell(handle, ApiKeyRotation.revoke, RevokeNow(who="lea", role="engineering-lead"))
 
 
 class CompromisedScenario(CustomerScenario):

@@ -65,7 +65,7 @@ class FailoverScenario(DatabaseScenario):
         return settings
 
     def database_policy(self, case: Case) -> dict[str, Any]:
-        times = {"probes": 2, "probe_every": "PT0.3S", "probe_timeout": "PT2S", "longest_lag": "PT1H"}
+        times = {"probes": 2, "probe_every": "PT0.3S", "probe_timeout": "PT20S", "longest_lag": "PT1H"}
         return {"failover": {**times, "decision_timeout": "PT10M", "return_timeout": "PT10M"}}
 
     def begin(self, case: Case, health: str) -> None:

@@ -41,7 +41,7 @@ class MaintenanceWindowScenario(ServiceScenario):
     leaves: ClassVar = {**_LEFT, "window completed": 1, "component shows operational": 1}
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {"window": {"steady_for": "PT1S", "verify_within": "PT1M"}}
+        return {"window": {"steady_for": "PT1S", "verify_within": "PT5M"}}
 
     async def prepare(self, case: Case) -> dict[str, Any]:
         settings = await super().prepare(case)

@@ -9,7 +9,7 @@ from activities.records.alerts import Alert
 from sandbox import manifests
 from tests.crash.people import tell, when
 from tests.crash.scenario import Case
-from tests.crash.world import ServiceScenario, no_longer_healthy
+from tests.crash.world import WHEN_TOLD, ServiceScenario, fall_over
 from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 
@@ -28,11 +28,11 @@ class P1Scenario(ServiceScenario):
     }
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {"incident": {"steady_for": "PT1S", "verify_timeout": "PT30S"}}
+        return {"incident": {"steady_for": "PT1S", "verify_timeout": "PT5M"}}
 
     def begin(self, case: Case, health: str) -> None:
-        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE)
-        no_longer_healthy(health)
+        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE, annotations=WHEN_TOLD)
+        fall_over(case, health)
 
     def request(self, case: Case) -> P1Request:
         alert = Alert(

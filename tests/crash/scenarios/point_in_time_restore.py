@@ -75,9 +75,9 @@ class RestoreScenario(DatabaseScenario):
         return {
             "restore": {
                 "decision_timeout": "PT10M",
-                "check_within": "PT1M",
+                "check_within": "PT5M",
                 "leave_within": "PT1S",
-                "longest_restore": "PT2M",
+                "longest_restore": "PT8M",
                 "checks": [rule],
                 "notify_customers": False,
             }

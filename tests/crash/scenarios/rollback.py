@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from sandbox import manifests
 from tests.crash.scenario import Case
-from tests.crash.world import ServiceScenario, no_longer_healthy
+from tests.crash.world import WHEN_TOLD, ServiceScenario, fall_over
 from workflows.deployment.rollback import RollbackRequest
 
 _BACK = {
@@ -26,19 +26,21 @@ class RollbackScenario(ServiceScenario):
     programs: ClassVar[tuple[str, ...]] = ("Rollback/rollback",)
 
     def policy(self, case: Case) -> dict[str, Any]:
-        return {"release": {"chart": str(manifests.CHART), "release": manifests.RELEASE, "timeout": "PT20S"}}
+        return {"release": {"chart": str(manifests.CHART), "release": manifests.RELEASE, "timeout": "PT3M"}}
 
     def begin(self, case: Case, health: str) -> None:
         tag = manifests.BAD_IMAGE.rpartition(":")[2]
+        annotations = [f"podAnnotations.{name}={value}" for name, value in WHEN_TOLD.items()]
         manifests.helm(
             case.servers.kubeconfig,
             case.namespace,
             "upgrade",
             manifests.RELEASE,
             str(manifests.CHART),
-            f"--set-string=image.tag={tag}",
+            "--set-string",
+            ",".join([f"image.tag={tag}", *annotations]),
         )
-        no_longer_healthy(health)
+        fall_over(case, health)
 
     def request(self, case: Case) -> RollbackRequest:
         return RollbackRequest(reason="Error rate spiked to 5%")
@@ -52,5 +54,5 @@ class UndoScenario(RollbackScenario):
     programs: ClassVar[tuple[str, ...]] = ()
 
     def begin(self, case: Case, health: str) -> None:
-        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE)
-        no_longer_healthy(health)
+        manifests.release(case.servers.kubeconfig, case.namespace, manifests.BAD_IMAGE, annotations=WHEN_TOLD)
+        fall_over(case, health)

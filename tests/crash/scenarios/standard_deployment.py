@@ -6,7 +6,7 @@ from records_schema.ci_results import report
 from sandbox import manifests
 from tests.crash.scenario import Case
 from tests.crash.scenarios.rollback import BACK_BY_HELM
-from tests.crash.world import ServiceScenario
+from tests.crash.world import LATE, ServiceScenario
 from workflows.deployment.standard_deployment import StandardDeploymentRequest
 
 
@@ -24,17 +24,18 @@ class GoodVersionScenario(ServiceScenario):
     }
     programs: ClassVar[tuple[str, ...]] = ("StandardDeployment/helm-upgrade",)
     watch_for = "PT1S"
+    breach_for = "PT30S"
 
     def policy(self, case: Case) -> dict[str, Any]:
         return {
             "release": {
                 "chart": str(manifests.CHART),
                 "release": manifests.RELEASE,
-                "timeout": "PT20S",
-                "smoke_job": {"image": "registry.example/smoke:v1", "timeout": "PT20S"},
+                "timeout": "PT3M",
+                "smoke_job": {"image": "registry.example/smoke:v1", "timeout": "PT3M"},
                 "watch_for": self.watch_for,
                 "watch_every": "PT0.2S",
-                "breach_for": "PT0S",
+                "breach_for": self.breach_for,
             }
         }
 
@@ -52,17 +53,19 @@ class GoodVersionScenario(ServiceScenario):
 
 
 class BadVersionScenario(GoodVersionScenario):
-    """Its pods fall over a moment after they were ready: while Helm waits, while it is verified, or while watched."""
+    """Its pods fall over a moment after they were ready: while it is watched, while verified, or while Helm waits."""
 
     name = "standard-deployment-bad"
     version = "v1.2.4"
     leaves: ClassVar = BACK_BY_HELM
     programs: ClassVar[tuple[str, ...]] = ("StandardDeployment/helm-upgrade", "Rollback/rollback")
-    watch_for = "PT20S"
+    watch_for = "PT3M"
+    breach_for = "PT0S"
 
     def policy(self, case: Case) -> dict[str, Any]:
         release: dict[str, Any] = super().policy(case)["release"]
         # Without the Job: whether it runs would depend on when the pods fall over.
-        return {
-            "release": {name: value for name, value in release.items() if name != "smoke_job"} | {"timeout": "PT6S"}
-        }
+        del release["smoke_job"]
+        values = {f"podAnnotations.{name}": value for name, value in LATE.items()}
+        # Helm waits for so long where the first pods fall over before the last ones are there.
+        return {"release": {**release, "values": values, "timeout": "PT1M"}}
