@@ -25,6 +25,7 @@ from workflows.platform.run_status import RunStatus
 
 SERVICE = "tensafe-server"
 Handle = WorkflowHandle[Any, Any]
+_ANSWERS = 30.0
 
 
 async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Handle:
@@ -43,9 +44,7 @@ async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Ha
 async def status_of(handle: Handle, within: float = HANGS) -> RunStatus:
     """Ask a run; where no worker answers in `within` seconds, say so. By itself a query has no end."""
     try:
-        status: RunStatus = await handle.query(
-            "status", result_type=RunStatus, rpc_timeout=timedelta(seconds=max(within, 1))
-        )
+        status: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=timedelta(seconds=within))
     except RPCError as error:
         if error.status not in {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED}:
             raise
@@ -56,7 +55,7 @@ async def status_of(handle: Handle, within: float = HANGS) -> RunStatus:
 async def until(handle: Handle, reached: Callable[[RunStatus], bool], within: float = HANGS) -> RunStatus:
     """Wait until the run's status is as wanted."""
     ends = time.monotonic() + within
-    while not reached(status := await status_of(handle, ends - time.monotonic())):
+    while not reached(status := await status_of(handle, max(ends - time.monotonic(), _ANSWERS))):
         if time.monotonic() > ends:
             pytest.fail(f"{handle.id} never reached that: {status.model_dump_json(indent=1)}")
         await asyncio.sleep(0.02)
@@ -161,7 +160,7 @@ async def result_of(handle: Handle, within: float = HANGS) -> Any:
         return await asyncio.wait_for(handle.result(), within)
     except TimeoutError:
         pending = (await handle.describe()).raw_description.pending_activities
-        status = await status_of(handle, 30)
+        status = await status_of(handle, _ANSWERS)
     lines = [f"{handle.id} has not ended in {within:.0f} s; phase {status.phase}, waits for {status.waiting_for}"]
     lines += [f"{entry.at:%H:%M:%S} {entry.kind}: {entry.text}" for entry in status.entries]
     lines += [
