@@ -26,6 +26,7 @@ from workflows.platform.run_status import RunStatus
 
 SERVICE = "tensafe-server"
 Handle = WorkflowHandle[Any, Any]
+_ANSWERS = 30.0
 
 
 async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Handle:
@@ -44,9 +45,7 @@ async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Ha
 async def status_of(handle: Handle, within: float = HANGS) -> RunStatus:
     """Ask a run; where no worker answers in `within` seconds, say so. By itself a query has no end."""
     try:
-        status: RunStatus = await handle.query(
-            "status", result_type=RunStatus, rpc_timeout=timedelta(seconds=max(within, 1))
-        )
+        status: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=timedelta(seconds=within))
     except RPCError as error:
         if error.status not in {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED}:
             raise
@@ -57,7 +56,7 @@ async def status_of(handle: Handle, within: float = HANGS) -> RunStatus:
 async def until(handle: Handle, reached: Callable[[RunStatus], bool], within: float = HANGS) -> RunStatus:
     """Wait until the run's status is as wanted."""
     ends = time.monotonic() + within
-    while not reached(status := await status_of(handle, ends - time.monotonic())):
+    while not reached(status := await status_of(handle, max(ends - time.monotonic(), _ANSWERS))):
         if time.monotonic() > ends:
             pytest.fail(f"{handle.id} never reached that: {status.model_dump_json(indent=1)}")
         await asyncio.sleep(0.02)
