@@ -46,10 +46,11 @@ def audit(past: Past, records_url: str, temporal_address: str, tmp_path: Path, m
 
 
 async def test_a_run_is_found_once_live_archived_and_when_temporal_has_forgotten_it(past: Past, audit: Call) -> None:
+    began = datetime.now(UTC)
     workflow_id, run_id = await past.incident()
     other, other_run = await past.incident()
     only = ("--incident", (await found(audit, "--limit", "1"))[0]["incident"])
-    both = ("--since", f"{datetime.now(UTC) - timedelta(minutes=2):%Y-%m-%dT%H:%M:%S}", "--procedure", "p1-incident")
+    both = ("--since", f"{began:%Y-%m-%dT%H:%M:%S}", "--procedure", "p1-incident")
 
     def mine(rows: list[dict[str, str]]) -> list[tuple[str, str]]:
         return [(row["run_id"], row["from"]) for row in rows if row["run_id"] in {run_id, other_run}]
@@ -66,9 +67,10 @@ async def test_a_run_is_found_once_live_archived_and_when_temporal_has_forgotten
 
 
 async def test_every_way_to_ask_finds_the_run_live_and_archived(past: Past, audit: Call) -> None:
+    began = f"{datetime.now(UTC):%Y-%m-%d}"
     workflow_id, run_id = await past.incident()
     (row,) = [row for row in await found(audit, "--actor", "ada") if row["run_id"] == run_id]
-    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    ended = f"{datetime.now(UTC):%Y-%m-%d}"
     for step in ("live", "archived"):
         for ask in (
             ("--procedure", "P1Incident"),
@@ -79,9 +81,9 @@ async def test_every_way_to_ask_finds_the_run_live_and_archived(past: Past, audi
             ("--actor", "grace"),
             ("--outcome", "closed"),
             ("--status", "completed"),
-            ("--since", day),
-            ("--until", day),
-            ("--since", day, "--until", day),
+            ("--since", began),
+            ("--until", ended),
+            ("--since", began, "--until", ended),
             ("--touched", "kubernetes.undo_rollout"),
             ("--severity", "P1", "--actor", "ada", "--outcome", "closed"),
         ):
