@@ -12,10 +12,11 @@ from temporalio.client import WorkflowHandle
 from activities.kubernetes.database_secrets import HOLD
 from sandbox import manifests
 from sandbox.service_database import SECRET, SERVERS, ServiceDatabase
-from tests.crash.scenario import Case, EndState
+from tests.crash.scenario import PATIENCE, Case, EndState
 from tests.crash.world import ServiceScenario
 
-_PATIENCE = "-c statement_timeout=5s"
+_CONNECT_SECONDS = 30
+_OPTIONS = "-c statement_timeout=30s"
 
 
 class DatabaseScenario(ServiceScenario):
@@ -61,7 +62,7 @@ class DatabaseScenario(ServiceScenario):
             case.directory / "database", synchronous=self.synchronous, restart_crashed=self.restart_crashed
         )
         database.start()
-        database.wait_ready()
+        database.wait_ready(PATIENCE)
         if self.backup:
             database.backup()
         manifests.apply_secrets(case.servers.kubeconfig, case.namespace, database.secrets())
@@ -104,7 +105,7 @@ def _look_at_a_server(database: ServiceDatabase, server: str, state: EndState) -
     state.counts[f"{server} is fenced"] = int(database.fenced(server))
     state.counts[f"{server} runs"] = int(database.pid(server) is not None)
     try:
-        with psycopg.connect(database.url(server), connect_timeout=5, options=_PATIENCE) as connection:
+        with psycopg.connect(database.url(server), connect_timeout=_CONNECT_SECONDS, options=_OPTIONS) as connection:
             row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     except psycopg.OperationalError:
         return
@@ -115,7 +116,7 @@ def _look_at_a_server(database: ServiceDatabase, server: str, state: EndState) -
 def _look_through_the_service(url: str, tables: Collection[str], state: EndState) -> None:
     """Do what the service does: read and write as its own role, by its own Secret."""
     try:
-        with psycopg.connect(url, connect_timeout=5, options=_PATIENCE) as connection:
+        with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, options=_OPTIONS) as connection:
             for table in tables:
                 row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
                 assert row is not None

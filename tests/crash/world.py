@@ -18,11 +18,9 @@ from sandbox.aws import REGION
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.probes import http, wait_until
 from tests.crash.forks import Fork
-from tests.crash.scenario import Case, EndState, Strict
+from tests.crash.scenario import PATIENCE, Case, EndState, Strict
 
 SCALED_OBJECT = "tensafe-scaledobject"
-PATIENCE = 180.0
-"""Seconds for what takes one or two on a machine that does nothing else."""
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.)")
 TABLES = (
     "alerts",

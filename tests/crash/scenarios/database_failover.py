@@ -12,7 +12,7 @@ from sandbox.probes import wait_until
 from sandbox.service_database import PRIMARY, REPLICA, SECRET, ServiceDatabase
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, when
-from tests.crash.scenario import Case, EndState
+from tests.crash.scenario import PATIENCE, Case, EndState
 from tests.crash.world import a_deployment
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
 
@@ -73,7 +73,7 @@ class FailoverScenario(DatabaseScenario):
         with psycopg.connect(database.service_url(PRIMARY)) as connection:
             for _ in range(_ROWS):
                 connection.execute("INSERT INTO events (kind) VALUES ('kept')")
-        wait_until(lambda: _rows(database, REPLICA) == _ROWS)
+        wait_until(lambda: _rows(database, REPLICA) == _ROWS, PATIENCE)
         database.do("stop", PRIMARY)
 
     def request(self, case: Case) -> DatabaseFailoverRequest:
@@ -118,7 +118,7 @@ def _rows(database: ServiceDatabase, server: str) -> int:
 
 
 def _ask(url: str, query: str) -> Any:
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    with psycopg.connect(url, connect_timeout=30) as connection:
         row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return row[0]

@@ -18,8 +18,8 @@ from activities.records.alerts import Alert
 from sandbox import kubernetes_api, manifests
 from sandbox.probes import wait_until
 from tests.crash.people import tell, when, whenever
-from tests.crash.scenario import Case
-from tests.crash.world import PATIENCE, ServiceScenario
+from tests.crash.scenario import PATIENCE, Case
+from tests.crash.world import ServiceScenario
 from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.incident_response.p2_incident import P2Incident, P2Request
