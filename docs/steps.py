@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 KEY = re.compile(r"[1-8]\.[1-9](/[\w-]+)*")
-_PLATFORM = "workflows.platform.runbook"
+_PLATFORM = ("workflows.platform.runbook", "Runbook")
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEEPEST = 6
 """Calls into calls that are followed: nothing passes a key on through more than three."""
@@ -254,9 +254,26 @@ class Workflows:
         whole = self.modules.get(code.module.whole(call.func))
         if whole is not None:
             return [c for c in whole.functions if c.name in names]
-        rooms = (self._near(code.module) - {_PLATFORM}) | {code.module.name}
+        rooms = (self._near(code.module) - self._platform_rooms) | {code.module.name}
         there = [c for room in sorted(rooms) for c in self.modules[room].functions if c.owner and c not in own]
         return [c for c in there if c.name.rpartition(".")[2] == called]
+
+    @cached_property
+    def platform(self) -> dict[str, Code]:
+        """What every procedure derives: the methods of `Runbook` and of what it derives from itself, by name."""
+        found: dict[str, Code] = {}
+        todo = [_PLATFORM]
+        while todo:
+            module, owner = todo.pop(0)
+            # The last of a name counts: the others are its overloads.
+            own = {c.name.rpartition(".")[2]: c for c in self.modules[module].functions if c.owner == owner}
+            found = own | found
+            todo += self._bases(module, owner)
+        return found
+
+    @cached_property
+    def _platform_rooms(self) -> set[str]:
+        return {code.module.name for code in self.platform.values()}
 
     def _bases(self, module: str, owner: str) -> list[tuple[str, str]]:
         """Give the classes that a class of a module derives from, with their modules."""

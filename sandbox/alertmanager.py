@@ -53,7 +53,7 @@ class Alertmanager:
         )
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until it accepts alerts.
 
         Raises:

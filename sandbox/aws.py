@@ -56,7 +56,7 @@ class Aws:
         """Start it empty."""
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until it answers, and create what the sandbox's service stands on.
 
         Raises:
@@ -72,7 +72,7 @@ class Aws:
 
 
 @functools.cache
-def eks(endpoint: str, *, patience: float = 5.0) -> Any:
+def eks(endpoint: str, *, patience: float = 30.0) -> Any:
     """Give boto3's EKS client for it, whatever the environment's credentials are; it waits `patience` seconds."""
     import boto3  # noqa: PLC0415 - a quarter of a second that those who only need the names above need not wait
     from botocore.config import Config  # noqa: PLC0415

@@ -80,7 +80,7 @@ class CertificateAuthority:
         for process in self.processes:
             process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until it issues.
 
         Raises:

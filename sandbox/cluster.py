@@ -98,7 +98,7 @@ class Cluster:
         etcd.start()
         api.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait for the API server, then for everything that works through it.
 
         Raises:

@@ -227,7 +227,7 @@ def _service(health_url: str) -> dict[str, Any]:
         "release": {
             "chart": str(manifests.CHART),
             "release": manifests.RELEASE,
-            "timeout": "PT30S",
+            "timeout": "PT2M",
             "smoke": [{"name": "health", "url": health_url}],
             "watch_for": "PT15S",
             "watch_every": "PT1S",

@@ -45,8 +45,8 @@ DIRECTORY = environment.DEMO
 _EARLIER = "earlier"
 SECOND_ALERT = "KubePodCrashLooping"
 GOOD, BAD = manifests.GOOD_IMAGE.rpartition(":")[2], manifests.BAD_IMAGE.rpartition(":")[2]
-_ALERT_WITHIN = 60.0
-_CLOSED_WITHIN = 120.0
+_ALERT_WITHIN = 240.0
+_CLOSED_WITHIN = 240.0
 _REFRESH = 0.25
 _WIDE = 120
 """Characters of a picture's lines: what a README's column shows without being shrunk too far."""

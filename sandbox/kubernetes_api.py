@@ -40,7 +40,7 @@ def connect(kubeconfig: Path) -> httpx.Client:
         base_url=cluster["server"],
         verify=ssl.create_default_context(cadata=authority),
         headers={"Authorization": f"Bearer {user['token']}"},
-        timeout=30.0,
+        timeout=60.0,
         trust_env=False,
     )
 

@@ -46,7 +46,7 @@ class MailServer:
         """Start it; mails that are there stay."""
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until it takes mail.
 
         Raises:

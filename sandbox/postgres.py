@@ -73,7 +73,7 @@ class Postgres:
         )
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until it accepts the password.
 
         Raises:

@@ -62,8 +62,8 @@ def log_line(log: Path, text: str) -> Probe:
     return probe
 
 
-def wait_until(probe: Probe, timeout: float = 60.0) -> None:
-    """Poll, quickly at first, until the probe says yes.
+def wait_until(probe: Probe, timeout: float = 240.0) -> None:
+    """Poll, quickly at first, until the probe says yes; the time only says that it never will.
 
     Raises:
         TimeoutError: it did not in time.

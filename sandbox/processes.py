@@ -121,7 +121,7 @@ class ServerProcess:
             record = {"pid": self._process.pid, "created": started, "program": Path(self.argv[0]).name}
             self._record.write_text(json.dumps(record), encoding="utf-8")
 
-    def wait_ready(self, probe: Probe, timeout: float = 60.0) -> None:
+    def wait_ready(self, probe: Probe, timeout: float = 240.0) -> None:
         """Wait until the probe says yes.
 
         Raises:

@@ -64,7 +64,7 @@ class Prometheus:
         )
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until it can be queried.
 
         Raises:

@@ -170,7 +170,7 @@ class ServiceDatabase:
             self.stop()
             raise
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until the replica streams and the log arrives at Barman.
 
         Raises:

@@ -79,7 +79,7 @@ class Temporal:
             path.unlink()
         self._process.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 240.0) -> None:
         """Wait until the frontend and the Web UI answer.
 
         Raises:

@@ -39,7 +39,7 @@ _RETENTION = timedelta(days=3)
 # Few: a shard that has nothing to do costs as well. It is for the life of a database, and production takes more.
 _SHARDS = 4
 _PARTS = ("FRONTEND", "HISTORY", "MATCHING", "WORKER")
-_PATIENCE = 60.0
+_PATIENCE = 240.0
 _PAUSE = 0.1
 _DYNAMIC = {
     # As in deploy/temporal/dynamicconfig.yaml, whose reasons hold here; but with four shards each has more to do.

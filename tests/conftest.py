@@ -4,5 +4,6 @@ pytest_plugins = [
     "tests.plugins.header",
     "tests.plugins.left_open",
     "tests.plugins.patience",
+    "tests.plugins.patient_http",
     "tests.servers",
 ]

@@ -150,6 +150,8 @@ class Kubernetes:
             rolled_out_at=found.rolled_out_at(),
             stopped_by=found.stopped.run if found.stopped else None,
             stopped_until=found.stopped.until if found.stopped else None,
+            brought_back_by=found.brought_back.run if found.brought_back else None,
+            brought_back_at=found.brought_back.at if found.brought_back else None,
             scaled_to_none=found.replicas == 0 and not found.stopped,
             scaled_before=_scaled(effect_notes.find(key, *found.everywhere)) if key else None,
         )

@@ -9,8 +9,8 @@ from activities.common.errors import Conflict, NotFound, Refused
 from activities.kubernetes import run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.changing import Body, Plan, change, patch
-from activities.kubernetes.rollouts import STOPPED, ReplicaSet, Rollouts, controller, selector
-from activities.kubernetes.run_marks import RunMark
+from activities.kubernetes.rollouts import BROUGHT_BACK, STOPPED, ReplicaSet, Rollouts, controller, selector
+from activities.kubernetes.run_marks import BroughtBack, RunMark
 from activities.kubernetes.templates import RESTARTED_AT
 from audit.text import counted
 
@@ -120,7 +120,8 @@ class Deployments:
             # What we have stopped is let go by the same patch, though it had no replicas before and gets none now.
             if found.replicas == replicas and mark is None and not found.stopped and "template" not in spec:
                 return Plan(before, f"already {after}")
-            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}))
+            back = _back(found, effect) if replicas and mark is None else {}
+            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}, **back))
 
         return self._change(namespace, name, effect, plan)
 
@@ -141,7 +142,8 @@ class Deployments:
             before = counted(found.replicas, "replica")
             unknown = "; how many it had is not known: scale it" if back is None and found.replicas == 0 else ""
             after = counted(back or found.replicas, "replica") + ", not stopped any more" + unknown
-            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: None}))
+            noted = _back(found, effect) if back else {}
+            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: None}, **noted))
 
         return self._change(namespace, name, effect, plan)
 
@@ -176,6 +178,13 @@ class Deployments:
 
     def _patch(self, namespace: str, name: str, body: Body, *, dry_run: bool) -> None:
         patch(self._apps.patch_namespaced_deployment, name, namespace, body=body, dry_run=dry_run)
+
+
+def _back(found: Rollouts, effect: Effect) -> dict[str, str]:
+    """Give the mark of who ends a stop, in the same patch; nothing where nobody has stopped it."""
+    if STOPPED not in found.annotations:
+        return {}
+    return {BROUGHT_BACK: BroughtBack(run=effect.workflow_id, at=datetime.now(UTC)).model_dump_json()}
 
 
 def _second(at: datetime) -> str:

@@ -14,12 +14,14 @@ from activities.kubernetes import effect_notes, run_marks, templates
 from activities.kubernetes.api import Object, moment
 from activities.kubernetes.effect_notes import EFFECTS, Done
 from activities.kubernetes.images import parse
-from activities.kubernetes.run_marks import RunMark
+from activities.kubernetes.run_marks import BroughtBack, RunMark
 from audit.text import counted
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 STOPPED = "runbooks.dev/stopped"
 """The mark of a run that keeps a Deployment without replicas."""
+BROUGHT_BACK = "runbooks.dev/brought-back"
+"""Which run has ended such a stop, and when: what is seen soon after may still tell of the stop."""
 _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _TEMPLATE_HASH = "pod-template-hash"
@@ -130,6 +132,11 @@ class Rollouts:
     def stopped(self) -> RunMark | None:
         """Which run keeps it without replicas; one that was scaled up by hand is no longer stopped."""
         return run_marks.read(self.annotations, STOPPED) if self.replicas == 0 else None
+
+    @property
+    def brought_back(self) -> BroughtBack | None:
+        """Which run has ended the last stop, and when."""
+        return run_marks.brought_back(self.annotations, BROUGHT_BACK)
 
     @property
     def current(self) -> ReplicaSet | None:

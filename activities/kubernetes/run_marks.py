@@ -13,6 +13,15 @@ _GRACE = timedelta(minutes=10)
 """How long a run may take to remove its mark, before another takes the object over."""
 
 
+class BroughtBack(BaseModel):
+    """What the annotation of a Deployment holds whose stop a run has ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    at: AwareDatetime
+
+
 class RunMark(BaseModel):
     """What the annotation holds."""
 
@@ -32,6 +41,14 @@ def read(annotations: Mapping[str, str], name: str) -> RunMark | None:
     """Give the mark of that name; None where there is none, or it has expired."""
     mark = written(annotations, name)
     return mark if mark is not None and mark.until + _GRACE > datetime.now(UTC) else None
+
+
+def brought_back(annotations: Mapping[str, str], name: str) -> BroughtBack | None:
+    """Give who has ended its last stop, and when; None where nobody has."""
+    try:
+        return BroughtBack.model_validate_json(annotations.get(name, ""))
+    except ValidationError:
+        return None
 
 
 def written(annotations: Mapping[str, str], name: str) -> RunMark | None:

@@ -144,6 +144,10 @@ class DeploymentState(BaseModel):
     )
     stopped_by: str | None = Field(default=None, description="Workflow ID of the run that keeps it without replicas.")
     stopped_until: datetime | None = None
+    brought_back_by: str | None = Field(
+        default=None, description="Workflow ID of the run that has ended the last stop."
+    )
+    brought_back_at: datetime | None = None
     scaled_to_none: bool = Field(default=False, description="It asks for no pods, and no run keeps it so.")
     scaled_before: tuple[int, int] | None = Field(
         default=None, description="Replicas before and after the effect that was asked for, where it was done already."
@@ -153,6 +157,12 @@ class DeploymentState(BaseModel):
     def stopped(self) -> str:
         """Who keeps it without replicas, in words; empty where nobody does."""
         return f"{self.stopped_by} until {self.stopped_until:%Y-%m-%d %H:%M:%S %Z}" if self.stopped_by else ""
+
+    def brought_back(self, now: datetime, lately: timedelta) -> str:
+        """Say which run has ended a stop, and when, where that was lately; empty where it wasn't."""
+        if self.brought_back_at is None or now - self.brought_back_at > lately:
+            return ""
+        return f"{self.brought_back_by}, which has brought it back at {self.brought_back_at:%H:%M:%S %Z}"
 
     @property
     def current(self) -> Revision | None:

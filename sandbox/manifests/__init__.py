@@ -22,9 +22,9 @@ SERVICE = "tensafe-server"
 GOOD_IMAGE = f"registry.example/tensafe-server:{VERSION}"
 BAD_IMAGE = "registry.example/tensafe-server:v1.2.4"
 BAD_IMAGES = (r":v1[.]2[.]4$", r"-bad$")
-"""Patterns of images whose pods crash-loop."""
+"""Patterns of images whose pods crash-loop: ready at first, and falling over after six seconds."""
 FALLS_OVER_AFTER = "falls-over-after"
-"""The annotation of such a pod that says when its first crash is, where that isn't after two seconds."""
+"""The annotation of such a pod that says when its first crash is, where that isn't after six seconds."""
 
 
 def kwok_configuration(bad_images: Sequence[str], pods_log_directory: Path) -> str:
@@ -64,7 +64,7 @@ def apply_more_nodes(kubeconfig: Path, count: int) -> None:
         kubernetes_api.apply(api, nodes)
 
 
-def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:
+def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 240.0) -> None:
     """Create a namespace with the service of the runbook in it, and wait until all its pods are ready.
 
     Its Deployment is the first revision of the Helm release `tensafe`.
@@ -82,7 +82,7 @@ def apply_service(kubeconfig: Path, namespace: str = "tensafe", *, timeout: floa
         _scale(api, namespace, others, timeout)
 
 
-def apply_service_plainly(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 60.0) -> None:
+def apply_service_plainly(kubeconfig: Path, namespace: str = "tensafe", *, timeout: float = 240.0) -> None:
     """Do the same without Helm: its Deployment is nobody's release.
 
     Raises:

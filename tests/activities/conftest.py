@@ -1,5 +1,6 @@
 """Fixtures of the session's cluster, of a Helm release on it, and of a private PostgreSQL with the records in it."""
 
+from tests.activities.common.own_clock import own_clock  # noqa: F401
 from tests.activities.evidence.evidence_fixtures import filed, http  # noqa: F401
 from tests.activities.kubernetes.cluster_fixtures import cluster_api, kubernetes, server  # noqa: F401
 from tests.activities.releases.helm_fixtures import helm_charts, released  # noqa: F401

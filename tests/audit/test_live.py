@@ -15,6 +15,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from audit.errors import RunNotFound
 from audit.live import Fetched, family, fetch
 from audit.payloads import Decoder
+from tests.plugins.patience import HANGS
 from workers.clients import connect
 from workers.settings import Temporal
 
@@ -102,7 +103,7 @@ async def _deleted(client: Client, one: Fetched) -> None:
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANGS):
         with suppress(RunNotFound):
             while True:
                 await fetch(client, one.workflow_id, one.run_id)

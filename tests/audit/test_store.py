@@ -298,5 +298,5 @@ def test_searches_of_a_large_archive_go_by_an_index(
     # What a connection has counted is known some time after its end.
     records_pool.close()
     wanted = {"archive_index_of_a_service", "archive_index_of_a_tenant", "archive_index_by_end"}
-    wait_until(lambda: wanted <= {name for (name,) in records_sql.execute(_USED).fetchall()}, 20)
+    wait_until(lambda: wanted <= {name for (name,) in records_sql.execute(_USED).fetchall()})
     assert span == range(20_000, 20_010)

@@ -204,7 +204,7 @@ class Night:
 
     async def _calm(self) -> None:
         """Wait until no run has anything in flight but waits."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             described = [await run.describe(rpc_timeout=RPC) for run in self._each]
             busy = [

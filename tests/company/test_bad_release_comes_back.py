@@ -158,7 +158,8 @@ def test_a_sidecar_names_no_release(kubernetes: Kubernetes, server: OnCluster) -
 
 def test_helm_does_not_go_back_to_what_it_left(released: OnHelm, kubernetes: Kubernetes) -> None:
     released.release(BAD)
-    assert released.run(released.helm.rollback, released.rollback()).deployed
+    change = released.run(released.helm.rollback, released.rollback())
+    assert change.deployed, change
     state = Releases(kubernetes.deployment(released.server.workload))
     asked = DescribeRelease(**released.where)
     with pytest.raises(Refused, match=r"no earlier good revision to go back to: .*2.* was left before"):

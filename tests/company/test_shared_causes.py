@@ -10,8 +10,11 @@ from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import Component
 from activities.records.alerts import Alert
 from tests.company.test_one_outage_many_alerts import pod
+from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
 from tests.workflows.incident_response.test_p1_incident import CLOSING, abandon, start, texts, until
+from tests.workflows.steering import comes, quiet, status_of
+from tests.workflows.steering import until as reached
 from tests.workflows.worlds.neighbours import DEPENDENCY, Neighbours
 from workflows.incident_response.p1_incident import P1Incident, P1Request, P1Result
 from workflows.platform.run_status import RunStatus
@@ -26,12 +29,7 @@ def down(service: str) -> P1Request:
 
 async def linked(handle: P1Handle, number: int) -> RunStatus:
     """Wait until a run knows of so many other incidents."""
-    for _ in range(1000):
-        status: RunStatus = await handle.query(P1Incident.status)
-        if texts(status).count("is open too") >= number:
-            return status
-        await asyncio.sleep(0.02)
-    pytest.fail(f"{handle.id} knows of no other: {texts(status)}")
+    return await reached(handle, lambda status: texts(status).count("is open too") >= number)
 
 
 async def test_a_database_down_under_three_services(working: Working, client: Client) -> None:
@@ -49,10 +47,16 @@ async def test_a_database_down_under_three_services(working: Working, client: Cl
             assert "It points to database (suspected): database: primary doesn't answer" in texts(status)
             for other in runs.keys() - {name}:
                 assert f"{seen[other].incident_id} of {other} is open too" in texts(seen[name])
-        told = [post.text for post in world.done("slack.post") if "is open too" in post.text]
+
+        def linking(effect: str) -> list[str]:
+            return [request.text for request in world.done(effect) if "is open too" in request.text]
+
+        await comes(lambda: len(linking("slack.post")) >= 6 <= len(linking("records.note_incident")), "six links")
+        for run in runs.values():
+            await quiet(run)
+        told, notes = linking("slack.post"), linking("records.note_incident")
         assert len(told) == 6, "each commander hears of each other incident once"
         assert all("in common: database tensafe" in text and "commander oncall@" in text for text in told)
-        notes = [note.text for note in world.done("records.note_incident") if "is open too" in note.text]
         assert len(notes) == 6
         assert not [name for name, _ in world.effects if name.startswith("kubernetes.")]
         for run in runs.values():
@@ -102,8 +106,11 @@ async def test_pods_on_one_node_are_something_in_common(
         await until(second, ASKED)
         if common:
             assert f"in common: {common}. The cause" in texts(await linked(first, 1))
-        await asyncio.sleep(0.2)
-        assert ("is open too" in texts(await second.query(P1Incident.status))) is bool(common)
+            await linked(second, 1)
+        else:
+            for run in (first, second):
+                await quiet(run)
+                assert "is open too" not in texts(await status_of(run))
         for run in (first, second):
             await abandon(run)
 
@@ -148,7 +155,7 @@ async def test_a_dependency_that_is_down_stops_rollback_and_restart(
         world.dependency_down = False
         await handle.signal("alerts", [pod(1, status="resolved").model_copy(update={"fingerprint": "api"})])
         # A round that has looked for less than a minute has a pause behind it.
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             while (status := await handle.query(P1Incident.status)).waiting_for != "close":
                 await time_skipping.sleep(world.service.incident.reminder)
         assert status.outcome == ""

@@ -99,14 +99,14 @@ async def _second_writer(scenario: RestoreScenario, case: Case) -> None:
         cron = Writer(case.servers.kubeconfig, case.namespace)
         try:
             with cron.writing():
-                await asyncio.to_thread(eventually, lambda: cron.acknowledged, PATIENCE)
+                await asyncio.to_thread(eventually, lambda: cron.acknowledged)
                 handle = await start()
                 await when(handle, lambda status: status.waiting_for == "decide switch")
                 told_at = datetime.now(UTC)
                 await asyncio.sleep(2)
                 await decide(handle, "switch", "switch")
                 result = await result_of(handle)
-                await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0, PATIENCE)
+                await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0)
             status: RunStatus = await handle.query(Runbook.status)
         finally:
             process.kill()

@@ -86,6 +86,10 @@ class Places:
         return found
 
 
+_BUSY = 5
+"""How many times as long something may take here, where many tests share few cores."""
+
+
 @dataclass(frozen=True)
 class Service:
     """One service, ready to be run here."""
@@ -114,14 +118,14 @@ class Service:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 
     def healthy(self) -> bool:
         """Run its health check once."""
         answer = subprocess.run(
-            self.health, env=self._environment(), cwd=self.directory, capture_output=True, timeout=30, check=False
+            self.health, env=self._environment(), cwd=self.directory, capture_output=True, timeout=240, check=False
         )
         return answer.returncode == 0
 
@@ -150,7 +154,7 @@ class Running:
 
     def wait_healthy(self) -> None:
         """Wait until its health check says so, as long as compose would."""
-        deadline = time.monotonic() + self.service.patience
+        deadline = time.monotonic() + self.service.patience * _BUSY
         while not self.service.healthy():
             assert self.process.poll() is None, f"{self.service.name} has ended:\n{self.log.read_text()}"
             assert time.monotonic() < deadline, f"{self.service.name} is not healthy:\n{self.log.read_text()}"
@@ -161,7 +165,7 @@ class Running:
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(self.service.grace)
+            code = self.process.wait(self.service.grace * _BUSY)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.service.name} would have been killed:\n{self.log.read_text()}") from None
         # Ended by itself, or by the signal after it had cleaned up.

@@ -260,12 +260,12 @@ async def rotation(client: Client, tenant: str, grace: timedelta = _LONG) -> Wor
         id=f"rotation-{tenant}",
         task_queue=_QUEUE,
     )
-    await until(handle, lambda status: status.phase == "Grace period", within=90)
+    await until(handle, lambda status: status.phase == "Grace period", within=240)
     return handle
 
 
 async def revoke_now(handle: WorkflowHandle[Any, Any]) -> None:
-    await until(handle, lambda status: status.phase == "Grace period", within=90)
+    await until(handle, lambda status: status.phase == "Grace period", within=240)
     str(await handle.execute_update(ApiKeyRotation.revoke, RevokeNow(**_ADA)))
 
 

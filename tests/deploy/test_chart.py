@@ -29,7 +29,7 @@ from tests.deploy.test_rbac import RBAC, Guarded
 from workers.queues import ORCHESTRATION, ROLES, Queues
 from workers.settings import Settings
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 CHART = ROOT / "deploy/chart"
 FILES = ("--set-file", f"settings={ROOT}/deploy/runbooks.toml", "--set-file", f"routes={ROOT}/deploy/routes.toml")
@@ -421,7 +421,7 @@ class Installed:
 
     def helm(self, values: Mapping[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
         where = (f"--kubeconfig={self._kubeconfig}", f"--namespace={OWN_NAMESPACE}")
-        return helm(values, *arguments, str(CHART), *where, "--wait", "--timeout=60s")
+        return helm(values, *arguments, str(CHART), *where, "--wait", "--timeout=4m")
 
     def kubectl(self, *arguments: str) -> str:
         command = [str(binaries.find("kubectl")), f"--kubeconfig={self._kubeconfig}", *arguments]

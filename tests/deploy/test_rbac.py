@@ -140,7 +140,7 @@ def test_the_changes_of_a_deployment(api: client.ApiClient):
     now = datetime.now(UTC)
     assert kubernetes.scale(ScaleDeployment(**SERVER, replicas=4, effect=an_effect())).applied
     assert kubernetes.restart_rollout(RestartRollout(**SERVER, restarted_at=now, effect=an_effect())).applied
-    wait = AwaitRollout(**SERVER, timeout=timedelta(seconds=20))
+    wait = AwaitRollout(**SERVER, timeout=timedelta(minutes=4))
     assert ActivityEnvironment().run(kubernetes.await_rollout, wait).complete
     assert kubernetes.undo_rollout(UndoRollout(**SERVER, to_revision=1, effect=an_effect())).applied
     assert ActivityEnvironment().run(kubernetes.await_rollout, wait).complete
@@ -182,7 +182,7 @@ def test_the_reads_and_the_traffic_of_a_full_recovery(api: client.ApiClient):
 
 
 def test_a_release_by_helm_and_the_way_back(worker: Path):
-    wait = ("--wait", "--timeout=30s")
+    wait = ("--wait", "--timeout=4m")
     release = (manifests.RELEASE, str(manifests.CHART), "--set-string=image.tag=v1.2.5")
     manifests.helm(worker, NAMESPACE, "upgrade", *release, "--dry-run=server")
     manifests.helm(worker, NAMESPACE, "upgrade", *release, *wait)

@@ -68,7 +68,7 @@ def shop(kubeconfig: Path, kube: httpx.Client) -> Iterator[str]:
     with kubernetes_api.connect(kubeconfig) as api:
         kubernetes_api.apply(api, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, deployment])
     at = f"/apis/apps/v1/namespaces/{name}/deployments/api"
-    wait_until(lambda: kube.get(at).json().get("status", {}).get("readyReplicas") == 1, 120)
+    wait_until(lambda: kube.get(at).json().get("status", {}).get("readyReplicas") == 1)
     yield name
     kube.delete(f"/api/v1/namespaces/{name}").raise_for_status()
 

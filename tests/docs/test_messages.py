@@ -50,7 +50,7 @@ async def test_each_message_of_a_run_is_on_its_page(run: str) -> None:
     assert text.count("<img ") == sum(message.picture is not None for message in found)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_pictures_are_written(browser: Browser, tmp_path: Path) -> None:
     pictures = await draw(browser, tmp_path)
     assert {picture.file.name for picture in pictures} == {f"{name}.png" for name in RUNS}

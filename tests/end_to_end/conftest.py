@@ -16,15 +16,15 @@ from urllib.parse import quote
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Error, Page, async_playwright
+from playwright.async_api import Error, Page
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from sandbox import kubernetes_api, manifests
 from sandbox.assembly import Environment
-from sandbox.browser import OPTIONS, ensure
 from sandbox.probes import wait_until
 from sandbox.service_database import NAME, SECRET
+from tests.browsers import chromium, new_tab
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.workflows.steering import result_of
 from workers.clients import connect
@@ -39,7 +39,7 @@ ONCE = ("incidents", "pages", "post_mortems")
 """Tables in which a closed incident has one row."""
 
 
-async def eventually(probe: Callable[[], Awaitable[Any]], within: float = 90.0) -> Any:
+async def eventually(probe: Callable[[], Awaitable[Any]], within: float = 240.0) -> Any:
     """Wait until a probe gives something, and give it."""
     deadline = time.monotonic() + within
     while True:
@@ -223,14 +223,11 @@ def payloads(history: str) -> str:
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
     """A browser's page; how it looked in the end is in the test's folder."""
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+    async with chromium() as browser:
         # Pictures of 1400 × 900 with the whole of a run's page on them.
-        opened = await browser.new_page(viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
+        opened = await new_tab(browser, viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
         yield opened
         await opened.screenshot(path=tmp_path / "page.png")
-        await browser.close()
 
 
 async def shown(

@@ -374,5 +374,5 @@ def close_signed(stack: Stack, run: str) -> None:
         },
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )

@@ -1,6 +1,5 @@
 """A P1's page in a real browser: nothing is fetched, everything is readable, in the light, the dark and on a phone."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from audit.payloads import Decoder
 from audit.reading import read
 from audit.render import show
 from audit.render.chapters import Told
-from sandbox.browser import OPTIONS, ensure
+from tests.browsers import chromium, new_tab
 
 HISTORY = Path(__file__).parents[1] / "histories/p1_incident-asked.json"
 PICTURE = Path(__file__).parents[2] / "docs/images/audit.png"
@@ -39,11 +38,8 @@ CONTRASTS = """() => {
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 @pytest.fixture
@@ -58,7 +54,7 @@ def document(tmp_path: Path) -> Path:
 
 
 async def opened(browser: Browser, document: Path, **options: Any) -> Page:
-    page = await browser.new_page(**options)
+    page = await new_tab(browser, **options)
     troubles: list[str] = []
     page.on("console", lambda message: troubles.append(message.text))
     page.on("pageerror", lambda error: troubles.append(str(error)))

@@ -45,7 +45,7 @@ async def begun(stack: Stack, what: str, value: int) -> P2:
         return [stack.client.get_workflow_handle_for(P2Incident.run, run.id, run_id=run.run_id) for run in runs]
 
     await asyncio.to_thread(set_load, stack, what, value)
-    (handle,) = await eventually(found, within=120)
+    (handle,) = await eventually(found)
     return handle
 
 
@@ -55,7 +55,7 @@ def named(stack: Stack, handle: P2) -> list[str]:
 
 async def test_errors_start_a_p2_that_people_watch_until_they_are_gone(three: Stack) -> None:
     handle = await begun(three, "errors", 20)
-    status = await until(handle, lambda status: bool(status.questions), within=90)
+    status = await until(handle, lambda status: bool(status.questions), within=240)
     assert await eventually(lambda: asyncio.to_thread(named, three, handle)) == ["HighErrorRate"]
     # The service says that it is healthy, and no fault of load or of others is to be seen: people decide.
     assert "error rate" in texts(status)
@@ -73,7 +73,7 @@ async def test_errors_start_a_p2_that_people_watch_until_they_are_gone(three: St
 
 async def test_a_p1_alert_goes_on_with_the_incident_of_the_p2(three: Stack, webhook: httpx.AsyncClient) -> None:
     p2 = await begun(three, "errors", 20)
-    status = await until(p2, lambda status: bool(status.questions), within=90)
+    status = await until(p2, lambda status: bool(status.questions), within=240)
     incident, body = status.incident_id, alert(uuid4().hex[:16])
     answers = [await webhook.post(PATH, json=body) for _ in range(3)]
     assert [outcome(answer) for answer in answers] == ["started", "joined", "joined"]

@@ -20,7 +20,7 @@ _RUNNING = "WorkflowType = 'DatabaseFailover' AND ExecutionStatus = 'Running'"
 
 async def test_the_service_gets_its_database_back_and_the_old_primary_follows(stack: Stack) -> None:
     database = stack.environment.service_database
-    await eventually(stack.backed_up, within=90)
+    await eventually(stack.backed_up)
     with psycopg.connect(database.url(PRIMARY), autocommit=True) as connection:
         connection.execute("CREATE TABLE failover_test AS SELECT generate_series(1, 100) AS id")
     await asyncio.to_thread(database.kill, PRIMARY)
@@ -37,7 +37,7 @@ async def test_the_service_gets_its_database_back_and_the_old_primary_follows(st
             status: RunStatus = await handle.query("status", result_type=RunStatus)
             return status.waiting_for == f"decide {question}"
 
-        await eventually(asked, within=60)
+        await eventually(asked)
         answer = await asyncio.to_thread(runbooks, stack, "approve", handle.id, "--role", "dba", "--choice", choice)
         assert answer.returncode == 0, answer.stdout + answer.stderr
 

@@ -18,7 +18,7 @@ _INGRESS = "/apis/networking.k8s.io/v1/namespaces/tensafe/ingresses/tensafe-serv
 
 async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has_seen_enough(stack: Stack) -> None:
     before = stack.read(DEPLOYMENT)["metadata"]["generation"]
-    await eventually(stack.backed_up, within=90)
+    await eventually(stack.backed_up)
     request = FullServiceRecoveryRequest(take_traffic_away="always")
     handle = await begin(stack.client, "runbooks", request, "full_service_recovery")
     # The sandbox's service has a database, which is well: a restore is not recommended, but asked for.
@@ -31,7 +31,7 @@ async def test_a_service_is_brought_back_in_steps_and_watched_until_a_person_has
         status: RunStatus = await handle.query("status", result_type=RunStatus)
         return status if status.phase.startswith("Watch") else None
 
-    status: RunStatus = await eventually(watched, within=120)
+    status: RunStatus = await eventually(watched)
     assert stack.read(_INGRESS)["metadata"]["annotations"][WEIGHT] == "100"
     assert stack.read(DEPLOYMENT)["metadata"]["generation"] == before + 1
     text = "\n".join(entry.text for entry in status.entries)

@@ -38,7 +38,7 @@ def damaged(url: str) -> datetime:
 
 async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack, page: Page) -> None:
     database = stack.environment.service_database
-    await eventually(stack.backed_up, within=90)
+    await eventually(stack.backed_up)
     target = await asyncio.to_thread(damaged, database.url(stack.primary))
     request = PointInTimeRestoreRequest(target_time=target, notify_customers=False)
     handle = await begin(stack.client, "runbooks", request, "point_in_time_restore")
@@ -54,13 +54,13 @@ async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack
                 return True
         return False
 
-    status: RunStatus = await eventually(asked, within=120)
+    status: RunStatus = await eventually(asked)
     assert "restore_test: 334 → 500 rows" in "\n".join(status.questions[0].evidence)
     await shown(page, stack, handle, "Running", "user-metadata")
     await reads(page, "restore_test: 334 → 500 rows")
     if os.environ.get("RUNBOOKS_SCREENSHOTS"):
         await page.screenshot(path=PICTURE)
-    await eventually(left, within=60)
+    await eventually(left)
     assert stack.read(DEPLOYMENT)["spec"]["replicas"] == 0
     word = ("--role", "dba", "--choice", "switch")
     answer = await asyncio.to_thread(runbooks, stack, "approve", handle.id, *word)
@@ -69,7 +69,7 @@ async def test_an_alert_meanwhile_leaves_the_service_to_the_restore(stack: Stack
     async def kept() -> bool:
         return (await handle.query("status", result_type=RunStatus)).phase == "Damaged copy kept"
 
-    await eventually(kept, within=120)
+    await eventually(kept)
     assert stack.health()["status"] == "healthy", await told(handle)
     with psycopg.connect(database.url("spare-1")) as connection:
         assert connection.execute("SELECT count(*) FROM restore_test").fetchone() == (500,)

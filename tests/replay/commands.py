@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from docs.steps import Code, Workflows
 from workers.registry import PROCEDURES, SYSTEM
-from workflows.platform.runbook import _WRITTEN
+from workflows.platform.reporting import WRITTEN
 
 _STEPS = {"step", "attempt", "keep", "insist"}
 _TEMPORAL = {
@@ -23,7 +23,6 @@ _TEMPORAL = {
     "upsert_search_attributes": "search attributes",
     "sleep": "timer",
 }
-_PLATFORM = "workflows.platform.runbook"
 _BASE = "Runbook."
 _HANDLERS = ("update", "signal")
 _WAITS = {"wait_condition", "wait_for"}
@@ -36,8 +35,7 @@ class Reader:
 
     def __init__(self, workflows: Workflows) -> None:
         self._workflows = workflows
-        functions = workflows.modules[_PLATFORM].functions
-        self._platform = {c.name.removeprefix(_BASE): c for c in functions if c.name.startswith(_BASE)}
+        self._platform = workflows.platform
         self._known: dict[tuple[str, str], Commands] = {}
         self._open: set[tuple[str, str]] = set()
         self._patches: dict[str, dict[str, str]] = {}
@@ -99,12 +97,15 @@ class Reader:
                 yield "timer"
         elif name == "say":
             kind = call.args[0] if call.args else None
-            if not isinstance(kind, ast.Constant) or kind.value in _WRITTEN:
+            if not isinstance(kind, ast.Constant) or kind.value in WRITTEN:
                 yield "memo"
         elif name == "signal":
             yield "signal"
         elif name in self._platform and _is_run(receiver) and not self._own(code, name):
-            if self._of(self._platform[name]):
+            commands = self._of(self._platform[name])
+            if code in self._platform.values():
+                yield from commands
+            elif commands:
                 yield name
         else:
             for target in self._targets(code, call):

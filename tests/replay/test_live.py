@@ -15,6 +15,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.monitoring.resets import Resets
 from tests.crash.test_left import reset
+from tests.plugins.patience import HANGS
 from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
@@ -34,7 +35,7 @@ class Older:
 
 
 async def paused(handle: WorkflowHandle[Any, Any]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANGS):
         while (await handle.query(EmergencyScaleUp.status)).phase != "Autoscaler paused":
             await asyncio.sleep(0.1)
 
@@ -63,11 +64,11 @@ async def test_open_runs_that_would_be_stuck_are_named(
         await paused(handle)
     async with Worker(client, task_queue=queue, workflows=[Older], workflow_runner=UnsandboxedWorkflowRunner()):
         older = await client.start_workflow("EmergencyScaleUp", request, id=bad, task_queue=queue)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(HANGS):
             while (await older.describe()).history_length < 5:  # its timer is there
                 await asyncio.sleep(0.1)
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(HANGS):
             broken: dict[str, str] = {}
             while "2 of EmergencyScaleUp" not in capsys.readouterr().out:  # visibility comes later
                 await asyncio.sleep(0.5)

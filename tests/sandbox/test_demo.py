@@ -14,7 +14,7 @@ from sandbox.assembly import Environment
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_demo_brings_the_service_back_and_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "ein Pfad" / "für alle"
     folder.mkdir(parents=True)
@@ -23,7 +23,7 @@ def test_the_demo_brings_the_service_back_and_leaves_nothing_running(tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=230,
+        timeout=800,
         env={**os.environ, "COLUMNS": "200"},
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,11 +76,9 @@ def test_an_alert_fires_and_resolves(
         answer = httpx.get(f"{prometheus.url}/api/v1/query", params={"query": "service_up"}).json()
         return [series["value"][1] for series in answer["data"]["result"]] == [value]
 
-    wait_until(lambda: sees("1"), 60)
+    wait_until(lambda: sees("1"))
     receiver.up = 0
-    begun = time.monotonic()
-    wait_until(lambda: receiver.posts != [], 60)
-    assert time.monotonic() - begun < 10
+    wait_until(lambda: receiver.posts != [])
     (alert,) = receiver.posts[0]["alerts"]
     assert receiver.authorization == "Bearer a-secret"
     assert receiver.posts[0]["status"] == "firing"
@@ -89,7 +86,7 @@ def test_an_alert_fires_and_resolves(
     assert alert["labels"]["severity"] == "P1"
     assert alert["labels"]["service"] == "tensafe-server"
     receiver.up = 1
-    wait_until(lambda: receiver.posts[-1]["status"] == "resolved", 60)
+    wait_until(lambda: receiver.posts[-1]["status"] == "resolved")
     assert receiver.posts[-1]["groupKey"] == receiver.posts[0]["groupKey"]
     assert receiver.posts[-1]["alerts"][0]["fingerprint"] == alert["fingerprint"]
 
@@ -106,6 +103,6 @@ def test_saturation_fires_while_the_service_is_up(
         return {a["labels"]["alertname"]: a["labels"]["severity"] for a in alerts if a["state"] == "firing"}
 
     receiver.saturation, receiver.gpu = 1, 0.9
-    wait_until(lambda: firing() == {"TensafeServerSaturated": "P2", "TensafeGpuSaturated": "P3"}, 60)
+    wait_until(lambda: firing() == {"TensafeServerSaturated": "P2", "TensafeGpuSaturated": "P3"})
     receiver.up = 0
-    wait_until(lambda: firing() == {"TensafeServerDown": "P1", "TensafeGpuSaturated": "P3"}, 60)
+    wait_until(lambda: firing() == {"TensafeServerDown": "P1", "TensafeGpuSaturated": "P3"})

@@ -44,10 +44,10 @@ class Group:
 
     def settles(self, *numbers: int) -> None:
         """Wait for exactly these nodes."""
-        wait_until(lambda: sorted(self.nodes) == sorted(self.node(number) for number in numbers), 60)
+        wait_until(lambda: sorted(self.nodes) == sorted(self.node(number) for number in numbers))
 
     def all_ready(self, desired: int) -> None:
-        wait_until(lambda: node_groups.ready(self.kube, self.name) == desired, 60)
+        wait_until(lambda: node_groups.ready(self.kube, self.name) == desired)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_an_aws_that_is_away_costs_no_node(group: Group, aws: Aws, controller: S
     assert process.pid is not None
     os.kill(process.pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: "looking again" in controller.log.read_text(encoding="utf-8"), 60)
+        wait_until(lambda: "looking again" in controller.log.read_text(encoding="utf-8"))
         assert sorted(group.nodes) == [group.node(1), group.node(2)]
     finally:
         os.kill(process.pid, signal.SIGCONT)

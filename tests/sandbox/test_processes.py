@@ -83,7 +83,7 @@ def test_children_do_not_see_settings_of_real_servers(tmp_path: Path, monkeypatc
         env={"RUNBOOKS_CONFIG": "ours"},
     )
     process.start()
-    probes.wait_until(lambda: process.exit_code is not None, 60)
+    probes.wait_until(lambda: process.exit_code is not None)
     seen = json.loads(process.log.read_text())
     assert seen["RUNBOOKS_CONFIG"] == "ours"
     assert not {"RUNBOOKS_RECORDS__URL", "KUBECONFIG"} & seen.keys()
@@ -110,7 +110,7 @@ def test_kill_9_of_the_parent_leaves_nothing(tmp_path: Path) -> None:
     assert _alive(child)
     parent.kill()
     parent.wait()
-    probes.wait_until(lambda: not _alive(child), 60)
+    probes.wait_until(lambda: not _alive(child))
 
 
 def test_the_next_start_ends_what_is_left(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ async def no_incident(address: str) -> None:
     if address == NOBODY:
         return
     with contextlib.suppress(RuntimeError, TimeoutError, RPCError):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             client = await connect(Temporal(address=address))
             await client.get_workflow_handle(RUN).terminate("the next test begins")
 
@@ -91,7 +91,7 @@ def process(folder: Path, config: Path, *argv: str) -> ServerProcess:
         directory=folder,
         argv=[sys.executable, "-m", *argv],
         env={"RUNBOOKS_CONFIG": str(config)},
-        stop_timeout=15.0,
+        stop_timeout=60.0,
     )
 
 
@@ -151,7 +151,7 @@ async def waiting_for(client: Client, workflow_id: str, what: str) -> None:
     """Wait until only a person can bring a run on."""
     handle = client.get_workflow_handle(workflow_id)
     seen: Any = None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while (seen := await handle.query("status"))["waiting_for"] != what:
             await asyncio.sleep(0.05)
     assert seen is not None

@@ -21,6 +21,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from audit.live import fetch
 from audit.payloads import Decoder
+from tests.plugins.patience import HANGS
 from workers.clients import connect
 from workers.codec import AesGcmCodec, Undecipherable, codec, key_id
 from workers.converter import data_converter
@@ -203,7 +204,7 @@ async def until(handle: WorkflowHandle[Any, Any], seen: Callable[[int], bool]) -
 
 
 async def eventually(read: Callable[[], Awaitable[int]], seen: Callable[[int], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS):
         while not seen(await read()):
             await asyncio.sleep(0.1)
 

@@ -13,7 +13,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from workers.interceptors import RunbookInterceptor
 
-LONGER = 2.5
+BEAT = timedelta(seconds=3)
+LONGER = BEAT.total_seconds() + 1
 
 
 @activity.defn
@@ -38,8 +39,8 @@ class Lasting:
     async def run(self, name: str) -> Any:
         return await workflow.execute_activity(
             name,
-            start_to_close_timeout=timedelta(seconds=20),
-            heartbeat_timeout=timedelta(seconds=1),
+            start_to_close_timeout=timedelta(minutes=2),
+            heartbeat_timeout=BEAT,
             retry_policy=RetryPolicy(maximum_attempts=2, initial_interval=timedelta(milliseconds=100)),
         )
 

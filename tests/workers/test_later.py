@@ -10,6 +10,7 @@ import pytest
 from temporalio import activity
 
 from activities.common.effects import effect, is_effect
+from tests.plugins.patience import HANGS
 from workers.later import Later, activities_of
 
 
@@ -76,15 +77,16 @@ def test_whoever_comes_while_it_is_made_waits_for_it() -> None:
 
 
 async def test_the_event_loop_goes_on_while_a_system_is_made() -> None:
+    goes_on = threading.Event()
+
     def make() -> Pump:
-        time.sleep(0.3)
+        assert goes_on.wait(HANGS), "the loop waits for this, and this for the loop"
         return Pump()
 
     drain, _ = activities_of(Pump, Later(make))
     running = asyncio.create_task(drain(0))
-    began = time.perf_counter()
     await asyncio.sleep(0.01)
-    assert time.perf_counter() - began < 0.25
+    goes_on.set()
     assert await running == 7
 
 

@@ -36,6 +36,7 @@ from sandbox.prometheus import Prometheus
 from starters.steering import deployments
 from starters.steering.errors import NoSuchRun
 from starters.steering.session import Session
+from tests.plugins.patience import HANGS
 from tests.workers.role_process import STARTED
 from tests.workers.roles import OTHERS, PATIENCE, SLOTS, Place, let_go
 from workers.clients import connect, register_search_attributes
@@ -45,7 +46,7 @@ from workflows.platform.run_status import RunStatus
 from workflows.upkeep.look_for_workers import LookForWorkers, LookRequest, LookResult
 from workflows.upkeep.missing_worker import MissingWorker
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
 LOOK = LookRequest(every=timedelta(seconds=1))
@@ -128,7 +129,7 @@ async def place(
     return Installation(place, client, metrics, tmp_path)
 
 
-async def until(found: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+async def until(found: Callable[[], Awaitable[bool]], seconds: float = HANGS) -> None:
     deadline = time.monotonic() + seconds
     while not await found():
         assert time.monotonic() < deadline

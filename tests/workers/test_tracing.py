@@ -39,7 +39,7 @@ from workers.tracing import interceptors as traced
 from workers.tracing import tracing
 from workflows.incident_response.p1_incident import P1Incident
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 TOKEN, ROUTING_KEY, QUERY = "webhook-token-of-the-test", "0123456789abcdef0123456789abcdef", "in-the-query"

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from temporalio import activity
 
 from activities.common.errors import Misconfigured
+from tests.plugins.patience import HANGS
 from workers.__main__ import _until
 from workers.later import Later
 from workers.queues import Queues
@@ -147,7 +148,7 @@ def _nothing_there() -> None:
 
 
 async def test_what_only_a_client_sees_ends_a_worker_that_has_begun() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         with pytest.raises(SettingsError, match="nothing there"):
             await _until(asyncio.Event(), Wired({}, [Later(_nothing_there)], Queues("q")))
 
@@ -157,7 +158,7 @@ async def test_a_worker_that_has_warmed_up_works_until_it_is_told_to_stop() -> N
     loop = asyncio.get_running_loop()
     wired = Wired({}, [Later(lambda: loop.call_soon_threadsafe(made.set))], Queues("q"))
     working = asyncio.create_task(_until(stop, wired))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         await made.wait()
         await asyncio.sleep(0.05)
         assert not working.done()

@@ -14,7 +14,7 @@ from workers.queues import ORCHESTRATION, Queues
 from workers.settings import Temporal
 from workers.worker import working
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 WATCHES = 2
 LONG, SHORT = timedelta(minutes=10), timedelta(seconds=60)

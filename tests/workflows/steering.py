@@ -1,6 +1,8 @@
 """What tests of any procedure do to a run: start it, wait for it, read it."""
 
 import asyncio
+import inspect
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,13 +11,16 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.run_ids import run_id
+from activities.common.errors import JustStarting
 from tests.how_far import how_far
+from tests.plugins.patience import HANGS
 from workers.registry import procedure
 from workflows.platform.run_status import RunStatus
 
@@ -36,15 +41,39 @@ async def begin(client: Client, queue: str, request: BaseModel, name: str) -> Ha
     )
 
 
-async def until(handle: Handle, reached: Callable[[RunStatus], bool], within: int = 60) -> RunStatus:
-    """Wait until the run's status is as wanted, for at least `within` seconds."""
-    status = None
-    for _ in range(within * 50):
-        status = await handle.query("status", result_type=RunStatus)
-        if reached(status):
-            return status
+async def status_of(handle: Handle, within: float = HANGS) -> RunStatus:
+    """Ask a run; where no worker answers in `within` seconds, say so. By itself a query has no end."""
+    try:
+        status: RunStatus = await handle.query(
+            "status", result_type=RunStatus, rpc_timeout=timedelta(seconds=max(within, 1))
+        )
+    except RPCError as error:
+        if error.status not in {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED}:
+            raise
+        pytest.fail(f"{handle.id} has not told its status in {within:.0f} s: has it a worker?")
+    return status
+
+
+async def until(handle: Handle, reached: Callable[[RunStatus], bool], within: float = HANGS) -> RunStatus:
+    """Wait until the run's status is as wanted."""
+    ends = time.monotonic() + within
+    while not reached(status := await status_of(handle, ends - time.monotonic())):
+        if time.monotonic() > ends:
+            pytest.fail(f"{handle.id} never reached that: {status.model_dump_json(indent=1)}")
         await asyncio.sleep(0.02)
-    pytest.fail(f"never reached: {status.model_dump_json(indent=1) if status else ''}")
+    return status
+
+
+async def comes(true: Callable[[], Any], what: str, within: float = HANGS) -> None:
+    """Wait until something is so, that a run brings about; `true` may be a coroutine function."""
+    ends = time.monotonic() + within
+    while True:
+        found = true()
+        if await found if inspect.isawaitable(found) else found:
+            return
+        if time.monotonic() > ends:
+            pytest.fail(f"never came: {what}")
+        await asyncio.sleep(0.02)
 
 
 async def days_pass(clock: WorkflowEnvironment, days: float) -> None:
@@ -52,6 +81,16 @@ async def days_pass(clock: WorkflowEnvironment, days: float) -> None:
     while days > 0:
         await clock.sleep(timedelta(days=min(days, 1)))
         days -= 1
+
+
+async def goes_on(handle: Handle, before: str | None) -> str:
+    """Wait until another run than `before` has its workflow ID, and give which."""
+
+    async def another() -> bool:
+        return (await handle.describe()).run_id != before
+
+    await comes(another, f"that {handle.id} goes on as another run")
+    return (await handle.describe()).run_id
 
 
 _TURN = {EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED}
@@ -64,8 +103,8 @@ async def quiet(handle: Handle, *, beside: int = 0) -> None:
     The test server, unlike the real one, fails for good a run that gives up an activity in the moment it ends; and it
     holds its clock for an activity of a run that was terminated.
     """
-    seen = -1
-    for _ in range(600):
+    seen, ends = -1, time.monotonic() + HANGS
+    while time.monotonic() < ends:
         pending = len((await handle.describe()).raw_description.pending_activities)
         events = (await handle.fetch_history()).events
         if pending <= beside and events[-1].event_type not in _TURN:
@@ -73,7 +112,7 @@ async def quiet(handle: Handle, *, beside: int = 0) -> None:
                 return
             seen = len(events)
         await asyncio.sleep(0.05)
-    pytest.fail(f"never quiet: {pending} activities in flight")
+    pytest.fail(f"{handle.id} is never quiet: {pending} activities in flight")
 
 
 async def cancel(handle: Handle, *, beside: int = 0) -> None:
@@ -85,6 +124,22 @@ async def cancel(handle: Handle, *, beside: int = 0) -> None:
 async def waiting_for(handle: Handle, what: str) -> RunStatus:
     """Wait until only a person can bring the run on."""
     return await until(handle, lambda status: status.waiting_for == what)
+
+
+async def say(handle: Handle, update: Any, word: BaseModel) -> Any:
+    """Say a word to a run that may be just starting: again until it can take it, as senders do."""
+    answers: list[Any] = []
+
+    async def taken() -> bool:
+        try:
+            answers.append(await handle.execute_update(update, word))
+        except WorkflowUpdateFailedError as error:
+            if not (isinstance(error.cause, ApplicationError) and error.cause.type == JustStarting.__name__):
+                raise
+        return bool(answers)
+
+    await comes(taken, f"that {handle.id} can be told")
+    return answers[0]
 
 
 def cause(error: WorkflowFailureError) -> ApplicationError:
@@ -101,7 +156,7 @@ def texts(status: RunStatus) -> str:
     return "\n".join(entry.text for entry in status.entries)
 
 
-async def result_of(handle: Handle, within: float = 240) -> Any:
+async def result_of(handle: Handle, within: float = HANGS) -> Any:
     """Give a run's result; where it does not come in `within` seconds, say how far the run has come."""
     try:
         return await asyncio.wait_for(handle.result(), within)
@@ -111,4 +166,4 @@ async def result_of(handle: Handle, within: float = 240) -> Any:
 
 async def told(handle: Handle) -> str:
     """Give the timeline of an ended run."""
-    return texts(await handle.query("status", result_type=RunStatus))
+    return texts(await status_of(handle))

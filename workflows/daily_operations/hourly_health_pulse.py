@@ -14,7 +14,8 @@ from activities.records.incidents import OpenIncidentsRequest
 from activities.records.pulse import RecordPulse
 from workflows.platform import policies
 from workflows.platform.requests import ServiceRequest
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 
 
 class HourlyHealthPulseRequest(ServiceRequest):

@@ -26,7 +26,8 @@ from workflows.platform.approval import Question
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.resets import Earlier, before_reset, child_before_reset
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 from workflows.shared.desk import Desk
 from workflows.shared.verification import verify
 

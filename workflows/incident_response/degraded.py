@@ -76,13 +76,15 @@ def degraded(facts: DegradedFacts, service: Service, tried: set[str], now: datet
     What others don't give, no pod of ours can make up for: while a dependency or the database is the matter, nothing is
     done by itself, since more pods ask for more connections. A young release whose pods fail is rolled back; one that
     is merely young is suspected, and a person decides. Saturation and high latency are met with more pods.
-    What has been tried is not proposed again.
+    What has been tried is not proposed again. A service that a run keeps stopped is left to it, and so is one that it
+    has just brought back, unless pods fail: the figures still tell of the stop, and may have been read before it ended.
     """
-    if facts.deployment is not None and facts.deployment.stopped:
-        because = [f"the service is kept stopped by {facts.deployment.stopped}"]
-        return Degradation(reason="stopped", because=because, clear=False, proposals=[], evidence=_evidence(facts, []))
     reason, because = next(_reasons(facts, service, now))
     releases = Releases(facts.deployment, facts.deployments, container=service.container) if facts.deployment else None
+    if stopped := _stopped(facts, releases, service, now, well=reason == "well"):
+        return Degradation(
+            reason="stopped", because=[stopped], clear=False, proposals=[], evidence=_evidence(facts, [])
+        )
     rollback = rollback_proposal(releases)
     scale, no_room = _scale(facts, service)
     proposals = [
@@ -97,6 +99,17 @@ def degraded(facts: DegradedFacts, service: Service, tried: set[str], now: datet
     return Degradation(
         reason=reason, because=because, clear=clear, proposals=proposals, evidence=_evidence(facts, no_room)
     )
+
+
+def _stopped(facts: DegradedFacts, releases: Releases | None, service: Service, now: datetime, *, well: bool) -> str:
+    """Say which run has stopped the service, where it is left to that."""
+    if facts.deployment is None:
+        return ""
+    if facts.deployment.stopped:
+        return f"the service is kept stopped by {facts.deployment.stopped}"
+    failing = releases.failing(facts.pods) if releases else []
+    back = facts.deployment.brought_back(now, service.scaling.ready_within)
+    return f"the service is left to {back}" if back and not well and not failing else ""
 
 
 def _reasons(facts: DegradedFacts, service: Service, now: datetime) -> Iterator[tuple[Reason, list[str]]]:

@@ -92,6 +92,7 @@ def diagnose(
     around: Surroundings | None = None,
     connections_above: float = 1.0,
     as_before: bool = False,
+    starting: timedelta = timedelta(0),
 ) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
@@ -102,21 +103,13 @@ def diagnose(
     and a new pod could start; C when all pods are well but saturated. Whatever was tried is not proposed again. What
     nothing speaks for is offered, so that a person can still choose it, but isn't clear.
     Where a run keeps the service stopped (a restore does, 7.3), that run brings it back: there is nothing to propose.
+    Nor is there while its pods are `starting` after that, unless they fail: health, figures and pods that wait still
+    tell of the stop, and may have been read before it ended.
     While something that the service needs of others is down (`around`), nothing is clear: no pod makes up for it.
     Runs that began `as_before` are judged without what is known of others and of nodes.
     """
     if facts.deployment is not None and facts.deployment.stopped:
-        left_to = facts.deployment.stopped
-        return Diagnosis(
-            healthy=False,
-            clear=True,
-            proposals=[],
-            evidence=_evidence(facts, None),
-            left_to=left_to,
-            reason="stopped",
-            certainty="proven",
-            because=[f"the service is kept stopped by {left_to}"],
-        )
+        return _left(facts, facts.deployment.stopped, f"the service is kept stopped by {facts.deployment.stopped}")
     releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
     failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
     recent = recent_rollout(releases, policy.recent_rollout, now)
@@ -134,6 +127,9 @@ def diagnose(
         around=around,
         connections_above=connections_above,
     )
+    back = facts.deployment.brought_back(now, starting) if facts.deployment is not None else ""
+    if back and not signs.healthy and not failing:
+        return _left(facts, back, f"the service is left to {back}")
     reason, because = situation(signs)
 
     likely: list[Proposal] = []
@@ -182,6 +178,20 @@ def diagnose(
         reason=reason,
         certainty="proven" if clear or signs.healthy else "suspected" if because else "open",
         because=because,
+    )
+
+
+def _left(facts: Facts, to: str, why: str) -> Diagnosis:
+    """Leave it to the run that has stopped it."""
+    return Diagnosis(
+        healthy=False,
+        clear=True,
+        proposals=[],
+        evidence=_evidence(facts, None),
+        left_to=to,
+        reason="stopped",
+        certainty="proven",
+        because=[why],
     )
 
 

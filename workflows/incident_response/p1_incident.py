@@ -335,6 +335,7 @@ class P1Incident(Runbook):
             around=around,
             connections_above=service.degradation.connections_above,
             as_before=not knows_others(self),
+            starting=service.scaling.ready_within,
         )
 
     def _points_to(self, found: Diagnosis, service: Service) -> None:
@@ -356,7 +357,7 @@ class P1Incident(Runbook):
         if await self.incident.left_to_maintenance():
             return
         if diagnosis.left_to:
-            await self._leave(diagnosis.left_to)
+            await self._leave(diagnosis.left_to, diagnosis.because[0])
             return
         if self.incident.held_by:
             self.say("decision", f"Left to {self.incident.held_by}, who has it: watching for health")
@@ -388,13 +389,13 @@ class P1Incident(Runbook):
         )
         await self.keep("2.2/A", "Record the rollback", Records.record_deployment, record)
 
-    async def _leave(self, to: str) -> None:
-        """Mitigate nothing: another run keeps the service stopped on purpose, and brings it back."""
+    async def _leave(self, to: str, why: str) -> None:
+        """Mitigate nothing: another run has stopped the service on purpose, and brings it back."""
         if to == self._left_to:
             return
         self._left_to = to
-        self.say("decision", f"The service is kept stopped by {to}, which brings it back: watching for health")
-        await self.incident.tell("left", f":hourglass: nothing is mitigated: the service is kept stopped by {to}")
+        self.say("decision", f"{why[0].upper()}{why[1:]}: that run brings it back. Watching for health")
+        await self.incident.tell("left", f":hourglass: nothing is mitigated: {why}")
 
     async def _choose(self, diagnosis: Diagnosis, service: Service, *, auto: bool) -> Proposal | None:
         """Decide by the facts where they are clear and policy allows it, else ask; None is left to people."""

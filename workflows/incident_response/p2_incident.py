@@ -14,7 +14,7 @@ from activities.common.errors import Refused
 from activities.common.text import Name
 from activities.evidence.error_patterns import ErrorLogs, ErrorPatternsRequest
 from activities.evidence.evidence import ChartFigures, Evidence
-from activities.kubernetes.cluster import ScaleDeployment
+from activities.kubernetes.cluster import Kubernetes, ScaleDeployment, Workload
 from activities.monitoring.degradation import DegradationWatch, DegradationWatched, WatchDegradation
 from activities.monitoring.figures import Figures
 from activities.records.activities import Records
@@ -238,11 +238,20 @@ class P2Incident(Runbook):
             if watched.verdict == "better":
                 return await self._resolve(f"{self._done}; {watched.last}")
             # Whoever keeps a service stopped brings it back: that is no outage.
-            if watched.verdict == "down" and self._reasons[-1] != "stopped":
+            if watched.verdict == "down" and self._reasons[-1] != "stopped" and not await self._is_stopped(service):
                 self._raising = f"the service is down: {watched.why}"
         if self._closing is not None:
             return await self._close(self._closing)
         return await self._hand_on(request, service)
+
+    async def _is_stopped(self, service: Service) -> bool:
+        """Tell whether a run has stopped it since it was assessed; what is down is else an outage."""
+        if not workflow.patched("looked-who-has-stopped-it"):
+            return False
+        where = Workload(namespace=service.namespace, deployment=service.deployment)
+        state = await self.attempt("2.3/6", "Is it kept stopped", Kubernetes.deployment, where, policies.READ)
+        lately = service.scaling.ready_within
+        return state is not None and bool(state.stopped or state.brought_back(workflow.now(), lately))
 
     async def _fixed_before(self) -> bool:
         """Take up what the run did before somebody reset it, with what it holds; False where that was nothing."""

@@ -25,7 +25,8 @@ from workflows.platform.approval import NO_ANSWER
 from workflows.platform.described import described
 from workflows.platform.lease import Extend, Lease, finally_do, shielded
 from workflows.platform.requests import ServiceRequest
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 from workflows.shared.desk import Desk
 
 

@@ -35,7 +35,8 @@ from workflows.maintenance.certificate_status import Target
 from workflows.platform import policies
 from workflows.platform.lease import finally_do
 from workflows.platform.resets import before_reset
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 
 _SPARE = timedelta(minutes=15)
 """How much longer than an order may take its Secret is held: for steps that are tried again."""

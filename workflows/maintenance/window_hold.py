@@ -11,7 +11,7 @@ from activities.monitoring.silences import LiftSilence, SetSilence, Silences
 from activities.records.windows import EndWindow, MaintenanceWindows, MoveWindow, ScheduleWindow, StartWindow
 from workflows.platform import policies
 from workflows.platform.lease import shielded
-from workflows.platform.runbook import reason
+from workflows.platform.steps import reason
 from workflows.shared.desk import Desk, insist
 
 _ROOM = timedelta(minutes=15)

@@ -22,7 +22,8 @@ from activities.database.servers.servers import OnServer
 from activities.kubernetes.database_secrets import DatabaseSecrets, HoldSecret, PointAt, ReleaseSecret
 from activities.kubernetes.workload_holds import WorkloadHolds
 from workflows.platform import policies
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 from workflows.shared.desk import Desk, insist
 from workflows.shared.other_workloads import OtherWorkloads, WorkloadIn, or_tell
 

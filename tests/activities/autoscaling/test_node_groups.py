@@ -46,7 +46,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _node_groups(endpoint: str, **options: Any) -> NodeGroups:
-    config = Config(retries={"total_max_attempts": 1}, **({"connect_timeout": 1, "read_timeout": 5} | options))
+    config = Config(retries={"total_max_attempts": 1}, **({"connect_timeout": 20, "read_timeout": 60} | options))
     return NodeGroups(boto3.Session(region_name=REGION).client("eks", endpoint_url=endpoint, config=config))
 
 

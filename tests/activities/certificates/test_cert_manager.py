@@ -93,7 +93,7 @@ def trigger(manager: CertManager, namespace: str, revision: int = 3, **fields: A
     return manager.trigger(TriggerIssuance(namespace=namespace, name="web-cert", revision=revision, effect=effect))
 
 
-def wait(manager: CertManager, namespace: str, seconds: float = 30) -> Issuance:
+def wait(manager: CertManager, namespace: str, seconds: float = 240) -> Issuance:
     request = AwaitIssuance(namespace=namespace, name="web-cert", revision=3, within=timedelta(seconds=seconds))
     return ActivityEnvironment().run(manager.await_issuance, request)
 

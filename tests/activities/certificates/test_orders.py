@@ -46,6 +46,7 @@ from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.kubernetes.on_cluster import an_effect
 from tests.records_schema.fixtures import count
 
+WITHIN = timedelta(minutes=4)
 MINUTE = timedelta(minutes=1)
 
 
@@ -73,11 +74,11 @@ class Ordering:
         self.acme.show(OnOrder(**self.on(order, kind)))
 
     def validate(self, order: str, kind: str = "http-01") -> Validated:
-        return self.run(self.acme.validate, ValidateOrder(**self.on(order, kind), within=MINUTE))
+        return self.run(self.acme.validate, ValidateOrder(**self.on(order, kind), within=WITHIN))
 
     def issue(self, order: str, *names: str, effect: Effect | None = None) -> Issued:
         fields = self.on(order) | ({"effect": effect} if effect else {})
-        return self.run(self.acme.issue, IssueCertificate(**fields, names=list(names) or [self.host], within=MINUTE))
+        return self.run(self.acme.issue, IssueCertificate(**fields, names=list(names) or [self.host], within=WITHIN))
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_certificate_by_http_01(http_ordering: Ordering, records_sql: psycopg.
     ordered = ordering.order()
     assert (ordered.applied, ordered.problems) == (True, [])
     ordering.show(ordered.order)
-    seen = ordering.run(ordering.acme.seen, SeeOrder(order=ordered.order, challenge="http-01", within=MINUTE))
+    seen = ordering.run(ordering.acme.seen, SeeOrder(order=ordered.order, challenge="http-01", within=WITHIN))
     assert seen.hidden == []
     validated = ordering.validate(ordered.order)
     assert (validated.valid, validated.problems) == (True, [])
@@ -224,7 +225,7 @@ def test_a_wildcard_and_several_names_by_dns_01(
         ordering.show(ordered.order, "dns-01")
     shown = values()
     assert {name: len(found) for name, found in shown.items()} == {record: 3, f"_acme-challenge.api.{zone}.": 1}
-    seen = ordering.run(ordering.acme.seen, SeeOrder(order=ordered.order, challenge="dns-01", within=MINUTE))
+    seen = ordering.run(ordering.acme.seen, SeeOrder(order=ordered.order, challenge="dns-01", within=WITHIN))
     assert seen.hidden == []
     for name, found in shown.items():  # the authority's DNS is not Route 53's
         for value in found:

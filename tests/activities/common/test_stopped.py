@@ -49,12 +49,17 @@ def test_only_the_run_that_has_stopped_it_starts_it(kubernetes: Kubernetes, serv
     state = kubernetes.deployment(server.workload)
     assert (state.stopped_by, state.stopped_until) == ("restore", stop.stopped_until)
     assert "kept without replicas by restore" in str(state)
+    before = datetime.now(UTC)
     change = kubernetes.scale(_scale(server, "restore", 3, replaced_at=AT))
     assert (change.before, change.after) == ("0 replicas", "3 replicas")
     assert _restarted(server) is None, "there was nothing to replace"
     assert STOPPED not in server.annotations
-    assert kubernetes.deployment(server.workload).stopped == ""
+    state = kubernetes.deployment(server.workload)
+    assert (state.stopped, state.brought_back_by) == ("", "restore")
+    assert state.brought_back_at is not None
+    assert state.brought_back_at > before
     assert kubernetes.scale(_scale(server, "p1", 4)).applied
+    assert kubernetes.deployment(server.workload).brought_back_at == state.brought_back_at, "nobody had stopped it"
 
 
 def test_one_without_replicas_is_kept_as_well(kubernetes: Kubernetes, server: OnCluster) -> None:
@@ -64,6 +69,7 @@ def test_one_without_replicas_is_kept_as_well(kubernetes: Kubernetes, server: On
     with pytest.raises(Refused, match="kept without replicas by restore"):
         kubernetes.scale(_stop(server, "another-restore"))
     assert kubernetes.scale(_scale(server, "restore", 0, replaced_at=AT)).applied, "back as it was, and let go"
+    assert kubernetes.deployment(server.workload).brought_back_at is None, "there is nothing that could start"
     assert STOPPED not in server.annotations
     assert kubernetes.scale(_scale(server, "p1", 3)).applied
 

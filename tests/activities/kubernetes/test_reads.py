@@ -27,8 +27,9 @@ def test_healthy_pods(kubernetes: Kubernetes, server: OnCluster):
 
 def test_crashing_pods_are_failing(kubernetes: Kubernetes, server: OnCluster):
     server.release(BAD)
-    all_failing = "0 of 3 ready, 3 failing, 0 pending"
-    pods = eventually(lambda: (p := kubernetes.pods(_pods(server))) and str(p) == all_failing and p)
+    server.down()
+    pods = kubernetes.pods(_pods(server))
+    assert str(pods) == "0 of 3 ready, 3 failing, 0 pending"
     assert {(pod.reason, pod.image, pod.ready) for pod in pods.items} == {("CrashLoopBackOff", BAD, False)}
     assert all(pod.restarts >= 1 for pod in pods.items)
 
@@ -47,7 +48,8 @@ def test_no_pods_of_a_selector(kubernetes: Kubernetes, server: OnCluster):
 def test_events_newest_last(kubernetes: Kubernetes, server: OnCluster):
     server.release(BAD)
     request = EventsRequest(namespace=server.namespace, limit=200)
-    events = eventually(lambda: (e := kubernetes.events(request)) and "BackOff" in str(e) and e).items
+    server.down()
+    events = eventually(lambda: (e := kubernetes.events(request)) and e.items[-1].reason == "BackOff" and e).items
     times = [event.at for event in events if event.at]
     assert times == sorted(times)
     assert len(times) == len(events)

@@ -1,10 +1,8 @@
 """A degraded service watched through a real Prometheus that scrapes a real endpoint, whose figures the test sets."""
 
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -13,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.monitoring.degradation import DegradationWatch, DegradationWatched, Limits, WatchDegradation
 from activities.monitoring.figures import Figures
+from tests.activities.common.own_clock import OwnClock
 from tests.activities.releases.test_watch import WELL, Watching, running
 
 __all__ = ["running"]
@@ -44,7 +43,7 @@ class Degraded:
 
 
 @pytest.fixture
-def service(running: Watching) -> Iterator[Degraded]:
+def service(running: Watching, own_clock: OwnClock) -> Iterator[Degraded]:
     running.release.health = WELL
     running.say(errors=0.01, p95=0.2)
     with httpx.Client(trust_env=False) as http:
@@ -54,7 +53,7 @@ def service(running: Watching) -> Iterator[Degraded]:
 def test_what_is_well_to_the_end_is_better(service: Degraded) -> None:
     found = service.watched()
     assert (found.verdict, found.why, found.blind) == ("better", "", 0)
-    assert 2 <= found.seconds < 2.5
+    assert found.seconds == pytest.approx(2)
     assert found.last == Figures(error_rate=0.01, p95_latency=0.2)
 
 
@@ -65,21 +64,20 @@ def test_a_figure_beyond_its_limit_at_the_end_is_degraded(service: Degraded) -> 
     assert found.why == "error rate 20.00 %, above 5.00 %; p95 3.00 s, above 2.00 s"
 
 
-def test_what_is_well_only_at_the_last_moment_is_watched_longer(service: Degraded) -> None:
+def test_what_is_well_only_at_the_last_moment_is_watched_longer(service: Degraded, own_clock: OwnClock) -> None:
     service.at.release.health = UNWELL
-    threading.Timer(1.5, lambda: setattr(service.at.release, "health", WELL)).start()
+    own_clock.at(1.5, lambda: setattr(service.at.release, "health", WELL))
     found = service.watched(down_for=timedelta(seconds=30))
     assert found.verdict == "better"
-    assert found.seconds >= 2.4
+    assert found.seconds == pytest.approx(2.5, abs=0.11)
 
 
 def test_an_outage_ends_the_watch_at_once(service: Degraded) -> None:
     service.at.release.health = UNWELL
-    began = time.monotonic()
     found = service.watched(lasting=timedelta(seconds=30))
     assert found.verdict == "down"
     assert found.why.startswith("health unhealthy (HTTP 503)")
-    assert time.monotonic() - began < 10
+    assert found.seconds == pytest.approx(1, abs=0.11)
 
 
 def test_without_a_value_nobody_can_say(service: Degraded) -> None:
@@ -96,13 +94,12 @@ def test_what_is_not_configured_is_not_watched(service: Degraded) -> None:
 def test_it_ends_as_soon_as_it_is_better_where_that_is_wanted(service: Degraded) -> None:
     found = service.watched(lasting=timedelta(seconds=30), ends_when_better=True)
     assert found.verdict == "better"
-    assert found.seconds < 10
+    assert found.seconds == pytest.approx(1, abs=0.11)
 
 
-def test_another_attempt_goes_on_and_what_nobody_saw_counts_for_nothing(service: Degraded) -> None:
+def test_another_attempt_goes_on_and_what_nobody_saw_counts_for_nothing(service: Degraded, own_clock: OwnClock) -> None:
     environment = ActivityEnvironment()
-    started = datetime.now(UTC) - timedelta(seconds=25)
-    before = {"started_at": started.isoformat(), "samples": 40, "well": 0.9, "worst": {"error_rate": 0.5}}
+    before = {"started_at": own_clock.ago(seconds=25), "samples": 40, "well": 0.9, "worst": {"error_rate": 0.5}}
     environment.info = replace(environment.info, heartbeat_details=[before])
     found = service.watched(environment, lasting=timedelta(seconds=26), better_for=timedelta(seconds=5))
     assert found.samples > 40
@@ -111,8 +108,8 @@ def test_another_attempt_goes_on_and_what_nobody_saw_counts_for_nothing(service:
     assert found.seconds >= 25 + 4, "the seconds between the two attempts are not seconds that were well"
 
 
-def test_an_attempt_that_begins_after_the_end_sees_for_itself(service: Degraded) -> None:
+def test_an_attempt_that_begins_after_the_end_sees_for_itself(service: Degraded, own_clock: OwnClock) -> None:
     environment = ActivityEnvironment()
-    started = datetime.now(UTC) - timedelta(seconds=60)
-    environment.info = replace(environment.info, heartbeat_details=[{"started_at": started.isoformat(), "samples": 40}])
+    before = {"started_at": own_clock.ago(seconds=60), "samples": 40}
+    environment.info = replace(environment.info, heartbeat_details=[before])
     assert service.watched(environment).verdict == "better"

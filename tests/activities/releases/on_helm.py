@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +15,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.common.effects import Effect
 from activities.releases.helm import Helm, RollbackRelease, UpgradeRelease
+from activities.releases.helm_pods import ReleasePods
 from activities.releases.helm_records import SAID
 from sandbox import manifests
-from tests.activities.kubernetes.on_cluster import OnCluster, an_effect, eventually
+from tests.activities.kubernetes.on_cluster import HUNG, OnCluster, an_effect, eventually
 
 _Request = TypeVar("_Request")
 _Answer = TypeVar("_Answer")
@@ -49,14 +49,14 @@ class OnHelm:
             "tag_value": "image.tag",
             "version": version,
             "from_revision": 1,
-            "timeout": timedelta(seconds=60),
+            "timeout": HUNG,
             "effect": effect or an_effect(),
         }
         return UpgradeRelease(**{**asked, **changes})
 
     def rollback(self, *, effect: Effect | None = None, **changes: Any) -> RollbackRelease:
         """Ask for a rollback from revision 2 to 1."""
-        asked = {**self.where, "from_revision": 2, "to_revision": 1, "timeout": timedelta(seconds=60)}
+        asked = {**self.where, "from_revision": 2, "to_revision": 1, "timeout": HUNG}
         return RollbackRelease(**{**asked, "effect": effect or an_effect(), **changes})
 
     def run(self, method: Callable[[_Request], _Answer], request: _Request, *, attempt: int = 1) -> _Answer:
@@ -110,6 +110,11 @@ class OnHelm:
         self.server.kube.delete(f"{pods}/probe", params={"gracePeriodSeconds": 0})
         return False
 
+    def unschedulable(self) -> None:
+        """Wait until the scheduler has said of all new pods that they have no room."""
+        pods = ReleasePods(self.api)
+        eventually(lambda: pods.trouble(**self.where) == "3 × Unschedulable")
+
     def wait_pending(self) -> None:
         """Wait until Helm has begun, and with it the rollout."""
         secrets, wanted = f"/api/v1/namespaces/{self.server.namespace}/secrets", {"labelSelector": "owner=helm"}
@@ -118,7 +123,7 @@ class OnHelm:
             found = self.server.kube.get(secrets, params=wanted).raise_for_status().json()["items"]
             return any(item["metadata"]["labels"]["status"].startswith("pending-") for item in found)
 
-        eventually(begun, 60)
+        eventually(begun)
 
     @property
     def history(self) -> list[tuple[int, str]]:
@@ -150,8 +155,8 @@ class Background(threading.Thread):
         except BaseException as failure:  # noqa: BLE001 - raised again by `end`
             self._failure = failure
 
-    def end(self, seconds: float = 60) -> Any:
-        self.join(seconds)
+    def end(self) -> Any:
+        self.join(2 * HUNG.total_seconds())
         assert not self.is_alive(), "did not end in time"
         if self._failure is not None:
             raise self._failure

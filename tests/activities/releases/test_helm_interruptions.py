@@ -18,7 +18,7 @@ from activities.kubernetes.api import connect
 from activities.releases.helm import Helm, RollbackRelease, UpgradeRelease
 from sandbox import binaries
 from tests.activities.common.cut_off import Line
-from tests.activities.kubernetes.on_cluster import eventually
+from tests.activities.kubernetes.on_cluster import HUNG, eventually
 from tests.activities.releases import helm_worker
 from tests.activities.releases.on_helm import TOO_BIG, Background, OnHelm
 
@@ -72,7 +72,8 @@ def test_an_upgrade_goes_on_after_its_worker_was_killed(released: OnHelm):
     eventually(lambda: not helm.is_running())
     assert released.history == [(1, "deployed"), (2, "pending-upgrade")]
     change = released.run(released.helm.upgrade, asked, attempt=2)
-    assert (change.applied, change.deployed, change.revision, change.note) == (True, True, 2, RESUMED)
+    assert change.deployed, change
+    assert (change.applied, change.revision, change.note) == (True, 2, RESUMED)
     assert released.history == [(1, "superseded"), (2, "deployed")]
     assert released.server.image.endswith(NEW)
     # Not a second rollout: what the killed Helm had applied was right already.
@@ -86,15 +87,18 @@ def test_an_emergencys_replicas_outlive_a_worker_that_was_killed(released: OnHel
     with released.held(), _process(released, "upgrade", asked):
         pass
     change = released.run(released.helm.upgrade, asked, attempt=2)
-    assert (change.deployed, change.revision, released.server.spec["replicas"]) == (True, 3, 6)
+    assert change.deployed, change
+    assert (change.revision, released.server.spec["replicas"]) == (3, 6)
     assert change.note.startswith(f"{RESUMED}; tensafe-server keeps 6 replicas")
 
 
 def test_an_upgrade_that_can_not_get_ready_fails_after_its_worker_was_killed(released: OnHelm):
-    asked = released.upgrade(NEW, values=TOO_BIG, timeout=timedelta(seconds=3))
+    asked = released.upgrade(NEW, values=TOO_BIG)
     with _process(released, "upgrade", asked):
         pass
-    change = released.run(released.helm.upgrade, asked, attempt=2)
+    released.unschedulable()
+    short = asked.model_copy(update={"timeout": timedelta(seconds=3)})
+    change = released.run(released.helm.upgrade, short, attempt=2)
     assert (change.deployed, change.revision) == (False, 2)
     assert change.reason.startswith("3 × Unschedulable")
     assert released.history == [(1, "deployed"), (2, "failed")]
@@ -107,7 +111,8 @@ def test_a_first_installation_goes_on_after_its_worker_was_killed(released: OnHe
         pass
     assert released.history == [(1, "pending-install")]
     change = released.run(released.helm.upgrade, asked, attempt=2)
-    assert (change.deployed, change.revision, change.note) == (True, 1, RESUMED)
+    assert change.deployed, change
+    assert (change.revision, change.note) == (1, RESUMED)
     assert released.history == [(1, "deployed")]
 
 
@@ -118,7 +123,8 @@ def test_a_rollback_goes_on_after_its_worker_was_killed(released: OnHelm):
         pass
     assert released.history[-1] == (3, "pending-rollback")
     change = released.run(released.helm.rollback, asked, attempt=2)
-    assert (change.deployed, change.revision, change.note) == (True, 3, RESUMED)
+    assert change.deployed, change
+    assert (change.revision, change.note) == (3, RESUMED)
     assert released.history == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
 
 
@@ -130,8 +136,10 @@ def test_two_attempts_at_once_leave_one_release(released: OnHelm):
         released.wait_pending()
         second = Background(lambda: released.run(released.helm.upgrade, asked, attempt=2))
         eventually(lambda: len(_helms(released)) == 2)
-    assert (second.end().deployed, second.end().revision) == (True, 2)
-    assert first.end().deployed
+    assert second.end().deployed, second.end()
+    assert second.end().revision == 2
+    change = first.end()
+    assert change.deployed, change
     assert released.history == [(1, "superseded"), (2, "deployed")]
 
 
@@ -144,7 +152,8 @@ def test_the_end_of_an_attempt_is_a_crash_to_helm(released: OnHelm, over: str):
     with _attempt_fails(released, asked, "another one goes on"):
         released.cancel(**{over: True})
     assert released.history[-1] == (2, "pending-upgrade")
-    assert released.run(released.helm.upgrade, asked, attempt=2).deployed
+    change = released.run(released.helm.upgrade, asked, attempt=2)
+    assert change.deployed, change
     assert released.history == [(1, "superseded"), (2, "deployed")]
 
 
@@ -155,13 +164,14 @@ def test_a_helm_that_somebody_ends_is_run_again(released: OnHelm, end: str):
         (helm,) = _helms(released)
         getattr(helm, end)()
     change = released.run(released.helm.upgrade, asked, attempt=2)
-    assert (change.deployed, change.revision, change.note) == (True, 2, RESUMED)
+    assert change.deployed, change
+    assert (change.revision, change.note) == (2, RESUMED)
     assert released.history == [(1, "superseded"), (2, "deployed")]
 
 
 def test_an_outage_of_the_cluster_in_the_middle_is_gone_through(released: OnHelm, kubeconfig: Path, tmp_path: Path):
     url = httpx.URL(connect(kubeconfig).configuration.host)
-    asked = released.upgrade(NEW, timeout=timedelta(seconds=5))
+    asked = released.upgrade(NEW, timeout=timedelta(seconds=10))
     with closing(Line(url.port or 443)) as line:
         file = tmp_path / "kubeconfig.yaml"
         file.write_text(kubeconfig.read_text().replace(str(url), f"https://127.0.0.1:{line.port}"))
@@ -175,8 +185,9 @@ def test_an_outage_of_the_cluster_in_the_middle_is_gone_through(released: OnHelm
                     attempt.end()
             assert released.history[-1] == (2, "pending-upgrade")
             line.mend()
-            change = released.run(helm.upgrade, asked.model_copy(update={"timeout": timedelta(minutes=1)}), attempt=2)
-    assert (change.deployed, change.revision, change.note) == (True, 2, RESUMED)
+            change = released.run(helm.upgrade, asked.model_copy(update={"timeout": HUNG}), attempt=2)
+    assert change.deployed, change
+    assert (change.revision, change.note) == (2, RESUMED)
     assert released.history == [(1, "superseded"), (2, "deployed")]
 
 
@@ -192,11 +203,12 @@ def test_a_cancelled_upgrade_is_not_left_pending(released: OnHelm):
     released.cancel()
     with pytest.raises(CancelledError):
         attempt.end()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60, "not the five minutes that Helm would wait"
     assert not helm.is_running()
     assert released.history == [(1, "deployed"), (2, "failed")]
     assert released.descriptions[1] == 'Upgrade "tensafe" failed: context canceled'
-    assert released.run(released.helm.upgrade, released.upgrade("v1.2.6", from_revision=2)).deployed
+    change = released.run(released.helm.upgrade, released.upgrade("v1.2.6", from_revision=2))
+    assert change.deployed, change
 
 
 def test_a_cancelled_rollback_is_not_left_pending(released: OnHelm):
@@ -211,7 +223,8 @@ def test_a_cancelled_rollback_is_not_left_pending(released: OnHelm):
     assert released.history[-1] == (4, "failed")
     assert released.descriptions[-1] == 'Release "tensafe" failed: cancelled by whoever cancelled p1'
     # What we have written into Helm's record, Helm can go on with.
-    assert released.run(released.helm.rollback, released.rollback(from_revision=4, to_revision=3)).deployed
+    change = released.run(released.helm.rollback, released.rollback(from_revision=4, to_revision=3))
+    assert change.deployed, change
     assert released.history[-1] == (5, "deployed")
 
 

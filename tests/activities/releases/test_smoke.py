@@ -119,7 +119,7 @@ def test_text_is_read_in_the_answers_own_encoding(smoke: Smoke, release: Release
 
 def test_an_answer_that_never_ends_is_no_answer(smoke: Smoke, release: Release) -> None:
     async def dripping() -> AsyncIterator[bytes]:
-        for _ in range(40):
+        for _ in range(1200):
             yield b"x"
             await asyncio.sleep(0.05)
 
@@ -127,7 +127,7 @@ def test_an_answer_that_never_ends_is_no_answer(smoke: Smoke, release: Release) 
     began = time.monotonic()
     found = run(smoke, check(release, timeout=timedelta(seconds=0.3)))
     assert found.failures == ["models: expected HTTP 200, got no answer in 0.3 s"]
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 30, "the body would take a minute"
 
 
 def test_nobody_there_and_what_is_no_url(smoke: Smoke) -> None:

@@ -21,7 +21,7 @@ from activities.common.effects import Effect, is_effect
 from activities.common.errors import NotFound, Refused, Unavailable
 from activities.releases.smoke import RunSmokeJob, Smoke, SmokeJobResult
 from activities.releases.smoke_job import name_of
-from tests.activities.kubernetes.on_cluster import an_effect, eventually
+from tests.activities.kubernetes.on_cluster import HUNG, an_effect, eventually
 
 GOOD, BAD = "registry.example/smoke:v1", "registry.example/smoke:v1-bad"
 
@@ -32,7 +32,7 @@ def smoke(cluster_api: client.ApiClient) -> Iterator[Smoke]:
         yield Smoke(http, cluster_api)
 
 
-def request_of(namespace: str, image: str = GOOD, *, timeout: float = 60, effect: Effect | None = None) -> RunSmokeJob:
+def request_of(namespace: str, image: str = GOOD, *, timeout: float = 240, effect: Effect | None = None) -> RunSmokeJob:
     job = SmokeJob(
         image=image,
         command=("pytest", "-q"),
@@ -140,7 +140,7 @@ def test_a_job_that_somebody_deletes_has_failed(smoke: Smoke, kube: httpx.Client
         [job] = eventually(lambda: jobs(kube, stuck))
         path = f"/apis/batch/v1/namespaces/{stuck}/jobs/{job['metadata']['name']}"
         kube.delete(path, params={"propagationPolicy": "Background"}).raise_for_status()
-        assert running.result(15).after == "failed: somebody deleted the Job before its end was seen"
+        assert running.result(HUNG.total_seconds()).after == "failed: somebody deleted the Job before its end was seen"
 
 
 def _cancelled(
@@ -152,7 +152,7 @@ def _cancelled(
         eventually(lambda: jobs(kube, request.namespace))
         environment.cancel(details)
         with pytest.raises(CancelledError):
-            running.result(15)
+            running.result(HUNG.total_seconds())
 
 
 def test_a_cancellation_deletes_the_job_and_its_pod(smoke: Smoke, kube: httpx.Client, stuck: str) -> None:
@@ -175,7 +175,7 @@ def test_a_worker_that_shuts_down_leaves_the_job_to_the_next(smoke: Smoke, kube:
         eventually(lambda: jobs(kube, stuck))
         environment.worker_shutdown()
         with pytest.raises(Unavailable, match="shutting down"):
-            running.result(15)
+            running.result(HUNG.total_seconds())
     assert len(jobs(kube, stuck)) == 1
 
 
@@ -187,7 +187,7 @@ def test_the_clock_goes_on_over_attempts(smoke: Smoke, stuck: str) -> None:
     began = time.monotonic()
     found = environment.run(smoke.job, request_of(stuck))
     assert found.after == "failed: neither complete nor failed when its time was up"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60
 
 
 def test_it_heartbeats(smoke: Smoke, stuck: str) -> None:

@@ -1,11 +1,10 @@
 """A release watched through a real Prometheus that scrapes a real endpoint, whose figures the test sets."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -21,6 +20,7 @@ from activities.common.errors import Misconfigured, Unavailable
 from activities.monitoring.figures import Figures
 from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
 from sandbox.prometheus import Prometheus
+from tests.activities.common.own_clock import OwnClock
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.kubernetes.on_cluster import eventually
 
@@ -93,7 +93,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
 
 
 @pytest.fixture
-def watching(running: Watching) -> Watching:
+def watching(running: Watching, own_clock: OwnClock) -> Watching:
     running.release.health = WELL
     running.say(errors=0.001, p95=0.2)
     return running
@@ -109,8 +109,8 @@ def watched(watching: Watching, environment: ActivityEnvironment | None = None, 
 def test_a_good_release_is_watched_to_the_end(watching: Watching) -> None:
     found = watched(watching)
     assert (found.breach, found.unsettled, found.blind) == ("", "", 0)
-    assert found.samples >= 10
-    assert 2 <= found.seconds < 2.5
+    assert found.samples == 21
+    assert found.seconds == pytest.approx(2)
     assert found.worst == USUAL
     assert str(found) == f"no breach; {found.samples} samples in 2 s; worst: error rate 0.10 %, p95 200 ms"
 
@@ -126,7 +126,7 @@ def test_a_breach_ends_it(watching: Watching, figures: dict[str, float], says: s
     watching.say(**figures)
     found = watched(watching, lasting=timedelta(seconds=30))
     assert found.breach == says
-    assert 1 <= found.seconds < 2
+    assert found.seconds == pytest.approx(1, abs=0.11)
     assert found.worst == Figures(error_rate=figures["errors"], p95_latency=figures["p95"])
     assert str(found).startswith(f"{says}; ")
 
@@ -149,7 +149,7 @@ def test_an_unhealthy_or_unreachable_service_is_a_breach(
         watching.release.health = health
     found = watched(watching, lasting=timedelta(seconds=30), **changed)
     assert found.breach.startswith(says)
-    assert 1 <= found.seconds < 2
+    assert found.seconds == pytest.approx(1, abs=0.11)
 
 
 def test_a_degraded_service_is_not_a_breach(watching: Watching) -> None:
@@ -158,27 +158,23 @@ def test_a_degraded_service_is_not_a_breach(watching: Watching) -> None:
         assert watched(watching, health_url=f"{url}/health", breach_for=timedelta(0)).breach == ""
 
 
-def later(seconds: float, action: Callable[[], Any]) -> None:
-    threading.Timer(seconds, action).start()
-
-
-def test_a_short_spike_does_not_count(watching: Watching) -> None:
+def test_a_short_spike_does_not_count(watching: Watching, own_clock: OwnClock) -> None:
     watching.say(errors=0.5, p95=0.2)
-    later(0.3, lambda: watching.release.figures.update(errors=0.001))
+    own_clock.at(0.3, lambda: watching.say(errors=0.001, p95=0.2))
     found = watched(watching, breach_for=timedelta(seconds=2), lasting=timedelta(seconds=3.5))
     assert (found.breach, found.unsettled) == ("", "")
     assert found.worst.error_rate == 0.5
 
 
-def test_two_spikes_are_not_one_breach(watching: Watching) -> None:
+def test_two_spikes_are_not_one_breach(watching: Watching, own_clock: OwnClock) -> None:
     watching.release.health = {"status": "red"}
 
     def set_health(health: dict[str, str]) -> Callable[[], None]:
         return lambda: setattr(watching.release, "health", health)
 
-    later(0.7, set_health(WELL))
-    later(1.0, set_health({"status": "red"}))
-    later(1.7, set_health(WELL))
+    own_clock.at(0.7, set_health(WELL))
+    own_clock.at(1.0, set_health({"status": "red"}))
+    own_clock.at(1.7, set_health(WELL))
     assert watched(watching, lasting=timedelta(seconds=2.2)).breach == ""
 
 
@@ -243,15 +239,15 @@ def test_a_prometheus_that_is_away_is_blindness_and_no_error(watching: Watching)
         assert ActivityEnvironment().run(away.watch, request).breach.startswith("health unhealthy")
 
 
-def test_blindness_neither_ends_a_breach_nor_counts_towards_it(watching: Watching) -> None:
-    """Beyond for 0.8 s, blind for 3 s, beyond again: a breach of 2 s needs 1.2 s more, and comes after some 5 s."""
+def test_blindness_neither_ends_a_breach_nor_counts_towards_it(watching: Watching, own_clock: OwnClock) -> None:
+    """Beyond for 0.8 s, blind for 3 s, beyond again: a breach of 2.5 s needs 1.7 s more, and comes after some 5.5 s."""
     watching.say(errors=0.5, p95=0.2)
-    later(0.8, lambda: watching.release.figures.pop("errors"))
-    later(3.8, lambda: watching.release.figures.update(errors=0.5))
+    own_clock.at(0.8, lambda: watching.say(p95=0.2))
+    own_clock.at(3.8, lambda: watching.say(errors=0.5, p95=0.2))
     found = watched(watching, breach_for=timedelta(seconds=2.5), lasting=timedelta(seconds=20))
-    assert found.blind >= 10
+    assert found.blind == pytest.approx(30, abs=1)
     assert found.breach.startswith("error rate 50.00 %")
-    assert 4.5 < found.seconds < 7
+    assert found.seconds == pytest.approx(5.5, abs=0.21)
 
 
 # -- attempts -------------------------------------------------------------------------------------------------------
@@ -265,27 +261,26 @@ def resumed(**details: Any) -> tuple[ActivityEnvironment, list[dict[str, Any]]]:
     return environment, beats
 
 
-def test_the_next_attempt_goes_on_where_the_last_was(watching: Watching) -> None:
+def test_the_next_attempt_goes_on_where_the_last_was(watching: Watching, own_clock: OwnClock) -> None:
     beats: list[Any] = []
     first = ActivityEnvironment()
     first.on_heartbeat = beats.append
     watching.say(errors=0.5, p95=0.7)
-    later(0.7, first.worker_shutdown)
+    own_clock.at(0.7, first.worker_shutdown)
     with pytest.raises(Unavailable, match="shutting down"):
         watched(watching, first, breach_for=timedelta(seconds=1.2), lasting=timedelta(seconds=30))
     left = beats[-1]
-    assert left["samples"] >= 3
-    assert 0.3 < left["beyond"]["error rate"] < 0.8
+    assert left["beyond"]["error rate"] == pytest.approx(0.6, abs=0.11)
     second, _ = resumed(**left)
-    began = time.monotonic()
+    began = own_clock.seconds
     found = watched(watching, second, breach_for=timedelta(seconds=1.2), lasting=timedelta(seconds=30))
-    assert 0.4 < time.monotonic() - began < 1.1, "what the first attempt saw counts"
+    assert own_clock.seconds - began == pytest.approx(0.6, abs=0.11), "what the first attempt saw counts"
     assert found.samples > left["samples"]
     assert found.worst == Figures(error_rate=0.5, p95_latency=0.7)
 
 
-def test_an_attempt_after_the_time_is_over_takes_one_look(watching: Watching) -> None:
-    begun = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+def test_an_attempt_after_the_time_is_over_takes_one_look(watching: Watching, own_clock: OwnClock) -> None:
+    begun = own_clock.ago(hours=1)
     worst = {"error_rate": 0.4, "p95_latency": None}
     environment, beats = resumed(started_at=begun, samples=41, blind=3, worst=worst, beyond={})
     found = watched(watching, environment)
@@ -293,22 +288,21 @@ def test_an_attempt_after_the_time_is_over_takes_one_look(watching: Watching) ->
     assert found.worst == Figures(error_rate=0.4, p95_latency=0.2)
 
 
-def test_time_between_attempts_does_not_count(watching: Watching) -> None:
+def test_time_between_attempts_does_not_count(watching: Watching, own_clock: OwnClock) -> None:
     watching.say(errors=0.5, p95=0.2)
-    begun = (datetime.now(UTC) - timedelta(minutes=10)).isoformat()
+    begun = own_clock.ago(minutes=10)
     environment, _ = resumed(started_at=begun, beyond={"error rate": 5.0})
     found = watched(watching, environment, breach_for=timedelta(seconds=60), lasting=timedelta(minutes=10, seconds=1))
     assert found.breach == ""
     assert found.unsettled.endswith("for 6 s")
 
 
-def test_it_can_be_cancelled(watching: Watching) -> None:
+def test_it_can_be_cancelled(watching: Watching, own_clock: OwnClock) -> None:
     environment = ActivityEnvironment()
-    later(0.3, environment.cancel)
-    began = time.monotonic()
+    own_clock.at(0.3, environment.cancel)
     with pytest.raises(CancelledError):
         watched(watching, environment, lasting=timedelta(minutes=5), every=timedelta(minutes=1))
-    assert time.monotonic() - began < 1
+    assert own_clock.seconds < 1
 
 
 # -- the baseline ---------------------------------------------------------------------------------------------------
@@ -321,9 +315,10 @@ def baseline(watching: Watching, error_rate: str | None, p95: str | None = None,
 
 def test_the_baseline_is_an_average(watching: Watching) -> None:
     eventually(lambda: baseline(watching, "errors", "p95", seconds=1) == USUAL)
+    begun = time.monotonic()
     watching.say(errors=0.101, p95=0.4)
     time.sleep(2)
-    found = baseline(watching, "errors", "p95", seconds=4)
+    found = baseline(watching, "errors", "p95", seconds=time.monotonic() - begun + 1)
     assert found.error_rate is not None
     assert found.p95_latency is not None
     assert 0.001 < found.error_rate < 0.101

@@ -142,7 +142,7 @@ def test_help_lists_commands_and_exit_codes(runbooks: Runbooks) -> None:
 
 def installed(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("runbooks")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=240, cwd=cwd, check=False)
 
 
 def test_as_installed_it_exits_with_its_code_and_no_traceback(config: Path, tmp_path: Path) -> None:

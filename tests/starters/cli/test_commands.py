@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from starters.__main__ import application
 from starters.cli import following, starting
+from tests.plugins.patience import HANGS
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
 from workflows.platform.run_status import RunStatus
@@ -86,7 +87,7 @@ async def started(runbooks: Runbooks, *arguments: str) -> str:
 async def incident_of(client: Client, workflow_id: str) -> str:
     """Wait until the run is found by its incident."""
     incident = (await client.get_workflow_handle(workflow_id).query("status"))["incident_id"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while not [r async for r in client.list_workflows(f'RunbookIncident = "{incident}"')]:
             await asyncio.sleep(0.1)
     return str(incident)
@@ -237,7 +238,7 @@ async def test_cancel_ends_a_run(runbooks: Runbooks, worker: Client, world: Worl
     asked = await runbooks("cancel", workflow_id, "--reason", "a drill", "--as", "ada", "--json")
     assert (asked.exit_code, json.loads(asked.stdout)["who"]) == (0, "ada")
     handle = worker.get_workflow_handle(workflow_id)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while (description := await handle.describe()).close_time is None:
             await asyncio.sleep(0.05)
     assert description.status is not None
@@ -338,7 +339,7 @@ async def test_questions_and_progress_are_lines_where_nobody_looks(
         said.append(status.waiting_for)
 
     async def has_said(what: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             while what not in said:
                 await asyncio.sleep(0.05)
 

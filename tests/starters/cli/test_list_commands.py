@@ -19,6 +19,7 @@ from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from activities.records.alerts import Alert
 from starters.__main__ import application
 from starters.cli import people
+from tests.plugins.patience import HANGS
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
 from workflows.incident_response.p1_incident import P1Request
@@ -76,7 +77,7 @@ async def started(runbooks: Runbooks, *arguments: str) -> None:
 
 
 async def visible(client: Client, query: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while not [one async for one in client.list_workflows(query)]:
             await asyncio.sleep(0.1)
 
@@ -163,7 +164,7 @@ async def test_several_that_fit_are_named_and_nothing_is_done(runbooks: Runbooks
 async def alone(client: Client) -> None:
     """Nothing is open: other files' tests may have left runs on this server."""
     query = "ExecutionStatus = 'Running'"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         while left := [one async for one in client.list_workflows(query)]:
             for one in left:
                 with contextlib.suppress(RPCError):

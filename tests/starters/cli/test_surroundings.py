@@ -336,7 +336,7 @@ def test_a_question_hears_ctrl_c_at_once(typed: str, said: str) -> None:
                 if not (part := os.read(ours, 1024)):
                     break
                 shown += part
-        assert process.wait(60) == 0
+        assert process.wait(240) == 0
     os.close(ours)
     # What is typed before it is read is shown before the space that ends the question.
     assert shown.decode().splitlines()[-1].strip() == said

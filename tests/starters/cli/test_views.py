@@ -1,24 +1,23 @@
 """`runbooks views` in Temporal's own page: a link saves itself there as a view, and the script all of them."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from sandbox.browser import OPTIONS, ensure
 from sandbox.temporal import Temporal as Server
 from starters.steering.views import script, views
+from tests.browsers import chromium, new_tab
 from tests.workflows.worlds.world import World
 from workers.settings import Settings, Temporal
 from workflows.platform.search_attributes import PROCEDURE, SERVICE, SEVERITY, WAITING_FOR
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -29,11 +28,8 @@ def settings(temporal_server: Server) -> Settings:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 async def waiting(client: Client) -> str:
@@ -65,7 +61,7 @@ async def test_a_link_saves_itself_and_the_script_all_of_them_once(
     browser: Browser, client: Client, settings: Settings, tmp_path: Path
 ) -> None:
     name = await waiting(client)
-    page = await browser.new_page(viewport={"width": 1600, "height": 900})
+    page = await new_tab(browser, viewport={"width": 1600, "height": 900})
     first, *_ = made = views(settings)
     await page.goto(first.link)
     await page.get_by_text(name).first.wait_for()

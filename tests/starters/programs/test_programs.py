@@ -20,6 +20,7 @@ from starters.programs.server import server
 from starters.steering.errors import Refused
 from starters.steering.identity import Person
 from starters.steering.session import Session
+from tests.plugins.patience import HANGS
 from tests.starters.support import SERVICE, working
 from tests.starters.web.served import keys
 from tests.workflows.steering import begin, until
@@ -133,7 +134,7 @@ async def test_each_tool_of_the_process_that_an_assistant_starts(temporal_addres
             (question,) = (await until(handle, lambda status: bool(status.questions))).questions
             assert question.subject in await ask("status", run=run)
             assert "runbooks approve" in await ask("commands", run=run)
-            async with asyncio.timeout(60):  # visibility shows a run a moment later
+            async with asyncio.timeout(HANGS):  # visibility shows a run a moment later
                 while "Told by a program" not in await ask("search", text="told BY a program"):
                     await asyncio.sleep(0.1)
             assert run in await ask("runs", service=SERVICE, waiting=True)

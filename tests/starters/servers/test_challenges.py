@@ -17,7 +17,7 @@ from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from tests.records_schema.fixtures import effect
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 SHOWN = [Shown("a.test", "t0ken-A", "t0ken-A.print"), Shown("b.test", "t0ken-B", "t0ken-B.print")]
 

@@ -10,19 +10,19 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 from pydantic import SecretStr
 from temporalio.client import Client
 
 from sandbox import probes
-from sandbox.browser import OPTIONS, ensure
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from sandbox.temporal import Temporal as Server
+from tests.browsers import chromium, new_tab
 from workers.clients import connect
 from workers.settings import Temporal
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 CANARY = "canary-4711"
 TOKEN = "a-token-for-tests"
@@ -51,10 +51,8 @@ async def page(temporal_server: Server, tmp_path: Path) -> AsyncIterator[Page]:
     server.start()
     try:
         await asyncio.to_thread(server.wait_ready, probes.tcp(port))
-        async with async_playwright() as playwright:
-            program = await asyncio.to_thread(ensure)
-            browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-            opened = await browser.new_page()
+        async with chromium() as browser:
+            opened = await new_tab(browser)
             # As a person does who answers the browser's question.
             await opened.goto(f"http://ada:{TOKEN}@{LOOPBACK}:{port}/")
             await opened.goto(temporal_server.ui_url)
@@ -67,7 +65,6 @@ async def page(temporal_server: Server, tmp_path: Path) -> AsyncIterator[Page]:
                 await opened.evaluate("([name, value]) => localStorage.setItem(name, value)", [name, json.dumps(value)])
             yield opened
             await opened.screenshot(path=tmp_path / "page.png")
-            await browser.close()
     finally:
         server.stop()
 

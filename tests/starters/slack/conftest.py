@@ -122,7 +122,7 @@ class Office:
 
     async def run_of(self, session: Session, part: str = "") -> str:
         """Give the workflow ID of the service's only run."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(240):
             while True:
                 query = f'RunbookService = "{self.service}"'
                 found = [one.id async for one in session.client.list_workflows(query) if part in one.id]

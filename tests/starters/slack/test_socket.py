@@ -6,6 +6,7 @@ import json
 import pytest
 
 from starters.slack import conversation
+from tests.plugins.patience import HANGS
 from tests.starters.slack.conftest import Office
 from tests.starters.slack.test_kills import begun, words_taken
 
@@ -19,7 +20,7 @@ async def test_a_socket_that_slack_closes_is_opened_anew_and_a_word_counts_once(
         (first,) = office.slack.sockets
         # As Slack does every hour or so: it says so, and closes then.
         await first.send_str(json.dumps({"type": "disconnect", "reason": "refresh_requested", "debug_info": {}}))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             while office.slack.sockets in ([], [first]):
                 await asyncio.sleep(0.05)
         await first.close()

@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from starters.sources.pagerduty import PagerDuty
 from starters.sources.sentry import Sentry
+from tests.plugins.patience import HANGS
 from tests.starters.sources import senders
 from tests.starters.sources.senders import BEGAN, SENDERS, Message, Sender
 from tests.starters.sources.serving import outcomes, post, serving
@@ -145,7 +146,7 @@ async def test_an_end_that_comes_before_its_firing_ends_it_whichever_webhook_is_
 
 async def _said(handle: WorkflowHandle[Any, Any], part: str) -> list[str]:
     """Wait until a run has said something; gives all that it has said."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         while True:
             said = [entry["text"] for entry in (await handle.query("status"))["entries"]]
             if any(part in text for text in said):

@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from sandbox import probes
 from sandbox.processes import ServerProcess
+from tests.plugins.patience import HANGS
 from tests.starters.sources import senders
 from tests.starters.sources.senders import BEGAN, Message
 from tests.starters.support import process, settings_file
@@ -104,7 +105,7 @@ async def test_a_storm_loses_nothing_and_doubles_nothing(temporal_address: str, 
             server.stop()
 
     found: list[tuple[str, str]] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS):
         while len(found) < ALERTS:
             found = [(run.id, run.run_id) async for run in client.list_workflows(f'TaskQueue = "{queue}"')]
             await asyncio.sleep(0.5)

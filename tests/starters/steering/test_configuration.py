@@ -96,7 +96,7 @@ def test_no_process_starts_with_them(folder: Path, module: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 2
     told = done.stderr.splitlines()

@@ -14,6 +14,7 @@ from starters.steering import listing, runs, words
 from starters.steering.finding import find
 from starters.steering.listing import Wanted, listed
 from starters.steering.session import Session
+from tests.plugins.patience import HANGS
 from tests.workflows.steering import begin, quiet, until
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
@@ -24,7 +25,7 @@ from workflows.platform.lease import Extend
 from workflows.platform.search_attributes import SERVICE
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 
-KEPT = timedelta(seconds=30)
+KEPT = timedelta(minutes=3)
 WORD = Extend(who="ada", role="on-call", by=timedelta(minutes=5))
 
 
@@ -79,7 +80,7 @@ async def test_runs_without_a_worker_are_listed_all_the_same(client: Client, mon
     ]
     try:
         names = {handle.id for handle in left}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             while len(rows := await listed(session, Wanted(service=service))) < len(left):
                 await asyncio.sleep(0.05)
         assert {row.workflow_id for row in rows} == names

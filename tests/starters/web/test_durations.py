@@ -7,6 +7,7 @@ from temporalio.client import Client
 from starters.steering.session import Session
 from starters.web.durations import Durations, Past
 from starters.web.place import part
+from tests.plugins.patience import HANGS
 from tests.workflows.steering import begin
 from tests.workflows.worlds.platform import Platform
 from workers.registry import procedure
@@ -32,7 +33,7 @@ async def test_a_run_of_a_service_to_practise_on_is_a_drill(client: Client, temp
         for service in services:
             handle = await begin(client, queue, ManualScaleUpRequest(service=service), NAME)
             await handle.result()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             while (now := await past()).drilled == before.drilled or now.last == before.last:
                 await asyncio.sleep(0.05)
     assert now.runs == before.runs + 1

@@ -14,8 +14,9 @@ from activities.catalogue.run_ids import run_id
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.ports import free_port
 from sandbox.temporal import Temporal
+from tests.browsers import new_tab
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import WITHIN, browser, entered, finds_nothing, unfolded  # noqa: F401  a fixture
+from tests.starters.web.test_page_in_browser import browser, entered, finds_nothing, unfolded  # noqa: F401  a fixture
 from tests.workflows.steering import Handle, until
 from tests.workflows.worlds.platform import Platform
 from workers.settings import Web
@@ -84,10 +85,10 @@ async def test_two_tabs_of_one_person_are_one_person(browser: Browser, served: S
         await tab.goto(f"{served.base_url}/run?id={incident.id}")
     await second.get_by_label("Reason").first.fill("the same person")
     await first.get_by_role("button", name="rollback").click()
-    await expect(shown(first)).to_contain_text("needs a second person", timeout=WITHIN)
-    await expect(second.locator("#part-questions")).to_contain_text("ada (commander) has said", timeout=WITHIN)
+    await expect(shown(first)).to_contain_text("needs a second person")
+    await expect(second.locator("#part-questions")).to_contain_text("ada (commander) has said")
     await second.get_by_role("button", name="rollback").click()
-    await expect(shown(second)).to_contain_text("was the first", timeout=WITHIN)
+    await expect(shown(second)).to_contain_text("was the first")
     assert await second.get_by_label("Reason").first.input_value() == "the same person"
     (question,) = (await until(incident, lambda now: bool(now.questions))).questions
     assert question.first is not None
@@ -109,22 +110,22 @@ async def test_who_signs_in_again_goes_on_with_what_they_have_typed(  # noqa: PL
         await unfolded(ada, "note")
         typed = ada.locator("#w-note-text")
         await typed.fill("typed before the session had ended")
-        await expect(ada.locator("#away")).to_contain_text("Your session has ended", timeout=WITHIN)
+        await expect(ada.locator("#away")).to_contain_text("Your session has ended")
         await ada.get_by_role("button", name="Note").click()
-        await expect(shown(ada)).to_contain_text("Your session has ended", timeout=WITHIN)
+        await expect(shown(ada)).to_contain_text("Your session has ended")
         assert await typed.input_value() == "typed before the session had ended"
 
         async def signs_in(who: str) -> None:
             other = await ada.context.new_page()
             await other.goto(page.link(who, "commander"))
             await other.get_by_role("button", name="Sign in").click()
-            await expect(other.get_by_role("heading", name="Now")).to_be_visible(timeout=WITHIN)
+            await expect(other.get_by_role("heading", name="Now")).to_be_visible()
             await other.close()
 
         # Somebody else at the same browser: what ada has typed isn't said by them.
         await signs_in("bo")
         await ada.get_by_role("button", name="Note").click()
-        await expect(shown(ada)).to_contain_text("from another session", timeout=WITHIN)
+        await expect(shown(ada)).to_contain_text("from another session")
         await ada.context.clear_cookies()
         await ada.context.close()
 
@@ -132,11 +133,11 @@ async def test_who_signs_in_again_goes_on_with_what_they_have_typed(  # noqa: PL
         await ada.goto(f"{page.base_url}/run?id={incident.id}")
         await unfolded(ada, "note")
         await ada.locator("#w-note-text").fill("typed before it ended, said after")
-        await expect(ada.locator("#away")).to_contain_text("Your session has ended", timeout=WITHIN)
+        await expect(ada.locator("#away")).to_contain_text("Your session has ended")
         await signs_in("ada")
         await ada.get_by_role("button", name="Note").click()
-        await expect(shown(ada).locator(".good")).to_be_visible(timeout=WITHIN)
-        await expect(ada.locator("#away")).to_have_count(0, timeout=WITHIN)
+        await expect(shown(ada).locator(".good")).to_be_visible()
+        await expect(ada.locator("#away")).to_have_count(0)
         told = await until(incident, lambda now: any("said after" in one.text for one in now.entries))
         assert sum("said after" in one.text for one in told.entries) == 1
         await ada.context.close()
@@ -151,12 +152,12 @@ async def test_a_run_that_ends_while_its_form_is_open(browser: Browser, served: 
         await unfolded(tab, "note")
         await tab.locator("#w-note-text").fill("too late")
     await incident.terminate("somebody ended it")
-    await expect(ada.locator("#part-state")).to_contain_text("terminated", timeout=WITHIN)
+    await expect(ada.locator("#part-state")).to_contain_text("terminated")
     await expect(ada.locator("#part-words form, #part-questions form")).to_have_count(0)
     await stale.get_by_role("button", name="Note").click()
-    await expect(shown(stale)).to_contain_text("terminated", timeout=WITHIN)
+    await expect(shown(stale)).to_contain_text("terminated")
     await stale.get_by_role("button", name="rollback").click()
-    await expect(shown(stale)).to_contain_text("nothing was sent", timeout=WITHIN)
+    await expect(shown(stale)).to_contain_text("nothing was sent")
     await ada.context.close()
 
 
@@ -168,16 +169,16 @@ async def test_a_second_incident_comes_while_the_page_is_open(
     troubles: list[str] = []
     ada = await entered(browser, served, "ada", "commander", troubles)
     mine = ada.locator("#open .mine .row .what")
-    await expect(mine).to_have_count(1, timeout=WITHIN)
-    await expect(ada).to_have_title("Now (1) · Runbooks", timeout=WITHIN)
+    await expect(mine).to_have_count(1)
+    await expect(ada).to_have_title("Now (1) · Runbooks")
     await mine.first.focus()
     before = await ada.evaluate("document.activeElement.getAttribute('href')")
     second = await opened(served, ANOTHER)
-    await expect(mine).to_have_count(2, timeout=WITHIN)
-    await expect(ada).to_have_title("Now (2) · Runbooks", timeout=WITHIN)
+    await expect(mine).to_have_count(2)
+    await expect(ada).to_have_title("Now (2) · Runbooks")
     assert await ada.evaluate("document.activeElement.getAttribute('href')") == before, "who goes by keys stays there"
     await ended(second)
-    await expect(mine).to_have_count(1, timeout=WITHIN)
+    await expect(mine).to_have_count(1)
     assert troubles == []
     await ada.context.close()
 
@@ -200,40 +201,40 @@ async def test_who_is_on_a_run_s_page_is_told_of_another_incident_until_it_ends_
 
     second = await opened(served, ANOTHER)
     told = await until(second, lambda now: bool(now.incident_id))
-    await expect(ada.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(ada.locator(shows)).to_have_count(1)
     await expect(ada.locator(shows)).to_contain_text(told.incident_id)
     await expect(ada.locator(shows)).to_contain_text(ANOTHER)
     assert await reason.input_value() == "half a sentence"
     assert await reason.evaluate("one => one === document.activeElement"), "it takes nobody's place"
     await finds_nothing(ada)
-    await expect(tab.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(tab.locator(shows)).to_have_count(1)
     # Its own page tells of the first, and of nothing else.
     await tab.goto(f"{served.base_url}/run?id={second.id}")
-    await expect(tab.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(tab.locator(shows)).to_have_count(1)
     await expect(tab.locator(shows)).not_to_contain_text(told.incident_id)
     # It goes when that incident ends, here one, there none.
     await ended(incident)
-    await expect(tab.locator(shows)).to_have_count(0, timeout=WITHIN)
+    await expect(tab.locator(shows)).to_have_count(0)
     # A page of a run that has ended goes on being told.
-    await expect(ada.locator("#part-state")).to_contain_text("terminated", timeout=WITHIN)
+    await expect(ada.locator("#part-state")).to_contain_text("terminated")
     await expect(ada.locator(shows)).to_have_count(1)
 
     # Dismissed by the keyboard: it is gone in every tab, and stays so after a reload.
     await tab.goto(f"{served.base_url}/run?id={incident.id}")
-    await expect(tab.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(tab.locator(shows)).to_have_count(1)
     await ada.get_by_role("button", name=f"Dismiss {told.incident_id}").press("Enter")
     for page in (ada, tab):
-        await expect(page.locator(shows)).to_have_count(0, timeout=WITHIN)
+        await expect(page.locator(shows)).to_have_count(0)
     for page in (ada, tab):
         await page.reload()
-        await expect(page.locator("#part-incidents .other")).to_have_count(1, timeout=WITHIN)
+        await expect(page.locator("#part-incidents .other")).to_have_count(1)
         await expect(page.locator(shows)).to_have_count(0)
     # Another one is told of all the same.
     third = await opened(served, ODD)
-    await expect(ada.locator(shows)).to_have_count(1, timeout=WITHIN)
+    await expect(ada.locator(shows)).to_have_count(1)
     await expect(ada.locator(shows)).not_to_contain_text(told.incident_id)
     await ended(third)
-    await expect(ada.locator(shows)).to_have_count(0, timeout=WITHIN)
+    await expect(ada.locator(shows)).to_have_count(0)
     await ended(second)
     assert troubles == []
     await ada.context.close()
@@ -260,19 +261,19 @@ async def test_a_page_left_open_goes_on_after_its_server_was_restarted(  # noqa:
         await ada.goto(f"{page.base_url}/run?id={incident.id}")
         await unfolded(ada, "note")
         await ada.locator("#w-note-text").fill("typed before the restart")
-        await expect(now.locator("#open .mine .row")).to_have_count(1, timeout=WITHIN)
-    await expect(ada.locator("#away")).to_contain_text("lost its server", timeout=WITHIN)
-    await expect(now.locator("#away")).to_contain_text("lost its server", timeout=WITHIN)
+        await expect(now.locator("#open .mine .row")).to_have_count(1)
+    await expect(ada.locator("#away")).to_contain_text("lost its server")
+    await expect(now.locator("#away")).to_contain_text("lost its server")
     await ada.clock.fast_forward("01:00:00")
     second = await opened(served, ANOTHER)
     async with process():
-        await expect(ada.locator("#away")).to_have_count(0, timeout=WITHIN)
-        await expect(now.locator("#away")).to_have_count(0, timeout=WITHIN)
-        await expect(now.locator("#open .mine .row")).to_have_count(2, timeout=WITHIN)
-        await expect(ada.locator("time.elapsed")).to_contain_text("1:0", timeout=WITHIN)
+        await expect(ada.locator("#away")).to_have_count(0)
+        await expect(now.locator("#away")).to_have_count(0)
+        await expect(now.locator("#open .mine .row")).to_have_count(2)
+        await expect(ada.locator("time.elapsed")).to_contain_text("1:0")
         await ada.get_by_role("button", name="Note").click()
-        await expect(shown(ada).locator(".good")).to_be_visible(timeout=WITHIN)
-        await expect(ada.locator("#part-timeline")).to_contain_text("typed before the restart", timeout=WITHIN)
+        await expect(shown(ada).locator(".good")).to_be_visible()
+        await expect(ada.locator("#part-timeline")).to_contain_text("typed before the restart")
         await ada.context.close()
     await ended(second)
 
@@ -285,19 +286,19 @@ async def test_more_tabs_than_a_browser_opens_connections(browser: Browser, serv
         tab = await ada.context.new_page()
         await tab.clock.install()
         await tab.goto(f"{served.base_url}/run?id={incident.id}", wait_until="commit")
-        await expect(tab.locator("#picture img").first).to_be_visible(timeout=WITHIN)
+        await expect(tab.locator("#picture img").first).to_be_visible()
         await seen(tab, "hidden")
         await tab.clock.fast_forward("00:11")
         tabs.append(tab)
     told = await until(incident, lambda now: bool(now.questions))
     (question,) = told.questions
     await tabs[-1].get_by_role("button", name="rollback").click()
-    await expect(shown(tabs[-1])).to_contain_text(f"{question.id}: rollback", timeout=WITHIN)
+    await expect(shown(tabs[-1])).to_contain_text(f"{question.id}: rollback")
     # The first has not been told, and catches up when it is looked at.
     await expect(tabs[0].locator("#part-questions")).not_to_contain_text("has said rollback")
     await seen(tabs[0], "visible")
     await tabs[0].clock.fast_forward("00:02")
-    await expect(tabs[0].locator("#part-questions")).to_contain_text("has said rollback", timeout=WITHIN)
+    await expect(tabs[0].locator("#part-questions")).to_contain_text("has said rollback")
     await expect(tabs[0].locator("#away")).to_have_count(0)
     await ada.context.close()
 
@@ -332,7 +333,7 @@ async def test_a_pause_that_two_people_end_at_once_ends_once(
         await unfolded(people[0], "extend")
         await people[0].locator("#w-extend-by").fill("20m")
         await people[0].get_by_role("button", name="Extend").click()
-        await expect(shown(people[0]).locator(".good")).to_be_visible(timeout=WITHIN)
+        await expect(shown(people[0]).locator(".good")).to_be_visible()
         # The timer of the first end goes off, and resumes nothing.
         await past(people[0], before.leases[0].until.timestamp() + 2)
         assert [name for name, _ in world.effects if name == "autoscalers.release"] == []
@@ -344,7 +345,7 @@ async def test_a_pause_that_two_people_end_at_once_ends_once(
         await asyncio.gather(*(one.click() for one in buttons))
         await handle.result()
         for one in people:
-            await expect(shown(one).locator(".notice")).to_be_visible(timeout=WITHIN)
+            await expect(shown(one).locator(".notice")).to_be_visible()
         assert len([name for name, _ in world.effects if name == "autoscalers.release"]) == 1
         for one in people:
             await one.context.close()
@@ -367,7 +368,7 @@ async def test_a_service_with_an_odd_name_is_found_and_started(browser: Browser,
     await ada.get_by_label("Title").fill("An odd name")
     await ada.get_by_role("button", name="Show what it would do").click()
     await ada.get_by_role("button", name="Start it, as ada (commander)").click()
-    await expect(ada.locator("#part-state")).to_contain_text(ODD, timeout=WITHIN)
+    await expect(ada.locator("#part-state")).to_contain_text(ODD)
     where = ada.url
     for path in ("/", "/search"):
         await ada.goto(f"{served.base_url}{path}")
@@ -375,9 +376,9 @@ async def test_a_service_with_an_odd_name_is_found_and_started(browser: Browser,
             await ada.get_by_label("Service").fill(ODD)
             await ada.get_by_label("State").select_option("open")
         row = ada.locator(".row", has_text="An odd name").first
-        await expect(row).to_contain_text(ODD, timeout=WITHIN)
+        await expect(row).to_contain_text(ODD)
         await row.get_by_role("link").click()
-        await expect(ada.locator("#part-state")).to_contain_text(ODD, timeout=WITHIN)
+        await expect(ada.locator("#part-state")).to_contain_text(ODD)
         assert ada.url == where
     assert troubles == []
     run = ada.locator("input[name=workflow_id]").first
@@ -406,8 +407,7 @@ async def test_times_are_right_where_clocks_are_changed(  # noqa: PLR0917  a cas
     moment: str,
     told: str,
 ) -> None:
-    context = await browser.new_context(timezone_id=zone)
-    page = await context.new_page()
+    page = await new_tab(browser, timezone_id=zone)
     await page.clock.install(time=now)
     await page.goto(f"{served.base_url}/sign-in")
     await page.evaluate(
@@ -417,12 +417,11 @@ async def test_times_are_right_where_clocks_are_changed(  # noqa: PLR0917  a cas
     )
     await page.clock.run_for(1100)
     assert await page.locator("time[data-form=short]").text_content() == told
-    await context.close()
+    await page.context.close()
 
 
 async def test_what_is_left_counts_through_a_change_of_the_clocks(browser: Browser, served: Served) -> None:  # noqa: F811
-    context = await browser.new_context(timezone_id="Europe/Berlin")
-    page = await context.new_page()
+    page = await new_tab(browser, timezone_id="Europe/Berlin")
     await page.clock.install(time="2026-03-29T00:50:00Z")  # ten minutes before 02:00 becomes 03:00
     await page.goto(f"{served.base_url}/sign-in")
     await page.evaluate("document.body.innerHTML = `<time data-form='left' datetime='2026-03-29T01:10:00Z'></time>`")
@@ -431,4 +430,4 @@ async def test_what_is_left_counts_through_a_change_of_the_clocks(browser: Brows
     await page.clock.fast_forward("15:00")
     assert await page.locator("time").text_content() == "4:30 left"
     assert await page.locator("time").get_attribute("title") == "03:10 (01:10 UTC)"
-    await context.close()
+    await page.context.close()

@@ -20,9 +20,10 @@ from sandbox import probes
 from sandbox.ports import free_port
 from sandbox.processes import ServerProcess
 from sandbox.temporal import Temporal as TemporalServer
+from tests.browsers import new_tab
 from tests.starters.support import working
 from tests.starters.web.served import SERVICE, keys
-from tests.starters.web.test_page_in_browser import WITHIN, browser, unfolded  # noqa: F401  a fixture
+from tests.starters.web.test_page_in_browser import browser, unfolded  # noqa: F401  a fixture
 from tests.workflows.steering import Handle, begin, until
 from tests.workflows.worlds.platform import Platform
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
@@ -91,16 +92,14 @@ async def test_the_page_s_process_is_killed_before_it_answers(  # noqa: PLR0917 
         handle = await begin(client, queue, EmergencyScaleUpRequest(), "emergency_scale_up")
         before = await until(handle, lambda status: status.phase == "Autoscaler paused")
         dying = page.start(stack, "tests.starters.web.dying_page")
-        context = await browser.new_context()
-        ada = await context.new_page()
-        ada.set_default_timeout(WITHIN)
+        ada = await new_tab(browser)
         await ada.goto(re.findall(r"http://\S+/\S+", dying.log.read_text(encoding="utf-8"))[-1])
         await ada.get_by_role("button", name="Sign in").click()
         await ada.goto(f"{page.url}/run?id={handle.id}")
         await unfolded(ada, "extend")
         await ada.locator("#w-extend-by").fill("15m")
         await ada.get_by_role("button", name="Extend").click()
-        await expect(ada.locator("#away")).to_contain_text("Press it again: it counts once", timeout=WITHIN)
+        await expect(ada.locator("#away")).to_contain_text("Press it again: it counts once")
         while dying.exit_code is None:
             await asyncio.sleep(0.05)
         assert await extended(handle) == 1
@@ -110,7 +109,7 @@ async def test_the_page_s_process_is_killed_before_it_answers(  # noqa: PLR0917 
         await unfolded(ada, "extend")
         await ada.locator("#w-extend-by").fill("15m")
         await ada.get_by_role("button", name="Extend").click()
-        await expect(ada.locator("#said .good")).to_be_visible(timeout=WITHIN)
+        await expect(ada.locator("#said .good")).to_be_visible()
         assert await extended(handle) == 1, "the word that was pressed before, and no other"
         once = await until(handle, lambda status: bool(status.leases))
         assert once.leases[0].until - before.leases[0].until == timedelta(minutes=15)
@@ -120,4 +119,4 @@ async def test_the_page_s_process_is_killed_before_it_answers(  # noqa: PLR0917 
         until_now = once.leases[0].until
         await until(handle, lambda status: status.leases[0].until == until_now + timedelta(minutes=15))
         await handle.cancel()
-        await context.close()
+        await ada.context.close()

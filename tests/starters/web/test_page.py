@@ -17,6 +17,7 @@ from starters.steering.session import Session
 from starters.web.live import Hub
 from starters.web.pages import lines
 from starters.web.place import part
+from tests.plugins.patience import HANGS
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import Handle, begin, until
 from tests.workflows.worlds.world import World
@@ -219,7 +220,7 @@ async def test_each_procedure_has_its_page_line_by_line(served: Served) -> None:
 async def test_past_runs_are_found_in_temporal_and_the_archive_says_what_it_has(served: Served) -> None:
     handle = await asked(served)
     async with served.signed_in() as http:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             while (
                 "p1-incident%2Ftensafe-server"
                 not in (await http.get("/search", params={"q": "p1-incident", "state": "open"})).text

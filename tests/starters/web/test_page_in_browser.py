@@ -1,6 +1,5 @@
 """The operators' page in a real browser: a P1 from sign-in to its close, and every view in every width."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -9,11 +8,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
-from sandbox.browser import OPTIONS, ensure
 from sandbox.temporal import Temporal
+from tests.browsers import chromium, new_tab
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.platform import Platform
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.timeout(600)
 PICTURES = Path(__file__).parents[3] / "docs/images"
 """Those of docs/web.md are written anew where `RUNBOOKS_SCREENSHOTS` is set; all others go to the folder it names."""
 HOSTILE = "<script>document.title='run'</script><img src=x onerror=alert(1)>\u202e{{7*7}}" + "x" * 120
-WITHIN = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +37,19 @@ async def served(own_temporal: Temporal, create_database: Any, records_template:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 async def entered(browser: Browser, served: Served, who: str, role: str, troubles: list[str], **options: Any) -> Page:
     """Sign in as a person does; whatever the browser complains of is kept."""
-    context = await browser.new_context(timezone_id="Europe/Berlin", **options)
-    page = await context.new_page()
-    page.set_default_timeout(WITHIN)
+    page = await new_tab(browser, timezone_id="Europe/Berlin", **options)
     page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("request", lambda one: None if one.url.startswith((served.base_url, "data:")) else troubles.append(one.url))
     await page.goto(served.link(who, role))
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Now")).to_be_visible(timeout=WITHIN)
+    await expect(page.get_by_role("heading", name="Now")).to_be_visible()
     return page
 
 
@@ -80,7 +73,7 @@ async def test_an_incident_from_sign_in_to_close_by_two_people(browser: Browser,
     await ada.get_by_label("Title").fill(HOSTILE)
     await ada.get_by_role("button", name="Show what it would do").click()
     await ada.get_by_role("button", name="Start it, as ada (commander)").click()
-    await expect(ada.get_by_text("rollback", exact=True).first).to_be_visible(timeout=WITHIN)
+    await expect(ada.get_by_text("rollback", exact=True).first).to_be_visible()
     assert await ada.title() != "run"
 
     # Two people at once: one is the second to say so, and the other is told.
@@ -91,29 +84,29 @@ async def test_an_incident_from_sign_in_to_close_by_two_people(browser: Browser,
     typed = cy.get_by_label("Reason").first
     await typed.fill("half a sentence")
     await bo.get_by_role("button", name="rollback").click()
-    await expect(bo.locator("#said")).to_contain_text("needs a second person", timeout=WITHIN)
-    await expect(cy.locator("#part-questions")).to_contain_text("bo (on-call) has said rollback", timeout=WITHIN)
+    await expect(bo.locator("#said")).to_contain_text("needs a second person")
+    await expect(cy.locator("#part-questions")).to_contain_text("bo (on-call) has said rollback")
     assert await typed.input_value() == "half a sentence", "what somebody types stays when the page goes on"
     await bo.get_by_role("button", name="rollback").click()
-    await expect(bo.locator("#said")).to_contain_text("was the first", timeout=WITHIN)
+    await expect(bo.locator("#said")).to_contain_text("was the first")
     # Whoever has started it is none of the two.
     await ada.get_by_role("button", name="rollback").click()
-    await expect(ada.locator("#said")).to_contain_text("started this run", timeout=WITHIN)
+    await expect(ada.locator("#said")).to_contain_text("started this run")
     await cy.get_by_role("button", name="rollback").click()
-    await expect(cy.locator("#said")).to_contain_text("decided by bo (on-call) and cy (on-call)", timeout=WITHIN)
+    await expect(cy.locator("#said")).to_contain_text("decided by bo (on-call) and cy (on-call)")
 
     # What is live came to everybody; the form of the question is gone for all.
-    await expect(ada.locator("#part-questions form")).to_have_count(0, timeout=WITHIN)
-    await expect(ada.locator("#part-timeline")).to_contain_text("cy (on-call)", timeout=WITHIN)
+    await expect(ada.locator("#part-questions form")).to_have_count(0)
+    await expect(ada.locator("#part-timeline")).to_contain_text("cy (on-call)")
     await unfolded(bo, "take-over")
     await bo.get_by_role("button", name="Take over").click()
-    await expect(bo.locator("#said .notice")).to_contain_text("bo", timeout=WITHIN)
+    await expect(bo.locator("#said .notice")).to_contain_text("bo")
     await unfolded(ada, "close")
     await ada.get_by_label("Resolution").fill("rolled back")
     await ada.get_by_label("Root cause").fill("v1.2.4 crashes")
     await ada.get_by_label("Force").select_option("yes")
     await ada.locator("#part-words").get_by_role("button", name="Close").click()
-    await expect(bo.locator("#part-state")).to_contain_text("closed", timeout=WITHIN)
+    await expect(bo.locator("#part-state")).to_contain_text("closed")
     await finds_nothing(ada)
     assert [one for one in troubles if "409" not in one] == []
 
@@ -125,15 +118,15 @@ async def test_a_pause_is_extended_with_its_countdown(browser: Browser, served: 
     await until(handle, lambda status: status.phase == "Autoscaler paused")
     ada = await entered(browser, served, "ada", "on-call", troubles)
     held = ada.locator(".group", has=ada.get_by_role("heading", name="Held"))
-    await expect(held).to_contain_text("left", timeout=WITHIN)
+    await expect(held).to_contain_text("left")
     await held.get_by_role("link").first.click()
     await unfolded(ada, "extend")
     await ada.locator("#w-extend-by").fill("soon")
     await ada.get_by_role("button", name="Extend").click()
-    await expect(ada.locator("#said")).to_contain_text("a duration is expected", timeout=WITHIN)
+    await expect(ada.locator("#said")).to_contain_text("a duration is expected")
     await ada.locator("#w-extend-by").fill("15m")
     await ada.get_by_role("button", name="Extend").click()
-    await expect(ada.locator("#said .good")).to_be_visible(timeout=WITHIN)
+    await expect(ada.locator("#said .good")).to_be_visible()
     await unfolded(ada, "resume")
     await ada.get_by_role("button", name="Resume").click()
     await handle.result()
@@ -164,7 +157,7 @@ async def test_every_view_fits_and_keeps_nobody_out(
     for name, path in {**VIEWS, "status": "/status/"}.items():
         await page.goto(f"{served.base_url}{path or f'/run?id={handle.id}'}")
         if name == "run":
-            await expect(page.locator("#picture img").first).to_be_visible(timeout=WITHIN)
+            await expect(page.locator("#picture img").first).to_be_visible()
         await page.screenshot(path=folder / f"page-{name}-{width}-{scheme}.png", full_page=True)
         wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{name} is wider than the screen by {wide}"
@@ -183,10 +176,10 @@ async def test_an_incident_and_a_pause_as_the_docs_show_them(browser: Browser, s
     await until(incident, lambda now: bool(now.questions))
     look: dict[str, Any] = {"viewport": {"width": 1100, "height": 760}, "device_scale_factor": 1.5}
     page = await entered(browser, served, "ada", "commander", [], **look)
-    await expect(page.locator("main")).to_contain_text("The API answers with errors", timeout=WITHIN)
+    await expect(page.locator("main")).to_contain_text("The API answers with errors")
     await page.screenshot(path=folder / "page-now.png")
     await page.goto(f"{served.base_url}/run?id={incident.id}")
-    await expect(page.locator("#picture img").first).to_be_visible(timeout=WITHIN)
+    await expect(page.locator("#picture img").first).to_be_visible()
     await expect(page.get_by_role("button", name="rollback")).to_be_visible()
     await page.screenshot(path=folder / "page-run.png")
     for each in (pause, incident):
@@ -198,7 +191,5 @@ async def test_times_are_the_viewers_with_utc_beside(browser: Browser, served: S
     await until(handle, lambda now: bool(now.entries))
     page = await entered(browser, served, "ada", "commander", [])
     await page.goto(f"{served.base_url}/run?id={handle.id}")
-    await expect(page.locator(".timeline time").first).to_have_text(
-        re.compile(r"^\d\d:\d\d \(\d\d:\d\d UTC\)$"), timeout=WITHIN
-    )
+    await expect(page.locator(".timeline time").first).to_have_text(re.compile(r"^\d\d:\d\d \(\d\d:\d\d UTC\)$"))
     await handle.terminate("the test has seen enough")

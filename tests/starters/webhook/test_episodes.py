@@ -9,6 +9,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from activities.catalogue.lookup import Catalogue
 from activities.catalogue.service import ApprovalPolicy, Grouping
+from tests.plugins.patience import HANGS
 from tests.starters.support import (
     PATH,
     RUN,
@@ -226,6 +227,6 @@ async def fail(address: str, queue: str, workflow_id: str) -> None:
     connected = await connect(Temporal(address=address))
     async with worker.build(connected, Temporal(task_queue=queue), [Catalogue({}, ApprovalPolicy()).resolve]):
         handle = connected.get_workflow_handle(workflow_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS):
             while (await handle.describe()).status is not WorkflowExecutionStatus.FAILED:
                 await asyncio.sleep(0.05)

@@ -25,6 +25,7 @@ from audit.store_connection import StoreError
 from audit.store_filter import Filter
 from tests.audit.archiving import Place, new_namespace
 from tests.audit.stories import new_signer
+from tests.plugins.patience import HANGS
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.workflows.steering import cause
 from workflows.audit import archive_runs
@@ -286,7 +287,7 @@ async def test_a_run_with_what_can_not_be_written_again_stops_nothing(place: Pla
         )
     )
     await client.get_workflow_handle("odd", run_id=started.run_id).terminate(reason="enough")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         while not (await client.count_workflows("WorkflowId = 'odd' AND ExecutionStatus = 'Terminated'")).count:
             await asyncio.sleep(0.05)
     result = await place.archive()
@@ -315,7 +316,7 @@ async def test_whatever_temporal_can_hold_is_archived_and_found(place: Place) ->
         )
     )
     await client.get_workflow_handle(workflow_id, run_id=started.run_id).terminate(reason="enough\x00")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         while not (await client.count_workflows("ExecutionStatus = 'Terminated'")).count:
             await asyncio.sleep(0.05)
     result = await place.archive()

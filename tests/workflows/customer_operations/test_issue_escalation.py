@@ -14,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.common.effects import Change
 from activities.common.errors import JustStarting
 from activities.customers.tickets import CreateTicket, Support
+from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
 from tests.workflows.worlds.company import Company
@@ -157,12 +158,12 @@ async def test_what_comes_before_the_ticket_is_asked_to_come_again(
     @activity.defn(name="support.create")
     def held(create: CreateTicket) -> Change:
         asked.set()
-        assert goes_on.wait(30)
+        assert goes_on.wait(HANGS)
         return Support(company.pool).create(create)
 
     async with working(instead(company.activities(), held)) as queue:
         handle = await begin(client, queue, request(), NAME)
-        assert await asyncio.to_thread(asked.wait, 30)
+        assert await asyncio.to_thread(asked.wait, HANGS)
         try:
             with pytest.raises(WorkflowUpdateFailedError) as early:
                 await handle.execute_update(IssueEscalation.reassign, Reassign(**ADA, to="cara"))

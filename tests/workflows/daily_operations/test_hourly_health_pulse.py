@@ -11,7 +11,7 @@ from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, Sch
 from activities.catalogue.daily import DailyPolicy
 from tests.workflows.conftest import Working
 from tests.workflows.daily_operations.clocks import fired
-from tests.workflows.steering import begin, told
+from tests.workflows.steering import begin, texts, until
 from tests.workflows.worlds.day import Day
 from workers.clients import connect
 from workers.settings import Temporal
@@ -55,8 +55,7 @@ async def test_a_blip_warns_nobody(working: Working, client: Client, day: Day) -
     day.world.healthy = False
     async with working(day.activities()) as queue:
         handle = await begin(client, queue, HourlyHealthPulseRequest(), NAME)
-        while "unhealthy" not in await told(handle):
-            await asyncio.sleep(0.01)
+        await until(handle, lambda status: "unhealthy" in texts(status))
         day.world.healthy = True
         assert (await handle.result())["healthy"]
     assert (day.messages(), warnings(day)) == ([], [])

@@ -1,6 +1,5 @@
 """MorningStartup: one summary a day, what is not known is said, and a service that is down gets one incident."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,7 +14,7 @@ from activities.catalogue.daily import DailyPolicy
 from activities.monitoring.prometheus import Fired
 from activities.monitoring.runs import OpenRun
 from tests.workflows.conftest import Working
-from tests.workflows.steering import begin, told, waiting_for
+from tests.workflows.steering import begin, comes, told, waiting_for
 from tests.workflows.worlds.day import Day
 from workers.registry import PROCEDURES
 from workflows.daily_operations.morning_startup import MorningStartupRequest
@@ -240,8 +239,7 @@ async def test_where_incidents_are_not_known_people_are_asked(
     async with working(day.activities()) as queue:
         handle = await begin(client, queue, MorningStartupRequest(), NAME)
         await waiting_for(handle, "decide incident")
-        while len(day.messages()) < 2:
-            await asyncio.sleep(0.02)
+        await comes(lambda: len(day.messages()) >= 2, "that people are asked")
         await handle.execute_update("decide", Decision(**ADA, question="incident", choice=choice))
         assert (await handle.result())["incident"] == became
     assert any("People are asked" in text for text in day.messages())

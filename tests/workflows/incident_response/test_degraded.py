@@ -118,6 +118,42 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str | None, bool]] = {
 }
 
 
+def brought_back(ago: timedelta) -> DeploymentState:
+    return state().model_copy(update={"brought_back_by": "restore/x", "brought_back_at": NOW - ago})
+
+
+SITUATIONS |= {
+    "just brought back, and figures tell of the stop": (
+        {"metrics": metrics(1.0, 10.0), "health": DOWN, "deployment": brought_back(timedelta(minutes=5))},
+        "stopped",
+        None,
+        False,
+    ),
+    "brought back a while ago, and slow": (
+        {"metrics": metrics(p95=2.5), "deployment": brought_back(timedelta(minutes=5, seconds=1))},
+        "latency",
+        "scale",
+        True,
+    ),
+    "just brought back, and well": (
+        {"metrics": metrics(), "deployment": brought_back(timedelta(minutes=1))},
+        "well",
+        None,
+        False,
+    ),
+    "just brought back, and slow with pods that fail": (
+        {
+            "metrics": metrics(p95=2.5),
+            "deployment": brought_back(timedelta(minutes=1)),
+            "pods": pods("CrashLoopBackOff", "", ""),
+        },
+        "latency",
+        "scale",
+        True,
+    ),
+}
+
+
 @pytest.mark.parametrize(("given", "reason", "first", "clear"), SITUATIONS.values(), ids=SITUATIONS)
 def test_what_the_facts_point_to(given: dict[str, Any], reason: str, first: str | None, *, clear: bool) -> None:
     facts = DegradedFacts(**{"health": WELL, "pods": pods("", "", ""), "deployment": state(), **given})

@@ -1,6 +1,5 @@
 """P1Incident with the time-skipping server: what it decides, whom it asks, and what it never does twice."""
 
-import asyncio
 import base64
 import time
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,8 @@ from activities.monitoring.health import Health, Steadiness, SteadyRequest
 from activities.records.alerts import Alert
 from tests.replay.cases import has_several_alerts_and_a_relapse
 from tests.workflows.conftest import Working
-from tests.workflows.steering import SERVICE, cancel, quiet
+from tests.workflows.steering import SERVICE, cancel, comes, goes_on, quiet
+from tests.workflows.steering import until as reached
 from tests.workflows.worlds.world import World, instead
 from workers.clients import connect
 from workers.settings import Temporal
@@ -61,12 +61,7 @@ async def start(client: Client, queue: str, request: P1Request | None = None) ->
 
 
 async def until(handle: WorkflowHandle[P1Incident, P1Result], waiting_for: str) -> RunStatus:
-    for _ in range(2000):
-        status: RunStatus = await handle.query(P1Incident.status)
-        if status.waiting_for == waiting_for:
-            return status
-        await asyncio.sleep(0.02)
-    pytest.fail(f"never waited for {waiting_for}: {status.model_dump_json(indent=1)}")
+    return await reached(handle, lambda status: status.waiting_for == waiting_for)
 
 
 async def abandon(handle: WorkflowHandle[P1Incident, P1Result]) -> None:
@@ -146,22 +141,38 @@ async def test_the_post_mortem_is_tomorrow_at_ten_in_the_services_zone(working: 
     assert "Bad release v1.2.4" in draft.content
 
 
-async def test_a_service_that_a_run_keeps_stopped_is_left_to_it(working: Working, client: Client) -> None:
+async def test_a_service_that_a_run_keeps_stopped_is_left_to_it(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
     world = World()
     world.bad_release()
     world.saturation, world.stopped_by = 1.0, "point-in-time-restore/x"
     async with working(world.activities()) as queue:
         handle = await start(client, queue)
-        for _ in range(500):
-            if [message for message in world.done("slack.post") if "point-in-time-restore/x" in message.text]:
-                break
-            await asyncio.sleep(0.02)
-        world.stopped_by, world.healthy, world.crashing, world.ready = None, True, False, 3
+        await reached(handle, lambda status: "is kept stopped by" in texts(status))
+        world.healthy, world.crashing, world.ready = True, False, 3
+        world.bring_back(await time_skipping.get_current_time())
         result = await close(handle)
         timeline = texts(await handle.query(P1Incident.status))
     assert result.mitigations == []
     assert not [name for name, _ in world.effects if name.startswith("kubernetes.")]
+    assert len([post for post in world.done("slack.post") if "point-in-time-restore/x" in post.text]) == 1
     assert timeline.count("is kept stopped by point-in-time-restore/x until 2026-02-05 00:00:00 UTC") == 1
+
+
+async def test_a_service_that_a_run_has_just_brought_back_is_left_to_it(
+    working: Working, client: Client, time_skipping: WorkflowEnvironment
+) -> None:
+    world = World()
+    world.healthy, world.ready, world.saturation = False, 0, 1.0
+    world.brought_back = ("point-in-time-restore/x", await time_skipping.get_current_time())
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await reached(handle, lambda status: "point-in-time-restore/x, which has brought it back" in texts(status))
+        world.healthy, world.ready, world.saturation = True, 3, 0.2
+        result = await close(handle)
+    assert result.mitigations == []
+    assert not [name for name, _ in world.effects if name.startswith("kubernetes.")]
 
 
 async def test_crash_loops_without_a_rollout_are_restarted(working: Working, client: Client) -> None:
@@ -371,8 +382,7 @@ async def test_a_firing_during_the_closing_becomes_a_new_incident(temporal_addre
         await handle.signal(P1Incident.alert, firing(datetime(2026, 2, 4, 6, tzinfo=UTC)))
         world.down = set()
         following: WorkflowHandle[P1Incident, P1Result] = client.get_workflow_handle_for(P1Incident.run, handle.id)
-        while (await following.describe()).run_id == handle.first_execution_run_id:
-            await asyncio.sleep(0.05)
+        await goes_on(following, handle.first_execution_run_id)
         second = await close(following)
     created = [request.incident_id for request in world.done("records.create_incident")]
     assert len(set(created)) == 2
@@ -520,8 +530,7 @@ async def test_closed_while_a_mitigation_is_verified_nothing_more_is_tried(worki
 
     async with working(instead(world.activities(), steady)) as queue:
         handle = await start(client, queue)
-        while "waits" not in closed:
-            await asyncio.sleep(0.02)
+        await comes(lambda: "waits" in closed, "a look at its health")
         await handle.execute_update(P1Incident.close, CLOSING.model_copy(update={"force": True}))
         closed.append("closed")
         result = await handle.result()

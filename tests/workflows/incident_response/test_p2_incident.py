@@ -1,21 +1,32 @@
 """P2Incident with the time-skipping server: what it decides, whom it asks, what it hands on, what it never leaves."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.common.severity import Severity
+from activities.kubernetes.cluster import Workload
+from activities.kubernetes.states import DeploymentState
+from activities.monitoring.degradation import DegradationWatched, WatchDegradation
+from activities.monitoring.health import Health, HealthRequest
+from activities.monitoring.prometheus import Metrics, MetricsRequest
 from activities.records.alerts import Alert
 from activities.records.incidents import OpenIncident
 from starters.steering.catalogue import service_run_id
+from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, quiet, texts, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, comes, goes_on, quiet, texts, told, until, waiting_for
 from tests.workflows.worlds.degraded import Degraded
+from tests.workflows.worlds.world import instead, named
 from workers.registry import procedure
 from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.p2_incident import P2Request, P2Result
@@ -254,12 +265,17 @@ async def test_the_same_alert_twice_and_another_one_are_one_incident(working: Wo
 
 async def child(client: Client, handle: Handle) -> Handle:
     """Wait for the run that this one starts; its ID may have been that of an earlier test's."""
-    while True:
-        for event in (await handle.fetch_history()).events:
-            if event.HasField("child_workflow_execution_started_event_attributes"):
-                begun = event.child_workflow_execution_started_event_attributes.workflow_execution
-                return client.get_workflow_handle(begun.workflow_id, run_id=begun.run_id)
-        await asyncio.sleep(0.05)
+
+    async def started() -> list[WorkflowExecution]:
+        return [
+            event.child_workflow_execution_started_event_attributes.workflow_execution
+            for event in (await handle.fetch_history()).events
+            if event.HasField("child_workflow_execution_started_event_attributes")
+        ]
+
+    await comes(started, f"a child of {handle.id}")
+    begun = (await started())[0]
+    return client.get_workflow_handle(begun.workflow_id, run_id=begun.run_id)
 
 
 async def handed_on(client: Client, queue: str, world: Degraded) -> tuple[Handle, Handle]:
@@ -317,8 +333,7 @@ async def test_what_fires_after_the_p1_is_a_new_incident_at_once(working: Workin
         world.watching = False
         await handle.signal("alert", later)
         # The test server's clock stands still: the hold's half hour can't be what ends it.
-        while (await client.get_workflow_handle(handle.id).describe()).run_id == handle.first_execution_run_id:
-            await asyncio.sleep(0.05)
+        await goes_on(client.get_workflow_handle(handle.id), handle.first_execution_run_id)
         result = await outcome(client.get_workflow_handle(handle.id))
     assert len(world.done("autoscalers.release")) >= 1
     first, second = world.done("records.create_incident")
@@ -372,7 +387,7 @@ async def test_what_one_post_tells_of_a_service_with_a_p1_goes_there(working: Wo
             start_signal="alerts",
             start_signal_args=[[firing(), errors, over]],
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             result = await outcome(handle)
         status = await until(p1, lambda status: "HighErrorRate fires: joins" in texts(status))
         taken = (await (await handle.describe()).memo())["episodes"]
@@ -491,8 +506,11 @@ async def asking(client: Client, queue: str, world: Degraded) -> Handle:
     silent = await client.start_workflow("P2Incident", P2Request(), id=f"silent/{uuid4()}", task_queue="nobody")
     world.incidents, world.healthy = [open_incident(silent, "P2")], True
     first = await begin(client, queue, P2Request(title="All is down"), "p1_incident")
-    while "handed over" not in str(await first.fetch_history()):  # the timer's summary
-        await asyncio.sleep(0.05)
+
+    async def asks() -> bool:
+        return "handed over" in str(await first.fetch_history())  # the timer's summary
+
+    await comes(asks, "that the P1 asks the P2")
     return first
 
 
@@ -529,18 +547,73 @@ async def test_a_p1_that_is_cancelled_while_it_is_given_an_incident_leaves_it_to
     assert not world.done("records.create_incident")
 
 
+def read_before_it_is_brought_back(world: Degraded) -> list[Callable[..., Any]]:
+    """Have a run read figures and health while the service is stopped, in its second look, and who stops it after."""
+    asked = {"health": 0, "figures": 0, "who": 0}
+    both = threading.Event()
+    real = named(world.activities())
+
+    def answered(what: str) -> None:
+        asked[what] += 1
+        if asked["health"] >= 2 and asked["figures"] >= 2:
+            both.set()
+
+    @activity.defn(name="health.check")
+    def health(request: HealthRequest) -> Health:
+        answer: Health = real["health.check"](request)
+        if request.url == world.service.health_url:
+            answered("health")
+        return answer
+
+    @activity.defn(name="metrics.snapshot")
+    def figures(request: MetricsRequest) -> Metrics:
+        answer: Metrics = real["metrics.snapshot"](request)
+        answered("figures")
+        return answer
+
+    @activity.defn(name="kubernetes.deployment")
+    def who(request: Workload) -> DeploymentState:
+        answered("who")
+        if asked["who"] >= 2 and world.stopped_by:
+            assert both.wait(HANGS)
+            world.bring_back(activity.info().current_attempt_scheduled_time)
+            world.healthy, world.goes_down = True, False
+            world.well()
+        state: DeploymentState = real["kubernetes.deployment"](request)
+        return state
+
+    return instead(world.activities(), health, figures, who)
+
+
 async def test_a_service_that_a_run_keeps_stopped_is_no_outage(working: Working, client: Client) -> None:
     world = Degraded()
     world.stopped_by, world.healthy, world.goes_down = "point-in-time-restore/x", False, True
-    async with working(world.activities()) as queue:
+    async with working(read_before_it_is_brought_back(world)) as queue:
         handle = await begin(client, queue, REQUEST, NAME)
-        await until(handle, lambda _: world.watches >= 2)
-        world.stopped_by, world.healthy, world.goes_down = None, True, False
-        world.well()
         result = await outcome(handle)
-    assert result.outcome == "resolved"
-    assert result.reasons[0] == "stopped"
+        timeline = await told(handle)
+    assert (result.outcome, result.reasons) == ("resolved", ["stopped", "stopped"])
+    assert "the service is left to point-in-time-restore/x, which has brought it back at " in timeline
     assert not world.done("kubernetes.scale") + world.done("records.raise_incident")
+
+
+async def test_what_is_stopped_while_it_is_watched_is_no_outage(working: Working, client: Client) -> None:
+    world = Degraded()
+    world.well()
+    real = named(world.activities())["degradation.watch"]
+
+    @activity.defn(name="degradation.watch")
+    async def watch(request: WatchDegradation) -> DegradationWatched:
+        stops = world.watches == 0
+        world.stopped_by = "point-in-time-restore/x" if stops else None
+        world.healthy, world.goes_down = not stops, stops
+        watched: DegradationWatched = await real(request)
+        return watched
+
+    async with working(instead(world.activities(), watch)) as queue:
+        result = await outcome(await begin(client, queue, REQUEST, NAME))
+    assert (result.outcome, result.reasons) == ("resolved", ["well", "stopped"])
+    assert not world.done("records.raise_incident")
 
 
 async def test_no_more_pods_than_settings_allow(working: Working, client: Client) -> None:

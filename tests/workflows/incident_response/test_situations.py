@@ -21,6 +21,7 @@ EXPIRED = Health(
     status="unreachable", milliseconds=1, certificate=True, detail="its certificate is not accepted: has expired"
 )
 FIVE_XX = Health(status="unhealthy", milliseconds=1, http_status=503)
+LIMITS: dict[str, Any] = {"connections_above": 0.9, "starting": timedelta(minutes=5)}
 AT_ITS_MAXIMUM = Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3)
 
 
@@ -68,6 +69,10 @@ def state(age: timedelta = OLD, *tags: str, **fields: Any) -> DeploymentState:
     )
 
 
+def back(ago: timedelta) -> dict[str, Any]:
+    return {"brought_back_by": "restore/x", "brought_back_at": NOW - ago}
+
+
 def lost(pod: str, reason: str = "NodeNotReady") -> Events:
     return Events(
         items=[Event(at=NOW, type="Warning", reason=reason, object=f"pod/{pod}", message="Node is not ready", count=1)]
@@ -80,6 +85,30 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "kept stopped by a restore": (
         {"deployment": state(stopped_by="restore/x", stopped_until=NOW)},
         "stopped",
+        BY_HAND,
+        "proven",
+    ),
+    "just brought back by a restore, its pods not ready yet": (
+        {"deployment": state(**back(timedelta(minutes=5))), "pods": pods("", phase="Pending")},
+        "stopped",
+        BY_HAND,
+        "proven",
+    ),
+    "brought back by a restore a while ago, and pods wait still": (
+        {"deployment": state(**back(timedelta(minutes=5, seconds=1))), "pods": pods("", phase="Pending")},
+        "saturated",
+        "scale",
+        "proven",
+    ),
+    "just brought back by a restore, and its pods crash": (
+        {"deployment": state(**back(timedelta(minutes=1))), "pods": pods("CrashLoopBackOff")},
+        "crashing",
+        "restart",
+        "proven",
+    ),
+    "just brought back by a restore, and healthy": (
+        {"deployment": state(**back(timedelta(minutes=1))), "pods": pods(ready=3), "health": WELL},
+        "well",
         BY_HAND,
         "proven",
     ),
@@ -368,7 +397,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
 def diagnosed(given: dict[str, Any], tried: frozenset[str] = frozenset(), **fields: Any) -> Diagnosis:
     given = {"health": DOWN, "deployment": state(), **given}
     around = given.pop("around", None)
-    return diagnose(Facts(**given), IncidentPolicy(), set(tried), NOW, around=around, connections_above=0.9, **fields)
+    return diagnose(Facts(**given), IncidentPolicy(), set(tried), NOW, around=around, **{**LIMITS, **fields})
 
 
 @pytest.mark.parametrize(("given", "reason", "recommended", "certainty"), SITUATIONS.values(), ids=SITUATIONS)

@@ -42,7 +42,7 @@ from workers.worker import build
 from workflows.maintenance.certificate_renewal import CertificateRenewalRequest
 from workflows.platform.approval import Decision
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 NAME = "certificate_renewal"
 SAM = {"who": "sam", "role": "security"}

@@ -15,6 +15,7 @@ from activities.catalogue.lookup import Catalogue
 from activities.monitoring.resets import Resets
 from tests.crash.killer import Killer
 from tests.crash.test_left import reset
+from tests.plugins.patience import HANGS
 from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
@@ -34,7 +35,7 @@ def activities() -> list[Callable[..., Any]]:
 
 
 async def paused(run: Handle) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS):
         while (await run.query("status"))["phase"] != "Autoscaler paused":
             await asyncio.sleep(0.1)
 
@@ -63,7 +64,7 @@ async def test_a_run_that_was_looked_at_before_a_worker_took_it_up_replays(tempo
     try:
         await looked_at_early(client, run)
         now, running = (await run.describe()).run_id, f'TaskQueue = "{queue}" AND ExecutionStatus = "Running"'
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             while [one.run_id async for one in client.list_workflows(running)] != [now]:  # visibility comes later
                 await asyncio.sleep(0.1)
         assert await replayed(client, settings, 'ExecutionStatus = "Running"') == {}

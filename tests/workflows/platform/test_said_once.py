@@ -21,7 +21,7 @@ from activities.catalogue.service import ApprovalPolicy
 from audit.payloads import Decoder
 from audit.reading import read
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, comes, goes_on, say, told, until, waiting_for
 from tests.workflows.worlds.platform import Platform
 from workers.registry import PROCEDURES
 from workflows.platform.approval import Answer, Decision
@@ -166,11 +166,13 @@ async def test_a_word_counts_in_the_run_it_was_said_to_and_in_no_later_one(worki
         )
         latest = client.get_workflow_handle(identity)
         word = await signed(first, Note(who="ada", role="on-call", text="go on"))
-        await first.execute_update("note", word)
-        while (run := (await latest.describe()).run_id) == first.result_run_id:
-            await asyncio.sleep(0.02)
-        while "only just starting" in await refusal(latest, word):
-            await asyncio.sleep(0.02)
+        await say(first, "note", word)
+        run = await goes_on(latest, first.result_run_id)
+
+        async def begun() -> bool:
+            return "only just starting" not in await refusal(latest, word)
+
+        await comes(begun, "that the next run has begun")
         assert "fits none" in await refusal(latest, word), "the same word in the next run"
         old = await signed(latest, Note(who="ada", role="on-call", text="again"), run_id=first.result_run_id)
         assert "fits none" in await refusal(latest, old), "a new word, signed for the run before"

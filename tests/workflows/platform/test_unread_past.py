@@ -1,6 +1,5 @@
 """A run is reset on a real Temporal, and what it had done before can't be read: what it goes on with, and what not."""
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities.monitoring.resets import DoneBefore, DoneBeforeRequest
 from tests.crash.test_left import reset
 from tests.workflows.disaster_recovery.restore.restores import request as restore
-from tests.workflows.steering import cause, result_of, until
+from tests.workflows.steering import cause, comes, result_of, until
 from tests.workflows.worlds.damaged import DamagedWorld
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
@@ -43,9 +42,11 @@ async def been_reset(
     await worker.__aenter__()
     first = await client.start_workflow(procedure(name).workflow_type, asked, id=queue, task_queue=queue)
     await until(first, lambda status: status.phase == phase)
-    async with asyncio.timeout(60):
-        while (await first.describe()).raw_description.pending_activities:
-            await asyncio.sleep(0.05)
+
+    async def idle() -> bool:
+        return not (await first.describe()).raw_description.pending_activities
+
+    await comes(idle, f"that {queue} waits for nothing that works")
     before = len(world.effects)
     return await reset(client, first), before, worker
 

@@ -49,10 +49,14 @@ PRODUCT = "TenSafe"
 """What the company of the tests sells."""
 
 
+def named(known: list[Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Give activities by their names."""
+    return {activity._Definition.must_from_callable(one).name or "": one for one in known}
+
+
 def instead(known: list[Callable[..., Any]], *mine: Callable[..., Any]) -> list[Callable[..., Any]]:
     """Give `known` with `mine` in place of those of the same name."""
-    named = {activity._Definition.must_from_callable(one).name: one for one in (*known, *mine)}
-    return list(named.values())
+    return list(named([*known, *mine]).values())
 
 
 class World:
@@ -77,6 +81,8 @@ class World:
         self.crashing = False
         self.stopped_by: str | None = None
         """The run that keeps the service without replicas."""
+        self.brought_back: tuple[str, datetime] | None = None
+        """The run that has ended such a stop, and when."""
         self.window: Window | None = None
         """The maintenance window that the service is in."""
         self.revision = 1
@@ -131,7 +137,14 @@ class World:
 
     def _stop(self) -> dict[str, Any]:
         until = datetime(2026, 2, 5, tzinfo=UTC) if self.stopped_by else None
-        return {"stopped_by": self.stopped_by, "stopped_until": until}
+        by, at = self.brought_back or (None, None)
+        stopped = {"stopped_by": self.stopped_by, "stopped_until": until}
+        return {**stopped, "brought_back_by": by, "brought_back_at": at}
+
+    def bring_back(self, at: datetime) -> None:
+        """The run that keeps it stopped lets it go, as seen from now on."""
+        assert self.stopped_by is not None
+        self.brought_back, self.stopped_by = (self.stopped_by, at), None
 
     def _reads(self) -> list[Callable[..., Any]]:
         world = self
@@ -150,7 +163,7 @@ class World:
                         image=world.images[world.revision],
                         created_at=datetime.now(UTC),
                     )
-                    for n in range(3)
+                    for n in range(0 if world.stopped_by else 3)
                 ]
             )
 

@@ -26,7 +26,8 @@ from activities.kubernetes.database_secrets import DatabaseSecrets, PointAt
 from workflows.disaster_recovery.failover.candidate import Candidate
 from workflows.platform import policies
 from workflows.platform.approval import Answer, Question
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 from workflows.shared.data_hold import DataHold
 from workflows.shared.database_users import UsersOfTheDatabase
 from workflows.shared.desk import Desk, insist

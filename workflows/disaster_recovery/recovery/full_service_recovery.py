@@ -36,7 +36,8 @@ from workflows.platform.described import described
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.run_status import Note
-from workflows.platform.runbook import Runbook, reason, was_reset
+from workflows.platform.runbook import Runbook, was_reset
+from workflows.platform.steps import reason
 from workflows.shared.incident import Incident
 
 _FRESH = timedelta(minutes=1)

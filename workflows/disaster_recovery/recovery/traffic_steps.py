@@ -15,7 +15,8 @@ from workflows.disaster_recovery.recovery.components import watching
 from workflows.disaster_recovery.recovery.retry_or_stop import STOP, RetryOrStop
 from workflows.disaster_recovery.recovery.traffic_levers import Lever
 from workflows.platform import policies
-from workflows.platform.runbook import Runbook, reason
+from workflows.platform.runbook import Runbook
+from workflows.platform.steps import reason
 from workflows.shared.desk import Desk
 
 _ALL = 100

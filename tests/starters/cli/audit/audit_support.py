@@ -18,6 +18,7 @@ from audit.payloads import Decoder
 from audit.sealing import Archivable
 from audit.store import Store
 from tests.audit.stories import new_signer
+from tests.plugins.patience import HANGS
 from tests.starters.support import RUN, waiting_for
 
 
@@ -40,7 +41,7 @@ class Past:
         The server deletes in its own time, and each is asked for once: asking again only makes its queue longer.
         """
         asked: set[str] = set()
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(HANGS):
             while left := [run async for run in self.client.list_workflows(f'WorkflowId = "{RUN}"')]:
                 for run in left:
                     if run.run_id not in asked:
@@ -64,7 +65,7 @@ class Past:
 
     async def visible(self, query: str, number: int) -> None:
         """Wait until visibility has caught up."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             while (await self.client.count_workflows(query)).count != number:
                 await asyncio.sleep(0.05)
 
@@ -78,7 +79,7 @@ class Past:
         """As if retention had passed."""
         await self._delete(workflow_id, run_id)
         handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS):
             while await _is_there(handle):
                 await asyncio.sleep(0.05)
 

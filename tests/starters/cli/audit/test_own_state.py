@@ -30,7 +30,7 @@ from workflows.deployment.rollback import RollbackRequest
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 from workflows.upkeep.sweep_holds import SweepRequest, SweepResult
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 SAYS_AFTER = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
 """After so many failed tasks of a run the server says that it is stuck; by itself after five, half a minute later."""
 

@@ -195,15 +195,15 @@ async def test_metrics_are_served_by_a_process_of_its_own_until_it_is_stopped(pa
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             url = (await process.stdout.readline()).decode().strip()
-            async with httpx.AsyncClient(timeout=20) as http:
+            async with httpx.AsyncClient(timeout=120) as http:
                 text = ""
                 while "runbooks_audit_up 1.0" not in text:
                     text = (await http.get(url)).text
         assert 'runbooks_incidents{severity="P1"}' in text
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 240) == 0
     finally:
         if process.returncode is None:
             process.kill()

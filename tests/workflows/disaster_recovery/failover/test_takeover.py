@@ -1,6 +1,5 @@
 """A failover (7.1) from the fence on: it is finished, whatever fails; and the old primary returns."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -10,9 +9,10 @@ from temporalio.exceptions import CancelledError
 
 from activities.catalogue.workloads import WorkloadPolicy
 from activities.database.replication.slots import LogicalSlot
+from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
 from tests.workflows.disaster_recovery.failover.failovers import CHANGES, NAME, alert, changed, decide
-from tests.workflows.steering import Handle, begin, cancel, told, until, waiting_for
+from tests.workflows.steering import Handle, begin, cancel, goes_on, told, until, waiting_for
 from tests.workflows.worlds.failing_primary import FailingPrimary, standby
 from tests.workflows.worlds.pointed import SECRET, another
 from workers.clients import connect
@@ -171,7 +171,7 @@ async def test_cancelled_from_the_fence_on_it_is_finished(working: Working, clie
     world = FailingPrimary()
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
-        world.during[while_] = lambda: world.unblock.wait(20)
+        world.during[while_] = lambda: world.unblock.wait(HANGS)
         await decide(handle, "failover-1", "promote")
         await until(handle, lambda _: bool(world.done(while_)))
         await handle.cancel()
@@ -270,8 +270,7 @@ async def test_the_next_failure_is_the_next_failover_of_the_same_alert(temporal_
         world.standings = {"replica-2": standby(upstream="replica-1", timeline=2)}
         await first.signal("alert", alert(datetime(2026, 2, 4, 15, tzinfo=UTC)))
         following: Handle = client.get_workflow_handle(first.id)
-        while (await following.describe()).run_id == first.first_execution_run_id:
-            await asyncio.sleep(0.05)
+        await goes_on(following, first.first_execution_run_id)
         await decide(following, "failover-1", "promote")
         await decide(following, "return-1", "leave")
         result = await following.result()

@@ -1,7 +1,5 @@
 """Traffic in a full recovery (7.2): only where it is well; cancelled, failed, and watched for a day."""
 
-import asyncio
-
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
@@ -9,7 +7,7 @@ from temporalio.exceptions import CancelledError
 from activities.catalogue.recovery import TrafficPolicy
 from tests.workflows.conftest import Working
 from tests.workflows.disaster_recovery.recovery.recoveries import ADA, NAME, decide, ended, passing, policy
-from tests.workflows.steering import begin, cancel, told, until, waiting_for
+from tests.workflows.steering import begin, cancel, comes, told, until, waiting_for
 from tests.workflows.worlds.outage import REPLICAS, Outage
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecovery, FullServiceRecoveryRequest
 from workflows.disaster_recovery.recovery.watch_words import StopWatching
@@ -142,8 +140,8 @@ async def test_a_recovery_that_fails_says_so_and_leaves_traffic_where_it_was(wor
     async with working(world.activities()) as queue:
         handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
         async with passing(handle) as result:
-            while len(world.done("paging.page")) < 2:  # five minutes of trying to put it back
-                await asyncio.sleep(0.02)
+            # five minutes of trying to put it back
+            await comes(lambda: len(world.done("paging.page")) >= 2, "a page")
             world.down.clear()
             with pytest.raises(WorkflowFailureError):
                 await result
