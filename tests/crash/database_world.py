@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHandle
 from activities.kubernetes.database_secrets import HOLD
 from sandbox import manifests
 from sandbox.service_database import SECRET, SERVERS, ServiceDatabase
-from tests.crash.scenario import PATIENCE, Case, EndState
+from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario
 
 _CONNECT_SECONDS = 30
@@ -62,7 +62,7 @@ class DatabaseScenario(ServiceScenario):
             case.directory / "database", synchronous=self.synchronous, restart_crashed=self.restart_crashed
         )
         database.start()
-        database.wait_ready(PATIENCE)
+        database.wait_ready()
         if self.backup:
             database.backup()
         manifests.apply_secrets(case.servers.kubeconfig, case.namespace, database.secrets())

@@ -11,9 +11,6 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from sandbox.mail_server import MailServer
 from tests.crash.forks import Forks
 
-PATIENCE = 180.0
-"""Seconds for what takes one or two on a machine that does nothing else."""
-
 
 @dataclass(frozen=True)
 class Servers:

@@ -20,7 +20,7 @@ from sandbox.prometheus import Prometheus
 from sandbox.temporal import Temporal
 from sandbox.toolchain import keda
 from tests.crash.forks import Forks
-from tests.crash.scenario import PATIENCE, Servers
+from tests.crash.scenario import Servers
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 
@@ -40,7 +40,7 @@ def servers(directory: Path) -> Iterator[Servers]:
             server.start()
             stack.callback(server.remove if isinstance(server, Postgres | Temporal) else server.stop)
         for server in everything:
-            server.wait_ready(PATIENCE)
+            server.wait_ready()
         manifests.apply_nodes(cluster.kubeconfig, keda_definition=keda.definition())
         _enlarge_nodes(cluster.kubeconfig)
         node_groups = ServerProcess(

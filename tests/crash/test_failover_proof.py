@@ -17,7 +17,7 @@ from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
 from tests.crash import worker
 from tests.crash.harness import in_time, prepared
 from tests.crash.people import decide, when
-from tests.crash.scenario import PATIENCE, Case, Servers
+from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.database_failover import FailoverScenario
 from tests.crash.service_writer import Writer
 from tests.end_to_end.conftest import payloads
@@ -118,6 +118,4 @@ def streams(database: ServiceDatabase) -> None:
     with psycopg.connect(database.service_url(REPLICA)) as connection:
         connection.execute("INSERT INTO events (kind) VALUES ('afterwards')")
     with psycopg.connect(database.service_url(PRIMARY), autocommit=True) as replica:
-        wait_until(
-            lambda: replica.execute("SELECT FROM events WHERE kind = 'afterwards'").fetchone() is not None, PATIENCE
-        )
+        wait_until(lambda: replica.execute("SELECT FROM events WHERE kind = 'afterwards'").fetchone() is not None)

@@ -12,7 +12,7 @@ from sandbox.service_database import PRIMARY, SPARES
 from tests.activities.kubernetes.on_cluster import eventually
 from tests.crash import harness, worker
 from tests.crash.people import decide, when
-from tests.crash.scenario import PATIENCE, Case, Servers
+from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
 from tests.crash.service_writer import Writer
 from tests.workflows.steering import result_of

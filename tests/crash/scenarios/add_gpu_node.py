@@ -8,7 +8,7 @@ from temporalio.client import WorkflowHandle
 from sandbox import aws, kubernetes_api, node_groups
 from sandbox.probes import wait_until
 from tests.crash.people import tell, when
-from tests.crash.scenario import PATIENCE, Case, EndState
+from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario, items
 from workflows.platform.approval import Decision
 from workflows.scaling.add_gpu_node import AddGpuNode, AddGpuNodeRequest
@@ -26,7 +26,7 @@ class AddGpuNodeScenario(ServiceScenario):
     def begin(self, case: Case, health: str) -> None:
         aws.create_node_group(case.servers.aws, aws.CLUSTER, case.namespace)
         with kubernetes_api.connect(case.servers.kubeconfig) as api:
-            wait_until(lambda: node_groups.ready(api, case.namespace) == aws.DESIRED, PATIENCE)
+            wait_until(lambda: node_groups.ready(api, case.namespace) == aws.DESIRED)
 
     def request(self, case: Case) -> AddGpuNodeRequest:
         return AddGpuNodeRequest()
@@ -35,7 +35,7 @@ class AddGpuNodeScenario(ServiceScenario):
         group = aws.eks(case.servers.aws).describe_nodegroup(clusterName=aws.CLUSTER, nodegroupName=case.namespace)
         desired = group["nodegroup"]["scalingConfig"]["desiredSize"]
         # A node too many would come a moment later, if it came; and a node too many is on its way out as long.
-        wait_until(lambda: node_groups.ready(api, case.namespace) == desired, PATIENCE)
+        wait_until(lambda: node_groups.ready(api, case.namespace) == desired)
         nodes = items(api, "/api/v1/nodes", labelSelector=f"{node_groups.NODE_GROUP_LABEL}={case.namespace}")
         state.counts["desired nodes"] = desired
         state.counts["nodes"] = len(nodes)

@@ -20,7 +20,7 @@ from sandbox.ports import LOOPBACK, free_port
 from sandbox.tls_ingress import TlsIngress
 from tests.activities.certificates.challenge_server import challenge_server
 from tests.activities.certificates.issuing import Issuer, TlsSecretsOf
-from tests.crash.scenario import PATIENCE, Case, EndState, Strict
+from tests.crash.scenario import Case, EndState, Strict
 from workflows.maintenance.certificate_renewal import CertificateRenewalRequest
 
 HOST = "api.tensafe.test"
@@ -35,7 +35,7 @@ class _World:
         self.authority = CertificateAuthority(case.directory / "certificate-authority")
         self.authority.start()
         self.stack.callback(self.authority.stop)
-        self.authority.wait_ready(PATIENCE)
+        self.authority.wait_ready()
         pool = self.stack.enter_context(connect_pool(case.servers.records, max_size=2))
         self.stack.enter_context(challenge_server(pool, self.authority.http_port))
         issuer = Issuer()

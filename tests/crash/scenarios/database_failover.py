@@ -12,7 +12,7 @@ from sandbox.probes import wait_until
 from sandbox.service_database import PRIMARY, REPLICA, SECRET, ServiceDatabase
 from tests.crash.database_world import DatabaseScenario
 from tests.crash.people import decide, when
-from tests.crash.scenario import PATIENCE, Case, EndState
+from tests.crash.scenario import Case, EndState
 from tests.crash.world import a_deployment
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
 
@@ -73,7 +73,7 @@ class FailoverScenario(DatabaseScenario):
         with psycopg.connect(database.service_url(PRIMARY)) as connection:
             for _ in range(_ROWS):
                 connection.execute("INSERT INTO events (kind) VALUES ('kept')")
-        wait_until(lambda: _rows(database, REPLICA) == _ROWS, PATIENCE)
+        wait_until(lambda: _rows(database, REPLICA) == _ROWS)
         database.do("stop", PRIMARY)
 
     def request(self, case: Case) -> DatabaseFailoverRequest:
