@@ -1,18 +1,16 @@
 """What waits for a run in vain says what it waited for, before the limit of the whole test cuts it off."""
 
-from uuid import uuid4
-
 import pytest
 from temporalio.client import Client
 
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, comes, status_of, until
+from tests.workflows.steering import Handle, begin, comes, status_of, until
 from tests.workflows.worlds.world import World
-from workflows.incident_response.p1_incident import P1Incident, P1Request
+from workflows.incident_response.p1_incident import P1Request
 
 
 async def alone(client: Client, queue: str) -> Handle:
-    return await client.start_workflow(P1Incident.run, P1Request(title="x"), id=f"alone/{uuid4()}", task_queue=queue)
+    return await begin(client, queue, P1Request(title="x"), "p1_incident")
 
 
 async def test_a_run_without_a_worker_is_named(client: Client) -> None:
