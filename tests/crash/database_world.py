@@ -15,7 +15,8 @@ from sandbox.service_database import SECRET, SERVERS, ServiceDatabase
 from tests.crash.scenario import Case, EndState
 from tests.crash.world import ServiceScenario
 
-_PATIENCE = "-c statement_timeout=5s"
+_CONNECT_SECONDS = 30
+_OPTIONS = "-c statement_timeout=30s"
 
 
 class DatabaseScenario(ServiceScenario):
@@ -104,7 +105,7 @@ def _look_at_a_server(database: ServiceDatabase, server: str, state: EndState) -
     state.counts[f"{server} is fenced"] = int(database.fenced(server))
     state.counts[f"{server} runs"] = int(database.pid(server) is not None)
     try:
-        with psycopg.connect(database.url(server), connect_timeout=5, options=_PATIENCE) as connection:
+        with psycopg.connect(database.url(server), connect_timeout=_CONNECT_SECONDS, options=_OPTIONS) as connection:
             row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     except psycopg.OperationalError:
         return
@@ -115,7 +116,7 @@ def _look_at_a_server(database: ServiceDatabase, server: str, state: EndState) -
 def _look_through_the_service(url: str, tables: Collection[str], state: EndState) -> None:
     """Do what the service does: read and write as its own role, by its own Secret."""
     try:
-        with psycopg.connect(url, connect_timeout=5, options=_PATIENCE) as connection:
+        with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, options=_OPTIONS) as connection:
             for table in tables:
                 row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
                 assert row is not None

@@ -19,10 +19,9 @@ from sandbox.ports import LOOPBACK, free_port
 from sandbox.probes import http, wait_until
 from tests.crash.forks import Fork
 from tests.crash.scenario import Case, EndState, Strict
+from tests.plugins.patience import HANGS
 
 SCALED_OBJECT = "tensafe-scaledobject"
-PATIENCE = 180.0
-"""Seconds for what takes one or two on a machine that does nothing else."""
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.)")
 TABLES = (
     "alerts",
@@ -74,7 +73,7 @@ class ServiceScenario(Strict):
 
     def _prepare(self, case: Case) -> dict[str, Any]:
         kubeconfig = case.servers.kubeconfig
-        manifests.apply_service(kubeconfig, case.namespace, timeout=PATIENCE)
+        manifests.apply_service(kubeconfig, case.namespace)
         port = free_port()
         (case.directory / "pod-logs").mkdir()
         self._services[case.name] = case.servers.forks.python(
@@ -92,7 +91,7 @@ class ServiceScenario(Strict):
             log=case.directory / "service.log",
         )
         health = f"http://{LOOPBACK}:{port}/health"
-        wait_until(http(health), PATIENCE)
+        wait_until(http(health))
         self.begin(case, health)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
@@ -128,7 +127,7 @@ class ServiceScenario(Strict):
         state = EndState()
         with kubernetes_api.connect(case.servers.kubeconfig) as api:
             with contextlib.suppress(TimeoutError):  # the counts tell what has not come
-                wait_until(lambda: _rolled_out(_deployment(case, api)), PATIENCE)
+                wait_until(lambda: _rolled_out(_deployment(case, api)))
             _look_at_the_service(case, api, state)
             _look_at_the_autoscalers(case, api, state)
             _look_at_the_release(case, api, state)
@@ -151,18 +150,15 @@ class ServiceScenario(Strict):
             api.delete(f"/api/v1/namespaces/{case.namespace}")
 
 
-LATE = {manifests.FALLS_OVER_AFTER: "6s"}
-"""For a bad release that is to replace every good pod before it falls over."""
-
 WHEN_TOLD = {manifests.FALLS_OVER_AFTER: "24h"}
-"""For one whose pods fall over when they are told to: see `fall_over`."""
+"""For a bad release whose pods fall over when they are told to: see `fall_over`."""
 
 
 def fall_over(case: Case, health: str) -> None:
     """Have a bad release's pods fall over as soon as they have replaced every good one, and wait for it."""
     pods = f"/api/v1/namespaces/{case.namespace}/pods"
     with kubernetes_api.connect(case.servers.kubeconfig) as api:
-        wait_until(lambda: _rolled_out(_deployment(case, api)), PATIENCE)
+        wait_until(lambda: _rolled_out(_deployment(case, api)))
         for pod in items(api, pods, labelSelector="app=tensafe"):
             if "deletionTimestamp" not in pod["metadata"]:
                 api.patch(
@@ -170,8 +166,8 @@ def fall_over(case: Case, health: str) -> None:
                     json={"metadata": {"annotations": {manifests.FALLS_OVER_AFTER: "0s"}}},
                     headers={"Content-Type": "application/merge-patch+json"},
                 ).raise_for_status()
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
-        wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE, PATIENCE)
+    with httpx.Client(trust_env=False, timeout=HANGS) as client:
+        wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
 
 
 def _deployment(case: Case, api: httpx.Client) -> dict[str, Any]:

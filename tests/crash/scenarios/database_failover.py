@@ -118,7 +118,7 @@ def _rows(database: ServiceDatabase, server: str) -> int:
 
 
 def _ask(url: str, query: str) -> Any:
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    with psycopg.connect(url, connect_timeout=30) as connection:
         row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return row[0]

@@ -19,7 +19,7 @@ from sandbox import kubernetes_api, manifests
 from sandbox.probes import wait_until
 from tests.crash.people import tell, when, whenever
 from tests.crash.scenario import Case
-from tests.crash.world import PATIENCE, ServiceScenario
+from tests.crash.world import ServiceScenario
 from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.incident_response.p2_incident import P2Incident, P2Request
@@ -126,7 +126,7 @@ class TakenInP2Scenario(RaisedP2Scenario):
 def _grown(case: Case) -> None:
     path = f"/apis/apps/v1/namespaces/{case.namespace}/deployments/{manifests.SERVICE}"
     with kubernetes_api.connect(case.servers.kubeconfig) as api:
-        wait_until(lambda: api.get(path).raise_for_status().json()["status"].get("readyReplicas") == 5, PATIENCE)
+        wait_until(lambda: api.get(path).raise_for_status().json()["status"].get("readyReplicas") == 5)
 
 
 async def _begun(run: WorkflowHandle[Any, Any]) -> bool:

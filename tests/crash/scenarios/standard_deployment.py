@@ -6,7 +6,7 @@ from records_schema.ci_results import report
 from sandbox import manifests
 from tests.crash.scenario import Case
 from tests.crash.scenarios.rollback import BACK_BY_HELM
-from tests.crash.world import LATE, ServiceScenario
+from tests.crash.world import ServiceScenario
 from workflows.deployment.standard_deployment import StandardDeploymentRequest
 
 
@@ -66,6 +66,5 @@ class BadVersionScenario(GoodVersionScenario):
         release: dict[str, Any] = super().policy(case)["release"]
         # Without the Job: whether it runs would depend on when the pods fall over.
         del release["smoke_job"]
-        values = {f"podAnnotations.{name}": value for name, value in LATE.items()}
         # Helm waits for so long where the first pods fall over before the last ones are there.
-        return {"release": {**release, "values": values, "timeout": "PT1M"}}
+        return {"release": {**release, "timeout": "PT1M"}}
