@@ -43,7 +43,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asks for the port, which sets it otherwise, to come after it."""
     monkeypatch.setattr(serving.BoundedProtocol, "headers_within", timedelta(seconds=0.5))
 
 
