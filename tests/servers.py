@@ -92,6 +92,10 @@ def _postgres_in_docker(stack: ExitStack) -> str | None:
     return str(container.get_connection_url())
 
 
+_VACUUMS_SELDOM = {"autovacuum_naptime": "10min"}
+"""It looks into each of hundreds of databases this often; once a minute costs 2 % of a core, and three processes pay."""
+
+
 @pytest.fixture(scope="session")
 def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
     """Databases on the session's PostgreSQL; each call gives another empty one."""
@@ -99,7 +103,7 @@ def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
         given = os.environ.get("RUNBOOKS_TEST_POSTGRES_URL")
         url = given or _postgres_in_docker(stack)
         if url is None:
-            server = Postgres(servers_directory / "postgresql")
+            server = Postgres(servers_directory / "postgresql", settings=_VACUUMS_SELDOM)
             server.start()
             stack.callback(server.remove)
             server.wait_ready()
