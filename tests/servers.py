@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,6 +29,7 @@ import records_schema
 from sandbox import kubernetes_api, manifests
 from sandbox.alertmanager import Alertmanager
 from sandbox.aws import Aws
+from sandbox.browser import OPTIONS, ensure
 from sandbox.certificate_authority import CertificateAuthority
 from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
@@ -41,6 +42,9 @@ from sandbox.toolchain.older_postgres import oldest
 from tests.plugins import moved
 from workers.converter import DATA_CONVERTER
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 POSTGRES_IMAGE = "postgres:18"
 
@@ -93,7 +97,7 @@ def _postgres_in_docker(stack: ExitStack) -> str | None:
 
 
 _VACUUMS_SELDOM = {"autovacuum_naptime": "10min"}
-"""It looks into each of hundreds of databases this often; once a minute costs 2 % of a core, and three processes pay."""
+"""How often it looks into each of its databases: of hundreds, once a minute takes 2 % of a core in each process."""
 
 
 @pytest.fixture(scope="session")
@@ -323,6 +327,31 @@ def mail_server(servers_directory: Path) -> Iterator[MailServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator["Browser"]:
+    """The session's Chromium: to start one costs more CPU than most tests of a page."""
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - most test runs need not wait for it
+
+    async with async_playwright() as playwright:
+        program = await asyncio.to_thread(ensure)
+        started = await playwright.chromium.launch(
+            executable_path=str(program), args=list(OPTIONS), timeout=_CHROMIUM_WITHIN
+        )
+        yield started
+        await started.close()
+
+
+_CHROMIUM_WITHIN = 120_000
+
+
+@pytest.fixture
+async def browser(chromium: "Browser") -> AsyncIterator["Browser"]:
+    """A browser without windows, cookies or storage of earlier tests; what a test leaves open is closed."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 def _starter(kind: Callable[..., _Server], directory: Path) -> Iterator[Callable[..., _Server]]:

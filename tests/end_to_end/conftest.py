@@ -16,13 +16,12 @@ from urllib.parse import quote
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Error, Page, async_playwright
+from playwright.async_api import Browser, Error, Page
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from sandbox import kubernetes_api, manifests
 from sandbox.assembly import Environment
-from sandbox.browser import OPTIONS, ensure
 from sandbox.probes import wait_until
 from sandbox.service_database import NAME, SECRET
 from tests.crash.scenarios.p1_incident import CLOSING
@@ -221,16 +220,12 @@ def payloads(history: str) -> str:
 
 
 @pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
+async def page(browser: Browser, tmp_path: Path) -> AsyncIterator[Page]:
     """A browser's page; how it looked in the end is in the test's folder."""
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-        # Pictures of 1400 × 900 with the whole of a run's page on them.
-        opened = await browser.new_page(viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
-        yield opened
-        await opened.screenshot(path=tmp_path / "page.png")
-        await browser.close()
+    # Pictures of 1400 × 900 with the whole of a run's page on them.
+    opened = await browser.new_page(viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
+    yield opened
+    await opened.screenshot(path=tmp_path / "page.png")
 
 
 async def shown(

@@ -1,21 +1,18 @@
 """A P1's page in a real browser: nothing is fetched, everything is readable, in the light, the dark and on a phone."""
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from audit.payloads import Decoder
 from audit.reading import read
 from audit.render import show
 from audit.render.chapters import Told
-from sandbox.browser import OPTIONS, ensure
 
 HISTORY = Path(__file__).parents[1] / "histories/p1_incident-asked.json"
 PICTURE = Path(__file__).parents[2] / "docs/images/audit.png"
@@ -35,15 +32,6 @@ CONTRASTS = """() => {
     return [e.tagName + ' ' + e.textContent.slice(0, 30), (a + .05) / (b + .05)];
   });
 }"""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-        yield launched
-        await launched.close()
 
 
 @pytest.fixture

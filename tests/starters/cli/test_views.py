@@ -1,17 +1,14 @@
 """`runbooks views` in Temporal's own page: a link saves itself there as a view, and the script all of them."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from sandbox.browser import OPTIONS, ensure
 from sandbox.temporal import Temporal as Server
 from starters.steering.views import script, views
 from tests.workflows.worlds.world import World
@@ -25,15 +22,6 @@ pytestmark = pytest.mark.timeout(120)
 def settings(temporal_server: Server) -> Settings:
     where = Temporal(address=temporal_server.address, ui_url=temporal_server.ui_url)
     return Settings(temporal=where, services={"tensafe-server": World().service, "it's": World().service})
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-        yield launched
-        await launched.close()
 
 
 async def waiting(client: Client) -> str:

@@ -11,14 +11,13 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from activities.customers.api_keys import ApiKeys, IssueKey
 from activities.handovers.links import HandoverLinks
 from sandbox import probes
-from sandbox.browser import OPTIONS, ensure
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from tests.records_schema.fixtures import effect
@@ -59,14 +58,10 @@ def link(server: str, records_url: str, records_pool: ConnectionPool[Any]) -> st
 
 
 @pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        browser = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-        opened = await browser.new_page(viewport={"width": 400, "height": 700})
-        yield opened
-        await opened.screenshot(path=tmp_path / "page.png")
-        await browser.close()
+async def page(browser: Browser, tmp_path: Path) -> AsyncIterator[Page]:
+    opened = await browser.new_page(viewport={"width": 400, "height": 700})
+    yield opened
+    await opened.screenshot(path=tmp_path / "page.png")
 
 
 async def test_a_customer_sees_the_key_once_and_it_works(

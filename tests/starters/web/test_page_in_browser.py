@@ -1,6 +1,5 @@
 """The operators' page in a real browser: a P1 from sign-in to its close, and every view in every width."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -9,10 +8,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
-from sandbox.browser import OPTIONS, ensure
 from sandbox.temporal import Temporal
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import begin, until
@@ -35,15 +33,6 @@ async def served(own_temporal: Temporal, create_database: Any, records_template:
     world.approvals = ApprovalPolicy(public_keys=(public,), second_person=("mitigate",))
     async with serving(own_temporal.address, create_database(records_template), world, key) as page:
         yield page
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        launched = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS))
-        yield launched
-        await launched.close()
 
 
 async def entered(browser: Browser, served: Served, who: str, role: str, troubles: list[str], **options: Any) -> Page:
