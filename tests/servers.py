@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,6 +41,9 @@ from sandbox.toolchain.older_postgres import oldest
 from tests.plugins import moved
 from workers.converter import DATA_CONVERTER
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 POSTGRES_IMAGE = "postgres:18"
 
@@ -92,6 +95,10 @@ def _postgres_in_docker(stack: ExitStack) -> str | None:
     return str(container.get_connection_url())
 
 
+_VACUUMS_SELDOM = {"autovacuum_naptime": "10min"}
+"""How often it looks into each of its databases: of hundreds, once a minute takes 2 % of a core in each process."""
+
+
 @pytest.fixture(scope="session")
 def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
     """Databases on the session's PostgreSQL; each call gives another empty one."""
@@ -99,7 +106,7 @@ def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
         given = os.environ.get("RUNBOOKS_TEST_POSTGRES_URL")
         url = given or _postgres_in_docker(stack)
         if url is None:
-            server = Postgres(servers_directory / "postgresql")
+            server = Postgres(servers_directory / "postgresql", settings=_VACUUMS_SELDOM)
             server.start()
             stack.callback(server.remove)
             server.wait_ready()
@@ -319,6 +326,23 @@ def mail_server(servers_directory: Path) -> Iterator[MailServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator["Browser"]:
+    """The session's Chromium: to start one costs more CPU than most tests of a page."""
+    from tests import browsers  # noqa: PLC0415 - most test runs need not wait for it
+
+    async with browsers.chromium() as started:
+        yield started
+
+
+@pytest.fixture
+async def browser(chromium: "Browser") -> AsyncIterator["Browser"]:
+    """A browser without windows, cookies or storage of earlier tests; what a test leaves open is closed."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 def _starter(kind: Callable[..., _Server], directory: Path) -> Iterator[Callable[..., _Server]]:

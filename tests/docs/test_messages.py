@@ -1,29 +1,17 @@
 """`python -m docs.messages` draws what recorded runs would post by today's code."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from docs.messages import HISTORIES, POST, RUNS, draw, messages, page
-from sandbox.browser import OPTIONS, ensure
 from workers.registry import PROCEDURES
 
 DRAWN = [run for runs in RUNS.values() for run in runs]
 OPERATIONS = ("1.1", "1.2", "1.3", "2.3", "6.1")
 """The runbook's sections whose messages people read every day."""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        program = await asyncio.to_thread(ensure)
-        started = await playwright.chromium.launch(executable_path=str(program), args=list(OPTIONS), timeout=120_000)
-        yield started
-        await started.close()
 
 
 def posted(run: str) -> int:

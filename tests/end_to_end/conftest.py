@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Error, Page
+from playwright.async_api import Browser, Error, Page
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
@@ -24,7 +24,7 @@ from sandbox import kubernetes_api, manifests
 from sandbox.assembly import Environment
 from sandbox.probes import wait_until
 from sandbox.service_database import NAME, SECRET
-from tests.browsers import chromium, new_tab
+from tests.browsers import new_tab
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.workflows.steering import result_of
 from workers.clients import connect
@@ -221,13 +221,12 @@ def payloads(history: str) -> str:
 
 
 @pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
+async def page(browser: Browser, tmp_path: Path) -> AsyncIterator[Page]:
     """A browser's page; how it looked in the end is in the test's folder."""
-    async with chromium() as browser:
-        # Pictures of 1400 × 900 with the whole of a run's page on them.
-        opened = await new_tab(browser, viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
-        yield opened
-        await opened.screenshot(path=tmp_path / "page.png")
+    # Pictures of 1400 × 900 with the whole of a run's page on them.
+    opened = await new_tab(browser, viewport={"width": 2000, "height": 1286}, device_scale_factor=0.7)
+    yield opened
+    await opened.screenshot(path=tmp_path / "page.png")
 
 
 async def shown(

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from audit.payloads import Decoder
 from audit.reading import read
 from audit.render import show
 from audit.render.chapters import Told
-from tests.browsers import chromium, new_tab
+from tests.browsers import new_tab
 
 HISTORY = Path(__file__).parents[1] / "histories/p1_incident-asked.json"
 PICTURE = Path(__file__).parents[2] / "docs/images/audit.png"
@@ -34,12 +33,6 @@ CONTRASTS = """() => {
     return [e.tagName + ' ' + e.textContent.slice(0, 30), (a + .05) / (b + .05)];
   });
 }"""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as launched:
-        yield launched
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Says at the end of a run where its time went: wall clock and CPU by kind of test, and the slowest files.
 
 CPU is that of the whole tree of processes: a server, a worker or a program that a test starts counts for it. It is
-read when a file of tests has ended, so what a file costs is told, and what a single test costs is not.
+read when a file's tests of one kind have ended, so what those cost is told, and what a single test costs is not.
 """
 
 import time
@@ -48,7 +48,7 @@ class Costs:
         began = time.monotonic()
         result = yield
         spent = [1.0, time.monotonic() - began, 0.0]
-        if nextitem is None or nextitem.path != item.path:
+        if nextitem is None or (nextitem.path, kind(nextitem)) != (item.path, kind(item)):
             now = cpu_seconds()
             spent[2], self.cpu = max(now - self.cpu, 0.0), now
         self._add(kind(item), item.nodeid.partition("::")[0], spent)

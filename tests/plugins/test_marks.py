@@ -1,5 +1,7 @@
 """What a test uses is seen from its fixtures, and nothing else decides which tests need servers."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.plugins import marks
@@ -64,6 +66,35 @@ def test_the_table_counts_every_test_by_its_kind(suite: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(
         ["*where the time went*", "servers * 2 *", "workflows * 1 *", "unit * 1 *", "together * 4 *"]
     )
+
+
+def test_a_kinds_cpu_is_its_own_where_a_file_has_several(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["tests.plugins.marks", "tests.plugins.costs"]')
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = session")
+    pytester.makepyfile("""
+        import time, pytest
+
+        @pytest.mark.servers
+        def test_that_works():
+            until = time.process_time() + 0.4
+            while time.process_time() < until: ...
+
+        def test_plain(): ...
+    """)
+    result = pytester.inline_run(plugins=[seen := Seen()])
+    assert result.ret == 0
+    assert seen.cpu["servers"] >= 0.4
+    assert seen.cpu["unit"] < 0.4
+
+
+class Seen:
+    """Keeps what was counted."""
+
+    cpu: Mapping[str, float] = {}
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        costs = session.config.pluginmanager.getplugin("runbooks-costs")
+        self.cpu = {kind: cpu for kind, (_, _, cpu) in costs.by_kind.items()}
 
 
 @pytest.mark.parametrize(

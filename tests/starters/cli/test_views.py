@@ -1,7 +1,6 @@
 """`runbooks views` in Temporal's own page: a link saves itself there as a view, and the script all of them."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,7 +11,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from sandbox.temporal import Temporal as Server
 from starters.steering.views import script, views
-from tests.browsers import chromium, new_tab
+from tests.browsers import new_tab
 from tests.workflows.worlds.world import World
 from workers.settings import Settings, Temporal
 from workflows.platform.search_attributes import PROCEDURE, SERVICE, SEVERITY, WAITING_FOR
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.timeout(600)
 def settings(temporal_server: Server) -> Settings:
     where = Temporal(address=temporal_server.address, ui_url=temporal_server.ui_url)
     return Settings(temporal=where, services={"tensafe-server": World().service, "it's": World().service})
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as launched:
-        yield launched
 
 
 async def waiting(client: Client) -> str:

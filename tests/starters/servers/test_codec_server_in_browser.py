@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 from pydantic import SecretStr
 from temporalio.client import Client
 
@@ -18,7 +18,7 @@ from sandbox import probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from sandbox.temporal import Temporal as Server
-from tests.browsers import chromium, new_tab
+from tests.browsers import new_tab
 from workers.clients import connect
 from workers.settings import Temporal
 
@@ -35,7 +35,7 @@ async def client(temporal_server: Server) -> Client:
 
 
 @pytest.fixture
-async def page(temporal_server: Server, tmp_path: Path) -> AsyncIterator[Page]:
+async def page(browser: Browser, temporal_server: Server, tmp_path: Path) -> AsyncIterator[Page]:
     """A browser that knows the token, and whose Temporal UI knows the codec server."""
     port = free_port()
     server = ServerProcess(
@@ -51,20 +51,19 @@ async def page(temporal_server: Server, tmp_path: Path) -> AsyncIterator[Page]:
     server.start()
     try:
         await asyncio.to_thread(server.wait_ready, probes.tcp(port))
-        async with chromium() as browser:
-            opened = await new_tab(browser)
-            # As a person does who answers the browser's question.
-            await opened.goto(f"http://ada:{TOKEN}@{LOOPBACK}:{port}/")
-            await opened.goto(temporal_server.ui_url)
-            settings = {
-                "endpoint": f"http://{LOOPBACK}:{port}",
-                "includeCredentials": True,
-                "overrideRemoteCodecConfiguration": True,
-            }
-            for name, value in settings.items():
-                await opened.evaluate("([name, value]) => localStorage.setItem(name, value)", [name, json.dumps(value)])
-            yield opened
-            await opened.screenshot(path=tmp_path / "page.png")
+        opened = await new_tab(browser)
+        # As a person does who answers the browser's question.
+        await opened.goto(f"http://ada:{TOKEN}@{LOOPBACK}:{port}/")
+        await opened.goto(temporal_server.ui_url)
+        settings = {
+            "endpoint": f"http://{LOOPBACK}:{port}",
+            "includeCredentials": True,
+            "overrideRemoteCodecConfiguration": True,
+        }
+        for name, value in settings.items():
+            await opened.evaluate("([name, value]) => localStorage.setItem(name, value)", [name, json.dumps(value)])
+        yield opened
+        await opened.screenshot(path=tmp_path / "page.png")
     finally:
         server.stop()
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
@@ -20,7 +20,7 @@ from activities.handovers.links import HandoverLinks
 from sandbox import probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
-from tests.browsers import chromium, new_tab
+from tests.browsers import new_tab
 from tests.records_schema.fixtures import effect
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -59,11 +59,10 @@ def link(server: str, records_url: str, records_pool: ConnectionPool[Any]) -> st
 
 
 @pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with chromium() as browser:
-        opened = await new_tab(browser, viewport={"width": 400, "height": 700})
-        yield opened
-        await opened.screenshot(path=tmp_path / "page.png")
+async def page(browser: Browser, tmp_path: Path) -> AsyncIterator[Page]:
+    opened = await new_tab(browser, viewport={"width": 400, "height": 700})
+    yield opened
+    await opened.screenshot(path=tmp_path / "page.png")
 
 
 async def test_a_customer_sees_the_key_once_and_it_works(

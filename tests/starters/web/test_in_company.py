@@ -16,7 +16,7 @@ from sandbox.ports import free_port
 from sandbox.temporal import Temporal
 from tests.browsers import new_tab
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import browser, entered, finds_nothing, unfolded  # noqa: F401  a fixture
+from tests.starters.web.test_page_in_browser import entered, finds_nothing, unfolded
 from tests.workflows.steering import Handle, until
 from tests.workflows.worlds.platform import Platform
 from workers.settings import Web
@@ -78,7 +78,7 @@ def shown(page: Page) -> Any:
     return page.locator("#said")
 
 
-async def test_two_tabs_of_one_person_are_one_person(browser: Browser, served: Served, incident: Handle) -> None:  # noqa: F811
+async def test_two_tabs_of_one_person_are_one_person(browser: Browser, served: Served, incident: Handle) -> None:
     first = await entered(browser, served, "ada", "commander", [])
     second = await first.context.new_page()
     for tab in (first, second):
@@ -96,7 +96,7 @@ async def test_two_tabs_of_one_person_are_one_person(browser: Browser, served: S
 
 
 async def test_who_signs_in_again_goes_on_with_what_they_have_typed(  # noqa: PLR0917  fixtures
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     served: Served,
     incident: Handle,
     own_temporal: Temporal,
@@ -143,7 +143,7 @@ async def test_who_signs_in_again_goes_on_with_what_they_have_typed(  # noqa: PL
         await ada.context.close()
 
 
-async def test_a_run_that_ends_while_its_form_is_open(browser: Browser, served: Served, incident: Handle) -> None:  # noqa: F811
+async def test_a_run_that_ends_while_its_form_is_open(browser: Browser, served: Served, incident: Handle) -> None:
     ada = await entered(browser, served, "ada", "commander", [])
     stale = await ada.context.new_page()
     await stale.route("**/live/**", lambda route: route.abort())
@@ -162,7 +162,7 @@ async def test_a_run_that_ends_while_its_form_is_open(browser: Browser, served: 
 
 
 async def test_a_second_incident_comes_while_the_page_is_open(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     served: Served,
     incident: Handle,
 ) -> None:
@@ -184,7 +184,7 @@ async def test_a_second_incident_comes_while_the_page_is_open(
 
 
 async def test_who_is_on_a_run_s_page_is_told_of_another_incident_until_it_ends_or_is_dismissed(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     served: Served,
     incident: Handle,
 ) -> None:
@@ -241,7 +241,7 @@ async def test_who_is_on_a_run_s_page_is_told_of_another_incident_until_it_ends_
 
 
 async def test_a_page_left_open_goes_on_after_its_server_was_restarted(  # noqa: PLR0917  fixtures
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     served: Served,
     incident: Handle,
     own_temporal: Temporal,
@@ -278,7 +278,7 @@ async def test_a_page_left_open_goes_on_after_its_server_was_restarted(  # noqa:
     await ended(second)
 
 
-async def test_more_tabs_than_a_browser_opens_connections(browser: Browser, served: Served, incident: Handle) -> None:  # noqa: F811
+async def test_more_tabs_than_a_browser_opens_connections(browser: Browser, served: Served, incident: Handle) -> None:
     ada = await entered(browser, served, "ada", "commander", [])
     await ada.goto("about:blank")
     tabs = []
@@ -313,7 +313,7 @@ async def seen(tab: Page, how: str) -> None:
 
 
 async def test_a_pause_that_two_people_end_at_once_ends_once(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     own_temporal: Temporal,
     create_database: Any,
     records_template: str,
@@ -359,7 +359,7 @@ async def past(page: Page, moment: float) -> None:
     )
 
 
-async def test_a_service_with_an_odd_name_is_found_and_started(browser: Browser, served: Served) -> None:  # noqa: F811
+async def test_a_service_with_an_odd_name_is_found_and_started(browser: Browser, served: Served) -> None:
     served.world.bad_release()
     troubles: list[str] = []
     ada = await entered(browser, served, "ada", "commander", troubles)
@@ -400,7 +400,7 @@ ZONES = [
 
 @pytest.mark.parametrize(("zone", "now", "moment", "told"), ZONES)
 async def test_times_are_right_where_clocks_are_changed(  # noqa: PLR0917  a case
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     served: Served,
     zone: str,
     now: str,
@@ -420,7 +420,7 @@ async def test_times_are_right_where_clocks_are_changed(  # noqa: PLR0917  a cas
     await page.context.close()
 
 
-async def test_what_is_left_counts_through_a_change_of_the_clocks(browser: Browser, served: Served) -> None:  # noqa: F811
+async def test_what_is_left_counts_through_a_change_of_the_clocks(browser: Browser, served: Served) -> None:
     page = await new_tab(browser, timezone_id="Europe/Berlin")
     await page.clock.install(time="2026-03-29T00:50:00Z")  # ten minutes before 02:00 becomes 03:00
     await page.goto(f"{served.base_url}/sign-in")

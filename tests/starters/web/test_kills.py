@@ -23,7 +23,7 @@ from sandbox.temporal import Temporal as TemporalServer
 from tests.browsers import new_tab
 from tests.starters.support import working
 from tests.starters.web.served import SERVICE, keys
-from tests.starters.web.test_page_in_browser import browser, unfolded  # noqa: F401  a fixture
+from tests.starters.web.test_page_in_browser import unfolded
 from tests.workflows.steering import Handle, begin, until
 from tests.workflows.worlds.platform import Platform
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
@@ -68,7 +68,7 @@ async def extended(handle: Handle) -> int:
 
 
 async def test_the_page_s_process_is_killed_before_it_answers(  # noqa: PLR0917  fixtures
-    browser: Any,  # noqa: F811
+    browser: Any,
     own_temporal: TemporalServer,
     create_database: Any,
     records_template: str,

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
 from sandbox.temporal import Temporal
-from tests.browsers import chromium, new_tab
+from tests.browsers import new_tab
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.platform import Platform
@@ -33,12 +33,6 @@ async def served(own_temporal: Temporal, create_database: Any, records_template:
     world.approvals = ApprovalPolicy(public_keys=(public,), second_person=("mitigate",))
     async with serving(own_temporal.address, create_database(records_template), world, key) as page:
         yield page
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as launched:
-        yield launched
 
 
 async def entered(browser: Browser, served: Served, who: str, role: str, troubles: list[str], **options: Any) -> Page:

@@ -25,7 +25,7 @@ from sandbox.temporal import Temporal
 from tests.records_schema.fixtures import effect
 from tests.starters.web.served import SERVICE as TENSAFE
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import HOSTILE, VIEWS, browser, entered  # noqa: F401
+from tests.starters.web.test_page_in_browser import HOSTILE, VIEWS, entered
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.platform import Platform
 from workers.registry import PROCEDURES
@@ -104,7 +104,7 @@ def hostile_news(pool: ConnectionPool[Any]) -> None:
     )
 
 
-async def pictures(browser: Any, served: Served, count: str, views: dict[str, str], folder: Path) -> None:  # noqa: F811
+async def pictures(browser: Any, served: Served, count: str, views: dict[str, str], folder: Path) -> None:
     for width, scheme in SCREENS[count]:
         troubles: list[str] = []
         page = await entered(
@@ -134,7 +134,7 @@ async def pictures(browser: Any, served: Served, count: str, views: dict[str, st
 
 
 async def test_each_view_with_no_run_with_one_and_with_many(
-    browser: Any,  # noqa: F811
+    browser: Any,
     served: Served,
     tmp_path: Path,
 ) -> None:
@@ -173,7 +173,7 @@ async def test_each_view_with_no_run_with_one_and_with_many(
 
 
 async def test_what_is_shown_while_temporal_or_the_records_are_away(
-    browser: Any,  # noqa: F811
+    browser: Any,
     tmp_path: Path,
     own_temporal: Temporal,
     create_database: Any,
