@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -60,7 +61,7 @@ async def _reset(client: Client, workflow_id: str, run_id: str) -> str:
     return answer.run_id
 
 
-async def _acted(handle: WorkflowHandle[Acting, None]) -> DoneBefore:
+async def _acted(handle: WorkflowHandle[Any, Any]) -> DoneBefore:
     for _ in range(600):
         history = await handle.fetch_history()
         ended = sum(event.HasField("activity_task_completed_event_attributes") for event in history.events)
@@ -88,8 +89,8 @@ async def test_a_second_reset_knows_what_the_first_one_went_on_to_do(
         first = started.result_run_id or ""
         assert not (await _acted(started)).begun
         second = await _reset(client, name, first)
-        assert (await _acted(client.get_workflow_handle_for(Acting.run, name, run_id=second))).begun == [first]
+        assert (await _acted(client.get_workflow_handle(name, run_id=second))).begun == [first]
         third = await _reset(client, name, first if from_the_first else second)
-        last = client.get_workflow_handle_for(Acting.run, name, run_id=third)
+        last = client.get_workflow_handle(name, run_id=third)
         assert {*(await _acted(last)).begun} == {first, second}
         await last.terminate("the test has seen enough")
