@@ -4,7 +4,7 @@ import heapq
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from audit.report import (
@@ -56,6 +56,8 @@ class Counting:
 
         self._added: set[int] = set()
         self._superseded: set[int] = set()
+        self._goes_on: dict[int, Story] = {}
+        """Of runs that were reset: the one that went on last."""
         self._longest: list[tuple[float, int, IncidentRow]] = []
         self._deadlines: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._questions: Counter[str] = Counter()
@@ -85,15 +87,23 @@ class Counting:
             self._added.add(_mark(story))
             self._count(story, 1)
 
-    def supersedes(self, story: Story) -> None:
+    def supersedes(self, story: Story, by: Story | None = None) -> None:
         """Leave a run that somebody has reset out: the one that goes on for it tells what it had reached and done.
 
-        Both are runs, each with its outcome; all else of them is one. It may have been added before.
+        Both are runs, each with its outcome; all else of them is one. It may have been added before. Reset twice, from
+        wherever, a run goes on several times: what went on last counts.
         """
         mark = _mark(story)
         if mark in self._added and mark not in self._superseded:
             self._count(story, -1)
         self._superseded.add(mark)
+        if by is not None:
+            # A reset copies the beginning, with its time.
+            began = hash((by.namespace, by.run.workflow_id, by.started_at))
+            earlier, later = sorted((self._goes_on.get(began, by), by), key=_end)
+            self._goes_on[began] = later
+            if earlier.run.run_id != later.run.run_id:
+                self.supersedes(earlier)
 
     def _count(self, story: Story, times: Literal[1, -1]) -> None:
         for name, how in deadlines(story):
@@ -245,6 +255,10 @@ def count(stories: Iterable[Story], counting: Counting) -> Report:
 
 def _mark(story: Story) -> int:
     return hash((story.namespace, story.run.run_id))
+
+
+def _end(story: Story) -> datetime:
+    return story.ended_at or datetime.max.replace(tzinfo=UTC)
 
 
 def _lasted(known: "array[float]", lasting: timedelta, times: Literal[1, -1]) -> None:

@@ -66,6 +66,12 @@ class IncidentPolicy(ServicePolicy):
     recent_rollout: timedelta = Field(
         default=timedelta(hours=1), description="A rollout younger than this is suspected first."
     )
+    proven_after: timedelta = Field(
+        default=timedelta(minutes=30),
+        ge=timedelta(0),
+        description="A release that was in force for less, and that no run has seen complete, is gone back to only "
+        "where a person says so; an older one that was proven is proposed instead.",
+    )
     max_mitigations: int = Field(default=3, ge=1, le=10, description="Attempts by itself; then people are asked.")
     scale_to: int = Field(default=10, ge=1, description="Replicas of mitigation C.")
     saturated_above: float = Field(

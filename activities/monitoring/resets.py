@@ -1,7 +1,7 @@
 """What a run had read and done before somebody reset it, from the histories that Temporal keeps of it."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -91,9 +91,9 @@ class Resets:
 
         """
         client, info = activity.client(), activity.info()
-        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
+        workflow_id = info.workflow_id or ""
         found = BeforeReset()
-        while run_id := await _reset_from(client, workflow_id, run_id):
+        for run_id in await _before(client, workflow_id, info.workflow_run_id or ""):
             before = await _done(client, workflow_id, run_id, request)
             # One that was itself reset has only repeated what an earlier one had decided.
             found = before if before.begun else found
@@ -108,8 +108,8 @@ class Resets:
 
         """
         client, info = activity.client(), activity.info()
-        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
-        while run_id := await _reset_from(client, workflow_id, run_id):
+        workflow_id = info.workflow_id or ""
+        for run_id in await _before(client, workflow_id, info.workflow_run_id or ""):
             if child := await _started(client, workflow_id, run_id, request.workflow_id):
                 return await _child(client, request.workflow_id, child, wait=request.wait)
         return ChildBefore()
@@ -123,10 +123,10 @@ class Resets:
 
         """
         client, info = activity.client(), activity.info()
-        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
+        workflow_id = info.workflow_id or ""
         begun: dict[str, Change | None] = {}
         deadlines: dict[str, Stood] = {}
-        while run_id := await _reset_from(client, workflow_id, run_id):
+        for run_id in await _before(client, workflow_id, info.workflow_run_id or ""):
             # One that was itself reset has only repeated what an earlier one had done.
             for key, change in (await _effects(client, workflow_id, run_id)).items():
                 begun[key] = change or begun.get(key)
@@ -148,6 +148,35 @@ async def _events(client: Client, workflow_id: str, run_id: str) -> AsyncIterato
                 "Nothing was done: look at the target, and start a new run"
             ) from None
         unavailable("Temporal", error)
+
+
+async def _before(client: Client, workflow_id: str, run_id: str) -> list[str]:
+    """Give the runs of which one is the continuation, the last one first; none where it was not reset.
+
+    A second reset may be from the first run again: what went on from the first reset has acted as well, and only that
+    it began as this one says so.
+    """
+    chain, base = [], run_id
+    while base := await _reset_from(client, workflow_id, base):
+        chain.append(base)
+    if not chain:
+        return []
+    began = {run_id: datetime.max.replace(tzinfo=UTC)}
+    try:
+        async for one in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
+            began.setdefault(one.run_id, one.start_time)
+    except RPCError as error:
+        unavailable("Temporal", error)
+    first = await _original(client, workflow_id, run_id)
+    beside = [one for one in began if one not in {run_id, *chain} if await _original(client, workflow_id, one) == first]
+    return sorted([*chain, *beside], key=lambda one: began.get(one, datetime.min.replace(tzinfo=UTC)), reverse=True)
+
+
+async def _original(client: Client, workflow_id: str, run_id: str) -> str:
+    """Give the run that a run's beginning is of: of one that was reset, that of the first."""
+    async for event in _events(client, workflow_id, run_id):
+        return event.workflow_execution_started_event_attributes.original_execution_run_id
+    return ""
 
 
 async def _reset_from(client: Client, workflow_id: str, run_id: str) -> str:

@@ -1,11 +1,12 @@
 """Shows the webhook's routing rules, and which of them takes an alert."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 from rich.table import Table
 
+from activities.catalogue.service import Service
 from activities.common.text import Label, Told
 from audit.text import counted
 from starters.cli.configured import load_settings
@@ -37,7 +38,7 @@ def check(labels: Sequence[str], *, as_json: bool) -> None:
         _explain(_labels(labels), rules, settings.services)
 
 
-def _document(labels: dict[str, str], rules: Routes, services: Collection[str]) -> None:
+def _document(labels: dict[str, str], rules: Routes, services: Mapping[str, Service]) -> None:
     """Write the rules, and of labels which one takes them: null where none does."""
     told: dict[str, Any] = {"rules": [rule.model_dump(mode="json", exclude_defaults=True) for rule in rules.route]}
     if labels:
@@ -50,7 +51,7 @@ def _document(labels: dict[str, str], rules: Routes, services: Collection[str]) 
         raise Stop(Exit.REFUSED, "no rule takes such an alert, or its service is not known: it would start nothing")
 
 
-def _explain(labels: dict[str, str], rules: Routes, services: Collection[str]) -> None:
+def _explain(labels: dict[str, str], rules: Routes, services: Mapping[str, Service]) -> None:
     """Ask what the webhook asks."""
     rule = rules.find(labels)
     if rule is None:
@@ -59,7 +60,8 @@ def _explain(labels: dict[str, str], rules: Routes, services: Collection[str]) -
     service = rule.service_of(labels, services)
     if service is None:
         known = ", ".join(services) or "none"
-        raise Stop(Exit.REFUSED, f"rule {number} takes it, but its service is not known. Known: {known}")
+        why = rule.foreign_to(labels, services) or f"its service is not known. Known: {known}"
+        raise Stop(Exit.REFUSED, f"rule {number} takes it, but {why}")
     console.print(f"rule {number} takes it: {rule.procedure} for {service}", markup=False)
 
 

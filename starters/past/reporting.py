@@ -33,7 +33,7 @@ async def count_month(search: Search, settings: Settings, month: Month) -> Repor
     counting = Counting(month, datetime.now(UTC), responses(settings), TARGETS, drills)
     async for found in search.all(Filter(since=month.since, until=month.until)):
         if (before := await _reset_from(search, found.story)) is not None:
-            counting.supersedes(before)
+            counting.supersedes(before, by=found.story)
         counting.add(found.story)
     return counting.report()
 

@@ -41,9 +41,8 @@ def decide(alert: Alert, routes: Routes, services: Mapping[str, Service]) -> Rou
     if route is None:
         return Unrouted("no routing rule matches its labels")
     service = route.service_of(alert.labels, services)
-    if service is None and (named := alert.labels.get(route.service_label, "")) in services:
-        space = services[named].namespace
-        return Unrouted(f"labels.{route.service_label}: {named} is in {space}, and the alert is of its copy elsewhere")
+    if service is None and (foreign := route.foreign_to(alert.labels, services)):
+        return Unrouted(f"labels.{route.service_label}: {foreign}")
     if service is None:
         known = ", ".join(sorted(services)) or "none"
         return Unrouted(f"labels.{route.service_label}: not a known service. Known: {known}")

@@ -11,6 +11,8 @@ service_label = "service"                    # the label that names the service;
                                              # namespace and deployment or pod, then `job`, `app` and the like
 input = { factor = 1.5 }                     # optional: further fields of the procedure's request
 input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
+observers = ["monitoring", "probes"]         # optional: namespaces of what watches. An alert from another one than
+                                             # these and its service's starts nothing
 
 [mapping.NAME]                               # where the payload of a source has what (`starters.steering.mapping`)
 """
@@ -53,6 +55,10 @@ class Route(BaseModel):
     service_label: str = Field(default="service", description="Label that names the service.")
     input: dict[str, Any] = Field(default_factory=dict, description="Further fields of the request.")
     input_labels: dict[str, str] = Field(default_factory=dict, description="Field → label whose value it takes.")
+    observers: tuple[str, ...] = Field(
+        default=about.OBSERVERS,
+        description="Namespaces of what watches: as an alert's `namespace` they don't say where its service is.",
+    )
 
     @field_validator("procedure")
     @classmethod
@@ -94,15 +100,34 @@ class Route(BaseModel):
         With the catalogue itself as `known`, an alert is about the service whose health URL it probes (`instance`), or
         whose Deployment it names: `namespace` with `deployment` or `pod`; else about that with the name of its `job`,
         `app` or the like (`starters.steering.about`). One that names a service's workload in another namespace is
-        about its copy there. The only service there is needs no label.
+        about its copy there, and one from a namespace where nobody knows of a copy about none: what happens in
+        `staging` is no reason to act on production. The only service there is needs no label.
         """
-        name = self.service or labels.get(self.service_label)
+        name = self.service or labels.get(self.service_label) or None
         catalogue = known if self.service is None and isinstance(known, Mapping) else {}
         if name is not None and name in known:
-            return about.elsewhere(labels, catalogue, name) if name in catalogue else name
+            if name not in catalogue:
+                return name
+            if there := about.elsewhere(labels, catalogue, name, self.observers):
+                return there
         if found := about.recognised(labels, catalogue):
             return found
-        return next(iter(known)) if name is None and len(known) == 1 else None
+        if name is not None or len(known) != 1:
+            return None
+        (only,) = known
+        return only if only not in catalogue or about.in_reach(labels, catalogue[only], self.observers) else None
+
+    def foreign_to(self, labels: dict[str, str], services: Mapping[str, Service]) -> str:
+        """Say why the service that an alert names, or the only one, isn't what it is about; empty where none is."""
+        name = labels.get(self.service_label) or (next(iter(services)) if len(services) == 1 else "")
+        if self.service is not None or name not in services:
+            return ""
+        service = services[name]
+        spaces = ", ".join(about.foreign(labels, service, self.observers))
+        return (
+            f"{name} is in {service.namespace}, and the alert is from {spaces}, where no one copy of it is known. Name "
+            "a copy as a service of its own in the settings, or a namespace of monitoring in the rule's `observers`"
+        )
 
     def request(self, alert: Alert, service: str) -> BaseModel:
         """Make the procedure's request for an alert.

@@ -434,6 +434,41 @@ def test_what_a_run_had_reached_before_its_reset_is_counted_once(first: str) -> 
     }
 
 
+TWICE = {
+    "both from the first": {"second": "first", "third": "first"},
+    "one from the other": {"second": "first", "third": "second"},
+    "the first once more, after one from the other": {"second": "first", "third": "second", "fourth": "first"},
+}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["in their order", "the last one first"])
+@pytest.mark.parametrize("bases", TWICE.values(), ids=TWICE)
+def test_what_was_reset_twice_is_counted_once(bases: dict[str, str], order: int) -> None:
+    question = Question(id="q", title="", options={}, asked_at=BEGAN, answered_at=BEGAN + S, by="ada (on-call)")
+    step = Step(event_id=1, section="", title="", activity="slack.post", scheduled_at=BEGAN, outcome="completed")
+    runs = {
+        name: incident(
+            1, acknowledged=1, mitigated=400, lasting=500 + n, questions=[question], steps=[step]
+        ).model_copy(
+            update={
+                "run": Run(workflow_id="p1-1", run_id=name, workflow_type="P1Incident"),
+                "ended_at": None if n == len(bases) else BEGAN + (500 + n) * S,
+            }
+        )
+        for n, name in enumerate(["first", *bases])
+    }
+    alone = report(runs[[*bases][-1]])
+    counting = Counting(NOVEMBER, NOVEMBER.until, lambda one: one.started_at + 900 * S, {"P1": 900 * S})
+    for name, one in [*runs.items()][::order]:
+        if name in bases:
+            counting.supersedes(runs[bases[name]], by=one)
+        counting.add(one)
+    told = counting.report()
+    assert told.runs == len(runs)
+    once = {"runs", "outcomes"}
+    assert told.model_dump(exclude=once) == alone.model_dump(exclude=once)
+
+
 def test_a_run_that_was_reset_is_one_incident() -> None:
     again = incident(1, acknowledged=1).model_copy(
         update={"run": Run(workflow_id="p1-1", run_id="other", workflow_type="P1Incident")}

@@ -1,6 +1,7 @@
 """A bad release that a run has left is not put back: not by a second alert, not by a person's start an hour later."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError
@@ -66,6 +67,43 @@ async def test_a_bad_release_that_was_restarted_is_left_for_the_one_before(worki
     async with working(world.activities()) as queue:
         await close(await start(client, queue))
     assert [one.to_revision for one in world.done("kubernetes.undo_rollout")] == [1]
+
+
+async def test_two_bad_releases_in_a_row_are_not_taken_back_by_one_unasked(working: Working, client: Client) -> None:
+    world = World()
+    world.bad_release()  # nobody has recorded anything of v1.2.4
+    world.images[3], world.revision = "registry.example/tensafe-server:v1.2.5", 3
+    world.ages = {1: timedelta(days=3), 2: timedelta(minutes=6), 3: timedelta(minutes=1)}
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        status = await until(handle, "decide mitigation-1")
+        (question,) = status.questions
+        assert question.recommended == "rollback"
+        said = question.options["rollback"]
+        assert "from v1.2.5 to v1.2.3 (revision 1); in doubt: v1.2.4 (revision 2): it was in force for 5 min" in said
+        assert not world.done("kubernetes.undo_rollout")
+        word = Decision(who="grace", role="commander", question=question.id, choice="rollback")
+        await handle.execute_update("decide", word)
+        await close(handle)
+    assert [one.to_revision for one in world.done("kubernetes.undo_rollout")] == [1]
+
+
+@pytest.mark.parametrize(("answer", "to"), [("roll-back", [1]), ("leave", [])])
+async def test_a_rollback_by_hand_asks_before_it_passes_one_over(
+    working: Working, client: Client, answer: str, to: list[int]
+) -> None:
+    world = Platform()
+    world.images = {1: image(GOOD), 2: image(BAD), 3: image("v1.2.5")}
+    world.ages = {1: timedelta(days=3), 2: timedelta(minutes=6), 3: timedelta(minutes=1)}
+    world.revision, world.healthy = 3, False
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, RollbackRequest(), "rollback")
+        status = await waiting_for(handle, "decide in-doubt")
+        assert f"{BAD} (revision 2): it was in force for 5 min only" in status.questions[0].evidence
+        assert not world.done("kubernetes.undo_rollout")
+        await handle.execute_update("decide", Decision(**ADA, question="in-doubt", choice=answer))
+        await handle.result()
+    assert [one.to_revision for one in world.done("kubernetes.undo_rollout")] == to
 
 
 # -- a person starts it --------------------------------------------------------------------------------------
@@ -154,6 +192,34 @@ def test_a_sidecar_names_no_release(kubernetes: Kubernetes, server: OnCluster) -
     server.release(manifests.BAD_IMAGE)
     state = kubernetes.deployment(server.workload)
     assert Releases(state, container=server.name).current == "v1.2.4"
+
+
+LASTING = timedelta(seconds=15)
+
+
+def test_kubernetes_itself_knows_which_release_was_short(kubernetes: Kubernetes, server: OnCluster) -> None:
+    (first,) = kubernetes.deployment(server.workload).revisions
+    eventually(lambda: datetime.now(UTC) - first.created_at > LASTING)
+    server.release(manifests.BAD_IMAGE)
+    server.release(manifests.BAD_IMAGE.replace(BAD, "v1.2.5"))
+    releases = Releases(kubernetes.deployment(server.workload), proven_after=LASTING)
+    assert (releases.current, releases.last_good) == ("v1.2.5", releases.state.revisions[0])
+    (doubt,) = releases.in_doubt
+    assert doubt.startswith(f"{BAD} (revision 2): it was in force for ")
+
+
+def test_helm_itself_knows_which_release_was_short(released: OnHelm, kubernetes: Kubernetes) -> None:
+    asked = DescribeRelease(**released.where)
+    (first,) = released.run(released.helm.release, asked).revisions
+    eventually(lambda: datetime.now(UTC) - first.updated_at > LASTING)
+    released.release(BAD)
+    released.release("v1.2.5")
+    eventually(lambda: kubernetes.deployment(released.server.workload).current_revision == 3)
+    state = Releases(kubernetes.deployment(released.server.workload), proven_after=LASTING)
+    target = pin(state, released.run(released.helm.release, asked), revision=None, helm_revision=None)
+    assert (target.by_helm, target.to_revision) == (True, 1)
+    (doubt,) = target.in_doubt
+    assert doubt.startswith(f"{BAD} (Helm revision 2): it was in force for ")
 
 
 def test_helm_does_not_go_back_to_what_it_left(released: OnHelm, kubernetes: Kubernetes) -> None:

@@ -29,6 +29,9 @@ _ROOMS = {
 
 _BECAME_PACKAGES = ("catalogue", "evidence", "handovers", "holds", "kubernetes", "records", "health")
 
+_RENAMED = {"ServerStanding": "ReplicaProgress", "Crossroads": "RetryOrStop", "Vigil": "DayOfWatching"}
+"""What has another name as well."""
+
 
 def install() -> None:
     """Let old names be imported."""
@@ -72,6 +75,7 @@ def _answering(module: ModuleType) -> None:
     def get(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        name = _RENAMED.get(name, name)
         words = set(module.__name__.replace("_", ".").split("."))
         has = [
             found

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -78,10 +79,11 @@ class Rollback(Runbook):
         reason = request.reason or (request.alert.summary if request.alert else "not told")
         found = await self._identify(service, request)
         target = found.target
-        if found.well and not request.confirmed and target.chosen and not await self._wanted(desk, found):
+        asks = found.well or (target.in_doubt and found.earlier is None and not self.dry_run)
+        if asks and not request.confirmed and target.chosen and not await self._wanted(desk, found):
             await self.settle()
             self.finish("left as it is")
-            return self._result(service, found.releases, target, by="nothing", healthy=True, reason=reason)
+            return self._result(service, found.releases, target, by="nothing", healthy=found.well, reason=reason)
         # Read now: going back takes the failing pods, and their logs, away.
         logs = self.background(self._logs(desk, found))
 
@@ -127,10 +129,23 @@ class Rollback(Runbook):
             raise Refused(
                 f"{service.name} is kept without replicas by {state.stopped}: wait for that run, or cancel it"
             )
-        releases = Releases(state, deployments, container=service.container)
-        target = pin(releases, release, revision=request.to_revision, helm_revision=request.helm_revision)
+        pinned = partial(pin, release=release, revision=request.to_revision, helm_revision=request.helm_revision)
+        releases = Releases(
+            state,
+            deployments,
+            container=service.container,
+            proven_after=service.incident.proven_after,
+            since=request.alert.starts_at if request.alert is not None else None,
+            pods=pods,
+        )
+        target = pinned(releases)
+        if target.in_doubt and not workflow.patched("proven-releases"):
+            releases = Releases(state, deployments, container=service.container, proven_after=timedelta(0))
+            target = pinned(releases)
         how = "Helm revision" if target.by_helm else "revision"
         self.say("decision", f"Back from {how} {target.from_revision} to {how} {target.to_revision}", section="4.2/2")
+        if target.in_doubt:
+            self.say("decision", f"In doubt: {'; '.join(target.in_doubt)}", section="4.2/2")
         # Of a run that was reset nobody is asked again whether to begin: it had begun.
         well = earlier is None and health is not None and health.healthy and pods is not None
         well = well and not releases.failing(pods) and not self.dry_run
@@ -139,17 +154,20 @@ class Rollback(Runbook):
     async def _wanted(self, desk: Desk, found: Problem) -> bool:
         """Ask whether a healthy service is to be taken back, since nobody has said to which release."""
         service, target = desk.service, found.target
+        to = f"{'Helm ' * target.by_helm}revision {target.to_revision}"
+        title = f"{service.name} is healthy: take it back from {target.from_version} all the same?"
+        if not found.well:
+            title = (
+                f"{service.name}: back from {target.from_version} to {to}, past releases that nobody knows to be good?"
+            )
         asked = Question(
-            id="healthy",
-            title=f"{service.name} is healthy: take it back from {target.from_version} all the same?",
-            options={
-                _LEAVE: "leave it as it is",
-                _GO_BACK: f"go back to {'Helm ' * target.by_helm}revision {target.to_revision}",
-            },
-            recommended=_LEAVE,
+            id="healthy" if found.well else "in-doubt",
+            title=title,
+            options={_LEAVE: "leave it as it is", _GO_BACK: f"go back to {to}"},
+            recommended=_LEAVE if found.well else _GO_BACK,
             default=_LEAVE,
             kind="mitigate",
-            evidence=[found.seen],
+            evidence=[found.seen, *target.in_doubt],
             timeout=(service.release or service.incident).decision_timeout,
         )
         self.background(desk.ask(asked))

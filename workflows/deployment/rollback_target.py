@@ -2,17 +2,20 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from activities.common.effects import Effect
 from activities.common.errors import NotFound, Refused
 from activities.releases.helm import HelmRelease
 from activities.releases.helm_cli import HelmRevision
+from audit.text import length
 from workflows.platform.resets import Earlier
 from workflows.shared.releases import Releases
 
 _GOOD = {"deployed", "superseded"}
+_SECOND = timedelta(seconds=1)
 _ROLLED_BACK = re.compile(r"Rollback to (\d+)")
 """How Helm describes the revision that a rollback makes."""
 
@@ -26,6 +29,9 @@ class Target(BaseModel):
     to_revision: int
     chosen: bool = False
     """Nobody named it."""
+
+    in_doubt: list[str] = Field(default_factory=list)
+    """Newer ones that it passes over, or itself, where nobody knows whether they are good."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,12 @@ def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None
         raise Refused(f"to_revision: {revision} is the current revision ({releases.current})")
     left = releases.current
     return Target(
-        by_helm=False, from_version=left, from_revision=state.current_revision, to_revision=revision, chosen=chosen
+        by_helm=False,
+        from_version=left,
+        from_revision=state.current_revision,
+        to_revision=revision,
+        chosen=chosen,
+        in_doubt=releases.in_doubt if chosen else [],
     )
 
 
@@ -86,7 +97,7 @@ def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases
         raise Refused(release.uninstalled)
     current = release.current.number
     earlier = [r for r in release.revisions if r.number != current]
-    chosen = wanted is None
+    chosen, in_doubt = wanted is None, list[str]()
     if wanted is None:
         left = _left_by_helm(release.revisions) | _to_blame(release, releases)
         good = [r.number for r in earlier if r.status in _GOOD and r.number not in left]
@@ -96,14 +107,41 @@ def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases
                 f"release {release.release} has no earlier good revision to go back to"
                 + (f": {_listed(others)} failed, or was left before. Name one with helm_revision" if others else "")
             )
-        wanted = max(good)
+        wanted, in_doubt = _proven(good, release, releases)
     if wanted == current:
         raise Refused(f"helm_revision: {wanted} is the current revision")
     if wanted not in {r.number for r in earlier}:
         known = _listed([r.number for r in release.revisions])
         raise NotFound(f"helm_revision: release {release.release} has no revision {wanted}; it has: {known}")
     # Helm's word, not the Deployment's: somebody may have undone the rollout already, beside Helm.
-    return Target(by_helm=True, from_version=release.tag, from_revision=current, to_revision=wanted, chosen=chosen)
+    return Target(
+        by_helm=True,
+        from_version=release.tag,
+        from_revision=current,
+        to_revision=wanted,
+        chosen=chosen,
+        in_doubt=in_doubt,
+    )
+
+
+def _proven(good: list[int], release: HelmRelease, releases: Releases) -> tuple[int, list[str]]:
+    """Choose the newest that was in force for long enough, where there is one; say which ones that passes over."""
+    short: dict[int, str] = {}
+    for one in release.revisions:
+        seen = any(releases.seen_complete(version) for version in one.versions)
+        others = (
+            r for r in release.revisions if r.number > one.number and not (r.contents and r.contents == one.contents)
+        )
+        ended = next((other.updated_at for other in others), None)
+        if ended is None:
+            continue
+        lasted = ended - one.updated_at
+        copied = _ROLLED_BACK.fullmatch(one.description)  # somebody chose it
+        if one.number in good and not (seen or copied) and lasted < releases.proven_after:
+            which = f"{', '.join(one.versions) or release.release} (Helm revision {one.number})"
+            short[one.number] = f"{which}: it was in force for {length(timedelta(seconds=lasted // _SECOND))} only"
+    chosen = max([number for number in good if number not in short] or good)
+    return chosen, [why for number, why in sorted(short.items(), reverse=True) if number > chosen]
 
 
 def _left_by_helm(revisions: list[HelmRevision]) -> set[int]:

@@ -12,7 +12,14 @@ from activities.evidence.error_patterns import ErrorPatterns
 from activities.monitoring.degradation import Limits
 from activities.monitoring.figures import Figures
 from audit.text import counted
-from workflows.incident_response.diagnosis import Facts, Proposal, recent_rollout, rollback_proposal, saturation
+from workflows.incident_response.diagnosis import (
+    Facts,
+    Proposal,
+    known_releases,
+    recent_rollout,
+    rollback_proposal,
+    saturation,
+)
 from workflows.incident_response.surroundings import Surroundings
 from workflows.scaling.target import pinned
 from workflows.shared.releases import Releases
@@ -53,6 +60,7 @@ class Degradation(BaseModel):
     clear: bool = Field(description="Whether the first proposal may be done without asking.")
     proposals: list[Proposal]
     evidence: list[str] = Field(description="For the person who is asked.")
+    in_doubt: list[str] = Field(default_factory=list, description="Releases that a rollback passes over, and why.")
 
     @property
     def first(self) -> Proposal | None:
@@ -70,7 +78,15 @@ def limits(service: Service) -> Limits:
     return Limits(error_rate=policy.error_rate_above, p95_latency=policy.latency_above.total_seconds())
 
 
-def degraded(facts: DegradedFacts, service: Service, tried: set[str], now: datetime) -> Degradation:
+def degraded(
+    facts: DegradedFacts,
+    service: Service,
+    tried: set[str],
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    proven: bool = True,
+) -> Degradation:
     """Say what is the matter, the plainest cause first.
 
     What others don't give, no pod of ours can make up for: while a dependency or the database is the matter, nothing is
@@ -78,14 +94,16 @@ def degraded(facts: DegradedFacts, service: Service, tried: set[str], now: datet
     is merely young is suspected, and a person decides. Saturation and high latency are met with more pods.
     What has been tried is not proposed again. A service that a run keeps stopped is left to it, and so is one that it
     has just brought back, unless pods fail: the figures still tell of the stop, and may have been read before it ended.
+    `since` and `proven` are as in `diagnose`.
     """
     reason, because = next(_reasons(facts, service, now))
-    releases = Releases(facts.deployment, facts.deployments, container=service.container) if facts.deployment else None
+    releases = known_releases(facts, service.incident, service.container, since=since, proven=proven)
     if stopped := _stopped(facts, releases, service, now, well=reason == "well"):
         return Degradation(
             reason="stopped", because=[stopped], clear=False, proposals=[], evidence=_evidence(facts, [])
         )
     rollback = rollback_proposal(releases)
+    doubts = releases.in_doubt if releases else []
     scale, no_room = _scale(facts, service)
     proposals = [
         proposal for proposal in (rollback, scale) if proposal is not None and proposal.mitigation not in tried
@@ -97,7 +115,12 @@ def degraded(facts: DegradedFacts, service: Service, tried: set[str], now: datet
     proposals.sort(key=lambda proposal: not proposal.because)
     clear = reason in {"bad_release", "saturated", "latency"} and bool(proposals and proposals[0].because)
     return Degradation(
-        reason=reason, because=because, clear=clear, proposals=proposals, evidence=_evidence(facts, no_room)
+        reason=reason,
+        because=because,
+        clear=clear and not (doubts and proposals[0].mitigation == "rollback"),
+        proposals=proposals,
+        evidence=_evidence(facts, no_room),
+        in_doubt=doubts,
     )
 
 

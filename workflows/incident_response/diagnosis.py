@@ -61,6 +61,7 @@ class Diagnosis(BaseModel):
     certainty: Certainty = "open"
     because: list[str] = Field(default_factory=list, description="What speaks for the reason.")
     left_to: str = Field(default="", description="The run that keeps the service stopped for now, and until when.")
+    in_doubt: list[str] = Field(default_factory=list, description="Releases that a rollback passes over, and why.")
 
     @property
     def first(self) -> Proposal | None:
@@ -93,6 +94,8 @@ def diagnose(
     connections_above: float = 1.0,
     as_before: bool = False,
     starting: timedelta = timedelta(0),
+    since: datetime | None = None,
+    proven: bool = True,
 ) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
@@ -106,11 +109,13 @@ def diagnose(
     Nor is there while its pods are `starting` after that, unless they fail: health, figures and pods that wait still
     tell of the stop, and may have been read before it ended.
     While something that the service needs of others is down (`around`), nothing is clear: no pod makes up for it.
-    Runs that began `as_before` are judged without what is known of others and of nodes.
+    Runs that began `as_before` are judged without what is known of others and of nodes; without `proven`, the release
+    before is taken for a good one however short it was in force, and whether or not the outage has lasted `since` then.
     """
     if facts.deployment is not None and facts.deployment.stopped:
         return _left(facts, facts.deployment.stopped, f"the service is kept stopped by {facts.deployment.stopped}")
-    releases = Releases(facts.deployment, facts.deployments, container=container) if facts.deployment else None
+    releases = known_releases(facts, policy, container, since=since, proven=proven)
+    doubts = releases.in_doubt if releases else []
     failing = releases.failing(facts.pods) if releases else _all_failing(facts.pods)
     recent = recent_rollout(releases, policy.recent_rollout, now)
     rollback = rollback_proposal(releases)
@@ -139,7 +144,7 @@ def diagnose(
     if rollback is not None:
         if ours and recent and (failing or signs.down) and not none_asked:
             rollback.because = because if reason in {"bad_release", "recent_release"} else [recent, *because]
-            (likely if failing and signs.down else suspected).append(rollback)
+            (likely if failing and signs.down and not doubts else suspected).append(rollback)
         else:
             possible.append(rollback)
     if facts.deployment is not None:
@@ -178,6 +183,30 @@ def diagnose(
         reason=reason,
         certainty="proven" if clear or signs.healthy else "suspected" if because else "open",
         because=because,
+        in_doubt=doubts,
+    )
+
+
+def known_releases(
+    facts: Facts,
+    policy: IncidentPolicy,
+    container: str | None,
+    *,
+    since: datetime | None = None,
+    proven: bool = True,
+) -> Releases | None:
+    """Give the releases that there are, with what speaks against them; None where they could not be read."""
+    if facts.deployment is None:
+        return None
+    if not proven:
+        return Releases(facts.deployment, facts.deployments, container=container, proven_after=timedelta(0))
+    return Releases(
+        facts.deployment,
+        facts.deployments,
+        container=container,
+        proven_after=policy.proven_after,
+        since=since,
+        pods=facts.pods,
     )
 
 
@@ -202,10 +231,12 @@ def rollback_proposal(releases: Releases | None) -> Proposal | None:
     state, target = releases.state, releases.last_good
     if target is None:
         return None
+    doubts = f"; in doubt: {', '.join(releases.in_doubt)}" if releases.in_doubt else ""
     return Proposal(
         mitigation="rollback",
         does=(
             f"roll {state.name} back from {releases.current} to {releases.version(target)} (revision {target.number})"
+            + doubts
         ),
         because=[],
         from_revision=state.current_revision,

@@ -4,7 +4,8 @@ The phases are clocks, not waits: work goes on as fast as the facts allow, and a
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal, get_args
 
 from pydantic import BaseModel, Field
@@ -121,6 +122,9 @@ class P1Incident(Runbook):
         self._told_to_close = False
         """Whether the message of a restored service has said that it can be closed."""
 
+        self._unwell_since: datetime | None = None
+        """When the outage began, by the alert that began the run."""
+
         self._was_unwell = False
         """Whether anything but an alert has said so, since people were told of it last."""
 
@@ -161,6 +165,7 @@ class P1Incident(Runbook):
         self.parts = P1Parts(incident, shared, Watch(self, service, self._has_news))
         self._start_clocks(service)
         if request.alert is not None:
+            self._unwell_since = request.alert.starts_at
             self._joined.fires(request.alert)
         try:
             if joined := [*request.joined, *(self._handed.alerts if self._handed else [])]:
@@ -326,7 +331,8 @@ class P1Incident(Runbook):
         return await look(self, service, "2.2/5")
 
     def _diagnose(self, facts: Facts, service: Service, around: Surroundings | None = None) -> Diagnosis:
-        return diagnose(
+        judge = partial(
+            diagnose,
             facts,
             service.incident,
             set(self._tried),
@@ -337,6 +343,10 @@ class P1Incident(Runbook):
             as_before=not knows_others(self),
             starting=service.scaling.ready_within,
         )
+        found = judge(since=self._unwell_since or self.incident.opened_at)
+        if found.in_doubt and not workflow.patched("proven-releases"):
+            return judge(proven=False)
+        return found
 
     def _points_to(self, found: Diagnosis, service: Service) -> None:
         """Say what it points to, by its name, where that is another thing than before; and what mends it."""

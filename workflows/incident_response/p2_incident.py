@@ -224,7 +224,10 @@ class P2Incident(Runbook):
             facts = await self._assess(service)
             await opened
             self.background(self._parts.shared.look(facts.pods))
-            found = degraded(facts, service, set(self._tried), workflow.now())
+            since = request.alert.starts_at if request.alert is not None else self.incident.opened_at
+            found = degraded(facts, service, set(self._tried), workflow.now(), since=since)
+            if found.in_doubt and not workflow.patched("proven-releases"):
+                found = degraded(facts, service, set(self._tried), workflow.now(), proven=False)
             if fixed:  # before a reset: what comes of it is seen first
                 self._reasons.append(found.reason)
             else:

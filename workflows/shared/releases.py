@@ -7,25 +7,49 @@ those whose image ever changed; a sidecar's version names nobody's release.
 What was left is read from the Deployment itself: where a release came before another one and is in force again after
 it, whoever went back left the one in between on purpose. That needs no records, so an outage of theirs doesn't lead
 back to it. The records say more: which release failed, was rolled back, or was complete.
+
+A release that was bad and followed by another bad one has no record of its own. So it counts how long a release was in
+force, whether the outage began in that time, and whether its pods fail.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import IntEnum
 
 from activities.kubernetes.images import parse
 from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
 from activities.records.deployments import Deployment, Deployments
+from audit.text import length
 
 _BLAMED = {"failed", "rolled_back"}
+PROVEN_AFTER = timedelta(minutes=30)
+
+
+class Doubt(IntEnum):
+    """How much speaks against a release that nobody has left or found to blame."""
+
+    NONE = 0
+    SHORT = 1
+    """It was in force for too short a time to be called good, and no run has seen it complete."""
+    SUSPECT = 2
+    """The outage began while it was in force, or none of its pods is ready and some fail."""
 
 
 class Releases:
     """The releases that a Deployment still has, beside what the records say of them."""
 
     def __init__(
-        self, state: DeploymentState, deployments: Deployments | None = None, *, container: str | None = None
+        self,
+        state: DeploymentState,
+        deployments: Deployments | None = None,
+        *,
+        container: str | None = None,
+        proven_after: timedelta = PROVEN_AFTER,
+        since: datetime | None = None,
+        pods: Pods | None = None,
     ) -> None:
-        """Take `container` from the service's settings: where its image is."""
+        """Take `container` from the service's settings: where its image is. The outage has lasted `since` then."""
         self.state = state
+        self.proven_after, self._unwell_since, self._pods = proven_after, since, pods
         self._records = deployments.items if deployments else []
         self._application = _application(state.revisions, container)
 
@@ -116,13 +140,23 @@ class Releases:
 
     def to_blame(self, revision: Revision) -> bool:
         """Tell whether the records' last word on a release is that it failed or was rolled back."""
-        last = next((one for one in self._records if one.status != "started" and self._about(one, revision)), None)
-        return last is not None and last.status in _BLAMED
+        return self._last_word(revision) in _BLAMED
+
+    def _last_word(self, revision: Revision) -> str:
+        """Give what the records say of a release last; empty where they say nothing."""
+        ended = (one.status for one in self._records if one.status != "started" and self._about(one, revision))
+        return next(ended, "")
 
     def version_to_blame(self, version: str) -> bool:
         """Tell it by a version's name alone, of what the Deployment doesn't have any more."""
-        last = next((one for one in self._records if one.status != "started" and one.version == version), None)
-        return last is not None and last.status in _BLAMED
+        return self._last_word_on(version) in _BLAMED
+
+    def seen_complete(self, version: str) -> bool:
+        """Tell by a version's name alone whether a run has seen it complete."""
+        return self._last_word_on(version) == "complete"
+
+    def _last_word_on(self, version: str) -> str:
+        return next((one.status for one in self._records if one.status != "started" and one.version == version), "")
 
     def _about(self, record: Deployment, revision: Revision) -> bool:
         if record.release and revision.template:
@@ -136,14 +170,68 @@ class Releases:
 
     @property
     def last_good(self) -> Revision | None:
-        """Pin what a rollback goes back to: the newest other release that was neither left nor found to blame."""
+        """Pin what a rollback goes back to: the newest other release that was neither left nor found to blame.
+
+        Where something speaks against it, an older one that was proven comes first.
+        """
+        return min(self._candidates, key=lambda one: self.doubt(one)[0], default=None)
+
+    @property
+    def in_doubt(self) -> list[str]:
+        """Say of which releases that are newer than the last good one, or of that itself, nobody knows them to be good.
+
+        Where there are any, no rollback is done unasked: the newest may well have been bad without anybody's word.
+        """
+        good = self.last_good
+        told = []
+        for one in self._candidates:
+            how, why = self.doubt(one)
+            if good is not None and (one.number > good.number or (one is good and how is Doubt.SUSPECT)):
+                told.append(f"{self.version(one)} (revision {one.number}): {why}")
+        return told
+
+    def doubt(self, revision: Revision) -> tuple[Doubt, str]:
+        """Judge a release by how it served: what was bad for five minutes and left by another one has no record."""
+        pods = [one for one in (self._pods.items if self._pods else []) if one.revision_hash]
+        its = [one for one in pods if one.revision_hash == revision.pod_template_hash and not one.terminating]
+        if any(one.failing for one in its) and not any(one.ready for one in its):
+            return Doubt.SUSPECT, "none of its pods is ready, and some fail"
+        served = self._in_force(revision)
+        if served is None:
+            return Doubt.NONE, ""
+        began, ended = served
+        if self._unwell_since is not None and began <= self._unwell_since < ended:
+            return Doubt.SUSPECT, f"it was in force when the outage began, at {self._unwell_since:%H:%M:%S %Z}"
+        if ended - began < self.proven_after and self._last_word(revision) != "complete":
+            return (
+                Doubt.SHORT,
+                f"it was in force for {length(timedelta(seconds=round((ended - began).total_seconds())))} only",
+            )
+        return Doubt.NONE, ""
+
+    @property
+    def _candidates(self) -> list[Revision]:
+        """Give the other releases that were neither left nor found to blame, newest first."""
         current = self.state.current
-        for revision in sorted(self.state.revisions, key=lambda one: one.number, reverse=True):
-            if current is not None and (revision.number == current.number or self.same(revision, current)):
-                continue
-            if not self.was_left(revision) and not self.to_blame(revision):
-                return revision
-        return None
+        return [
+            one
+            for one in sorted(self.state.revisions, key=lambda one: one.number, reverse=True)
+            if current is None or not (one.number == current.number or self.same(one, current))
+            if not self.was_left(one) and not self.to_blame(one)
+        ]
+
+    def _in_force(self, revision: Revision) -> tuple[datetime, datetime] | None:
+        """Give from when until when a release was; None of what was gone back to, and where nothing says when it ended.
+
+        A ReplicaSet is made when its release comes. Of a way back it says no time, but that somebody chose it.
+        """
+        numbers, same = self._numbers_of(revision), self._of(revision)
+        others = [one for one in self.state.revisions if not self.same(one, revision)]
+        if any(min(numbers) < number < max(numbers) for one in others for number in _numbers(one)):
+            return None
+        began = min(one.created_at for one in same)
+        later = [one.created_at for one in others if min(_numbers(one)) > max(numbers) and one.created_at >= began]
+        return (began, min(later)) if later else None
 
     @property
     def unwanted(self) -> list[str]:

@@ -248,10 +248,109 @@ def test_it_is_not_taken_for_one_that_is_called_alike(labels: dict[str, str], se
     assert rule.service_of(labels, SHOPS) == service
 
 
-def test_an_alert_of_a_copy_elsewhere_is_told_so() -> None:
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        ({"service": "till", "namespace": "test"}, None),
+        ({"service": "till", "namespace": "test", "pod": "worker-5d4f7b6c9-x2x7z"}, None),
+        ({"service": "till", "exported_namespace": "test", "namespace": "monitoring"}, None),
+        ({"service": "till", "kube_namespace": "till-preview-118"}, None),
+        ({"service": "till", "namespace": "kube-system"}, "till"),
+        ({"service": "till", "namespace": "ingress-nginx", "pod": "ingress-nginx-controller-x2x7z"}, "till"),
+        ({"service": "till", "namespace": "test", "exported_namespace": "prod"}, "till"),
+        ({"service": "till", "namespace": "test", "instance": "https://till.example/health?full=1"}, "till"),
+        ({"service": "till", "namespace": "prod"}, "till"),
+        ({"service": "till", "namespace": ""}, "till"),
+        ({"service": "till"}, "till"),
+    ],
+)
+def test_an_alert_from_elsewhere_is_no_reason_to_act_here(labels: dict[str, str], service: str | None) -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
+    assert rule.service_of(labels, SHOPS) == service
+
+
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        ({}, "till"),
+        ({"service": ""}, "till"),
+        ({"namespace": "prod"}, "till"),
+        ({"namespace": "prod", "pod": "worker-5d4f7b6c9-x2x7z"}, "till"),
+        ({"namespace": "monitoring"}, "till"),
+        ({"namespace": "staging"}, None),
+        ({"namespace": "staging", "pod": "till-5d4f7b6c9-x2x7z"}, None),
+        ({"namespace": "monitoring", "deployment": "till"}, None),
+    ],
+)
+def test_nor_is_the_only_service_meant_by_what_is_elsewhere(labels: dict[str, str], service: str | None) -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
+    assert rule.service_of(labels, {"till": SHOPS["till"]}) == service
+
+
+def test_whose_namespaces_say_nothing_a_rule_may_name() -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"}, observers=("probes",))
+    assert rule.service_of({"service": "till", "namespace": "probes"}, SHOPS) == "till"
+    assert rule.service_of({"service": "till", "namespace": "monitoring"}, SHOPS) is None
+
+
+@pytest.mark.parametrize("labels", [{"service": "till"}, {"service": "till", "deployment": "till"}])
+def test_an_alert_from_elsewhere_is_told_so(labels: dict[str, str]) -> None:
     rules = routes.Routes(route=(routes.Route(procedure="p1-incident", match={"severity": "P1"}),))
-    labels = {"severity": "P1", "service": "till", "namespace": "test", "deployment": "till"}
+    labels = {"severity": "P1", "namespace": "test", **labels}
     alert = Alert(source="a", fingerprint="f", name="A", starts_at=datetime(2026, 2, 4, tzinfo=UTC), labels=labels)
     decided = decide(alert, rules, SHOPS)
     assert isinstance(decided, Unrouted)
-    assert decided.why == "labels.service: till is in prod, and the alert is of its copy elsewhere"
+    assert decided.why.startswith("labels.service: till is in prod, and the alert is from test, where no one copy")
+
+
+SEVERAL = {
+    "shop": Service.model_validate(
+        {
+            "namespace": "prod",
+            "deployment": "shop",
+            "workloads": [
+                {"name": "shop", "primary": True},
+                {"name": "shop-worker"},
+                {"name": "shop-redis", "kind": "StatefulSet"},
+                {"name": "shop-report", "kind": "CronJob"},
+            ],
+            "selector": "app=shop",
+            "health_url": "http://shop.prod/health",
+        }
+    ),
+    "till": SHOPS["till"],
+}
+
+
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        ({"namespace": "prod", "deployment": "shop-worker"}, "shop"),
+        ({"namespace": "prod", "pod": "shop-worker-5d4f7b6c9-x2x7z"}, "shop"),
+        ({"namespace": "prod", "replicaset": "shop-worker-5d4f7b6c9"}, "shop"),
+        ({"namespace": "prod", "container": "shop-worker"}, "shop"),
+        ({"job": "prod/shop-worker"}, "shop"),
+        ({"namespace": "prod", "statefulset": "shop-redis"}, "shop"),
+        ({"namespace": "prod", "pod": "shop-redis-0"}, "shop"),
+        ({"namespace": "prod", "pod": "shop-redis-11", "statefulset": "shop-redis"}, "shop"),
+        ({"namespace": "prod", "workload": "shop-redis", "workload_type": "statefulset"}, "shop"),
+        ({"k8s_namespace_name": "prod", "k8s_statefulset_name": "shop-redis"}, "shop"),
+        ({"kube_namespace": "prod", "kube_stateful_set": "shop-redis"}, "shop"),
+        ({"exported_namespace": "prod", "exported_pod": "shop-redis-2", "namespace": "monitoring"}, "shop"),
+        ({"namespace": "prod", "cronjob": "shop-report"}, "shop"),
+        ({"namespace": "prod", "job_name": "shop-report-29391520"}, "shop"),
+        ({"namespace": "prod", "pod": "shop-report-29391520-x2x7z"}, "shop"),
+        # nobody's that settings know of
+        ({"namespace": "prod", "pod": "shop-db-0"}, None),
+        ({"namespace": "prod", "statefulset": "shop-worker"}, None),
+        ({"namespace": "prod", "pod": "shop-redis-exporter-5d4f7b6c9-x2x7z"}, None),
+        ({"namespace": "prod", "job_name": "shop-report-by-hand"}, None),
+        ({"namespace": "prod", "workload": "shop-redis", "workload_type": "deployment"}, None),
+        ({"container": "shop-worker"}, None),
+        ({"namespace": "staging", "statefulset": "shop-redis"}, None),
+        ({"service": "shop", "namespace": "staging", "statefulset": "shop-redis"}, None),
+    ],
+)
+def test_a_services_other_workloads_are_its_own(labels: dict[str, str], service: str | None) -> None:
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"})
+    assert rule.service_of(labels, SEVERAL) == service

@@ -1,5 +1,7 @@
 """Which revision of a Helm release a rollback goes to by itself."""
 
+from datetime import timedelta
+
 import pytest
 
 from activities.common.errors import Refused
@@ -100,3 +102,28 @@ def test_what_runs_the_same_is_the_same_release(versions: tuple[str, ...], blame
             pin(known, found, revision=None, helm_revision=None)
     else:
         assert pin(known, found, revision=None, helm_revision=None).to_revision == to
+
+
+@pytest.mark.parametrize(
+    ("minutes", "records", "to", "in_doubt"),
+    [
+        ((4000, 7, 2), [], 1, ["v2 (Helm revision 2): it was in force for 5 min only"]),
+        ((4000, 7, 2), ["v2"], 2, []),
+        ((4000, 40, 2), [], 2, []),
+        ((12, 7, 2), [], 2, []),
+    ],
+)
+def test_what_helm_had_in_force_for_minutes_is_not_taken_for_good(
+    minutes: tuple[int, ...], records: list[str], to: int, in_doubt: list[str]
+) -> None:
+    found = history(*["good"] * 3)
+    for one, ago in zip(found.revisions, minutes, strict=True):
+        one.updated_at = NOW - timedelta(minutes=ago)
+        one.versions, one.contents = [f"v{one.number}"], f"c{one.number}"
+    found.tag = "v3"
+    complete = [Deployment(version=version, status="complete", deployer="a", started_at=NOW) for version in records]
+    known = Releases(releases("v3").state, Deployments(items=complete))
+    target = pin(known, found, revision=None, helm_revision=None)
+    assert (target.to_revision, target.in_doubt) == (to, in_doubt)
+    named = pin(known, found, revision=None, helm_revision=2)
+    assert (named.to_revision, named.in_doubt) == (2, [])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from activities.kubernetes.states import DeploymentState, Revision
+from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
 from activities.records.deployments import Deployment, Deployments
 from tests.workflows.deployment_states import NOW, state
 from workflows.shared.releases import Releases
@@ -201,3 +201,94 @@ def test_what_is_released_anew_from_an_older_one_is_new_though_another_was_left_
     assert again.last_good == first
     back = Releases(state(first.model_copy(update={"number": 1, "earlier": []}), third, second))
     assert (back.returned, back.released_at) == (True, None)
+
+
+# -- good by how long it served ------------------------------------------------------------------------------
+
+MINUTE = timedelta(minutes=1)
+
+
+def aged(number: int, version: str, minutes: float, **fields: Any) -> Revision:
+    return revision(number, f"{APP}:{version}", created_at=NOW - minutes * MINUTE, **fields)
+
+
+def crashing(revision_hash: str, *, ready: bool = False) -> Pod:
+    reason = "" if ready else "CrashLoopBackOff"
+    return Pod(
+        name=f"{revision_hash}-{reason}",
+        phase="Running",
+        ready=ready,
+        restarts=3,
+        reason=reason,
+        image="api",
+        revision_hash=revision_hash,
+        created_at=NOW,
+    )
+
+
+THREE = (aged(1, "v1", 4000), aged(2, "v2", 7), aged(3, "v3", 2))
+
+
+@pytest.mark.parametrize(
+    ("revisions", "records", "to", "in_doubt"),
+    [
+        (THREE, [], 1, ["v2 (revision 2): it was in force for 5 min only"]),
+        (THREE, [bad("v2", status="complete")], 2, []),
+        (THREE, [bad("v2", status="started")], 1, ["v2 (revision 2): it was in force for 5 min only"]),
+        (THREE, [bad("v2", status="failed")], 1, []),
+        ((aged(1, "v1", 4000), aged(2, "v2", 40), aged(3, "v3", 2)), [], 2, []),
+        # all of them short: it is the newest, as long as nothing else speaks against it
+        ((aged(1, "v1", 12), aged(2, "v2", 7), aged(3, "v3", 2)), [], 2, []),
+        ((aged(1, "v1", 7), aged(2, "v2", 2)), [], 1, []),
+        # restarts are one release, and make it no shorter
+        ((aged(1, "v1", 4000), aged(2, "v2", 60), aged(3, "v2", 3, template="t2"), aged(4, "v3", 2)), [], 3, []),
+        # two bad ones
+        (
+            (aged(1, "v1", 4000), aged(2, "v2", 9), aged(3, "v3", 7), aged(4, "v4", 2)),
+            [],
+            1,
+            ["v3 (revision 3): it was in force for 5 min only", "v2 (revision 2): it was in force for 2 min only"],
+        ),
+        # gone back to: somebody chose it
+        ((aged(2, "v2", 9), aged(3, "v1", 4000, earlier=[1]), aged(4, "v3", 2)), [], 3, []),
+    ],
+)
+def test_what_served_for_minutes_is_not_taken_for_good(
+    revisions: tuple[Revision, ...], records: list[Deployment], to: int, in_doubt: list[str]
+) -> None:
+    found = Releases(state(*revisions), Deployments(items=records))
+    assert found.last_good is not None
+    assert (found.last_good.number, found.in_doubt) == (to, in_doubt)
+
+
+def test_what_was_in_force_when_the_outage_began_is_not_good() -> None:
+    revisions = (aged(1, "v1", 4000), aged(2, "v2", 600), aged(3, "v3", 2))
+    for minutes, to in ((1, 2), (3, 1), (599, 1), (601, 2)):
+        found = Releases(state(*revisions), since=NOW - minutes * MINUTE)
+        assert found.last_good is not None
+        assert found.last_good.number == to, minutes
+    (why,) = Releases(state(*revisions), since=NOW - 3 * MINUTE).in_doubt
+    assert why == "v2 (revision 2): it was in force when the outage began, at 11:57:00 UTC"
+    # The only one there is, is named, and in doubt.
+    alone = Releases(state(*revisions[1:]), since=NOW - 3 * MINUTE)
+    assert alone.last_good is not None
+    assert (alone.last_good.number, len(alone.in_doubt)) == (2, 1)
+
+
+def test_what_never_became_ready_is_not_good() -> None:
+    revisions = (aged(1, "v1", 4000), aged(2, "v2", 600), aged(3, "v3", 2))
+    for pods, to in (
+        ([crashing("h2"), crashing("h3")], 1),
+        ([crashing("h2"), crashing("h2", ready=True)], 2),
+        ([crashing("h3")], 2),
+    ):
+        found = Releases(state(*revisions), pods=Pods(items=pods))
+        assert found.last_good is not None
+        assert found.last_good.number == to
+
+
+def test_a_service_may_say_what_proves_a_release() -> None:
+    for proven_after, to in ((timedelta(0), 2), (5 * MINUTE, 2), (6 * MINUTE, 1)):
+        found = Releases(state(*THREE), proven_after=proven_after)
+        assert found.last_good is not None
+        assert found.last_good.number == to

@@ -100,7 +100,12 @@ class Platform(World):
                 paused=False,
                 current_revision=world.revision,
                 revisions=[
-                    Revision(number=n, images=[i], created_at=NOW, pod_template_hash=str(n))
+                    Revision(
+                        number=n,
+                        images=[i],
+                        created_at=NOW - world.ages.get(n, timedelta(0)),
+                        pod_template_hash=str(n),
+                    )
                     for n, i in world.images.items()
                 ],
                 rolled_out_at=NOW,

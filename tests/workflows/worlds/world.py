@@ -87,6 +87,8 @@ class World:
         """The maintenance window that the service is in."""
         self.revision = 1
         self.images = {1: "registry.example/tensafe-server:v1.2.3"}
+        self.ages: dict[int, timedelta] = {}
+        """How long ago a revision came, where that wasn't just now."""
         self.earlier: dict[int, list[int]] = {}
         """Numbers that a revision had before it was gone back to."""
         self.deployments: list[Deployment] = []
@@ -189,7 +191,7 @@ class World:
                     Revision(
                         number=n,
                         images=[image],
-                        created_at=now,
+                        created_at=now - world.ages.get(n, timedelta(0)),
                         pod_template_hash=str(n),
                         earlier=world.earlier.get(n, []),
                     )
