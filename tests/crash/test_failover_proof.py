@@ -55,27 +55,28 @@ def test_the_service_writes_on(crash_servers: Servers, *, synchronous: bool) -> 
 async def _prove(servers: Servers, scenario: Loaded) -> None:
     client = await connect(Temporal(address=servers.temporal))
     case = Case(scenario.name, servers, servers.directory / scenario.name)
-    async with prepared(scenario, client, case) as start, in_time(client, case):
+    async with prepared(scenario, client, case) as start:
         database, process = scenario.database(case), worker.start(case)
         writer = Writer(servers.kubeconfig, case.namespace)
         try:
-            await _works(client, case)
-            with writer.writing():
-                await asyncio.sleep(WARM)
-                while not writer.acknowledged:
-                    await asyncio.sleep(0.05)
-                rate = len(writer.acknowledged) / WARM
-                database.kill(PRIMARY)
-                handle = await start()
-                await decide(handle, "failover-1", "promote")
-                await when(handle, lambda status: any(asked.id == "return-1" for asked in status.questions))
-                over_at = datetime.now(UTC)
-                while writer.since(over_at) < AFTERWARDS:
-                    await asyncio.sleep(0.05)
-            lost = writer.missing(database.url(REPLICA))
-            takes_no_writes_when_started_by_hand(database)
-            await decide(handle, "return-1", "rejoin")
-            result: dict[str, Any] = await handle.result()
+            async with in_time(client, case):
+                await _works(client, case)
+                with writer.writing():
+                    await asyncio.sleep(WARM)
+                    while not writer.acknowledged:
+                        await asyncio.sleep(0.05)
+                    rate = len(writer.acknowledged) / WARM
+                    database.kill(PRIMARY)
+                    handle = await start()
+                    await decide(handle, "failover-1", "promote")
+                    await when(handle, lambda status: any(asked.id == "return-1" for asked in status.questions))
+                    over_at = datetime.now(UTC)
+                    while writer.since(over_at) < AFTERWARDS:
+                        await asyncio.sleep(0.05)
+                lost = writer.missing(database.url(REPLICA))
+                takes_no_writes_when_started_by_hand(database)
+                await decide(handle, "return-1", "rejoin")
+                result: dict[str, Any] = await handle.result()
         finally:
             process.kill()
         passwords = {urlsplit(url).password or "" for url in (database.url(PRIMARY), database.service_url(PRIMARY))}

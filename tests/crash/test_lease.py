@@ -40,11 +40,12 @@ def test_a_lease_that_ends_without_a_worker_is_let_go_by_the_next_one(crash_serv
 
 async def _come_back(scenario: AwayScenario, case: Case) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
-    async with prepared(scenario, client, case) as start, in_time(client, case):
+    async with prepared(scenario, client, case) as start:
         first = worker.start(case)
         try:
-            handle = await start()
-            await when(handle, inside_the_lease)
+            async with in_time(client, case):
+                handle = await start()
+                await when(handle, inside_the_lease)
         finally:
             first.kill()
         marker = held(case)
@@ -54,8 +55,9 @@ async def _come_back(scenario: AwayScenario, case: Case) -> None:
         assert held(case) == marker  # there is nobody who could have
         second = worker.start(case)
         try:
-            await ended(scenario, handle)
-            state = await scenario.end_state(case)
+            async with in_time(client, case):
+                await ended(scenario, handle)
+                state = await scenario.end_state(case)
         finally:
             second.kill()
         assert await _let_go_first(handle, marker.until), "it has waited for something before"

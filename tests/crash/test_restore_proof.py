@@ -51,7 +51,7 @@ def test_every_row_of_before_the_mark_is_back_and_none_of_after(crash_servers: S
 
 async def _restore(scenario: ProofScenario, case: Case) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
-    async with harness.prepared(scenario, client, case) as start, harness.in_time(client, case):
+    async with harness.prepared(scenario, client, case) as start:
         database = scenario.database(case)
         with psycopg.connect(database.service_url(PRIMARY)) as damaged:
             before = {row[0] for row in damaged.execute("SELECT id FROM marks")}
@@ -60,10 +60,11 @@ async def _restore(scenario: ProofScenario, case: Case) -> None:
                 damaged.execute("SELECT * FROM ledger").fetchall()
         process = worker.start(case)
         try:
-            handle = await start()
-            await scenario.steer(handle)
-            result = await result_of(handle)
-            status: RunStatus = await handle.query(Runbook.status)
+            async with harness.in_time(client, case):
+                handle = await start()
+                await scenario.steer(handle)
+                result = await result_of(handle)
+                status: RunStatus = await handle.query(Runbook.status)
         finally:
             process.kill()
         with psycopg.connect(database.service_url(SPARES[0])) as restored:
@@ -94,20 +95,21 @@ def test_a_second_writer_writes_nothing_between_the_stop_and_the_switch(crash_se
 
 async def _second_writer(scenario: RestoreScenario, case: Case) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
-    async with harness.prepared(scenario, client, case) as start, harness.in_time(client, case):
+    async with harness.prepared(scenario, client, case) as start:
         process = worker.start(case)
         cron = Writer(case.servers.kubeconfig, case.namespace)
         try:
-            with cron.writing():
-                await asyncio.to_thread(eventually, lambda: cron.acknowledged)
-                handle = await start()
-                await when(handle, lambda status: status.waiting_for == "decide switch")
-                told_at = datetime.now(UTC)
-                await asyncio.sleep(2)
-                await decide(handle, "switch", "switch")
-                result = await result_of(handle)
-                await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0)
-            status: RunStatus = await handle.query(Runbook.status)
+            async with harness.in_time(client, case):
+                with cron.writing():
+                    await asyncio.to_thread(eventually, lambda: cron.acknowledged)
+                    handle = await start()
+                    await when(handle, lambda status: status.waiting_for == "decide switch")
+                    told_at = datetime.now(UTC)
+                    await asyncio.sleep(2)
+                    await decide(handle, "switch", "switch")
+                    result = await result_of(handle)
+                    await asyncio.to_thread(eventually, lambda: cron.since(told_at) > 0)
+                status: RunStatus = await handle.query(Runbook.status)
         finally:
             process.kill()
     written = sorted(cron.sent[number] for number in cron.acknowledged)
@@ -129,31 +131,32 @@ def test_bad_input_changes_nothing_on_real_servers(crash_servers: Servers) -> No
 async def _refused(scenario: RestoreScenario, case: Case) -> None:
     """Ask for a time before the first backup, and for backups that are none or not verified."""
     client = await connect(Temporal(address=case.servers.temporal))
-    async with harness.prepared(scenario, client, case), harness.in_time(client, case):
+    async with harness.prepared(scenario, client, case):
         untouched = (await scenario.end_state(case)).counts
         database = scenario.database(case)
         backup_id = database.barman.run("list-backups", "--minimal", "tensafe").split()[0]
         target = scenario.targets[case.namespace]
         process = worker.start(case)
         try:
-            for number, (fields, says) in enumerate(
-                [
-                    ({"target_time": "2026-01-01T00:00:00+00:00"}, "before the end of the first backup"),
-                    ({"target_time": "2126-01-01T00:00:00+00:00"}, "lies in the future"),
-                    ({"target_time": "2026-02-04T12:00:00"}, "with its time zone"),
-                    ({"backup_id": "20200101T000000"}, "there is no such backup"),
-                    ({"backup_id": backup_id}, "has not been found good"),
-                ]
-            ):
-                handle = await client.start_workflow(
-                    "PointInTimeRestore",
-                    {"target_time": target.isoformat(), **fields},
-                    id=f"{case.workflow_id}-{number}",
-                    task_queue=case.task_queue,
-                )
-                with pytest.raises(Exception) as failed:  # noqa: PT011
-                    await result_of(handle)
-                assert says in str(failed.value.__cause__)
+            async with harness.in_time(client, case):
+                for number, (fields, says) in enumerate(
+                    [
+                        ({"target_time": "2026-01-01T00:00:00+00:00"}, "before the end of the first backup"),
+                        ({"target_time": "2126-01-01T00:00:00+00:00"}, "lies in the future"),
+                        ({"target_time": "2026-02-04T12:00:00"}, "with its time zone"),
+                        ({"backup_id": "20200101T000000"}, "there is no such backup"),
+                        ({"backup_id": backup_id}, "has not been found good"),
+                    ]
+                ):
+                    handle = await client.start_workflow(
+                        "PointInTimeRestore",
+                        {"target_time": target.isoformat(), **fields},
+                        id=f"{case.workflow_id}-{number}",
+                        task_queue=case.task_queue,
+                    )
+                    with pytest.raises(Exception) as failed:  # noqa: PT011
+                        await result_of(handle)
+                    assert says in str(failed.value.__cause__)
         finally:
             process.kill()
         assert (await scenario.end_state(case)).counts == untouched

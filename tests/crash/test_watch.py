@@ -37,21 +37,23 @@ def test_a_watch_that_ends_without_a_worker_is_seen_to_its_end_by_the_next_one(c
 
 async def _come_back(scenario: AwayScenario, case: Case) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
-    async with prepared(scenario, client, case) as start, in_time(client, case):
+    async with prepared(scenario, client, case) as start:
         first = worker.start(case)
         try:
-            handle = await start()
-            await when(handle, lambda status: status.phase == "Watch")
-            began = await _began(handle)
+            async with in_time(client, case):
+                handle = await start()
+                await when(handle, lambda status: status.phase == "Watch")
+                began = await _began(handle)
         finally:
             first.kill()
         over = began + _WATCH + 2 * _BETTER + timedelta(seconds=1)
         await asyncio.sleep((over - datetime.now(UTC)).total_seconds())
         second = worker.start(case)
         try:
-            await ended(scenario, handle)
-            status: RunStatus = await handle.query("status", result_type=RunStatus)
-            state = await scenario.end_state(case)
+            async with in_time(client, case):
+                await ended(scenario, handle)
+                status: RunStatus = await handle.query("status", result_type=RunStatus)
+                state = await scenario.end_state(case)
         finally:
             second.kill()
     assert (status.outcome, status.decided) == ("resolved", []), "nobody is asked"
