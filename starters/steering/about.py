@@ -8,6 +8,7 @@ known or not. A service's workloads are all that its settings list.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from urllib.parse import SplitResult, urlsplit
 
 from activities.catalogue.service import Service
@@ -23,10 +24,16 @@ _WORD = re.compile("[a-z]*[aeiouy][a-z]*")
 """No hash of a ReplicaSet: Kubernetes makes them of digits and of letters that spell nothing."""
 
 OBSERVERS = (
-    *("monitoring", "observability", "prometheus", "grafana", "kube-system", "openshift-monitoring"),
-    *("openshift-user-workload-monitoring", "cattle-monitoring-system", "gmp-system", "ingress-nginx", "istio-system"),
+    *("*monitor*", "*observ*", "*metrics*", "*prometheus*", "*grafana*", "*probe*", "*probing*", "*blackbox*"),
+    *("*exporter*", "*telemetry*", "*logging*", "datadog*", "newrelic*", "elastic*", "*victoria*"),
+    *("*ingress*", "*gateway*", "*istio*", "linkerd*", "*traefik*", "*nginx*", "*haproxy*", "*envoy*", "kong*"),
+    *("kube-*", "*-system"),
 )
-"""Namespaces where what watches services or leads their traffic is, and no copy of a service."""
+"""Namespaces where what watches services or leads their traffic is, and no copy of a service: shell patterns.
+
+Rather one too many: where it is one, an alert that names a service starts what it did before namespaces counted. An
+outage that starts nothing is worse than a look at a service that is well.
+"""
 
 _ORDINAL, _TIME = r"\d{1,5}", r"\d{8,10}"
 """Of a StatefulSet's pod; of a CronJob's Job: the minute since 1970, as its controller has it."""
@@ -130,13 +137,19 @@ def in_reach(labels: Mapping[str, str], service: Service, observers: Collection[
     spaces = _spaces(labels)
     if service.namespace in spaces:
         return True
-    return spaces <= {*observers} and not any(_names(labels, service, space) for space in spaces)
+    return all(_is_one(space, observers) for space in spaces) and not any(
+        _names(labels, service, space) for space in spaces
+    )
 
 
 def foreign(labels: Mapping[str, str], service: Service, observers: Collection[str] = OBSERVERS) -> list[str]:
     """Name the namespaces of an alert that are neither a service's nor an observer's; all, where these are none."""
     spaces = _spaces(labels) - {service.namespace}
-    return sorted(spaces - {*observers} or spaces)
+    return sorted({space for space in spaces if not _is_one(space, observers)} or spaces)
+
+
+def _is_one(namespace: str, observers: Collection[str]) -> bool:
+    return any(fnmatchcase(namespace, pattern) for pattern in observers)
 
 
 def _spaces(labels: Mapping[str, str]) -> set[str]:

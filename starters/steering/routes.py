@@ -11,8 +11,8 @@ service_label = "service"                    # the label that names the service;
                                              # namespace and deployment or pod, then `job`, `app` and the like
 input = { factor = 1.5 }                     # optional: further fields of the procedure's request
 input_labels = { version = "image_tag" }     # optional: fields that take the value of a label
-observers = ["monitoring", "probes"]         # optional: namespaces of what watches. An alert from another one than
-                                             # these and its service's starts nothing
+observers = ["*monitoring*", "probes"]       # optional: namespaces of what watches, `*` stands for anything. An alert
+                                             # from another one than these and its service's starts nothing
 
 [mapping.NAME]                               # where the payload of a source has what (`starters.steering.mapping`)
 """
@@ -57,7 +57,8 @@ class Route(BaseModel):
     input_labels: dict[str, str] = Field(default_factory=dict, description="Field → label whose value it takes.")
     observers: tuple[str, ...] = Field(
         default=about.OBSERVERS,
-        description="Namespaces of what watches: as an alert's `namespace` they don't say where its service is.",
+        description="Namespaces of what watches, as shell patterns: as an alert's `namespace` they don't say where its "
+        "service is.",
     )
 
     @field_validator("procedure")

@@ -256,6 +256,9 @@ def test_it_is_not_taken_for_one_that_is_called_alike(labels: dict[str, str], se
         ({"service": "till", "exported_namespace": "test", "namespace": "monitoring"}, None),
         ({"service": "till", "kube_namespace": "till-preview-118"}, None),
         ({"service": "till", "namespace": "kube-system"}, "till"),
+        ({"service": "till", "namespace": "probes"}, "till"),
+        ({"service": "till", "namespace": "team-a-monitoring"}, "till"),
+        ({"service": "till", "namespace": "gmp-system", "exported_namespace": "test"}, None),
         ({"service": "till", "namespace": "ingress-nginx", "pod": "ingress-nginx-controller-x2x7z"}, "till"),
         ({"service": "till", "namespace": "test", "exported_namespace": "prod"}, "till"),
         ({"service": "till", "namespace": "test", "instance": "https://till.example/health?full=1"}, "till"),
@@ -288,8 +291,8 @@ def test_nor_is_the_only_service_meant_by_what_is_elsewhere(labels: dict[str, st
 
 
 def test_whose_namespaces_say_nothing_a_rule_may_name() -> None:
-    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"}, observers=("probes",))
-    assert rule.service_of({"service": "till", "namespace": "probes"}, SHOPS) == "till"
+    rule = routes.Route(procedure="p1-incident", match={"severity": "P1"}, observers=("look*",))
+    assert rule.service_of({"service": "till", "namespace": "looks-at-all"}, SHOPS) == "till"
     assert rule.service_of({"service": "till", "namespace": "monitoring"}, SHOPS) is None
 
 
