@@ -125,8 +125,14 @@ class Rollouts:
 
     @property
     def revision(self) -> int:
-        """The current revision's number; 0 before there is one."""
-        return revision(self.raw)
+        """The current revision's number; 0 before there is one.
+
+        The controller makes the ReplicaSet of a changed template first, and numbers the Deployment a moment later; and
+        the two are read one after the other. So a later one that the spec asks for is current already. An earlier one
+        is not: what is gone back to gets its new number first.
+        """
+        noted = revision(self.raw)
+        return max((rs.revision for rs in self.replica_sets if rs.revision > noted and self.on(rs)), default=noted)
 
     @property
     def stopped(self) -> RunMark | None:
