@@ -152,9 +152,12 @@ class Place:
             ) as taken:
                 yield taken
 
-    def process(self, folder: Path, *roles: Role, kill: str | None = None) -> ServerProcess:
+    def process(
+        self, folder: Path, *roles: Role, build_id: str | None = None, kill: str | None = None
+    ) -> ServerProcess:
         """Give a worker that is a process; it kills itself at `kill`, unless another one has done so."""
         told = ["--kill", kill, "--mark", str(folder / "mark")] if kill else []
+        told += ["--build-id", build_id] if build_id else []
         place = json.dumps(dataclasses.asdict(self))
         return ServerProcess(
             name=f"worker-{'-'.join(roles)}",

@@ -65,11 +65,12 @@ class Installation:
         return self.place.worker(self.client, *roles, build_id=build_id)
 
     @asynccontextmanager
-    async def process(self, *roles: Role, kill: str | None = None) -> AsyncIterator[ServerProcess]:
+    async def process(
+        self, *roles: Role, build_id: str | None = None, kill: str | None = None
+    ) -> AsyncIterator[ServerProcess]:
         """Give a worker that is a process of its own, until the context ends."""
-        found = self.place.process(
-            self.folder / "-".join(("process", *roles, "dying" if kill else "")), *roles, kill=kill
-        )
+        folder = self.folder / "-".join(("process", *roles, "dying" if kill else ""))
+        found = self.place.process(folder, *roles, build_id=build_id, kill=kill)
         await asyncio.to_thread(found.start)
         try:
             await asyncio.to_thread(found.wait_ready, probes.log_line(found.log, STARTED))
@@ -449,6 +450,45 @@ async def test_a_role_of_one_version_without_a_worker_pages_though_another_versi
     assert re.match(r"no run waits for role kubernetes of version v1 any more, after [^:]+: 1 run told$", ended)
     assert [page["resolved_at"] is not None for page in place.pages()] == [True]
     assert last.missing == []
+
+
+async def test_whoever_pages_for_a_role_of_one_version_may_be_killed(place: Installation) -> None:
+    session = Session(place.place.settings, place.client)
+    new: tuple[Role, ...] = (*OTHERS, "kubernetes")
+    async with place.worker(*OTHERS, build_id="v1"):
+        async with place.worker("kubernetes", build_id="v1"):
+            await until(lambda: started(session))
+            await current(session, "v1")
+            assert await (await place.start("before")).result() == "moved"
+        run = await place.start("waits")
+        await until(lambda: begun(run))
+        async with place.process(*new, build_id="v2", kill="MissingWorker/page:after") as dying:
+            await until(lambda: heard(place, "v2", "kubernetes"))
+            # What looks after the role is begun with the new version, and so is what asks for it here.
+            await current(session, "v2")
+
+            async def missed() -> bool:
+                return names(await place.look()) == ["role kubernetes of version v1"]
+
+            async def dead() -> bool:
+                return dying.exit_code is not None
+
+            async def known() -> bool:
+                return len(place.pages()) == 1 and await lacks(run)
+
+            await until(missed)
+            await until(dead)
+            assert dying.exit_code == -signal.SIGKILL
+            async with place.process(*new, build_id="v2"):
+                await until(known)
+                async with place.worker("kubernetes", build_id="v1"):
+                    assert await run.result() == "moved"
+                ended = await place.episode("kubernetes-version-v1").result()
+
+    assert ended.endswith(": 1 run told")
+    (page,) = place.pages()
+    assert page["summary"].startswith("No worker of role kubernetes of version v1: 1 run waits")
+    assert page["resolved_at"] is not None
 
 
 async def heard(place: Installation, build_id: str, role: Role) -> bool:
