@@ -23,7 +23,7 @@ def helm_charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = text.replace(
         "  revisionHistoryLimit:", "  minReadySeconds: {{ .Values.settle | default 0 }}\n  revisionHistoryLimit:"
     )
-    assert text.count(".Values.") == 7
+    assert text.count(".Values.") == 8
     template.write_text(text)
     return folder
 
