@@ -109,6 +109,16 @@ class OpenIncidents(BaseModel):
 
     items: list[OpenIncident]
 
+    @property
+    def led(self) -> list[OpenIncident]:
+        """Those that a run may look after.
+
+        A workflow ID has one run at a time, and a run one incident: of several that name the same, the newest is its.
+        The others are left open by runs that were terminated; a person closes them.
+        """
+        newest = {one.workflow_id: one for one in sorted(self.items, key=lambda one: one.opened_at)}
+        return [one for one in self.items if not one.workflow_id or newest[one.workflow_id] is one]
+
     def __str__(self) -> str:
         if not self.items:
             return "no open incidents"

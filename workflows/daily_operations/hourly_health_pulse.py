@@ -119,9 +119,9 @@ class HourlyHealthPulse(Runbook):
         found = await self.attempt("1.2", "Open incidents", Records.open_incidents, asked, policies.READ)
         if found is None:
             return "Whether it has an incident is not known: the records don't answer."
-        if not found.items:
+        if not found.led:
             return f"No incident is open: `runbooks start p1-incident --set service={service.name}` if it is down."
-        return f"{found.items[0].incident_id} is open."
+        return f"{found.led[0].incident_id} is open."
 
 
 def _was_warned(recorded: Change | None, last: HourlyHealthPulseResult | None) -> bool:

@@ -84,7 +84,7 @@ async def open_incidents(
     """
     request = OpenIncidentsRequest(service=service.name, severities=severities)
     found = await run.attempt(section, "Open incidents", Records.open_incidents, request, policy)
-    others = [one for one in found.items if one.workflow_id != workflow.info().workflow_id] if found else []
+    others = [one for one in found.led if one.workflow_id != workflow.info().workflow_id] if found else []
     return sorted(others, key=lambda one: (one.severity, one.opened_at))
 
 

@@ -72,7 +72,7 @@ class SharedCauses:
                 await self._link_all(neighbour, shares, found)
 
     async def _link_all(self, neighbour: Neighbour, shares: list[str], found: OpenIncidents) -> None:
-        for other in found.items:
+        for other in found.led:
             if other.service != neighbour.service or other.incident_id == self.incident.id:
                 continue
             # Theirs first: where that run has ended, its incident is only open in the records.
@@ -115,7 +115,7 @@ class SharedCauses:
 
     async def _common(self, neighbour: Neighbour, found: OpenIncidents, pods: Pods | None) -> list[str]:
         """Give what the two share, their pods' node too, where there is an incident to ask for."""
-        if not any(one.service == neighbour.service for one in found.items):
+        if not any(one.service == neighbour.service for one in found.led):
             return []
         mine = _unwell_nodes(pods)
         if not mine:

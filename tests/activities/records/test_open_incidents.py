@@ -78,6 +78,15 @@ def test_incidents_that_are_not_over_come_oldest_first(records: Records) -> None
     assert found.items[0].opened_at == NOW + timedelta(minutes=1)
 
 
+def test_of_several_that_one_workflow_id_has_opened_a_run_may_look_after_the_newest(records: Records) -> None:
+    opened(records, "left", minutes=1)
+    opened(records, "led", minutes=2)
+    found = read(records, "P1")
+    by_hand = [found.items[0].model_copy(update={"incident_id": name, "workflow_id": ""}) for name in ("a", "b")]
+    assert [one.incident_id for one in found.items] == ["left", "led"]
+    assert [one.incident_id for one in OpenIncidents(items=[*by_hand, *found.items]).led] == ["a", "b", "led"]
+
+
 def test_only_the_service_and_the_severities_asked_for(records: Records) -> None:
     opened(records, "ours")
     opened(records, "small", "P3")

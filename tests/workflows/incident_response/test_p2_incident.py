@@ -399,6 +399,24 @@ async def test_what_one_post_tells_of_a_service_with_a_p1_goes_there(working: Wo
     assert len(world.done("records.create_incident")) == 1
 
 
+async def test_of_two_incidents_of_one_run_the_one_that_was_left_open_before_is_joined_by_nobody(
+    working: Working, client: Client
+) -> None:
+    """A run that was terminated leaves its incident open; the next of the same workflow ID has another one."""
+    world = Degraded()
+    world.healthy = True
+    async with working(world.activities()) as queue:
+        p1 = await begin(client, queue, P2Request(), "p1_incident")
+        await waiting_for(p1, "close")
+        led = open_incident(p1, "P1")
+        left = led.model_copy(update={"incident_id": "INC-LEFT", "opened_at": led.opened_at - timedelta(minutes=5)})
+        world.incidents = [left, led]
+        result = await outcome(await begin(client, queue, REQUEST, NAME))
+        await quiet(p1)
+        await p1.terminate()
+    assert (result.outcome, result.incident_id) == ("taken in", "INC-P1")
+
+
 async def test_an_incident_whose_run_has_ended_is_joined_by_nobody(working: Working, client: Client) -> None:
     world = Degraded()
     async with working(world.activities()) as queue:
