@@ -17,7 +17,7 @@ import httpx
 import psycopg
 import pytest
 from playwright.async_api import Browser, Error, Page
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from sandbox import kubernetes_api, manifests
@@ -61,6 +61,13 @@ class Stack:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.records) as connection:
             return connection.execute(query, values).fetchall()
+
+    def settle(self) -> None:
+        """Cancel what is still open in the records: the next test's deployment would ask about it."""
+        with psycopg.connect(self.records) as connection:
+            connection.execute(
+                "UPDATE runbooks.incidents SET status = 'cancelled' WHERE status NOT IN ('closed', 'cancelled')"
+            )
 
     def health(self) -> dict[str, Any]:
         answer: dict[str, Any] = httpx.get(self.environment.health_url).json()
@@ -185,9 +192,16 @@ async def stack(environment: Environment) -> AsyncIterator[Stack]:
     await asyncio.to_thread(stack.heal)
     await eventually(lambda: asyncio.to_thread(stack.quiet))
     yield stack
+    for process in environment.restartable:
+        if process.exit_code is not None:
+            process.start()
     for run in await stack.runs("Running"):
         with contextlib.suppress(RPCError):  # listed a little longer than it ran
-            await run.terminate("the test is over")
+            await run.cancel()
+        # It says itself that its incident is cancelled. What is terminated may have one opened after its end.
+        with contextlib.suppress(RPCError, WorkflowFailureError):
+            await result_of(run)
+    await asyncio.to_thread(stack.settle)
 
 
 @pytest.fixture
