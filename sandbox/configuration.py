@@ -126,8 +126,13 @@ class Configuration:
         return {
             "temporal": {"address": at.temporal_address, "ui_url": at.temporal_ui, "task_queue": TASK_QUEUE},
             # As CI does: whoever changes a procedure here learns at once where it is not deterministic. Workers are
-            # killed here, and few runs are open.
-            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S", "heartbeat_throttle": "PT0.5S"},
+            # killed here, few runs are open, and a laptop that is busy is no service that is down.
+            "worker": {
+                "workflow_sandbox": True,
+                "dead_worker_keeps_runs": "PT3S",
+                "heartbeat_throttle": "PT0.5S",
+                "health_timeout": "PT20S",
+            },
             "records": {"url": at.records_url},
             "kubernetes": {"kubeconfig": str(at.kubeconfig)},
             "prometheus": {"url": at.prometheus_url},

@@ -118,6 +118,13 @@ class Worker(Section):
         "cancelled; the SDK waits no longer than 0.8 of the step's heartbeat limit in any case. Each one is a write.",
     )
 
+    health_timeout: timedelta = Field(
+        default=timedelta(seconds=2),
+        gt=timedelta(0),
+        le=timedelta(minutes=1),
+        description="How long a service's health may take to answer: what takes longer is no answer, and unhealthy. "
+        "A user has given up by then; raise it where the service's health asks others.",
+    )
     roles: tuple[Role, ...] = Field(
         default=ROLES,
         min_length=1,

@@ -227,6 +227,10 @@ class _Clients:
 def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], Any]]:
     pool, http, cluster, servers = clients.pool, clients.http, clients.cluster, clients.databases
     handovers, prometheus = clients.handovers, settings.prometheus.url
+
+    def health() -> HealthChecks:
+        return HealthChecks(http(), settings.worker.health_timeout)
+
     return {
         Catalogue: lambda: Catalogue(settings.services, settings.approvals),
         Procedures: lambda: Procedures(build_request),
@@ -234,7 +238,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         MaintenanceWindows: lambda: MaintenanceWindows(pool()),
         Silences: lambda: Silences(http(), settings.alertmanager.url),
         Kubernetes: lambda: Kubernetes(cluster()),
-        HealthChecks: lambda: HealthChecks(http()),
+        HealthChecks: health,
         Resets: Resets,
         Runs: Runs,
         Figures: lambda: Figures(pool(), _figures(settings)),
@@ -259,8 +263,8 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Helm: lambda: _helm(settings, cluster()),
         Ci: lambda: Ci(_ci(settings, clients)),
         Smoke: lambda: Smoke(http(), cluster()),
-        ReleaseWatch: lambda: ReleaseWatch(http(), prometheus),
-        DegradationWatch: lambda: DegradationWatch(http(), prometheus),
+        ReleaseWatch: lambda: ReleaseWatch(http(), prometheus, health()),
+        DegradationWatch: lambda: DegradationWatch(http(), prometheus, health()),
         ErrorLogs: lambda: ErrorLogs(cluster()),
         Tenants: lambda: Tenants(pool(), handovers()),
         ApiKeys: lambda: ApiKeys(pool(), handovers()),

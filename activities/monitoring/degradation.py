@@ -83,9 +83,9 @@ class _Watching(Progress):
 class DegradationWatch:
     """Watches through Prometheus' HTTP API and the service's health endpoint."""
 
-    def __init__(self, http: "httpx.Client", prometheus_url: str) -> None:
+    def __init__(self, http: "httpx.Client", prometheus_url: str, health: HealthChecks | None = None) -> None:
         self._prometheus = Prometheus(http, prometheus_url)
-        self._health = HealthChecks(http)
+        self._health = health or HealthChecks(http)
 
     @activity.defn(name="degradation.watch")
     def watch(self, request: WatchDegradation) -> DegradationWatched:

@@ -20,6 +20,8 @@ _WORDS: dict[str, Status] = {
     **dict.fromkeys(("healthy", "ok", "green", "up", "pass"), "healthy"),
     **dict.fromkeys(("degraded", "yellow", "warn"), "degraded"),
 }
+ANSWERS_WITHIN = timedelta(seconds=2)
+"""Twice the second that Kubernetes gives a probe by default: a user has given up by then."""
 _BODY_BYTES = 64 * 1024
 _SHOWN_CHARACTERS = 80
 
@@ -28,7 +30,7 @@ class HealthRequest(BaseModel):
     """Where to ask."""
 
     url: str
-    timeout: timedelta = timedelta(seconds=2)
+    timeout: timedelta | None = Field(default=None, description="As settings say where none is given.")
 
 
 class Health(BaseModel):
@@ -85,8 +87,10 @@ class _Watched(Progress):
 class HealthChecks:
     """Asks health endpoints over HTTP; never fails for an unhealthy or unreachable service."""
 
-    def __init__(self, http: "httpx.Client") -> None:
+    def __init__(self, http: "httpx.Client", timeout: timedelta = ANSWERS_WITHIN) -> None:
+        """Take `timeout` from settings: how long an answer may take."""
         self._http = http
+        self._timeout = timeout
 
     @activity.defn(name="health.check")
     def check(self, request: HealthRequest) -> Health:
@@ -100,7 +104,7 @@ class HealthChecks:
         def since() -> float:
             return (time.monotonic() - began) * 1000
 
-        limit = request.timeout.total_seconds()
+        limit = (request.timeout or self._timeout).total_seconds()
         try:
             with self._http.stream("GET", request.url, timeout=limit, follow_redirects=False) as answer:
                 body = read_body(answer, most=_BODY_BYTES, deadline=began + limit)

@@ -76,9 +76,9 @@ class _Watching(Progress):
 class ReleaseWatch:
     """Watches through Prometheus' HTTP API and the service's health endpoint."""
 
-    def __init__(self, http: "httpx.Client", prometheus_url: str) -> None:
+    def __init__(self, http: "httpx.Client", prometheus_url: str, health: HealthChecks | None = None) -> None:
         self._prometheus = Prometheus(http, prometheus_url)
-        self._health = HealthChecks(http)
+        self._health = health or HealthChecks(http)
 
     @activity.defn(name="release_watch.baseline")
     def baseline(self, request: BaselineRequest) -> Figures:

@@ -49,7 +49,7 @@ def looked_at(service: Service, settings: Settings) -> Iterator[Finding]:
     """Look at each thing by itself: one that is out of reach hides no other."""
     yield from _of_the_cluster(service, settings)
     with httpx.Client() as http:
-        health = HealthChecks(http).check(HealthRequest(url=service.health_url))
+        health = HealthChecks(http, settings.worker.health_timeout).check(HealthRequest(url=service.health_url))
         yield Finding("health", health.healthy, f"{service.health_url}: {health}")
         yield _prometheus(http, settings.prometheus.url)
     yield from _of_the_database(service, settings)

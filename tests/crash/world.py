@@ -95,7 +95,12 @@ class ServiceScenario(Strict):
         self.begin(case, health)
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
-            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S", "heartbeat_throttle": "PT0.5S"},
+            "worker": {
+                "workflow_sandbox": True,
+                "dead_worker_keeps_runs": "PT3S",
+                "heartbeat_throttle": "PT0.5S",
+                "health_timeout": "PT20S",
+            },
             "records": {"url": case.servers.records, "pool_size": 4},
             "kubernetes": {"kubeconfig": str(kubeconfig)},
             "prometheus": {"url": case.servers.prometheus},

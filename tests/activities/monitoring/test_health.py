@@ -144,7 +144,9 @@ def test_silence(checks: HealthChecks):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/health"
         health = checks.check(HealthRequest(url=url, timeout=timedelta(seconds=0.2)))
-    assert (health.status, health.detail) == ("unreachable", "no answer in 0.2 s")
+        assert (health.status, health.detail) == ("unreachable", "no answer in 0.2 s")
+        health = HealthChecks(httpx.Client(), timedelta(seconds=0.1)).check(HealthRequest(url=url))
+    assert (health.status, health.detail) == ("unreachable", "no answer in 0.1 s")
 
 
 @pytest.mark.parametrize("url", ["http://", "nonsense", "http://[::1", "ftp://x/"])

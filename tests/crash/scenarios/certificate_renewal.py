@@ -84,7 +84,12 @@ class CertificateRenewalScenario(Strict):
         nowhere = f"http://{LOOPBACK}:{free_port()}"
         return {
             "temporal": {"address": case.servers.temporal, "task_queue": case.task_queue},
-            "worker": {"workflow_sandbox": True, "dead_worker_keeps_runs": "PT3S", "heartbeat_throttle": "PT0.5S"},
+            "worker": {
+                "workflow_sandbox": True,
+                "dead_worker_keeps_runs": "PT3S",
+                "heartbeat_throttle": "PT0.5S",
+                "health_timeout": "PT20S",
+            },
             "records": {"url": case.servers.records, "pool_size": 4},
             "kubernetes": {"kubeconfig": str(case.servers.kubeconfig)},
             "observability": {"log_format": "console"},

@@ -21,6 +21,7 @@ HELP = {"annotated_doc", "markdown_it", "mdurl", "pygments", "rich", "shellingha
 """What shows help: typer, rich, and what these stand on."""
 
 OPTIONAL = {
+    "sitecustomize",  # Debian's own Python has one
     "IPython",
     "annotated_types",
     "attr",
