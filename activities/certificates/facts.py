@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+from contextlib import suppress
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -52,11 +54,21 @@ class Certificate(BaseModel):
         return self.not_after - at
 
     def covers(self, host: str) -> bool:
-        """Tell whether it is for a host; a wildcard stands for one label (RFC 6125)."""
-        return any(_matches(name.lower(), host.lower().rstrip(".")) for name in self.names) or host in self.others
+        """Tell whether it is for a host or an IP address; a wildcard stands for one label (RFC 6125)."""
+        asked = _as_named(host)
+        return any(_matches(name.lower(), asked) for name in self.names) or asked in self.others
 
     def __str__(self) -> str:
         return f"{self.short} of {self.issuer}, until {self.not_after:%Y-%m-%d %H:%M %Z}"
+
+
+def _as_named(host: str) -> str:
+    """Give a host as certificates name it: an address in its short form, letters beyond ASCII by IDNA."""
+    with suppress(ValueError):
+        return str(ip_address(host.strip("[]")))
+    with suppress(UnicodeError):
+        return host.lower().rstrip(".").encode("idna").decode()
+    return host.lower()
 
 
 def _matches(name: str, host: str) -> bool:
@@ -98,8 +110,8 @@ def chain_of(pem: bytes) -> "list[X509Certificate]":
 def _extension(certificate: "X509Certificate", kind: type[Any]) -> Any:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, ValueError):
-        return None
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return None  # one that nobody can read says nothing, and hides no other certificate
 
 
 def _alternative_names(certificate: "X509Certificate") -> tuple[list[str], list[str]]:
