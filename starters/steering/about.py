@@ -24,7 +24,7 @@ _WORD = re.compile("[a-z]*[aeiouy][a-z]*")
 """No hash of a ReplicaSet: Kubernetes makes them of digits and of letters that spell nothing."""
 
 OBSERVERS = (
-    *("*monitor*", "*observ*", "*metrics*", "*prometheus*", "*grafana*", "*probe*", "*probing*", "*blackbox*"),
+    *("*monitor*", "*observability*", "*metrics*", "*prometheus*", "*grafana*", "*probe*", "*probing*", "*blackbox*"),
     *("*exporter*", "*telemetry*", "*logging*", "datadog*", "newrelic*", "elastic*", "*victoria*"),
     *("*ingress*", "*gateway*", "*istio*", "linkerd*", "*traefik*", "*nginx*", "*haproxy*", "*envoy*", "kong*"),
     *("kube-*", "*-system"),
