@@ -157,10 +157,12 @@ class Blocks:
 
     def _own(self, request: Blocking) -> set[str]:
         """Give the addresses at which the service is reached."""
-        own = {ip for of in self._lists.ingresses(request.namespace, request.policy) for ip in of.entrances()}
-        host = urlsplit(request.health_url).hostname or ""
-        with suppress(OSError):  # a name that leads nowhere has no address of ours
-            own |= {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
+        hosts = {host for of in self._lists.ingresses(request.namespace, request.policy) for host in of.entrances()}
+        hosts.add(urlsplit(request.health_url).hostname or "")
+        own: set[str] = set()
+        for host in hosts - {""}:
+            with suppress(OSError, UnicodeError):  # a name that leads nowhere has no address of ours
+                own |= {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
         return own
 
 

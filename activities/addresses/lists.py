@@ -46,9 +46,9 @@ class IngressList:
         return _denied(self._raw())
 
     def entrances(self) -> set[str]:
-        """Give the addresses at which it is reached."""
+        """Give the addresses at which it is reached, or the names: some clouds' load balancers have these instead."""
         entrances = (self._raw().get("status") or {}).get("loadBalancer", {}).get("ingress") or []
-        return {each["ip"] for each in entrances if each.get("ip")}
+        return {each.get("ip") or each.get("hostname") or "" for each in entrances} - {""}
 
     def change(self, to: Change, *, dry_run: bool) -> None:
         """Replace what is in it."""

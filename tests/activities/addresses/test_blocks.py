@@ -1,5 +1,6 @@
 """Blocking addresses in an Ingress of a real API server and in (moto's) WAF, with the records on a real PostgreSQL."""
 
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -203,6 +204,21 @@ def test_what_is_never_blocked(blocks: Blocks, lists: Lists4, address: str, why:
     with pytest.raises(Refused):
         blocks.block(lists.block(address, BAD))
     assert lists.ingress() == set()
+
+
+def test_a_load_balancer_with_a_name_is_the_services_own(
+    blocks: Blocks, lists: Lists4, monkeypatch: pytest.MonkeyPatch
+):
+    status = {"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example"}, {"hostname": "nowhere.invalid"}]}}}
+    kind = {"Content-Type": "application/merge-patch+json"}
+    lists.kube.patch(f"{lists.path}/web/status", headers=kind, json=status).raise_for_status()
+    real = socket.getaddrinfo
+
+    def resolved(host: str, *rest: Any) -> Any:
+        return real("9.9.9.7" if host == "lb.example" else host, *rest)
+
+    monkeypatch.setattr("activities.addresses.blocks.socket.getaddrinfo", resolved)  # no name server here knows it
+    assert list(blocks.objections(Blocking(**lists.asked("9.9.9.7/32", BAD))).against) == ["9.9.9.7/32"]
 
 
 def test_a_plan_changes_nothing(blocks: Blocks, lists: Lists4):
