@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 _THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "RequestThrottled",
     "RequestThrottledException",
@@ -22,7 +26,9 @@ _THROTTLED = {
     "ThrottlingException",
     "TooManyRequests",
     "TooManyRequestsException",
+    "TransactionInProgressException",
 }
+"""Those that the SDK itself tries again (docs.aws.amazon.com/sdkref, "Retry behavior"), and what S3 calls it."""
 _PASSING = {"RequestTimeout", "RequestTimeoutException"}
 _MESSAGE_CHARACTERS = 300
 

@@ -26,6 +26,8 @@ An attempt's requests must fit into its start-to-close timeout.
 """
 
 _SLOW_DOWN = {420, 429}  # 420 is Statuspage's
+_LATER = {408, 425}
+"""Of a request that took too long to arrive, or came too early: nothing is wrong with it (RFC 9110, RFC 8470)."""
 _LONGEST_WAIT = timedelta(minutes=10)
 _LONGEST_SENTENCE = 300
 
@@ -52,8 +54,8 @@ def send(
     `sentence` finds what the service says of a failure; should that repeat `secret`, it is cut out.
 
     Raises:
-        Unavailable: no answer, or 5xx; the effect may have happened.
-        RateLimited: 429 or 420; carries the wait the service asked for.
+        Unavailable: no answer, 5xx, 408 or 425; the effect may have happened.
+        RateLimited: 429 or 420, or 403 that says so; carries the wait the service asked for.
         Misconfigured: 401, the credential of the settings is not accepted.
         NotFound, Refused: 404, and the rest of 4xx.
 
@@ -65,11 +67,11 @@ def send(
     status = response.status_code
     if response.is_success:
         return response
-    if status in _SLOW_DOWN:
+    if status in _SLOW_DOWN or (status == httpx.codes.FORBIDDEN and _is_limit(response.headers)):
         raise RateLimited(
             f"{system} asks us to slow down (HTTP {status})", next_retry_delay=wait_asked(response.headers)
         )
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _LATER:
         raise Unavailable(f"{system} failed (HTTP {status})")
     said = _safe(sentence, response, secret)
     if status == httpx.codes.UNAUTHORIZED:
@@ -77,6 +79,11 @@ def send(
     if status == httpx.codes.NOT_FOUND:
         raise NotFound(f"{system} does not know the target (HTTP 404){said}")
     raise Refused(f"{system} refused (HTTP {status}){said}")
+
+
+def _is_limit(headers: Mapping[str, str]) -> bool:
+    """Tell a limit from a missing permission: GitHub answers 403 to both (docs.github.com, "Rate limits")."""
+    return "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
 
 
 def wait_asked(headers: Mapping[str, str], *, longest: timedelta = _LONGEST_WAIT) -> timedelta | None:
