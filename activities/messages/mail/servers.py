@@ -3,7 +3,7 @@
 import smtplib
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import getaddresses
 from typing import Literal, NoReturn
@@ -59,7 +59,7 @@ class SmtpServer:
             if self._security == "tls"
             else smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         )
-        with smtp:
+        try:
             if self._security == "starttls":
                 smtp.starttls(context=context)
             smtp.ehlo_or_helo_if_needed()
@@ -67,6 +67,12 @@ class SmtpServer:
                 user, password = self._login
                 smtp.login(user, password.get_secret_value())
             yield smtp
+            # What it has taken is sent, whatever it says to the goodbye. To smtplib's own `with` that is a failure, and
+            # the mail would be sent again.
+            with suppress(smtplib.SMTPException, OSError):
+                smtp.quit()
+        finally:
+            smtp.close()
 
 
 def _cannot_write_to(sender: str) -> NoReturn:
@@ -91,6 +97,8 @@ def _failures() -> Iterator[None]:
         code = max(code for code, _ in error.recipients.values())
         _by(code, f"{_SYSTEM} takes no mail for this address ({code}): check it with the customer")
     except smtplib.SMTPAuthenticationError as error:
+        if error.smtp_code < _PERMANENT:  # RFC 4954, 6: it can't tell just now
+            raise Unavailable(f"{_SYSTEM} can't check our login now ({error.smtp_code})") from None
         raise Misconfigured(
             f"{_SYSTEM} refuses our login ({error.smtp_code}): check [mail] user and password"
         ) from None

@@ -346,6 +346,46 @@ def test_a_refused_login_is_misconfigured_and_not_told(records_pool: ConnectionP
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_login_that_can_not_be_checked_now_is_tried_again(records_pool: ConnectionPool[Any]) -> None:
+    later = "454 4.7.0 Temporary authentication failure"
+    controller = Controller(
+        Answers("250 OK"),
+        hostname=LOOPBACK,
+        port=free_port(),
+        auth_require_tls=False,
+        authenticator=lambda *_: AuthResult(success=False, handled=False, message=later),
+    )
+    controller.start()
+    try:
+        sender = mail(records_pool, controller.port, login=("ops", SecretStr("hunter2")))
+        with pytest.raises(Unavailable, match="454") as raised:
+            sender.send(request("it@acme.test"))
+    finally:
+        controller.stop()
+    assert "hunter2" not in str(raised.value)
+
+
+class Rude(Inbox):
+    """Takes mail, and is busy when it is said goodbye."""
+
+    async def handle_QUIT(self, _server: Any, _session: Any, _envelope: Envelope) -> str:  # noqa: N802
+        return "421 too many connections"
+
+
+def test_a_mail_that_was_taken_is_sent_whatever_the_goodbye_says(
+    records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any]
+) -> None:
+    inbox = Rude()
+    controller = Controller(inbox, hostname=LOOPBACK, port=inbox.port)
+    controller.start()
+    try:
+        assert mail(records_pool, inbox.port).send(request("it@acme.test")).applied
+    finally:
+        controller.stop()
+    assert inbox.recipients == ["it@acme.test"]
+    assert count(records_sql, "mails") == 1
+
+
 def test_a_server_without_the_tls_that_settings_ask_for_gets_nothing(
     records_pool: ConnectionPool[Any], server: MailServer, to: str
 ) -> None:
