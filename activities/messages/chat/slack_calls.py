@@ -22,14 +22,22 @@ from slack_sdk.http_retry.builtin_handlers import ServerErrorRetryHandler
 from activities.common.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
 from activities.common.http import wait_asked
 
-_CREDENTIAL = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission"}
+_CREDENTIAL = {
+    *("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission"),
+    *("access_denied", "ekm_access_denied", "not_allowed_token_type", "org_login_required"),
+    "two_factor_setup_required",
+}
 _PASSING = {
+    "external_channel_migrating",
+    "team_added_to_org",
     "internal_error",
     "fatal_error",
     "service_unavailable",
     "request_timeout",
     "not_in_channel",
 }  # the last: we join again
+_TOO_FAST = {"ratelimited", "rate_limited"}
+"""The latter is chat.postMessage's own, with HTTP 200 (docs.slack.dev, "chat.postMessage", Errors)."""
 _MISSING = {"channel_not_found", "thread_not_found"}
 _SHORT_WAIT = timedelta(seconds=3)
 _READ_TIMEOUT, _WRITE_TIMEOUT = 4, 6  # seconds
@@ -111,7 +119,7 @@ def _answer(client: WebClient, method: str, unless: Collection[str], **content: 
 
 def _refuse(method: str, error: SlackApiError) -> NoReturn:
     code, status, headers = _code(error), _status(error), _headers(error)
-    if status == http.client.TOO_MANY_REQUESTS or code == "ratelimited":
+    if status == http.client.TOO_MANY_REQUESTS or code in _TOO_FAST:
         raise RateLimited(f"Slack asks us to slow down ({method})", next_retry_delay=wait_asked(headers)) from None
     if status >= http.client.INTERNAL_SERVER_ERROR or code in _PASSING:
         raise Unavailable(f"Slack failed ({method}: {code}, HTTP {status})") from None

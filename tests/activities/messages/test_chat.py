@@ -360,6 +360,26 @@ def test_a_long_wait_is_handed_to_temporal(chat: SlackChat, faults: Misbehaviour
     assert caught.value.next_retry_delay == timedelta(seconds=30)
 
 
+@pytest.mark.parametrize(
+    ("code", "raises"),
+    [
+        ("rate_limited", RateLimited),
+        ("team_added_to_org", Unavailable),
+        ("external_channel_migrating", Unavailable),
+        ("org_login_required", Misconfigured),
+        ("ekm_access_denied", Misconfigured),
+        ("restricted_action", Refused),
+    ],
+)
+def test_what_slack_says_with_http_200(
+    chat: SlackChat, faults: Misbehaviour, channel: str, code: str, raises: type[Exception]
+) -> None:
+    faults.answer_instead("chat.postMessage", JSONResponse({"ok": False, "error": code}))
+    with pytest.raises(raises) as found:
+        chat.post(post())
+    assert type(found.value) is raises
+
+
 def test_slack_being_away_is_a_passing_fault(faults: Misbehaviour, chat: SlackChat, channel: str) -> None:
     with pytest.raises(Unavailable):
         SlackChat(SecretStr(TOKEN), "http://127.0.0.1:1/api/").post(post())
