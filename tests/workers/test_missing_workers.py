@@ -83,6 +83,22 @@ class Installation:
             procedure, ServiceRequest(service="shop"), id=f"{self.place.queue}/{name}", task_queue=self.place.queue
         )
 
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[None]:
+        """Look again and again meanwhile; a look may go down with who is killed."""
+
+        async def looks() -> None:
+            while True:
+                await self.look()
+                await asyncio.sleep(0.5)
+
+        task = asyncio.create_task(looks())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def look(self) -> LookResult:
         return await self.client.execute_workflow(
             LookForWorkers.run, LOOK, id=f"{self.place.queue}/look-{uuid4()}", task_queue=self.place.queue
@@ -314,7 +330,6 @@ async def test_whoever_looks_after_a_role_may_be_killed(place: Installation, ste
     async with place.process(*OTHERS, kill=f"MissingWorker/{step}:{when}") as dying:
         run = await place.start("waits")
         await asyncio.sleep(PATIENCE.total_seconds() + 1)
-        await place.look()
 
         async def dead() -> bool:
             return dying.exit_code is not None
@@ -323,13 +338,12 @@ async def test_whoever_looks_after_a_role_may_be_killed(place: Installation, ste
             return len(place.pages()) == 1 and await lacks(run)
 
         # A page is withdrawn once the role is back; until then whoever looks after it lives.
+        async with place.looking():
+            await until(known if step == "resolve" else dead)
         if step == "resolve":
-            await until(known)
             async with place.worker("kubernetes"):
                 assert await run.result() == "moved"
                 await until(dead)
-        else:
-            await until(dead)
         async with place.process(*OTHERS):
             if step != "resolve":
                 await until(known)
@@ -467,17 +481,14 @@ async def test_whoever_pages_for_a_role_of_one_version_may_be_killed(place: Inst
             # What looks after the role is begun with the new version, and so is what asks for it here.
             await current(session, "v2")
 
-            async def missed() -> bool:
-                return names(await place.look()) == ["role kubernetes of version v1"]
-
             async def dead() -> bool:
                 return dying.exit_code is not None
 
             async def known() -> bool:
                 return len(place.pages()) == 1 and await lacks(run)
 
-            await until(missed)
-            await until(dead)
+            async with place.looking():
+                await until(dead)
             assert dying.exit_code == -signal.SIGKILL
             async with place.process(*new, build_id="v2"):
                 await until(known)
