@@ -152,7 +152,14 @@ def test_a_node_that_joins_while_we_wait(cluster_nodes: ClusterNodes, own: OwnNo
 
 
 def test_a_node_that_has_joined_already(cluster_nodes: ClusterNodes, own: OwnNodes):
-    own.add_ready("a")
+    path = f"/api/v1/nodes/{own.add_ready('a')}"
+
+    def joined() -> bool:
+        """Tell whether the controller has taken its taint away, a moment after the node is ready."""
+        taints = own.api.get(path).raise_for_status().json()["spec"].get("taints", ())
+        return not any(taint["key"].startswith("node.kubernetes.io/") for taint in taints)
+
+    eventually(joined)
     environment, beats = ActivityEnvironment(), []
     environment.on_heartbeat = lambda *details: beats.append(details)
     assert _wait(cluster_nodes, own.awaited(), environment).node is not None
