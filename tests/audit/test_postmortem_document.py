@@ -110,7 +110,9 @@ def sections_of(text: str) -> list[tuple[str, str]]:
 def outside(text: str) -> str:
     """Everything that isn't in a whole section."""
     for name, body in sections_of(text):
-        start = text.index(f"{body}\n<!-- runbooks:end {name} -->") if body else text.index(f"<!-- runbooks:end {name}")
+        begun = text.index(f"<!-- runbooks:begin {name} ")  # what somebody types before it is no end of it
+        end = f"{body}\n<!-- runbooks:end {name} -->" if body else f"<!-- runbooks:end {name}"
+        start = text.index(end, begun)
         begin = text.rindex(f"<!-- runbooks:begin {name} ", 0, start)
         stop = text.index(f"<!-- runbooks:end {name} -->", start) + len(f"<!-- runbooks:end {name} -->")
         text = f"{text[:begin]}[{name}]{text[stop:]}"
