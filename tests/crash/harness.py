@@ -214,6 +214,17 @@ async def in_time(client: Client, case: Case, limit: timedelta = RUN_LIMIT) -> A
 
 
 @asynccontextmanager
+async def with_worker(client: Client, case: Case) -> AsyncIterator[None]:
+    """Let one worker work meanwhile, in time, and kill it then."""
+    process = worker.start(case)
+    try:
+        async with in_time(client, case):
+            yield
+    finally:
+        process.kill()
+
+
+@asynccontextmanager
 async def prepared(scenario: Scenario, client: Client, case: Case) -> AsyncIterator[Callable[[], Any]]:
     """Set the case's world up, and give what starts its run."""
     case.directory.mkdir(parents=True)

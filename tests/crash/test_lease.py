@@ -10,8 +10,7 @@ from temporalio.client import WorkflowHandle
 
 from activities.autoscaling.objects import HOLD, Marker
 from sandbox import kubernetes_api
-from tests.crash import worker
-from tests.crash.harness import ended, in_time, prepared
+from tests.crash.harness import ended, prepared, with_worker
 from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.emergency_scale_up import EmergencyScaleUpScenario, inside_the_lease
@@ -41,25 +40,17 @@ def test_a_lease_that_ends_without_a_worker_is_let_go_by_the_next_one(crash_serv
 async def _come_back(scenario: AwayScenario, case: Case) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
-        first = worker.start(case)
-        try:
-            async with in_time(client, case):
-                handle = await start()
-                await when(handle, inside_the_lease)
-        finally:
-            first.kill()
+        async with with_worker(client, case):
+            handle = await start()
+            await when(handle, inside_the_lease)
         marker = held(case)
         assert marker is not None
         assert datetime.now(UTC) < marker.until
         await asyncio.sleep((marker.until - datetime.now(UTC)).total_seconds() + 1)
         assert held(case) == marker  # there is nobody who could have
-        second = worker.start(case)
-        try:
-            async with in_time(client, case):
-                await ended(scenario, handle)
-                state = await scenario.end_state(case)
-        finally:
-            second.kill()
+        async with with_worker(client, case):
+            await ended(scenario, handle)
+            state = await scenario.end_state(case)
         assert await _let_go_first(handle, marker.until), "it has waited for something before"
     assert state.paused == []
     assert {name: state.counts[name] for name in scenario.leaves} == dict(scenario.leaves)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
-from tests.crash import worker
-from tests.crash.harness import ended, in_time, prepared
+from tests.crash.harness import ended, prepared, with_worker
 from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.p2_incident import P2Scenario
@@ -38,24 +37,16 @@ def test_a_watch_that_ends_without_a_worker_is_seen_to_its_end_by_the_next_one(c
 async def _come_back(scenario: AwayScenario, case: Case) -> None:
     client = await connect(Temporal(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
-        first = worker.start(case)
-        try:
-            async with in_time(client, case):
-                handle = await start()
-                await when(handle, lambda status: status.phase == "Watch")
-                began = await _began(handle)
-        finally:
-            first.kill()
+        async with with_worker(client, case):
+            handle = await start()
+            await when(handle, lambda status: status.phase == "Watch")
+            began = await _began(handle)
         over = began + _WATCH + 2 * _BETTER + timedelta(seconds=1)
         await asyncio.sleep((over - datetime.now(UTC)).total_seconds())
-        second = worker.start(case)
-        try:
-            async with in_time(client, case):
-                await ended(scenario, handle)
-                status: RunStatus = await handle.query("status", result_type=RunStatus)
-                state = await scenario.end_state(case)
-        finally:
-            second.kill()
+        async with with_worker(client, case):
+            await ended(scenario, handle)
+            status: RunStatus = await handle.query("status", result_type=RunStatus)
+            state = await scenario.end_state(case)
     assert (status.outcome, status.decided) == ("resolved", []), "nobody is asked"
     assert state.paused == []
     assert {name: state.counts[name] for name in scenario.leaves} == dict(scenario.leaves)
