@@ -1,7 +1,7 @@
 """What a run had read and done before somebody reset it, from the histories that Temporal keeps of it."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -14,9 +14,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.common.effects import Change
 from activities.common.errors import NotFound, unavailable
+from activities.monitoring.visibility import can_be_quoted
 from audit.deadlines import Stood, stood
 from audit.text import counted
 
+_TOLERANCE = timedelta(seconds=1)
+"""Between a run's first event and the time that visibility lists it with."""
 _RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 
 
@@ -161,22 +164,38 @@ async def _before(client: Client, workflow_id: str, run_id: str) -> list[str]:
         chain.append(base)
     if not chain:
         return []
+    first = await _beginning(client, workflow_id, run_id)
+    # A workflow ID may have had hundreds of runs: those from before the first one are none of these.
+    since = first.event_time.ToDatetime(UTC) - _TOLERANCE
+    query = f"WorkflowType = '{activity.info().workflow_type}' AND StartTime >= '{since:%Y-%m-%dT%H:%M:%S.%fZ}'"
+    if can_be_quoted(workflow_id):
+        query += f" AND WorkflowId = '{workflow_id}'"
     began = {run_id: datetime.max.replace(tzinfo=UTC)}
     try:
-        async for one in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
-            began.setdefault(one.run_id, one.start_time)
+        async for one in client.list_workflows(query):
+            if one.id == workflow_id:
+                began.setdefault(one.run_id, one.start_time)
     except RPCError as error:
         unavailable("Temporal", error)
-    first = await _original(client, workflow_id, run_id)
-    beside = [one for one in began if one not in {run_id, *chain} if await _original(client, workflow_id, one) == first]
+    original = _original(first)
+    beside = [
+        one
+        for one in began
+        if one not in {run_id, *chain} and _original(await _beginning(client, workflow_id, one)) == original
+    ]
     return sorted([*chain, *beside], key=lambda one: began.get(one, datetime.min.replace(tzinfo=UTC)), reverse=True)
 
 
-async def _original(client: Client, workflow_id: str, run_id: str) -> str:
-    """Give the run that a run's beginning is of: of one that was reset, that of the first."""
+async def _beginning(client: Client, workflow_id: str, run_id: str) -> HistoryEvent:
+    """Give a run's first event; a reset copies it from the first run, with its time."""
     async for event in _events(client, workflow_id, run_id):
-        return event.workflow_execution_started_event_attributes.original_execution_run_id
-    return ""
+        return event
+    raise NotFound(f"run {run_id} has no history any more")
+
+
+def _original(beginning: HistoryEvent) -> str:
+    """Give the run that a beginning is of."""
+    return beginning.workflow_execution_started_event_attributes.original_execution_run_id
 
 
 async def _reset_from(client: Client, workflow_id: str, run_id: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from activities.monitoring.visibility import can_be_quoted
 from starters.steering.identity import Person
 from starters.steering.session import Session
 from workers.registry import PROCEDURES, Procedure
@@ -28,7 +29,6 @@ _ANSWERS_WITHIN = timedelta(seconds=2)
 _ALL_ANSWER_WITHIN = 6.0
 """Seconds. A hundred runs without a worker would take twenty; a person at a prompt has gone by then."""
 
-_UNQUOTABLE = set("\"'`\\")
 _TYPES = {procedure.workflow_type: procedure for procedure in PROCEDURES}
 _NONE = "~"
 """Stands behind every severity."""
@@ -111,7 +111,7 @@ async def executions(session: Session, wanted: Wanted, *, running: bool | None) 
     parts = [f"WorkflowType IN ({', '.join(repr(name) for name in names)})"]
     if running is not None:
         parts.append(f"ExecutionStatus {'=' if running else '!='} 'Running'")
-    if wanted.service and not set(wanted.service) & _UNQUOTABLE:  # what can't be quoted is compared afterwards
+    if wanted.service and can_be_quoted(wanted.service):
         parts.append(f'{SERVICE.name} = "{wanted.service}"')
     if wanted.waiting:
         parts.append(f"{WAITING_FOR.name} IS NOT NULL")

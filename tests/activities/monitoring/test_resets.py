@@ -73,11 +73,12 @@ async def _acted(handle: WorkflowHandle[Any, Any]) -> DoneBefore:
     raise AssertionError("it has not acted")
 
 
+@pytest.mark.parametrize("prefix", ["resets", 'it\'s "mine"'], ids=["plain", "with quotes"])
 @pytest.mark.parametrize("from_the_first", [True, False])
 async def test_a_second_reset_knows_what_the_first_one_went_on_to_do(
-    temporal_address: str, *, from_the_first: bool
+    temporal_address: str, prefix: str, *, from_the_first: bool
 ) -> None:
-    client, name = await connect(Temporal(address=temporal_address)), f"resets-{uuid4()}"
+    client, name = await connect(Temporal(address=temporal_address)), f"{prefix}-{uuid4()}"
     async with Worker(
         client,
         task_queue=name,
