@@ -78,6 +78,7 @@ lint: setup ## Style, types, import contracts, spelling, pages made from the cod
 	@$(RUN) $(MDFORMAT) --check $(PROSE)
 	@$(RUN) python -m docs --check
 	@$(RUN) python -m tests.replay.guard --check
+	@$(RUN) python -m tests.starters.cli.sentences --check
 
 docs: setup ## Write the pages that are made from the code: docs/runbook.md, settings.md, cli.md
 	@$(RUN) python -m docs

@@ -195,13 +195,14 @@ async def stack(environment: Environment) -> AsyncIterator[Stack]:
     for process in environment.restartable:
         if process.exit_code is not None:
             process.start()
-    for run in await stack.runs("Running"):
-        with contextlib.suppress(RPCError):  # listed a little longer than it ran
-            await run.cancel()
-        # It says itself that its incident is cancelled. What is terminated may have one opened after its end.
-        with contextlib.suppress(RPCError, WorkflowFailureError):
-            await result_of(run)
-    await asyncio.to_thread(stack.settle)
+    try:
+        for run in await stack.runs("Running"):
+            # It says itself that its incident is cancelled. What is terminated may have one opened after its end.
+            with contextlib.suppress(RPCError, WorkflowFailureError):  # listed a little longer than it ran
+                await run.cancel()
+                await result_of(run)
+    finally:  # a run that does not hear its cancel fails this test, and not the next ones as well
+        await asyncio.to_thread(stack.settle)
 
 
 @pytest.fixture

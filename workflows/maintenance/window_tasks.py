@@ -17,6 +17,7 @@ from activities.common.errors import InvalidInput
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from workflows.platform.approval import Question
+from workflows.platform.cancelling import cancel_kept
 from workflows.platform.lookups import looked_up
 from workflows.platform.resets import child_before_reset
 from workflows.platform.runbook import Runbook
@@ -179,7 +180,8 @@ class WindowTasks:
                 memo=self.run.began,
                 static_summary=f"Task of: {self.run.title}",
             )
-            await child
+            with cancel_kept():
+                await child
         except ChildWorkflowError as error:
             if self._stopped:
                 raise

@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from activities.common.effects import Effect, is_effect
 from activities.monitoring.workers import WorkerWord
 from workflows.platform import policies
+from workflows.platform.cancelling import cancel_kept
 from workflows.platform.policies import Policy
 from workflows.platform.reporting import Reporting
 
@@ -87,16 +88,17 @@ class Steps(Reporting):
         """
         phase, started = self.timeline.phase, workflow.now()
         try:
-            result = await workflow.execute_activity_method(
-                method,
-                request,
-                start_to_close_timeout=policy.start_to_close,
-                schedule_to_close_timeout=policy.schedule_to_close,
-                heartbeat_timeout=policy.heartbeat,
-                retry_policy=policy.retry,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=f"{section} {title}",
-            )
+            with cancel_kept():
+                result = await workflow.execute_activity_method(
+                    method,
+                    request,
+                    start_to_close_timeout=policy.start_to_close,
+                    schedule_to_close_timeout=policy.schedule_to_close,
+                    heartbeat_timeout=policy.heartbeat,
+                    retry_policy=policy.retry,
+                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    summary=f"{section} {title}",
+                )
         except ActivityError as error:
             if not _cancelled(error):
                 self.say("problem", f"{title}: {reason(error)}", section=section, phase=phase)

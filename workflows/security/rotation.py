@@ -17,6 +17,7 @@ from activities.kubernetes.cluster import AwaitRollout, Kubernetes, RestartRollo
 from activities.monitoring.health import HealthChecks, SteadyRequest
 from workflows.platform import policies
 from workflows.platform.approval import Question
+from workflows.platform.cancelling import cancel_kept
 from workflows.platform.resets import child_before_reset
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest, ApiKeyRotationResult
 from workflows.security.asking import ask
@@ -275,14 +276,15 @@ class Rotation:
             if before is not None:
                 result = ApiKeyRotationResult.model_validate(before.result)
             else:
-                result = await workflow.execute_child_workflow(
-                    ApiKeyRotation.run,
-                    request,
-                    id=name,
-                    memo=self.run.began,
-                    static_summary=f"API key of {tenant}, {self.desk.id}",
-                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                )
+                with cancel_kept():
+                    result = await workflow.execute_child_workflow(
+                        ApiKeyRotation.run,
+                        request,
+                        id=name,
+                        memo=self.run.began,
+                        static_summary=f"API key of {tenant}, {self.desk.id}",
+                        parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                    )
         except WorkflowAlreadyStartedError:
             self.keys[tenant] = f"{name} is open from before"
         except ChildWorkflowError as error:

@@ -8,6 +8,7 @@ whenever it changes: is it short, does it say what to do?
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -113,5 +114,14 @@ def _filled(part: ast.expr) -> str:
     return ast.unparse(part.value)
 
 
+def main() -> None:
+    """Write the list, or with `--check` say what to do where it is not that of the code."""
+    said = sentences()
+    if "--check" not in sys.argv[1:]:
+        FILE.write_text(said, encoding="utf-8")
+    elif FILE.read_text(encoding="utf-8") != said:
+        sys.exit(f"{FILE.name} is not what the code says: python -m tests.starters.cli.sentences, and read the change")
+
+
 if __name__ == "__main__":
-    FILE.write_text(sentences(), encoding="utf-8")
+    main()

@@ -22,6 +22,7 @@ from workflows.disaster_recovery.restore.point_in_time_restore import (
 )
 from workflows.disaster_recovery.restore.service_back import ServiceBack
 from workflows.platform.approval import Question
+from workflows.platform.cancelling import cancel_kept
 from workflows.platform.resets import child_before_reset, started_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.desk import Desk
@@ -167,7 +168,8 @@ class RecoveryRestore:
 async def _ending(child: "workflow.ChildWorkflowHandle[Any, Any]") -> str:
     """Say how a restore ended that never said that the service is back."""
     try:
-        result = await child
+        with cancel_kept():
+            result = await child
     except ChildWorkflowError as error:
         cause = error.cause
         return f"the restore has failed: {cause.message if isinstance(cause, ApplicationError) else cause or error}"
