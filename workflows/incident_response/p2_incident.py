@@ -23,11 +23,11 @@ from activities.records.incidents import OpenIncident
 from workflows.incident_response.assessment import Assessment
 from workflows.incident_response.degraded import Degradation, DegradedFacts, Reason, degraded, limits
 from workflows.incident_response.diagnosis import Proposal
-from workflows.incident_response.incident_parts import P2Parts
 from workflows.incident_response.incident_words import Closing, Raise
 from workflows.incident_response.joined_alerts import UnnamedEnds, named_end, was_over
 from workflows.incident_response.mitigation import mitigate
 from workflows.incident_response.p1_incident import P1Request
+from workflows.incident_response.p2.parts import P2Parts
 from workflows.incident_response.raised import start_p1
 from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.surroundings import look
@@ -151,7 +151,7 @@ class P2Incident(Runbook):
                 return await self._joins(request, service, other)
         incident = HushedIncident(self, service, "P2", self.title, request.commander, acknowledging="2.3/1")
         scaled = Scaled(self, incident, service)
-        self.parts = P2Parts(incident, scaled, SharedCauses(self, incident, "2.3/4"))
+        self.parts = P2Parts(incident, SharedCauses(self, incident, "2.3/4"), scaled)
         if request.alert is not None:
             self._alerts.append(request.alert)
         self._start_clocks(service)
