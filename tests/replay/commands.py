@@ -118,7 +118,7 @@ class Reader:
     def _kept(self, code: Code) -> dict[str, str]:
         """Give the attributes and variables of a module that keep whether a patch is in, with the patch's ID.
 
-        Which attributes an object is made with holds wherever it is used: `made.today`, in whatever module.
+        What an object is made with, or is set on it by another, holds in every module: `happened.today`.
         """
         module = code.module
         if module.name not in self._patches:
@@ -127,17 +127,21 @@ class Reader:
                 if isinstance(node, ast.Assign) and (patch := _patch(node.value, {})):
                     found |= {ast.unparse(target): patch for target in node.targets}
             self._patches[module.name] = found
-        return self._made_with | self._patches[module.name]
+        return self._held_by_others | self._patches[module.name]
 
     @cached_property
-    def _made_with(self) -> dict[str, str]:
-        """Give the arguments that objects are made with which say whether a patch is in: `.today`, with its ID."""
-        return {
-            f".{node.arg}": patch
-            for module in self._workflows.modules.values()
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.keyword) and isinstance(node.value, ast.Call) and (patch := _patch(node.value, {}))
-        }
+    def _held_by_others(self) -> dict[str, str]:
+        """Give what says in other objects whether a patch is in: they are made with it, or it is set on them."""
+        found: dict[str, str] = {}
+        for module in self._workflows.modules.values():
+            for node in ast.walk(module.tree):
+                patch = _patch(node.value, {}) if isinstance(node, ast.keyword | ast.Assign) else ""
+                if patch and isinstance(node, ast.keyword):
+                    found[f".{node.arg}"] = patch
+                elif patch and isinstance(node, ast.Assign):
+                    others = [one for one in node.targets if isinstance(one, ast.Attribute) and _of_another(one)]
+                    found |= {f".{one.attr}": patch for one in others}
+        return found
 
     def _own(self, code: Code, name: str) -> bool:
         own = self._workflows.methods(code.module.name, code.owner)
@@ -150,14 +154,18 @@ class Reader:
 def _patch(test: ast.expr, kept: dict[str, str]) -> str:
     """Give the ID of the patch that a condition asks for; empty where it asks for none, or for its absence."""
     if isinstance(test, ast.Name | ast.Attribute):
-        made_with = f".{test.attr}" if isinstance(test, ast.Attribute) else ""
-        return kept.get(ast.unparse(test)) or kept.get(made_with, "")
+        by_others = f".{test.attr}" if isinstance(test, ast.Attribute) else ""
+        return kept.get(ast.unparse(test)) or kept.get(by_others, "")
     if isinstance(test, ast.Call) and _name(test) == "patched":
         argument = test.args[0]
         return str(argument.value) if isinstance(argument, ast.Constant) else ""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         return next((found for value in test.values if (found := _patch(value, kept))), "")
     return ""
+
+
+def _of_another(attribute: ast.Attribute) -> bool:
+    return not (isinstance(attribute.value, ast.Name) and attribute.value.id == "self")
 
 
 def _handled(code: Code) -> str:

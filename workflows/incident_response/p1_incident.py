@@ -244,9 +244,9 @@ class P1Incident(P1Words):
     # -- the end -----------------------------------------------------------------------------------------
 
     async def _end(self, request: P1Request, parts: P1Parts, outcome: Literal["closed", "planned"]) -> P1Result:
-        closing, said = parts.closing, parts.happened.closing
         self.clocks.stop()
         await self.settle()
+        closing, said = parts.closing, parts.happened.closing  # only now: a word may have come meanwhile
         self.finish(f"{outcome}, not healthy" if closing.unwell else outcome)
         if parts.alerts.next:
             # They fired while this incident was being closed: that is a new incident, under the same workflow ID.

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from workflows.incident_response.incident_run import IncidentParts
+from workflows.incident_response.p2.alerts import P2Alerts
+from workflows.incident_response.p2.findings import P2Findings
+from workflows.incident_response.p2.fixes import P2Fixes
+from workflows.incident_response.p2.watching import P2Watching
 from workflows.incident_response.scaled import Scaled
 
 
@@ -11,3 +15,7 @@ class P2Parts(IncidentParts):
     """All of them are there, or none is."""
 
     scaled: Scaled
+    alerts: P2Alerts
+    findings: P2Findings
+    fixes: P2Fixes
+    watching: P2Watching
