@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from activities.common.children import tied
 from sandbox.processes import ServerFailed
 
 _PROGRAMS = Path("pginstall/bin")
@@ -88,10 +89,10 @@ class PostgresPrograms:
             data.mkdir(parents=True)
             self.own(Path(folder), file, data)
             data.chmod(stat.S_IRWXU)
-            command: list[str | Path] = [
-                self.folder / "initdb",
+            command = [
+                f"{self.folder}/initdb",
                 "-D",
-                data,
+                str(data),
                 f"--username={superuser}",
                 f"--pwfile={file}",
                 "--auth=scram-sha-256",
@@ -100,16 +101,8 @@ class PostgresPrograms:
                 *self._locale,
                 "--no-sync",
             ]
-            answer = subprocess.run(
-                command,
-                cwd=data,
-                user=self.uid,
-                group=self.gid,
-                extra_groups=[] if self.account else None,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            bound = tied(command, user=self.uid, group=self.gid)
+            answer = subprocess.run(bound.argv, cwd=data, capture_output=True, text=True, check=False, **bound.how)
         if answer.returncode != 0:
             raise ServerFailed(f"initdb failed: {answer.stderr.strip() or answer.stdout.strip()}")
 

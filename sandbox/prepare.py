@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from sandbox import binaries
 from sandbox.toolchain import progress
 from sandbox.toolchain.errors import ToolchainError
@@ -42,13 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _packages(uv: str) -> None:
     with progress.Bar("getting Python's packages"):
+        bound = tied([uv, *_PACKAGES])
         answer = subprocess.run(
-            [uv, *_PACKAGES],
+            bound.argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=die_with_parent(),
+            **bound.how,
         )
     if answer.returncode != 0:
         raise ToolchainError(f"`uv sync` failed: {answer.stderr.strip()}")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from sandbox.log_files import tail
 from sandbox.ports import LOOPBACK
 from sandbox.probes import Probe
@@ -98,20 +98,19 @@ class ServerProcess:
         self._remember()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        environment = {**_environment(), **self.env}
+        bound = tied([str(part) for part in self.argv], environment=environment, user=self.uid, group=self.gid)
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [str(part) for part in self.argv],
+                bound.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**_environment(), **self.env},
+                env=environment,
                 cwd=self.cwd,
-                user=self.uid,
-                group=self.gid,
-                extra_groups=[] if self.uid is not None else None,
                 # Its own session: Ctrl-C in a terminal reaches us alone, and we stop servers in order.
                 start_new_session=True,
-                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one async-signal-safe system call
+                **bound.how,
             )
 
     def _remember(self) -> None:

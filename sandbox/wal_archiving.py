@@ -14,7 +14,7 @@ from types import FrameType
 
 import psycopg
 
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from sandbox.barman import PROGRAM, end_receivers, is_receiving
 
 _LOOK_SECONDS = 0.1
@@ -66,11 +66,8 @@ class Archiving:
                 connection.execute("SELECT pg_logical_emit_message(false, 'wal-archiving', '', true)")
 
     def _barman(self, command: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [*PROGRAM, "-c", str(self._config), command, self._server],
-            stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one async-signal-safe system call
-        )
+        bound = tied([*PROGRAM, "-c", str(self._config), command, self._server])
+        return subprocess.Popen(bound.argv, stdin=subprocess.DEVNULL, **bound.how)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

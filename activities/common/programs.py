@@ -13,7 +13,7 @@ from typing import BinaryIO
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from activities.common.errors import Unavailable
 from audit.text import length
 
@@ -82,8 +82,10 @@ def run(
 def _child(
     command: Sequence[str], environment: Mapping[str, str], into: BinaryIO | None
 ) -> Iterator[subprocess.Popen[str]]:
-    child = subprocess.Popen(  # noqa: S603 - no shell; every argument is one argument
-        command,
+    # The kernel goes by the life of the thread that starts it, which is ours and waits here.
+    bound = tied(command, environment=environment)
+    child = subprocess.Popen(  # noqa: S603 - every argument is one argument
+        bound.argv,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if into is None else into,
@@ -91,8 +93,7 @@ def _child(
         encoding="utf-8",
         errors="replace",
         start_new_session=True,  # a Ctrl-C in the worker's terminal is for the worker
-        # The kernel goes by the life of the thread that starts it, which is ours and waits here.
-        preexec_fn=die_with_parent(),  # noqa: PLW1509 - one async-signal-safe system call
+        **bound.how,
     )
     try:
         yield child

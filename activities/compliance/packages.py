@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.catalogue.compliance import FrameworkName
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from activities.common.effects import Effect, effect
 from activities.common.errors import Misconfigured, Refused, Unavailable
 from activities.common.text import Key
@@ -231,13 +231,14 @@ def _printed(which: Literal["report", "encryption"], facts: Facts) -> bytes:
         Unavailable: the process did not end well.
 
     """
+    bound = tied([sys.executable, "-m", "audit.render.compliance", which])
     done = subprocess.run(  # noqa: S603  our own module, and a word of two
-        [sys.executable, "-m", "audit.render.compliance", which],
+        bound.argv,
         input=facts.model_dump_json().encode(),
         capture_output=True,
         check=False,
         timeout=_PRINTED_WITHIN,
-        preexec_fn=die_with_parent(),
+        **bound.how,
     )
     if done.returncode != 0:
         _log.error("report not set", which=which, said=done.stderr.decode(errors="replace")[-_SAID:])

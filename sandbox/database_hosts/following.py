@@ -9,7 +9,7 @@ import time
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from sandbox.database_hosts.client import LOOPBACK
 from sandbox.database_hosts.plan import REPLICATION_USER
 from sandbox.database_hosts.server import STOP_REACHING, DatabaseServer, HostError
@@ -150,16 +150,14 @@ def _replication(server: DatabaseServer, source: DatabaseServer) -> str:
 
 
 def _run(server: DatabaseServer, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    bound = tied([f"{server.plan.programs}/{program}", *arguments], user=server.plan.uid, group=server.plan.gid)
     return subprocess.run(
-        [f"{server.plan.programs}/{program}", *arguments],
+        bound.argv,
         cwd=server.folder,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-        user=server.plan.uid,
-        group=server.plan.gid,
-        extra_groups=[] if server.plan.uid is not None else None,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=die_with_parent(),
+        **bound.how,
     )

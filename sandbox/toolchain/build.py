@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from activities.common.children import die_with_parent
+from activities.common.children import tied
 from sandbox.log_files import tail
 from sandbox.toolchain.errors import ToolchainError
 from sandbox.toolchain.modules import Module
@@ -97,15 +97,16 @@ class _Work:
         return answer.count("true"), answer.count("\n")
 
     def _start(self, *arguments: str, stderr: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+        bound = tied([str(self._command), *arguments], environment=self._environment)
         return subprocess.Popen(
-            [self._command, *arguments],
+            bound.argv,
             cwd=self._module.directory,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one async-signal-safe system call
+            **bound.how,
         )
 
     def install(self, stale: int, seconds: float) -> None:

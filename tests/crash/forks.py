@@ -11,6 +11,7 @@ A connection to the server is a process: it asks for one, and is closed when tha
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -126,7 +127,12 @@ class Forks:
 
 def main() -> NoReturn:
     (path,) = sys.argv[1:]
+    gc.disable()
     importlib.import_module("tests.crash.warm").warm()  # not at the top: who asks for processes needs nothing of it
+    # A copy that looked through all of that for garbage would write to it, and so make a copy of each page.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     tasks = Path("/proc/self/task")
     assert not tasks.exists() or len(list(tasks.iterdir())) == 1, "something that was imported has started a thread"
     in_child = die_with_parent()
