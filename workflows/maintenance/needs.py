@@ -111,6 +111,8 @@ def _table(table: TableState, health: DatabaseHealth, policy: MaintenancePolicy)
 def needless(index: IndexState) -> str:
     """Say why an index may go."""
     left = "a crash of REINDEX CONCURRENTLY has left it" if index.leftover else "it is invalid, queries don't use it"
+    if index.half_dropped:
+        left = "somebody's DROP INDEX CONCURRENTLY was broken off, and neither queries nor writes use it"
     other = f"{index.twin} has all that it would have" if index.twin else ""
     return f"{left}; {other}" if other else left
 
@@ -124,12 +126,12 @@ def _unclear(index: IndexState) -> str:
     return (
         f"{index.full_name}{index.of_table} is invalid and named as REINDEX CONCURRENTLY names its own, but no other "
         f"index has what it would have: name it in `reindex` to rebuild it, or "
-        f"DROP INDEX CONCURRENTLY {index.full_name}"
+        f"DROP INDEX CONCURRENTLY {index.in_sql}"
     )
 
 
 def _not_whole(index: IndexState) -> str:
-    attach = f"ALTER INDEX {index.full_name} ATTACH PARTITION"
+    attach = f"ALTER INDEX {index.in_sql} ATTACH PARTITION"
     if index.lacking:
         return (
             f"{index.full_name} is invalid: partitions have no index for it ({', '.join(index.lacking)}). "
