@@ -11,7 +11,8 @@ from libraries import psycopg, sql
 
 _NAME = 63
 _INDEX = f"""
-    SELECT c.oid::bigint AS oid, {QUOTED} AS quoted, i.indisvalid AS valid, i.indislive AS live, pg_relation_size(c.oid) AS size,
+    SELECT c.oid::bigint AS oid, {QUOTED} AS quoted, i.indisvalid AS valid, i.indislive AS live,
+           pg_relation_size(c.oid) AS size,
            i.indrelid::bigint AS table_oid, i.indrelid::regclass::text AS table,
            coalesce(({CONSTRAINT}), '') AS constraint, coalesce(({ATTACHED}), '') AS attached,
            coalesce(twins.twin, '') AS twin, coalesce(twins.twin_valid, false) AS twin_valid,

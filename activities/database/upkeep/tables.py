@@ -95,7 +95,10 @@ TWIN = f"""
 """  # noqa: S608 - made of constants
 QUOTED = "quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
 """An index's name as a statement takes it: people are told which to type."""
-CONSTRAINT = "SELECT quote_ident(conname) FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x') LIMIT 1"
+CONSTRAINT = """
+    SELECT quote_ident(conname) FROM pg_constraint
+    WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x') LIMIT 1
+"""
 ATTACHED = """
     SELECT format('%%s.%%s', pn.nspname, pc.relname) FROM pg_inherits h JOIN pg_class pc ON pc.oid = h.inhparent
     JOIN pg_namespace pn ON pn.oid = pc.relnamespace WHERE h.inhrelid = i.indexrelid
