@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from activities.catalogue.database import MaintenancePolicy
+from activities.common.errors import Refused
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest
 from sandbox.postgres import Postgres
 from tests.activities.database.on_postgres import AT, OnPostgres
@@ -108,3 +109,17 @@ def test_a_parent_that_is_named_is_vacuumed_with_all_of_its_partitions(on: OnPos
     if on.sql.info.server_version >= 140_000:
         assert not on.run(on.postgres.vacuum, request, attempt=2).applied
     assert on.one(INHERITED, "readings") > 0
+
+
+def test_a_foreign_server_that_is_away_is_not_the_database(on: OnPostgres) -> None:
+    on.sql.execute(
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER archive FOREIGN DATA WRAPPER postgres_fdw "
+        "OPTIONS (host '127.0.0.1', port '1', dbname 'archive');"
+        "CREATE USER MAPPING FOR CURRENT_USER SERVER archive OPTIONS (user 'nobody', password 'nothing');"
+        "CREATE FOREIGN TABLE readings_2025 PARTITION OF readings "
+        "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01') SERVER archive"
+    )
+    for analyze_only in (True, False):
+        with pytest.raises(Refused, match="answers, and a foreign server that one of its tables is on does not"):
+            on.run(on.postgres.vacuum, on.vacuum(table="readings", analyze_only=analyze_only))
+    assert {table for _, table in verbs(needed(on))} >= {"readings"}
