@@ -105,6 +105,10 @@ def _table(table: TableState, health: DatabaseHealth, policy: MaintenancePolicy)
     if table.partitioned and why and not table.named:
         why.append("nothing but this makes those of a partitioned table")
     analyze_only = table.partitioned and not table.named
+    if table.heirs_changed and table.heirs_changed >= max(policy.changed_rows, policy.changed_share * table.heirs_rows):
+        analyze_only = analyze_only or not why
+        rows = f"{table.heirs_changed:,} {noun(table.heirs_changed, 'row')}"
+        why.append(f"{rows} of tables that inherit from it changed, and nothing but this makes the statistics of all")
     return TableWork(table=table, freeze=freeze, analyze_only=analyze_only, why=", ".join(why)) if why else None
 
 

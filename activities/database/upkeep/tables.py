@@ -31,6 +31,17 @@ _PART_OF = """
                     SELECT relid::oid::bigint FROM pg_partition_ancestors(c.oid) WHERE relid <> c.oid)
                 END AS part_of
 """
+# Of a table from which others inherit, autovacuum sees the changes of its own rows alone; its statistics are of all.
+_HEIRS = """
+    WITH RECURSIVE below AS (
+        SELECT h.inhrelid AS oid FROM pg_inherits h WHERE h.inhparent = c.oid
+        UNION SELECT h.inhrelid FROM pg_inherits h JOIN below ON h.inhparent = below.oid)
+    SELECT sum(hs.n_live_tup) AS rows,
+           sum(CASE WHEN greatest(s.last_analyze, s.last_autoanalyze) + interval '1 hour'
+                         >= coalesce(greatest(hs.last_analyze, hs.last_autoanalyze), '-infinity')
+                    THEN hs.n_mod_since_analyze ELSE greatest(hs.n_live_tup, hs.n_mod_since_analyze) END) AS changed
+    FROM below JOIN pg_stat_all_tables hs ON hs.relid = below.oid
+"""
 _TABLES = f"""
     SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name, c.relpages::bigint * {_BLOCK} AS size,
            coalesce(s.n_live_tup, 0) AS rows, coalesce(s.n_dead_tup, 0) AS dead,
@@ -39,11 +50,13 @@ _TABLES = f"""
            greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) AS multixact_age,
            greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at,
            greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at,
+           coalesce(heirs.rows, 0)::bigint AS heirs_rows, coalesce(heirs.changed, 0)::bigint AS heirs_changed,
            {_PART_OF}
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.relkind = 't'
     LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
+    LEFT JOIN LATERAL ({_HEIRS}) heirs ON c.relhassubclass
     WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND {_SYSTEM}
 """  # noqa: S608 - made of constants
 # Autovacuum analyzes partitions, and never the partitioned table: what has changed is what its partitions say, or how
@@ -177,6 +190,8 @@ class TableState(BaseModel):
     vacuumed_at: datetime | None = None
     analyzed_at: datetime | None = None
     partitioned: bool = Field(default=False, description="It has partitions and no rows of its own.")
+    heirs_rows: int = Field(default=0, description="Rows of the tables that inherit from it.")
+    heirs_changed: int = Field(default=0, description="Of those, changed since its own last ANALYZE.")
     part_of: list[int] = Field(default_factory=list, description="OIDs of the partitioned tables that it is of.")
     named: bool = Field(default=False, description="The request names it.")
 
