@@ -23,6 +23,7 @@ from bench.production import Production, Service
 from bench.servers import Servers
 from sandbox import manifests
 from sandbox.postgres_programs import PostgresPrograms
+from sandbox.ready import ready
 from sandbox.service_database import NAME, PRIMARY, REPLICA, ServiceDatabase
 from workers.converter import DATA_CONVERTER
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailover, DatabaseFailoverRequest
@@ -148,10 +149,7 @@ async def _lasted(handle: WorkflowHandle[Any, Any], activity: str) -> float:
 @asynccontextmanager
 async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
     del rounds
-    database = ServiceDatabase(servers.directory / "failover-database")
-    database.start()
-    try:
-        database.wait_ready()
+    with ready(ServiceDatabase(servers.directory / "failover-database")) as database:
         kubeconfig = servers.kubeconfig
         service, health = servers.service("failover-service", _NAMESPACE)
         manifests.apply_secrets(kubeconfig, _NAMESPACE, database.secrets())
@@ -168,8 +166,6 @@ async def _open(servers: Servers, rounds: int) -> AsyncIterator[_Trials]:
         yield _Trials(kubeconfig, database, PostgresPrograms(), client, production.task_queue)
         for process in (worker, service):
             process.stop()
-    finally:
-        database.stop()
 
 
 BENCHMARK = Benchmark("failover", "failover approved → takes writes", rounds=5, warmup=1, open=_open)

@@ -23,6 +23,7 @@ from activities.database.backups.restoring import RestoreBackup
 from bench.harness import Benchmark
 from bench.servers import Servers
 from records_schema.pool import connect_pool
+from sandbox.ready import ready
 from sandbox.service_database import NAME, PRIMARY, ServiceDatabase
 from workers.databases import databases
 from workers.settings import Settings
@@ -108,16 +109,10 @@ class _Trials:
 @asynccontextmanager
 async def _open(servers: Servers, total: int) -> AsyncIterator[_Trials]:
     del total
-    server = ServiceDatabase(servers.directory / "restore")
-    server.start()
-    try:
-        server.wait_ready()
-        with connect_pool(servers.records) as pool:
-            made = databases(Settings(databases={NAME: server.settings()}), lambda: None)
-            backups = Backups(made.databases, made.hosts, made.backups, pool)
-            yield await asyncio.to_thread(_prepared, server, backups)
-    finally:
-        server.stop()
+    with ready(ServiceDatabase(servers.directory / "restore")) as server, connect_pool(servers.records) as pool:
+        made = databases(Settings(databases={NAME: server.settings()}), lambda: None)
+        backups = Backups(made.databases, made.hosts, made.backups, pool)
+        yield await asyncio.to_thread(_prepared, server, backups)
 
 
 def _prepared(server: ServiceDatabase, backups: Backups) -> _Trials:

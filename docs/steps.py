@@ -167,6 +167,15 @@ class Module:
         return {node.name: node.bases for node in self.tree.body if isinstance(node, ast.ClassDef)}
 
     @cached_property
+    def fields(self) -> dict[str, list[ast.expr]]:
+        """What each class of the module declares its attributes to be."""
+        return {
+            node.name: [field.annotation for field in node.body if isinstance(field, ast.AnnAssign)]
+            for node in self.tree.body
+            if isinstance(node, ast.ClassDef)
+        }
+
+    @cached_property
     def constants(self) -> dict[str, ast.expr]:
         """What names of the module are."""
         return {
@@ -184,6 +193,7 @@ class Workflows:
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
         self.modules: dict[str, Module] = {}
+        self._methods: dict[tuple[str, str], list[Code]] = {}
         for file in sorted((root / "workflows").rglob("*.py")):
             name = ".".join(file.relative_to(root).with_suffix("").parts)
             module = Module(name, ast.parse(file.read_text(encoding="utf-8")))
@@ -248,7 +258,7 @@ class Workflows:
             near = {code.module.name, code.module.imports.get(called, "")} & self.modules.keys()
             found = [c for room in sorted(near) for c in self.modules[room].functions if c.name in names]
             return found or [c for room in sorted(near) for c in self._inherited(room, called)]
-        own = [c for c in code.module.functions if c.owner == code.owner and c.name.rpartition(".")[2] == called]
+        own = [c for c in self.methods(code.module.name, code.owner) if c.name.rpartition(".")[2] == called]
         if _is_self(call.func) and own:
             return own
         whole = self.modules.get(code.module.whole(call.func))
@@ -257,6 +267,23 @@ class Workflows:
         rooms = (self._near(code.module) - self._platform_rooms) | {code.module.name}
         there = [c for room in sorted(rooms) for c in self.modules[room].functions if c.owner and c not in own]
         return [c for c in there if c.name.rpartition(".")[2] == called]
+
+    def methods(self, module: str, owner: str) -> list[Code]:
+        """Give the methods of a class, and those of the classes it derives from that it doesn't have itself.
+
+        The platform's own are not among them.
+        """
+        if (module, owner) not in self._methods:
+            self._methods[module, owner] = self._find_methods(module, owner)
+        return self._methods[module, owner]
+
+    def _find_methods(self, module: str, owner: str) -> list[Code]:
+        found = [c for c in self.modules[module].functions if owner and c.owner == owner]
+        for where, name in self._bases(module, owner):
+            if where not in self._platform_rooms:
+                known = {c.name.rpartition(".")[2] for c in found}
+                found += [c for c in self.methods(where, name) if c.name.rpartition(".")[2] not in known]
+        return found
 
     @cached_property
     def platform(self) -> dict[str, Code]:
@@ -292,15 +319,24 @@ class Workflows:
         return []
 
     def _near(self, module: Module) -> set[str]:
-        """Give the modules that a module imports, and those whose classes the imported ones derive from."""
+        """Give the modules that a module imports, and those of what the imported classes derive from and consist of."""
         found = module.rooms & self.modules.keys()
         todo = [(where, name) for name, where in module.imports.items() if where in self.modules]
+        seen = set(todo)
         while todo:
-            for where, name in self._bases(*todo.pop()):
-                if where not in found:
-                    found.add(where)
-                    todo.append((where, name))
+            one = todo.pop()
+            more = [other for other in (*self._bases(*one), *self._consists_of(*one)) if other not in seen]
+            found |= {where for where, _ in more}
+            todo += more
+            seen.update(more)
         return found
+
+    def _consists_of(self, module: str, owner: str) -> list[tuple[str, str]]:
+        """Give the classes that a class declares its attributes to be of, with their modules."""
+        found = self.modules[module]
+        fields = found.fields.get(owner, [])
+        names = {node.id for field in fields for node in ast.walk(field) if isinstance(node, ast.Name)}
+        return [(found.imports[name], name) for name in sorted(names) if found.imports.get(name) in self.modules]
 
     def of(self, dotted: str) -> Found:
         """Give a function by its dotted name, with every activity that it comes to; outside `workflows/` a module.

@@ -34,6 +34,7 @@ from sandbox.cluster import Cluster
 from sandbox.mail_server import MailServer
 from sandbox.postgres import Postgres, with_database
 from sandbox.prometheus import Prometheus
+from sandbox.ready import ready
 from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
@@ -132,13 +133,8 @@ def create_database(servers_directory: Path) -> Iterator[CreateDatabase]:
 @pytest.fixture(scope="session")
 def oldest_postgres(servers_directory: Path) -> Iterator[Postgres]:
     """A server of the oldest version that is supported."""
-    server = Postgres(servers_directory / "oldest-postgresql", oldest())
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Postgres(servers_directory / "oldest-postgresql", oldest())) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -162,13 +158,8 @@ _FORGETS_AT_ONCE = {"history.transferProcessorEnsureCloseBeforeDelete": "false"}
 @pytest.fixture(scope="session")
 def temporal_server(servers_directory: Path) -> Iterator[Temporal]:
     """The session's local Temporal with our search attributes; a test that kills it must `restart` it."""
-    server = Temporal(servers_directory / "temporal", SEARCH_ATTRIBUTES, _FORGETS_AT_ONCE)
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Temporal(servers_directory / "temporal", SEARCH_ATTRIBUTES, _FORGETS_AT_ONCE)) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -260,14 +251,9 @@ async def _jumps(environment: WorkflowEnvironment) -> bool:
 @pytest.fixture(scope="session")
 def cluster(servers_directory: Path) -> Iterator[Cluster]:
     """The session's local Kubernetes with three nodes and KEDA's definition."""
-    server = Cluster(servers_directory / "kubernetes")
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Cluster(servers_directory / "kubernetes")) as server:
         manifests.apply_nodes(server.kubeconfig, keda_definition=keda.definition())
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -296,36 +282,23 @@ def tensafe(kubeconfig: Path, kube: httpx.Client) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def aws(servers_directory: Path) -> Iterator[Aws]:
     """The session's AWS, with the EKS cluster `tensafe-prod`."""
-    server = Aws(servers_directory / "aws")
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Aws(servers_directory / "aws")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
 def certificate_authority(servers_directory: Path) -> Iterator[CertificateAuthority]:
     """The session's certificate authority; it never issues for `blocked.example`."""
-    server = CertificateAuthority(servers_directory / "certificate-authority", blocked=["blocked.example"])
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(
+        CertificateAuthority(servers_directory / "certificate-authority", blocked=["blocked.example"])
+    ) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
 def mail_server(servers_directory: Path) -> Iterator[MailServer]:
-    server = MailServer(servers_directory / "mail")
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(MailServer(servers_directory / "mail")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")

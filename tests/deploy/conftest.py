@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.postgres import Postgres
+from sandbox.ready import ready
 from sandbox.temporal import Temporal
 from sandbox.temporal_on_postgres import TemporalOnPostgres
 from tests.activities.contracts.serving import Misbehaviour, serving
@@ -26,18 +27,13 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def records_db(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A server as the `postgres` image's first start leaves it, and the secrets' URLs naming it."""
-    server = Postgres(tmp_path_factory.mktemp("records-db"))
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Postgres(tmp_path_factory.mktemp("records-db"))) as server:
         run_as_the_image_would(ROOT / "deploy/postgres/records.sh", server, secrets)
         for name in ("records_url", "records_owner_url", "status_page_records_url"):
             url = (secrets / name).read_text()
             (secrets / name).unlink()
             (secrets / name).write_text(url.replace("records-db:5432", f"127.0.0.1:{server.port}"))
         yield
-    finally:
-        server.stop()
 
 
 @pytest.fixture(
@@ -51,13 +47,8 @@ def own_temporal(
     With `--production` it is the server of production: then all processes of the compose file have run on it.
     """
     made = TemporalOnPostgres if request.param == "postgresql" else Temporal
-    server = made(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(made(tmp_path_factory.mktemp("temporal"), SEARCH_ATTRIBUTES)) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from activities.credentials.secret_values import KeptSecrets
 from activities.kubernetes.api import connect
 from activities.kubernetes.deployments import Deployments
 from sandbox import binaries, manifests
+from sandbox.ready import ready
 from sandbox.toolchain import keda
 from tests.deploy.docker_compose import ROOT
 from tests.deploy.test_rbac import RBAC, Guarded
@@ -459,10 +460,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    server = Guarded(tmp_path_factory.mktemp("chart"))
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Guarded(tmp_path_factory.mktemp("chart"))) as server:
         manifests.apply_nodes(server.kubeconfig, keda_definition=keda.definition())
         manifests.apply_service(server.kubeconfig, "tensafe")
         there = Installed(server.kubeconfig)
@@ -475,8 +473,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         done = there.helm(VALUES, "install", "runbooks")
         assert done.returncode == 0, done.stderr
         yield there
-    finally:
-        server.stop()
 
 
 def test_installed_it_runs_two_of_each(installed: Installed) -> None:

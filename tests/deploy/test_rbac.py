@@ -50,6 +50,7 @@ from activities.kubernetes.traffic import ShareRequest, ShiftTraffic, Traffic
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from sandbox import binaries, manifests
 from sandbox.cluster import Cluster
+from sandbox.ready import ready
 from sandbox.toolchain import keda
 from starters.cli.reaching import needed
 from tests.activities.certificates.issuing import DAY, Issuer
@@ -83,10 +84,7 @@ def _kubectl(kubeconfig: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of the workers' account, made as docs/deployment.md says."""
-    server = Guarded(tmp_path_factory.mktemp("guarded"))
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Guarded(tmp_path_factory.mktemp("guarded"))) as server:
         manifests.apply_nodes(server.kubeconfig, keda_definition=keda.definition())
         manifests.apply_service(server.kubeconfig, NAMESPACE)
         _kubectl(server.kubeconfig, "apply", f"--filename={RBAC}")
@@ -95,8 +93,6 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         kubeconfig = server.directory / "worker.yaml"
         kubeconfig.write_text(yaml.safe_dump(config))
         yield kubeconfig
-    finally:
-        server.stop()
 
 
 @pytest.fixture

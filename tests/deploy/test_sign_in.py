@@ -9,6 +9,7 @@ from joserfc.jwk import RSAKey
 
 from sandbox import binaries
 from sandbox.ports import free_port
+from sandbox.ready import ready
 from sandbox.temporal import Temporal
 from tests.deploy import docker_compose
 from tests.deploy.processes import Places, Service
@@ -39,13 +40,8 @@ def as_usual(provider: Provider) -> None:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Temporal's own page, as host:port."""
-    server = Temporal(tmp_path_factory.mktemp("temporal"))
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Temporal(tmp_path_factory.mktemp("temporal"))) as server:
         yield server.ui_url.removeprefix("http://")
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from sandbox import binaries, probes
 from sandbox.ports import free_port
 from sandbox.postgres import Postgres
+from sandbox.ready import ready
 from sandbox.temporal import program
 from sandbox.temporal_on_postgres import DATABASES, TemporalOnPostgres
 from sandbox.toolchain.build import go
@@ -41,14 +42,9 @@ def source(directory: Path) -> Path:
 @pytest.fixture(scope="module")
 def database(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server as the `postgres` image's first start leaves it."""
-    server = Postgres(tmp_path_factory.mktemp("temporal-db"))
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Postgres(tmp_path_factory.mktemp("temporal-db"))) as server:
         run_as_the_image_would(ROOT / "deploy/postgres/temporal.sh", server, secrets)
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import ast
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from docs.steps import ROOT
@@ -65,18 +65,24 @@ def test_the_other_form_would_be_found() -> None:
     assert names_its_message_first(first, then)
 
 
-def set_late(tree: ast.AST) -> Iterator[str]:
-    """What a workflow's class declares without a value, or sets for the first time outside `__init__`."""
+def set_late(tree: ast.AST, classes: Mapping[str, ast.ClassDef]) -> Iterator[str]:
+    """What a workflow's class, or a base of one, declares without a value, or sets first after `__init__`."""
     for of in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
-        if not any("workflow.defn" in ast.unparse(one) for one in of.decorator_list):
+        line = [of, *bases(of, classes)]
+        if not any("workflow.defn" in ast.unparse(one) for one in of.decorator_list) and line[-1].name != "Reporting":
             continue
-        ours = {name for name, _ in stored(method for method in of.body if getattr(method, "name", "") == "__init__")}
+        begun = [method for one in line for method in one.body if getattr(method, "name", "") == "__init__"]
+        ours = {name for name, _ in stored(begun)}
         yield from (f"{of.name}.{name}" for name, value in stored(of.body) if not value)
-        yield from (f"{of.name}.{name}" for name, _ in stored(of.body) if name not in ours | SET_BY_THE_BASE)
+        yield from (f"{of.name}.{name}" for name, _ in stored(of.body) if name not in ours)
 
 
-SET_BY_THE_BASE = frozenset({"title", "epoch", "incident_id", "service"})
-"""`Runbook.__init__` sets them."""
+def bases(of: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> Iterator[ast.ClassDef]:
+    """Give what a class derives from, the last one last: every procedure's is `Reporting`."""
+    for base in of.bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            yield classes[base.id]
+            yield from bases(classes[base.id], classes)
 
 
 def stored(body: Iterable[ast.stmt]) -> Iterator[tuple[str, bool]]:
@@ -91,10 +97,20 @@ def stored(body: Iterable[ast.stmt]) -> Iterator[tuple[str, bool]]:
 
 def test_a_workflow_is_whole_before_its_first_handler() -> None:
     """CONTRIBUTING, "A new procedure"."""
-    assert [(str(file), name) for file, text in modules() for name in set_late(ast.parse(text))] == []
+    trees = {file: ast.parse(text) for file, text in modules()}
+    ours = [node for file, tree in trees.items() if file.parts[0] == "workflows" for node in ast.walk(tree)]
+    classes = {node.name: node for node in ours if isinstance(node, ast.ClassDef)}
+    assert [(str(file), name) for file, tree in trees.items() for name in set_late(tree, classes)] == []
 
 
 def test_what_is_set_late_would_be_found() -> None:
     lines = ("@workflow.defn", "class A:", " def __init__(self):", "  self.a: int", " def run(self):", "  self.b = 1")
     late = "\n".join(lines)
-    assert list(set_late(ast.parse(late))) == ["A.a", "A.b"]
+    assert list(set_late(ast.parse(late), {})) == ["A.a", "A.b"]
+
+
+def test_what_is_set_late_would_be_found_where_a_procedure_derives_from_it() -> None:
+    lines = ("class Reporting:", " pass", "class A(Reporting):", " def run(self):", "  self.b = 1")
+    tree = ast.parse("\n".join(lines))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    assert list(set_late(tree, classes)) == ["A.b"]

@@ -29,6 +29,7 @@ from pathlib import Path
 from docs.steps import ROOT
 from tests.docs.shell import ACTIVATED, Failed, Person, Shell, walk
 from tests.docs.typed_pages import PAGES, with_sandbox
+from tests.plugins.patience import HANGS
 
 _CACHE = "durable-runbooks"
 _AT_ONCE = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
@@ -94,7 +95,7 @@ def interrupt_commands(shell: Shell) -> None:
             time.sleep(pause)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
-            answer, _ = process.communicate(timeout=60)
+            answer, _ = process.communicate(timeout=HANGS)
             if _before_ours(answer):
                 continue
             told = answer.count("interrupted; runs that have been started go on")

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from sandbox.ready import ready
 from sandbox.temporal import Temporal as Server
 from tests.fuzz.boundary import boundary
 from tests.fuzz.fuzzing import fuzz
@@ -52,14 +53,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder), SEARCH_ATTRIBUTES)
-        server.start()
-        try:
-            server.wait_ready()
-            asyncio.run(rounds(server.address, minutes=options.minutes, seed=options.seed))
-        finally:
-            server.stop()
+    with tempfile.TemporaryDirectory() as folder, ready(Server(Path(folder), SEARCH_ATTRIBUTES)) as server:
+        asyncio.run(rounds(server.address, minutes=options.minutes, seed=options.seed))
     return 0
 
 

@@ -14,10 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 import records_schema
+from tests.plugins.patience import HANGS
 from tests.records_schema.own_server import OwnPostgres
 
 ROOT = Path(__file__).parents[2]
-SLOW = "SELECT pg_sleep(60);"
+SLOW = f"SELECT pg_sleep({2 * HANGS});"
 _VERSIONS = sorted(file.name[1:5] for file in (ROOT / "records_schema/migrations/versions").glob("v*.py"))
 _ALL = ", ".join(_VERSIONS)
 
@@ -117,7 +118,7 @@ def test_no_time_is_without_its_zone(records_sql: psycopg.Connection[Any]) -> No
 
 def test_starters_at_the_same_moment_migrate_once(empty_database_url: str) -> None:
     starters = [starter(empty_database_url, "migrate") for _ in range(4)]
-    outputs = [process.communicate(timeout=60) for process in starters]
+    outputs = [process.communicate(timeout=HANGS) for process in starters]
     assert [process.returncode for process in starters] == [0] * 4, outputs
     said = sorted(output for output, _ in outputs)
     assert said.count("up to date\n") == 3
@@ -158,7 +159,7 @@ def test_a_starter_killed_midway_leaves_nothing_and_no_lock(empty_database_url: 
         cwd=slow_copy,
     )
     with psycopg.connect(empty_database_url, autocommit=True) as watcher:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANGS
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
         while watcher.execute(query).fetchone() != (1,):
             assert time.monotonic() < deadline
@@ -169,10 +170,8 @@ def test_a_starter_killed_midway_leaves_nothing_and_no_lock(empty_database_url: 
     assert waiting.poll() is None, "the second starter must wait for the first one's lock"
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    began = time.monotonic()
-    output, errors = waiting.communicate(timeout=30)
+    output, errors = waiting.communicate(timeout=HANGS)  # the lock goes with the killed starter, not with its statement
     assert (waiting.returncode, output) == (0, f"applied {_ALL}\n"), errors
-    assert time.monotonic() - began < 10, "the lock must go with the killed starter, not with its statement"
     assert records_schema.status(empty_database_url).up_to_date
 
 
@@ -203,23 +202,23 @@ def test_a_schema_newer_than_the_release_is_refused(records_url: str) -> None:
 
 def test_the_command_says_where_a_database_stands(empty_database_url: str, tmp_path: Path) -> None:
     pending = starter(empty_database_url, "status")
-    assert pending.communicate(timeout=30)[0] == f"at nothing, pending: {_ALL}\n"
+    assert pending.communicate(timeout=HANGS)[0] == f"at nothing, pending: {_ALL}\n"
     assert pending.returncode == 1
     secret = tmp_path / "url"
     secret.write_text(f"{empty_database_url}\n")
     migrate = starter("unused", "migrate", "--url", f"file:{secret}")
-    assert migrate.communicate(timeout=30)[0] == f"applied {_ALL}\n"
+    assert migrate.communicate(timeout=HANGS)[0] == f"applied {_ALL}\n"
     done = starter(empty_database_url, "status")
-    assert done.communicate(timeout=30)[0] == f"at {_VERSIONS[-1]}, pending: nothing\n"
+    assert done.communicate(timeout=HANGS)[0] == f"at {_VERSIONS[-1]}, pending: nothing\n"
     assert done.returncode == 0
 
 
 def test_it_waits_for_a_server_that_is_still_starting(own_postgres: OwnPostgres) -> None:
-    process = starter(own_postgres.url(), "migrate", "--wait", "30")
+    process = starter(own_postgres.url(), "migrate", "--wait", f"{HANGS:.0f}")
     time.sleep(1)
     assert process.poll() is None
     own_postgres.start()
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=HANGS)
     assert output == f"applied {_ALL}\n", errors
 
 

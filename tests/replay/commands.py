@@ -6,6 +6,7 @@ What stands behind `workflow.patched("…")` is kept apart: it is no change for 
 
 import ast
 from collections.abc import Iterator
+from functools import cached_property
 
 from docs.steps import Code, Workflows
 from workers.registry import PROCEDURES, SYSTEM
@@ -44,10 +45,13 @@ class Reader:
         """Give each procedure's `run` and handlers, then what the platform does for all of them, by name."""
         found: dict[str, Commands] = {}
         for name in [entry.module for entry in PROCEDURES] + [entry.module for entry in SYSTEM]:
-            for code in self._workflows.modules[f"workflows.{name}"].functions:
-                handled = _handled(code)
-                if handled or code.name.endswith(".run"):
-                    found[f"{code.owner}.{handled or 'run'}"] = self._of(code)
+            module = f"workflows.{name}"
+            for run in self._workflows.modules[module].functions:
+                if run.name.endswith(".run"):
+                    for code in self._workflows.methods(module, run.owner):
+                        handled = _handled(code)
+                        if handled or code is run:
+                            found[f"{run.owner}.{handled or 'run'}"] = self._of(code)
         found |= {f"{_BASE}{name}": self._of(code) for name, code in self._platform.items() if not name.startswith("_")}
         return {name: commands for name, commands in found.items() if commands}
 
@@ -112,7 +116,10 @@ class Reader:
                 yield from self._of(target)
 
     def _kept(self, code: Code) -> dict[str, str]:
-        """Give the attributes and variables of a module that keep whether a patch is in, with the patch's ID."""
+        """Give the attributes and variables of a module that keep whether a patch is in, with the patch's ID.
+
+        What an object is made with, or is set on it by another, holds in every module: `happened.today`.
+        """
         module = code.module
         if module.name not in self._patches:
             found: dict[str, str] = {}
@@ -120,10 +127,25 @@ class Reader:
                 if isinstance(node, ast.Assign) and (patch := _patch(node.value, {})):
                     found |= {ast.unparse(target): patch for target in node.targets}
             self._patches[module.name] = found
-        return self._patches[module.name]
+        return self._held_by_others | self._patches[module.name]
+
+    @cached_property
+    def _held_by_others(self) -> dict[str, str]:
+        """Give what says in other objects whether a patch is in: they are made with it, or it is set on them."""
+        found: dict[str, str] = {}
+        for module in self._workflows.modules.values():
+            for node in ast.walk(module.tree):
+                patch = _patch(node.value, {}) if isinstance(node, ast.keyword | ast.Assign) else ""
+                if patch and isinstance(node, ast.keyword):
+                    found[f".{node.arg}"] = patch
+                elif patch and isinstance(node, ast.Assign):
+                    others = [one for one in node.targets if isinstance(one, ast.Attribute) and _of_another(one)]
+                    found |= {f".{one.attr}": patch for one in others}
+        return found
 
     def _own(self, code: Code, name: str) -> bool:
-        return any(other.name == f"{code.owner}.{name}" for other in code.module.functions)
+        own = self._workflows.methods(code.module.name, code.owner)
+        return any(other.name.rpartition(".")[2] == name for other in own)
 
     def _targets(self, code: Code, call: ast.Call) -> list[Code]:
         return [target for target in self._workflows.callees(code, call) if target.node is not code.node]
@@ -132,13 +154,18 @@ class Reader:
 def _patch(test: ast.expr, kept: dict[str, str]) -> str:
     """Give the ID of the patch that a condition asks for; empty where it asks for none, or for its absence."""
     if isinstance(test, ast.Name | ast.Attribute):
-        return kept.get(ast.unparse(test), "")
+        by_others = f".{test.attr}" if isinstance(test, ast.Attribute) else ""
+        return kept.get(ast.unparse(test)) or kept.get(by_others, "")
     if isinstance(test, ast.Call) and _name(test) == "patched":
         argument = test.args[0]
         return str(argument.value) if isinstance(argument, ast.Constant) else ""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         return next((found for value in test.values if (found := _patch(value, kept))), "")
     return ""
+
+
+def _of_another(attribute: ast.Attribute) -> bool:
+    return not (isinstance(attribute.value, ast.Name) and attribute.value.id == "self")
 
 
 def _handled(code: Code) -> str:

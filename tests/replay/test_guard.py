@@ -73,6 +73,27 @@ def test_names_of_functions_and_their_places_are_no_change(checkout: Path) -> No
     assert guard.broken_commands(NOW, Reader(Workflows(checkout)).all()) == {}
 
 
+def test_what_a_procedure_is_told_counts_where_its_base_takes_it(checkout: Path) -> None:
+    old = '        self.say("decision", f"Taken over'
+    found = change(
+        checkout, "workflows/incident_response/p1/words.py", old, f'        self.finish("taken over")\n{old}'
+    )
+    assert list(found) == ["P1Incident.take-over"]
+
+
+def test_what_a_part_does_counts_which_only_another_module_knows(checkout: Path) -> None:
+    arrives = "        self.run.took(*news.joined)\n"
+    found = change(checkout, "workflows/incident_response/p1/alerts.py", arrives, "")
+    assert "P1Incident.alerts" in found
+
+
+def test_a_patch_may_be_kept_by_another_object(checkout: Path) -> None:
+    found = change(
+        checkout, "workflows/incident_response/p1_incident.py", '"one-incident-a-service"', '"one-a-service"'
+    )
+    assert any("patched one-incident-a-service {" in text for text in found["P1Incident.alerts"])
+
+
 def test_what_helpers_do_is_a_change_of_every_procedure_that_uses_them(checkout: Path) -> None:
     old = '    rollout = await run.attempt(\n        section,\n        "Rollout"'
     found = change(checkout, "workflows/shared/verification.py", old, f'    run.say("problem", "slow")\n{old}')

@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox.postgres import Postgres
+from sandbox.ready import ready
 from sandbox.temporal import Temporal
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
@@ -15,10 +16,7 @@ pytestmark = pytest.mark.servers
 
 
 def test_postgres_survives_a_kill(tmp_path: Path) -> None:
-    server = Postgres(tmp_path)
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Postgres(tmp_path)) as server:
         url = server.create_database("kept")
         with psycopg.connect(url) as connection:
             assert connection.execute("SHOW data_checksums").fetchone() == ("on",)
@@ -27,8 +25,6 @@ def test_postgres_survives_a_kill(tmp_path: Path) -> None:
         server.restart()
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT x FROM t").fetchone() == (7,)
-    finally:
-        server.stop()
 
 
 def test_postgres_wants_its_password(postgres_url: str) -> None:
@@ -37,18 +33,13 @@ def test_postgres_wants_its_password(postgres_url: str) -> None:
 
 
 async def test_temporal_survives_a_kill(tmp_path: Path) -> None:
-    server = Temporal(tmp_path, SEARCH_ATTRIBUTES)
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Temporal(tmp_path, SEARCH_ATTRIBUTES)) as server:
         client = await Client.connect(server.address)
         await client.start_workflow("Waiting", id="kept", task_queue="nobody")
         server.processes[0].kill()
         server.restart()
         client = await Client.connect(server.address)
         assert (await client.get_workflow_handle("kept").describe()).workflow_type == "Waiting"
-    finally:
-        server.stop()
 
 
 async def test_search_attributes_are_there(temporal_address: str) -> None:

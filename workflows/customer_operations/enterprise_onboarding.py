@@ -10,24 +10,21 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
-from activities.common.errors import InvalidInput, JustStarting, Refused
 from activities.common.text import Key, Name
 from activities.common.times import Time
-from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
+from activities.customers.tenant_records import TENANT_ID, SetTenantStatus, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.chat.chat import Message
 from activities.messages.mail.addresses import MailAddress
-from audit.text import counted
 from workflows.customer_operations.checklist import Checklist, checklist
 from workflows.customer_operations.checklist_watch import ChecklistWatch
+from workflows.customer_operations.checklist_words import ChecklistWords
 from workflows.customer_operations.day_0 import Account, Day0
 from workflows.customer_operations.onboarding_parts import OnboardingParts
-from workflows.customer_operations.onboarding_words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
+from workflows.customer_operations.onboarding_words import StopOnboarding
 from workflows.platform import policies, search_attributes
-from workflows.platform.described import described
-from workflows.platform.lease import Resume, shielded
+from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
-from workflows.platform.runbook import Runbook
 from workflows.platform.timeline import Entry
 from workflows.shared.desk import Desk
 
@@ -86,18 +83,11 @@ class EnterpriseOnboardingResult(BaseModel):
 
 
 @workflow.defn
-class EnterpriseOnboarding(Runbook):
+class EnterpriseOnboarding(ChecklistWords):
     """Day 0 by itself; then the checklist, ticked by people and by the data."""
 
     SECTION = "5.1"
     VERSIONING = VersioningBehavior.AUTO_UPGRADE
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: OnboardingParts | None = None
-        self.paused_at: datetime | None = None
-        self.stopped: StopOnboarding | None = None
-        self._changes = 0
 
     @workflow.run
     async def run(self, request: EnterpriseOnboardingRequest) -> EnterpriseOnboardingResult:
@@ -159,11 +149,11 @@ class EnterpriseOnboarding(Runbook):
                 await self.settle()
                 if not self._parts.items.done and self.stopped is None:
                     workflow.continue_as_new(request.model_copy(update={"carried": self._carry()}))
-            changes = self._changes
+            changes = self.changes
             at = None if self.paused_at else self._parts.watch.next()
             try:
                 await workflow.wait_condition(
-                    lambda changes=changes: self._changes != changes,  # type: ignore[misc]
+                    lambda changes=changes: self.changes != changes,  # type: ignore[misc]
                     timeout=max(at - workflow.now(), timedelta(0)) if at else None,
                     timeout_summary="until the data is looked at, or something is due",
                 )
@@ -228,188 +218,3 @@ class EnterpriseOnboarding(Runbook):
             next_look=self._parts.watch.next_look,
             entries=self.timeline.entries[-_ENTRIES_CARRIED:],
         )
-
-    # -- what people send --------------------------------------------------------------------------------
-
-    def tick(self, item_id: str, *, by: str, note: str = "", evidence: str = "", needed: bool = True) -> None:
-        """Tick an item, and say so."""
-        item = self._parts.items.item(item_id)
-        if item.done_at is not None:
-            return
-        item.done_at, item.done_by, item.note, item.evidence, item.needed = workflow.now(), by, note, evidence, needed
-        self._changes += 1
-        what = f"{'☑' if needed else '☒'} {item.text}{f': {note}' if note else ''}"
-        self.say("decision", what, who=by, section=self.SECTION)
-
-    @workflow.update(
-        name="tick",
-        description=described(
-            "Tick an item of the checklist, or take a tick back.", Tick, "csm", item="ITEM", note="went well"
-        ),
-    )
-    async def tick_item(self, word: Tick) -> str:
-        """Take a tick."""
-        item, who = self._parts.items.item(word.item), f"{word.who} ({word.role})"
-        if word.undo:
-            item.done_at = None
-            self._changes += 1
-            self.say("decision", f"☐ {item.text} {word.note}".rstrip(), who=who)
-            return f"{item.id} is open again"
-        self.tick(item.id, by=who, note=word.note, evidence=word.evidence, needed=not word.not_needed)
-        return str(self._parts.items.current or "everything is ticked")
-
-    @tick_item.validator
-    def _check_tick(self, word: Tick) -> None:
-        self._allowed(word)
-        done = self._parts.items.item(word.item).done_at is not None
-        if done != word.undo:
-            raise InvalidInput(f"item: {word.item} is {'ticked' if done else 'not ticked'} already")
-        if word.not_needed and not word.note.strip():
-            raise InvalidInput("note: say why it does not apply to this customer")
-
-    @workflow.update(
-        name="assign",
-        description=described(
-            "Assign the customer success manager and the solutions engineer.",
-            Assign,
-            "csm",
-            csm="csm@example.org",
-            se="se@example.org",
-        ),
-    )
-    async def assign(self, word: Assign) -> str:
-        """Take who looks after the customer."""
-        account, who = self._parts.account, f"{word.who} ({word.role})"
-        people = AssignPeople(tenant_id=account.tenant_id, csm=word.csm, se=word.se, effect=self.effect("assign"))
-        await self.step("5.1", "Assign CSM and SE", Tenants.assign, people, policies.EFFECT)
-        account.csm, account.se = word.csm or account.csm, word.se or account.se
-        item = self._parts.items.item("people-assigned")
-        if account.csm and account.se and item.done_at is None:
-            self.tick(item.id, by=who, note=f"{account.csm}, {account.se}")
-        return f"CSM {account.csm or 'nobody'}, SE {account.se or 'nobody'}"
-
-    @assign.validator
-    def _check_assign(self, word: Assign) -> None:
-        self._allowed(word)
-        if word.csm is None and word.se is None:
-            raise InvalidInput("csm, se: name at least one")
-
-    @workflow.update(
-        name="reschedule",
-        description=described(
-            "Move the due date of a phase.",
-            Reschedule,
-            "csm",
-            phase="implementation",
-            due="2026-03-02T12:00:00Z",
-            reason="their holidays",
-        ),
-    )
-    async def reschedule(self, word: Reschedule) -> str:
-        """Take another date."""
-        phase = self._parts.items.phase(word.phase)
-        phase.due_at, phase.reminded, phase.late = word.due, False, False
-        self._changes += 1
-        text = f"{phase.title} is due {word.due:%Y-%m-%d} {word.reason}".rstrip()
-        self.say("decision", text, who=f"{word.who} ({word.role})")
-        return text
-
-    @reschedule.validator
-    def _check_reschedule(self, word: Reschedule) -> None:
-        self._allowed(word)
-        self._parts.items.phase(word.phase)
-        if word.due <= workflow.now():
-            raise InvalidInput("due: is past: give a time to come")
-
-    @workflow.update(
-        name="resend",
-        description=described(
-            "Send the welcome mails again, perhaps to another address.", Resend, "csm", email="it@acme.example"
-        ),
-    )
-    async def resend(self, word: Resend) -> str:
-        """Send them again."""
-        account = self._parts.account
-        account.email = word.email or account.email
-        self.say("decision", "Send the welcome mails again", who=f"{word.who} ({word.role})")
-        sent = await self._parts.day_0.welcome()
-        return "sent" if sent else "not sent: see the timeline"
-
-    @resend.validator
-    def _check_resend(self, word: Resend) -> None:
-        self._allowed(word)
-
-    @workflow.update(
-        name="pause",
-        description=described(
-            "No reminders; due dates move by as long as the pause lasts.",
-            Pause,
-            "csm",
-            reason="contract is being changed",
-        ),
-    )
-    async def pause(self, word: Pause) -> str:
-        """Begin a pause."""
-        self.paused_at = workflow.now()
-        self._changes += 1
-        self.say("decision", f"Paused: {word.reason}", who=f"{word.who} ({word.role})")
-        return "paused"
-
-    @pause.validator
-    def _check_pause(self, word: Pause) -> None:
-        self._allowed(word)
-        if self.paused_at is not None:
-            raise InvalidInput("it is paused already")
-
-    @workflow.update(name="resume", description=described("End the pause.", Resume, "csm", reason="signed"))
-    async def resume(self, word: Resume) -> str:
-        """End a pause."""
-        lasted = workflow.now() - (self.paused_at or workflow.now())
-        self.paused_at = None
-        self._parts.items.shift(lasted)
-        self._changes += 1
-        text = f"Resumed after {counted(lasted.days, 'day')}; what is open is due that much later"
-        self.say("decision", f"{text} {word.reason}".rstrip(), who=f"{word.who} ({word.role})")
-        return text
-
-    @resume.validator
-    def _check_resume(self, word: Resume) -> None:
-        self._allowed(word)
-        if self.paused_at is None:
-            raise InvalidInput("it is not paused")
-
-    @workflow.update(
-        name="stop",
-        description=described(
-            "End the onboarding, and say what happens to the tenant.",
-            StopOnboarding,
-            "commander",
-            tenant="keep",
-            reason="bought by another customer",
-        ),
-    )
-    async def stop(self, word: StopOnboarding) -> str:
-        """End it."""
-        self.stopped = word
-        self._changes += 1
-        self.say("decision", f"Stop: {word.reason} (tenant: {word.tenant})", who=f"{word.who} ({word.role})")
-        await workflow.wait_condition(lambda: self.outcome != "")
-        return f"stopped; tenant: {word.tenant}"
-
-    @stop.validator
-    def _check_stop(self, word: StopOnboarding) -> None:
-        self._allowed(word)
-        if word.tenant != "keep":
-            self.approvals.authorise(word, "revoke")  # and so only who may do both
-
-    def _allowed(self, word: Tick | Assign | Reschedule | Resend | Pause | Resume | StopOnboarding) -> None:
-        self.approvals.authorise(word, "customer")
-        if self.dry_run or self.stopped is not None:
-            raise Refused("the onboarding is only planned, or ends already")
-        if self.parts is None or not self.parts.items.item("tenant").done_at:
-            raise JustStarting("the tenant is only just being created: try again in a moment")
-
-    @property
-    def _parts(self) -> OnboardingParts:
-        assert self.parts is not None, "what people say before is refused"
-        return self.parts

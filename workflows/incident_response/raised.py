@@ -4,14 +4,14 @@ from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.monitoring.runs import Runs, TakenRequest
-from activities.records.alerts import EPISODES_KEPT
+from activities.records.alerts import EPISODES_KEPT, Alert
+from workflows.incident_response.incident_run import TITLE
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform import policies
 from workflows.platform.resets import started_before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.continued import p1_run_id
-
-_TITLE = 200
+from workflows.shared.incident import Incident
 
 
 async def start_p1(run: Runbook, section: str, request: P1Request, service: str) -> bool:
@@ -38,8 +38,25 @@ async def start_p1(run: Runbook, section: str, request: P1Request, service: str)
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
             memo={**run.began, **({"episodes": episodes} if episodes else {})},
-            static_summary=f"P1 of {service}: {request.title}"[:_TITLE],
+            static_summary=f"P1 of {service}: {request.title}"[:TITLE],
         )
     except WorkflowAlreadyStartedError:
         return False
     return True
+
+
+async def go_on_as_p1(
+    run: Runbook, section: str, incident: Incident, why: str, *, alert: Alert | None, joined: list[Alert]
+) -> bool:
+    """Start the P1 that goes on with a run's own incident; False where the service has a P1 run."""
+    service = incident.service.name
+    request = P1Request(
+        service=service,
+        title=run.title[:TITLE],
+        commander=incident.commander or None,
+        alert=alert,
+        joined=joined,
+        requested_by=run.actor,
+        continues=incident.so_far(why[:2000]),
+    )
+    return await start_p1(run, section, request, service)

@@ -10,6 +10,7 @@ import uvicorn
 from psycopg_pool import ConnectionPool
 
 from starters.servers.challenges import application
+from tests.plugins.patience import HANGS
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def challenge_server(pool: ConnectionPool[Any], port: int) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(application(pool), port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS
     while not server.started:
         assert time.monotonic() < deadline
         time.sleep(0.01)

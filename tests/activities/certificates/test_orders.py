@@ -40,6 +40,7 @@ from activities.common.effects import Effect
 from activities.common.errors import Misconfigured, NotFound, Refused, Unavailable
 from sandbox.aws import ENVIRONMENT, REGION, Aws
 from sandbox.certificate_authority import CertificateAuthority
+from sandbox.ready import ready
 from tests.activities.certificates.challenge_server import challenge_server
 from tests.activities.certificates.issuing import DAY, Issuer, TlsSecretsOf
 from tests.activities.contracts.serving import Misbehaviour, serving
@@ -305,10 +306,7 @@ def test_the_account_is_made_once(ordering: Ordering, options: AcmeOptions) -> N
 
 def test_an_account_that_is_bound_to_a_customer(cluster_api: client.ApiClient, tensafe: str, tmp_path: Path) -> None:
     key = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
-    authority = CertificateAuthority(tmp_path, bound_to={"customer-1": key})
-    authority.start()
-    try:
-        authority.wait_ready()
+    with ready(CertificateAuthority(tmp_path, bound_to={"customer-1": key})) as authority:
         options = AcmeOptions(
             directory=authority.url, terms_agreed=True, ca_file=authority.ca_file, namespace=tensafe, secret="account"
         )
@@ -317,8 +315,6 @@ def test_an_account_that_is_bound_to_a_customer(cluster_api: client.ApiClient, t
             Acme(cluster_api, options, {}).order(order)
         bound = dataclasses.replace(options, eab_key_id="customer-1", eab_key=SecretStr(key))
         assert Acme(cluster_api, bound, {}).order(order).applied
-    finally:
-        authority.stop()
 
 
 def test_without_agreement_or_authority_nothing_is_asked(cluster_api: client.ApiClient, ordering: Ordering) -> None:

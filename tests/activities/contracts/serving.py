@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from tests.plugins.patience import HANGS
+
 
 class Misbehaviour:
     """What to do wrong with the next requests whose path ends with a name; each is used up once."""
@@ -69,7 +71,7 @@ def serving(app: Starlette, misbehaviour: Misbehaviour) -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANGS
         while not server.started:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from activities.database.servers.servers import Database, Databases, Server
 from sandbox.postgres import Postgres
+from sandbox.ready import ready
 
 PAGE = 8192
 NAME, SERVER = "tensafe", "primary"
@@ -17,13 +18,8 @@ NAME, SERVER = "tensafe", "primary"
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    server = Postgres(tmp_path_factory.mktemp("damaged"))
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Postgres(tmp_path_factory.mktemp("damaged"))) as server:
         yield server
-    finally:
-        server.stop()
 
 
 class DamagedDatabase:

@@ -22,6 +22,7 @@ from activities.common.errors import InvalidInput, Misconfigured, NotFound, Refu
 from activities.database.backups.backups import BackupCatalogue, BackupsRequest, CreateBackup, SealLog, VerifyBackup
 from activities.database.servers.hosts import DiscardServer
 from records_schema.pool import connect_pool
+from sandbox.ready import ready
 from sandbox.service_database import NAME, PRIMARY, REPLICA, ServiceDatabase
 from tests.activities.database.on_backups import OnBackups, an_effect
 from tests.activities.kubernetes.on_cluster import eventually
@@ -43,17 +44,14 @@ def records(create_database: CreateDatabase) -> str:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, records: str) -> Iterator[OnBackups]:
     """One service database for all tests here, with a backup and a sealed log of thirty rows after it."""
-    server = ServiceDatabase(tmp_path_factory.mktemp("backups"))
-    server.start()
-    try:
-        server.wait_ready()
-        with connect_pool(records, max_size=4) as pool:
-            world = OnBackups(server, pool, server.backup())
-            world.insert(30)
-            world.seal()
-            yield world
-    finally:
-        server.stop()
+    with (
+        ready(ServiceDatabase(tmp_path_factory.mktemp("backups"))) as server,
+        connect_pool(records, max_size=4) as pool,
+    ):
+        world = OnBackups(server, pool, server.backup())
+        world.insert(30)
+        world.seal()
+        yield world
 
 
 @pytest.fixture

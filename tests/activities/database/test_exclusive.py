@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.common.errors import Conflict, Unavailable
 from activities.database.backups import exclusive as module
 from activities.database.backups.exclusive import exclusive
+from tests.plugins.patience import HANGS
 
 
 def test_one_at_a_time(records_pool: ConnectionPool[Any]) -> None:
@@ -62,7 +63,7 @@ def test_a_lost_lock_ends_the_attempt(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
                 "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + HANGS
             while time.monotonic() < deadline:
                 check()
                 time.sleep(0.02)

@@ -9,6 +9,7 @@ import pytest
 
 from activities.common.errors import Refused, Unavailable
 from sandbox.ports import free_port
+from sandbox.ready import ready
 from sandbox.service_database import ServiceDatabase
 from tests.activities.database.on_replicas import OnReplicas, within
 from tests.activities.kubernetes.on_cluster import an_effect, eventually
@@ -26,13 +27,8 @@ def servers(start_service_database: Start) -> OnReplicas:
 @pytest.fixture(scope="module")
 def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnReplicas]:
     """For tests that leave it as it was."""
-    database = ServiceDatabase(tmp_path_factory.mktemp("unharmed"))
-    database.start()
-    try:
-        database.wait_ready()
+    with ready(ServiceDatabase(tmp_path_factory.mktemp("unharmed"))) as database:
         yield OnReplicas(database)
-    finally:
-        database.stop()
 
 
 def elsewhere(url: str, *, port: int | None = None, password: str | None = None) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import records_schema
 from activities.database.servers.hosts import DiscardServer
 from records_schema.pool import connect_pool
+from sandbox.ready import ready
 from sandbox.service_database import NAME, PRIMARY, ServiceDatabase
 from tests.activities.database.on_backups import OnBackups, an_effect
 from tests.servers import CreateDatabase
@@ -79,17 +80,14 @@ def _clock(connection: psycopg.Connection[Any]) -> datetime:
 def series(tmp_path_factory: pytest.TempPathFactory, create_database: CreateDatabase) -> Iterator[Series]:
     records = create_database()
     records_schema.migrate(records)
-    server = ServiceDatabase(tmp_path_factory.mktemp("targets"))
-    server.start()
-    try:
-        server.wait_ready()
-        with connect_pool(records, max_size=4) as pool:
-            world = OnBackups(server, pool, server.backup())
-            series = Series(world, _write(world))
-            world.seal(PRIMARY)
-            yield series
-    finally:
-        server.stop()
+    with (
+        ready(ServiceDatabase(tmp_path_factory.mktemp("targets"))) as server,
+        connect_pool(records, max_size=4) as pool,
+    ):
+        world = OnBackups(server, pool, server.backup())
+        series = Series(world, _write(world))
+        world.seal(PRIMARY)
+        yield series
 
 
 @pytest.mark.timeout(1200)

@@ -38,6 +38,7 @@ from activities.evidence.evidence import (
 from activities.evidence.files import FileStore
 from activities.evidence.s3 import S3Store
 from sandbox.prometheus import Prometheus
+from sandbox.ready import ready
 from tests.activities.kubernetes.on_cluster import an_effect
 
 BUCKET = "evidence"
@@ -79,13 +80,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> EvidenceStore:
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = Prometheus(tmp_path_factory.mktemp("prometheus"), targets={})
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Prometheus(tmp_path_factory.mktemp("prometheus"), targets={})) as server:
         yield server.url
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from activities.monitoring.prometheus import (
     SeriesRequest,
 )
 from sandbox.prometheus import Prometheus as PrometheusServer
+from sandbox.ready import ready
 from tests.activities.contracts.serving import Misbehaviour, serving
 
 pytestmark = pytest.mark.servers
@@ -42,12 +43,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             targets={"test": target.removeprefix("http://")},
             rules=[{"alert": "Broken", "expr": "vector(1)", "labels": {"service": "tests", "severity": "P1"}}],
         )
-        server.start()
-        try:
-            server.wait_ready()
+        with ready(server):
             yield server.url
-        finally:
-            server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from activities.common.errors import Refused, Unavailable
 from activities.monitoring.silences import LiftSilence, SetSilence, Silences
 from sandbox.alertmanager import Alertmanager
 from sandbox.probes import wait_until
+from sandbox.ready import ready
 from tests.records_schema.fixtures import effect
 
 pytestmark = pytest.mark.servers
@@ -20,13 +21,8 @@ LABELS = {"service": "tensafe-server"}
 
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
-    server = Alertmanager(tmp_path_factory.mktemp("alertmanager"), webhook_url="http://127.0.0.1:1/hook")
-    server.start()
-    try:
-        server.wait_ready()
+    with ready(Alertmanager(tmp_path_factory.mktemp("alertmanager"), webhook_url="http://127.0.0.1:1/hook")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 class Api:

@@ -19,6 +19,7 @@ from activities.records.activities import Records
 from activities.records.incidents import CreateIncident
 from activities.records.on_call import OnCallRequest
 from records_schema.pool import connect_pool
+from tests.plugins.patience import HANGS
 from tests.records_schema.fixtures import effect
 from tests.records_schema.own_server import OwnPostgres, migrated
 
@@ -129,7 +130,7 @@ def test_a_frozen_server_costs_no_more_than_a_dead_one(server: OwnPostgres, pool
             fails_soon(records)
     finally:
         server.thaw(frozen)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while True:
         try:
             assert records.create_incident(create(secrets.token_hex(4))).applied

@@ -20,6 +20,7 @@ from activities.common.errors import Misconfigured, Unavailable
 from activities.monitoring.figures import Figures
 from activities.releases.watch import BaselineRequest, ReleaseWatch, Watched, WatchRelease
 from sandbox.prometheus import Prometheus
+from sandbox.ready import ready
 from tests.activities.common.own_clock import OwnClock
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.kubernetes.on_cluster import eventually
@@ -83,13 +84,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     release = Release()
     with serving(release.app, Misbehaviour()) as release.url, httpx.Client(trust_env=False) as http:
         target = release.url.removeprefix("http://")
-        server = Prometheus(tmp_path_factory.mktemp("prometheus"), targets={"release": target})
-        server.start()
-        try:
-            server.wait_ready()
+        with ready(Prometheus(tmp_path_factory.mktemp("prometheus"), targets={"release": target})) as server:
             yield Watching(release, server, ReleaseWatch(http, server.url))
-        finally:
-            server.stop()
 
 
 @pytest.fixture

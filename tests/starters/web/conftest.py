@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.ready import ready
 from sandbox.temporal import Temporal
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
@@ -11,10 +12,5 @@ from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Temporal]:
     """A Temporal of these tests' own: the page lists all runs there are, and other tests' must not be among them."""
     directory: Path = tmp_path_factory.mktemp("web-temporal")
-    started = Temporal(directory, SEARCH_ATTRIBUTES)
-    started.start()
-    try:
-        started.wait_ready()
-        yield started
-    finally:
-        started.remove()
+    with ready(Temporal(directory, SEARCH_ATTRIBUTES)) as server:
+        yield server
