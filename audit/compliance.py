@@ -52,6 +52,11 @@ class Population(_Part):
     count: int
     samples: tuple[Sample, ...]
 
+    @property
+    def table(self) -> str:
+        """Where it is from."""
+        return self.source.partition(",")[0]
+
 
 class Measured(_Part):
     """One thing whose encryption was looked at."""
@@ -106,5 +111,10 @@ class Facts(_Part):
         return "evidence, with gaps" if control.missing or 0 in counts or self.lacking(control) else "evidence"
 
     def lacking(self, control: Control) -> list[Gap]:
-        """Give the sources that could not be looked at, of the files that a control relies on."""
-        return [gap for gap in self.gaps if gap.exhibit in control.exhibits]
+        """Give the sources that could not be looked at, of the files that a control relies on.
+
+        What one population lacks, others from the same table lack too.
+        """
+        tables = {self.population(name).table for name in control.populations}
+        files = {of.file for of in self.populations if of.table in tables}
+        return [gap for gap in self.gaps if gap.exhibit in {*control.exhibits, *files}]

@@ -32,6 +32,7 @@ from activities.compliance.populations import (
     snapshot,
     stamp,
     streamed,
+    unarchived,
     whole,
 )
 from activities.evidence.evidence import EvidenceStore, StoredEvidence, keep
@@ -70,6 +71,7 @@ class Counts(BaseModel):
     """How much of each kind the period has."""
 
     items: dict[str, int] = Field(description="Population → items.")
+    gaps: list[Gap] = Field(default_factory=list, description="What of the period the records don't have.")
 
     def __str__(self) -> str:
         some = ", ".join(f"{name} {number}" for name, number in self.items.items() if number)
@@ -119,7 +121,7 @@ class CompliancePackages:
 
     @activity.defn(name="compliance.populations")
     def populations(self, request: OfPeriod) -> Counts:
-        """Count what the period has of each kind.
+        """Count what the period has of each kind, and say where that can't be all.
 
         Raises:
             Misconfigured: there is no key to sign a package with, or no schema.
@@ -128,7 +130,8 @@ class CompliancePackages:
         """
         self._signing()
         with failures(), snapshot(self._pool) as cursor:
-            return Counts(items={source.name: count(cursor, source, request.period) for source in SOURCES})
+            items = {source.name: count(cursor, source, request.period) for source in SOURCES}
+            return Counts(items=items, gaps=unarchived(cursor, request.period))
 
     @activity.defn(name="compliance.package")
     @effect

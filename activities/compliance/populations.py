@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from activities.common.sheets import sheet
-from audit.compliance import Population, Sample
+from audit.compliance import Gap, Population, Sample
 from audit.store_connection import Pool, Rows, rows
-from audit.text import shown
+from audit.text import counted, noun, shown
 
 EFFECTS = "effects"
 """What audit-log.json has whole."""
@@ -69,8 +69,10 @@ def _runs(name: str, title: str, *procedures: str) -> Source:
     )
 
 
+_ARCHIVE = "Archive of runs"
+_RUNS = _runs("runs", "Runs of procedures, archived and signed")
 SOURCES: tuple[Source, ...] = (
-    _runs("runs", "Runs of procedures, archived and signed"),
+    _RUNS,
     Source(
         "deployments",
         "Deployments and rollbacks",
@@ -227,6 +229,26 @@ def count(cursor: Rows, source: Source, period: Period) -> int:
     query = f"SELECT count(*) AS items FROM ({source.items}) AS all_of_it"  # noqa: S608  expressions of ours alone
     row = cursor.execute(query.encode(), period.bounds)
     return int((row.fetchone() or {"items": 0})["items"])
+
+
+def unarchived(cursor: Rows, period: Period) -> list[Gap]:
+    """Say which runs of a period no population has: those that the archiver has not come to, or could not read."""
+    bounds = period.bounds
+    gaps = []
+    behind = cursor.execute("SELECT min(until) AS until FROM runbooks.archive_cursor").fetchone()
+    if behind and behind["until"] is not None and behind["until"] < bounds["until"]:
+        why = f"it goes to {behind['until'].astimezone(UTC):%Y-%m-%d %H:%M} UTC: runs that ended later are missing"
+        gaps.append(Gap(exhibit=_RUNS.file, source=_ARCHIVE, why=why))
+    failed = cursor.execute(
+        "SELECT count(*) AS runs, (array_agg(workflow_id ORDER BY closed_at, run_id))[1:5] AS some "
+        "FROM runbooks.archive_failures WHERE closed_at >= %(since)s AND closed_at < %(until)s",
+        bounds,
+    ).fetchone()
+    if failed and failed["runs"]:
+        runs, some = failed["runs"], ", ".join(map(shown, failed["some"]))
+        why = f"{counted(runs, 'run')} could not be archived and {noun(runs, 'is', 'are')} missing: {some}"
+        gaps.append(Gap(exhibit=_RUNS.file, source=_ARCHIVE, why=f"{why}{', …' if runs > len(failed['some']) else ''}"))
+    return gaps
 
 
 def drawn(cursor: Rows, source: Source, period: Period, *, seed: str, most: int) -> Population:

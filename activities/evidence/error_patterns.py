@@ -7,38 +7,44 @@ quoted text and whatever follows a word like `token` are masked. The lines thems
 import re
 import tempfile
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import IO
 
 from pydantic import BaseModel, Field
 from temporalio import activity
 
+from activities.evidence import log_lines
 from activities.evidence.pod_logs import PodLogs
 from audit.text import counted
 from libraries import kubernetes
 
-_ERROR = re.compile(
-    r"\b(error|errors|fatal|panic|exception|critical|traceback|fail(ed|ure|ing)?|timed? ?out|timeout|refused|oom)\b"
-    r"|\bHTTP/\d\S* 5\d\d\b|\b5\d\d\b.*\b(GET|POST|PUT|PATCH|DELETE)\b",
-    re.IGNORECASE,
-)
 _SECRET = re.compile(
     r"(?i)\b(\w*(?:password|passwd|secret|token|api[-_]?key|authorization|bearer|cookie|credential)\w*)"
     r"(\s*[:=]\s*|\s+)(?:(?:bearer|basic)\s+)?\S+"
 )
+_SECRET_VALUE = re.compile(
+    r"(?i)\b(\w*(?:passphrase|private[-_]?key|connection[-_]?string)\w*|(?:\w*[_-])?pwd)\s*[:=]\s*\S+"
+    r"|\b(\w*(?:session|signature|csrf)\w*|(?:\w*[_-])?(?:sig|pin|otp|dsn))=\S+"
+)
+"""Words that a sentence may have as well: what follows them is a secret where it is given to them."""
 _MASKS = (
     (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@]*@\S+", re.IGNORECASE), "<url>"),
     (re.compile(r"\bhttps?://\S+", re.IGNORECASE), "<url>"),
-    (re.compile(r"\S+@\S+\.\w+"), "<address>"),
-    (re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`"), "<text>"),
+    (re.compile(r"\S+@\S+"), "<address>"),
+    # To the line's end where it is cut off; an apostrophe within a word begins nothing.
+    (re.compile(r"\"[^\"]*(?:\"|$)|(?<!\w)'[^']*(?:'|$)|`[^`]*(?:`|$)"), "<text>"),
+    (re.compile(r"\beyJ[\w.-]*|\b(?:gh[a-z]|github_pat|xox[a-z]|[srp]k|glpat)[_-][\w-]+"), "<secret>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),
     (re.compile(r"\b(?=\w*\d)\w{12,}\b"), "<id>"),
     (re.compile(r"(?:\b0x)?\b[0-9a-f]*\d[0-9a-f]*(?:[.:,/-][0-9a-f]*\d[0-9a-f]*)*\b", re.IGNORECASE), "<n>"),
     (re.compile(r"\d+"), "<n>"),
 )
-_STAMP = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z ?")
+_STAMP = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d) ?")
+"""By the clock of the node, in its time zone."""
 _HEADER = re.compile(rb"^===== ([^,]+), ")
 _SHOWN = 200
+_READ = 2000
+"""Characters of a line that are masked: what is shown is far less."""
 _KEPT = 10_000
 """Patterns that are told apart at most; a log in which every line is another one says nothing more."""
 
@@ -112,16 +118,16 @@ def patterns(content: IO[bytes] | Iterable[bytes], most: int) -> ErrorPatterns:
         if stamp is None:
             continue
         lines += 1
-        text = raw[stamp.end() :].decode(errors="replace").strip()
-        if not _ERROR.search(text):
+        line = log_lines.read(raw[stamp.end() :].decode(errors="replace").strip())
+        if not line.complains:
             continue
         errors += 1
-        pattern = masked(text)
+        pattern = masked(line.text)
         if pattern not in counts and len(counts) >= _KEPT:
             continue
         counts[pattern] = counts.get(pattern, 0) + 1
         pods.setdefault(pattern, set()).add(pod)
-        at = datetime.fromisoformat(f"{stamp[1].decode()}+00:00")
+        at = datetime.fromisoformat(f"{stamp[1].decode()}{stamp[2].decode()}").astimezone(UTC)
         last[pattern] = max(at, last.get(pattern, at))
     newest = sorted(counts, key=lambda pattern: (last[pattern], counts[pattern]), reverse=True)
     return ErrorPatterns(
@@ -137,7 +143,10 @@ def patterns(content: IO[bytes] | Iterable[bytes], most: int) -> ErrorPatterns:
 
 def masked(line: str) -> str:
     """Give a line without what differs from one to the next, or is nobody's business."""
-    text = _SECRET.sub(r"\1 <secret>", "".join(c if c.isprintable() else " " for c in line))
+    text = line if len(line) <= _READ else line[:_READ].rpartition(" ")[0] or line[:_READ]
+    text = "".join(c if c.isprintable() else " " for c in text)
+    for secret in (_SECRET, _SECRET_VALUE):
+        text = secret.sub(lambda found: f"{found[1] or found[2]} <secret>", text)
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)
     text = " ".join(text.split())

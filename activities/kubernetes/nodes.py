@@ -31,6 +31,9 @@ _PASSING = (
 """What keys of taints begin with that say how a node is, not what it is for: of Kubernetes, its autoscalers, and those
 who take one away when a node may begin. One is never tolerated because another node has it just now."""
 
+_PASSING_AT_LAST = ("not-ready", "notReady", "not-initialized", "uninitialized", "startup", "initializing")
+"""What they end with: `ebs.csi.aws.com/agent-not-ready`, `cni.istio.io/not-ready` and many more."""
+
 
 class NodesRequest(BaseModel):
     """Which nodes, and which of their resources."""
@@ -155,8 +158,12 @@ def _tolerated(nodes: list[Node], request: AwaitNode) -> set[str]:
     at_work = [node for node in nodes if node.name in request.known and node.ready and node.allocatable]
     settled = datetime.now(UTC) - _SETTLED
     at_work = [node for node in at_work if node.created_at < settled] or at_work
-    shared = {key for node in at_work for key in node.taints if not key.startswith(_PASSING)}
+    shared = {key for node in at_work for key in node.taints if not _passes(key)}
     return {*request.tolerates, *shared}
+
+
+def _passes(key: str) -> bool:
+    return key.startswith(_PASSING) or key.endswith(_PASSING_AT_LAST)
 
 
 def _node(raw: Object, resource: str) -> Node:

@@ -20,8 +20,9 @@ _PACKAGES = ("manimgx_fonts", "noto_cjk_sans_otc")
 _CJK = "Noto Sans CJK"
 _KANA, _HANGUL = re.compile("[\u3040-\u30ff\uff66-\uff9f]"), re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")
 _SHOWN = 12
-# What has no look of its own: marks that join and turn, selectors of a variant, spaces.
-_UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
+# What has no look of its own: marks that join and turn, selectors of a variant, spaces. Whatever this Python's tables
+# don't know yet has one: an emoji that is newer than they are, a symbol of a font's own (`Co`).
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 

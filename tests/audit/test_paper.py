@@ -86,6 +86,13 @@ def test_what_no_font_has_is_named_on_the_page() -> None:
     assert "don't have: U+13000." in said(report.pdf(told)).replace("\r\n", " ")
 
 
+def test_a_letter_that_python_does_not_know_yet_is_shown_or_named_as_others_are() -> None:
+    newer, newest, private = "\U0001fae8", "\U0001fae9", "\uf8ff"  # emoji of Unicode 15 and 16, and a logo
+    assert paper.of_charts(newer) != ["DejaVu Sans"]
+    made = said(page(f"{newer}{newest}{private}")).replace("\r\n", " ")
+    assert "don't have: U+F8FF, U+1FAE9." in made
+
+
 def test_what_has_no_look_of_its_own_is_not_missed() -> None:
     assert paper.lost("a\u200b\u200d\ufe0f\u202e\u00a0\u3000\n") == ""
     assert paper.lost("".join(map(chr, range(0x10330, 0x10344)))).endswith("and 8 more. HTML and JSON have them.")

@@ -105,12 +105,18 @@ def _table(table: TableState, health: DatabaseHealth, policy: MaintenancePolicy)
     if table.partitioned and why and not table.named:
         why.append("nothing but this makes those of a partitioned table")
     analyze_only = table.partitioned and not table.named
+    if table.heirs_changed and table.heirs_changed >= max(policy.changed_rows, policy.changed_share * table.heirs_rows):
+        analyze_only = analyze_only or not why
+        rows = f"{table.heirs_changed:,} {noun(table.heirs_changed, 'row')}"
+        why.append(f"{rows} of tables that inherit from it changed, and nothing but this makes the statistics of all")
     return TableWork(table=table, freeze=freeze, analyze_only=analyze_only, why=", ".join(why)) if why else None
 
 
 def needless(index: IndexState) -> str:
     """Say why an index may go."""
     left = "a crash of REINDEX CONCURRENTLY has left it" if index.leftover else "it is invalid, queries don't use it"
+    if index.half_dropped:
+        left = "somebody's DROP INDEX CONCURRENTLY was broken off, and neither queries nor writes use it"
     other = f"{index.twin} has all that it would have" if index.twin else ""
     return f"{left}; {other}" if other else left
 
@@ -124,12 +130,12 @@ def _unclear(index: IndexState) -> str:
     return (
         f"{index.full_name}{index.of_table} is invalid and named as REINDEX CONCURRENTLY names its own, but no other "
         f"index has what it would have: name it in `reindex` to rebuild it, or "
-        f"DROP INDEX CONCURRENTLY {index.full_name}"
+        f"DROP INDEX CONCURRENTLY {index.in_sql}"
     )
 
 
 def _not_whole(index: IndexState) -> str:
-    attach = f"ALTER INDEX {index.full_name} ATTACH PARTITION"
+    attach = f"ALTER INDEX {index.in_sql} ATTACH PARTITION"
     if index.lacking:
         return (
             f"{index.full_name} is invalid: partitions have no index for it ({', '.join(index.lacking)}). "

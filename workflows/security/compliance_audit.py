@@ -13,7 +13,7 @@ from activities.common.errors import InvalidInput
 from activities.common.text import Key
 from activities.compliance.access import AccessReview, AccessReviewed, ReviewAccess
 from activities.compliance.encryption import EncryptionLooked, EncryptionStatus, LookAtEncryption
-from activities.compliance.packages import CompliancePackages, Exhibit, MakePackage, OfPeriod, Packaged
+from activities.compliance.packages import CompliancePackages, Counts, Exhibit, MakePackage, OfPeriod, Packaged
 from audit.compliance import Gap
 from workflows.platform import policies
 from workflows.platform.approval import Question
@@ -100,18 +100,12 @@ class ComplianceAudit(Runbook):
         seed = request.seed or f"{request.framework}/{of.start}/{of.end}".replace("/", ":")
         result = ComplianceAuditResult(framework=request.framework, start=str(of.start), end=str(of.end), seed=seed)
         self.phase("Populations")
-        counted = await self.step(
-            "8.3/1",
-            "Count what the period has",
-            CompliancePackages.populations,
-            OfPeriod(framework=request.framework, start=of.start, end=of.end),
-            policies.COLLECT,
-        )
-        result.populations = counted.items
+        counted = await self._counted(request, of)
         folder = f"compliance/{request.framework}-{of.start}-{of.end}"
         self.phase("Access and encryption")
-        access, encryption, choice = await self._looked(request, desk, of, folder)
-        gaps = [*access.gaps, *encryption.gaps]
+        counted, access, encryption, choice = await self._looked(request, desk, of, folder, counted)
+        gaps = [*counted.gaps, *access.gaps, *encryption.gaps]
+        result.populations = counted.items
         result.gaps = [str(gap) for gap in gaps]
         if choice == STOP:
             await desk.tell("stopped", f":clipboard: {self.title}: nothing was packaged, as decided.")
@@ -147,11 +141,26 @@ class ComplianceAudit(Runbook):
         self.finish("planned" if self.dry_run else "packaged, with gaps" if gaps else "packaged")
         return result
 
+    async def _counted(self, request: ComplianceAuditRequest, of: AuditPeriod) -> Counts:
+        """Count what the records have, and tell what they can't have."""
+        counted = await self.step(
+            "8.3/1",
+            "Count what the period has",
+            CompliancePackages.populations,
+            OfPeriod(framework=request.framework, start=of.start, end=of.end),
+            policies.COLLECT,
+        )
+        for gap in counted.gaps:
+            self.say("problem", str(gap), section="8.3/1")
+        return counted
+
     async def _looked(
-        self, request: ComplianceAuditRequest, desk: Desk, of: AuditPeriod, folder: str
-    ) -> tuple[AccessReviewed, EncryptionLooked, str]:
+        self, request: ComplianceAuditRequest, desk: Desk, of: AuditPeriod, folder: str, counted: Counts
+    ) -> tuple[Counts, AccessReviewed, EncryptionLooked, str]:
         """Look at access and encryption, again where a person has mended what was in the way."""
         for look in range(1, MOST_LOOKS + 1):
+            if look > 1 and counted.gaps:
+                counted = await self._counted(request, of)
             both: Any = await asyncio.gather(
                 self.step(
                     "8.3/3",
@@ -173,13 +182,13 @@ class ComplianceAudit(Runbook):
             gaps = [*access.gaps, *encryption.gaps]
             for gap in gaps:
                 self.say("problem", f"could not look: {gap}", section="8.3/3" if gap in access.gaps else "8.3/4")
-            mendable = [gap for gap in gaps if gap.mendable]
+            mendable = [gap for gap in [*counted.gaps, *gaps] if gap.mendable]
             if not mendable or not request.ask_about_gaps or self.dry_run:
-                return access, encryption, PACKAGE
+                return counted, access, encryption, PACKAGE
             choice = await self._asked_about(desk, gaps_question(look, mendable))
             if choice != RETRY:
                 break
-        return access, encryption, choice
+        return counted, access, encryption, choice
 
     async def _asked_about(self, desk: Desk, question: Question) -> str:
         self.background(desk.ask(question))

@@ -24,6 +24,8 @@ else:
     Connection = Any  # for annotations alone: nobody needs psycopg for them
 
 _CONNECT_WITHIN = 3
+_ELSEWHERE = {"08001", "08006"}
+"""What `postgres_fdw` says where it can't connect, or loses its connection."""
 
 
 class OnServer(BaseModel):
@@ -158,6 +160,12 @@ class Databases:
         return parts
 
 
+def _of_a_foreign_server(error: "psycopg.Error") -> bool:
+    """Tell whether a server that lives says it of another one, whose tables it has (`postgres_fdw` and the like)."""
+    state = error.sqlstate or ""
+    return (state in _ELSEWHERE or state.startswith("HV")) and error.diag.severity_nonlocalized == "ERROR"
+
+
 @contextmanager
 def failures(server: str) -> Iterator[None]:
     """Turn PostgreSQL's failures into ours, without texts that could hold data.
@@ -190,6 +198,10 @@ def failures(server: str) -> Iterator[None]:
     except psycopg.errors.ProgramLimitExceeded as error:  # an operational error by its class; no waiting helps
         raise Refused(f"{system} refused it ({type(error).__name__})") from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if _of_a_foreign_server(error):
+            raise Refused(
+                f"{system} answers, and a foreign server that one of its tables is on does not ({type(error).__name__})"
+            ) from None
         unavailable(system, error)
     except psycopg.Error as error:
         raise Refused(f"{system} refused it ({type(error).__name__})") from None

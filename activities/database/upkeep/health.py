@@ -219,7 +219,7 @@ def _notable_tables(
         for table in found
         if table.named
         or table.dead >= policy.dead_rows
-        or table.changed >= policy.changed_rows
+        or max(table.changed, table.heirs_changed) >= policy.changed_rows
         or max(table.age, table.multixact_age) >= policy.freeze_share * oldest
     ]
     return sorted(notable, key=lambda table: (not table.named, -table.dead, -table.changed, -table.age))[:_MOST]

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 from activities.common.errors import Conflict, NotFound, Refused
 from activities.database.servers.servers import Connection
-from activities.database.upkeep.tables import ATTACHED, CONSTRAINT, LEFTOVER, TWIN, is_leftover
+from activities.database.upkeep.tables import ATTACHED, CONSTRAINT, LEFTOVER, QUOTED, TWIN, is_leftover
 from activities.database.upkeep.work import WorkSession
 from audit.text import noun
 from libraries import psycopg, sql
 
 _NAME = 63
 _INDEX = f"""
-    SELECT c.oid::bigint AS oid, i.indisvalid AS valid, pg_relation_size(c.oid) AS size,
+    SELECT c.oid::bigint AS oid, {QUOTED} AS quoted, i.indisvalid AS valid, i.indislive AS live,
+           pg_relation_size(c.oid) AS size,
            i.indrelid::bigint AS table_oid, i.indrelid::regclass::text AS table,
            coalesce(({CONSTRAINT}), '') AS constraint, coalesce(({ATTACHED}), '') AS attached,
            coalesce(twins.twin, '') AS twin, coalesce(twins.twin_valid, false) AS twin_valid,
@@ -37,7 +38,9 @@ class FoundIndex:
     schema: str
     name: str
     oid: int
+    quoted: str
     valid: bool
+    live: bool
     size: int
     table_oid: int
     table: str
@@ -64,8 +67,8 @@ class FoundIndex:
     def way_out(self) -> str:
         """How it is taken away by hand."""
         if self.constraint:
-            return f'ALTER TABLE {self.table} DROP CONSTRAINT "{self.constraint}"'
-        return f"DROP INDEX CONCURRENTLY {self.full_name}"
+            return f"ALTER TABLE {self.table} DROP CONSTRAINT {self.constraint}"
+        return f"DROP INDEX CONCURRENTLY {self.quoted}"
 
     @property
     def duplicates(self) -> str:
@@ -101,7 +104,7 @@ class FoundIndex:
             f"is the index of the constraint {self.constraint}": bool(self.constraint),
             f"is attached to {self.attached}": bool(self.attached),
             "is no leftover, and no valid index has all that it would have": not (
-                self.twin_valid or (self.twin and is_leftover(self.name))
+                self.twin_valid or (self.twin and is_leftover(self.name)) or not self.live
             ),
         }
         if reasons := [reason for reason, holds in why.items() if holds]:

@@ -31,6 +31,17 @@ _PART_OF = """
                     SELECT relid::oid::bigint FROM pg_partition_ancestors(c.oid) WHERE relid <> c.oid)
                 END AS part_of
 """
+# Of a table from which others inherit, autovacuum sees the changes of its own rows alone; its statistics are of all.
+_HEIRS = """
+    WITH RECURSIVE below AS (
+        SELECT h.inhrelid AS oid FROM pg_inherits h WHERE h.inhparent = c.oid
+        UNION SELECT h.inhrelid FROM pg_inherits h JOIN below ON h.inhparent = below.oid)
+    SELECT sum(hs.n_live_tup) AS rows,
+           sum(CASE WHEN greatest(s.last_analyze, s.last_autoanalyze) + interval '1 hour'
+                         >= coalesce(greatest(hs.last_analyze, hs.last_autoanalyze), '-infinity')
+                    THEN hs.n_mod_since_analyze ELSE greatest(hs.n_live_tup, hs.n_mod_since_analyze) END) AS changed
+    FROM below JOIN pg_stat_all_tables hs ON hs.relid = below.oid
+"""
 _TABLES = f"""
     SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name, c.relpages::bigint * {_BLOCK} AS size,
            coalesce(s.n_live_tup, 0) AS rows, coalesce(s.n_dead_tup, 0) AS dead,
@@ -39,11 +50,13 @@ _TABLES = f"""
            greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) AS multixact_age,
            greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at,
            greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at,
+           coalesce(heirs.rows, 0)::bigint AS heirs_rows, coalesce(heirs.changed, 0)::bigint AS heirs_changed,
            {_PART_OF}
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.relkind = 't'
     LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
+    LEFT JOIN LATERAL ({_HEIRS}) heirs ON c.relhassubclass
     WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND {_SYSTEM}
 """  # noqa: S608 - made of constants
 # Autovacuum analyzes partitions, and never the partitioned table: what has changed is what its partitions say, or how
@@ -93,14 +106,19 @@ TWIN = f"""
       AND (to_jsonb(vi) ->> 'indnullsnotdistinct') IS NOT DISTINCT FROM (to_jsonb(i) ->> 'indnullsnotdistinct')
     ORDER BY vi.indisvalid DESC, v.relname LIMIT 1
 """  # noqa: S608 - made of constants
-CONSTRAINT = "SELECT conname FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x') LIMIT 1"
+QUOTED = "quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+"""An index's name as a statement takes it: people are told which to type."""
+CONSTRAINT = """
+    SELECT quote_ident(conname) FROM pg_constraint
+    WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x') LIMIT 1
+"""
 ATTACHED = """
     SELECT format('%%s.%%s', pn.nspname, pc.relname) FROM pg_inherits h JOIN pg_class pc ON pc.oid = h.inhparent
     JOIN pg_namespace pn ON pn.oid = pc.relnamespace WHERE h.inhrelid = i.indexrelid
 """
 _INDEXES = f"""
-    SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name, tables.name AS table,
-           tables.schema AS table_schema, t.relkind = 't' AS toast,
+    SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name, {QUOTED} AS quoted,
+           i.indislive AS live, tables.name AS table, tables.schema AS table_schema, t.relkind = 't' AS toast,
            c.relpages::bigint * {_BLOCK} AS size, c.reltuples::float AS entries, am.amname AS method,
            i.indisvalid AS valid, NOT (i.indisexclusion OR t.relkind = 't' AND NOT i.indisvalid) AS concurrently,
            stats.width::float AS width,
@@ -138,9 +156,9 @@ _INDEXES = f"""
     WHERE c.relkind = 'i' AND tables.persistence <> 't'
 """  # noqa: S608 - made of constants
 _PARTITIONED_INDEXES = f"""
-    SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name, t.relname AS table,
+    SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name, {QUOTED} AS quoted, t.relname AS table,
            n.nspname AS table_schema, true AS partitioned, 0 AS size, am.amname AS method, i.indisvalid AS valid,
-           ARRAY(SELECT format('%%s.%%s', pn.nspname, pt.relname)
+           ARRAY(SELECT format('%%I.%%I', pn.nspname, pt.relname)
                  FROM pg_inherits h JOIN pg_class pt ON pt.oid = h.inhrelid
                  JOIN pg_namespace pn ON pn.oid = pt.relnamespace
                  WHERE h.inhparent = t.oid AND pt.relkind IN ('r', 'p') AND NOT EXISTS (
@@ -172,6 +190,8 @@ class TableState(BaseModel):
     vacuumed_at: datetime | None = None
     analyzed_at: datetime | None = None
     partitioned: bool = Field(default=False, description="It has partitions and no rows of its own.")
+    heirs_rows: int = Field(default=0, description="Rows of the tables that inherit from it.")
+    heirs_changed: int = Field(default=0, description="Of those, changed since its own last ANALYZE.")
     part_of: list[int] = Field(default_factory=list, description="OIDs of the partitioned tables that it is of.")
     named: bool = Field(default=False, description="The request names it.")
 
@@ -192,6 +212,7 @@ class IndexState(BaseModel):
     oid: int
     schema_name: str
     name: str
+    quoted: str = Field(default="", description="Schema and name as a statement takes them.")
     table: str
     table_schema: str = ""
     toast: bool = Field(default=False, description="It is of the table's TOAST table.")
@@ -200,6 +221,7 @@ class IndexState(BaseModel):
     size: int = Field(description="Bytes, when statistics were last written, or as measured.")
     method: str = "btree"
     valid: bool = True
+    live: bool = Field(default=True, description="Whether writes still reach it; not one that is being dropped.")
     concurrently: bool = Field(default=True, description="Whether it can be rebuilt without stopping writes.")
     being_built: bool = Field(default=False, description="Somebody builds an index of its table now.")
     bloat: float | None = Field(default=None, description="Wasted share, 0 to 1; None where it isn't known.")
@@ -222,10 +244,20 @@ class IndexState(BaseModel):
         return f" (TOAST of {self.table_schema}.{self.table})" if self.toast else ""
 
     @property
+    def in_sql(self) -> str:
+        """What to type in a statement."""
+        return self.quoted or self.full_name
+
+    @property
+    def half_dropped(self) -> bool:
+        """Somebody's DROP INDEX CONCURRENTLY has begun to take it away, and was broken off."""
+        return not (self.valid or self.live or self.leftover)
+
+    @property
     def needless(self) -> bool:
-        """It is invalid, nothing needs it, and another has all that it would have."""
+        """It is invalid, nothing needs it, and another has all that it would have; or somebody has begun to drop it."""
         spare = not (self.valid or self.being_built or self.constraint or self.attached or self.partitioned)
-        return spare and (self.leftover or self.twin_valid)
+        return spare and (self.leftover or self.twin_valid or (self.half_dropped and not self.named))
 
     @property
     def wasted(self) -> int:

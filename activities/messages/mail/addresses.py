@@ -57,4 +57,6 @@ def _checked(text: str) -> tuple[str, str]:
         found = email_validator.validate_email(text, check_deliverability=False, globally_deliverable=False)
     except email_validator.EmailNotValidError as error:
         raise ValueError(f"not a mail address ({error})") from None
+    if "=?" in found.local_part:  # RFC 2047, 5: in a header it is decoded, and the mail goes to somebody else
+        raise ValueError("not a mail address (the part before the @-sign would be decoded to another one)")
     return found.normalized, found.ascii_domain

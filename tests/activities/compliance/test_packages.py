@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from activities.common.errors import Misconfigured, Refused
 from activities.compliance.packages import CompliancePackages, OfPeriod
 from activities.compliance.populations import SOURCES
 from activities.evidence.files import FileStore
+from audit.compliance import Facts
 from audit.package_verify import verify
 from audit.signer import FileSigner
+from audit.store_progress import Failure, Progress
 from tests.activities.compliance.packaging import (
     END,
     FOLDER,
@@ -161,6 +164,30 @@ def test_an_empty_period_shows_no_evidence(store: FileStore, records_pool: Conne
     assert {one["count"] for one in facts["populations"]} == {0}
     assert b'"count": 0' in contents(path_of(made))["audit-log.json"]
     json.loads(contents(path_of(made))["audit-log.json"])
+
+
+def test_runs_that_the_archive_does_not_have_are_a_gap_of_what_relies_on_it(
+    store: FileStore, records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any]
+) -> None:
+    progress, made = Progress(records_pool), packages(store, records_pool)
+    of = OfPeriod(framework="soc2", start=START, end=END)
+    at = datetime(2025, 12, 20, 3, tzinfo=UTC)
+    progress.move("default", at)
+    for number in range(6):
+        progress.failed("default", Failure(f"INC-{number}", f"r{number}", at, "not readable", gone=False, attempts=1))
+    progress.failed("default", Failure("later", "r", at + timedelta(days=12), "not readable", gone=False, attempts=1))
+    found = made.populations(of).gaps
+    assert [gap.why for gap in found] == [
+        "it goes to 2025-12-20 03:00 UTC: runs that ended later are missing",
+        "6 runs could not be archived and are missing: INC-0, INC-1, INC-2, INC-3, INC-4, …",
+    ]
+    facts = Facts.model_validate_json(contents(path_of(made.package(request(store, gaps=found))))["facts.json"])
+    lacking = {control.id for control in facts.framework.controls if facts.lacking(control)}
+    assert "CC7.5" in lacking  # by recovery_runs, which are from the archive too
+    assert "CC6.2" not in lacking
+    progress.move("default", datetime(2026, 1, 1, tzinfo=UTC))
+    progress.archived("default", [f"r{number}" for number in range(6)])
+    assert made.populations(of).gaps == []
 
 
 def test_a_plan_makes_nothing_and_no_key_is_said_at_once(store: FileStore, records_pool: ConnectionPool[Any]) -> None:

@@ -96,6 +96,29 @@ def test_duplicates_of_a_unique_index_are_named_by_its_key_with_the_way_out(
     assert on.indexes["items_key"]
 
 
+def test_what_people_are_to_type_has_names_as_a_statement_takes_them(on: OnPostgres) -> None:
+    """Capitals, as Entity Framework, Hibernate and Prisma have them, and whatever else."""
+    on.sql.execute("INSERT INTO items VALUES (5001, 'name 77')")
+    fails(on, 'CREATE UNIQUE INDEX CONCURRENTLY "IX_Items Name" ON items (name)')
+    with pytest.raises(Refused) as refused:
+        on.run(on.postgres.reindex, on.reindex(index="IX_Items Name", oid=on.oid('"IX_Items Name"')))
+    on.sql.execute(refused.value.message.rpartition("begin again, or ")[2].encode())
+    assert set(on.indexes) == {"items_pkey", "items_name"}
+    fails(on, 'CREATE INDEX CONCURRENTLY "IX_ccnew" ON items (name, id)', while_held=WRITER)
+    on.sql.execute(needed(on).left_out[0].rpartition("to rebuild it, or ")[2].encode())
+    assert set(on.indexes) == {"items_pkey", "items_name"}
+    on.sql.execute(
+        'CREATE TABLE "Readings" (at date NOT NULL) PARTITION BY RANGE (at);'
+        "CREATE TABLE \"Of 2026\" PARTITION OF \"Readings\" FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');"
+        'CREATE INDEX "IX_At" ON ONLY "Readings" (at); CREATE INDEX part ON "Of 2026" (at)'
+    )
+    (told,) = needed(on).left_out
+    assert '(public."Of 2026")' in told
+    attach = told.partition(", then ")[2].replace(" each", " part")
+    on.sql.execute(attach.encode())
+    assert needed(on).left_out == []
+
+
 def test_a_row_that_does_not_fit_is_no_server_that_is_away(on: OnPostgres) -> None:
     fails(on, "CREATE INDEX CONCURRENTLY items_odd ON items ((1 / (id - 500)))")
     with pytest.raises(Refused, match=r"a row of items does not fit CREATE INDEX items_odd .*DivisionByZero"):
@@ -133,6 +156,23 @@ def test_an_invalid_one_of_another_name_may_go_where_a_valid_one_has_all_of_it(o
     assert [(one.name, one.twin) for one in found.leftovers] == [("index_16384", "public.items_name")]
     assert found.indexes == []
     assert drop(on, found.leftovers[0])
+
+
+def test_what_somebody_has_half_dropped_is_not_brought_back_but_by_its_name(on: OnPostgres) -> None:
+    on.sql.execute(
+        "UPDATE pg_index SET indisvalid = false, indisready = false, indislive = false "
+        "WHERE indexrelid IN ('items_name'::regclass, 'items_pkey'::regclass)"
+    )
+    found = needed(on)
+    # One of a constraint isn't dropped in that way.
+    assert ([one.name for one in found.leftovers], [one.index.name for one in found.indexes]) == (
+        ["items_name"],
+        ["items_pkey"],
+    )
+    assert "items_name: somebody's DROP INDEX CONCURRENTLY was broken off" in "\n".join(found.told())
+    assert "items_name" in [work.index.name for work in needed(on, indexes=["items_name"]).indexes]
+    assert drop(on, found.leftovers[0])
+    assert "items_name" not in on.indexes
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from activities.catalogue.database import MaintenancePolicy
+from activities.common.errors import Refused
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest
 from sandbox.postgres import Postgres
 from tests.activities.database.on_postgres import AT, OnPostgres
@@ -108,3 +109,39 @@ def test_a_parent_that_is_named_is_vacuumed_with_all_of_its_partitions(on: OnPos
     if on.sql.info.server_version >= 140_000:
         assert not on.run(on.postgres.vacuum, request, attempt=2).applied
     assert on.one(INHERITED, "readings") > 0
+
+
+def test_a_table_from_which_others_inherit_is_analyzed_for_them(on: OnPostgres) -> None:
+    on.sql.execute(
+        "CREATE TABLE events (at date); CREATE TABLE events_a () INHERITS (events);"
+        "CREATE TABLE events_b () INHERITS (events_a); CREATE TABLE events_c () INHERITS (events, events_b);"
+    )
+    for name in ("events_a", "events_b", "events_c"):
+        on.sql.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = false)")
+        on.sql.execute(f"INSERT INTO {name} SELECT '2026-01-01'::date + n FROM generate_series(1, 200) n")
+        seen(on, name, 200)
+    on.sql.execute("ANALYZE events_a; ANALYZE events_b; ANALYZE events_c")
+    seen(on, "events_c", 200)
+    eventually(lambda: ("analyze", "events") in verbs(needed(on)))
+    assert "analyze public.events: 600 rows of tables that inherit from it" in "\n".join(needed(on).told())
+    assert on.one(INHERITED, "events") == 0
+    request = on.vacuum(table="events", analyze_only=True)
+    assert on.run(on.postgres.vacuum, request).applied
+    eventually(lambda: on.one("SELECT last_analyze FROM pg_stat_user_tables WHERE relname = 'events'"))
+    assert not on.run(on.postgres.vacuum, request, attempt=2).applied
+    assert on.one(INHERITED, "events") == 1
+    eventually(lambda: ("analyze", "events") not in verbs(needed(on)))
+
+
+def test_a_foreign_server_that_is_away_is_not_the_database(on: OnPostgres) -> None:
+    on.sql.execute(
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER archive FOREIGN DATA WRAPPER postgres_fdw "
+        "OPTIONS (host '127.0.0.1', port '1', dbname 'archive');"
+        "CREATE USER MAPPING FOR CURRENT_USER SERVER archive OPTIONS (user 'nobody', password 'nothing');"
+        "CREATE FOREIGN TABLE readings_2025 PARTITION OF readings "
+        "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01') SERVER archive"
+    )
+    for analyze_only in (True, False):
+        with pytest.raises(Refused, match="answers, and a foreign server that one of its tables is on does not"):
+            on.run(on.postgres.vacuum, on.vacuum(table="readings", analyze_only=analyze_only))
+    assert {table for _, table in verbs(needed(on))} >= {"readings"}

@@ -51,10 +51,42 @@ def test_only_so_many_are_told() -> None:
         ("error in 8f14e45f-ceea-467a-9b36-dedd4bea2543", "8f14e45f"),
         ("error fetching https://s3.example/b?X-Amz-Signature=abcdef", "abcdef"),
         ("error from 203.0.113.7:5432 and 2001:db8::17", "203.0"),
+        ("error: passphrase=letmein", "letmein"),
+        ("error GET /hook?sig=AbCdEf", "AbCdEf"),
+        ("error with ghp_abcdefghijklmnopqrstuvwxyzABCDEFGHIJ", "abcdef"),
+        ("error: bad eyJhbGciOiJI.eyJzdWIi.abc-DEF_x", "DEF_x"),
+        ("error: mail to <ada@localhost> bounced", "ada"),
+        ("error: can't parse 'Ada Lovelace", "Ada"),
+        ('error: tenant "Acme Cor', "Acme"),
+        ("error " + "x " * 995 + "postgresql://app:hunter2@db/x", "hunter2"),
     ],
 )
 def test_what_is_nobodys_business_is_masked(line: str, hidden: str) -> None:
     assert hidden not in masked(line)
+
+
+def test_a_sentence_keeps_its_words() -> None:
+    assert masked("error while stopping: worker, signal: killed") == "error while stopping: worker, signal: killed"
+
+
+def test_lines_with_fields_are_told_apart_by_what_they_say() -> None:
+    lines = [
+        b'2026-02-04T03:00:00Z {"level":"error","msg":"connect to 10.0.0.7 failed","tenant":"Acme"}\n',
+        b'2026-02-04T03:00:01Z {"level":"error","msg":"connect to 10.0.0.8 failed","tenant":"Umbrella"}\n',
+        b'2026-02-04T03:00:02Z {"level":"error","msg":"no quota for \\"Acme\\""}\n',
+        b'2026-02-04T03:00:03Z {"level":"info","msg":"done","errors":0}\n',
+    ]
+    assert [str(item) for item in patterns(lines, most=5).items] == [
+        "1 × no quota for <text>",
+        "2 × connect to <n> failed",
+    ]
+
+
+def test_times_of_a_node_in_another_zone_are_read() -> None:
+    """The kubelet gives them as the container runtime has written them."""
+    found = patterns([b"2026-02-04T04:30:00.123456789+05:30 ERROR gone\n"], most=1)
+    assert (found.lines, found.errors) == (1, 1)
+    assert found.items[0].last_at == datetime(2026, 2, 3, 23, tzinfo=UTC)
 
 
 @given(st.text())

@@ -225,8 +225,10 @@ def test_a_taint_of_another_node_that_joins_at_the_same_time_is_not_tolerated():
     joining = Node(name="joining", created_at=now - timedelta(minutes=1), taints=["team", "gpu-driver"], **pool)
     asked = AwaitNode(selector="a=b", known=["old", "joining"], timeout=timedelta(seconds=1))
     assert _tolerated([old, joining], asked) == {"team"}
-    # Where there is no older one, nobody knows better.
+    # Where there is no older one, nobody knows better; but by its name.
     assert _tolerated([joining], asked) == {"team", "gpu-driver"}
+    starting = joining.model_copy(update={"taints": ["team", "ebs.csi.aws.com/agent-not-ready", "x/uninitialized"]})
+    assert _tolerated([starting], asked) == {"team"}
 
 
 def test_a_condition_of_the_gpus_own_is_waited_for(cluster_nodes: ClusterNodes, own: OwnNodes):

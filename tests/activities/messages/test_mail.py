@@ -169,6 +169,8 @@ NO_ADDRESSES = [
     "it@acme.test\u202e",
     "it@" + 70 * "a" + ".test",
     "a@b@c.test",
+    "=?utf-8?q?it?=@acme.test",
+    "=?utf-8?b?aXRAeC50ZXN0?=@acme.test",
 ]
 
 

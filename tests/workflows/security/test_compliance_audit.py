@@ -1,6 +1,6 @@
 """ComplianceAudit: a package that verifies, gaps that are asked about, and nothing where it can't be meant."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from activities.catalogue.service import CustomerPolicy
 from audit.package_verify import verify
+from audit.store_progress import Progress
 from sandbox.mail_server import MailServer
 from tests.activities.compliance.packaging import year
 from tests.workflows.conftest import Working
@@ -83,6 +84,24 @@ async def test_what_was_mended_is_looked_at_again(working: Working, client: Clie
         await handle.execute_update(ComplianceAudit.decide, word)
         result = await handle.result()
     assert str(AWS) not in result["gaps"]
+    assert result["package"]
+
+
+async def test_an_archive_that_is_behind_is_asked_about_and_looked_at_again(
+    working: Working, client: Client, world: Audited
+) -> None:
+    progress = Progress(world.pool)
+    progress.move("default", datetime(2025, 12, 20, 3, tzinfo=UTC))
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, ComplianceAuditRequest(framework="soc2", period=YEAR), NAME)
+        status = await until(handle, lambda status: bool(status.questions))
+        progress.move("default", datetime(2026, 1, 1, tzinfo=UTC))
+        word = Decision(question="gaps-1", choice="retry", who="grace", role="security")
+        await handle.execute_update(ComplianceAudit.decide, word)
+        result = await handle.result()
+    (told,) = status.questions[0].evidence
+    assert told.startswith("Archive of runs: it goes to 2025-12-20 03:00 UTC")
+    assert [gap.partition(":")[0] for gap in result["gaps"]] == ["Kubernetes Secrets in etcd"]
     assert result["package"]
 
 

@@ -40,11 +40,12 @@ class Candidate(BaseModel):
         )
 
 
-def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidate:
+def choose(standing: Standing, watched: Watched, wanted: str | None, *, through_another: bool = False) -> Candidate:
     """Take the replica that has most of the primary's log, or the one that is wanted.
 
     Promotion ends when all of the log is replayed. So one that receives and doesn't replay comes last, whatever it has
-    received; and one that is kept behind on purpose is taken by its name alone.
+    received. One that is kept behind on purpose, or has the log from another replica, is taken by its name alone; the
+    latter only where it is looked at `through_another`.
 
     Raises:
         Refused: none can take its place; says of each why not.
@@ -52,7 +53,8 @@ def choose(standing: Standing, watched: Watched, wanted: str | None) -> Candidat
     """
     considered = standing.servers if wanted is None else {wanted: standing.servers[wanted]}
     objections = {
-        name: _objection(found, watched.primary, standing) or _on_purpose(name, found, wanted)
+        name: _objection(found, watched.primary, standing, through_another=through_another)
+        or _on_purpose(name, found, wanted)
         for name, found in considered.items()
     }
     fit = {name: considered[name] for name, objection in objections.items() if not objection}
@@ -103,14 +105,38 @@ def _on_purpose(name: str, found: ReplicaProgress, wanted: str | None) -> str:
     return f"{kept}; `promote` = {name!r} takes it even so"
 
 
-def _objection(found: ReplicaProgress, primary: str, standing: Standing) -> str:
+def by_another(name: str | None, standing: Standing, watched: Watched) -> bool:
+    """Whether the replica of this name has the primary's log from another replica.
+
+    Where the primary's site is lost with that other one, it may be all that is left.
+    """
+    return name is not None and _follows_another(standing.servers[name], watched.primary, standing)
+
+
+def _follows_another(found: ReplicaProgress, primary: str, standing: Standing) -> bool:
+    """Go up from server to server; one that can't be asked is believed to follow the primary."""
+    seen, upstream = set[str](), found.upstream
+    while upstream and upstream in standing.servers and upstream not in seen:
+        seen |= {upstream}
+        other = standing.servers[upstream]
+        if not other.reachable or (other.in_recovery and other.upstream in {primary, None}):
+            return True
+        upstream = other.upstream if other.in_recovery else None
+    return False
+
+
+def _objection(found: ReplicaProgress, primary: str, standing: Standing, *, through_another: bool) -> str:
     """Say why a server can't become the primary; empty where it can."""
     theirs = [other for other in standing.servers.values() if other.reachable and other.upstream in {primary, None}]
+    follows_another = found.reachable and _follows_another(found, primary, standing)
+    if through_another and follows_another:
+        theirs.append(found)
+    named = "; `promote` takes it by its name" if follows_another and not through_another else ""
     timeline = max((other.timeline for other in theirs), default=0)
     objections = {
         f"unreachable ({found.trouble})": not found.reachable,
         "takes writes already: it is a primary of its own": not found.in_recovery,
-        f"follows {found.upstream or 'a server that settings do not know'}, not {primary}": found not in theirs,
+        f"follows {found.upstream or 'a server that settings do not know'}, not {primary}{named}": found not in theirs,
         "the replicas are of different databases (their system identifiers differ)": len(
             {other.system_identifier for other in theirs}
         )
@@ -143,6 +169,10 @@ def question(
     doubt = [f"longer than {policy.longest_lag}: the primary was idle, or this replica is behind"] if behind else []
     if why := behind_in_replay(candidate.standing, standing):
         doubt.append(f"{why}; promotion replays {size(candidate.standing.unreplayed)} first, which takes its time")
+    if (upstream := candidate.standing.upstream) not in {watched.primary, None}:
+        doubt.append(
+            f"it follows {upstream}, and {watched.primary} only through that: what that had not passed on is lost"
+        )
     return Question(
         id=f"failover-{rounds}",
         title=f"Fence {watched.primary} and promote {candidate.server}?",

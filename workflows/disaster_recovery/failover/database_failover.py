@@ -14,7 +14,13 @@ from activities.database.backups.backups import Backups, FollowPrimary
 from activities.database.replication.replication import Promoted, Replication, Standing, StandingRequest, Watched
 from activities.kubernetes.database_secrets import DatabaseSecrets
 from activities.records.alerts import Alert
-from workflows.disaster_recovery.failover.candidate import Candidate, choose, question, taken_over
+from workflows.disaster_recovery.failover.candidate import (
+    Candidate,
+    by_another,
+    choose,
+    question,
+    taken_over,
+)
 from workflows.disaster_recovery.failover.detection import Detection
 from workflows.disaster_recovery.failover.failover_parts import FailoverParts
 from workflows.disaster_recovery.failover.failover_record import document
@@ -205,6 +211,8 @@ class DatabaseFailover(Runbook):
         taken = taken_over(standing) if self._before is None else ""
         if taken and workflow.patched("another-takes-writes"):
             raise Refused(taken)
+        if by_another(wanted, standing, watched) and workflow.patched("through-another-replica"):
+            return choose(standing, watched, wanted, through_another=True)
         return choose(standing, watched, wanted)
 
     async def _hold(self) -> None:

@@ -238,6 +238,33 @@ async def test_people_are_paged_where_no_replica_can_take_over(working: Working,
     assert not world.held
 
 
+@pytest.mark.parametrize("between", ["away", "there"])
+async def test_one_that_has_the_log_from_another_replica_is_taken_by_its_name_alone(
+    working: Working, client: Client, between: str
+) -> None:
+    """The site of the primary is lost, and the replica there with it."""
+    world = FailingPrimary()
+    fields = {"reachable": False, "trouble": "down"} if between == "away" else {"paused": True}
+    world.standings = {"replica-1": standby(reachable=False, trouble="down")}
+    world.standings["replica-2"] = standby("0/2000", upstream="replica-1")
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        world.standings["replica-1"] = standby(**fields)
+        handle = await begin(client, queue, DatabaseFailoverRequest(promote="replica-2"), NAME)
+        status = await waiting_for(handle, "decide failover-1")
+        await decide(handle, "failover-1", "promote", "the site is lost")
+        await decide(handle, "return-1", "leave")
+        result = await handle.result()
+    (question,) = status.questions
+    assert (question.title, question.recommended) == ("Fence primary and promote replica-2?", None)
+    assert question.reason_for == ["promote"]
+    assert any("it follows replica-1, and primary only through that" in line for line in question.evidence)
+    assert (result["primary"], result["old_primary_is"]) == ("replica-2", "fenced")
+    assert "replica-2: follows replica-1, not primary; `promote` takes it by its name" in cause(failed.value).message
+
+
 async def test_nobody_is_promoted_beside_one_that_somebody_has_promoted(working: Working, client: Client) -> None:
     """The Secret still names the old primary; the other replica still follows it, and would be asked for."""
     world = FailingPrimary()
