@@ -403,7 +403,7 @@ class Pages:
             service=asked["service"],
             procedure=_procedure(asked["procedure"]).workflow_type if asked["procedure"] else "",
         )
-        return HTMLResponse(part("_archived.html.j2", stories=stories, trouble=trouble).html)
+        return HTMLResponse(part("_archived.html.j2", stories=stories, trouble=trouble, asked=any(asked.values())).html)
 
     async def _report(self, request: Request) -> Response:
         visitor = self._place.visitor(request)
