@@ -402,6 +402,19 @@ async def test_without_workers_status_says_so(runbooks: Runbooks, temporal_addre
     assert "its record needs none (`runbooks audit show`)" in ended.stderr
 
 
+async def test_a_word_that_a_run_does_not_take_is_refused_in_our_own_words(
+    runbooks: Runbooks, worker: Client, world: World
+) -> None:
+    world.bad_release()
+    workflow_id = await started(runbooks)
+    await waiting_for(worker, workflow_id, "decide mitigation-1")
+    refused = await runbooks("extend", workflow_id, "--by", "10m")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"{workflow_id} takes no 'extend': `runbooks status {workflow_id}` shows what can be said to it\n"
+    )
+
+
 async def test_watch_ends_with_the_run(runbooks: Runbooks, worker: Client, world: World) -> None:
     workflow_id = await started(runbooks, "--dry-run")
     watched = await runbooks("status", workflow_id, "--watch")
