@@ -155,4 +155,4 @@ def test_as_installed_it_exits_with_its_code_and_no_traceback(config: Path, tmp_
     unknown = installed("strat", cwd=tmp_path)
     assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
     none = installed("sandbox", "status", cwd=tmp_path)
-    assert (none.returncode, none.stdout.strip()) == (3, "no sandbox here")
+    assert (none.returncode, none.stdout.strip()) == (3, "no sandbox runs here: `make sandbox` starts one")
