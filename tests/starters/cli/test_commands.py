@@ -383,7 +383,7 @@ async def test_a_run_that_failed_says_why(runbooks: Runbooks, worker: Client, qu
     with pytest.raises(Exception, match="failed"):
         await handle.result()
     shown = await runbooks("status", name)
-    assert (shown.exit_code, "the input: servcie: Extra inputs" in shown.stdout) == (0, True), shown.output
+    assert (shown.exit_code, "the input: servcie: there is no such field" in shown.stdout) == (0, True), shown.output
     assert "2.2 P1Incident" in shown.stdout
     assert "hunter2" not in shown.output
     watched = await runbooks("status", name, "--watch")
