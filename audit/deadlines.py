@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 _REACHED = re.compile(r"(?P<name>.+) after [\d.]+ s(?: \(late\))?")
 _LOST = re.compile(r"(?P<name>.+) lost at [\d.]+ s: .+")
-_MISSED = re.compile(r"(?P<name>.+): deadline of [\d:]+ missed")
+_MISSED = re.compile(r"(?P<name>.+): deadline of [\d:]+(?: UTC)? missed")
 
 
 class Stood(BaseModel):

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sandbox import environment
 from sandbox.assembly import TemporalKind
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import FIRST_BACKUP, State, Supervisor
+from sandbox.terminal import near, say_next
 from sandbox.toolchain.errors import ToolchainError
 
 _console = Console(highlight=False)
@@ -30,7 +31,10 @@ def show_links(state: State, console: Console = _console) -> None:
         table.add_row(f"[bold]{name}[/bold]", str(value))
     console.print(table)
     if FIRST_BACKUP not in state.ready:
-        console.print(f"\n{FIRST_BACKUP} is being taken: nothing can be restored before it is there (`status` says)")
+        console.print(
+            f"\n{FIRST_BACKUP} is being taken: nothing can be restored before it is there "
+            "(`runbooks sandbox status` says when)"
+        )
     settings, kubeconfig = shlex.quote(str(state.config)), shlex.quote(str(state.kubeconfig))
     console.print(f"\nexport RUNBOOKS_CONFIG={settings} KUBECONFIG={kubeconfig}", soft_wrap=True)
 
@@ -38,14 +42,14 @@ def show_links(state: State, console: Console = _console) -> None:
 def show_status(state: State | None, console: Console = _console) -> int:
     """Print the processes; gives 0 when the sandbox is ready, 3 when it is not."""
     if state is None:
-        console.print("no sandbox here")
+        console.print("no sandbox runs here: `make sandbox` starts one", markup=False)
         return 3
     console.print(f"{state.status}{f': {state.message}' if state.message else ''}")
     if state.processes:
-        table = Table("process", "pid", "restarts", "log", box=None)
+        table = Table("process", "pid", "restarts", Column("log", overflow="fold"), box=None)
         for process in state.processes:
             pid = str(process.pid) if process.pid else "[red]gone[/red]"
-            table.add_row(process.name, pid, str(process.restarts), str(process.log))
+            table.add_row(process.name, pid, str(process.restarts), near(process.log))
         console.print(table)
     if state.status == "ready":
         show_links(state, console)
@@ -147,6 +151,8 @@ def _up(
     elif state.status == "ready":
         _console.print(f"ready in {time.monotonic() - begun:.1f} s\n")
         show_links(state)
+        _console.print()
+        say_next("runbooks services", directory, environment.DIRECTORY, _console)
     return 0
 
 

@@ -7,7 +7,6 @@ the service back. The only hands in it are those of the commander who closes the
 import argparse
 import asyncio
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -34,6 +33,7 @@ from sandbox.assembly import Environment, TemporalKind
 from sandbox.configuration import Configuration
 from sandbox.processes import ServerFailed
 from sandbox.supervisor import State, describe
+from sandbox.terminal import near, say_next
 from sandbox.toolchain.errors import ToolchainError
 from starters.cli.view import Shown, render, timeline_table
 from workers.clients import connect
@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
             if options.picture:
                 _draw(console, options.picture)
             if options.keep:
-                _say_how_to_go_on(state, options.dir, console)
+                console.print(f"It goes on running: {state.links['Temporal UI']}\n", soft_wrap=True)
+                say_next("runbooks list --all", options.dir, DIRECTORY, console)
     except (DemoFailed, ServerFailed, ToolchainError) as error:
         console.print(f"[red]{error}[/]")
         return 1
@@ -105,19 +106,6 @@ def _unrecorded(console: Console) -> Iterator[None]:
         console.record = recorded
 
 
-def _near(path: Path | str) -> str:
-    """Name a file as seen from here, where it is below."""
-    here, file = Path.cwd(), Path(path)
-    return str(file.relative_to(here) if file.is_relative_to(here) else file)
-
-
-def _say_how_to_go_on(state: State, directory: Path, console: Console) -> None:
-    where = "" if directory == DIRECTORY else f" --dir {shlex.quote(str(directory))}"
-    console.print(f"It goes on running: {state.links['Temporal UI']}\n", soft_wrap=True)
-    for line in (". .venv/bin/activate", "runbooks list --all", f"runbooks sandbox down{where}"):
-        console.print(f"  {line}", soft_wrap=True)
-
-
 def _put_aside(directory: Path) -> Path | None:
     """Keep an earlier demo's evidence under its own name: pages, bundles, logs and metrics; gives where."""
     found = [*directory.glob("INC-*.html"), *directory.glob("*.bundle.zip"), *directory.glob("audit-public.pem")]
@@ -139,7 +127,7 @@ def _sandbox(directory: Path, console: Console, temporal: TemporalKind, *, keep:
     """
     environment.down(directory)
     if kept := _put_aside(directory):
-        console.print(f"[dim]the evidence of the demo before this one is kept in {_near(kept)}[/]", soft_wrap=True)
+        console.print(f"[dim]the evidence of the demo before this one is kept in {near(kept)}[/]", soft_wrap=True)
 
     def told(what: str) -> None:
         console.print(f"[green]✓[/] {what}")
@@ -245,9 +233,9 @@ class Demo:
         folder = self.config.parent
         page, bundle = folder / f"{result.incident_id}.html", folder / f"evidence-{result.incident_id}.bundle.zip"
         self._runbooks("audit", "archive")
-        self._runbooks("audit", "show", result.incident_id, "--format", "html", "--output", _near(page))
-        self._runbooks("audit", "export", "--output", _near(bundle))
-        self._runbooks("audit", "verify", _near(bundle), "--public-key", _near(Configuration(folder).audit_public_key))
+        self._runbooks("audit", "show", result.incident_id, "--format", "html", "--output", near(page))
+        self._runbooks("audit", "export", "--output", near(bundle))
+        self._runbooks("audit", "verify", near(bundle), "--public-key", near(Configuration(folder).audit_public_key))
 
     def _runbooks(self, *command: str) -> None:
         shown = " ".join(f'"{part}"' if " " in part else part for part in command)
@@ -271,8 +259,8 @@ class Demo:
 
     def _show(self, status: RunStatus, result: P1Result, released: datetime) -> None:
         ours = f"file://{Path.cwd()}/"
-        near = [entry.model_copy(update={"text": entry.text.replace(ours, "")}) for entry in status.entries]
-        self.console.print(timeline_table(status.model_copy(update={"entries": near})))
+        entries = [entry.model_copy(update={"text": entry.text.replace(ours, "")}) for entry in status.entries]
+        self.console.print(timeline_table(status.model_copy(update={"entries": entries})))
         times = Table.grid(padding=(0, 3))
         noticed = status.started_at - released
         for name, took in (
@@ -285,7 +273,7 @@ class Demo:
         self.console.print(Panel(times, title=f"{result.incident_id}: {result.resolution}", expand=False))
         file = next((uri for uri in result.evidence if uri.endswith("post-mortem.md")), "not written")
         self.console.print(
-            f"the incident's file  [bold]{_near(unquote(file.removeprefix('file://')))}[/]", soft_wrap=True
+            f"the incident's file  [bold]{near(unquote(file.removeprefix('file://')))}[/]", soft_wrap=True
         )
 
     def _check(self, result: P1Result) -> None:

@@ -25,6 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -618,11 +619,15 @@ def explain(error: ValidationError) -> str:
     if error.error_count() > _LISTED:  # a workflow task has two seconds, and a hundred thousand errors take them
         return f"input: {error.error_count()} things are wrong with it, more than can be listed"
     errors = error.errors(include_input=False, include_url=False, include_context=False)
-    told = [
-        f"{_place(item['loc'])}: {item['msg'].removeprefix('Value error, ')[:_SENTENCE_SHOWN]}"
-        for item in errors[:_NAMED]
-    ]
+    told = [f"{_place(item['loc'])}: {sentence(item)}" for item in errors[:_NAMED]]
     return "; ".join([*told, *([f"and {len(errors) - len(told)} more"] if len(errors) > len(told) else [])])
+
+
+def sentence(error: ErrorDetails) -> str:
+    """Say one error of a model, in our own words where a name is mistyped."""
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
+    return error["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN]
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
@@ -666,7 +671,7 @@ def described(error: ValidationError, model: type[BaseModel] | None = None) -> l
     """Give a model's errors as faults, without the input's values; a name that is mistyped with those there are."""
     found = []
     for item in error.errors(include_input=False, include_url=False, include_context=False):
-        what = item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN]
+        what = sentence(item)
         if item["type"] == "extra_forbidden" and model is not None and (known := _fields_at(model, item["loc"][:-1])):
             what = f"{what}. Known: {', '.join(known)}"
         found.append(Fault(item["loc"], what))

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from activities.common.errors import Conflict, Misconfigured, NotFound, RateLimited, Refused, Unavailable, unavailable
 from activities.common.http import wait_asked
+from activities.kubernetes.kubeconfig import check
 from libraries import kubernetes, kubernetes_config, urllib3
 
 FIELD_MANAGER = "durable-runbooks"
@@ -52,6 +53,7 @@ def connect(
             file = str(kubeconfig) if kubeconfig else None
             kubernetes_config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
     except (kubernetes_config.ConfigException, OSError) as error:
+        check(kubeconfig, context)  # in our own words, where it finds what is wrong
         raise Misconfigured(f"no access to Kubernetes: {error}") from None
     api = kubernetes.ApiClient(settings)
     api.user_agent = FIELD_MANAGER

@@ -21,7 +21,7 @@ def check(kubeconfig: Path | None = None, context: str | None = None) -> None:
     files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
     there = [_read(file) for file in files if file.exists()]
     if not there:
-        raise Misconfigured(f"no access to Kubernetes: there is no kubeconfig at {named}")
+        raise Misconfigured(f"no access to Kubernetes: there is no kubeconfig at {named} (`[kubernetes] kubeconfig`)")
     contexts = {name for content in there for name in _names(content.get("contexts"))}
     # The last file that names one wins, as it does for the client.
     current = [content["current-context"] for content in there if "current-context" in content]

@@ -171,7 +171,7 @@ class DeploymentState(BaseModel):
 
     def __str__(self) -> str:
         image = self.current.images[0] if self.current and self.current.images else "?"
-        since = f"since {self.rolled_out_at:%H:%M:%S}"
+        since = f"since {self.rolled_out_at:%F %T %Z}"
         kept = f", kept without replicas by {self.stopped}" if self.stopped else ""
         return f"revision {self.current_revision} ({image}) {since}, {self.ready}/{self.replicas} ready{kept}"
 

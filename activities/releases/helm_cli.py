@@ -71,7 +71,7 @@ class HelmRevision(BaseModel):
                 f"is uninstalling): wait for its end, or `helm uninstall {where}` ends it; then a release installs it"
             )
         return (
-            f"release {release} was uninstalled with its history kept, after {self.updated_at:%Y-%m-%d %H:%M} "
+            f"release {release} was uninstalled with its history kept, after {self.updated_at:%F %H:%M %Z} "
             f"(revision {self.number} is uninstalled), and Helm upgrades nothing that isn't there. Where it is to come "
             f"back as it was: `helm rollback {release} {self.number} --namespace={namespace}`. Where it is to be new: "
             f"`helm uninstall {where}` forgets the history, then begin again"

@@ -98,7 +98,7 @@ class Step:
         notes = [*([_RESUMED] if own else []), *self.remarks]
         if stale:
             notes.append(
-                f"revision {stale.number} had been {stale.status} since {stale.updated_at:%H:%M} and was given up"
+                f"revision {stale.number} had been {stale.status} since {stale.updated_at:%F %H:%M %Z} and was given up"
             )
         if self.effect.dry_run:
             return self._plan(command, notes, certain=stale is None)

@@ -45,7 +45,7 @@ def rows(story: Story, now: datetime) -> list[Row]:
     deadlines = [_deadline(timer) for timer in story.timers if timer.kind == "deadline"]
     others = [
         *map(_step, story.steps),
-        *map(_question, story.questions),
+        *(_question(question, story) for question in story.questions),
         *(_lease(timer) for timer in story.timers if timer.kind == "lease"),
         *(_child(number, child) for number, child in enumerate(story.children)),
     ]
@@ -82,9 +82,12 @@ def _step(step: Step) -> Row:
     )
 
 
-def _question(question: Question) -> Row:
+def _question(question: Question, story: Story) -> Row:
+    unanswered = "not answered" if story.ended_at else "open"
     waited = (
-        f"waited {lasted(question.delay)}: {question.choice} by {question.by}" if question.delay is not None else "open"
+        f"waited {lasted(question.delay)}: {question.choice} by {question.by}"
+        if question.delay is not None
+        else unanswered
     )
     return Row(
         f"question-{_UNFIT.sub('-', question.id)}",

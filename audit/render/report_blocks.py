@@ -41,7 +41,8 @@ def preface(report: Report) -> list[str]:
         f"{counted(missed, 'deadline')} missed.",
     ]
     if planned:
-        told.append(f"{counted(planned, 'run')} in plan mode: in a table of their own, and in no other number.")
+        whose = noun(planned, "its", "their")
+        told.append(f"{counted(planned, 'run')} in plan mode: in a table of {whose} own, and in no other number.")
     if drilled:
         told.append(f"{counted(drilled, 'drill')}: in the last table, and in no other number.")
     if report.unreadable:

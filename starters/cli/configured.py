@@ -80,6 +80,8 @@ def _or_what_runs_here() -> None:
     hint(f"using the {kind}'s settings: {_shortest(place / 'runbooks.toml')}")
     os.environ["RUNBOOKS_CONFIG"] = str(place / "runbooks.toml")
     os.environ.setdefault("RUNBOOKS_GATEWAY__PRIVATE_KEY", f"file:{place / 'gateway.pem'}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # its AWS takes any, but boto3 asks nobody without
+        os.environ.setdefault(name, kind)
 
 
 def _configured() -> bool:

@@ -122,8 +122,8 @@ def _absent(name: str) -> str:
 def _prometheus(http: httpx.Client, url: str) -> Finding:
     try:
         answer = http.get(f"{url.rstrip('/')}/api/v1/query", params={"query": "1"}, timeout=2)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Finding("Prometheus", fine=False, seen=f"{url}: {type(error).__name__}")
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return Finding("Prometheus", fine=False, seen=f"{url} does not answer (`[prometheus] url`)")
     return Finding("Prometheus", answer.is_success, f"{url}: HTTP {answer.status_code}")
 
 

@@ -54,7 +54,9 @@ async def show(
         console.file.write("\n")
         return
     if not rows:
-        console.print("no such run" if closed else "nothing is open; --all shows what has ended", style="dim")
+        console.print(_nothing(wanted), style="dim", markup=False)
+        if service and service not in (known := session.settings.services) and known:
+            complaints.print(f"no service {service!r} in the settings: {', '.join(known)}", markup=False)
         return
     now = datetime.now(UTC)
     console.print(laid_out(_HEADS, (_item(row, now) for row in rows), console))
@@ -63,6 +65,14 @@ async def show(
         complaints.print(f"no worker answers for {counted(mute, 'run')}: what is shown may be old", style="yellow")
     if len(rows) == limit:
         complaints.print(f"the first {limit} are shown: --limit shows more", style="dim")
+
+
+def _nothing(wanted: Wanted) -> str:
+    if wanted.closed:
+        return "no such run"
+    if wanted.service or wanted.procedure or wanted.waiting or wanted.mine or wanted.since:
+        return "nothing of that is open; `runbooks list` shows all that is, --all also what has ended"
+    return "nothing is open; --all shows what has ended"
 
 
 def _procedure(named: str | None) -> Procedure | None:

@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from activities.common.text import fitted
+from workers.settings import sentence
 
 _NAME_SHOWN = 100
 _ERRORS_SHOWN = 50
-_SENTENCE_SHOWN = 500
 
 
 class Problem(Exception):  # noqa: N818  a problem in RFC 9457's sense
@@ -42,7 +42,7 @@ def errors_of(error: ValidationError) -> list[dict[str, str]]:
         {
             # Parts of a path can be keys that were sent.
             "field": ".".join(fitted(str(part), _NAME_SHOWN) for part in item["loc"]) or "body",
-            "message": item["msg"].removeprefix("Value error, ")[:_SENTENCE_SHOWN],
+            "message": sentence(item),
         }
         for item in error.errors(include_input=False, include_url=False, include_context=False)[:_ERRORS_SHOWN]
     ]

@@ -34,9 +34,10 @@ async def family_of(room: Room, reference: str) -> list[Told]:
     asked = await _live(room, reference, named) or await _archived(room, reference)
     asked = asked or await _live(room, reference, by_part)
     if asked is None:
-        where = "neither Temporal nor the archive has" if room.store and room.client else "there is"
+        where = "neither Temporal nor the archive has a" if room.store and room.client else "there is no"
         raise NoSuchRun(
-            f"{where} no run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident"
+            f"{where} run {reference!r}: give a workflow ID, WORKFLOW_ID@RUN_ID, or the ID of an incident; "
+            "`runbooks audit search` finds runs"
         )
     return [member async for member in _chain(room, asked, set())]
 

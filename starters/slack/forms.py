@@ -14,6 +14,7 @@ from pytimeparse.timeparse import timeparse
 
 from starters.slack import limits
 from starters.slack.limits import Block
+from workers.settings import sentence
 from workflows.platform.signing import SignedWord
 
 HIDDEN = frozenset({"requested_by", "alert", "continues", "joined", "carried", *SignedWord.model_fields})
@@ -79,7 +80,7 @@ def explained(error: ValidationError, shown: Collection[str]) -> dict[str, str]:
     for item in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(item["loc"][0]) if item["loc"] else ""
         place = name if name in shown else first
-        what = item["msg"].removeprefix("Value error, ")
+        what = sentence(item)
         told.setdefault(place, limits.cut(what if place == name else f"{name}: {what}", 150))
     return told
 

@@ -19,7 +19,7 @@ _WORDS = {
     WorkflowExecutionStatus.FAILED: "failed",
     WorkflowExecutionStatus.TIMED_OUT: "timed out",
     WorkflowExecutionStatus.CANCELED: "cancelled",
-    WorkflowExecutionStatus.TERMINATED: "terminated: nothing was put back",
+    WorkflowExecutionStatus.TERMINATED: "terminated",
     WorkflowExecutionStatus.CONTINUED_AS_NEW: "goes on in another run",
 }
 
@@ -46,6 +46,8 @@ async def ending_of(run: Run, status: RunStatus | None) -> Ending:
     how = _WORDS.get(kind, run.state) if kind else run.state
     if kind in {WorkflowExecutionStatus.CANCELED, WorkflowExecutionStatus.TERMINATED}:
         by, why = await _asked(run)
+        if kind is WorkflowExecutionStatus.TERMINATED:
+            why = "; ".join(filter(None, ("nothing was put back", why)))
         return Ending(how=how, by=by, why=why)
     return Ending(how=how, why=await runs.failure_of(run))
 

@@ -14,6 +14,8 @@ from workers.settings import Settings, explain
 from workflows.platform.signing import SignedWord
 
 _Word = TypeVar("_Word", bound=SignedWord)
+OF_RUNS = frozenset({"carried", "continues", "joined"})
+"""Of a procedure's request: what a run hands on to itself, or to the one that goes on for it."""
 
 
 def validated(procedure: Procedure, given: dict[str, Any]) -> BaseModel:
@@ -27,7 +29,8 @@ def validated(procedure: Procedure, given: dict[str, Any]) -> BaseModel:
         return procedure.request.model_validate(given)
     except ValidationError as error:
         unknown = any(item["type"] == "extra_forbidden" for item in error.errors())
-        known = f". Known fields: {', '.join(procedure.request.model_fields)}" if unknown else ""
+        fields = (name for name in procedure.request.model_fields if name not in OF_RUNS)
+        known = f". Known fields: {', '.join(fields)}" if unknown else ""
         raise WrongInput(f"{explain(error)}{known}") from None
 
 

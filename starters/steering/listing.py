@@ -30,6 +30,8 @@ _ALL_ANSWER_WITHIN = 6.0
 """Seconds. A hundred runs without a worker would take twenty; a person at a prompt has gone by then."""
 
 _TYPES = {procedure.workflow_type: procedure for procedure in PROCEDURES}
+_OPEN = 1000
+"""Open runs that are looked through for the worst, or for somebody's own."""
 _NONE = "~"
 """Stands behind every severity."""
 
@@ -87,9 +89,11 @@ class Wanted:
 
 async def listed(session: Session, wanted: Wanted) -> list[Listed]:
     """List runs: the open ones first and the worst of them on top; else the newest first."""
-    found = [one async for one in _some(executions(session, wanted, running=True), wanted.limit)]
-    told = await _each(session, found)
+    found = [one async for one in _some(executions(session, wanted, running=True), _OPEN)]
+    found.sort(key=lambda one: one.typed_search_attributes.get(SEVERITY) or _NONE)  # an old P1 is none of the newest
+    told = await _each(session, found if wanted.mine else found[: wanted.limit])
     rows = sorted((row for row, status in told if _meant(row, status, wanted)), key=lambda row: row.severity or _NONE)
+    rows = rows[: wanted.limit]
     if wanted.closed and not wanted.waiting:
         closed = executions(session, wanted, running=False)
         async for one in _some(closed, max(wanted.limit - len(rows), 0)):

@@ -109,6 +109,11 @@ async def status_of(run: Run) -> RunStatus:
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise NoSuchRun(f"{run.workflow_id} is no longer kept by Temporal") from None
+        if not run.running:
+            raise Unreachable(
+                "no worker answers, so what this run has told can't be shown now; its record needs none "
+                "(`runbooks audit show`)"
+            ) from None
         raise Unreachable(
             "no worker answers for this run: is one running? (`python -m workers`) If one was killed a moment ago, "
             "another takes the run up soon: ask again in half a minute"

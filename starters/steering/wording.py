@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import workflow
 
 from workers.registry import Procedure
+from workflows.platform.described import EXAMPLE
 from workflows.platform.signing import SignedWord
 
 _ANSWER = "decide"
@@ -22,16 +23,13 @@ class Word:
     kind: type[SignedWord]
     answers: Any
     """The type of what the run answers."""
+    does: str
+    """What it does in this procedure, in a sentence."""
 
     @property
     def name(self) -> str:
         """What a button says: `Take over`."""
         return self.update.replace("-", " ").replace("_", " ").capitalize()
-
-    @property
-    def does(self) -> str:
-        """What it does, in a sentence."""
-        return (self.kind.__doc__ or "").strip().partition("\n")[0]
 
 
 def words_of(procedure: Procedure) -> dict[str, Word]:
@@ -49,5 +47,6 @@ def _words(procedure: type) -> dict[str, Word]:
         if name is None or name == _ANSWER or len(kinds) != 1:
             continue
         hints = typing.get_type_hints(update.fn)
-        found[name] = Word(name, kinds[0], hints.get("return", str))
+        does, _, _ = (update.description or "").partition(EXAMPLE)
+        found[name] = Word(name, kinds[0], hints.get("return", str), does)
     return found

@@ -20,6 +20,9 @@ _BEGINS_WITHIN = 10.0
 _AGAIN_AFTER = 0.2
 """Seconds, both."""
 
+_NOT_TAKEN = "expected but not found, and there is no dynamic handler"
+"""What the SDK says for a workflow that has no such update."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -43,6 +46,11 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
         answered = await _once_begun(run, signed, answer)
     except WorkflowUpdateFailedError as error:
         cause = error.cause
+        if _NOT_TAKEN in str(cause):
+            raise Refused(
+                f"{run.workflow_id} takes no {signed.UPDATE!r}: `runbooks status {run.workflow_id}` shows what can be "
+                "said to it"
+            ) from None
         raise Refused(cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         raise Unreachable(

@@ -21,6 +21,7 @@ from temporalio.service import RPCError
 
 from starters.steering import runs
 from starters.steering.finding import find
+from starters.steering.inputs import OF_RUNS
 from starters.steering.listing import Listed, Wanted, executions, may, row_of
 from starters.steering.wording import Word, words_of
 from starters.web import forms
@@ -403,7 +404,7 @@ class Pages:
             service=asked["service"],
             procedure=_procedure(asked["procedure"]).workflow_type if asked["procedure"] else "",
         )
-        return HTMLResponse(part("_archived.html.j2", stories=stories, trouble=trouble).html)
+        return HTMLResponse(part("_archived.html.j2", stories=stories, trouble=trouble, asked=any(asked.values())).html)
 
     async def _report(self, request: Request) -> Response:
         visitor = self._place.visitor(request)
@@ -462,13 +463,9 @@ FILLED_IN = ("requested_by", "dry_run", "alert")
 """Of a procedure's request: what the page says itself, or only the webhook can."""
 
 
-_OF_RUNS = frozenset({"carried", "continues", "joined"})
-"""What a run hands on to itself, or to the one that goes on for it."""
-
-
 def left_out(procedure: Procedure) -> tuple[str, ...]:
     """Name the fields of a request that people don't fill in: those, and what a run hands on to itself."""
-    own = {name for name, info in procedure.request.model_fields.items() if name in _OF_RUNS}
+    own = {name for name, info in procedure.request.model_fields.items() if name in OF_RUNS}
     return (*FILLED_IN, *sorted(own))
 
 

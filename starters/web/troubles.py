@@ -108,4 +108,5 @@ class Troubles:
             title=_TITLES.get(status, status.phrase),
             text=text,
             works=works,
+            again=request.method == "GET" and status is HTTPStatus.SERVICE_UNAVAILABLE,
         )

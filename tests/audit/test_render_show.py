@@ -20,6 +20,7 @@ from audit.render import show, show_terminal
 from audit.render import story as page
 from audit.render.chapters import Told
 from audit.render.chart import chart
+from audit.render.chart_rows import rows
 from audit.story import Effect, Phase, Question, Step, Story, Timer, Trigger, Word
 from tests.audit.stories import BEGAN
 from tests.audit.stories import story as made
@@ -151,6 +152,13 @@ def test_seconds_and_weeks_and_two_hundred_steps_can_be_drawn(length: timedelta)
         assert whole[0] == pytest.approx(left + (right - left) * n / 200, abs=0.05)
         assert final[0] == pytest.approx(left + (right - left) * (n + 0.5) / 200, abs=0.05)
         assert final[1] == whole[1]
+
+
+def test_a_question_that_nobody_answered_is_open_only_while_its_run_is() -> None:
+    asked = Question(id="mitigation-1", title="Which mitigation?", options={"none": "wait"}, asked_at=BEGAN)
+    for ended_at, note in ((None, "open"), (BEGAN + timedelta(minutes=1), "not answered")):
+        drawn = rows(made(questions=[asked], started_at=BEGAN, ended_at=ended_at), NOW)
+        assert [row.note for row in drawn if row.kind == "question"] == [note]
 
 
 def hostile() -> Story:

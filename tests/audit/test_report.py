@@ -405,7 +405,7 @@ def test_what_a_run_had_reached_before_its_reset_is_counted_once(first: str) -> 
     # It says of what was over before when that was, and has no timers for it.
     said = [
         Said(at=before.started_at + 1 * S, kind="deadline", text="Acknowledged after 1.0 s"),
-        Said(at=before.started_at + 400 * S, kind="deadline", text="Mitigated: deadline of 09:05:00 missed"),
+        Said(at=before.started_at + 400 * S, kind="deadline", text="Mitigated: deadline of 09:05:00 UTC missed"),
         Said(at=before.started_at + 400 * S, kind="deadline", text="Mitigated after 400.0 s (late)"),
     ]
     again = incident(1, lasting=3600, questions=[question], steps=[step]).model_copy(

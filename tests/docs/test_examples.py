@@ -19,6 +19,8 @@ from workers.settings_reference import reference, schema, tables
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 
+_NAMED = re.compile(r"`(runbooks [^`]+)`")
+
 
 def blocks(page: Path, *kinds: str) -> list[str]:
     return [found["text"] for found in _BLOCK.finditer(page.read_text(encoding="utf-8")) if found["kind"] in kinds]
@@ -59,6 +61,19 @@ def test_a_line_of_a_page_parses(page: str, line: str) -> None:
     assert not hasattr(command, "commands") or rest == ["--help"], f"{page}: {line}"
     with command.make_context(name, rest):
         pass
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda page: page.name)
+def test_a_command_that_a_sentence_names_is_there_with_its_options(page: Path) -> None:
+    """A sentence may leave out what a command needs, and so it isn't parsed."""
+    for found in _NAMED.finditer(page.read_text(encoding="utf-8")):
+        name, rest = named(shlex.split(found[1]))
+        command, there = COMMANDS[name], {"--help"}
+        for one in (command, COMMANDS["runbooks"]):
+            there |= {option for parameter in one.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        group = hasattr(command, "commands")
+        assert not (group and rest and rest[0][0] not in "-…"), f"{found[1]}: no such command"
+        assert {word for word in rest if word.startswith("--")} <= there, found[1]
 
 
 def test_every_command_has_an_example_in_its_help_and_a_place_in_the_page_of_commands() -> None:

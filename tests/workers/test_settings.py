@@ -72,7 +72,7 @@ def test_secrets_can_be_files_and_are_never_shown(file: Path, tmp_path: Path, mo
             "services.tensafe-server.release.release: Field required",
         ),
         ('[acme]\ndirectory = "https://ca.test/dir"\n', "acme: namespace: required with a directory"),
-        ("[servcies.x]\n", "servcies: Extra inputs are not permitted"),
+        ("[servcies.x]\n", "servcies: there is no such field"),
         ('[slack]\nbackend = "slack"', "token: required for the slack backend"),
         ('[records]\nurl = "file:/nowhere/hunter2"', "records.url: cannot read the secret's file"),
         ('[webhook]\nbearer_tokens = ["file:/dev/null"]', "webhook.bearer_tokens.0: the secret's file is empty"),

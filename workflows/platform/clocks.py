@@ -101,7 +101,7 @@ class Clocks:
         clock.met_at, clock.missed, clock.due_at = None, False, lapse.lost_at + within
         self._say(
             f"{name} lost at {_since_start(lapse.lost_at):.1f} s: "
-            f"it held since {_since_start(lapse.met_at):.1f} s, and is due again at {clock.due_at:%H:%M:%S}"
+            f"it held since {_since_start(lapse.met_at):.1f} s, and is due again at {clock.due_at:%H:%M:%S} UTC"
         )
         self._tasks.append(asyncio.create_task(self._watch(clock, missed)))
         return lapse
@@ -135,7 +135,7 @@ class Clocks:
         self._say(f"{clock.name}{again} after {after:.1f} s{' (late)' if clock.missed else ''}", at)
 
     def _say_missed(self, clock: Clock, at: datetime | None = None) -> None:
-        self._say(f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} missed", at)
+        self._say(f"{clock.name}: deadline of {clock.due_at:%H:%M:%S} UTC missed", at)
 
 
 def _since_start(at: datetime) -> float:

@@ -49,7 +49,7 @@ def draft(incident: PostMortemFacts, *, resolution: str, root_cause: str, when: 
 
 ## Deadlines
 
-| Milestone | Due | Reached | |
+| Milestone | Due (UTC) | Reached (UTC) | |
 |---|---|---|---|
 {clocks}
 

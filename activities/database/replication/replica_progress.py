@@ -86,7 +86,7 @@ class ReplicaProgress(BaseModel):
         if not self.in_recovery:
             return f"a primary on timeline {self.timeline} at {self.received}"
         follows = f"standby of {self.upstream or 'a server that settings do not know'}"
-        last = f", last commit {self.last_commit_at:%H:%M:%S.%f}"[:-3] if self.last_commit_at else ""
+        last = f", last commit {self.last_commit_at:%F %T %Z}" if self.last_commit_at else ""
         state = "streaming" if self.streaming else "not streaming"
         paused = ", replay PAUSED" if self.paused else ""
         delayed = f", KEPT {length(self.delay)} BEHIND" if self.delay else ""

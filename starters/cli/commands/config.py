@@ -40,7 +40,7 @@ async def check(
     if files_only and not as_json:
         return
     found = [] if files_only else await reaching.systems(settings)
-    findings.show(found, as_json=as_json, told="systems are out of reach, or forbid what runs do there")
+    findings.show(found, as_json=as_json, told="systems out of reach, or forbidding what runs do there")
 
 
 @app.command("reference")

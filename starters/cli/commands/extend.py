@@ -18,7 +18,7 @@ async def extend(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Extend what a run holds, e.g. the autoscaler's pause (runbook 3.2).
+    """Extend what a run holds, such as the autoscaler's pause (runbook 3.2).
 
     Example: runbooks extend emergency-scale-up/tensafe-server --by 15m --reason "still busy"
     """

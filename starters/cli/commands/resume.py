@@ -17,7 +17,7 @@ async def resume(
     who: Who = None,
     role: Role = None,
 ) -> None:
-    """Resume now what a run has paused, e.g. the autoscaler (runbook 3.2).
+    """Resume now what a run has paused, such as the autoscaler (runbook 3.2).
 
     Example: runbooks resume emergency-scale-up/tensafe-server
     """

@@ -180,7 +180,7 @@ def test_real_refusals(kubeconfig: Path):
 
 
 def test_no_kubeconfig(tmp_path: Path):
-    with pytest.raises(Misconfigured, match="no access to Kubernetes"):
+    with pytest.raises(Misconfigured, match=f"no access to Kubernetes: there is no kubeconfig at {tmp_path / 'none'}"):
         connect(tmp_path / "none")
 
 

@@ -104,6 +104,7 @@ def test_history_and_state(kubernetes: Kubernetes, server: OnCluster):
     assert (state.current_revision, state.replicas, state.paused) == (2, 3, False)
     assert state.current is not None
     assert state.rolled_out_at == state.current.created_at
+    assert f"since {state.rolled_out_at:%F %T} UTC" in str(state)
     listed = server.kubectl("rollout", "history", f"deployment/{server.name}")
     assert [int(line.split()[0]) for line in listed.splitlines()[2:] if line] == [r.number for r in state.revisions]
 

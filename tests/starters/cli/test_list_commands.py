@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError
 from typer.testing import CliRunner, Result
 
@@ -23,6 +24,7 @@ from tests.plugins.patience import HANGS
 from tests.starters.support import RUN, no_incident, settings_file, waiting_for, working
 from tests.workflows.worlds.world import World
 from workflows.incident_response.p1_incident import P1Request
+from workflows.platform.search_attributes import SEVERITY
 
 Runbooks = Callable[..., Awaitable[Result]]
 
@@ -180,6 +182,26 @@ async def test_the_only_open_run_is_a_dash(alone: None, runbooks: Runbooks, work
     await visible(worker, f"WorkflowId = '{RUN}' AND ExecutionStatus = 'Running'")
     shown = await runbooks("status", "-")
     assert (shown.exit_code, "mitigation-1" in shown.stdout) == (0, True), shown.output
+
+
+async def test_an_old_p1_is_on_top_of_more_new_runs_than_are_shown(
+    alone: None, runbooks: Runbooks, client: Client
+) -> None:
+    for severity in ("P1", "P3", "P3"):
+        name = f"{severity}-{uuid4()}"
+        await client.start_workflow(
+            "P2Incident",
+            id=name,
+            task_queue="nobody-works-here",
+            search_attributes=TypedSearchAttributes([SearchAttributePair(SEVERITY, severity)]),
+        )
+        await visible(client, f"WorkflowId = '{name}' AND ExecutionStatus = 'Running'")
+    assert [one["severity"] for one in await listed(runbooks, "--limit", "2")] == ["P1", "P3"]
+    shown = await runbooks("list", "--limit", "2")
+    assert "the first 2 are shown" in shown.stderr
+    nothing = await runbooks("list", "--service", "elsewhere")
+    assert "nothing of that is open" in nothing.stdout, "something else is"
+    assert "no service 'elsewhere' in the settings: tensafe-server" in nothing.stderr
 
 
 async def test_runs_that_no_worker_answers_for_are_listed_all_the_same(

@@ -106,7 +106,7 @@ def test_what_is_typed_wrong_is_said(runbooks: Runbooks, tmp_path: Path) -> None
         ({"standard": {"name": "x", "status": "$.s"}}, "status and firing: both or neither"),
         ({"standard": {"name": "x", "status": "$.s", "firing": ["Up"], "resolved": ["up"]}}, "up can't be both"),
         ({"standard": {"name": "x", "each": "alerts"}}, "mapping.standard.each: a JSON path begins with $"),
-        ({"standard": {"name": "x", "sevrity": "P1"}}, "mapping.standard.sevrity: Extra inputs"),
+        ({"standard": {"name": "x", "sevrity": "P1"}}, "mapping.standard.sevrity: there is no such field"),
         ({"standard": {"name": "x"}, "nagios": {"name": "x"}}, "mapping.nagios: no source is called so"),
         ({"standard": {"name": "x"}, "pagerduty": {"name": "x"}}, "pagerduty sends one shape"),
         ({}, "[mapping.standard] has to say where everything is"),

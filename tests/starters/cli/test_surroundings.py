@@ -41,7 +41,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-cluster"))
     monkeypatch.chdir(tmp_path)
     # What a command finds it sets, for those that it calls; a test leaves nothing behind.
-    for name in ("RUNBOOKS_CONFIG", "RUNBOOKS_GATEWAY__PRIVATE_KEY"):
+    for name in ("RUNBOOKS_CONFIG", "RUNBOOKS_GATEWAY__PRIVATE_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return tmp_path
@@ -77,6 +77,7 @@ def test_what_runs_here_is_used_and_said(
     result = run("services", "--json")
     assert result.exit_code == 0, result.output
     assert f"using the {kind}'s settings: " in result.stderr
+    assert os.environ["AWS_ACCESS_KEY_ID"] == kind, "its AWS takes any, and boto3 asks nobody without"
     assert json.loads(result.stdout)[0]["service"] == "tensafe-server"
 
 
@@ -204,6 +205,7 @@ def test_the_doctor_looks_at_each_thing_by_itself(empty: Path, monkeypatch: pyte
     assert found["alert route"] == (True, "severity=P1 service=tensafe-server starts p1-incident")
     assert (found["Kubernetes"][0], found["Prometheus"][0]) == (False, False)
     assert "no access to Kubernetes" in found["Kubernetes"][1]
+    assert found["Prometheus"][1] == "http://127.0.0.1:1 does not answer (`[prometheus] url`)"
     assert "found wrong" in table.stderr
     assert "✓" in table.stdout
     assert "✗" in table.stdout

@@ -1,6 +1,7 @@
 """What is told of a procedure's past runs: drills stand apart."""
 
 import asyncio
+from datetime import timedelta
 
 from temporalio.client import Client
 
@@ -41,3 +42,11 @@ async def test_a_run_of_a_service_to_practise_on_is_a_drill(client: Client, temp
     assert "last drill" in part("_past.html.j2", past=now).html
     assert "as it should" in part("_past.html.j2", past=now).html
     assert "no drill" in part("_past.html.j2", past=Past()).html
+
+
+def test_one_past_run_has_no_half_and_no_nineteen_of_twenty() -> None:
+    took = timedelta(seconds=3)
+    one, two = (part("_past.html.j2", past=Past(runs=runs, half=took, most=took)).html for runs in (1, 2))
+    assert "1 run, 0 failed · took 3.0 s" in one
+    assert "nineteen of twenty" not in one
+    assert "2 runs, 0 failed · half within 3.0 s, nineteen of twenty within 3.0 s" in two

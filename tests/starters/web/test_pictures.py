@@ -44,7 +44,7 @@ SCREENS: dict[str, list[tuple[int, Any]]] = {
 }
 SAYS = {
     "temporal-now": ("Temporal does not answer", "What still works: the runbook, the archive and the public"),
-    "temporal-search": ("only the archive can be searched", "Nothing of that kind; the archive"),
+    "temporal-search": ("only the archive can be searched", "Nothing is archived yet"),
     "temporal-procedure": ("Temporal does not answer",),
     "temporal-run": ("Temporal does not answer", "What still works"),
     "temporal-status": ("All systems operational",),

@@ -29,7 +29,7 @@ SERVICES = ["tensafe-server", "billing"]
         ('[[route]]\nmatch = { a = "b" }\nprocedure = "standard-deployment"', "needs version"),
         ('[[route]]\nmatch = { a = "b" }\nprocedure = "rollback"\ninput = { alert = 1 }', "doesn't take alert"),
         ('[[route]]\nmatch = { a = "b" }\nprocedure = "rollback"\ninput = { reson = "x" }', "doesn't take reson"),
-        ('[[rout]]\nprocedure = "p1-incident"', "rout: Extra inputs"),
+        ('[[rout]]\nprocedure = "p1-incident"', "rout: there is no such field"),
         ("", "route: Field required"),
         ("[[route]", "routes.toml"),
     ],

@@ -34,7 +34,7 @@ class Candidate(BaseModel):
         if self.lag is None or at is None:
             return f"{has}; when its last commit was is not known"
         return (
-            f"{has}, its last commit is of {at:%H:%M:%S.%f}: what the primary acknowledged in the "
+            f"{has}, its last commit is of {at:%F %H:%M:%S.%f %Z}: what the primary acknowledged in the "
             f"{self.lag.total_seconds():.1f} s until it fell silent may be lost, and nothing where replication was "
             "synchronous"
         )

@@ -94,7 +94,7 @@ class DayOfWatching:
     async def _judge(self, trouble: str) -> None:
         before, self.trouble = self.trouble, trouble
         if trouble:
-            self.problems.append(f"{workflow.now():%Y-%m-%d %H:%M} {trouble}")
+            self.problems.append(f"{workflow.now():%Y-%m-%d %H:%M} UTC: {trouble}")
             self.run.say("problem", f"Look {self.looks}: {trouble}", section="7.2/7")
         if trouble and not before:
             await self.desk.escalate(f"{self.service.name}, recovered and being watched: {trouble}")

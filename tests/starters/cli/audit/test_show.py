@@ -72,7 +72,7 @@ async def test_who_asks_for_the_unknown_or_writes_into_a_directory_is_told(
 ) -> None:
     unknown = await show("no-such-run")
     assert unknown.exit_code == Exit.NOT_FOUND
-    assert "no run 'no-such-run'" in unknown.stderr
+    assert "neither Temporal nor the archive has a run 'no-such-run'" in unknown.stderr
     workflow_id, _ = await past.incident()
     into = await show(workflow_id, "--format", "pdf", "--output", str(tmp_path))
     assert into.exit_code == Exit.USAGE
