@@ -200,6 +200,7 @@ async def test_one_bad_alert_does_not_lose_the_others(webhook: httpx.AsyncClient
         {"annotations": {"summary": "nul \x00 `tick` [link](http://evil) <b>"}, "generatorURL": "/relative"},
         {"annotations": {}, "generatorURL": "", "fingerprint": ""},
         {"labels": {"alertname": "A" * 5000, "severity": "P1", "service": "tensafe-server"}},
+        {"labels": {"severity": "P1", "service": "tensafe-server"}},
         {"startsAt": "2026-02-04T04:00:00.123456789+01:00", "endsAt": "2026-02-04T04:00:00Z"},
     ],
 )
