@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
@@ -104,7 +105,7 @@ class EnterpriseOnboarding(Runbook):
         """Follow 5.1.
 
         Raises:
-            InvalidInput: the service is not in the catalogue.
+            InvalidInput: the service is not in the catalogue, or the kickoff or the contract's end is past.
             Refused: another tenant has the ID or the name.
 
         """
@@ -112,6 +113,8 @@ class EnterpriseOnboarding(Runbook):
         service = await self.begin(
             request, title=f"Onboarding of {request.name}", service=request.service, severity="P4"
         )
+        if request.carried is None and (past := _past(request, service)) and workflow.patched("dates-to-come"):
+            raise InvalidInput(past)
         account = Account.of(self, request)
         self.mark(search_attributes.TENANT.value_set(account.tenant_id))
         parts = self.parts = self._taken_up(request.carried, service, account)
@@ -413,3 +416,14 @@ class EnterpriseOnboarding(Runbook):
     def _parts(self) -> OnboardingParts:
         assert self.parts is not None, "what people say before is refused"
         return self.parts
+
+
+def _past(request: EnterpriseOnboardingRequest, service: Service) -> str:
+    """Say which date of a contract was past when it was asked for; empty where none was."""
+    asked_at = workflow.info().workflow_start_time
+    if request.kickoff_at is not None and request.kickoff_at <= asked_at:
+        return f"kickoff_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC"
+    today = asked_at.astimezone(ZoneInfo(service.time_zone)).date()
+    if request.renews_on is not None and request.renews_on < today:
+        return f"renews_on: is past, it is {today}"
+    return ""

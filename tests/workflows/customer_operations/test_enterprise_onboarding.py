@@ -293,6 +293,8 @@ async def test_plan_mode_creates_nothing(working: Working, client: Client, compa
         ({"tenant_id": "Acme"}, "tenant_id"),
         ({"tier": "gold"}, "tier"),
         ({"kickoff_at": "2026-03-01T10:00:00"}, "kickoff_at"),
+        ({"kickoff_at": "2020-03-01T10:00:00Z"}, "kickoff_at: is past"),
+        ({"renews_on": "2020-03-01"}, "renews_on: is past"),
     ],
 )
 async def test_bad_input_ends_the_run_at_once_and_names_the_field(
