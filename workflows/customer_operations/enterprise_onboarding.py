@@ -14,7 +14,7 @@ from activities.catalogue.service import Service
 from activities.common.errors import InvalidInput, JustStarting, Refused
 from activities.common.text import Key, Name
 from activities.common.times import Time
-from activities.customers.tenant_records import TENANT_ID, AssignPeople, SetTenantStatus, Tier
+from activities.customers.tenant_records import TENANT_ID, AssignPeople, CorrectAddress, SetTenantStatus, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.chat.chat import Message
 from activities.messages.mail.addresses import MailAddress
@@ -333,10 +333,20 @@ class EnterpriseOnboarding(Runbook):
     async def resend(self, word: Resend) -> str:
         """Send them again."""
         account = self._parts.account
-        account.email = word.email or account.email
         self.say("decision", "Send the welcome mails again", who=f"{word.who} ({word.role})")
+        if word.email and word.email != account.email:
+            if workflow.patched("address-corrected"):
+                await self._correct_address(word.email)
+            account.email = word.email
         sent = await self._parts.day_0.welcome()
         return "sent" if sent else "not sent: see the timeline"
+
+    async def _correct_address(self, email: str) -> None:
+        account = self._parts.account
+        address = CorrectAddress(
+            tenant_id=account.tenant_id, before=account.email, after=email, effect=self.effect("address")
+        )
+        await self.step("5.1", "Correct the address", Tenants.correct_address, address, policies.EFFECT)
 
     @resend.validator
     def _check_resend(self, word: Resend) -> None:

@@ -241,6 +241,24 @@ async def test_a_welcome_that_nobody_takes_is_sent_again_to_the_right_address(
         await day_0(handle)
         await handle.terminate()
     assert len(company.subjects(email)) == 2
+    # It is what later mails go to, and what the mail says that one signs in by.
+    users = "SELECT t.email, u.email FROM runbooks.tenants t JOIN runbooks.tenant_users u USING (tenant_id)"
+    assert company.rows(users) == [(email, email)]
+
+
+async def test_a_welcome_that_is_sent_again_after_the_kickoff_invites_nobody_to_it(
+    working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company), NAME)
+        await day_0(handle)
+        await days_pass(time_skipping, 12)
+        email = f"new@{company.domain}"
+        assert str(await handle.execute_update(EnterpriseOnboarding.resend, Resend(**ADA, email=email))) == "sent"
+        await handle.terminate()
+    (welcome,) = [mail for mail in company.mails(email) if "Welcome" in str(mail["Subject"])]
+    assert [*welcome.iter_attachments()] == []
+    assert "first meeting" not in str(welcome)
 
 
 async def test_what_cannot_be_ticked_is_refused(working: Working, client: Client, company: Company) -> None:
