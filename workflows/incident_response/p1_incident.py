@@ -54,7 +54,6 @@ from workflows.shared.hushed_incident import HushedIncident
 from workflows.shared.one_a_service import require_its_id
 from workflows.shared.shared_causes import RELATED, Related, SharedCauses, knows_others
 
-_TITLE = 200
 _SHORTEST_ROUND = timedelta(seconds=10)
 """A round of looking that did nothing and was over sooner is followed by a pause."""
 _HANDED_OVER_WITHIN = timedelta(seconds=15)
@@ -151,7 +150,7 @@ class P1Incident(Runbook):
         # A run that goes on as a new incident (see `_end`) does everything anew: its effects are not those of the last.
         self.epoch = (workflow.info().continued_run_id or "")[:8]
         self._today = workflow.patched("one-incident-a-service")
-        title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
+        title = request.title or (request.alert.title if request.alert else None)
         service = await self.begin(request, title=title or "P1 incident", service=request.service, severity="P1")
         require_its_id(self, "p1-incident", request, service)
         if title is None:

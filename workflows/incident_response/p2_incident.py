@@ -138,7 +138,7 @@ class P2Incident(Runbook):
         """
         # A run that goes on as a new incident does everything anew: its effects are not those of the last.
         self.epoch = (workflow.info().continued_run_id or "")[:8]
-        title = request.title or (request.alert.summary[:_TITLE] if request.alert else None)
+        title = request.title or (request.alert.title if request.alert else None)
         service = await self.begin(request, title=title or "P2 incident", service=request.service, severity="P2")
         require_its_id(self, "p2-incident", request, service)
         if title is None:
