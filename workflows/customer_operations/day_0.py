@@ -15,6 +15,7 @@ from activities.customers.api_keys import ApiKeys, IssueKey
 from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.mail.calendars import Meeting
+from workflows.customer_operations.tenant_ids import pinned
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.customers import Customer, new_id
@@ -56,7 +57,7 @@ class Account(BaseModel):
     def of(cls, run: Runbook, contract: Contract) -> "Account":
         """Choose its IDs."""
         return cls(
-            tenant_id=contract.tenant_id or "",
+            tenant_id=pinned(contract.tenant_id or "", contract.name),
             name=contract.name,
             tier=contract.tier,
             contact_name=contract.contact_name,

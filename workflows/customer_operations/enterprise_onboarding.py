@@ -1,6 +1,5 @@
 """Enterprise onboarding (runbook 5.1): a run of weeks that holds the checklist and sees it through."""
 
-import re
 from datetime import date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -24,6 +23,7 @@ from workflows.customer_operations.checklist_watch import ChecklistWatch
 from workflows.customer_operations.day_0 import Account, Day0
 from workflows.customer_operations.onboarding_parts import OnboardingParts
 from workflows.customer_operations.onboarding_words import Assign, Pause, Reschedule, Resend, StopOnboarding, Tick
+from workflows.customer_operations.tenant_ids import tenant_id_of
 from workflows.platform import policies, search_attributes
 from workflows.platform.described import described
 from workflows.platform.lease import Resume, shielded
@@ -71,9 +71,7 @@ class EnterpriseOnboardingRequest(ServiceRequest):
     @model_validator(mode="after")
     def _has_an_id(self) -> "EnterpriseOnboardingRequest":
         if self.tenant_id is None:
-            self.tenant_id = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:63]
-            if re.match(TENANT_ID, self.tenant_id) is None:
-                raise ValueError("tenant_id: can't be made of this name: give one")
+            self.tenant_id = tenant_id_of(self.name)
         return self
 
 

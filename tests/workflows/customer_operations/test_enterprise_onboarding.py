@@ -292,6 +292,20 @@ async def test_a_name_that_is_taken_is_refused_and_nothing_changes(
     assert company.rows("SELECT tenant_id FROM runbooks.tenants") == [("other",)]
 
 
+@pytest.mark.parametrize(
+    ("fields", "tenant_id"),
+    [({"name": "Müller & Søn"}, "muller-son"), ({"name": "株式会社", "tenant_id": "kaisha"}, "kaisha")],
+)
+async def test_a_customers_name_may_have_any_letters(
+    working: Working, client: Client, company: Company, fields: dict[str, Any], tenant_id: str
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company, **fields), NAME)
+        await day_0(handle)
+        await handle.terminate()
+    assert company.rows("SELECT tenant_id, name FROM runbooks.tenants") == [(tenant_id, fields["name"])]
+
+
 async def test_plan_mode_creates_nothing(working: Working, client: Client, company: Company) -> None:
     async with working(company.activities()) as queue:
         handle = await begin(client, queue, request(company, dry_run=True), NAME)
