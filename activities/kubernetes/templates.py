@@ -23,7 +23,7 @@ _MARKS = frozenset(
 _DEPLOYERS = ("azure-pipelines/", "actions.github.com/", "Octopus.")
 """What pipelines note of themselves on pods: the same release has another number each time that it is deployed."""
 
-_REPLACES = re.compile(r"restart|reload|redeploy|force-?(update|roll|deploy)|(^|/)random$", re.IGNORECASE)
+_REPLACES = re.compile(r"restart|(?<!p)reload|redeploy|force-?(update|roll|deploy)|(^|/)random$", re.IGNORECASE)
 """In the name of a label or an annotation: it runs nothing, so it is there to have the pods replaced, by any value."""
 
 _A_TIME = re.compile(

@@ -80,6 +80,7 @@ def test_whoever_has_the_pods_replaced_makes_no_release(template: dict[str, Any]
         annotated("checksum/config", "9f8e"),
         annotated("example.com/api-version", "2026-02-04"),
         annotated("prometheus.io/port", "9090"),
+        annotated("example.com/preloaded", "model-2"),
         with_variable("SALE_BEGINS_AT", "2026-11-27T00:00Z"),
         with_variable("RESTART_AFTER", "30s"),
         with_variable("RELOAD", "true"),
