@@ -14,7 +14,7 @@ from activities.common.errors import InvalidInput, JustStarting, Refused
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from activities.customers.tenant_records import TENANT_ID, AssignPeople, CorrectAddress, SetTenantStatus, Tier
-from activities.customers.tenants import Tenants
+from activities.customers.tenants import TenantRequest, Tenants
 from activities.messages.chat.chat import Message
 from activities.messages.mail.addresses import MailAddress
 from audit.text import counted
@@ -29,6 +29,7 @@ from workflows.platform.described import described
 from workflows.platform.lease import Resume, shielded
 from workflows.platform.requests import ServiceRequest
 from workflows.platform.runbook import Runbook
+from workflows.platform.signing import seen
 from workflows.platform.timeline import Entry
 from workflows.shared.desk import Desk
 
@@ -183,9 +184,7 @@ class EnterpriseOnboarding(Runbook):
 
     async def _end(self) -> str:
         self.wait_for("")
-        tenant = "active"
-        if self.stopped is not None:
-            tenant = await self._stop(self.stopped)
+        tenant = await self._stop(self.stopped) if self.stopped is not None else await self._as_it_is()
         text = "complete" if self._parts.items.done else f"stopped; the tenant is {tenant}"
         self.finish("onboarded" if self._parts.items.done else "stopped")
         await self._parts.desk.tell("ended", f":checkered_flag: {self.title} is {text}.")
@@ -193,7 +192,7 @@ class EnterpriseOnboarding(Runbook):
 
     async def _stop(self, word: StopOnboarding) -> str:
         if word.tenant == "keep":
-            return "active"
+            return await self._as_it_is()
         status = SetTenantStatus(
             tenant_id=self._parts.account.tenant_id,
             status="closed" if word.tenant == "close" else "suspended",
@@ -202,6 +201,14 @@ class EnterpriseOnboarding(Runbook):
         )
         await self.step("5.1", f"The tenant: {word.tenant}", Tenants.set_status, status, policies.RELEASE)
         return status.status
+
+    async def _as_it_is(self) -> str:
+        """Read what the tenant is: in weeks somebody may have suspended or closed it."""
+        if workflow.patched("tenant-as-it-is"):
+            asked = TenantRequest(tenant_id=self._parts.account.tenant_id)
+            found = await self.attempt("5.1", "The tenant as it is", Tenants.tenant, asked, policies.READ)
+            return found.status if found else "unknown"
+        return "active"
 
     async def _cancelled(self) -> None:
         tenant_id = self._parts.account.tenant_id
@@ -294,6 +301,8 @@ class EnterpriseOnboarding(Runbook):
         self._allowed(word)
         if word.csm is None and word.se is None:
             raise InvalidInput("csm, se: name at least one")
+        if any(person is not None and not seen(person).strip() for person in (word.csm, word.se)):
+            raise InvalidInput("csm, se: a name of blanks is nobody's")
 
     @workflow.update(
         name="reschedule",

@@ -189,6 +189,20 @@ async def test_stopped_it_says_what_happens_to_the_tenant(
     assert company.rows("SELECT status FROM runbooks.tenants") == [(status,)]
 
 
+async def test_a_tenant_that_somebody_has_closed_meanwhile_is_not_told_to_be_active(
+    working: Working, client: Client, company: Company
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company), NAME)
+        await day_0(handle)
+        company.sql.execute("UPDATE runbooks.tenants SET status = 'closed'")
+        stop = StopOnboarding(**LEAD, tenant="keep", reason="left to the sales team")
+        await handle.execute_update(EnterpriseOnboarding.stop, stop)
+        result = await handle.result()
+    assert result["tenant"] == "closed"
+    assert company.rows("SELECT FROM runbooks.messages WHERE text LIKE '%stopped; the tenant is closed.'")
+
+
 async def test_cancelled_it_leaves_the_tenant_and_says_so(
     working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
 ) -> None:
@@ -275,6 +289,9 @@ async def test_what_cannot_be_ticked_is_refused(working: Working, client: Client
             with pytest.raises(WorkflowUpdateFailedError) as refused:
                 await handle.execute_update(EnterpriseOnboarding.tick_item, Tick.model_validate({**ADA, **fields}))
             assert says in str(refused.value.cause)
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(EnterpriseOnboarding.assign, Assign(**ADA, csm=" ", se="\u200b"))
+        assert "a name of blanks is nobody's" in str(refused.value.cause)
         await tick(handle, "training", not_needed=True, note="they know it")
         await tick(handle, "training", undo=True)
         await handle.terminate()
