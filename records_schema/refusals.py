@@ -16,7 +16,10 @@ _UNNAMED = (
 )
 """What PostgreSQL calls a constraint that nobody has named → what it means."""
 
-_CHOSEN = {"tenants_pkey": "there is a customer of that ID already: give another one by `tenant_id`"}
+_CHOSEN = {
+    "tenants_pkey": "there is a customer of that ID already: give another one by `tenant_id`",
+    "tenant_names_are_unique": "there is a customer of that name already, perhaps one that has left: give another name",
+}
 """What people can choose otherwise → how."""
 
 

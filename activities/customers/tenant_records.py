@@ -45,6 +45,15 @@ class AssignPeople(BaseModel):
     effect: Effect
 
 
+class CorrectAddress(BaseModel):
+    """The address that a tenant's contact and administrator was given is another one (5.1, day 0)."""
+
+    tenant_id: str
+    before: str
+    after: str
+    effect: Effect
+
+
 class SetTenantStatus(BaseModel):
     """Suspend, close or reopen a tenant; its keys are refused while it isn't active."""
 
@@ -131,6 +140,19 @@ def assign(rows: Rows, request: AssignPeople) -> Change:
     rows.execute("UPDATE runbooks.tenants SET csm = %s, se = %s WHERE tenant_id = %s", (csm, se, request.tenant_id))
     was, now = _people(before["csm"], before["se"]), _people(csm, se)
     return Change(target=f"tenant/{request.tenant_id}", before=was, after=now, applied=was != now)
+
+
+def correct_address(rows: Rows, request: CorrectAddress) -> Change:
+    """Write to another address, and let the administrator sign in by it."""
+    before = find(rows, request.tenant_id, lock=True)["email"]
+    rows.execute("UPDATE runbooks.tenants SET email = %s WHERE tenant_id = %s", (request.after, request.tenant_id))
+    rows.execute(
+        "UPDATE runbooks.tenant_users SET email = %s WHERE tenant_id = %s AND lower(email) = lower(%s)",
+        (request.after, request.tenant_id, request.before),
+    )
+    return Change(
+        target=f"tenant/{request.tenant_id}", before=before, after=request.after, applied=before != request.after
+    )
 
 
 def set_status(rows: Rows, request: SetTenantStatus) -> Change:

@@ -11,7 +11,14 @@ from temporalio import activity
 
 from activities.common.effects import Change, effect
 from activities.customers import tenant_records
-from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, SetTenantStatus, Tier
+from activities.customers.tenant_records import (
+    AssignPeople,
+    CorrectAddress,
+    CreateTenant,
+    CreateUser,
+    SetTenantStatus,
+    Tier,
+)
 from activities.handovers.handovers import Handovers, NewHandover
 from activities.records.ledger import Ledger, Rows
 from audit.text import counted
@@ -225,6 +232,19 @@ class Tenants:
 
         """
         return self._ledger.once(request.effect, "tenant.assign", partial(tenant_records.assign, request=request))
+
+    @activity.defn(name="tenants.correct_address")
+    @effect
+    def correct_address(self, request: CorrectAddress) -> Change:
+        """Correct the address of a tenant's contact, and of the administrator who signs in by it.
+
+        Raises:
+            NotFound: there is no such tenant.
+            Refused: the tenant has another user of that address.
+
+        """
+        work = partial(tenant_records.correct_address, request=request)
+        return self._ledger.once(request.effect, "tenant.correct_address", work)
 
     @activity.defn(name="tenants.set_status")
     @effect

@@ -10,13 +10,15 @@ from activities.common.effects import Change, Effect
 from activities.common.errors import Unavailable
 from activities.common.refusable import Refusable
 from activities.common.severity import Severity
-from activities.common.text import Key, Label, Name, Told, ToldLine
+from activities.common.text import Key, Label, Name, Told, ToldLine, fitted
 from activities.common.times import Time
 from activities.records.ledger import Rows
 from libraries import psycopg
 
 EPISODES_KEPT = 300
 """How many firings a run's memo names, so that repetitions of an ended incident's alerts begin nothing."""
+
+_TITLE = 200
 
 
 class Alert(Refusable):
@@ -39,7 +41,13 @@ class Alert(Refusable):
     @property
     def summary(self) -> str:
         """What a person reads first."""
-        return self.annotations.get("summary") or self.annotations.get("description") or self.name
+        said = (self.annotations.get(name, "") for name in ("summary", "description"))
+        return next((text for text in said if text.strip()), self.name)
+
+    @property
+    def title(self) -> str:
+        """What an incident of it is called: one line, as a person's title is."""
+        return fitted(" ".join(self.summary.split()), _TITLE)
 
     @property
     def episode(self) -> str:

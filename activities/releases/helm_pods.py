@@ -35,13 +35,14 @@ class ReleasePods:
         self._kubernetes = Kubernetes(api)
 
     def stopped(self, namespace: str, release: str, run: str) -> str:
-        """Name a Deployment of it that another run keeps without replicas, and that run; empty where there is none.
+        """Name a workload of it that another run keeps without replicas, and that run; empty where there is none.
 
         Raises:
             ActivityFailure: it can't be read, so that nobody knows.
 
         """
-        for one in _of(release, ask(self._apps.list_namespaced_deployment, namespace)):
+        kinds = (self._apps.list_namespaced_deployment, self._apps.list_namespaced_stateful_set)
+        for one in (workload for kind in kinds for workload in _of(release, ask(kind, namespace))):
             stopped = one["spec"].get("replicas") == 0
             mark = run_marks.read(one["metadata"]["annotations"], rollouts.STOPPED) if stopped else None
             if mark is not None and mark.run != run:

@@ -1,7 +1,7 @@
 """Helm's post-renderer: keeps replicas that somebody has raised beyond the release (helm.sh/docs/topics/advanced).
 
 Helm runs it with the rendered manifests on its standard input, and applies what it prints. Arguments: NAME=REPLICAS for
-each Deployment whose replicas are to be no fewer. Only their line is touched: all else stays as the chart wrote it.
+each Deployment whose replicas are to be no fewer. Only their number is touched: all else stays as the chart wrote it.
 Where the chart has no such line any more it gets one: Helm would take the field away, and Kubernetes' default is 1.
 """
 
@@ -9,28 +9,57 @@ import re
 import sys
 from itertools import pairwise
 
+import yaml
+
 _DOCUMENTS = re.compile(r"^---[^\n]*\n", re.MULTILINE)
-_DEPLOYMENT = re.compile(r"^kind:\s*[\"']?Deployment[\"']?\s*$", re.MULTILINE)
-_NAME = re.compile(r"^metadata:[ ]*\n(?:[ ]{2,}.*\n|[ ]*\n)*?[ ]{2}name:\s*[\"']?(?P<name>[a-z0-9.-]+)", re.MULTILINE)
-_REPLICAS = re.compile(r"(?<=\n)(?P<before>[ ]{2}replicas:[ ]*)(?P<number>\d+)(?=\s*(?:#.*)?\n)")
-_SPEC = re.compile(r"^spec:[ ]*\n(?=[ ]{2}\S)", re.MULTILINE)
 
 
 def kept(manifests: str, replicas: dict[str, int]) -> str:
-    """Give the manifests with at least so many replicas."""
+    """Give the manifests with at least so many replicas.
+
+    Raises:
+        yaml.YAMLError: they are none.
+
+    """
     places = [0, *(found.end() for found in _DOCUMENTS.finditer(manifests)), len(manifests)]
-    documents = [manifests[start:end] for start, end in pairwise(places)]
-    return "".join(_document(document, replicas) for document in documents)
+    return "".join(_document(manifests[start:end], replicas) for start, end in pairwise(places))
 
 
 def _document(document: str, replicas: dict[str, int]) -> str:
-    named = _NAME.search(document)
-    if not _DEPLOYMENT.search(document) or named is None or named["name"] not in replicas:
-        return document
-    least = replicas[named["name"]]
-    if not _REPLICAS.search(document):
-        return _SPEC.sub(lambda found: f"{found[0]}  replicas: {least}\n", document, count=1)
-    return _REPLICAS.sub(lambda found: f"{found['before']}{max(least, int(found['number']))}", document, count=1)
+    if "Deployment" not in document or not any(name in document for name in replicas):
+        return document  # charts may have megabytes of other kinds
+    for node in reversed([*yaml.compose_all(document, Loader=yaml.SafeLoader)]):
+        start, end, text = _edit(node, replicas)
+        document = document[:start] + text + document[end:]
+    return document
+
+
+def _edit(node: yaml.Node, replicas: dict[str, int]) -> tuple[int, int, str]:
+    """Say what is to stand where in an object's text; nothing at its beginning where it may stay as it is."""
+    fields = _fields(node)
+    kind, name, spec = fields.get("kind"), _fields(fields.get("metadata")).get("name"), fields.get("spec")
+    unchanged = (0, 0, "")
+    if kind is None or kind.value != "Deployment" or name is None or name.value not in replicas:
+        return unchanged
+    if not isinstance(spec, yaml.MappingNode) or not spec.value:
+        return unchanged
+    least, said = replicas[name.value], _fields(spec).get("replicas")
+    if said is None:
+        first = spec.value[0][0].start_mark
+        between = ", " if spec.flow_style else "\n" + " " * first.column
+        return first.index, first.index, f"replicas: {least}{between}"
+    try:
+        if float(said.value) >= least:
+            return unchanged
+    except ValueError:  # it is null
+        pass
+    end = said.end_mark.index
+    start = end - len(said.value)  # behind an anchor
+    return start, end, f"{'' if said.value else ' '}{least}"
+
+
+def _fields(node: yaml.Node | None) -> dict[str, yaml.Node]:
+    return {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
 
 def main(arguments: list[str]) -> None:

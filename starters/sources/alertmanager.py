@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
 )
 
 from activities.common.text import Name
@@ -23,6 +22,7 @@ from starters.sources.beside import AnyText, AnyTexts, AnyTime, Count
 from starters.sources.port import Said, Unreadable, parsed
 from starters.steering.mapping import Flaw, text
 
+_SOURCE = "alertmanager"
 _ENDLESS_YEAR = 1
 """`endsAt` of a firing alert is the year 1."""
 
@@ -62,20 +62,13 @@ class AlertmanagerAlert(BaseModel):
     generator_url: AnyText = Field(alias="generatorURL", default="")
     fingerprint: Annotated[Name, BeforeValidator(text)] = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9]*$")
 
-    @field_validator("labels")
-    @classmethod
-    def _has_name(cls, value: dict[str, str]) -> dict[str, str]:
-        if not value.get("alertname"):
-            raise ValueError("alertname: required")
-        return value
-
     def alert(self, group_key: str) -> Alert:
         """Give our form of it."""
         ended = self.status == "resolved" and self.ends_at is not None and self.ends_at.year > _ENDLESS_YEAR
         return Alert(
-            source="alertmanager",
+            source=_SOURCE,
             fingerprint=self.fingerprint or _fingerprint(self.labels),
-            name=self.labels["alertname"],
+            name=self.labels.get("alertname") or _SOURCE,  # what posts to Alertmanager's API need not give one
             starts_at=self.starts_at,
             status=self.status,
             ends_at=self.ends_at if ended else None,

@@ -110,8 +110,9 @@ class Source(ABC):
 def parsed(body: bytes) -> Any:
     """Read JSON; half a surrogate pair in it becomes a question mark, and a bare line break in a text is one.
 
-    Senders in JavaScript cut a text in the middle of a character, and templates of payloads put texts in as they are.
-    One such text must not lose the alerts of a post. Python's own parser lets both through, pydantic's refuses them.
+    Senders in JavaScript cut a text in the middle of a character, others cut its bytes or send them in an encoding of
+    their own, and templates of payloads put texts in as they are. One such text must not lose the alerts of a post.
+    Python's own parser lets all of it through, pydantic's refuses it.
 
     Raises:
         Unreadable: it is none.
@@ -122,7 +123,8 @@ def parsed(body: bytes) -> Any:
     except ValueError:
         pass
     try:
-        return from_json(json.dumps(json.loads(body, strict=False), ensure_ascii=False).encode(errors="replace"))
+        text = body.decode(json.detect_encoding(body), errors="replace")
+        return from_json(json.dumps(json.loads(text, strict=False), ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
 

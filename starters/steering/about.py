@@ -15,8 +15,11 @@ from activities.catalogue.service import Service
 from activities.catalogue.workloads import WorkloadPolicy
 from activities.common.workloads import WorkloadKind
 
-_PROBED = ("instance", "target", "url")
-"""What the blackbox exporter and others have probed, beside the prober's own `service`."""
+_PROBED = (
+    *("instance", "target", "url", "exported_instance", "exported_target", "param_target", "probe_url", "monitor_url"),
+    *("host", "hostname", "domain", "server_name"),
+)
+"""What the blackbox exporter and others have probed, beside the prober's own `service`; of whom a proxy tells."""
 
 _PORTS = {"http": 80, "https": 443}
 _HASH, _SUFFIX = "[a-z0-9]{4,10}", "[a-z0-9]{5}"
@@ -51,7 +54,7 @@ class _Dialect:
     cron_job: tuple[str, ...] = ()
     job: tuple[str, ...] = ()
     of_any_kind: tuple[str, ...] = ()
-    """Its name, whatever it is; where `workload_type` says what, of that kind."""
+    """Its name, whatever it is; where `workload_type` or `owner_kind` says what, of that kind."""
 
     def named(self, kind: WorkloadKind) -> tuple[str, ...]:
         """Give the labels that name a workload of a kind."""
@@ -61,9 +64,10 @@ class _Dialect:
 _DIALECTS = (
     # kube-state-metrics, cAdvisor and the recording rules of github.com/prometheus-operator/kube-prometheus
     _Dialect(
-        *("namespace", ("deployment",), ("pod", "pod_name"), ("replicaset",), ("statefulset",), ("cronjob",)),
+        *("namespace", ("deployment",), ("pod", "pod_name"), ("replicaset", "created_by_name", "owner_name")),
+        *(("statefulset",), ("cronjob",)),
         job=("job_name",),
-        of_any_kind=("workload",),
+        of_any_kind=("workload", "owner_name"),
     ),
     _Dialect(
         *("exported_namespace", ("exported_deployment",), ("exported_pod",), ("exported_replicaset",)),
@@ -78,6 +82,10 @@ _DIALECTS = (
     _Dialect("kubernetes_namespace", (), ("kubernetes_pod_name", "kubernetes_pod")),
     # Istio's standard metrics, of the side that was called
     _Dialect("destination_workload_namespace", of_any_kind=("destination_workload",)),
+    # Google Cloud's monitored resources
+    _Dialect("namespace_name", (), ("pod_name",)),
+    # CloudWatch Container Insights, by SNS
+    _Dialect("dimension_Namespace", (), ("dimension_FullPodName",), of_any_kind=("dimension_PodName",)),
     # Datadog's tags
     _Dialect(
         *("kube_namespace", ("kube_deployment",), ("pod_name",), ("kube_replica_set",)),
@@ -90,11 +98,24 @@ _OTHER_KINDS = ("statefulset", "daemonset", "job_name", "cronjob")
 
 _NAMED = (
     *("exported_service", "job", "exported_job", "app_kubernetes_io_name", "app", "container", "exported_container"),
-    *("service_name", "horizontalpodautoscaler", "hpa", "destination_service_name"),
+    *("service_name", "horizontalpodautoscaler", "hpa", "destination_service_name", "ingress", "scaledObject"),
+    *(
+        "app_kubernetes_io_instance",
+        "k8s_app",
+        "label_app",
+        "label_app_kubernetes_io_name",
+        "rollout",
+        "container_name",
+    ),
+    *("dimension_Service", "service"),
 )
+_HOSTS = ("destination_service", "envoy_cluster_name", "service", "exported_service")
+"""What is named by its host in the cluster; Envoy puts direction and port before it: `outbound|80||api.shop.svc`."""
+
+_DOMAINS = ("", ".svc", ".svc.cluster.local")
 _NAMESPACES = (
     *("exported_namespace", "service_namespace", "k8s_namespace_name", "kubernetes_namespace", "kube_namespace"),
-    *("destination_service_namespace", "namespace"),
+    *("namespace_name", "dimension_Namespace", "destination_service_namespace", "namespace"),
 )
 """Where what is named is; a scrape's own `namespace` last."""
 
@@ -182,8 +203,9 @@ def _by_name(labels: Mapping[str, str], service: Service, name: str) -> bool:
     names = {name.casefold(), service.deployment.casefold()}
     others = {one.name.casefold() for one in service.other_workloads}
     full = {f"{service.namespace}/{one}".casefold() for one in names | others}  # as a PodMonitor's job is called
-    given = {labels.get(label, "").casefold() for label in _NAMED}
-    if full & given:
+    hosts = {f"{one}.{service.namespace}{domain}" for one in names | others for domain in _DOMAINS}
+    given = {labels.get(label, "").strip().casefold() for label in _NAMED}
+    if full & given or hosts & {labels.get(label, "").rpartition("|")[2].strip().casefold() for label in _HOSTS}:
         return True
     # `redis` or `worker` is what many call theirs: such a name says which one only beside its namespace.
     said = others if space in _spaces(labels) else set()
@@ -200,7 +222,7 @@ def _in_dialect(labels: Mapping[str, str], workload: WorkloadPolicy, namespace: 
         return False
     if any(labels.get(label) == workload.name for label in dialect.named(workload.kind)):
         return True
-    kind = labels.get("workload_type", workload.kind).casefold()
+    kind = (labels.get("workload_type") or labels.get("owner_kind") or workload.kind).casefold()
     if kind == workload.kind.casefold() and any(labels.get(label) == workload.name for label in dialect.of_any_kind):
         return True
     return _of_a_pod(labels, workload, dialect)
@@ -246,4 +268,8 @@ def _address(url: str) -> tuple[str, int | None, str]:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         parts, port = SplitResult("", "", url, "", ""), None
-    return parts.hostname or "", port, parts._replace(scheme="", netloc="", path=parts.path.rstrip("/")).geturl()
+    return (
+        (parts.hostname or "").rstrip("."),
+        port,
+        parts._replace(scheme="", netloc="", path=parts.path.rstrip("/")).geturl(),
+    )

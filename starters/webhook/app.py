@@ -54,7 +54,7 @@ def application(
         began = time.perf_counter()
         try:
             authenticator.check(request)
-            group, not_taken, left = await read_group(request, settings.max_body)
+            group, not_taken, left = await read_group(request, settings.max_body, intake.rank)
             response: Response = _answer(await _take_all(intake, group), metrics, group.truncated, not_taken, left)
         except Problem as problem:
             response = come_again(problem).response()
@@ -93,7 +93,7 @@ async def _take_all(intake: Intake, group: Group) -> list[Taken]:
     """Take all alerts of a post, the worst first; one that is bad doesn't lose the others."""
     taken: dict[int, Taken] = {}
     alerts = {}
-    for number in worst_first(group.alerts):
+    for number in worst_first(group.alerts, intake.rank):
         alert = alert_of(group.alerts[number], group)
         if isinstance(alert, Flaw):
             taken[number] = Taken("invalid", detail=alert.detail)

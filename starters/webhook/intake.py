@@ -33,6 +33,7 @@ from starters.steering.priority import priority
 from starters.steering.routes import Routes
 from starters.webhook import summary
 from starters.webhook.bounded import MOST, bounded, size
+from starters.webhook.worst_first import rank
 from workers.settings import explain
 from workflows.platform import search_attributes
 
@@ -121,6 +122,10 @@ class Intake:
         for told in await asyncio.gather(*(tell(workflow_id, one) for workflow_id, one in runs.items())):
             taken |= told
         return [taken[number] for number in range(len(alerts))]
+
+    def rank(self, alert: Any) -> int:
+        """Give how bad a raw alert is: 0 is worst."""
+        return rank(alert, self._routes)
 
     def _routed(self, alert: Alert) -> Routed | Taken:
         decided = decide(alert, self._routes, self._services)

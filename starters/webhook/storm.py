@@ -17,7 +17,7 @@ from starters.http.body import chunks, expect_json
 from starters.http.problems import Problem, errors_of
 from starters.sources.alertmanager import Group
 from starters.sources.port import Unreadable, parsed
-from starters.webhook.worst_first import rank
+from starters.webhook.worst_first import Rank
 
 _ONE = 1_048_576
 """Bytes of one alert, as JSON: what is larger says nothing that Temporal could keep."""
@@ -29,7 +29,7 @@ _NO_GROUP = "not a body of Alertmanager's version 4"
 _ENVELOPE = ("version", "groupKey", "truncatedAlerts")
 
 
-async def read_group(request: Request, limit: int) -> tuple[Group, str, int]:
+async def read_group(request: Request, limit: int, rank: Rank) -> tuple[Group, str, int]:
     """Read a post; gives its group, what was not taken of it in a sentence, and how many of its alerts that is.
 
     Up to `limit` bytes a body is taken whole. Of a larger one so many bytes of alerts are kept, the worst.
@@ -48,7 +48,7 @@ async def read_group(request: Request, limit: int) -> tuple[Group, str, int]:
                 body += chunk
                 if len(body) <= limit:
                     continue
-                storm = _Storm(limit)
+                storm = _Storm(limit, rank)
                 storm.feed(bytes(body))
                 body.clear()
             else:
@@ -80,8 +80,9 @@ def _no_group(error: ValidationError) -> Problem:
 class _Storm:
     """The worst alerts of what has come so far."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, rank: Rank) -> None:
         self._limit = limit
+        self._rank = rank
         self._read = self._size = self._seen = self._kept = 0
         self._ended = self._broken = False
         self._worst: list[tuple[int, int, int, Any]] = []
@@ -136,7 +137,7 @@ class _Storm:
             size = _ONE + 1
         if size > _ONE:
             return
-        heapq.heappush(self._worst, (-rank(alert), -self._seen, size, alert))
+        heapq.heappush(self._worst, (-self._rank(alert), -self._seen, size, alert))
         self._size += size
         while self._size > self._limit:
             self._size -= heapq.heappop(self._worst)[2]

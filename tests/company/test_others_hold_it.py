@@ -5,8 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from kubernetes import client
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.common.errors import Refused
@@ -21,6 +23,7 @@ from tests.workflows.worlds.platform import Platform
 
 RESTORE = "point-in-time-restore/x"
 THREE = {"replicas": "3"}
+NEW = "v1.2.5"
 
 
 @contextmanager
@@ -74,6 +77,24 @@ def test_nor_does_its_rollback(released: OnHelm) -> None:
     released.release("v1.2.5", "--set=replicas=3")
     with kept_stopped(released.server), pytest.raises(Refused, match=RESTORE):
         released.run(released.helm.rollback, released.rollback())
+
+
+def test_nor_does_a_release_start_a_stateful_set_of_it(released: OnHelm, cluster_api: client.ApiClient) -> None:
+    apps, namespace = client.AppsV1Api(cluster_api), released.server.namespace
+    until = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    notes = {
+        "meta.helm.sh/release-name": released.upgrade(NEW).release,
+        "runbooks.dev/stopped": json.dumps({"run": RESTORE, "until": until, "was": 2}),
+    }
+    labels = {"app": "queue"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "queue", "image": "queue:v1"}]}}
+    spec = {"replicas": 0, "serviceName": "queue", "selector": {"matchLabels": labels}, "template": template}
+    queue: Any = {"metadata": {"name": "queue", "annotations": notes}, "spec": spec}
+    apps.create_namespaced_stateful_set(namespace, queue)
+    with pytest.raises(Refused, match=rf"queue is kept without replicas by {RESTORE}"):
+        released.run(released.helm.upgrade, released.upgrade(NEW))
+    apps.patch_namespaced_stateful_set("queue", namespace, {"spec": {"replicas": 1}})
+    assert released.run(released.helm.upgrade, released.upgrade(NEW)).applied, "somebody has scaled it up by hand"
 
 
 # -- raised for an emergency ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from temporalio import workflow
 
 from activities.common.errors import InvalidInput, JustStarting, Refused
-from activities.customers.tenant_records import AssignPeople
+from activities.customers.tenant_records import AssignPeople, CorrectAddress
 from activities.customers.tenants import Tenants
 from audit.text import counted
 from workflows.customer_operations.onboarding_parts import OnboardingParts
@@ -14,6 +14,7 @@ from workflows.platform import policies
 from workflows.platform.described import described
 from workflows.platform.lease import Resume
 from workflows.platform.runbook import Runbook
+from workflows.platform.signing import seen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -104,6 +105,8 @@ class ChecklistWords(Runbook):
         self._allowed(word)
         if word.csm is None and word.se is None:
             raise InvalidInput("csm, se: name at least one")
+        if any(person is not None and not seen(person).strip() for person in (word.csm, word.se)):
+            raise InvalidInput("csm, se: a name of blanks is nobody's")
 
     @workflow.update(
         name="reschedule",
@@ -141,10 +144,20 @@ class ChecklistWords(Runbook):
     async def resend(self, word: Resend) -> str:
         """Send them again."""
         account = self._parts.account
-        account.email = word.email or account.email
         self.say("decision", "Send the welcome mails again", who=f"{word.who} ({word.role})")
+        if word.email and word.email != account.email:
+            if workflow.patched("address-corrected"):
+                await self._correct_address(word.email)
+            account.email = word.email
         sent = await self._parts.day_0.welcome()
         return "sent" if sent else "not sent: see the timeline"
+
+    async def _correct_address(self, email: str) -> None:
+        account = self._parts.account
+        address = CorrectAddress(
+            tenant_id=account.tenant_id, before=account.email, after=email, effect=self.effect("address")
+        )
+        await self.step("5.1", "Correct the address", Tenants.correct_address, address, policies.EFFECT)
 
     @resend.validator
     def _check_resend(self, word: Resend) -> None:

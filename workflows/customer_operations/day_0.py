@@ -15,6 +15,7 @@ from activities.customers.api_keys import ApiKeys, IssueKey
 from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, Tier
 from activities.customers.tenants import Tenants
 from activities.messages.mail.calendars import Meeting
+from workflows.customer_operations.tenant_ids import pinned
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.customers import Customer, new_id
@@ -56,7 +57,7 @@ class Account(BaseModel):
     def of(cls, run: Runbook, contract: Contract) -> "Account":
         """Choose its IDs."""
         return cls(
-            tenant_id=contract.tenant_id or "",
+            tenant_id=pinned(contract.tenant_id or "", contract.name),
             name=contract.name,
             tier=contract.tier,
             contact_name=contract.contact_name,
@@ -168,14 +169,16 @@ class Day0:
         False where they are not taken: people are told, and can have them sent again.
         """
         account, kickoff = self.account, self.account.kickoff_at or workflow.now()
+        # Sent again after weeks, it invites nobody to a call that has been.
+        over = kickoff < workflow.now() and workflow.patched("kickoff-is-over")
         customer = self._customer(account.contact_name, account.email)
         values = {
             "tenant": account.tenant_id,
             "email": account.email,
             "csm": account.csm,
-            "when": self._when(kickoff),
+            "when": "" if over else self._when(kickoff),
         }
-        meeting = self._meeting("Kickoff call", kickoff)
+        meeting = None if over else self._meeting("Kickoff call", kickoff)
         try:
             await customer.mail("5.1", "welcome", values, handover_id=account.password_handover, meeting=meeting)
             key = {"new_key": account.key_id}
@@ -190,6 +193,8 @@ class Day0:
             )
             return False
         self._tick("welcome", by="the run", note=account.email)
+        if over:
+            return True
         self._tick("kickoff-scheduled", by="the run", note=self._when(kickoff))
         await self._invite_us("Kickoff call", kickoff)
         return True

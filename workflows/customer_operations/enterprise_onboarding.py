@@ -1,8 +1,8 @@
 """Enterprise onboarding (runbook 5.1): a run of weeks that holds the checklist and sees it through."""
 
-import re
 from datetime import date, datetime, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from temporalio import workflow
@@ -10,10 +10,11 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.catalogue.service import Service
+from activities.common.errors import InvalidInput
 from activities.common.text import Key, Name
 from activities.common.times import Time
 from activities.customers.tenant_records import TENANT_ID, SetTenantStatus, Tier
-from activities.customers.tenants import Tenants
+from activities.customers.tenants import TenantRequest, Tenants
 from activities.messages.chat.chat import Message
 from activities.messages.mail.addresses import MailAddress
 from workflows.customer_operations.checklist import Checklist, checklist
@@ -22,6 +23,7 @@ from workflows.customer_operations.checklist_words import ChecklistWords
 from workflows.customer_operations.day_0 import Account, Day0
 from workflows.customer_operations.onboarding_parts import OnboardingParts
 from workflows.customer_operations.onboarding_words import StopOnboarding
+from workflows.customer_operations.tenant_ids import tenant_id_of
 from workflows.platform import policies, search_attributes
 from workflows.platform.lease import shielded
 from workflows.platform.requests import ServiceRequest
@@ -67,9 +69,7 @@ class EnterpriseOnboardingRequest(ServiceRequest):
     @model_validator(mode="after")
     def _has_an_id(self) -> "EnterpriseOnboardingRequest":
         if self.tenant_id is None:
-            self.tenant_id = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:63]
-            if re.match(TENANT_ID, self.tenant_id) is None:
-                raise ValueError("tenant_id: can't be made of this name: give one")
+            self.tenant_id = tenant_id_of(self.name)
         return self
 
 
@@ -94,7 +94,7 @@ class EnterpriseOnboarding(ChecklistWords):
         """Follow 5.1.
 
         Raises:
-            InvalidInput: the service is not in the catalogue.
+            InvalidInput: the service is not in the catalogue, or the kickoff or the contract's end is past.
             Refused: another tenant has the ID or the name.
 
         """
@@ -102,6 +102,8 @@ class EnterpriseOnboarding(ChecklistWords):
         service = await self.begin(
             request, title=f"Onboarding of {request.name}", service=request.service, severity="P4"
         )
+        if request.carried is None and (past := _past(request, service)) and workflow.patched("dates-to-come"):
+            raise InvalidInput(past)
         account = Account.of(self, request)
         self.mark(search_attributes.TENANT.value_set(account.tenant_id))
         parts = self.parts = self._taken_up(request.carried, service, account)
@@ -172,9 +174,7 @@ class EnterpriseOnboarding(ChecklistWords):
 
     async def _end(self) -> str:
         self.wait_for("")
-        tenant = "active"
-        if self.stopped is not None:
-            tenant = await self._stop(self.stopped)
+        tenant = await self._stop(self.stopped) if self.stopped is not None else await self._as_it_is()
         text = "complete" if self._parts.items.done else f"stopped; the tenant is {tenant}"
         self.finish("onboarded" if self._parts.items.done else "stopped")
         await self._parts.desk.tell("ended", f":checkered_flag: {self.title} is {text}.")
@@ -182,7 +182,7 @@ class EnterpriseOnboarding(ChecklistWords):
 
     async def _stop(self, word: StopOnboarding) -> str:
         if word.tenant == "keep":
-            return "active"
+            return await self._as_it_is()
         status = SetTenantStatus(
             tenant_id=self._parts.account.tenant_id,
             status="closed" if word.tenant == "close" else "suspended",
@@ -191,6 +191,14 @@ class EnterpriseOnboarding(ChecklistWords):
         )
         await self.step("5.1", f"The tenant: {word.tenant}", Tenants.set_status, status, policies.RELEASE)
         return status.status
+
+    async def _as_it_is(self) -> str:
+        """Read what the tenant is: in weeks somebody may have suspended or closed it."""
+        if workflow.patched("tenant-as-it-is"):
+            asked = TenantRequest(tenant_id=self._parts.account.tenant_id)
+            found = await self.attempt("5.1", "The tenant as it is", Tenants.tenant, asked, policies.READ)
+            return found.status if found else "unknown"
+        return "active"
 
     async def _cancelled(self) -> None:
         tenant_id = self._parts.account.tenant_id
@@ -218,3 +226,14 @@ class EnterpriseOnboarding(ChecklistWords):
             next_look=self._parts.watch.next_look,
             entries=self.timeline.entries[-_ENTRIES_CARRIED:],
         )
+
+
+def _past(request: EnterpriseOnboardingRequest, service: Service) -> str:
+    """Say which date of a contract was past when it was asked for; empty where none was."""
+    asked_at = workflow.info().workflow_start_time
+    if request.kickoff_at is not None and request.kickoff_at <= asked_at:
+        return f"kickoff_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC"
+    today = asked_at.astimezone(ZoneInfo(service.time_zone)).date()
+    if request.renews_on is not None and request.renews_on < today:
+        return f"renews_on: is past, it is {today}"
+    return ""

@@ -57,7 +57,7 @@ class IncidentRun(Runbook):
             InvalidInput: the service is not in the catalogue, or the run has not the ID that its alerts have.
 
         """
-        title = request.title or (request.alert.summary[:TITLE] if request.alert else None)
+        title = request.title or (request.alert.title if request.alert else None)
         service = await self.begin(
             request, title=title or f"{severity} incident", service=request.service, severity=severity
         )

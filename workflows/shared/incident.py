@@ -180,7 +180,8 @@ class Incident(Desk):
     async def _open_thread(self, alert: Alert | None) -> None:
         text = f":fire: *{self.severity}* {self.title} — {self.id} on {self.service.name}"
         if alert is not None and alert.summary != self.title:
-            text += f"\n{alert.summary}"
+            # Quoted: what its lines say isn't said by us.
+            text += "".join(f"\n> {line}" for line in alert.summary.splitlines())
         if self._so_far is not None:
             await self.tell("raised", f":fire: *{self.severity}* {self.id}: {self._so_far.why}")
         else:

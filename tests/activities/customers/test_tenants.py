@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 from pydantic import SecretStr, ValidationError
 
 from activities.common.errors import NotFound, Refused
-from activities.customers.tenant_records import AssignPeople, CreateTenant, CreateUser, SetTenantStatus
+from activities.customers.tenant_records import AssignPeople, CorrectAddress, CreateTenant, CreateUser, SetTenantStatus
 from activities.customers.tenants import (
     ActivityRequest,
     ContactsRequest,
@@ -64,7 +64,9 @@ def test_what_the_records_cannot_have_is_refused(
     tenants: Tenants, records_sql: psycopg.Connection[Any], other: CreateTenant
 ) -> None:
     tenants.create(new())
-    with pytest.raises(Refused, match=r"the records refuse it: (tenant|there is a customer of that ID)") as raised:
+    with pytest.raises(
+        Refused, match=r"the records refuse it: (tenant|there is a customer of that (ID|name))"
+    ) as raised:
         tenants.create(other)
     assert "x y" not in str(raised.value)
     assert count(records_sql, "tenants") == 1
@@ -114,6 +116,25 @@ def test_a_user_is_one_in_a_tenant_and_needs_one(tenants: Tenants, records_sql: 
     with pytest.raises(NotFound):
         tenants.create_user(user("nobody", "third"))
     assert count(records_sql, "handovers") == 1
+
+
+def test_a_corrected_address_is_the_administrators_too_and_no_other_users(
+    tenants: Tenants, records_sql: psycopg.Connection[Any]
+) -> None:
+    tenants.create(new())
+    tenants.create_user(user())
+    tenants.create_user(user(step="another", email="grace@acme.test"))
+
+    def corrected(after: str, before: str = "ADA@acme.test") -> CorrectAddress:
+        return CorrectAddress(tenant_id="acme", before=before, after=after, effect=effect(f"to-{after}"))
+
+    assert tenants.correct_address(corrected("lovelace@acme.test")).before == "ada@acme.test"
+    assert not tenants.correct_address(corrected("lovelace@acme.test")).applied
+    with pytest.raises(Refused, match="users are unique in a tenant"):
+        tenants.correct_address(corrected("grace@acme.test", before="lovelace@acme.test"))
+    users = records_sql.execute("SELECT email FROM runbooks.tenant_users ORDER BY 1").fetchall()
+    assert users == [("grace@acme.test",), ("lovelace@acme.test",)]
+    assert tenants.tenant(TenantRequest(tenant_id="acme")).email == "lovelace@acme.test"
 
 
 def test_people_are_assigned_one_by_one(tenants: Tenants) -> None:

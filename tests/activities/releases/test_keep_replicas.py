@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from activities.releases import keep_replicas
 
@@ -47,6 +48,29 @@ def test_a_deployment_that_says_nothing_of_them_any_more_says_it_again() -> None
     kept = keep_replicas.kept(text, {"tensafe-server": 6})
     assert kept == text.replace("spec:\n  template", "spec:\n  replicas: 6\n  template", 1)
     assert keep_replicas.kept(kept, {"tensafe-server": 2}) == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ("kind: Deployment # of us\nmetadata: {name: api}\nspec: {replicas: 3, paused: false}\n", "replicas: 6,"),
+        ("kind: Deployment\nmetadata:\n# of us\n    name: api\nspec:\n    replicas: 3\n", "    replicas: 6\n"),
+        ("kind: Deployment\nmetadata:\n  name: api\nspec: # of us\n    paused: false\n", "    replicas: 6\n    paused"),
+        ("kind: Deployment\r\nmetadata:\r\n  name: api\r\nspec:\r\n  replicas: 3\r\n", "replicas: 6\r\n"),
+        ("kind: Deployment\nmetadata:\n  name: api\nspec:\n  replicas:\n  paused: false\n", "replicas: 6\n  paused"),
+        ("kind: Deployment\nmetadata:\n  name: api\nspec:\n  replicas: &few 3", "replicas: &few 6"),
+        ('{"kind":"Deployment","metadata":{"name":"api"},"spec":{"replicas":3}}', '"replicas":6}'),
+        ('{"kind":"Deployment","metadata":{"name":"api"},"spec":{"paused":false}}', '{replicas: 6, "paused"'),
+    ],
+)
+def test_however_a_chart_writes_it(written: str, becomes: str) -> None:
+    before = written.replace("api", "gateway")
+    kept = keep_replicas.kept(f"{before}\n---\n{written}\n---\n{before}", {"api": 6})
+    assert kept.startswith(f"{before}\n---\n")
+    assert kept.endswith(f"\n---\n{before}")
+    assert becomes in kept
+    (changed,) = [one for one in yaml.safe_load_all(kept) if one["metadata"]["name"] == "api"]
+    assert changed["spec"]["replicas"] == 6
 
 
 def test_what_is_nobodys_stays_as_it_is() -> None:

@@ -413,3 +413,10 @@ def test_an_event_without_a_time_has_none(time: Any) -> None:
 def test_half_a_character_loses_no_post() -> None:
     """Senders in JavaScript cut a text in the middle of one."""
     assert document(b'{"a": "x\\ud83d", "b": "\\ud83d\\ude00"}') == {"a": "x?", "b": "\U0001f600"}
+
+
+@pytest.mark.parametrize(
+    "text", ["d\xf6wn".encode("latin-1"), "d\xf6wn".encode()[:2]], ids=["of another encoding", "cut"]
+)
+def test_bytes_that_are_no_character_lose_no_post(text: bytes) -> None:
+    assert document(b'{"a": "' + text + b'", "b": 1}') == {"a": text.decode(errors="replace"), "b": 1}

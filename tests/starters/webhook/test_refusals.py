@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from starters.webhook.__main__ import build
-from starters.webhook.worst_first import worst_first
+from starters.webhook.worst_first import rank, worst_first
 from tests.starters.support import (
     HEADERS,
     NOBODY,
@@ -200,6 +200,7 @@ async def test_one_bad_alert_does_not_lose_the_others(webhook: httpx.AsyncClient
         {"annotations": {"summary": "nul \x00 `tick` [link](http://evil) <b>"}, "generatorURL": "/relative"},
         {"annotations": {}, "generatorURL": "", "fingerprint": ""},
         {"labels": {"alertname": "A" * 5000, "severity": "P1", "service": "tensafe-server"}},
+        {"labels": {"severity": "P1", "service": "tensafe-server"}},
         {"startsAt": "2026-02-04T04:00:00.123456789+01:00", "endsAt": "2026-02-04T04:00:00Z"},
     ],
 )
@@ -233,7 +234,7 @@ def test_the_worst_is_taken_first_whatever_the_order() -> None:
     said = ["warning", None, "P1", "none", "critical", 7, "P2"]
     alerts = [{"labels": {} if severity is None else {"severity": severity}} for severity in said]
     over = {"status": "resolved", "labels": {"severity": "P1"}}
-    assert worst_first([*alerts, over, "no alert", {"labels": 3}]) == [2, 7, 4, 6, 0, 1, 3, 5, 8, 9]
+    assert worst_first([*alerts, over, "no alert", {"labels": 3}], rank) == [2, 7, 4, 6, 0, 1, 3, 5, 8, 9]
 
 
 async def test_what_nothing_is_there_for_is_answered_counted_and_told(webhook: httpx.AsyncClient) -> None:

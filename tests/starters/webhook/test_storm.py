@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from starters.http.problems import Problem
+from starters.steering.routes import Routes
 from starters.webhook.storm import _Storm
-from starters.webhook.worst_first import rank
+from starters.webhook.worst_first import rank, worst_first
 from tests.starters.support import HEADERS, PATH
 
 LIMIT = 100_000
@@ -110,7 +111,7 @@ def _pieces(sent: bytes, size: int) -> Iterator[bytes]:
 )
 def test_what_is_kept_is_the_worst_that_fits(severities: list[str], limit: int, piece: int) -> None:
     alerts = [alert(f"A{number}", severity) for number, severity in enumerate(severities)]
-    storm = _Storm(limit)
+    storm = _Storm(limit, rank)
     try:
         for part in _pieces(body(alerts), piece):
             storm.feed(part)
@@ -128,8 +129,34 @@ def test_what_is_kept_is_the_worst_that_fits(severities: list[str], limit: int, 
     assert (f"{left} of {len(alerts)}" in told) == bool(left)
 
 
+def test_what_a_rule_takes_is_kept_before_what_none_does() -> None:
+    rules = Routes.model_validate(
+        {
+            "route": [
+                {"procedure": "p1-incident", "match": {"alertname": "Down"}},
+                {"procedure": "rollback", "match": {"alertname": "Slow"}, "severity": "P2"},
+                {"procedure": "p2-incident", "match": {"severity": "warning", "team": "ours"}},
+                {"procedure": "p1-incident", "match": {"severity": "P1", "team": "ours"}},
+            ]
+        }
+    )
+    down = alert("Down")
+    del down["labels"]["severity"]
+    alerts = [
+        alert("Theirs", "P1"),
+        alert("Disk", team="ours"),
+        alert("Slow", "info"),
+        down,
+        alert("Gone", "info", team="ours"),
+        {"labels": None},
+        alert("Any", ""),
+    ]
+    named = [alerts[place].get("labels") for place in worst_first(alerts, lambda one: rank(one, rules))]
+    assert [one and one["alertname"] for one in named] == ["Down", "Disk", "Slow", "Theirs", "Gone", None, "Any"]
+
+
 def test_one_giant_does_not_push_the_others_out() -> None:
-    storm = _Storm(2_000_000)
+    storm = _Storm(2_000_000, rank)
     giant = alert("Giant", "P1", text="x" * 1_500_000)
     for part in _pieces(body([alert("Down", "P2"), giant, alert("Disk")]), 10_000):
         storm.feed(part)

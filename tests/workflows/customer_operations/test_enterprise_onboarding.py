@@ -189,6 +189,20 @@ async def test_stopped_it_says_what_happens_to_the_tenant(
     assert company.rows("SELECT status FROM runbooks.tenants") == [(status,)]
 
 
+async def test_a_tenant_that_somebody_has_closed_meanwhile_is_not_told_to_be_active(
+    working: Working, client: Client, company: Company
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company), NAME)
+        await day_0(handle)
+        company.sql.execute("UPDATE runbooks.tenants SET status = 'closed'")
+        stop = StopOnboarding(**LEAD, tenant="keep", reason="left to the sales team")
+        await handle.execute_update(EnterpriseOnboarding.stop, stop)
+        result = await handle.result()
+    assert result["tenant"] == "closed"
+    assert company.rows("SELECT FROM runbooks.messages WHERE text LIKE '%stopped; the tenant is closed.'")
+
+
 async def test_cancelled_it_leaves_the_tenant_and_says_so(
     working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
 ) -> None:
@@ -241,6 +255,24 @@ async def test_a_welcome_that_nobody_takes_is_sent_again_to_the_right_address(
         await day_0(handle)
         await handle.terminate()
     assert len(company.subjects(email)) == 2
+    # It is what later mails go to, and what the mail says that one signs in by.
+    users = "SELECT t.email, u.email FROM runbooks.tenants t JOIN runbooks.tenant_users u USING (tenant_id)"
+    assert company.rows(users) == [(email, email)]
+
+
+async def test_a_welcome_that_is_sent_again_after_the_kickoff_invites_nobody_to_it(
+    working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company), NAME)
+        await day_0(handle)
+        await days_pass(time_skipping, 12)
+        email = f"new@{company.domain}"
+        assert str(await handle.execute_update(EnterpriseOnboarding.resend, Resend(**ADA, email=email))) == "sent"
+        await handle.terminate()
+    (welcome,) = [mail for mail in company.mails(email) if "Welcome" in str(mail["Subject"])]
+    assert [*welcome.iter_attachments()] == []
+    assert "first meeting" not in str(welcome)
 
 
 async def test_what_cannot_be_ticked_is_refused(working: Working, client: Client, company: Company) -> None:
@@ -257,6 +289,9 @@ async def test_what_cannot_be_ticked_is_refused(working: Working, client: Client
             with pytest.raises(WorkflowUpdateFailedError) as refused:
                 await handle.execute_update(EnterpriseOnboarding.tick_item, Tick.model_validate({**ADA, **fields}))
             assert says in str(refused.value.cause)
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(EnterpriseOnboarding.assign, Assign(**ADA, csm=" ", se="\u200b"))
+        assert "a name of blanks is nobody's" in str(refused.value.cause)
         await tick(handle, "training", not_needed=True, note="they know it")
         await tick(handle, "training", undo=True)
         await handle.terminate()
@@ -272,6 +307,20 @@ async def test_a_name_that_is_taken_is_refused_and_nothing_changes(
             await handle.result()
     assert "name" in cause(failed.value).message
     assert company.rows("SELECT tenant_id FROM runbooks.tenants") == [("other",)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "tenant_id"),
+    [({"name": "Müller & Søn"}, "muller-son"), ({"name": "株式会社", "tenant_id": "kaisha"}, "kaisha")],
+)
+async def test_a_customers_name_may_have_any_letters(
+    working: Working, client: Client, company: Company, fields: dict[str, Any], tenant_id: str
+) -> None:
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(company, **fields), NAME)
+        await day_0(handle)
+        await handle.terminate()
+    assert company.rows("SELECT tenant_id, name FROM runbooks.tenants") == [(tenant_id, fields["name"])]
 
 
 async def test_plan_mode_creates_nothing(working: Working, client: Client, company: Company) -> None:
@@ -293,6 +342,8 @@ async def test_plan_mode_creates_nothing(working: Working, client: Client, compa
         ({"tenant_id": "Acme"}, "tenant_id"),
         ({"tier": "gold"}, "tier"),
         ({"kickoff_at": "2026-03-01T10:00:00"}, "kickoff_at"),
+        ({"kickoff_at": "2020-03-01T10:00:00Z"}, "kickoff_at: is past"),
+        ({"renews_on": "2020-03-01"}, "renews_on: is past"),
     ],
 )
 async def test_bad_input_ends_the_run_at_once_and_names_the_field(

@@ -111,13 +111,15 @@ async def test_a_bad_release_is_rolled_back_and_everything_is_told_once(working:
 async def test_an_alerts_text_mentions_nobody_and_is_not_published(working: Working, client: Client) -> None:
     world = World()
     world.bad_release()
-    text = "<!channel> p99 > 2s & errors <5%> on db-7.internal <https://elsewhere.example|acknowledge here>"
+    text = "<!channel> p99 > 2s & errors <5%>\n*Approved* on db-7.internal <https://elsewhere.example|acknowledge here>"
     alert = firing().model_copy(update={"annotations": {"summary": text}})
     async with working(world.activities()) as queue:
         await close(await start(client, queue, P1Request(alert=alert)))
     said = [request.text for name in ("slack.post", "slack.schedule") for request in world.done(name)]
     assert any("&lt;!channel&gt; p99 &gt; 2s &amp; errors" in text for text in said)
     assert not any("<" in text for text in said)
+    assert not any("\n*Approved" in text for text in said)
+    assert sum("\n&gt; *Approved* on db-7" in text for text in said) == 1
     public = [(request.title, request.message) for request in world.done("statuspage.update")]
     assert public == [
         ("TenSafe: service disruption", "Issue identified, implementing fix"),
