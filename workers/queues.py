@@ -35,6 +35,7 @@ _ROLES: Mapping[str, Role] = {
     "activities.database": "database",
     "activities.evidence.archive": ORCHESTRATION,
     "activities.evidence": "kubernetes",
+    "activities.holds.left_incidents": ORCHESTRATION,
     "activities.holds": "kubernetes",
     "activities.kubernetes": "kubernetes",
     "activities.messages": "messages",

@@ -228,6 +228,8 @@ SYSTEM: tuple[System, ...] = (
     System("audit.archive_runs"),
     System("upkeep.sweep_holds"),
     System("upkeep.give_back_hold"),
+    System("upkeep.leave_incident"),
+    System("upkeep.end_left_incident"),
     System("upkeep.look_for_workers"),
     System("upkeep.missing_worker"),
 )

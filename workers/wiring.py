@@ -62,11 +62,13 @@ from activities.holds.kinds import (
     HeldDatabaseSecrets,
     HeldKind,
     HeldTlsSecrets,
+    OpenInterventions,
     OpenWindows,
     PausedAutoscalers,
     StoppedDeployments,
     StoppedWorkloads,
 )
+from activities.holds.left_incidents import IncidentsLeft
 from activities.kubernetes.api import connect as connect_kubernetes
 from activities.kubernetes.cluster import Kubernetes
 from activities.kubernetes.database_secrets import DatabaseSecrets
@@ -97,6 +99,7 @@ from activities.monitoring.silences import Silences
 from activities.monitoring.workers import RoleQueue, Workers
 from activities.records.activities import Records
 from activities.records.figures import Figures
+from activities.records.left_incidents import LeftInRecords
 from activities.records.security import SecurityIncidents
 from activities.records.windows import MaintenanceWindows
 from activities.releases.ci import Ci, CiService
@@ -281,6 +284,7 @@ def _systems(settings: Settings, clients: _Clients) -> dict[type, Callable[[], A
         Integrity: lambda: Integrity(servers().databases),
         Sessions: lambda: Sessions(servers().databases),
         Holds: lambda: Holds(lambda: _held_kinds(settings, clients)),
+        IncidentsLeft: lambda: IncidentsLeft(LeftInRecords(pool()), settings.services),
         LogicalSlots: lambda: LogicalSlots(servers().databases),
         Writers: lambda: Writers(servers().databases),
         Archive: lambda: Archive(
@@ -322,6 +326,7 @@ def _held_kinds(settings: Settings, clients: _Clients) -> list[HeldKind]:
         HeldTlsSecrets(TlsSecrets(cluster), services),
         OpenWindows(MaintenanceWindows(clients.pool()), services),
         BlockedAddresses(_blocks(settings, clients), services),
+        OpenInterventions(Interventions(clients.pool()), services),
     ]
 
 

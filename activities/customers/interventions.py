@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Refused
+from activities.common.text import Key, ToldLine
 from activities.records.ledger import Ledger, Rows
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ class CloseIntervention(BaseModel):
     outcome: str = Field(min_length=1)
     closed_at: datetime
     effect: Effect
+
+
+class LivingIntervention(BaseModel):
+    """One that isn't closed, and the run that looks after it."""
+
+    tenant_id: Key
+    opened_at: datetime
+    workflow_id: ToldLine
+    effect_key: ToldLine
 
 
 class Interventions:
@@ -74,6 +84,17 @@ class Interventions:
             )
 
         return self._ledger.once(request.effect, "intervention.close", work)
+
+    def living(self) -> list[LivingIntervention]:
+        """Read those that are not closed, the oldest first."""
+        with self._ledger.read() as rows:
+            found = rows.execute(
+                """
+                SELECT tenant_id, opened_at, workflow_id, effect_key FROM runbooks.interventions
+                WHERE closed_at IS NULL ORDER BY opened_at, tenant_id
+                """
+            ).fetchall()
+        return [LivingIntervention.model_validate(row) for row in found]
 
 
 def _open(rows: Rows, request: OpenIntervention) -> bool:

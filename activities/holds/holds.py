@@ -68,10 +68,15 @@ class Holds:
         del request
         found, unread = await asyncio.to_thread(self._all)
         now = datetime.now(UTC)
-        past = [hold for hold in found if hold.until <= now]
         client = activity.client()
-        items = [hold for hold in past if not await _lives(client, hold)]
-        return LeftHolds(items=items, held=len(found), late=len(past) - len(items), unread=unread)
+        items, late = [], 0
+        for hold in found:
+            past = hold.until <= now
+            if (past or hold.at_once) and not await _lives(client, hold):
+                items.append(hold)
+            elif past:
+                late += 1
+        return LeftHolds(items=items, held=len(found), late=late, unread=unread)
 
     @activity.defn(name="holds.give_back")
     @effect

@@ -8,6 +8,8 @@ that must stay closed.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -19,6 +21,7 @@ from activities.certificates.secrets import LetRenewalGo, SecretName, TlsSecrets
 from activities.common.effects import Change, Effect
 from activities.common.text import Key, Name, ToldLine
 from activities.common.times import Time
+from activities.customers.interventions import CloseIntervention, Interventions
 from activities.kubernetes.database_secrets import DatabaseSecrets, ReleaseSecret
 from activities.kubernetes.deployments import Deployments
 from activities.kubernetes.workload_holds import GiveWorkloadBack, WorkloadAt, WorkloadHolds
@@ -46,6 +49,7 @@ class Hold(Place):
     first_run: Key = Field(default="", description="First run ID of that run's chain, where the mark says it.")
     lease: ToldLine = ""
     until: Annotated[AwareDatetime, Time(made_fit=True)]
+    at_once: bool = Field(default=False, description="Given back when its run is gone, and not only at its end.")
 
     @property
     def place(self) -> Place:
@@ -291,6 +295,50 @@ class BlockedAddresses:
             effect=effect,
         )
         return self._blocks.give_back(request)
+
+
+class OpenInterventions:
+    """What is being done about a tenant who may leave (5.3): while it is open, none is begun for that tenant."""
+
+    kind = "intervention"
+
+    def __init__(self, interventions: Interventions, services: Mapping[str, Service]) -> None:
+        self._interventions = interventions
+        self._services = services
+
+    def places(self) -> Iterator[Place]:
+        """Give one: tenants are the company's, and the first service speaks for them."""
+        for name, service in islice(self._services.items(), 1):
+            yield Place(service=name, channel=service.channel, name="")
+
+    def held(self, place: Place) -> list[Hold]:
+        """Read those that are not closed."""
+        longest = max(service.customers.churn.give_up_after for service in self._services.values())
+        return [
+            Hold(
+                **place.model_dump(exclude={"name"}),
+                name=one.tenant_id,
+                kind=self.kind,
+                run=one.workflow_id,
+                first_run=one.effect_key.removeprefix(f"{one.workflow_id}/").partition("/")[0],
+                lease=one.effect_key,
+                until=one.opened_at + longest,
+                at_once=True,
+            )
+            for one in self._interventions.living()
+        ]
+
+    def give_back(self, hold: Hold, effect: Effect) -> Change:
+        """Close it, as its run does when it is cancelled."""
+        request = CloseIntervention(
+            tenant_id=hold.name,
+            opened_by="",
+            opening=hold.lease,
+            outcome="its run was no longer running",
+            closed_at=datetime.now(UTC),
+            effect=effect,
+        )
+        return self._interventions.close(request)
 
 
 def _workload(place: Place) -> WorkloadAt:

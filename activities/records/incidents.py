@@ -114,7 +114,7 @@ class OpenIncidents(BaseModel):
         """Those that a run may look after.
 
         A workflow ID has one run at a time, and a run one incident: of several that name the same, the newest is its.
-        The others are left open by runs that were terminated; a person closes them.
+        The others are left open by runs that were terminated; `SweepHolds` ends them within a minute or two.
         """
         newest = {one.workflow_id: one for one in sorted(self.items, key=lambda one: one.opened_at)}
         return [one for one in self.items if not one.workflow_id or newest[one.workflow_id] is one]
@@ -124,6 +124,9 @@ class OpenIncidents(BaseModel):
             return "no open incidents"
         return "; ".join(f"{i.severity} {i.incident_id} {i.title} ({i.status})" for i in self.items)
 
+
+CLOSED_UNWELL = "closed while not healthy"
+"""What the resolution says where people have closed it in spite of that."""
 
 _LOST_BY_RELAPSE = {"mitigated", "stable"}
 _RANK = ("open", "mitigated", "stable", "cancelled", "closed")

@@ -30,7 +30,12 @@ from temporalio.worker import (
 
 from activities.common.effects import Change
 from activities.messages.mail.mail import SendMail, compose
-from activities.messages.status_page.status_page import StatusPages, UpdateMaintenance, UpdateStatusPage
+from activities.messages.status_page.status_page import (
+    LeaveStatusPage,
+    StatusPages,
+    UpdateMaintenance,
+    UpdateStatusPage,
+)
 from audit import postmortem
 from audit.payloads import Decoder
 from audit.reading import read
@@ -195,6 +200,9 @@ class Page:
 
     def maintenance(self, request: UpdateMaintenance) -> Change:
         return self._take(request)
+
+    def leave(self, request: LeaveStatusPage) -> Change:
+        raise AssertionError(f"no run says a last word by itself: {request}")
 
     def _take(self, request: UpdateStatusPage | UpdateMaintenance) -> Change:
         self.said += [request.title, request.message]

@@ -19,6 +19,7 @@ from activities.messages.status_page.status_page import IncidentState, StatusPag
 from activities.records.activities import Records
 from activities.records.alerts import AcknowledgeAlert, Alert, ResolveAlert
 from activities.records.incidents import (
+    CLOSED_UNWELL,
     CloseIncident,
     CreateIncident,
     MarkIncident,
@@ -35,9 +36,10 @@ from workflows.shared.continued import IncidentSoFar
 from workflows.shared.desk import Desk
 from workflows.shared.post_mortem import PostMortemFacts
 
-_RESOLVED = "The incident has been resolved."
+# Written for customers.
+RESOLVED = "The incident has been resolved."
 _BACK = "The problem has come back. We are investigating."
-_LEFT = "We have stopped updating this entry. Our team continues to work on the service."
+NO_MORE_UPDATES = "We have stopped updating this entry. Our team continues to work on the service."
 
 
 class Incident(Desk):
@@ -360,9 +362,9 @@ class Incident(Desk):
         """
         run = self.run
         if unwell:
-            resolution = f"{resolution} (closed while not healthy: {unwell})"
+            resolution = f"{resolution} ({CLOSED_UNWELL}: {unwell})"
         by = "" if closed_by == NOBODY_TOLD else f" by {closed_by}"
-        public = [] if unwell or not publish else [self.status_page("2.2/13", "Resolved", _RESOLVED)]
+        public = [] if unwell or not publish else [self.status_page("2.2/13", "Resolved", RESOLVED)]
         await asyncio.gather(
             run.keep(
                 "2.2/12",
@@ -479,7 +481,7 @@ class Incident(Desk):
         if workflow.patched("cancelled-closes-all"):
             closing.append(self._resolve_pages())
             if self.published:
-                closing.append(self.status_page("2.2/13", "Resolved", _LEFT))
+                closing.append(self.status_page("2.2/13", "Resolved", NO_MORE_UPDATES))
         await asyncio.gather(
             *closing,
             self.reached("cancelled"),

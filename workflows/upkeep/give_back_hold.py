@@ -1,17 +1,14 @@
 """Gives back one thing that a run has left held, and tells the service's people; `SweepHolds` starts it."""
 
-from typing import Any
-
 from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.common.effects import Effect
 from activities.holds.holds import GIVEN_BACK, GiveBack, Holds
 from activities.holds.kinds import Hold
 from activities.messages.chat.chat import PostMessage, Slack, escaped
 from workflows.platform import policies
-from workflows.platform.policies import Policy
+from workflows.upkeep.own_steps import options, own_effect
 
 _ACTOR = "sweep-holds"
 
@@ -35,37 +32,24 @@ class GiveBackHold:
 
         """
         hold = request.hold
-        effect = self._effect("give-back")
+        effect = own_effect("give-back", _ACTOR)
         change = await workflow.execute_activity_method(
             Holds.give_back,
             GiveBack(hold=hold, effect=effect),
             summary=f"Give back: {hold}"[:180],
-            **_options(policies.EFFECT),
+            **options(policies.EFFECT),
         )
         if change.applied or change.after == GIVEN_BACK:
             left = f"{hold}, and is not running any more. Given back: {change}"
             message = PostMessage(
                 channel=hold.channel,
                 text=escaped(left),
-                effect=self._effect("tell"),
+                effect=own_effect("tell", _ACTOR),
             )
             try:
                 await workflow.execute_activity_method(
-                    Slack.post, message, summary="Tell the channel", **_options(policies.RECORD)
+                    Slack.post, message, summary="Tell the channel", **options(policies.RECORD)
                 )
             except ActivityError:
                 workflow.logger.warning("nobody could be told of what was given back")
         return str(change)
-
-    def _effect(self, step: str) -> Effect:
-        info = workflow.info()
-        key = f"{info.workflow_id}/{info.first_execution_run_id}/{step}"
-        return Effect(key=key, workflow_id=info.workflow_id, run_id=info.run_id, actor=_ACTOR)
-
-
-def _options(policy: Policy) -> dict[str, Any]:
-    return {
-        "start_to_close_timeout": policy.start_to_close,
-        "heartbeat_timeout": policy.heartbeat,
-        "retry_policy": policy.retry,
-    }

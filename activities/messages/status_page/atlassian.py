@@ -16,6 +16,7 @@ from activities.messages.status_page.status_page import (
     COMPONENT_SHOWS,
     COMPONENT_STATES,
     MAINTENANCE_STATES,
+    LeaveStatusPage,
     MaintenanceState,
     UpdateMaintenance,
     UpdateStatusPage,
@@ -105,6 +106,46 @@ class AtlassianStatusPage:
             after=request.status,
             applied=not done and not request.effect.dry_run,
             note="published already" if done else "",
+        )
+
+    def leave(self, request: LeaveStatusPage) -> Change:
+        """Publish a last word on our incident's page incident; one that a person has ended stays so.
+
+        What the component shows isn't touched before it is over.
+
+        Raises:
+            Misconfigured, Unavailable, RateLimited, NotFound, Refused: as `update`.
+
+        """
+        component = self._mapped(request.component)
+        target = f"status page/{request.component}"
+        found, others = self._find(request.incident_id, component)
+        if found is None:
+            return Change(target=target, after="nothing", applied=False, note="it was never published")
+        status = str(found["status"])
+        ours = found["metadata"][_OURS]
+        if status in _OVER or request.effect.key in ours["effects"]:
+            return Change(
+                target=target, after=status.capitalize(), applied=False, note="it is over, or published already"
+            )
+        incident: dict[str, Any] = {
+            "status": "resolved" if request.over else status,
+            "body": request.message,
+            "metadata": {
+                **found["metadata"],
+                _OURS: {**ours, "effects": [*ours["effects"], request.effect.key][-_KEYS_KEPT:]},
+            },
+            "deliver_notifications": True,
+        }
+        if request.over:
+            incident["components"] = {component: others}
+        if not request.effect.dry_run:
+            self._call("PATCH", f"{self._incidents}/{found['id']}", json={"incident": incident})
+        return Change(
+            target=target,
+            before=status.capitalize(),
+            after=str(incident["status"]).capitalize(),
+            applied=not request.effect.dry_run,
         )
 
     def maintenance(self, request: UpdateMaintenance) -> Change:

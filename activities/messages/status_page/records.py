@@ -7,6 +7,7 @@ from activities.common.effects import Change
 from activities.messages.status_page.status_page import (
     COMPONENT_SHOWS,
     MAINTENANCE_STATES,
+    LeaveStatusPage,
     UpdateMaintenance,
     UpdateStatusPage,
 )
@@ -25,6 +26,10 @@ class RecordsStatusPage:
     def update(self, request: UpdateStatusPage) -> Change:
         """Add an update."""
         return self._ledger.once(request.effect, "status_page.update", partial(_update, request=request))
+
+    def leave(self, request: LeaveStatusPage) -> Change:
+        """Add a last update, which says the same of the component, unless it is over."""
+        return self._ledger.once(request.effect, "status_page.leave", partial(_leave, request=request))
 
     def maintenance(self, request: UpdateMaintenance) -> Change:
         """Add where a maintenance stands."""
@@ -60,6 +65,29 @@ def _update(rows: Rows, request: UpdateStatusPage) -> Change:
         applied=True,
         note=_worse(rows, request.component, request.incident_id, COMPONENT_SHOWS[request.status]),
     )
+
+
+def _leave(rows: Rows, request: LeaveStatusPage) -> Change:
+    target = f"status page/{request.component}"
+    known = rows.execute(
+        """
+        SELECT title, status FROM runbooks.status_updates WHERE component = %s AND incident_id = %s
+        ORDER BY id DESC LIMIT 1
+        """,
+        (request.component, request.incident_id),
+    ).fetchone()
+    if known is None or known["status"] == "Resolved":
+        note = "it is over already" if known else "it was never published"
+        return Change(target=target, after=known["status"] if known else "nothing", applied=False, note=note)
+    update = UpdateStatusPage(
+        component=request.component,
+        incident_id=request.incident_id,
+        title=known["title"],
+        status="Resolved" if request.over else known["status"],
+        message=request.message,
+        effect=request.effect,
+    )
+    return _update(rows, update)
 
 
 def _worse(rows: Rows, component: str, ours: str, says: str) -> str:

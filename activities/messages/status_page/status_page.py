@@ -43,6 +43,19 @@ class UpdateStatusPage(BaseModel):
     effect: Effect
 
 
+class LeaveStatusPage(BaseModel):
+    """Say something for the last time on an incident's entry, whose run is gone.
+
+    It goes on saying how the component is, unless it is `over`.
+    """
+
+    component: str
+    incident_id: str
+    message: str
+    over: bool = False
+    effect: Effect
+
+
 class UpdateMaintenance(BaseModel):
     """`tensafe-admin statuspage maintenance schedule` (6.1): say where a maintenance stands.
 
@@ -66,6 +79,9 @@ class StatusPage(Protocol):
     def update(self, request: UpdateStatusPage) -> Change:
         """Publish an update."""
 
+    def leave(self, request: LeaveStatusPage) -> Change:
+        """Publish it; not applied where there is no entry, or somebody has ended it."""
+
     def maintenance(self, request: UpdateMaintenance) -> Change:
         """Publish where a maintenance stands; not applied where it is further already, or over without being known."""
 
@@ -81,6 +97,12 @@ class StatusPages:
     def update(self, request: UpdateStatusPage) -> Change:
         """Publish an incident update."""
         return self._page.update(request.model_copy(update=_shown(request)))
+
+    @activity.defn(name="statuspage.leave")
+    @effect
+    def leave(self, request: LeaveStatusPage) -> Change:
+        """Publish a last word on the entry of an incident that nobody looks after, or that is over since."""
+        return self._page.leave(request.model_copy(update={"message": shown(request.message)}))
 
     @activity.defn(name="statuspage.maintenance")
     @effect

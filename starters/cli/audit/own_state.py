@@ -71,7 +71,9 @@ async def look(settings: Settings) -> OwnState:
         waiting=await _count(session, f"{_RUNNING} AND {WAITING_FOR.name} IS NOT NULL"),
         oldest=min((one.waiting_since for one in waits if one.waiting_since), default=None),
         problems=await _count(session, f"{_RUNNING} AND TemporalReportedProblems IS NOT NULL"),
-        given_back=await _count(session, f"WorkflowType = 'GiveBackHold' AND StartTime > '{lately}'"),
+        given_back=await _count(
+            session, f"WorkflowType IN ('GiveBackHold', 'LeaveIncident') AND StartTime > '{lately}'"
+        ),
         sweep=sweep,
         swept_at=swept_at,
         archived_until=until,
@@ -89,7 +91,7 @@ def metrics(found: OwnState) -> Iterator[Metric]:
     yield gauge("runbooks_stuck_runs", "Open runs whose tasks fail.", (), [((), found.problems)])
     yield gauge(
         "runbooks_holds_given_back",
-        "What runs that are gone had left held, given back within the last hour.",
+        "Holds and incidents that runs that are gone had left, ended within the last hour.",
         (),
         [((), found.given_back)],
     )

@@ -17,11 +17,13 @@ from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from activities.catalogue.service import Service
 from activities.common.effects import Effect
 from activities.common.errors import Unavailable
+from activities.customers.interventions import Interventions, OpenIntervention
 from activities.holds.holds import GiveBack, Holds, LookForLeft
 from activities.holds.kinds import (
     HeldDatabaseSecrets,
     HeldKind,
     Hold,
+    OpenInterventions,
     OpenWindows,
     PausedAutoscalers,
     Place,
@@ -122,6 +124,34 @@ def test_an_open_window_is_ended(records_pool: ConnectionPool[Any], server: OnCl
     assert windows.open("tensafe-server") == []
 
 
+def test_an_open_intervention_is_closed_though_its_time_is_not_over(
+    records_pool: ConnectionPool[Any], server: OnCluster
+) -> None:
+    with records_pool.connection() as connection:
+        connection.execute(
+            "INSERT INTO runbooks.tenants (tenant_id, name, tier, email, created_at) "
+            "VALUES ('acme', 'Acme', 'team', 'it@acme.test', now())"
+        )
+    interventions = Interventions(records_pool)
+    begun = datetime.now(UTC)
+    opening = OpenIntervention(
+        tenant_id="acme",
+        notes="Usage down",
+        score=50,
+        csm="carl",
+        opened_at=begun,
+        effect=record_effect("intervention"),
+    )
+    interventions.open(opening)
+    kind = OpenInterventions(interventions, service(server))
+    hold = only(kind)
+    assert (hold.name, hold.run, hold.first_run, hold.at_once) == ("acme", "wf-1", "run-1", True)
+    assert hold.until > begun
+    assert kind.give_back(hold, record_effect("give-back")).applied
+    assert interventions.living() == []
+    assert interventions.open(opening.model_copy(update={"effect": record_effect("another")})).applied
+
+
 def test_an_autoscaler_says_whose_chain_of_runs_holds_it(
     scaled: Scaled,  # noqa: F811
     autoscalers: Autoscalers,  # noqa: F811
@@ -160,10 +190,9 @@ class Marked:
         raise AssertionError(f"{hold} {effect}")
 
 
-def held_by(run: str, *, first_run: str = "", until: datetime = PAST) -> Hold:
-    return Hold(
-        service="s", channel="#c", namespace="n", name=run, kind="Deployment", run=run, first_run=first_run, until=until
-    )
+def held_by(run: str, *, first_run: str = "", until: datetime = PAST, at_once: bool = False) -> Hold:
+    place = Place(service="s", channel="#c", namespace="n", name=run)
+    return Hold(**place.model_dump(), kind="Deployment", run=run, first_run=first_run, until=until, at_once=at_once)
 
 
 class Temporal:
@@ -195,13 +224,15 @@ async def test_only_what_is_past_its_time_and_of_no_run_is_left() -> None:
         held_by("gone"),
         held_by("forgotten"),
         held_by("gone-soon", until=soon),
+        held_by("gone-at-once", until=soon, at_once=True),
+        held_by("lives-at-once", until=soon, at_once=True),
         held_by("lives"),
         held_by("lives-on", first_run="first"),
         held_by("lives-anew", first_run="an earlier chain"),
     )
     found = await Holds(lambda: [kind]).left(LookForLeft())
-    assert {hold.run for hold in found.items} == {"gone", "forgotten", "lives-anew"}
-    assert (found.held, found.late) == (6, 2)
+    assert {hold.run for hold in found.items} == {"gone", "gone-at-once", "forgotten", "lives-anew"}
+    assert (found.held, found.late) == (8, 2)
 
 
 @pytest.mark.usefixtures("temporal")

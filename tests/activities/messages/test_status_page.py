@@ -18,6 +18,7 @@ from activities.messages.status_page.records import RecordsStatusPage
 from activities.messages.status_page.status_page import (
     COMPONENT_SHOWS,
     COMPONENT_STATES,
+    LeaveStatusPage,
     StatusPage,
     StatusPages,
     UpdateMaintenance,
@@ -468,6 +469,41 @@ def test_a_persons_own_change_lasts_until_they_end_it(shown: Shown, theirs: str)
     shown.page.update(update("Investigating", "f", "INC-9"))
     shown.page.update(update("Resolved", "g", "INC-9"))
     assert shown.api == "operational"
+
+
+def leave(step: str, incident_id: str = "INC-1", *, over: bool = False) -> LeaveStatusPage:
+    return LeaveStatusPage(component="api", incident_id=incident_id, message="Bye", over=over, effect=effect(step))
+
+
+def test_an_entry_whose_run_is_gone_says_what_it_said_until_it_is_over(shown: Shown) -> None:
+    shown.page.update(update("Investigating", "a"))
+    left = shown.page.leave(leave("b"))
+    assert (left.before, left.after, left.applied) == ("Investigating", "Investigating", True)
+    assert not shown.page.leave(leave("b")).applied
+    assert shown.api == "major_outage"
+    shown.page.update(update("Identified", "c", "INC-2"))
+    assert shown.page.leave(leave("d", over=True)).applied
+    assert shown.api == "partial_outage", "the other one's"
+    again = shown.page.leave(leave("e", over=True))
+    assert (again.after, again.applied) == ("Resolved", False)
+
+
+def test_what_was_never_published_or_is_over_isnt_published_for_that(shown: Shown) -> None:
+    assert not shown.page.leave(leave("a")).applied
+    shown.page.update(update("Identified", "b"))
+    shown.page.update(update("Resolved", "c"))
+    shown.by_hand("degraded_performance")
+    assert not shown.page.leave(leave("d")).applied
+    assert shown.api == "degraded_performance"
+
+
+def test_what_a_person_has_set_stays_when_an_entry_is_left(shown: Shown) -> None:
+    shown.page.update(update("Identified", "a"))
+    shown.by_hand("major_outage")
+    shown.page.leave(leave("b"))
+    assert shown.api == "major_outage"
+    shown.page.leave(leave("c", over=True))
+    assert shown.api == "major_outage"
 
 
 def test_our_own_page_says_whose_word_shows(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
