@@ -14,6 +14,11 @@ class WindowPolicy(ServicePolicy):
     announce_before: timedelta = Field(
         default=timedelta(hours=24), ge=timedelta(0), description="When customers are told, before the start."
     )
+    longest: timedelta = Field(
+        default=timedelta(days=7),
+        gt=timedelta(0),
+        description="From a window's start to its announced end: a mistyped year would silence alerts for as long.",
+    )
     silence: dict[Key, Words] = Field(
         default_factory=dict,
         description="Labels of the alerts that are silenced; where none are given, `service` with the service's name.",

@@ -9,6 +9,7 @@ shortened and its odd characters are made visible: an alert must not be lost ove
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler
@@ -21,8 +22,9 @@ from audit.text import visible
 class Text:
     """Marks a string as text from outside; characters are counted as Unicode code points.
 
-    Raises `ValueError` (as pydantic's `ValidationError`) for what is too long or too short, has a NUL or half a
-    surrogate pair. Other control characters become visible ones: `ESC` becomes `␛`.
+    Raises `ValueError` (as pydantic's `ValidationError`) for what is too long or too short, for nothing but blanks
+    where something must be said, for a NUL or half a surrogate pair. Other control characters become visible ones:
+    `ESC` becomes `␛`.
     """
 
     most: int
@@ -39,14 +41,17 @@ class Text:
         if string["type"] != "str":
             raise TypeError(f"Text marks strings, not {source}")
         least, most = string.get("min_length", 0), string.get("max_length", self.most)
-        string = {**string, "min_length": max(self.least, least), "max_length": min(self.most, most)}
+        least = max(self.least, least)
+        string = {**string, "min_length": least, "max_length": min(self.most, most)}
         if self.made_fit:
             return core_schema.no_info_before_validator_function(self._fitted, string)
-        return core_schema.no_info_after_validator_function(self._checked, string)
+        return core_schema.no_info_after_validator_function(partial(self._checked, required=least > 0), string)
 
-    def _checked(self, text: str) -> str:
+    def _checked(self, text: str, *, required: bool) -> str:
         if "\x00" in text:
             raise ValueError("has a NUL character (U+0000), which can't be kept: leave it out")
+        if required and text.isspace():
+            raise ValueError("has nothing but blanks")
         return visible(text, lines=self.lines)
 
     def _fitted(self, value: Any) -> Any:

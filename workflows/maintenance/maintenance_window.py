@@ -112,8 +112,8 @@ class MaintenanceWindow(Runbook):
         """Follow 6.1.
 
         Raises:
-            InvalidInput: the service is not in the catalogue, the start is past, a task's procedure or input is wrong,
-                or a tenant is none. Nobody has been told anything then.
+            InvalidInput: the service is not in the catalogue, the start is past, the window longer than settings allow,
+                a task's procedure or input is wrong, or a tenant is none. Nobody has been told anything then.
             Refused: the window overlaps another one of the service.
 
         """
@@ -125,6 +125,9 @@ class MaintenanceWindow(Runbook):
         asked_at = workflow.info().workflow_start_time
         if request.starts_at <= asked_at:
             raise InvalidInput(f"starts_at: is past, it is {asked_at:%Y-%m-%d %H:%M} UTC")
+        longest = service.window.longest
+        if request.ends_at - request.starts_at > longest and workflow.patched("longest-window"):
+            raise InvalidInput(f"ends_at: longer than settings allow ({length(longest)}, window.longest)")
         states = await build_tasks(self, service.name, request.tasks)
         window = self.window = self._made(request, service, states)
         await _check_tenants(request, window.notices)

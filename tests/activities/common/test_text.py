@@ -22,6 +22,8 @@ class Said(BaseModel):
     lines: Annotated[str, Text(50, lines=True)] = ""
     told: Annotated[str, Text(50, lines=True, made_fit=True)] = ""
     named: Annotated[str, Text(200)] = Field(default="x", pattern="^x*$", max_length=3)
+    title: Annotated[str, Text(200)] = Field(default="x", min_length=1)
+    label: Annotated[str, Text(200, 1, made_fit=True)] = "x"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,14 @@ def test_what_nothing_can_keep_is_refused_with_a_sentence(given_text: str, says:
     with pytest.raises(ValidationError) as refused:
         Said(line=given_text)
     assert explain(refused.value).startswith(says)
+
+
+def test_blanks_are_nothing_where_a_person_must_say_something() -> None:
+    for blank in (" ", "\u2003\u00a0", "   "):
+        with pytest.raises(ValidationError) as refused:
+            Said(title=blank)
+        assert explain(refused.value).startswith("title: has nothing but blanks")
+        assert Said(line=blank, label=blank).label == blank, "what machines send isn't lost over it"
 
 
 def test_control_characters_are_shown_and_line_breaks_stay_where_there_are_lines() -> None:

@@ -196,6 +196,13 @@ async def test_what_cannot_be_meant_is_refused_at_once(
     assert world.windows() == []
 
 
+async def test_a_mistyped_year_is_refused(working: Working, client: Client, world: Maintained, clock: Clock) -> None:
+    async with working(world.activities()) as queue:
+        failure = await fails(client, queue, clock.request(ends_at=clock.start + timedelta(days=366)))
+    assert "InvalidInput: ends_at: longer than settings allow (7 d, window.longest)" in failure
+    assert world.windows() == []
+
+
 async def test_the_past_is_refused(working: Working, client: Client, world: Maintained, clock: Clock) -> None:
     async with working(world.activities()) as queue:
         failure = await fails(client, queue, clock.request(starts_at=clock.start - 31 * HOUR))
