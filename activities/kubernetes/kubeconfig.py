@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-import yaml
-
 from activities.common.errors import Misconfigured
+from libraries import yaml
 
 
 def check(kubeconfig: Path | None = None, context: str | None = None) -> None:

@@ -9,7 +9,7 @@ import re
 import sys
 from itertools import pairwise
 
-import yaml
+from libraries import yaml
 
 _DOCUMENTS = re.compile(r"^---[^\n]*\n", re.MULTILINE)
 
@@ -34,7 +34,7 @@ def _document(document: str, replicas: dict[str, int]) -> str:
     return document
 
 
-def _edit(node: yaml.Node, replicas: dict[str, int]) -> tuple[int, int, str]:
+def _edit(node: "yaml.Node", replicas: dict[str, int]) -> tuple[int, int, str]:
     """Say what is to stand where in an object's text; nothing at its beginning where it may stay as it is."""
     fields = _fields(node)
     kind, name, spec = fields.get("kind"), _fields(fields.get("metadata")).get("name"), fields.get("spec")
@@ -58,7 +58,7 @@ def _edit(node: yaml.Node, replicas: dict[str, int]) -> tuple[int, int, str]:
     return start, end, f"{'' if said.value else ' '}{least}"
 
 
-def _fields(node: yaml.Node | None) -> dict[str, yaml.Node]:
+def _fields(node: "yaml.Node | None") -> "dict[str, yaml.Node]":
     return {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
 
