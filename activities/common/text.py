@@ -8,6 +8,7 @@ What people send is refused where nothing can keep it, and they can send it agai
 shortened and its odd characters are made visible: an alert must not be lost over its text.
 """
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -15,7 +16,9 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from audit.text import visible
+from audit.text import UNSEEN, visible
+
+_BLANK = re.compile(rf"[\s{UNSEEN}]+")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Text:
     def _checked(self, text: str, *, required: bool) -> str:
         if "\x00" in text:
             raise ValueError("has a NUL character (U+0000), which can't be kept: leave it out")
-        if required and text.isspace():
+        if required and _BLANK.fullmatch(text):
             raise ValueError("has nothing but blanks")
         return visible(text, lines=self.lines)
 

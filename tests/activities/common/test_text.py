@@ -41,7 +41,7 @@ def test_what_nothing_can_keep_is_refused_with_a_sentence(given_text: str, says:
 
 
 def test_blanks_are_nothing_where_a_person_must_say_something() -> None:
-    for blank in (" ", "\u2003\u00a0", "   "):
+    for blank in (" ", "\u2003\u00a0", "\u200b"):
         with pytest.raises(ValidationError) as refused:
             Said(title=blank)
         assert explain(refused.value).startswith("title: has nothing but blanks")

@@ -290,8 +290,8 @@ async def test_what_cannot_be_ticked_is_refused(working: Working, client: Client
                 await handle.execute_update(EnterpriseOnboarding.tick_item, Tick.model_validate({**ADA, **fields}))
             assert says in str(refused.value.cause)
         with pytest.raises(WorkflowUpdateFailedError) as refused:
-            await handle.execute_update(EnterpriseOnboarding.assign, Assign(**ADA, csm=" ", se="\u200b"))
-        assert "a name of blanks is nobody's" in str(refused.value.cause)
+            await handle.execute_update("assign", {**ADA, "csm": " ", "se": "\u200b"})
+        assert str(refused.value.cause).count("has nothing but blanks") == 2
         await tick(handle, "training", not_needed=True, note="they know it")
         await tick(handle, "training", undo=True)
         await handle.terminate()
