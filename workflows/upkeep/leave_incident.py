@@ -6,16 +6,19 @@ are paged once, and the public page goes on saying what it says.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from activities.common.severity import Severity
 from activities.holds.left_incidents import IncidentsLeft, Leave, LeftIncident
 from activities.messages.chat.chat import PostMessage, Slack, escaped
 from activities.messages.paging.paging import PageOnCall, Paging, ResolvePage
 from activities.messages.status_page.status_page import LeaveStatusPage, StatusPages
+from activities.records.activities import Records
+from activities.records.incidents import OpenIncident, OpenIncidentsRequest
 from activities.records.left_incidents import LEFT
 from activities.records.windows import CurrentWindowRequest, MaintenanceWindows
 from workflows.platform import policies
@@ -23,6 +26,7 @@ from workflows.shared.incident import NO_MORE_UPDATES
 from workflows.upkeep.own_steps import options, own_effect
 
 _ACTOR = "sweep-holds"
+_SEVERITIES = get_args(Severity)
 _UNSURE = "open"
 """How far an incident has come that nobody has seen mitigated."""
 _STAYS_HELD = "What it has isolated, cordoned or blocked stays so, and nobody is reminded of its legal deadlines. "
@@ -54,9 +58,27 @@ class LeaveIncident:
             IncidentsLeft.leave, leave, summary=f"Nobody looks after {left.entry}", **options(policies.EFFECT)
         )
         if change.applied or change.after == LEFT:
-            paged = await self._is_to_be_paged(left)
-            await asyncio.gather(self._page(left, paged=paged), self._publish(left), self._tell(left, paged=paged))
+            newer = await self._newer(left)
+            paged = newer is None and await self._is_to_be_paged(left)
+            tell = self._tell(left, newer, paged=paged)
+            await asyncio.gather(self._page(left, paged=paged), self._publish(left), tell)
         return str(change)
+
+    async def _newer(self, left: LeftIncident) -> OpenIncident | None:
+        """Look whether the service has another incident by now, as severe: an alert that fires on begins one."""
+        if left.entry.kind == "security incident":
+            return None
+        as_severe = [severity for severity in _SEVERITIES if severity <= left.entry.severity]
+        try:
+            found = await workflow.execute_activity_method(
+                Records.open_incidents,
+                OpenIncidentsRequest(service=left.entry.service, severities=as_severe),
+                summary="Open incidents of the service",
+                **options(policies.GLANCE),
+            )
+        except ActivityError:
+            return None
+        return next((one for one in reversed(found.led) if one.opened_at > left.entry.opened_at), None)
 
     async def _is_to_be_paged(self, left: LeftIncident) -> bool:
         """Tell whether somebody is to be woken: not for what was well, is of long ago, or is in maintenance."""
@@ -102,15 +124,15 @@ class LeaveIncident:
             )
             await _done("Status page: no further updates", StatusPages.leave, entry)
 
-    async def _tell(self, left: LeftIncident, *, paged: bool) -> None:
-        text = told(left, paged=paged)
+    async def _tell(self, left: LeftIncident, newer: OpenIncident | None, *, paged: bool) -> None:
+        text = told(left, newer, paged=paged)
         post = PostMessage(
             channel=left.channel, text=escaped(text), opened_by=left.entry.thread, effect=own_effect("tell", _ACTOR)
         )
         await _done("Tell the channel", Slack.post, post)
 
 
-def told(left: LeftIncident, *, paged: bool) -> str:
+def told(left: LeftIncident, newer: OpenIncident | None, *, paged: bool) -> str:
     """Say to people what has become of it, and what they can do."""
     entry = left.entry
     whose = f" {entry.commander}:" if entry.commander else ""
@@ -128,9 +150,9 @@ def told(left: LeftIncident, *, paged: bool) -> str:
         if entry.kind == "security incident"
         else (" What the public page says of it stays until the new one is closed, or somebody ends it there.")
     )
+    go_on = f"Go on with {newer.severity} {newer.incident_id}, which is open" if newer else f"Start anew: `{left.anew}`"
     return (
-        f":rotating_light:{whose} {because} {state}{page}"
-        f"What it has asked can't be answered any more. Start anew: `{left.anew}`.{public}"
+        f":rotating_light:{whose} {because} {state}{page}What it has asked can't be answered any more. {go_on}.{public}"
     )
 
 

@@ -21,6 +21,7 @@ from activities.messages.paging.paging import PageOnCall, Paging
 from activities.messages.paging.records import RecordsPager
 from activities.messages.status_page.records import RecordsStatusPage
 from activities.messages.status_page.status_page import StatusPages
+from activities.records.incidents import OpenIncident, OpenIncidents, OpenIncidentsRequest
 from activities.records.left_incidents import LEFT, OpenEntry
 from activities.records.windows import CurrentWindow, CurrentWindowRequest, Window
 from tests.workflows.conftest import Working
@@ -65,6 +66,9 @@ class Left:
     def __init__(self, pool: ConnectionPool[Any], sql: psycopg.Connection[Any]) -> None:
         self.pool, self._sql = pool, sql
         self.after, self.window, self.pages_refused, self.records_away = LEFT, False, False, False
+        self.open: list[OpenIncident] = []
+        """Those of its service, beside it."""
+
         pager = RecordsPager(pool)
         for level in (1, 2):
             effect = Effect(key=f"p1-incident/api/f/page-{level}", workflow_id="p1", run_id="r", actor="a")
@@ -117,7 +121,11 @@ class Left:
         def page(request: PageOnCall) -> Change:
             raise ApplicationError("no such rotation", non_retryable=True)
 
-        return instead(real, leave, look, left, current, *([page] if self.pages_refused else []))
+        @activity.defn(name="records.open_incidents")
+        def open_incidents(request: OpenIncidentsRequest) -> OpenIncidents:
+            return OpenIncidents(items=[one for one in world.open if one.severity in request.severities])
+
+        return instead([*real, open_incidents], leave, look, left, current, *([page] if self.pages_refused else []))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._sql.execute(query).fetchall()
@@ -180,6 +188,20 @@ async def test_nobody_is_woken_for_what_was_well_is_long_ago_or_in_maintenance(
     (text,) = world.told
     assert "paged" not in text
     assert says in text
+
+
+@pytest.mark.parametrize(
+    ("severity", "later", "goes_on"), [("P1", True, True), ("P2", True, False), ("P1", False, False)]
+)
+async def test_where_another_one_is_open_by_now_people_are_sent_there(
+    world: Left, working: Working, client: Client, severity: Any, *, later: bool, goes_on: bool
+) -> None:
+    at = AT + timedelta(minutes=5 if later else -5)
+    world.open = [OpenIncident(incident_id="INC-2", severity=severity, title="x", status="open", opened_at=at)]
+    await leave(world, working, client, an_incident())
+    assert len(world.open_pages) == (0 if goes_on else 1), "it has paged by itself"
+    (text,) = world.told
+    assert ("Go on with P1 INC-2, which is open" in text, "Start anew" in text) == (goes_on, not goes_on)
 
 
 async def test_a_security_incident_is_paged_for_also_in_maintenance_and_says_what_stays(
