@@ -3,18 +3,15 @@
 `SweepHolds` starts it. Who closed the later one has looked, and the service said that it was healthy.
 """
 
-from typing import Any
-
 from pydantic import BaseModel, Field
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from activities.holds.left_incidents import EndLeftBehind, IncidentsLeft, LeftIncident
 from activities.messages.paging.paging import Paging, ResolvePage
 from activities.messages.status_page.status_page import LeaveStatusPage, StatusPages
 from workflows.platform import policies
 from workflows.shared.incident import RESOLVED
-from workflows.upkeep.own_steps import options, own_effect
+from workflows.upkeep.own_steps import done, options, own_effect
 
 _ACTOR = "sweep-holds"
 
@@ -47,15 +44,8 @@ class EndLeftIncident:
             over=True,
             effect=own_effect("status-page", _ACTOR),
         )
-        steps: list[tuple[str, Any, BaseModel]] = [
-            ("Withdraw its page", Paging.resolve, withdraw),
-            ("Status page: it is over", StatusPages.leave, public),
-        ]
-        for title, method, step in steps:
-            try:
-                await workflow.execute_activity_method(method, step, summary=title, **options(policies.RELEASE))
-            except ActivityError:
-                workflow.logger.warning("%s: not done", title)
+        await done("Withdraw its page", Paging.resolve, withdraw)
+        await done("Status page: it is over", StatusPages.leave, public)
         end = EndLeftBehind(entry=left.entry, effect=own_effect("end", _ACTOR))
         change = await workflow.execute_activity_method(
             IncidentsLeft.end_left_behind, end, summary=f"Nothing is left of {number}", **options(policies.EFFECT)

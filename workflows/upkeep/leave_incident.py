@@ -5,8 +5,7 @@ are paged once, and the public page goes on saying what it says.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import get_args
 
 from pydantic import BaseModel, Field
 from temporalio import workflow
@@ -23,15 +22,13 @@ from activities.records.left_incidents import LEFT
 from activities.records.windows import CurrentWindowRequest, MaintenanceWindows
 from workflows.platform import policies
 from workflows.shared.incident import NO_MORE_UPDATES
-from workflows.upkeep.own_steps import options, own_effect
+from workflows.upkeep.own_steps import done, options, own_effect
 
 _ACTOR = "sweep-holds"
 _SEVERITIES = get_args(Severity)
 _UNSURE = "open"
 """How far an incident has come that nobody has seen mitigated."""
 _STAYS_HELD = "What it has isolated, cordoned or blocked stays so, and nobody is reminded of its legal deadlines. "
-_Req = TypeVar("_Req", bound=BaseModel)
-_Res = TypeVar("_Res")
 
 
 class LeaveIncidentRequest(BaseModel):
@@ -101,7 +98,7 @@ class LeaveIncident:
         withdraw = ResolvePage(
             incident_id=entry.incident_id, levels=left.levels, effect=own_effect("resolve-page", _ACTOR)
         )
-        await _done("Withdraw its pages", Paging.resolve, withdraw)
+        await done("Withdraw its pages", Paging.resolve, withdraw)
         if not paged:
             return
         page = PageOnCall(
@@ -112,7 +109,7 @@ class LeaveIncident:
             summary=f"{entry.title or entry.kind.capitalize()}: {left.because} Start anew: {left.anew}",
             effect=own_effect("page", _ACTOR),
         )
-        await _done("Page the on-call", Paging.page, page)
+        await done("Page the on-call", Paging.page, page)
 
     async def _publish(self, left: LeftIncident) -> None:
         if left.entry.kind == "incident":
@@ -122,14 +119,14 @@ class LeaveIncident:
                 message=NO_MORE_UPDATES,
                 effect=own_effect("status-page", _ACTOR),
             )
-            await _done("Status page: no further updates", StatusPages.leave, entry)
+            await done("Status page: no further updates", StatusPages.leave, entry)
 
     async def _tell(self, left: LeftIncident, newer: OpenIncident | None, *, paged: bool) -> None:
         text = told(left, newer, paged=paged)
         post = PostMessage(
             channel=left.channel, text=escaped(text), opened_by=left.entry.thread, effect=own_effect("tell", _ACTOR)
         )
-        await _done("Tell the channel", Slack.post, post)
+        await done("Tell the channel", Slack.post, post)
 
 
 def told(left: LeftIncident, newer: OpenIncident | None, *, paged: bool) -> str:
@@ -154,11 +151,3 @@ def told(left: LeftIncident, newer: OpenIncident | None, *, paged: bool) -> str:
     return (
         f":rotating_light:{whose} {because} {state}{page}What it has asked can't be answered any more. {go_on}.{public}"
     )
-
-
-async def _done(title: str, method: Callable[[Any, _Req], _Res], request: _Req) -> None:
-    """Do it, for as long as it takes; where it is refused for good, the others are done all the same."""
-    try:
-        await workflow.execute_activity_method(method, request, summary=title, **options(policies.RELEASE))
-    except ActivityError:
-        workflow.logger.warning("%s: not done", title)
