@@ -38,8 +38,7 @@ _PROGRESS = """
          FROM pg_stat_progress_create_index WHERE pid = %(pid)s),
         (SELECT CASE WHEN wait_event_type = 'Lock'
                      THEN 'waits for session ' || array_to_string(pg_blocking_pids(pid), ', ') ELSE 'works' END
-         FROM pg_stat_activity WHERE pid = %(pid)s),
-        'has ended') AS doing
+         FROM pg_stat_activity WHERE pid = %(pid)s AND state = 'active')) AS doing
 """
 
 
@@ -172,7 +171,8 @@ def going_on(watch: Connection, pid: int, progress: WorkProgress) -> None:
     if activity.is_worker_shutdown():
         raise Unavailable("this worker is shutting down, another attempt goes on elsewhere")
     row = watch.execute(_PROGRESS, {"pid": pid}).fetchone()
-    progress.doing = row["doing"] if row else ""
+    if row and row["doing"]:  # a statement that has just ended says nothing: what it did last stays, for the refusal
+        progress.doing = row["doing"]
     beat(progress)
 
 

@@ -150,15 +150,21 @@ class OnPostgres:
         )
         return [pid for (pid,) in found]
 
-    def wait_at_work(self, effect: Effect, waiting: str = "Lock") -> int:
-        """Wait until an effect's statement waits for somebody."""
+    def wait_at_work(self, effect: Effect, *, but: int = 0) -> int:
+        """Wait until an effect's statement waits for somebody, in another backend than `but`; give its backend."""
+        found = list[int]()
 
-        def found() -> bool:
-            query = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = ANY(%s)"
-            return self.one(query, self.at_work(effect)) == waiting
+        def seen() -> bool:
+            # One look: a backend that is there now may be gone at the next.
+            query = (
+                "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND state = 'active' "
+                "AND wait_event_type = 'Lock' AND pid <> %s"
+            )
+            found[:] = [pid for (pid,) in self.sql.execute(query, (session_name(effect.key), but))]
+            return bool(found)
 
-        eventually(found)
-        return self.at_work(effect)[0]
+        eventually(seen)
+        return found[0]
 
     # -- what others do ----------------------------------------------------------------------------------------
 
