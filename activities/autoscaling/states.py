@@ -21,6 +21,11 @@ class Autoscaling(BaseModel):
         """The HPA wants all it may have."""
         return self.hpa_max is not None and (self.hpa_desired or 0) >= self.hpa_max
 
+    @property
+    def keeps_at_most(self) -> int | None:
+        """Replicas that they leave alone: an HPA takes away what is above its maximum; one of KEDA's can be paused."""
+        return self.hpa_max if self.scaled_object_paused is None else None
+
     def __str__(self) -> str:
         wants = f"HPA {self.hpa_current} of {self.hpa_min}–{self.hpa_max}, wants {self.hpa_desired}"
         paused = ", KEDA paused" if self.scaled_object_paused else ""

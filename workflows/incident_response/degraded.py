@@ -19,6 +19,7 @@ from workflows.incident_response.diagnosis import (
     recent_rollout,
     rollback_proposal,
     saturation,
+    scale_up_to,
 )
 from workflows.incident_response.surroundings import Surroundings
 from workflows.scaling.target import pinned
@@ -86,6 +87,7 @@ def degraded(
     *,
     since: datetime | None = None,
     proven: bool = True,
+    within_the_hpa: bool = True,
 ) -> Degradation:
     """Say what is the matter, the plainest cause first.
 
@@ -94,7 +96,7 @@ def degraded(
     is merely young is suspected, and a person decides. Saturation and high latency are met with more pods.
     What has been tried is not proposed again. A service that a run keeps stopped is left to it, and so is one that it
     has just brought back, unless pods fail: the figures still tell of the stop, and may have been read before it ended.
-    `since` and `proven` are as in `diagnose`.
+    `since`, `proven` and `within_the_hpa` are as in `diagnose`.
     """
     reason, because = next(_reasons(facts, service, now))
     releases = known_releases(facts, service.incident, service.container, since=since, proven=proven)
@@ -104,7 +106,7 @@ def degraded(
         )
     rollback = rollback_proposal(releases)
     doubts = releases.in_doubt if releases else []
-    scale, no_room = _scale(facts, service)
+    scale, no_room = _scale(facts, service, within_the_hpa=within_the_hpa)
     proposals = [
         proposal for proposal in (rollback, scale) if proposal is not None and proposal.mitigation not in tried
     ]
@@ -165,7 +167,7 @@ def _reasons(facts: DegradedFacts, service: Service, now: datetime) -> Iterator[
     yield "unknown", [*beyond, *unwell, *unread]
 
 
-def _scale(facts: DegradedFacts, service: Service) -> tuple[Proposal | None, list[str]]:
+def _scale(facts: DegradedFacts, service: Service, *, within_the_hpa: bool) -> tuple[Proposal | None, list[str]]:
     state = facts.deployment
     if state is None or state.replicas == 0:
         return None, []
@@ -173,6 +175,10 @@ def _scale(facts: DegradedFacts, service: Service) -> tuple[Proposal | None, lis
         target = pinned(service.degradation.scale_by, state.replicas, service.scaling.max_replicas)
     except Refused as refusal:
         return None, [f"no more pods: {refusal}"]
+    if within_the_hpa:
+        target, no_room = scale_up_to(facts, target)
+        if no_room:
+            return None, no_room
     does = f"scale {state.name} from {state.replicas} to {counted(target, 'replica')}"
     return Proposal(mitigation="scale", does=does, because=[], replicas=target), []
 

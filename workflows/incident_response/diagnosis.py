@@ -96,6 +96,7 @@ def diagnose(
     starting: timedelta = timedelta(0),
     since: datetime | None = None,
     proven: bool = True,
+    within_the_hpa: bool = True,
 ) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
@@ -111,6 +112,8 @@ def diagnose(
     While something that the service needs of others is down (`around`), nothing is clear: no pod makes up for it.
     Runs that began `as_before` are judged without what is known of others and of nodes; without `proven`, the release
     before is taken for a good one however short it was in force, and whether or not the outage has lasted `since` then.
+    More pods than an HPA keeps are none: C goes up to its maximum, and is no choice beyond. Runs from before KEDA and
+    HPA were held for it don't scale `within_the_hpa`.
     """
     if facts.deployment is not None and facts.deployment.stopped:
         return _left(facts, facts.deployment.stopped, f"the service is kept stopped by {facts.deployment.stopped}")
@@ -136,6 +139,7 @@ def diagnose(
     if back and not signs.healthy and not failing:
         return _left(facts, back, f"the service is left to {back}")
     reason, because = situation(signs)
+    replicas, no_room = scale_up_to(facts, policy.scale_to) if within_the_hpa else (policy.scale_to, [])
 
     likely: list[Proposal] = []
     suspected: list[Proposal] = []
@@ -156,15 +160,13 @@ def diagnose(
             likely.append(restart)
         else:
             possible.append(restart)
-        if facts.deployment.replicas < policy.scale_to:
+        if facts.deployment.replicas < replicas:
             scale = Proposal(
                 mitigation="scale",
-                does=(
-                    f"scale {facts.deployment.name} from {facts.deployment.replicas} to "
-                    f"{counted(policy.scale_to, 'replica')}"
-                ),
+                does=f"scale {facts.deployment.name} from {facts.deployment.replicas} to "
+                + counted(replicas, "replica"),
                 because=crowded if as_before or (ours and reason != "no_nodes") else [],
-                replicas=policy.scale_to,
+                replicas=replicas,
             )
             if none_asked and ours:
                 scale.because = because
@@ -179,7 +181,7 @@ def diagnose(
         down=signs.down,
         clear=clear,
         proposals=proposals,
-        evidence=_evidence(facts, recent),
+        evidence=[*_evidence(facts, recent), *no_room],
         reason=reason,
         certainty="proven" if clear or signs.healthy else "suspected" if because else "open",
         because=because,
@@ -279,6 +281,15 @@ def saturation(facts: Facts, policy: IncidentPolicy, *, unschedulable: bool = Fa
     if used is not None and used > policy.saturated_above:
         signs.append(f"saturation {used:.0%} is above {policy.saturated_above:.0%}")
     return signs
+
+
+def scale_up_to(facts: Facts, wanted: int) -> tuple[int, list[str]]:
+    """Give how many of the replicas that are wanted the HPA leaves alone; and that it has no room, where it hasn't."""
+    most = facts.autoscaling.keeps_at_most if facts.autoscaling else None
+    if most is None or most >= wanted:
+        return wanted, []
+    full = facts.deployment is not None and facts.deployment.replicas >= most
+    return most, [f"no more pods: the HPA takes away what is above its maximum of {most}; raise that first"] * full
 
 
 def _evidence(facts: Facts, recent: str | None) -> list[str]:

@@ -24,9 +24,11 @@ from workflows.incident_response.p1.health import P1Health
 from workflows.incident_response.p1.mitigations import P1Mitigations
 from workflows.incident_response.p1.parts import P1Parts
 from workflows.incident_response.p1.words import P1Words
+from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.situations import Reason
 from workflows.incident_response.watch import Watch
 from workflows.platform.clocks import Lapse
+from workflows.platform.lease import Lease, finally_do
 from workflows.shared.continued import IncidentSoFar
 from workflows.shared.hushed_incident import HushedIncident
 from workflows.shared.shared_causes import SharedCauses
@@ -98,7 +100,8 @@ class P1Incident(P1Words):
         try:
             if joined := [*request.joined, *self.p2.alerts]:
                 self.background(self.alerts(joined))
-            return await self._respond(request, parts)
+            outcome = await finally_do(self._respond(request, parts), parts.scaled.let_go)
+            return await self._end(request, parts, outcome)
         except BaseException as error:
             if is_cancelled_exception(error):
                 self.finish("cancelled")
@@ -113,12 +116,14 @@ class P1Incident(P1Words):
         shared = SharedCauses(self, incident, "2.2/5")
         watch = Watch(self, incident.service, happened.something)
         deadlines = P1Deadlines(self, incident)
-        mitigations = P1Mitigations(self, incident, happened, watch, tried, unasked=unasked)
+        scaled = Scaled(self, incident, incident.service, scaling="2.2/C", resuming="2.2/C")
+        mitigations = P1Mitigations(self, incident, happened, watch, tried, scaled=scaled, unasked=unasked)
         return P1Parts(
             incident=incident,
             shared=shared,
             happened=happened,
             watch=watch,
+            scaled=scaled,
             alerts=P1Alerts(self, incident, happened),
             findings=P1Findings(self, incident, shared, tried, unwell_since),
             mitigations=mitigations,
@@ -127,14 +132,19 @@ class P1Incident(P1Words):
             closing=P1Closing(self, incident, happened, watch),
         )
 
+    def leases(self) -> list[Lease]:
+        """Give the autoscaler's pause, while there is one."""
+        return self.parts.scaled.leases if self.parts else []
+
     # -- the way through 2.2 -----------------------------------------------------------------------------
 
-    async def _respond(self, request: P1Request, parts: P1Parts) -> P1Result:
+    async def _respond(self, request: P1Request, parts: P1Parts) -> Literal["closed", "planned"]:
         self.phase("0 min: alert received")
         opened = self.background(self.incident.begin(request.alert))
         # Runs that know of windows know of this too; see `HushedIncident` for why it isn't `patched`.
         if not self.dry_run and self.looks_at_windows:
             self.background(self._look_for_others(parts, opened))
+        await parts.mitigations.taken_up()
         first = True
         while True:
             await self._restore(parts)
@@ -148,12 +158,12 @@ class P1Incident(P1Words):
                 self.phase("30+ min: root cause investigation")
             first = False
             if self.dry_run:
-                return await self._end(request, parts, "planned")
+                return "planned"
             if await parts.closing.awaited(told=self._told_to_close):
                 break
         self.phase("Resolution")
         await parts.closing.done()
-        return await self._end(request, parts, "closed")
+        return "closed"
 
     async def _look_for_others(self, parts: P1Parts, opened: "asyncio.Task[None]") -> None:
         """Take in what P2 has been opened beside this; find the incidents of services that share a cause."""
@@ -205,14 +215,16 @@ class P1Incident(P1Words):
         self.phase("15–30 min: stabilisation")
         if not self.dry_run:
             self.clocks.met("Stable")
-        service, tried = self.incident.service, parts.mitigations.tried
+        service, done = self.incident.service, parts.mitigations.done
         false_alarm = parts.happened.today and not self._was_unwell
         self._was_unwell = False
         if false_alarm:
             text = f"{service.name} says it is healthy: nothing was done, and nobody outside was told. Investigating."
         else:
-            done = f"{', '.join(tried)} done" if tried else "no mitigation was needed"
-            text = f"{service.name} is healthy again ({done}). Investigating."
+            what = f"{', '.join(done)} done" if done else "nothing was done"
+            if not parts.mitigations.tried:
+                what = "no mitigation was needed"
+            text = f"{service.name} is healthy again ({what}). Investigating."
         # One message says both, so that an incident that comes back has no more of them than people read.
         self._told_to_close = workflow.patched("told-to-close-with-restored")
         if self._told_to_close:
@@ -257,7 +269,7 @@ class P1Incident(P1Words):
             incident_id=self.incident.id,
             service=self.incident.service.name,
             outcome=outcome,
-            mitigations=parts.mitigations.tried,
+            mitigations=parts.mitigations.done,
             reasons=parts.findings.reasons,
             resolution=said.resolution if said else "",
             root_cause=said.root_cause if said else "",

@@ -214,7 +214,7 @@ class P2Incident(P2Words):
             service=self.incident.service.name,
             outcome=outcome,
             reasons=parts.findings.reasons,
-            fixes=parts.fixes.tried,
+            fixes=parts.fixes.did,
             before=parts.findings.before or Figures(),
             after=parts.findings.after,
             resolution=self.happened.resolution,

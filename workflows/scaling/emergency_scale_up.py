@@ -108,8 +108,8 @@ class EmergencyScaleUp(Runbook):
             self.say("decision", text, section="3.2/2")
             return ScalePlan(service, desk, before, target, scaling)
         room = service.scaling.max_replicas
-        if found.scaled_object_paused is None and found.hpa_max is not None:
-            room = min(room, found.hpa_max)  # held by the HPA's minimum, which can't be above its maximum
+        if found.keeps_at_most is not None:
+            room = min(room, found.keeps_at_most)  # held by the HPA's minimum, which can't be above its maximum
         target = min(math.ceil(state.replicas * factor), room)
         if target <= state.replicas:
             raise Refused(

@@ -44,6 +44,7 @@ def state(age: timedelta = timedelta(days=3), *, replicas: int = 3, stopped_by: 
 
 
 YOUNG = timedelta(minutes=5)
+FULL: dict[str, Any] = {"hpa_min": 1, "hpa_max": 3, "hpa_current": 3, "hpa_desired": 3}
 SITUATIONS: dict[str, tuple[dict[str, Any], str, str | None, bool]] = {
     "well again": ({"metrics": metrics()}, "well", None, False),
     "figures unread": ({"metrics": None}, "unknown", None, False),
@@ -54,14 +55,17 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str | None, bool]] = {
     "slow": ({"metrics": metrics(p95=2.5)}, "latency", "scale", True),
     "slow, and nothing known of saturation": ({"metrics": metrics(p95=2.5, saturation=None)}, "latency", "scale", True),
     "saturated": ({"metrics": metrics(0.2, saturation=0.9)}, "saturated", "scale", True),
-    "the HPA at its maximum": (
-        {
-            "metrics": metrics(p95=2.5),
-            "autoscaling": Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3),
-        },
+    "KEDA's HPA at its maximum": (
+        {"metrics": metrics(p95=2.5), "autoscaling": Autoscaling(**FULL, scaled_object_paused=False)},
         "saturated",
         "scale",
         True,
+    ),
+    "an HPA at its maximum: it would take more pods away": (
+        {"metrics": metrics(p95=2.5), "autoscaling": Autoscaling(**FULL)},
+        "saturated",
+        None,
+        False,
     ),
     "saturated, and as many pods as settings allow": (
         {"metrics": metrics(0.2, saturation=0.9), "deployment": state(replicas=20)},
@@ -169,6 +173,17 @@ def test_what_was_tried_is_not_proposed_again() -> None:
     found = degraded(facts, SERVICE, {"scale"}, NOW)
     assert [proposal.mitigation for proposal in found.proposals] == ["rollback"]
     assert not found.clear
+
+
+def test_more_pods_than_the_hpa_keeps_are_none() -> None:
+    given = {"health": WELL, "pods": pods("", ""), "deployment": state(), "metrics": metrics(p95=2.5)}
+    for most, within, to in ((3, True, None), (4, True, 4), (5, True, 5), (9, True, 5), (3, False, 5)):
+        facts = DegradedFacts(**given, autoscaling=Autoscaling(hpa_min=1, hpa_max=most, hpa_current=3, hpa_desired=1))
+        found = degraded(facts, SERVICE, set(), NOW, within_the_hpa=within)
+        scale = found.find("scale")
+        assert (scale.replicas if scale else None) == to
+        no_room = "no more pods: the HPA takes away what is above its maximum of 3; raise that first"
+        assert (no_room in found.evidence) == (to is None)
 
 
 def test_more_pods_are_an_absolute_number() -> None:

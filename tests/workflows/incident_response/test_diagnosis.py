@@ -71,7 +71,7 @@ def test_saturation_is_scaled() -> None:
         pods=pods(""),
         deployment=deployment(timedelta(days=2), "v1"),
         health=DOWN,
-        autoscaling=Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3),
+        autoscaling=Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3, scaled_object_paused=False),
     )
     assert choose(facts) == (True, "scale")
 

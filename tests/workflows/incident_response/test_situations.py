@@ -22,7 +22,11 @@ EXPIRED = Health(
 )
 FIVE_XX = Health(status="unhealthy", milliseconds=1, http_status=503)
 LIMITS: dict[str, Any] = {"connections_above": 0.9, "starting": timedelta(minutes=5)}
-AT_ITS_MAXIMUM = Autoscaling(hpa_min=1, hpa_max=3, hpa_current=3, hpa_desired=3)
+FULL: dict[str, Any] = {"hpa_min": 1, "hpa_max": 3, "hpa_current": 3, "hpa_desired": 3}
+AT_ITS_MAXIMUM = Autoscaling(**FULL, scaled_object_paused=False)
+"""KEDA's, which a pause keeps from taking more pods away."""
+NO_ROOM = Autoscaling(**FULL)
+"""Nobody else's: what is above its maximum it takes away within seconds."""
 
 
 def pods(*reasons: str, ready: int = 0, phase: str = "Running", node: str = "node-1", terminating: int = 0) -> Pods:
@@ -288,7 +292,34 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         BY_HAND,
         "open",
     ),
-    "the HPA at its maximum": ({"pods": pods(ready=3), "autoscaling": AT_ITS_MAXIMUM}, "saturated", "scale", "proven"),
+    "KEDA's HPA at its maximum": (
+        {"pods": pods(ready=3), "autoscaling": AT_ITS_MAXIMUM},
+        "saturated",
+        "scale",
+        "proven",
+    ),
+    "an HPA at its maximum: it would take more pods away": (
+        {"pods": pods(ready=3), "autoscaling": NO_ROOM},
+        "saturated",
+        BY_HAND,
+        "suspected",
+    ),
+    "saturated, and the HPA has room for one more": (
+        {
+            "pods": pods(ready=3),
+            "autoscaling": Autoscaling(hpa_min=1, hpa_max=4, hpa_current=3, hpa_desired=3),
+            "metrics": Metrics(values={"saturation": 0.97}),
+        },
+        "saturated",
+        "scale",
+        "proven",
+    ),
+    "a young release, saturated, and the HPA at its maximum": (
+        {"deployment": state(YOUNG), "pods": pods(ready=3), "autoscaling": NO_ROOM},
+        "saturated",
+        "rollback",
+        "suspected",
+    ),
     "pods that are just being started": ({"pods": pods("", phase="Pending")}, "saturated", "scale", "proven"),
     "pending for want of nodes": (
         {"pods": pods("Unschedulable", "Unschedulable", phase="Pending", ready=1)},
@@ -416,6 +447,37 @@ def test_what_the_facts_point_to(given: dict[str, Any], reason: str, recommended
 def test_every_reason_is_in_the_table() -> None:
     known = Diagnosis.model_fields["reason"].annotation.__args__  # type: ignore[union-attr]
     assert {reason for _, reason, _, _ in SITUATIONS.values()} == set(known)
+
+
+@pytest.mark.parametrize(
+    ("most", "paused", "replicas", "to"),
+    [
+        (None, None, 3, 10),
+        (20, None, 3, 10),
+        (10, None, 3, 10),
+        (4, None, 3, 4),
+        (4, None, 0, 4),
+        (3, None, 3, None),
+        (2, None, 3, None),
+        (3, False, 3, 10),
+        (3, True, 3, 10),
+    ],
+)
+def test_more_pods_than_the_hpa_keeps_are_none(
+    most: int | None, replicas: int, to: int | None, *, paused: bool | None
+) -> None:
+    scaling = Autoscaling(hpa_max=most, hpa_desired=most, scaled_object_paused=paused)
+    given = {"pods": pods(ready=3), "autoscaling": scaling, "deployment": state(replicas=replicas)}
+    found = diagnosed(given)
+    scale = found.find("scale")
+    assert (scale.replicas if scale else None) == to
+    told = [line for line in found.evidence if line.startswith("no more pods")]
+    assert told == [f"no more pods: the HPA takes away what is above its maximum of {most}; raise that first"] * (
+        to is None
+    )
+    before = diagnosed(given, within_the_hpa=False).find("scale")
+    assert before is not None
+    assert before.replicas == 10, "runs from before"
 
 
 @pytest.mark.parametrize("reason", ["dependency", "database", "connections", "certificate"])

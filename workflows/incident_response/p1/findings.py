@@ -51,7 +51,7 @@ class P1Findings:
         around = await self._look_around(diagnosis)
         if around is not None:
             diagnosis = self._diagnose(assessment.facts, around)
-        if not diagnosis.clear:
+        if not diagnosis.clear or self._up_to_the_autoscaler(diagnosis):
             await assessment.rest
             diagnosis = self._diagnose(assessment.facts, around)
         self.run.clocks.met("Assessed")
@@ -61,6 +61,12 @@ class P1Findings:
             if self.opened:
                 self.run.background(self._shared.look(self._pods))
         return diagnosis
+
+    def _up_to_the_autoscaler(self, diagnosis: Diagnosis) -> bool:
+        """Tell whether more pods are the choice, and an autoscaler says how many of them stay."""
+        scales = diagnosis.first is not None and diagnosis.first.mitigation == "scale"
+        autoscaled = self.service.hpa or self.service.scaled_object
+        return bool(scales and autoscaled) and workflow.patched("p1-holds-the-autoscaler")
 
     async def look_for_a_shared_cause(self) -> None:
         """Find the incidents of services that share a cause, once it is known what is broken here."""
@@ -88,6 +94,9 @@ class P1Findings:
             as_before=not knows_others(self.run),
             starting=self.service.scaling.ready_within,
         )
+        most = facts.autoscaling.keeps_at_most if facts.autoscaling else None
+        if most and most < self.service.incident.scale_to and not workflow.patched("p1-holds-the-autoscaler"):
+            judge = partial(judge, within_the_hpa=False)
         found = judge(since=self._unwell_since or self.incident.opened_at)
         if found.in_doubt and not workflow.patched("proven-releases"):
             return judge(proven=False)

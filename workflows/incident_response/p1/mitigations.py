@@ -3,12 +3,14 @@
 from temporalio import workflow
 
 from activities.catalogue.service import Mitigation
+from activities.common.effects import Change
 from activities.records.activities import Records
 from activities.records.deployments import RecordDeployment
 from workflows.incident_response.command import Declined
 from workflows.incident_response.diagnosis import Diagnosis, Proposal
 from workflows.incident_response.mitigation import mitigate, question
 from workflows.incident_response.p1.happened import P1Happened
+from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.watch import Watch
 from workflows.platform.runbook import Runbook
 from workflows.shared.hushed_incident import HushedIncident
@@ -25,6 +27,7 @@ class P1Mitigations:
         watch: Watch,
         tried: list[Mitigation],
         *,
+        scaled: Scaled,
         unasked: bool,
     ) -> None:
         """Begin with what was `tried` before a reset; `unasked`, what is clear is done without asking."""
@@ -32,9 +35,12 @@ class P1Mitigations:
         self.incident = incident
         self.service = incident.service
         self.tried = tried
+        self.done = [*tried]
+        """Those of them that could be done."""
         self.declined = Declined()
         self._happened = happened
         self._watch = watch
+        self._scaled = scaled
         self._unasked = unasked
         self._rounds = 0
         self._left_to = ""
@@ -57,9 +63,26 @@ class P1Mitigations:
         # Read now: a rollback or restart takes the failing pods, and their logs, away within seconds.
         name = f"logs-before-{chosen.mitigation}.txt"
         self.run.background(self.incident.collect_logs(name, self.service.incident.logs_since, failing_only=True))
-        change = await mitigate(self.run, self.service, chosen)
+        change = await self._do(chosen)
+        if change is not None:
+            self.done.append(chosen.mitigation)
         if change is not None and chosen.mitigation == "rollback" and workflow.patched("record-what-was-left"):
             self.run.background(self._record_left(chosen))
+
+    async def _do(self, chosen: Proposal) -> Change | None:
+        """Do it; what is scaled is kept by a pause of the autoscaler, where there is one and nobody else has it."""
+        holds = chosen.mitigation == "scale" and self._scaled.autoscaled
+        if holds and workflow.patched("p1-holds-the-autoscaler"):
+            change = await self._scaled.to(chosen.replicas or 1, unheld=True)
+            self._scaled.expires()
+            return change
+        return await mitigate(self.run, self.service, chosen)
+
+    async def taken_up(self) -> None:
+        """Take up what the run had scaled before somebody reset it."""
+        if "scale" in self.tried and self._scaled.autoscaled and workflow.patched("p1-holds-the-autoscaler"):
+            await self._scaled.as_before_reset(unheld=True)
+            self._scaled.expires()
 
     async def _leave(self, to: str, why: str) -> None:
         """Mitigate nothing: another run has stopped the service on purpose, and brings it back."""

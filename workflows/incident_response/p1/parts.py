@@ -10,6 +10,7 @@ from workflows.incident_response.p1.findings import P1Findings
 from workflows.incident_response.p1.happened import P1Happened
 from workflows.incident_response.p1.health import P1Health
 from workflows.incident_response.p1.mitigations import P1Mitigations
+from workflows.incident_response.scaled import Scaled
 from workflows.incident_response.watch import Watch
 
 
@@ -19,6 +20,7 @@ class P1Parts(IncidentParts):
 
     happened: P1Happened
     watch: Watch
+    scaled: Scaled
     alerts: P1Alerts
     findings: P1Findings
     mitigations: P1Mitigations

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from temporalio import workflow
@@ -62,9 +63,12 @@ class P2Findings:
     def judge(self, facts: DegradedFacts, tried: set[str]) -> Degradation:
         """Say what is the matter, and which fixes there are."""
         since = self._unwell_since or self.incident.opened_at
-        found = degraded(facts, self.service, tried, workflow.now(), since=since)
+        judge = partial(degraded, facts, self.service, tried, workflow.now())
+        if facts.autoscaling and facts.autoscaling.keeps_at_most and not workflow.patched("within-the-hpa"):
+            judge = partial(judge, within_the_hpa=False)
+        found = judge(since=since)
         if found.in_doubt and not workflow.patched("proven-releases"):
-            found = degraded(facts, self.service, tried, workflow.now(), proven=False)
+            found = judge(proven=False)
         return found
 
     async def _keep_evidence(self) -> None:

@@ -1,14 +1,12 @@
 """Which fix a P2 takes, who says so, and what it has tried (runbook 2.3 steps 4 and 5)."""
 
 from activities.catalogue.service import Mitigation
-from activities.kubernetes.cluster import ScaleDeployment
 from workflows.incident_response.degraded import Degradation
 from workflows.incident_response.diagnosis import Proposal
 from workflows.incident_response.mitigation import mitigate
 from workflows.incident_response.p2.happened import P2Happened
 from workflows.incident_response.scaled import Scaled
 from workflows.platform.approval import Answer, Question
-from workflows.platform.resets import before_reset
 from workflows.platform.runbook import Runbook
 from workflows.shared.hushed_incident import HushedIncident
 
@@ -34,6 +32,8 @@ class P2Fixes:
         self.incident = incident
         self.service = incident.service
         self.tried = tried
+        self.did = [*tried]
+        """Those of them that could be done."""
         self._happened = happened
         self._scaled = scaled
         self._unasked = unasked
@@ -43,15 +43,15 @@ class P2Fixes:
 
     @property
     def done(self) -> str:
-        """What was done, for the record."""
-        return ", ".join(_DONE[fix] for fix in self.tried) or "No fix was needed"
+        """What was done, for the record: what could not be is none."""
+        if self.tried and not self.did:
+            return "Nothing that was tried could be done"
+        return ", ".join(_DONE[fix] for fix in self.did) or "No fix was needed"
 
     async def taken_up(self) -> bool:
         """Take up what the run did before somebody reset it, with what it holds; False where that was nothing."""
         if "scale" in self.tried:
-            scaling = await before_reset(self.run, "2.3/5", self.run.first_effect("scale"))
-            if scaling is not None:
-                await self._scaled.to(scaling.asked(ScaleDeployment).replicas)
+            await self._scaled.as_before_reset()
         return bool(self.tried)
 
     async def act_on(self, found: Degradation) -> None:
@@ -72,6 +72,8 @@ class P2Fixes:
             change = await self._scaled.to(chosen.replicas or 1)
         else:
             change = await mitigate(self.run, self.service, chosen)
+        if change is not None:
+            self.did.append(chosen.mitigation)
         if change is not None and not self.run.dry_run:
             await self.incident.tell(f"fixed-{len(self.tried)}", f":wrench: Done: {chosen.does}. Being watched now.")
 
