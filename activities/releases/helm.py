@@ -19,6 +19,7 @@ from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import Misconfigured
+from activities.kubernetes.images import parse
 from activities.releases import helm_cli
 from activities.releases.helm_cli import HelmCli, HelmRevision
 from activities.releases.helm_pods import ReleasePods
@@ -54,6 +55,11 @@ class HelmRelease(BaseModel):
         return self.revisions[-1] if self.revisions else None
 
     @property
+    def version(self) -> str:
+        """How people name what that value says: by the tag, else by the beginning of a digest."""
+        return parse(self.tag if "/" in self.tag else f"{self.release}:{self.tag}").shown if self.tag else ""
+
+    @property
     def uninstalled(self) -> str:
         """That somebody has uninstalled it and kept its history, with the ways out; empty where not."""
         return self.current.uninstalled(self.namespace, self.release) if self.current else ""
@@ -61,8 +67,8 @@ class HelmRelease(BaseModel):
     def __str__(self) -> str:
         if self.current is None:
             return f"no release {self.release}"
-        tag = f" ({self.tag})" if self.tag else ""
-        return f"{self.release} revision {self.current.number} {self.current.status}{tag}"
+        version = f" ({self.version})" if self.version else ""
+        return f"{self.release} revision {self.current.number} {self.current.status}{version}"
 
 
 class DescribeRelease(ReleaseRequest):

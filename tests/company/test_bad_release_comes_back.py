@@ -230,3 +230,19 @@ def test_helm_does_not_go_back_to_what_it_left(released: OnHelm, kubernetes: Kub
     asked = DescribeRelease(**released.where)
     with pytest.raises(Refused, match=r"no earlier good revision to go back to: .*2.* was left before"):
         pin(state, released.run(released.helm.release, asked), revision=None, helm_revision=None)
+
+
+def test_helm_goes_back_from_a_digest_and_beside_a_sidecar(released: OnHelm, kubernetes: Kubernetes) -> None:
+    """People's releases aren't called as ours: Helm says a digest, and the pods have another version as well."""
+    server = released.server
+    sidecar = {"name": "proxy", "image": "mesh/proxy:1.9"}
+    server.patch({"spec": {"template": {"spec": {"containers": [sidecar]}}}})
+    eventually(lambda: kubernetes.deployment(server.workload).current_revision == 2)
+    released.release(f"{BAD}@sha256:{'a' * 64}")
+    server.patch({"spec": {"template": {"spec": {"containers": [{**sidecar, "image": "mesh/proxy:2.0"}]}}}})
+    eventually(lambda: "mesh/proxy:2.0" in str(kubernetes.deployment(server.workload).current))
+    state = Releases(kubernetes.deployment(server.workload))
+    asked = DescribeRelease(**released.where)
+    target = pin(state, released.run(released.helm.release, asked), revision=None, helm_revision=None)
+    assert (target.by_helm, target.from_version, target.to_revision) == (True, BAD, 1)
+    assert (BAD in state.current, "2.0" in state.current, "sha256" in state.current) == (True, True, False)

@@ -138,6 +138,9 @@ class Rollback(Runbook):
             since=request.alert.starts_at if request.alert is not None else None,
             pods=pods,
         )
+        chooses = release is not None and request.helm_revision is None and request.to_revision is None
+        if chooses and not workflow.patched("helm-by-one-name"):
+            pinned = partial(pinned, by_one_name=False)
         target = pinned(releases)
         if target.in_doubt and not workflow.patched("proven-releases"):
             releases = Releases(state, deployments, container=service.container, proven_after=timedelta(0))
@@ -232,7 +235,7 @@ class Rollback(Runbook):
         service = desk.service
         left, now_on = found.target.from_version, after.current
         # Where somebody has undone the rollout beside Helm already, what runs isn't what is left.
-        was = found.releases.state.current if found.releases.current == left else None
+        was = found.releases.state.current if found.releases.runs(left) else None
         record = RecordDeployment(
             service=service.name,
             version=left,

@@ -50,8 +50,18 @@ class Problem:
     seen: str
 
 
-def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None, helm_revision: int | None) -> Target:
+def pin(
+    releases: Releases,
+    release: HelmRelease | None,
+    *,
+    revision: int | None,
+    helm_revision: int | None,
+    by_one_name: bool = True,
+) -> Target:
     """Choose: the revision that was named, else the last good one; by Helm where what runs is what Helm released.
+
+    Helm knows a release by one image of several, and perhaps with a digest, and what is known of a version is known of
+    one release. Runs from before didn't go `by_one_name`.
 
     Raises:
         NotFound: the named revision doesn't exist; lists those that do.
@@ -59,8 +69,9 @@ def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None
 
     """
     state = releases.state
-    if helm_revision is not None or (revision is None and release is not None and _owns(release, releases)):
-        return _by_helm(release, helm_revision, releases)
+    owned = release is not None and _owns(release, releases, by_one_name=by_one_name)
+    if helm_revision is not None or (revision is None and owned):
+        return _by_helm(release, helm_revision, releases, by_one_name=by_one_name)
     chosen = revision is None
     known = [r.number for r in state.revisions]
     if revision is None:
@@ -85,12 +96,13 @@ def pin(releases: Releases, release: HelmRelease | None, *, revision: int | None
     )
 
 
-def _owns(release: HelmRelease, releases: Releases) -> bool:
+def _owns(release: HelmRelease, releases: Releases, *, by_one_name: bool) -> bool:
     """Tell whether what runs is what Helm released; after a change beside Helm, going back by Helm would miss it."""
-    return len(release.revisions) > 1 and release.tag == releases.current
+    runs = releases.runs(release.version) if by_one_name else release.tag == releases.current
+    return len(release.revisions) > 1 and runs
 
 
-def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases) -> Target:
+def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases, *, by_one_name: bool) -> Target:
     if release is None or release.current is None:
         raise NotFound("helm_revision: the service has no Helm release")
     if release.uninstalled:
@@ -107,7 +119,7 @@ def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases
                 f"release {release.release} has no earlier good revision to go back to"
                 + (f": {_listed(others)} failed, or was left before. Name one with helm_revision" if others else "")
             )
-        wanted, in_doubt = _proven(good, release, releases)
+        wanted, in_doubt = _proven(good, release, releases, by_one_name=by_one_name)
     if wanted == current:
         raise Refused(f"helm_revision: {wanted} is the current revision")
     if wanted not in {r.number for r in earlier}:
@@ -116,7 +128,7 @@ def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases
     # Helm's word, not the Deployment's: somebody may have undone the rollout already, beside Helm.
     return Target(
         by_helm=True,
-        from_version=release.tag,
+        from_version=release.version,
         from_revision=current,
         to_revision=wanted,
         chosen=chosen,
@@ -124,11 +136,12 @@ def _by_helm(release: HelmRelease | None, wanted: int | None, releases: Releases
     )
 
 
-def _proven(good: list[int], release: HelmRelease, releases: Releases) -> tuple[int, list[str]]:
+def _proven(good: list[int], release: HelmRelease, releases: Releases, *, by_one_name: bool) -> tuple[int, list[str]]:
     """Choose the newest that was in force for long enough, where there is one; say which ones that passes over."""
     short: dict[int, str] = {}
     for one in release.revisions:
-        seen = any(releases.seen_complete(version) for version in one.versions)
+        known = [version for version in one.versions if not by_one_name or _alone(version, release)]
+        seen = any(releases.seen_complete(version) for version in known)
         others = (
             r for r in release.revisions if r.number > one.number and not (r.contents and r.contents == one.contents)
         )
@@ -170,10 +183,14 @@ def _to_blame(release: HelmRelease, releases: Releases) -> set[int]:
     found = set()
     for one in release.revisions:
         for version in one.versions:
-            namesakes = {other.contents for other in release.revisions if version in other.versions}
-            if version != release.tag and len(namesakes) == 1 and releases.version_to_blame(version):
+            if version != release.version and _alone(version, release) and releases.version_to_blame(version):
                 found.add(one.number)
     return found
+
+
+def _alone(version: str, release: HelmRelease) -> bool:
+    """Tell whether there is one release of a version: what is said of it is of that one."""
+    return len({one.contents for one in release.revisions if version in one.versions}) == 1
 
 
 def _listed(numbers: list[int]) -> str:

@@ -184,7 +184,7 @@ class StandardDeployment(Runbook):
         )
         self.phase("Deploy")
         self._started = self.background(self._record(plan, "started"))
-        self.background(plan.desk.open(f":rocket: Deploying {service.name} {plan.version} (was {plan.before.tag})"))
+        self.background(plan.desk.open(f":rocket: Deploying {service.name} {plan.version} (was {plan.before.version})"))
         deployed, trouble = await self._upgrade(plan)
         if self.dry_run or not deployed:
             return trouble
@@ -388,7 +388,7 @@ class StandardDeployment(Runbook):
             service=plan.service.name,
             version=plan.version,
             outcome=outcome,
-            before=plan.before.tag,
+            before=plan.before.version,
             revision=self._revision,
             reason=why,
             watched=self._watched,

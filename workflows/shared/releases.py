@@ -59,9 +59,22 @@ class Releases:
         """Name a release as people do, for example `v1.2.4`."""
         if revision is None or not revision.images:
             return "unknown"
+        return ", ".join(self._names(revision))
+
+    def runs(self, version: str) -> bool:
+        """Tell whether what is in force is called so, by whoever released it: they may name one image of several."""
+        current = self.state.current
+        return current is not None and version in {self.version(current), *self._names(current)}
+
+    def _names(self, revision: Revision) -> list[str]:
         containers = _containers(revision)
         images = [image for name, image in containers.items() if name in self._application] or [*containers.values()]
-        return ", ".join(dict.fromkeys(parse(image).shown for image in images))
+        return [*dict.fromkeys(parse(image).shown for image in images)]
+
+    def _called(self, version: str) -> list[Revision]:
+        """Give the revisions that somebody means by a version: where none has just that name, it is one image's."""
+        exactly = [one for one in self.state.revisions if self.version(one) == version]
+        return exactly or [one for one in self.state.revisions if version in self._names(one)]
 
     @property
     def current(self) -> str:
@@ -161,9 +174,9 @@ class Releases:
     def _about(self, record: Deployment, revision: Revision) -> bool:
         if record.release and revision.template:
             return record.release == revision.template
-        if record.version != self.version(revision):
+        namesakes = self._called(record.version)
+        if revision not in namesakes:
             return False
-        namesakes = [one for one in self.state.revisions if self.version(one) == record.version]
         if all(self.same(one, revision) for one in namesakes):
             return True
         return record.revision in _numbers(revision)

@@ -58,6 +58,34 @@ def test_it_is_the_newest_that_was_good_and_not_left(lines: tuple[str, ...], to:
         assert (target.to_revision, target.by_helm, target.chosen) == (to, True, True)
 
 
+@pytest.mark.parametrize(
+    ("value", "images", "by_helm"),
+    [
+        ("v2", ["api:v2"], True),
+        ("v2", ["mesh/proxy:1.9", "api:v2"], True),  # a sidecar, which changed too
+        ("v2@sha256:" + "a" * 64, ["api:v2@sha256:" + "a" * 64], True),
+        ("registry.example:5000/api:v2", ["registry.example:5000/api:v2"], True),
+        ("v2", ["api:v1"], False),  # somebody has undone it beside Helm
+        ("", ["api:v2"], False),
+    ],
+)
+def test_helm_goes_back_where_what_runs_is_its_release(value: str, images: list[str], *, by_helm: bool) -> None:
+    containers = {str(place): image for place, image in enumerate(images)}
+    former = {name: f"{image.partition(':v')[0].replace('1.9', '1.8')}:v0" for name, image in containers.items()}
+    runs = [
+        Revision(number=n, images=[*of.values()], containers=of, created_at=NOW, pod_template_hash=f"h{n}")
+        for n, of in ((8, former), (9, containers))
+    ]
+    helm = history("good", "good")
+    helm.tag = value
+    target = pin(Releases(state(*runs)), helm, revision=None, helm_revision=None)
+    assert target.by_helm == by_helm
+    if by_helm:
+        assert (target.from_version, str(helm)) == ("v2", "api revision 2 superseded (v2)")
+    before = pin(Releases(state(*runs)), helm, revision=None, helm_revision=None, by_one_name=False)
+    assert before.by_helm == (by_helm and value == "v2" and len(images) == 1)
+
+
 def test_what_was_gone_back_to_may_be_gone_from_the_history() -> None:
     with pytest.raises(Refused, match="no earlier good revision to go back to: 2"):
         pin(releases("v1"), history("good", "1", first=2), revision=None, helm_revision=None)
@@ -102,6 +130,17 @@ def test_what_runs_the_same_is_the_same_release(versions: tuple[str, ...], blame
             pin(known, found, revision=None, helm_revision=None)
     else:
         assert pin(known, found, revision=None, helm_revision=None).to_revision == to
+
+
+def test_what_is_known_of_a_version_says_nothing_of_another_configuration_of_it() -> None:
+    """A run has seen v2 complete; what somebody changed under that tag was in force for five minutes."""
+    found = runs("v1", "v2", "v2+", "v3")
+    for one, ago in zip(found.revisions, (4000, 400, 7, 2), strict=True):
+        one.updated_at = NOW - timedelta(minutes=ago)
+    complete = [Deployment(version="v2", status="complete", deployer="a", started_at=NOW)]
+    known = Releases(releases("v3").state, Deployments(items=complete))
+    target = pin(known, found, revision=None, helm_revision=None)
+    assert (target.to_revision, len(target.in_doubt)) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,21 @@ SITUATIONS: dict[str, tuple[DeploymentState, list[Deployment], int | None]] = {
         [bad("v2"), bad("1.9")],
         1,
     ),
+    "a sidecar first, which has another version by now": (
+        state(beside(1, "1.8", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2"), beside(3, "1.9", f"{APP}:v3")),
+        [bad("v2")],
+        1,
+    ),
+    "two containers of ours, of which one stays behind": (
+        state(beside(1, "v1", f"{APP}:v1"), beside(2, "v1", f"{APP}:v2"), beside(3, "v2", f"{APP}:v3")),
+        [bad("v1")],
+        2,
+    ),
+    "two of one tag, one of them with another sidecar": (
+        state(beside(1, "1.8", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v1"), beside(3, "1.9", f"{APP}:v3")),
+        [bad("v1", revision=2)],
+        1,
+    ),
     "a registry's port and no tag": (
         state(revision(1, "registry:5000/api"), revision(2, "registry:5000/api:v2")),
         [bad("5000/api")],
@@ -172,6 +187,13 @@ def test_a_release_is_called_by_the_applications_image(
     revisions: list[Revision], container: str | None, called: str
 ) -> None:
     assert Releases(state(*revisions), container=container).current == called
+
+
+def test_whoever_releases_names_one_image_of_several() -> None:
+    both = Releases(state(beside(1, "1.8", f"{APP}:v1"), beside(2, "1.9", f"{APP}:v2")))
+    assert both.current == "1.9, v2"
+    assert [both.runs(name) for name in ("1.9, v2", "v2", "1.9", "v1", "")] == [True, True, True, False, False]
+    assert not Releases(state(revision(1, f"{APP}:v1"), current=9)).runs("v1")
 
 
 def test_a_release_that_is_not_known_has_no_name() -> None:
