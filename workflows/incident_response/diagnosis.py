@@ -53,6 +53,7 @@ class Diagnosis(BaseModel):
     """The proposals, best first, and whether the facts ask for the first one clearly."""
 
     healthy: bool
+    says_healthy: bool = Field(default=False, description="The service itself says so, and no pod fails.")
     down: bool = Field(default=False, description="The service itself says that it isn't healthy, or doesn't answer.")
     clear: bool
     proposals: list[Proposal]
@@ -97,6 +98,7 @@ def diagnose(
     since: datetime | None = None,
     proven: bool = True,
     within_the_hpa: bool = True,
+    errors: str = "",
 ) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
@@ -114,6 +116,8 @@ def diagnose(
     before is taken for a good one however short it was in force, and whether or not the outage has lasted `since` then.
     More pods than an HPA keeps are none: C goes up to its maximum, and is no choice beyond. Runs from before KEDA and
     HPA were held for it don't scale `within_the_hpa`.
+    A service that says it is healthy isn't, where `errors` have come with a young release: that is suspected, and
+    never more, since the service itself says otherwise.
     """
     if facts.deployment is not None and facts.deployment.stopped:
         return _left(facts, facts.deployment.stopped, f"the service is kept stopped by {facts.deployment.stopped}")
@@ -134,6 +138,7 @@ def diagnose(
         scaled_to_none=none_asked,
         around=around,
         connections_above=connections_above,
+        errors=errors if recent and rollback and not none_asked else "",
     )
     back = facts.deployment.brought_back(now, starting) if facts.deployment is not None else ""
     if back and not signs.healthy and not failing:
@@ -146,7 +151,7 @@ def diagnose(
     possible: list[Proposal] = []
     ours = reason not in NOT_OURS
     if rollback is not None:
-        if ours and recent and (failing or signs.down) and not none_asked:
+        if ours and recent and (failing or signs.down or signs.errors) and not none_asked:
             rollback.because = because if reason in {"bad_release", "recent_release"} else [recent, *because]
             (likely if failing and signs.down and not doubts else suspected).append(rollback)
         else:
@@ -175,15 +180,17 @@ def diagnose(
                 (likely if scale.because and not failing else possible).append(scale)
 
     proposals = [p for p in likely + suspected + possible if p.mitigation not in tried]
-    clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
+    clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1 and not signs.errors
+    healthy = signs.healthy and not signs.errors
     return Diagnosis(
-        healthy=signs.healthy,
+        healthy=healthy,
+        says_healthy=signs.healthy,
         down=signs.down,
         clear=clear,
         proposals=proposals,
         evidence=[*_evidence(facts, recent), *no_room],
         reason=reason,
-        certainty="proven" if clear or signs.healthy else "suspected" if because else "open",
+        certainty="proven" if clear or healthy else "suspected" if because else "open",
         because=because,
         in_doubt=doubts,
     )

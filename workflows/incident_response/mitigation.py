@@ -37,8 +37,8 @@ def question(number: int, diagnosis: Diagnosis, service: Service, *, allowed: bo
     """Ask which mitigation; without an `allowed` one left, only whether people go on by hand."""
     options = {p.mitigation: p.does for p in diagnosis.proposals} if allowed else {}
     first = diagnosis.first
-    # What others don't give, no default of ours may act upon.
-    default = BY_HAND if diagnosis.not_ours else service.incident.safe_default
+    # What others don't give, no default of ours may act upon; nor is a service that says it is well changed unasked.
+    default = BY_HAND if diagnosis.not_ours or diagnosis.says_healthy else service.incident.safe_default
     pointed = f"it points to {diagnosis.reason.replace('_', ' ')} ({diagnosis.certainty})"
     mended = [f"what mends it: {diagnosis.mended_by}"] if diagnosis.mended_by else []
     return Question(

@@ -103,6 +103,9 @@ class Signs:
     connections_above: float = 1.0
     """Share of the database's connections that is too many."""
 
+    errors: str = ""
+    """That requests fail since a young release, though the service says it is healthy."""
+
     @property
     def down(self) -> bool:
         """The service itself says that it isn't healthy, or doesn't answer."""
@@ -127,7 +130,7 @@ class Signs:
 
 def situation(signs: Signs) -> Situation:
     """Give the plainest thing that the signs point to."""
-    if signs.healthy:
+    if signs.healthy and not signs.errors:
         return "well", [f"health: {signs.health}"]
     for look in (_of_others, _of_the_release, _of_the_nodes, _of_the_pods):
         for found in look(signs):
@@ -154,6 +157,8 @@ def _of_the_release(signs: Signs) -> Iterator[Situation]:
         yield "no_pods", ["somebody has scaled it to no pods at all", *signs.unwell]
     if not signs.recent:
         return
+    if signs.errors:
+        yield "recent_release", [signs.recent, signs.errors, "the service says it is healthy all the same"]
     if signs.failing and signs.down:
         yield "bad_release", [signs.recent, signs.failure, *signs.unwell]
     if signs.failing:

@@ -480,6 +480,41 @@ def test_more_pods_than_the_hpa_keeps_are_none(
     assert before.replicas == 10, "runs from before"
 
 
+ERRORS = "error rate 44.00 %, above 5.00 %, and 0.10 % at most before it"
+
+
+@pytest.mark.parametrize(
+    ("given", "suspected"),
+    [
+        ({"deployment": state(YOUNG)}, True),
+        ({"deployment": state(YOUNG), "metrics": Metrics(values={"saturation": 0.97})}, True),
+        ({"deployment": state(OLD)}, False),
+        ({"deployment": state(YOUNG, "v1")}, False),  # nothing to go back to
+        ({"deployment": state(YOUNG, replicas=0, scaled_to_none=True), "pods": pods()}, False),
+    ],
+)
+def test_errors_since_a_release_are_asked_about_though_the_service_says_it_is_healthy(
+    given: dict[str, Any], *, suspected: bool
+) -> None:
+    found = diagnosed({"pods": pods(ready=3), "health": WELL, **given}, errors=ERRORS)
+    assert (found.healthy, found.says_healthy, found.down) == (not suspected, True, False)
+    assert found.reason == ("recent_release" if suspected else "well")
+    if suspected:
+        back = found.find("rollback")
+        assert back is not None
+        assert back.because == [
+            "v2 was rolled out 5 min ago",
+            ERRORS,
+            "the service says it is healthy all the same",
+        ]
+        assert not found.clear, "never unasked"
+        policy = IncidentPolicy(safe_default="rollback")
+        service = Service(
+            namespace="app", deployment="app", selector="app=x", health_url="http://127.0.0.1:1/health", incident=policy
+        )
+        assert question(1, found, service, allowed=True).default == BY_HAND, "nor by nobody's answer"
+
+
 @pytest.mark.parametrize("reason", ["dependency", "database", "connections", "certificate"])
 def test_what_others_dont_give_is_mended_elsewhere_and_no_default_acts(reason: str) -> None:
     found = diagnosed(next(given for given, name, _, _ in SITUATIONS.values() if name == reason))

@@ -1,6 +1,7 @@
 """What a P1 finds to be broken (runbook 2.2 steps 3 to 5), and what that has to do with other services."""
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -8,15 +9,23 @@ from temporalio import workflow
 
 from activities.catalogue.service import Mitigation
 from activities.kubernetes.states import Pods
+from activities.monitoring.degradation import Limits
+from activities.monitoring.figures import Figures
+from activities.monitoring.prometheus import PrometheusMetrics, SeriesRequest
+from audit.wording import percent
 from workflows.incident_response.assessment import Assessment
-from workflows.incident_response.diagnosis import Diagnosis, Facts, diagnose
+from workflows.incident_response.diagnosis import Diagnosis, Facts, diagnose, known_releases
 from workflows.incident_response.surroundings import Surroundings, look
+from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.hushed_incident import HushedIncident
 from workflows.shared.shared_causes import SharedCauses, knows_others
 
 if TYPE_CHECKING:
     from workflows.incident_response.situations import Reason
+
+_BEFORE, _STEP = timedelta(minutes=10), timedelta(minutes=1)
+"""How long before a release its service's errors are looked at."""
 
 
 class P1Findings:
@@ -38,6 +47,8 @@ class P1Findings:
         """What the facts pointed to, in order."""
         self.opened = False
         """Set as soon as the incident is in the records."""
+        self.errors = ""
+        """That too many requests fail, as it was found last."""
         self._shared = shared
         self._tried = tried
         self._unwell_since = unwell_since
@@ -54,6 +65,7 @@ class P1Findings:
         if not diagnosis.clear or self._up_to_the_autoscaler(diagnosis):
             await assessment.rest
             diagnosis = self._diagnose(assessment.facts, around)
+        diagnosis = await self._with_errors(assessment.facts, diagnosis)
         self.run.clocks.met("Assessed")
         if knows_others(self.run):
             self._points_to(diagnosis)
@@ -68,6 +80,39 @@ class P1Findings:
         autoscaled = self.service.hpa or self.service.scaled_object
         return bool(scales and autoscaled) and workflow.patched("p1-holds-the-autoscaler")
 
+    async def _with_errors(self, facts: Facts, found: Diagnosis) -> Diagnosis:
+        """Judge a service that says it is healthy by its errors too, as long as nothing was done: they tell for longer.
+
+        What was released lately is suspected where they have come with it; a release that found them there isn't.
+        """
+        limits = Limits(error_rate=self.service.degradation.error_rate_above, p95_latency=math.inf)
+        rate = facts.metrics.values.get("error_rate") if facts.metrics else None
+        self.errors = "; ".join(limits.beyond(Figures(error_rate=rate)))
+        new = not self._tried and self.run.clocks["Mitigated"].met_at is None
+        suspected = found.healthy and new and self.errors and not self._diagnose(facts, errors=self.errors).healthy
+        if suspected and workflow.patched("errors-since-a-release"):
+            came = await self._came_with_it(facts, limits)
+            if came:
+                around = await self._look_around(self._diagnose(facts, errors=came))
+                return self._diagnose(facts, around, errors=came)
+        return found
+
+    async def _came_with_it(self, facts: Facts, limits: Limits) -> str:
+        """Say that the errors came with the release in force; empty where they were there before, or nobody knows."""
+        releases = known_releases(facts, self.service.incident, self.service.container)
+        released_at = releases.released_at if releases else None
+        query = self.service.metrics.error_rate
+        if released_at is None or query is None:
+            return ""
+        asked = SeriesRequest(query=query, start=released_at - _BEFORE, end=released_at, step=_STEP)
+        told = await self.run.attempt(
+            "2.2/5", "Error rate before the release", PrometheusMetrics.series, asked, policies.READ
+        )
+        before = max((point.value for point in told.points), default=None) if told else None
+        if before is None or limits.beyond(Figures(error_rate=before)):
+            return ""
+        return f"{self.errors}, and {percent(before)} at most before it"
+
     async def look_for_a_shared_cause(self) -> None:
         """Find the incidents of services that share a cause, once it is known what is broken here."""
         if knows_others(self.run):
@@ -81,7 +126,7 @@ class P1Findings:
             return None
         return await look(self.run, self.service, "2.2/5")
 
-    def _diagnose(self, facts: Facts, around: Surroundings | None = None) -> Diagnosis:
+    def _diagnose(self, facts: Facts, around: Surroundings | None = None, errors: str = "") -> Diagnosis:
         judge = partial(
             diagnose,
             facts,
@@ -93,6 +138,7 @@ class P1Findings:
             connections_above=self.service.degradation.connections_above,
             as_before=not knows_others(self.run),
             starting=self.service.scaling.ready_within,
+            errors=errors,
         )
         most = facts.autoscaling.keeps_at_most if facts.autoscaling else None
         if most and most < self.service.incident.scale_to and not workflow.patched("p1-holds-the-autoscaler"):
