@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from activities.common.errors import ActivityFailure
+from activities.common.errors import ActivityFailure, Refused
 from activities.kubernetes import rollouts, run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.cluster import Kubernetes, PodsRequest
@@ -32,22 +32,33 @@ class ReleasePods:
 
     def __init__(self, api: "kubernetes.ApiClient") -> None:
         self._apps = kubernetes.AppsV1Api(api)
+        self._batch = kubernetes.BatchV1Api(api)
         self._kubernetes = Kubernetes(api)
 
     def stopped(self, namespace: str, release: str, run: str) -> str:
-        """Name a workload of it that another run keeps without replicas, and that run; empty where there is none.
+        """Name a workload of it that another run keeps from running, and that run; empty where there is none.
 
         Raises:
             ActivityFailure: it can't be read, so that nobody knows.
 
         """
         kinds = (self._apps.list_namespaced_deployment, self._apps.list_namespaced_stateful_set)
-        for one in (workload for kind in kinds for workload in _of(release, ask(kind, namespace))):
-            stopped = one["spec"].get("replicas") == 0
-            mark = run_marks.read(one["metadata"]["annotations"], rollouts.STOPPED) if stopped else None
+        scaled = [workload for kind in kinds for workload in _of(release, ask(kind, namespace))]
+        held = [(one, "without replicas") for one in scaled if one["spec"].get("replicas") == 0]
+        jobs = _of(release, self._cron_jobs(namespace))
+        held += [(one, "suspended") for one in jobs if one["spec"].get("suspend")]
+        for one, how in held:
+            mark = run_marks.read(one["metadata"]["annotations"], rollouts.STOPPED)
             if mark is not None and mark.run != run:
-                return f"{one['metadata']['name']} is kept without replicas by {mark}"
+                return f"{one['metadata']['name']} is kept {how} by {mark}"
         return ""
+
+    def _cron_jobs(self, namespace: str) -> Object:
+        try:
+            return ask(self._batch.list_namespaced_cron_job, namespace)
+        except Refused:
+            # Whoever may not look at them releases none: Helm reads what it changes.
+            return {"items": []}
 
     def replicas(self, namespace: str, release: str) -> dict[str, Asked]:
         """Give how many replicas each Deployment of it is asked for now.

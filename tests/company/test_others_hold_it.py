@@ -1,10 +1,12 @@
 """What another run or person holds on a service is seen at the moment of acting, on real servers."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from activities.common.errors import Refused
 from activities.kubernetes.cluster import Kubernetes, ScaleDeployment
+from activities.kubernetes.workload_holds import GiveWorkloadBack, StopWorkload, WorkloadHolds
 from activities.releases.helm_records import HelmRecords
 from tests.activities.kubernetes.on_cluster import OnCluster, an_effect
 from tests.activities.releases.on_helm import OnHelm
@@ -95,6 +98,38 @@ def test_nor_does_a_release_start_a_stateful_set_of_it(released: OnHelm, cluster
         released.run(released.helm.upgrade, released.upgrade(NEW))
     apps.patch_namespaced_stateful_set("queue", namespace, {"spec": {"replicas": 1}})
     assert released.run(released.helm.upgrade, released.upgrade(NEW)).applied, "somebody has scaled it up by hand"
+
+
+CRON = """
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec:
+  schedule: "0 3 * * *"
+  suspend: false
+  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: nightly, image: "nightly:v1"}]}}}}
+"""
+
+
+def test_nor_does_it_wake_a_cron_job_of_it(released: OnHelm, cluster_api: client.ApiClient, tmp_path: Path) -> None:
+    chart = tmp_path / "chart"
+    shutil.copytree(released.chart, chart)
+    (chart / "templates" / "cron.yaml").write_text(CRON)
+    namespace, batch = released.server.namespace, client.BatchV1Api(cluster_api)
+    assert released.run(released.helm.upgrade, released.upgrade(NEW, chart=str(chart))).deployed
+    restore = an_effect().model_copy(update={"workflow_id": RESTORE})
+    nightly = {"namespace": namespace, "kind": "CronJob", "name": "nightly"}
+    until = datetime.now(UTC) + timedelta(hours=2)
+    holds = WorkloadHolds(cluster_api)
+    assert holds.stop(StopWorkload(**nightly, until=until, effect=restore)).applied
+    with pytest.raises(Refused, match=rf"nightly is kept suspended by {RESTORE}"):
+        released.run(released.helm.upgrade, released.upgrade("v1.2.6", chart=str(chart), from_revision=2))
+    assert batch.read_namespaced_cron_job("nightly", namespace).spec.suspend
+    again = restore.model_copy(update={"key": "give-back"})
+    assert holds.give_back(GiveWorkloadBack(**nightly, effect=again)).applied
+    assert released.run(
+        released.helm.upgrade, released.upgrade("v1.2.6", chart=str(chart), from_revision=2, effect=an_effect())
+    ).deployed
 
 
 # -- raised for an emergency ---------------------------------------------------------------------------------
