@@ -249,10 +249,10 @@ class P1Incident(P1Words):
         self.phase("30+ min: root cause investigation")
         policy = self.incident.service.incident
         await asyncio.gather(
-            self.incident.collect_logs("logs.txt", policy.logs_since),
-            self.incident.export_metrics(policy.metrics_since),
+            self.incident.evidence.collect_logs("logs.txt", policy.logs_since),
+            self.incident.evidence.export_metrics(policy.metrics_since),
         )
-        kept = "\n".join(f"- {item}" for item in self.incident.evidence) or "- none"
+        kept = "\n".join(f"- {item}" for item in self.incident.evidence.kept) or "- none"
         await self.incident.note("runbook", f"{self.timeline.markdown()}\n\nEvidence:\n{kept}")
 
     # -- the end -----------------------------------------------------------------------------------------
@@ -281,5 +281,5 @@ class P1Incident(P1Words):
             healthy=closing.was_healthy,
             resolved_after=None if self.dry_run else workflow.now() - workflow.info().workflow_start_time,
             # A plan has written nothing and resolved nothing.
-            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
+            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence.kept],
         )

@@ -220,7 +220,7 @@ class P2Incident(P2Words):
             resolution=self.happened.resolution,
             resolved_after=self._elapsed,
             # A plan has written nothing and resolved nothing.
-            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence],
+            evidence=[] if self.dry_run else [item.uri for item in self.incident.evidence.kept],
         )
 
     def _begin_again(self, request: P2Request) -> None:

@@ -1,19 +1,16 @@
-"""The incident around a procedure: its record, pages, channel, status page, evidence and post-mortem.
+"""The incident around a procedure: its record, pages, channel and status page.
 
 Nothing here stops the work: a backend that is down is tried for as long as its policy says, the timeline says so, and
 the run goes on with what it can.
 """
 
 import asyncio
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from temporalio import workflow
 
 from activities.catalogue.service import Service
 from activities.common.severity import Severity
-from activities.evidence.evidence import CollectLogs, Evidence, ExportMetrics, Invite, StoredEvidence, StoreDocument
-from activities.messages.chat.chat import ScheduleMessage, Slack, escaped
 from activities.messages.paging.paging import AcknowledgePage, Paging, ResolvePage
 from activities.messages.status_page.status_page import IncidentState, StatusPages, UpdateStatusPage
 from activities.records.activities import Records
@@ -26,15 +23,13 @@ from activities.records.incidents import (
     NoteIncident,
     RaiseIncident,
     RelapseIncident,
-    SchedulePostMortem,
 )
 from activities.records.on_call import OnCallRequest
 from workflows.platform import policies, search_attributes
 from workflows.platform.runbook import NOBODY_TOLD, Runbook
-from workflows.shared import post_mortem
 from workflows.shared.continued import IncidentSoFar
 from workflows.shared.desk import Desk
-from workflows.shared.post_mortem import PostMortemFacts
+from workflows.shared.incident_evidence import IncidentEvidence
 
 # Written for customers.
 RESOLVED = "The incident has been resolved."
@@ -44,6 +39,8 @@ NO_MORE_UPDATES = "We have stopped updating this entry. Our team continues to wo
 
 class Incident(Desk):
     """One incident, as far as a run looks after it."""
+
+    evidence: IncidentEvidence
 
     def __init__(
         self,
@@ -59,7 +56,6 @@ class Incident(Desk):
         """Open one, or go on with another run's; `acknowledging` is the runbook's step that acknowledges an alert."""
         super().__init__(run, service, severity, title, "INC")
         self.commander = commander or ""
-        self.evidence: list[StoredEvidence] = []
         self._acknowledging = acknowledging
         self._so_far = so_far
         if so_far is not None:
@@ -70,7 +66,7 @@ class Incident(Desk):
                 so_far.levels,
             )
             self.commander = self.commander or so_far.commander
-            self.evidence = list(so_far.evidence)
+        self.evidence = IncidentEvidence(run, service, self.id, so_far.evidence if so_far is not None else ())
         self.published = False
         """Whether the public has heard of it."""
 
@@ -152,7 +148,7 @@ class Incident(Desk):
             commander=self.commander,
             thread=self.thread,
             levels=self.levels,
-            evidence=self.evidence,
+            evidence=self.evidence.kept,
             why=why,
         )
 
@@ -160,7 +156,7 @@ class Incident(Desk):
         """Close what was handed over too late to go on under its number; what was kept of it is this one's."""
         run = self.run
         run.say("decision", f"{so_far.incident_id} was handed over late: it is closed, and part of {self.id}")
-        self.evidence += so_far.evidence
+        self.evidence.kept += so_far.evidence
         close = CloseIncident(
             incident_id=so_far.incident_id,
             at=workflow.now(),
@@ -304,53 +300,6 @@ class Incident(Desk):
             ),
         )
 
-    # -- evidence (2.2, 30+ minutes) ---------------------------------------------------------------------
-
-    async def collect_logs(self, name: str, since: timedelta, *, failing_only: bool = False) -> None:
-        """Keep pod logs (step 9)."""
-        self._collected(
-            await self.run.attempt(
-                "2.2/9",
-                "Keep the failing pods' logs" if failing_only else "Collect logs",
-                Evidence.collect_logs,
-                CollectLogs(
-                    incident_id=self.id,
-                    name=name,
-                    namespace=self.service.namespace,
-                    selector=self.service.selector,
-                    since=since,
-                    failing_only=failing_only,
-                    effect=self.run.effect(f"keep-{name}"),
-                ),
-                policies.COLLECT,
-            )
-        )
-
-    async def export_metrics(self, since: timedelta) -> None:
-        """Keep the metrics of the time (step 10)."""
-        queries = {k: v for k, v in self.service.metrics if v is not None}
-        now = workflow.now()
-        self._collected(
-            await self.run.attempt(
-                "2.2/10",
-                "Export metrics",
-                Evidence.export_metrics,
-                ExportMetrics(
-                    incident_id=self.id,
-                    name="metrics.json",
-                    queries=queries,
-                    start=now - since,
-                    end=now,
-                    effect=self.run.effect("metrics"),
-                ),
-                policies.COLLECT,
-            )
-        )
-
-    def _collected(self, stored: StoredEvidence | None) -> None:
-        if stored is not None:
-            self.evidence.append(stored)
-
     # -- closing (2.2, resolution) -----------------------------------------------------------------------
 
     async def close(
@@ -391,86 +340,6 @@ class Incident(Desk):
             Paging.resolve,
             ResolvePage(incident_id=self.id, levels=max(self.levels, 1), effect=self.run.effect("resolve-page")),
         )
-
-    async def schedule_post_mortem(self, resolution: str, root_cause: str) -> None:
-        """Write the draft, the invitation, the record and the reminder (step 14)."""
-        run = self.run
-        when = self.post_mortem_at()
-        draft, invite = await asyncio.gather(
-            run.attempt(
-                "2.2/14",
-                "Write the post-mortem draft",
-                Evidence.store_document,
-                StoreDocument(
-                    incident_id=self.id,
-                    name="post-mortem.md",
-                    content=post_mortem.draft(self.facts(), resolution=resolution, root_cause=root_cause, when=when),
-                    effect=run.effect("post-mortem-draft"),
-                ),
-                policies.EFFECT,
-            ),
-            run.attempt(
-                "2.2/14",
-                "Write the invitation",
-                Evidence.invite,
-                Invite(
-                    incident_id=self.id,
-                    name="post-mortem.ics",
-                    title=f"Post-mortem {self.id}: {self.title}",
-                    start=when,
-                    time_zone=self.service.time_zone,
-                    effect=run.effect("post-mortem-invite"),
-                ),
-                policies.EFFECT,
-            ),
-        )
-        self._collected(draft)
-        self._collected(invite)
-        await asyncio.gather(
-            run.keep(
-                "2.2/14",
-                "Schedule the post-mortem",
-                Records.schedule_post_mortem,
-                SchedulePostMortem(
-                    incident_id=self.id,
-                    scheduled_for=when,
-                    draft_uri=draft.uri if draft else "",
-                    invite_uri=invite.uri if invite else "",
-                    effect=run.effect("schedule-post-mortem"),
-                ),
-            ),
-            run.keep(
-                "2.2/14",
-                "Schedule the reminder",
-                Slack.schedule,
-                ScheduleMessage(
-                    channel=self.service.channel,
-                    text=escaped(f"Post-mortem of {self.id}: {self.title}"),
-                    post_at=when,
-                    effect=run.effect("post-mortem-reminder"),
-                ),
-            ),
-        )
-
-    def facts(self) -> PostMortemFacts:
-        """Sum up what a post-mortem begins with."""
-        return PostMortemFacts(
-            id=self.id,
-            title=self.title,
-            severity=self.severity,
-            service=self.service.name,
-            commander=self.commander,
-            opened_at=self.opened_at,
-            clocks=self.run.clocks.all,
-            timeline=self.run.timeline.markdown(),
-            evidence=self.evidence,
-        )
-
-    def post_mortem_at(self) -> datetime:
-        """Tomorrow at the policy's time, in the service's time zone."""
-        zone = ZoneInfo(self.service.time_zone)
-        tomorrow = workflow.now().astimezone(zone).date() + timedelta(days=1)
-        return datetime.combine(tomorrow, self.service.incident.post_mortem_at, tzinfo=zone)
 
     async def abandon(self) -> None:
         """Say everywhere that the run was cancelled and the incident is in human hands.

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from workflows.disaster_recovery.failover.takeover import Takeover
 from workflows.shared.incident import Incident
+from workflows.shared.post_mortem_review import schedule_post_mortem
 
 
 async def document(incident: Incident, takeover: Takeover, *, silent_since: datetime | None, healthy: bool) -> None:
@@ -31,4 +32,4 @@ async def document(incident: Incident, takeover: Takeover, *, silent_since: date
     cause = f"{takeover.primary} did not answer{since}; why is to be found out"
     await incident.reached("stable")
     await incident.close("runbook", text, cause)
-    await incident.schedule_post_mortem(text, cause)
+    await schedule_post_mortem(incident, text, cause)

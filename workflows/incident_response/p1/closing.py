@@ -10,6 +10,7 @@ from workflows.incident_response.watch import Watch
 from workflows.platform import policies
 from workflows.platform.runbook import Runbook
 from workflows.shared.hushed_incident import HushedIncident
+from workflows.shared.post_mortem_review import schedule_post_mortem
 
 
 class P1Closing:
@@ -104,4 +105,4 @@ class P1Closing:
             unwell=self.unwell,
             publish=self.incident.published or not self._happened.today,
         )
-        await self.incident.schedule_post_mortem(closing.resolution, closing.root_cause)
+        await schedule_post_mortem(self.incident, closing.resolution, closing.root_cause)

@@ -62,7 +62,9 @@ class P1Mitigations:
         self.tried.append(chosen.mitigation)
         # Read now: a rollback or restart takes the failing pods, and their logs, away within seconds.
         name = f"logs-before-{chosen.mitigation}.txt"
-        self.run.background(self.incident.collect_logs(name, self.service.incident.logs_since, failing_only=True))
+        self.run.background(
+            self.incident.evidence.collect_logs(name, self.service.incident.logs_since, failing_only=True)
+        )
         change = await self._do(chosen)
         if change is not None:
             self.done.append(chosen.mitigation)

@@ -87,8 +87,7 @@ class P2Findings:
         )
         drawn, _, _ = await asyncio.gather(
             self.run.attempt("2.3/3", "Draw the figures", Evidence.chart_figures, chart, policies.COLLECT),
-            self.incident.collect_logs("logs.txt", policy.look_back),
-            self.incident.export_metrics(policy.look_back),
+            self.incident.evidence.collect_logs("logs.txt", policy.look_back),
+            self.incident.evidence.export_metrics(policy.look_back),
         )
-        if drawn is not None:
-            self.incident.evidence.append(drawn)
+        self.incident.evidence.add(drawn)
