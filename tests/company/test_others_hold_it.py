@@ -1,10 +1,12 @@
 """What another run or person holds on a service is seen at the moment of acting, on real servers."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,22 @@ from tests.workflows.worlds.platform import Platform
 RESTORE = "point-in-time-restore/x"
 THREE = {"replicas": "3"}
 NEW = "v1.2.5"
+NIGHTLY = """apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: nightly
+spec:
+  schedule: "0 3 * * *"
+  suspend: false
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+          - name: nightly
+            image: nightly:v1
+"""
 
 
 @contextmanager
@@ -95,6 +113,33 @@ def test_nor_does_a_release_start_a_stateful_set_of_it(released: OnHelm, cluster
         released.run(released.helm.upgrade, released.upgrade(NEW))
     apps.patch_namespaced_stateful_set("queue", namespace, {"spec": {"replicas": 1}})
     assert released.run(released.helm.upgrade, released.upgrade(NEW)).applied, "somebody has scaled it up by hand"
+
+
+def test_nor_does_a_release_let_a_cron_job_of_it_run(released: OnHelm, tmp_path: Path) -> None:
+    chart = Path(shutil.copytree(released.chart, tmp_path / "nightly"))
+    (chart / "templates" / "nightly.yaml").write_text(NIGHTLY)
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", chart=str(chart)))
+    path = f"/apis/batch/v1/namespaces/{released.server.namespace}/cronjobs/nightly"
+    until = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    mark = json.dumps({"run": RESTORE, "until": until, "was": 0})
+
+    def change(*, suspend: bool) -> None:
+        body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {"runbooks.dev/stopped": mark}}}
+        header = {"Content-Type": "application/merge-patch+json"}
+        released.server.kube.patch(path, headers=header, content=json.dumps(body)).raise_for_status()
+
+    change(suspend=True)
+    effect = an_effect(dry_run=True)
+    asked = (
+        (released.helm.upgrade, released.upgrade(NEW, chart=str(chart), from_revision=2)),
+        (released.helm.rollback, released.rollback()),
+    )
+    for method, request in asked:
+        with pytest.raises(Refused, match=rf"cronjob/nightly is kept suspended by {RESTORE}"):
+            released.run(method, request)
+    assert released.server.kube.get(path).json()["spec"]["suspend"] is True
+    change(suspend=False)  # by hand
+    assert released.run(released.helm.rollback, released.rollback(effect=effect)).deployed
 
 
 # -- raised for an emergency ---------------------------------------------------------------------------------
