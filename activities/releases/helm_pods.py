@@ -28,7 +28,7 @@ class Asked:
 
 
 class ReleasePods:
-    """The pods of releases' Deployments, StatefulSets and DaemonSets; whether a run keeps them, or CronJobs, stopped."""
+    """The pods of releases' Deployments, StatefulSets and DaemonSets, and what a run keeps stopped of them."""
 
     def __init__(self, api: "kubernetes.ApiClient") -> None:
         self._apps = kubernetes.AppsV1Api(api)
