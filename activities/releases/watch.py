@@ -52,6 +52,7 @@ class Watched(BaseModel):
     unsettled: str = Field(
         default="", description="Which figures were beyond their limits at the end, though not for long enough."
     )
+    unjudged: str = Field(default="", description="Which watched figure was judged by nobody, and why.")
     samples: int
     blind: int = Field(description="Samples in which a watched figure had no value.")
     seconds: float
@@ -61,7 +62,9 @@ class Watched(BaseModel):
         """One line for the timeline."""
         told = self.breach or (f"no breach, but at the end {self.unsettled}" if self.unsettled else "no breach")
         blind = f", {self.blind} of them blind" if self.blind else ""
-        return f"{told}; {counted(self.samples, 'sample')} in {self.seconds:.0f} s{blind}; worst: {self.worst}"
+        unjudged = f"; {self.unjudged}" if self.unjudged else ""
+        seen = f"{counted(self.samples, 'sample')} in {self.seconds:.0f} s{blind}"
+        return f"{told}; {seen}; worst: {self.worst}{unjudged}"
 
 
 class _Watching(Progress):
@@ -118,6 +121,7 @@ class ReleaseWatch:
         return Watched(
             breach=breaches.told if breaches.broken else "",
             unsettled="" if breaches.broken else breaches.told,
+            unjudged=_unjudged(request),
             samples=progress.samples,
             blind=progress.blind,
             seconds=elapsed,
@@ -171,6 +175,12 @@ def _judged(request: WatchRelease, now: Figures) -> dict[str, str | None]:
             why += f" ({duration(usual)} is usual)"
         judged["p95"] = None if now.p95_latency is None else why if now.p95_latency > limit else ""
     return judged
+
+
+def _unjudged(request: WatchRelease) -> str:
+    if request.p95_latency is None or request.baseline.p95_latency:
+        return ""
+    return "p95 was not judged, since there is none from before to compare it with"
 
 
 def _blind(request: WatchRelease, now: Figures) -> bool:

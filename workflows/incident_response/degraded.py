@@ -10,7 +10,6 @@ from activities.catalogue.service import Service
 from activities.common.errors import Refused
 from activities.evidence.error_patterns import ErrorPatterns
 from activities.monitoring.degradation import Limits
-from activities.monitoring.figures import Figures
 from audit.text import counted
 from workflows.incident_response.diagnosis import (
     Facts,
@@ -44,12 +43,6 @@ class DegradedFacts(Facts):
 
     patterns: ErrorPatterns | None = None
     surroundings: Surroundings | None = None
-
-    @property
-    def figures(self) -> Figures:
-        """Error rate and latency, as they are now."""
-        values = self.metrics.values if self.metrics else {}
-        return Figures(error_rate=values.get("error_rate"), p95_latency=values.get("p95_latency"))
 
 
 class Degradation(BaseModel):

@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from activities.autoscaling.states import Autoscaling
 from activities.catalogue.service import IncidentPolicy, Mitigation
 from activities.kubernetes.states import DeploymentState, Events, Pod, Pods
+from activities.monitoring.degradation import Limits
+from activities.monitoring.figures import Figures
 from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployments
@@ -35,6 +37,12 @@ class Facts(BaseModel):
     metrics: Metrics | None = None
     deployments: Deployments | None = None
 
+    @property
+    def figures(self) -> Figures:
+        """Error rate and latency, as they are now."""
+        values = self.metrics.values if self.metrics else {}
+        return Figures(error_rate=values.get("error_rate"), p95_latency=values.get("p95_latency"))
+
 
 class Proposal(BaseModel):
     """One mitigation, pinned to absolute values, and what speaks for it."""
@@ -62,6 +70,10 @@ class Diagnosis(BaseModel):
     because: list[str] = Field(default_factory=list, description="What speaks for the reason.")
     left_to: str = Field(default="", description="The run that keeps the service stopped for now, and until when.")
     in_doubt: list[str] = Field(default_factory=list, description="Releases that a rollback passes over, and why.")
+    all_the_same: list[str] = Field(
+        default_factory=list,
+        description="Where it says that it is healthy: figures that say otherwise, and since when.",
+    )
 
     @property
     def first(self) -> Proposal | None:
@@ -96,6 +108,7 @@ def diagnose(
     starting: timedelta = timedelta(0),
     since: datetime | None = None,
     proven: bool = True,
+    limits: Limits | None = None,
 ) -> Diagnosis:
     """Choose between rollback, restart and scaling.
 
@@ -111,6 +124,7 @@ def diagnose(
     While something that the service needs of others is down (`around`), nothing is clear: no pod makes up for it.
     Runs that began `as_before` are judged without what is known of others and of nodes; without `proven`, the release
     before is taken for a good one however short it was in force, and whether or not the outage has lasted `since` then.
+    Figures beyond the `limits` of a service that says it is healthy are told, and nothing is done for them: see 2.3.
     """
     if facts.deployment is not None and facts.deployment.stopped:
         return _left(facts, facts.deployment.stopped, f"the service is kept stopped by {facts.deployment.stopped}")
@@ -172,6 +186,7 @@ def diagnose(
             else:
                 (likely if scale.because and not failing else possible).append(scale)
 
+    beyond = limits.beyond(facts.figures) if limits is not None and signs.healthy else []
     proposals = [p for p in likely + suspected + possible if p.mitigation not in tried]
     clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1
     return Diagnosis(
@@ -184,7 +199,13 @@ def diagnose(
         certainty="proven" if clear or signs.healthy else "suspected" if because else "open",
         because=because,
         in_doubt=doubts,
+        all_the_same=_all_the_same(beyond, recent if rollback else None),
     )
+
+
+def _all_the_same(beyond: list[str], recent: str | None) -> list[str]:
+    suspect = [f"{recent} (`runbooks start rollback` takes it back)"] if recent else []
+    return [*beyond, *suspect] if beyond else []
 
 
 def known_releases(

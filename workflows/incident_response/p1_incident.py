@@ -73,6 +73,9 @@ class P1Incident(P1Words):
         self._was_unwell = False
         """Whether anything but an alert has said so, since people were told of it last."""
 
+        self._all_the_same = ""
+        """Figures that say otherwise, where the service says that it is healthy."""
+
         self._told_to_close = False
         """Whether the message of a restored service has said that it can be closed."""
 
@@ -177,7 +180,9 @@ class P1Incident(P1Words):
             if happened.closing is not None:
                 return
             if diagnosis.healthy:
-                self.say("step", "The service says it is healthy: nothing to mitigate")
+                self._all_the_same = "; ".join(diagnosis.all_the_same)
+                but = f"but {self._all_the_same}: a person decides" if self._all_the_same else "nothing to mitigate"
+                self.say("step", f"The service says it is healthy{',' if self._all_the_same else ':'} {but}")
             else:
                 self._was_unwell = True
                 if diagnosis.down and happened.today:
@@ -210,6 +215,8 @@ class P1Incident(P1Words):
         self._was_unwell = False
         if false_alarm:
             text = f"{service.name} says it is healthy: nothing was done, and nobody outside was told. Investigating."
+            if self._all_the_same:
+                text += f" But {self._all_the_same}."
         else:
             done = f"{', '.join(tried)} done" if tried else "no mitigation was needed"
             text = f"{service.name} is healthy again ({done}). Investigating."
@@ -217,7 +224,8 @@ class P1Incident(P1Words):
         self._told_to_close = workflow.patched("told-to-close-with-restored")
         if self._told_to_close:
             text += f" {self.incident.id} can be closed when the cause is known: `runbooks close`"
-        told = [self.incident.tell("restored", f":large_green_circle: {text}")]
+        circle = "yellow" if false_alarm and self._all_the_same else "green"
+        told = [self.incident.tell("restored", f":large_{circle}_circle: {text}")]
         if not false_alarm and not self.incident.held_by:
             told = [
                 self.incident.status_page("2.2/7", "Identified", "Issue identified, implementing fix"),

@@ -196,6 +196,8 @@ def test_without_a_baseline_errors_count_from_zero_and_latency_is_not_judged(wat
     found = watched(watching, **unknown)
     assert (found.breach, found.blind) == ("", 0)
     assert found.worst.p95_latency == 50
+    assert str(found).endswith("p95 50.00 s; p95 was not judged, since there is none from before to compare it with")
+    assert watched(watching, **{**unknown, "p95_latency": None}).unjudged == ""
     watching.say(errors=0.025, p95=50)
     assert watched(watching, **unknown).breach.startswith("error rate 2.50 %, above 2.00 % for")
 

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.autoscaling.states import Autoscaling
 from activities.catalogue.service import IncidentPolicy
 from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
+from activities.monitoring.degradation import Limits
 from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployment, Deployments
@@ -104,6 +106,29 @@ def test_a_young_release_with_ready_pods_is_recommended_and_left_to_a_person() -
     diagnosis = diagnose(facts, POLICY, set(), NOW)
     assert (diagnosis.clear, diagnosis.proposals[0].mitigation) == (False, "rollback")
     assert diagnosis.proposals[0].because[0] == "v2 was rolled out 20 s ago"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"error_rate": 0.4, "p95_latency": 0.1}, ["error rate 40.00 %, above 5.00 %", "v2 was rolled out 20 s ago"]),
+        ({"error_rate": 0.05, "p95_latency": 9.0}, ["p95 9.00 s, above 2.00 s", "v2 was rolled out 20 s ago"]),
+        ({"error_rate": None, "p95_latency": 2.0}, []),
+        ({}, []),
+    ],
+)
+def test_figures_of_a_service_that_says_it_is_healthy_are_told(
+    values: dict[str, float | None], told: list[str]
+) -> None:
+    young = deployment(timedelta(seconds=20), "v1", "v2")
+    facts = Facts(pods=pods("", ""), deployment=young, health=WELL, metrics=Metrics(values=values))
+    limits = Limits(error_rate=0.05, p95_latency=2)
+    found = diagnose(facts, POLICY, set(), NOW, limits=limits)
+    assert (found.healthy, [line.partition(" (")[0] for line in found.all_the_same]) == (True, told)
+    down = facts.model_copy(update={"health": DOWN})
+    assert diagnose(down, POLICY, set(), NOW, limits=limits).all_the_same == [], "there the proposals say what it is"
+    old = facts.model_copy(update={"deployment": deployment(timedelta(days=2), "v1", "v2")})
+    assert diagnose(old, POLICY, set(), NOW, limits=limits).all_the_same == told[:1]
 
 
 def test_an_old_release_with_ready_pods_is_not_suspected() -> None:

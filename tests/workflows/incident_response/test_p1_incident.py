@@ -295,6 +295,18 @@ async def test_of_a_false_alarm_nobody_outside_hears(working: Working, client: C
     assert not any("healthy again" in text for text in said)
 
 
+async def test_figures_that_say_otherwise_are_told_of_a_false_alarm(working: Working, client: Client) -> None:
+    world = World()
+    world.error_rate = 0.4
+    async with working(world.activities()) as queue:
+        handle = await start(client, queue)
+        await until(handle, "close")
+        await close(handle)
+    (restored,) = [post.text for post in world.done("slack.post") if "nothing was done" in post.text]
+    assert restored.startswith(":large_yellow_circle:")
+    assert "But error rate 40.00 %, above 5.00 %. " in restored
+
+
 async def test_one_good_answer_is_no_mitigation(working: Working, client: Client) -> None:
     world = World()
     world.bad_release()

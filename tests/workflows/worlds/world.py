@@ -95,6 +95,7 @@ class World:
         self.rolled_out_ago = timedelta(days=3)
         self.autoscaling = Autoscaling(hpa_min=3, hpa_max=10, hpa_current=3, hpa_desired=3)
         self.saturation: float | None = 0.2
+        self.error_rate: float | None = None
         self.blips = 0
         """How often health doesn't hold, though an answer was good."""
         self.cures = {"rollback", "restart", "scale"}
@@ -228,7 +229,8 @@ class World:
         @activity.defn(name="metrics.snapshot")
         def snapshot(request: MetricsRequest) -> Metrics:
             world._up("metrics.snapshot")
-            return Metrics(values={"saturation": world.saturation})
+            errors = {} if world.error_rate is None else {"error_rate": world.error_rate}
+            return Metrics(values={"saturation": world.saturation, **errors})
 
         @activity.defn(name="records.recent_deployments")
         def recent(request: RecentDeploymentsRequest) -> Deployments:

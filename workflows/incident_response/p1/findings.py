@@ -9,6 +9,7 @@ from temporalio import workflow
 from activities.catalogue.service import Mitigation
 from activities.kubernetes.states import Pods
 from workflows.incident_response.assessment import Assessment
+from workflows.incident_response.degraded import limits
 from workflows.incident_response.diagnosis import Diagnosis, Facts, diagnose
 from workflows.incident_response.surroundings import Surroundings, look
 from workflows.platform.runbook import Runbook
@@ -87,6 +88,7 @@ class P1Findings:
             connections_above=self.service.degradation.connections_above,
             as_before=not knows_others(self.run),
             starting=self.service.scaling.ready_within,
+            limits=limits(self.service),
         )
         found = judge(since=self._unwell_since or self.incident.opened_at)
         if found.in_doubt and not workflow.patched("proven-releases"):
