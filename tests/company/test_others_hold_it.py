@@ -130,13 +130,13 @@ def test_nor_does_a_release_let_a_cron_job_of_it_run(released: OnHelm, tmp_path:
 
     change(suspend=True)
     effect = an_effect(dry_run=True)
-    asked = (
-        (released.helm.upgrade, released.upgrade(NEW, chart=str(chart), from_revision=2)),
-        (released.helm.rollback, released.rollback()),
-    )
-    for method, request in asked:
+    upgrade = released.upgrade(NEW, chart=str(chart), from_revision=2)
+    for attempt in (
+        lambda: released.run(released.helm.upgrade, upgrade),
+        lambda: released.run(released.helm.rollback, released.rollback()),
+    ):
         with pytest.raises(Refused, match=rf"cronjob/nightly is kept suspended by {RESTORE}"):
-            released.run(method, request)
+            attempt()
     assert released.server.kube.get(path).json()["spec"]["suspend"] is True
     change(suspend=False)  # by hand
     assert released.run(released.helm.rollback, released.rollback(effect=effect)).deployed

@@ -6,6 +6,7 @@ import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client
@@ -95,7 +96,7 @@ def test_what_a_chart_puts_into_a_list_is_seen_there(released: OnHelm, tmp_path:
     template = chart / "templates" / "deployment.yaml"
     inside = template.read_text().rstrip().replace("\n", "\n  ")
     template.write_text(f"# nothing but this\n---\napiVersion: v1\nkind: List\nitems:\n- {inside}\n")
-    listed = {"chart": str(chart), "values": {"replicas": "3"}}
+    listed: dict[str, Any] = {"chart": str(chart), "values": {"replicas": "3"}}
     released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", **listed))
     released.server.patch({"spec": {"replicas": 4}})
     change = released.run(released.helm.upgrade, released.upgrade("v1.2.3-c", from_revision=2, **listed))
