@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 from activities.common.effects import Change, Effect
 from activities.common.errors import Conflict, NotFound, Refused
-from activities.kubernetes import run_marks
 from activities.kubernetes.api import Object, ask
 from activities.kubernetes.changing import Body, Plan, change, patch
-from activities.kubernetes.rollouts import BROUGHT_BACK, STOPPED, ReplicaSet, Rollouts, controller, selector
+from activities.kubernetes.rollouts import (
+    BROUGHT_BACK,
+    STOPPED,
+    ReplicaSet,
+    Rollouts,
+    controller,
+    selector,
+    stop_mark,
+)
 from activities.kubernetes.run_marks import BroughtBack, RunMark
 from activities.kubernetes.templates import RESTARTED_AT
 from audit.text import counted
@@ -66,6 +73,8 @@ class Deployments:
             after = f"{target}, now numbered {found.next_revision}"
             if dropped := found.dropped(target):
                 after += f"; its pods are without what was put on them since: {', '.join(dropped)}"
+            if left := found.left(target):
+                after += f"; the Deployment still says what it said last: {', '.join(left)}"
             return Plan(_current(found), after, lambda done: found.undo_patch(target, done))
 
         return self._change(namespace, name, effect, plan)
@@ -121,20 +130,23 @@ class Deployments:
             if found.replicas == replicas and mark is None and not found.stopped and "template" not in spec:
                 return Plan(before, f"already {after}")
             back = _back(found, effect) if replicas and mark is None else {}
-            return Plan(before, after, lambda done: found.merge_patch(spec, done, **{STOPPED: mark}, **back))
+            marks: dict[str, str | None] = {STOPPED: mark, **back}
+            if mark is not None and BROUGHT_BACK in found.annotations:
+                marks[BROUGHT_BACK] = None  # that was of another stop
+            return Plan(before, after, lambda done: found.merge_patch(spec, done, **marks))
 
         return self._change(namespace, name, effect, plan)
 
     def marked(self, namespace: str, name: str) -> RunMark | None:
         """Give the mark of a run that stopped it, an expired one too."""
         raw = ask(self._apps.read_namespaced_deployment, name, namespace)
-        return run_marks.written(raw["metadata"].get("annotations") or {}, STOPPED)
+        return stop_mark(raw["metadata"].get("annotations") or {}, expired=True)
 
     def let_go(self, namespace: str, name: str, effect: Effect) -> Change:
         """Bring back what the run of the effect has stopped, with the replicas it had; those it has by now stay."""
 
         def plan(found: Rollouts) -> Plan:
-            mark = run_marks.written(found.annotations, STOPPED)
+            mark = stop_mark(found.annotations, expired=True)
             if mark is None or mark.run != effect.workflow_id:
                 return Plan("", "left to its run" if mark else "already let go")
             back = mark.replicas if found.replicas == 0 else None
@@ -182,7 +194,7 @@ class Deployments:
 
 def _back(found: Rollouts, effect: Effect) -> dict[str, str]:
     """Give the mark of who ends a stop, in the same patch; nothing where nobody has stopped it."""
-    if STOPPED not in found.annotations:
+    if stop_mark(found.annotations, expired=True) is None:
         return {}
     return {BROUGHT_BACK: BroughtBack(run=effect.workflow_id, at=datetime.now(UTC)).model_dump_json()}
 

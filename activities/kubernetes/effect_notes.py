@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-EFFECTS = "runbooks.dev/effects"
+OURS = "runbooks.dev/"
+EFFECTS = f"{OURS}effects"
 _KEPT = 5
 
 

@@ -22,6 +22,8 @@ STOPPED = "runbooks.dev/stopped"
 """The mark of a run that keeps a Deployment without replicas."""
 BROUGHT_BACK = "runbooks.dev/brought-back"
 """Which run has ended such a stop, and when: what is seen soon after may still tell of the stop."""
+_CONTROLLERS = "deployment.kubernetes.io/"
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _TEMPLATE_HASH = "pod-template-hash"
@@ -137,7 +139,7 @@ class Rollouts:
     @property
     def stopped(self) -> RunMark | None:
         """Which run keeps it without replicas; one that was scaled up by hand is no longer stopped."""
-        return run_marks.read(self.annotations, STOPPED) if self.replicas == 0 else None
+        return stop_mark(self.annotations) if self.replicas == 0 else None
 
     @property
     def brought_back(self) -> BroughtBack | None:
@@ -226,10 +228,30 @@ class Rollouts:
             if name not in (there.get(kind) or {}) and not templates.is_mark(name, value)
         ]
 
+    def left(self, target: ReplicaSet) -> list[str]:
+        """Name what the Deployment said otherwise at a revision: whose it is isn't told, so it stays (`undo_patch`)."""
+        return [
+            f"annotation {name}"
+            for name, value in sorted(self.annotations.items())
+            if target.annotations.get(name, value) != value and name != CHANGE_CAUSE
+            if name != _LAST_APPLIED and not name.startswith((_CONTROLLERS, effect_notes.OURS))
+        ]
+
     def merge_patch(self, spec: Object, done: Done, **annotations: str | None) -> Object:
         """Give the merge patch of a part of the spec, refused (409) where anything has changed meanwhile."""
         noted = {**annotations, EFFECTS: effect_notes.noted(self.annotations, done)}
         return {"metadata": {"resourceVersion": self.resource_version, "annotations": noted}, "spec": spec}
+
+
+def stop_mark(annotations: Mapping[str, str], *, expired: bool = False) -> RunMark | None:
+    """Give the mark of the run that keeps it stopped; None where there is none, or it has `expired`.
+
+    A ReplicaSet keeps a copy of both marks, and a person's `kubectl rollout undo` brings them back: what its run has
+    ended is none any more. Who stops it again takes the mark of the end away.
+    """
+    mark = (run_marks.written if expired else run_marks.read)(annotations, STOPPED)
+    ended = run_marks.brought_back(annotations, BROUGHT_BACK)
+    return None if mark is not None and ended is not None and ended.run == mark.run else mark
 
 
 def unfinished(deployment: Object) -> tuple[str, bool]:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.common.effects import Change, Effect, effect
-from activities.common.errors import Misconfigured
+from activities.common.errors import Misconfigured, Refused
 from activities.kubernetes.images import parse
 from activities.releases import helm_cli
 from activities.releases.helm_cli import HelmCli, HelmRevision
@@ -135,7 +135,12 @@ class Helm:
 
     @activity.defn(name="helm.release", no_thread_cancel_exception=True)
     def release(self, request: DescribeRelease) -> HelmRelease:
-        """Read a release with its history; one that isn't there has no revisions."""
+        """Read a release with its history; one that isn't there has no revisions.
+
+        Raises:
+            Refused: Helm keeps it where we don't look.
+
+        """
         where = (request.namespace, request.release)
         found = HelmRelease(release=request.release, namespace=request.namespace, revisions=self._cli.history(*where))
         if found.current is not None:
@@ -144,6 +149,8 @@ class Helm:
             for revision in found.revisions:
                 if (one := known.get(revision.number)) is not None:
                     revision.contents, revision.versions = one.digest, [*one.versions]
+        elif elsewhere := self._records.kept_elsewhere(*where):
+            raise Refused(elsewhere)
         return found
 
     @activity.defn(name="helm.upgrade", no_thread_cancel_exception=True)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from activities.common.errors import ActivityFailure, Conflict, Misconfigured, Refused, Unavailable
 from activities.common.programs import Finished, run
-from libraries import yaml
+from activities.releases.helm_contents import objects
 
 _READ_WITHIN = timedelta(seconds=30)
 _MESSAGE_CHARACTERS = 500
@@ -124,17 +124,27 @@ class HelmCli:
             ActivityFailure: Helm can't tell.
 
         """
+        found = self._objects("Deployment", namespace, release, revision)
+        wanted = {one["metadata"]["name"]: (one.get("spec") or {}).get("replicas") for one in found}
+        return {name: int(replicas) for name, replicas in wanted.items() if replicas is not None}
+
+    def cron_jobs(self, namespace: str, release: str, revision: int) -> list[str]:
+        """Name the CronJobs of a revision.
+
+        Raises:
+            ActivityFailure: Helm can't tell.
+
+        """
+        return [one["metadata"]["name"] for one in self._objects("CronJob", namespace, release, revision)]
+
+    def _objects(self, kind: str, namespace: str, release: str, revision: int) -> list[dict[str, Any]]:
         where = (release, f"--namespace={namespace}", f"--revision={revision}")
         done = self.run("get", "manifest", *where, within=_READ_WITHIN)
         if done.code and _ABSENT in done.err:
-            return {}
+            return []
         if done.code:
             raise failure(done)
-        found = [
-            one for one in yaml.safe_load_all(done.out) if isinstance(one, dict) and one.get("kind") == "Deployment"
-        ]
-        wanted = {one["metadata"]["name"]: (one.get("spec") or {}).get("replicas") for one in found}
-        return {name: int(replicas) for name, replicas in wanted.items() if replicas is not None}
+        return [one for one in objects(done.out) if one.get("kind") == kind]
 
     def run(
         self, *arguments: str, within: timedelta | None = None, hopeless: Callable[[], bool] = lambda: False

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,16 @@ class Contents:
     """What the images of its workloads are called."""
 
 
+def objects(manifest: str) -> list[dict[str, Any]]:
+    """Read the objects of a manifest: what has `items` is a list of them, as kubectl and Helm read it.
+
+    Raises:
+        yaml.YAMLError: it is none.
+
+    """
+    return [one for document in yaml.safe_load_all(manifest) for one in _each(document)]
+
+
 def contents(manifest: str) -> Contents:
     """Read a manifest as Helm keeps it.
 
@@ -36,12 +47,22 @@ def contents(manifest: str) -> Contents:
         yaml.YAMLError: it is none.
 
     """
-    objects = [one for one in yaml.safe_load_all(manifest) if isinstance(one, dict)]
-    said = sorted(json.dumps(_said(one), sort_keys=True, default=str) for one in objects if _counts(one))
-    pods = [one["spec"]["template"]["spec"] for one in objects if _template(one)]
+    found = objects(manifest)
+    said = sorted(json.dumps(_said(one), sort_keys=True, default=str) for one in found if _counts(one))
+    pods = [one["spec"]["template"]["spec"] for one in found if _template(one)]
     images = [container.get("image", "") for pod in pods for container in pod.get("containers") or ()]
     versions = dict.fromkeys(parse(image).shown for image in images if image)
     return Contents(hashlib.sha256("\n".join(said).encode()).hexdigest()[:_CHARACTERS], tuple(versions))
+
+
+def _each(document: object) -> Iterator[dict[str, Any]]:
+    if not isinstance(document, dict):
+        return  # a chart's template may leave nothing but comments
+    if not isinstance(items := document.get("items"), list):
+        yield document
+        return
+    for item in items:
+        yield from _each(item)
 
 
 def _counts(one: dict[str, Any]) -> bool:

@@ -2,13 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from activities.common.errors import ActivityFailure, Refused
+from activities.common.errors import ActivityFailure
 from activities.kubernetes import rollouts, run_marks
-from activities.kubernetes.api import Object, ask
+from activities.kubernetes.api import Object, ask, optional
 from activities.kubernetes.cluster import Kubernetes, PodsRequest
 from activities.kubernetes.states import Pod
 from libraries import kubernetes
@@ -28,37 +28,35 @@ class Asked:
 
 
 class ReleasePods:
-    """The pods of releases' Deployments, StatefulSets and DaemonSets."""
+    """The pods of releases' Deployments, StatefulSets and DaemonSets, and what a run keeps stopped of them."""
 
     def __init__(self, api: "kubernetes.ApiClient") -> None:
         self._apps = kubernetes.AppsV1Api(api)
         self._batch = kubernetes.BatchV1Api(api)
         self._kubernetes = Kubernetes(api)
 
-    def stopped(self, namespace: str, release: str, run: str) -> str:
-        """Name a workload of it that another run keeps from running, and that run; empty where there is none.
+    def stopped(self, namespace: str, release: str, run: str, cron_jobs: Iterable[str] = ()) -> str:
+        """Name a workload of it that another run keeps stopped, and that run; empty where there is none.
+
+        Its `cron_jobs` are asked for by their names: the workers may not list those of a namespace.
 
         Raises:
             ActivityFailure: it can't be read, so that nobody knows.
 
         """
         kinds = (self._apps.list_namespaced_deployment, self._apps.list_namespaced_stateful_set)
-        scaled = [workload for kind in kinds for workload in _of(release, ask(kind, namespace))]
-        held = [(one, "without replicas") for one in scaled if one["spec"].get("replicas") == 0]
-        jobs = _of(release, self._cron_jobs(namespace))
-        held += [(one, "suspended") for one in jobs if one["spec"].get("suspend")]
-        for one, how in held:
-            mark = run_marks.read(one["metadata"]["annotations"], rollouts.STOPPED)
+        for one in (workload for kind in kinds for workload in _of(release, ask(kind, namespace))):
+            stopped = one["spec"].get("replicas") == 0
+            mark = rollouts.stop_mark(one["metadata"]["annotations"]) if stopped else None
             if mark is not None and mark.run != run:
-                return f"{one['metadata']['name']} is kept {how} by {mark}"
+                return f"{one['metadata']['name']} is kept without replicas by {mark}"
+        for name in cron_jobs:
+            job = optional(self._batch.read_namespaced_cron_job, name, namespace)
+            if job is not None and job["spec"].get("suspend"):
+                mark = run_marks.read(job["metadata"].get("annotations") or {}, rollouts.STOPPED)
+                if mark is not None and mark.run != run:
+                    return f"cronjob/{name} is kept suspended by {mark}"
         return ""
-
-    def _cron_jobs(self, namespace: str) -> Object:
-        try:
-            return ask(self._batch.list_namespaced_cron_job, namespace)
-        except Refused:
-            # Whoever may not look at them releases none: Helm reads what it changes.
-            return {"items": []}
 
     def replicas(self, namespace: str, release: str) -> dict[str, Asked]:
         """Give how many replicas each Deployment of it is asked for now.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from activities.common.errors import Conflict, NotFound
+from activities.common.errors import Conflict, NotFound, Refused
 from activities.kubernetes.api import FIELD_MANAGER, Object, ask
 from activities.releases.helm_contents import Contents, contents
 from activities.releases.keep_replicas import kept
@@ -41,6 +41,21 @@ class HelmRecords:
         wanted = f"owner=helm,name={release},{MARK}={mark}"
         found = ask(self._core.list_namespaced_secret, namespace, label_selector=wanted)
         return min((int(item["metadata"]["labels"]["version"]) for item in found["items"]), default=None)
+
+    def kept_elsewhere(self, namespace: str, release: str) -> str:
+        """Say, with the ways out, that Helm keeps a release's history in ConfigMaps; empty where none is seen."""
+        try:
+            wanted = f"owner=helm,name={release}"
+            found = ask(self._core.list_namespaced_config_map, namespace, label_selector=wanted)["items"]
+        except Refused:
+            return ""  # not for us to see: then it isn't ours to release either
+        if not found:
+            return ""
+        return (
+            f"release {release} has its history in ConfigMaps (HELM_DRIVER=configmap), and is released by the runbooks "
+            "only where that is in Secrets, Helm's default: else it would be installed a second time, over what runs. "
+            "Move the history into Secrets, or go on releasing it as before"
+        )
 
     def contents(self, namespace: str, release: str) -> dict[int, Contents]:
         """Read what each revision runs; one that can't be understood is left out."""

@@ -119,7 +119,9 @@ class Step:
 
     def _require_not_stopped(self, own: HelmRevision | None) -> None:
         """Refuse to start what another run keeps stopped; looked at now, and not when it was decided."""
-        held = self.systems.pods.stopped(self.namespace, self.release, self.effect.workflow_id)
+        where = (self.namespace, self.release)
+        jobs = self.systems.cli.cron_jobs(*where, self.from_revision) if self.from_revision else []
+        held = self.systems.pods.stopped(*where, self.effect.workflow_id, jobs)
         if not held:
             return
         if own is not None and own.pending:
@@ -145,6 +147,8 @@ class Step:
             # A release in the meantime, perhaps the fix: what was decided was decided about another state.
             now = f"on revision {number} now ({newest.status}: {newest.description})" if newest else "gone"
             raise Refused(f"release {self.release} is {now}, no longer on revision {self.from_revision}")
+        if newest is None and (elsewhere := self.systems.records.kept_elsewhere(self.namespace, self.release)):
+            raise Refused(elsewhere)
         return newest if newest and newest.pending else None
 
     def _plan(self, command: list[str], notes: list[str], *, certain: bool) -> Outcome:
@@ -225,7 +229,7 @@ class Step:
 
     def _reason(self, own: HelmRevision) -> str:
         late = "context deadline exceeded" in own.description
-        why = f"not ready within {self.timeout.total_seconds():g} s" if late else own.description
+        why = f"not ready within {self.timeout.total_seconds():g} s" if late else " ".join(own.description.split())
         return "; ".join(filter(None, [self.systems.pods.trouble(self.namespace, self.release), why]))
 
 

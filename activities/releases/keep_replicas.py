@@ -8,8 +8,12 @@ Where the chart has no such line any more it gets one: Helm would take the field
 import re
 import sys
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from libraries import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DOCUMENTS = re.compile(r"^---[^\n]*\n", re.MULTILINE)
 
@@ -28,10 +32,21 @@ def kept(manifests: str, replicas: dict[str, int]) -> str:
 def _document(document: str, replicas: dict[str, int]) -> str:
     if "Deployment" not in document or not any(name in document for name in replicas):
         return document  # charts may have megabytes of other kinds
-    for node in reversed([*yaml.compose_all(document, Loader=yaml.SafeLoader)]):
-        start, end, text = _edit(node, replicas)
+    nodes = (one for node in yaml.compose_all(document, Loader=yaml.SafeLoader) for one in _objects(node))
+    # From behind, so that the places of those before stay; what an alias names twice is changed once.
+    for start, end, text in sorted({_edit(node, replicas) for node in nodes}, reverse=True):
         document = document[:start] + text + document[end:]
     return document
+
+
+def _objects(node: "yaml.Node") -> "Iterator[yaml.Node]":
+    """Give the objects of a document: what has `items` is a list of them, as kubectl and Helm read it."""
+    items = _fields(node).get("items")
+    if not isinstance(items, yaml.SequenceNode):
+        yield node
+        return
+    for item in items.value:
+        yield from _objects(item)
 
 
 def _edit(node: "yaml.Node", replicas: dict[str, int]) -> tuple[int, int, str]:

@@ -52,16 +52,22 @@ class Watched(BaseModel):
     unsettled: str = Field(
         default="", description="Which figures were beyond their limits at the end, though not for long enough."
     )
+    remarks: list[str] = Field(
+        default_factory=list, description="What speaks against that judgement: figures that were bad or missing before."
+    )
     samples: int
     blind: int = Field(description="Samples in which a watched figure had no value.")
+    why_blind: str = Field(default="", description="Of the last of them, where Prometheus had something to say.")
     seconds: float
     worst: Figures
 
     def __str__(self) -> str:
         """One line for the timeline."""
         told = self.breach or (f"no breach, but at the end {self.unsettled}" if self.unsettled else "no breach")
-        blind = f", {self.blind} of them blind" if self.blind else ""
-        return f"{told}; {counted(self.samples, 'sample')} in {self.seconds:.0f} s{blind}; worst: {self.worst}"
+        why = f" ({self.why_blind})" if self.why_blind else ""
+        blind = f", {self.blind} of them blind{why}" if self.blind else ""
+        seen = f"{counted(self.samples, 'sample')} in {self.seconds:.0f} s{blind}"
+        return "; ".join([told, seen, f"worst: {self.worst}", *self.remarks])
 
 
 class _Watching(Progress):
@@ -69,6 +75,7 @@ class _Watching(Progress):
 
     samples: int = 0
     blind: int = 0
+    why_blind: str = ""
     worst: Figures = Figures()
     beyond: dict[str, float] = Field(default_factory=dict, description="Seconds that each figure has been beyond.")
 
@@ -109,17 +116,20 @@ class ReleaseWatch:
         breaches = Breaches(progress.beyond, request.breach_for.total_seconds())
         elapsed = 0.0
         for elapsed in turns(progress, within=request.lasting, every=request.every):
-            now = self._sample(request)
+            now, why = self._sample(request)
             progress.samples += 1
             progress.blind += _blind(request, now)
+            progress.why_blind = why or progress.why_blind
             progress.worst = worse(progress.worst, now)
             if breaches.see(elapsed, {**_judged(request, now), "health": self._trouble(request.health_url)}):
                 break
         return Watched(
             breach=breaches.told if breaches.broken else "",
             unsettled="" if breaches.broken else breaches.told,
+            remarks=_remarks(request),
             samples=progress.samples,
             blind=progress.blind,
+            why_blind=progress.why_blind,
             seconds=elapsed,
             worst=progress.worst,
         )
@@ -140,14 +150,18 @@ class ReleaseWatch:
         finite = [value for _, value in values if math.isfinite(value)]
         return fmean(finite) if finite else None
 
-    def _sample(self, request: WatchRelease) -> Figures:
-        return Figures(error_rate=self._value(request.error_rate), p95_latency=self._value(request.p95_latency))
-
-    def _value(self, query: str | None) -> float | None:
-        try:
-            return None if query is None else self._prometheus.value(query)
-        except (QueryError, ActivityFailure):
-            return None  # counted as blind
+    def _sample(self, request: WatchRelease) -> tuple[Figures, str]:
+        """Give the figures, and why Prometheus gives none of them: that is counted as blind."""
+        found: dict[str, float | None] = {}
+        why = ""
+        for name, query in (("error_rate", request.error_rate), ("p95_latency", request.p95_latency)):
+            try:
+                found[name] = None if query is None else self._prometheus.value(query)
+            except QueryError as error:
+                why = f"the query of {name}: {error}"
+            except ActivityFailure as error:
+                why = error.message
+        return Figures(**found), why
 
     def _trouble(self, url: str) -> str:
         health = self._health.check(HealthRequest(url=url))
@@ -171,6 +185,15 @@ def _judged(request: WatchRelease, now: Figures) -> dict[str, str | None]:
             why += f" ({duration(usual)} is usual)"
         judged["p95"] = None if now.p95_latency is None else why if now.p95_latency > limit else ""
     return judged
+
+
+def _remarks(request: WatchRelease) -> list[str]:
+    found, usual = [], request.baseline.error_rate
+    if request.error_rate is not None and usual is not None and usual > request.error_rate_rise:
+        found.append(f"error rate was {percent(usual)} before it already")
+    if request.p95_latency is not None and not request.baseline.p95_latency:
+        found.append("p95 was not judged, since there is none from before to compare it with")
+    return found
 
 
 def _blind(request: WatchRelease, now: Figures) -> bool:

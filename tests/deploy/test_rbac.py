@@ -200,7 +200,6 @@ def _may(worker: Path, verb: str, resource: str, namespace: str, name: str = "")
 @pytest.mark.parametrize(
     ("verb", "resource"),
     [("list", "nodes"), ("get", "pods/log"), ("list", "deployments"), ("list", "statefulsets"), ("list", "daemonsets")]
-    + [("list", "cronjobs")]
     + [(verb, "jobs") for verb in ("create", "get", "delete")]
     + [(verb, "secrets") for verb in ("get", "list", "create", "update", "delete")],
 )

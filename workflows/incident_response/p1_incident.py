@@ -225,8 +225,8 @@ class P1Incident(P1Words):
             if not parts.mitigations.tried:
                 what = "no mitigation was needed"
             text = f"{service.name} is healthy again ({what}). Investigating."
-        if parts.findings.errors and not done:
-            text += f" But its requests fail: {parts.findings.errors}."
+        if parts.findings.beyond and not done:
+            text += f" But its figures say otherwise: {parts.findings.beyond}."
         # One message says both, so that an incident that comes back has no more of them than people read.
         self._told_to_close = workflow.patched("told-to-close-with-restored")
         if self._told_to_close:

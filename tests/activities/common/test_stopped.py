@@ -8,9 +8,9 @@ import pytest
 from activities.common.effects import Effect
 from activities.common.errors import Refused
 from activities.kubernetes.cluster import Kubernetes, RestartRollout, ScaleDeployment, UndoRollout
-from activities.kubernetes.rollouts import STOPPED
+from activities.kubernetes.rollouts import BROUGHT_BACK, STOPPED
 from activities.kubernetes.templates import RESTARTED_AT
-from tests.activities.kubernetes.on_cluster import BAD, OnCluster, an_effect
+from tests.activities.kubernetes.on_cluster import BAD, OnCluster, an_effect, eventually
 
 AT = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -60,6 +60,25 @@ def test_only_the_run_that_has_stopped_it_starts_it(kubernetes: Kubernetes, serv
     assert state.brought_back_at > before
     assert kubernetes.scale(_scale(server, "p1", 4)).applied
     assert kubernetes.deployment(server.workload).brought_back_at == state.brought_back_at, "nobody had stopped it"
+
+
+def test_a_stop_that_has_ended_does_not_come_back_with_an_undo_by_hand(
+    kubernetes: Kubernetes, server: OnCluster
+) -> None:
+    server.release(BAD)
+    kubernetes.scale(_stop(server))
+    eventually(lambda: STOPPED in server.revisions[2]["metadata"]["annotations"])
+    kubernetes.scale(_scale(server, "restore", 3))
+    eventually(lambda: BROUGHT_BACK in server.revisions[2]["metadata"]["annotations"])
+    server.release("registry.example/tensafe-server:v1.2.5")
+    server.kubectl("rollout", "undo", f"deployment/{server.name}")
+    server.kubectl("scale", f"deployment/{server.name}", "--replicas=0")
+    assert STOPPED in server.annotations, "kubectl brings it back"
+    assert kubernetes.deployment(server.workload).stopped == ""
+    assert kubernetes.scale(_stop(server)).applied
+    assert BROUGHT_BACK not in server.annotations
+    assert kubernetes.deployment(server.workload).stopped_by == "restore", "the same run may stop it again"
+    assert kubernetes.scale(_scale(server, "restore", 3)).applied
 
 
 def test_one_without_replicas_is_kept_as_well(kubernetes: Kubernetes, server: OnCluster) -> None:

@@ -109,6 +109,18 @@ def test_undo_says_what_the_pods_lose_that_others_have_put_on_them(kubernetes: K
     )
 
 
+def test_undo_says_what_the_deployment_goes_on_saying(kubernetes: Kubernetes, broken: OnCluster):
+    broken.patch({"metadata": {"annotations": {"example.com/commit": "a1", "kubernetes.io/change-cause": "first"}}})
+    eventually(lambda: "example.com/commit" in broken.revisions[2]["metadata"]["annotations"])
+    spec = {"template": {"metadata": {"labels": {"version": "b2"}}}}
+    broken.patch({"metadata": {"annotations": {"example.com/commit": "b2", "team": "sre"}}, "spec": spec})
+    eventually(partial(_numbered, broken, 3))
+    change = kubernetes.undo_rollout(_undo(broken, 2))
+    assert change.after.endswith("; the Deployment still says what it said last: annotation example.com/commit")
+    kept = broken.annotations
+    assert (kept["example.com/commit"], kept["kubernetes.io/change-cause"]) == ("b2", "first")
+
+
 def test_undo_again_makes_no_second_revision(kubernetes: Kubernetes, broken: OnCluster):
     request = _undo(broken, 1)
     first = kubernetes.undo_rollout(request)

@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client
@@ -89,6 +91,23 @@ def test_an_upgrade_keeps_what_the_autoscaler_has_scaled_to_and_so_does_a_rollba
     assert released.server.spec["replicas"] == 7
 
 
+def test_what_a_chart_puts_into_a_list_is_seen_there(released: OnHelm, tmp_path: Path):
+    chart = Path(shutil.copytree(released.chart, tmp_path / "listed"))
+    template = chart / "templates" / "deployment.yaml"
+    inside = template.read_text().rstrip().replace("\n", "\n  ")
+    template.write_text(f"# nothing but this\n---\napiVersion: v1\nkind: List\nitems:\n- {inside}\n")
+    listed: dict[str, Any] = {"chart": str(chart), "values": {"replicas": "3"}}
+    released.run(released.helm.upgrade, released.upgrade("v1.2.3-b", **listed))
+    released.server.patch({"spec": {"replicas": 4}})
+    change = released.run(released.helm.upgrade, released.upgrade("v1.2.3-c", from_revision=2, **listed))
+    assert change.deployed, change
+    assert "tensafe-server keeps 4 replicas" in change.note
+    assert released.server.spec["replicas"] == 4
+    release = released.run(released.helm.release, DescribeRelease(**released.where))
+    assert [one.versions for one in release.revisions] == [["v1.2.3"], ["v1.2.3-b"], ["v1.2.3-c"]]
+    assert len({one.contents for one in release.revisions}) == 3
+
+
 def test_a_second_attempt_finds_what_the_first_has_done(released: OnHelm):
     asked = released.upgrade(NEW)
     first = released.run(released.helm.upgrade, asked)
@@ -146,6 +165,19 @@ def test_what_has_been_uninstalled_meanwhile_does_not_come_back(released: OnHelm
     released.cli("uninstall", "tensafe")
     with pytest.raises(Refused, match="release tensafe is gone, no longer on revision 1"):
         released.run(released.helm.upgrade, asked)
+
+
+def test_what_helm_keeps_in_config_maps_is_not_installed_a_second_time(released: OnHelm):
+    history = {"metadata": {"name": "sh.helm.release.v1.tensafe.v4", "labels": {"owner": "helm", "name": "tensafe"}}}
+    released.cli("uninstall", "tensafe", "--wait")
+    maps = f"/api/v1/namespaces/{released.server.namespace}/configmaps"
+    released.server.kube.post(maps, json=history).raise_for_status()
+    for asked in (
+        lambda: released.run(released.helm.release, DescribeRelease(**released.where)),
+        lambda: released.run(released.helm.upgrade, released.upgrade("v1.2.4", from_revision=0)),
+    ):
+        with pytest.raises(Refused, match="release tensafe has its history in ConfigMaps"):
+            asked()
 
 
 def test_what_was_uninstalled_with_its_history_kept_is_refused_with_the_ways_out(released: OnHelm):

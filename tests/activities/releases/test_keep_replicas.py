@@ -85,3 +85,31 @@ def test_helm_calls_it_as_a_program() -> None:
     done = subprocess.run(command, input=OTHER + DEPLOYMENT, text=True, capture_output=True, check=True)
     assert "replicas: 6   #" in done.stdout
     assert done.stdout.count("replicas: 4") == 1
+
+
+def test_what_stands_in_a_list_is_kept_as_well() -> None:
+    inner = "- kind: Deployment\n  metadata: {name: api}\n  spec:\n    replicas: 3\n"
+    others = "- kind: ConfigMap\n  metadata: {name: api}\n  data: {replicas: '3'}\n"
+    listed = f"apiVersion: v1\nkind: List\nitems:\n{others}{inner}"
+    assert keep_replicas.kept(listed, {"api": 6}) == listed.replace("replicas: 3\n", "replicas: 6\n")
+    nested = "kind: List\nitems:\n- kind: DeploymentList\n  items:\n" + "".join(
+        f"  {line}\n" for line in inner.replace("replicas: 3", "paused: false").splitlines()
+    )
+    (found,) = yaml.safe_load(keep_replicas.kept(nested, {"api": 6}))["items"]
+    assert found["items"][0]["spec"] == {"replicas": 6, "paused": False}
+    assert keep_replicas.kept("kind: List\nitems: []\n# of Deployment api\n", {"api": 6}).endswith("api\n")
+
+
+def test_what_an_alias_names_twice_is_changed_once() -> None:
+    listed = (
+        "kind: List\nitems:\n- &one\n  kind: Deployment\n  metadata: {name: api}\n  spec: {paused: false}\n- *one\n"
+    )
+    kept = keep_replicas.kept(listed, {"api": 6})
+    assert [one["spec"] for one in yaml.safe_load(kept)["items"]] == [{"replicas": 6, "paused": False}] * 2
+
+
+def test_documents_of_comments_only_are_left_alone() -> None:
+    comment = "---\n# Source: tensafe/templates/deployment.yaml\n# no Deployment of tensafe-server here\n"
+    for text in (comment, f"# first\n{comment}{comment}{DEPLOYMENT}{comment}--- # Deployment, tensafe-server\n---\n"):
+        kept = keep_replicas.kept(text, {"tensafe-server": 6})
+        assert kept == text.replace("replicas: 3   #", "replicas: 6   #")

@@ -196,8 +196,17 @@ def test_without_a_baseline_errors_count_from_zero_and_latency_is_not_judged(wat
     found = watched(watching, **unknown)
     assert (found.breach, found.blind) == ("", 0)
     assert found.worst.p95_latency == 50
+    assert str(found).endswith("p95 50.00 s; p95 was not judged, since there is none from before to compare it with")
+    assert watched(watching, **{**unknown, "p95_latency": None}).remarks == []
     watching.say(errors=0.025, p95=50)
     assert watched(watching, **unknown).breach.startswith("error rate 2.50 %, above 2.00 % for")
+
+
+def test_errors_from_before_are_no_breach_and_told(watching: Watching) -> None:
+    watching.say(errors=0.31, p95=0.2)
+    found = watched(watching, baseline=Figures(error_rate=0.3, p95_latency=0.2), lasting=timedelta(0))
+    assert (found.breach, found.unsettled) == ("", "")
+    assert str(found).endswith("worst: error rate 31.00 %, p95 200 ms; error rate was 30.00 % before it already")
 
 
 def test_what_has_no_query_is_not_watched(watching: Watching) -> None:
@@ -215,7 +224,11 @@ def test_samples_without_a_value_are_blind(watching: Watching) -> None:
     found = watched(watching, lasting=timedelta(seconds=0.7))
     assert found.blind == found.samples
     assert f"{found.samples} samples in 1 s, {found.samples} of them blind; worst: error rate no data" in str(found)
-    assert watched(watching, error_rate="sum(", lasting=timedelta(0)).blind == 1
+    assert found.why_blind == ""
+    refused = watched(watching, error_rate="sum(", lasting=timedelta(0))
+    assert (refused.blind, refused.why_blind[:30]) == (1, "the query of error_rate: bad_d")
+    several = watched(watching, error_rate='vector(1) or label_replace(vector(2), "a", "b", "", "")')
+    assert "blind (the query of error_rate: gives 2 series, where one number is wanted); worst" in str(several)
     assert watched(watching, error_rate="0 / 0", lasting=timedelta(0)).blind == 1
 
 
@@ -230,6 +243,7 @@ def test_a_prometheus_that_is_away_is_blindness_and_no_error(watching: Watching)
         away = ReleaseWatch(http, f"http://127.0.0.1:{nobody()}")
         found = ActivityEnvironment().run(away.watch, watching.request(lasting=timedelta(seconds=0.5)))
         assert (found.breach, found.blind) == ("", found.samples)
+        assert "Prometheus" in found.why_blind
         watching.release.health = {"status": "red"}
         request = watching.request(lasting=timedelta(seconds=30))
         assert ActivityEnvironment().run(away.watch, request).breach.startswith("health unhealthy")

@@ -36,7 +36,9 @@ class Failing(World):
 
         @activity.defn(name="metrics.snapshot")
         def snapshot(request: MetricsRequest) -> Metrics:
-            return Metrics(values={"error_rate": 0.44 if world.revision == 2 else 0.0, "saturation": 0.2})
+            return Metrics(
+                values={"error_rate": 0.44 if world.revision == 2 else 0.0, "p95_latency": 9.5, "saturation": 0.2}
+            )
 
         @activity.defn(name="metrics.series")
         def series(request: SeriesRequest) -> Series:
@@ -81,7 +83,8 @@ async def test_what_did_not_come_with_it_is_told_and_not_put_down_to_it(
         await handle.execute_update("close", CLOSING)
         result = P1Result.model_validate(await handle.result())
     assert (result.mitigations, result.reasons) == ([], [])
-    told = "nobody outside was told. Investigating. But its requests fail: error rate 44.00 %, above 5.00 %."
+    told = "nobody outside was told. Investigating. But its figures say otherwise: "
+    told += "error rate 44.00 %, above 5.00 %; p95 9.50 s, above 2.00 s."
     assert any(told in text for text in texts(world)), texts(world)
     assert not world.done("statuspage.update")
 
@@ -98,4 +101,4 @@ async def test_nobodys_answer_takes_no_healthy_service_back(
         await handle.execute_update("close", CLOSING)
         result = P1Result.model_validate(await handle.result())
     assert (result.mitigations, world.done("kubernetes.undo_rollout")) == ([], [])
-    assert any("But its requests fail" in text for text in texts(world)), texts(world)
+    assert any("But its figures say otherwise" in text for text in texts(world)), texts(world)

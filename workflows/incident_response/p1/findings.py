@@ -14,6 +14,7 @@ from activities.monitoring.figures import Figures
 from activities.monitoring.prometheus import PrometheusMetrics, SeriesRequest
 from audit.wording import percent
 from workflows.incident_response.assessment import Assessment
+from workflows.incident_response.degraded import limits
 from workflows.incident_response.diagnosis import Diagnosis, Facts, diagnose, known_releases
 from workflows.incident_response.surroundings import Surroundings, look
 from workflows.platform import policies
@@ -47,8 +48,8 @@ class P1Findings:
         """What the facts pointed to, in order."""
         self.opened = False
         """Set as soon as the incident is in the records."""
-        self.errors = ""
-        """That too many requests fail, as it was found last."""
+        self.beyond = ""
+        """Which figures are beyond what the service must keep within (2.1), as they were found last."""
         self._shared = shared
         self._tried = tried
         self._unwell_since = unwell_since
@@ -85,19 +86,21 @@ class P1Findings:
 
         What was released lately is suspected where they have come with it; a release that found them there isn't.
         """
-        limits = Limits(error_rate=self.service.degradation.error_rate_above, p95_latency=math.inf)
-        rate = facts.metrics.values.get("error_rate") if facts.metrics else None
-        self.errors = "; ".join(limits.beyond(Figures(error_rate=rate)))
+        values = facts.metrics.values if facts.metrics else {}
+        now = Figures(error_rate=values.get("error_rate"), p95_latency=values.get("p95_latency"))
+        self.beyond = "; ".join(limits(self.service).beyond(now))
+        of_errors = Limits(error_rate=self.service.degradation.error_rate_above, p95_latency=math.inf)
+        errors = "; ".join(of_errors.beyond(now))
         new = not self._tried and self.run.clocks["Mitigated"].met_at is None
-        suspected = found.healthy and new and self.errors and not self._diagnose(facts, errors=self.errors).healthy
+        suspected = found.healthy and new and errors and not self._diagnose(facts, errors=errors).healthy
         if suspected and workflow.patched("errors-since-a-release"):
-            came = await self._came_with_it(facts, limits)
+            came = await self._came_with_it(facts, errors, of_errors)
             if came:
                 around = await self._look_around(self._diagnose(facts, errors=came))
                 return self._diagnose(facts, around, errors=came)
         return found
 
-    async def _came_with_it(self, facts: Facts, limits: Limits) -> str:
+    async def _came_with_it(self, facts: Facts, errors: str, of_errors: Limits) -> str:
         """Say that the errors came with the release in force; empty where they were there before, or nobody knows."""
         releases = known_releases(facts, self.service.incident, self.service.container)
         released_at = releases.released_at if releases else None
@@ -109,9 +112,9 @@ class P1Findings:
             "2.2/5", "Error rate before the release", PrometheusMetrics.series, asked, policies.READ
         )
         before = max((point.value for point in told.points), default=None) if told else None
-        if before is None or limits.beyond(Figures(error_rate=before)):
+        if before is None or of_errors.beyond(Figures(error_rate=before)):
             return ""
-        return f"{self.errors}, and {percent(before)} at most before it"
+        return f"{errors}, and {percent(before)} at most before it"
 
     async def look_for_a_shared_cause(self) -> None:
         """Find the incidents of services that share a cause, once it is known what is broken here."""
