@@ -1,4 +1,4 @@
-"""The operations records' schema: plain SQL, applied by Alembic, on PostgreSQL 14 or newer.
+"""The operations records' schema: plain SQL, applied by Alembic, on PostgreSQL 13 or newer.
 
 `records_schema.migrate(url)` brings a database up to date; `python -m records_schema migrate|status` does it by hand.
 """

@@ -251,7 +251,7 @@ class AccessReview:
 _ROLES = """
     SELECT r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls, r.rolcanlogin,
            r.rolvaliduntil,
-           array(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+           array(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
                  WHERE m.member = r.oid ORDER BY 1) AS groups
     FROM pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY r.rolname
 """

@@ -25,9 +25,13 @@ _DRIVER = re.compile(r"^(postgres(?:ql)?)(\+\w+)?$")
 _PHASES = ["switch", "retire"]
 _NAME = "runbooks rotation"
 
+# From PostgreSQL 16 on two may have granted the same membership, and each says whether its rights come with it.
 _RIGHTS = """
 SELECT r.rolname AS role, r.rolcanlogin AS login, r.rolsuper AS super,
-       ARRAY(SELECT m.roleid::regrole::text FROM pg_auth_members m WHERE m.member = r.oid ORDER BY 1) AS member_of,
+       ARRAY(SELECT m.roleid::regrole::text || CASE
+                 WHEN bool_or(coalesce((to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit)) THEN ''
+                 ELSE ' without its rights' END
+             FROM pg_auth_members m WHERE m.member = r.oid GROUP BY m.roleid ORDER BY 1) AS member_of,
        (SELECT count(*) FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
                                              AND d.deptype IN ('o', 'a')) AS own
 FROM pg_roles r WHERE r.rolname = ANY(%s)

@@ -11,8 +11,8 @@ PAUSE_STATE = 140_000
 """From here on there is pg_get_wal_replay_pause_state()."""
 PARTITIONED_STATISTICS = 140_000
 """From here on pg_stat_all_tables says when a partitioned table was analyzed."""
-ANALYZE_ONLY = 180_000
-"""From here on a partitioned table can be analyzed without each of its partitions."""
+ONLY = 180_000
+"""From here on VACUUM and ANALYZE do what belongs to a table (partitions, heirs) as well, unless they are told ONLY."""
 
 
 def unsupported(server_version: int) -> str:

@@ -173,7 +173,12 @@ class DatabaseHealth(BaseModel):
             if replica.lag_bytes > policy.lag_bytes or late > policy.lag:
                 yield f"{'replica' if replica.replays else 'receiver'} {replica}"
         for slot in self.slots:
-            if slot.wal_status in {"unreserved", "lost"} or (not slot.active and (slot.kept or 0) > policy.lag_bytes):
+            if slot.wal_status == "lost":
+                yield (
+                    f"slot {slot.name} is lost: the log that its reader needs is gone, so that has to begin anew; "
+                    f"the slot keeps nothing, and goes by pg_drop_replication_slot('{slot.name}')"
+                )
+            elif slot.wal_status == "unreserved" or (not slot.active and (slot.kept or 0) > policy.lag_bytes):
                 yield f"slot {slot.name} is {'active' if slot.active else 'inactive'} and keeps {size(slot.kept or 0)}"
 
 

@@ -3,6 +3,7 @@
 `tensafe-admin db health|vacuum|reindex|queries|query kill`, without any of them stopping writes.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from temporalio import activity
 from activities.common.effects import Change, Effect, effect
 from activities.common.errors import NotFound, Refused
 from activities.database.servers.servers import Connection, Databases, OnServer
-from activities.database.servers.versions import ANALYZE_ONLY
+from activities.database.servers.versions import ONLY
 from activities.database.upkeep.ending import Ended, EndSession, end
 from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, measure
 from activities.database.upkeep.holders import known
@@ -117,14 +118,15 @@ class Postgres:
             _writable(watch, request)
             before = self._seen(watch, request)
             if request.effect.dry_run:
-                return Change(target=target, before=before[1], after=after, applied=False)
+                return Change(target=target, before=before.shown, after=after, applied=False)
             with work_session(self._databases, request, request.effect, watch, request.within) as session:
-                applied = not self._seen(watch, request)[0]
+                seen = self._seen(watch, request)
+                applied = not seen.done
                 if applied:
-                    session.execute(_vacuum(request, watch.info.server_version))
+                    session.execute(_vacuum(request, watch.info.server_version, partitioned=seen.partitioned))
             note = "" if applied else _EARLIER
         _log.info("vacuumed", target=target, applied=applied, effect=request.effect.key)
-        return Change(target=target, before=before[1], after=after, applied=applied, note=note)
+        return Change(target=target, before=before.shown, after=after, applied=applied, note=note)
 
     @activity.defn(name="postgres.reindex", no_thread_cancel_exception=True)
     @effect
@@ -222,8 +224,8 @@ class Postgres:
         with self._databases.connect(request) as connection:
             return end(connection, request)
 
-    def _seen(self, connection: Connection, request: VacuumTable) -> tuple[bool, str]:
-        """Look whether a table was vacuumed and analyzed since, and say how it is.
+    def _seen(self, connection: Connection, request: VacuumTable) -> "_Seen":
+        """Look whether a table was vacuumed and analyzed since, and how it is.
 
         Raises:
             NotFound: there is none.
@@ -241,15 +243,28 @@ class Postgres:
         at = row["analyzed_at" if row["partitioned"] else "vacuumed_at"]
         last = f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "never"
         if row["partitioned"]:
-            return bool(row["done"]), f"partitioned, last analyzed {last}"
-        return bool(row["done"]), f"{counted(row['dead'], 'dead row')}, last vacuumed {last}"
+            return _Seen(bool(row["done"]), f"partitioned, last analyzed {last}", partitioned=True)
+        return _Seen(bool(row["done"]), f"{counted(row['dead'], 'dead row')}, last vacuumed {last}", partitioned=False)
 
 
-def _vacuum(request: VacuumTable, server_version: int) -> "sql.Composed":
-    """Write the statement. It does all partitions of a partitioned table, but for its own statistics where it can."""
-    table = sql.Identifier(request.table_schema, request.table)
+@dataclass(frozen=True)
+class _Seen:
+    """A table, as it was found."""
+
+    done: bool
+    shown: str
+    partitioned: bool
+
+
+def _vacuum(request: VacuumTable, server_version: int, *, partitioned: bool) -> "sql.Composed":
+    """Write the statement. It does all partitions of a partitioned table, but for its own statistics where it can.
+
+    Tables that inherit from one are tables of their own: each is done where it needs it.
+    """
+    only = (request.analyze_only or not partitioned) and server_version >= ONLY
+    table = sql.SQL("ONLY {}" if only else "{}").format(sql.Identifier(request.table_schema, request.table))
     if request.analyze_only:
-        return sql.SQL("ANALYZE {} {}").format(sql.SQL("ONLY" if server_version >= ANALYZE_ONLY else ""), table)
+        return sql.SQL("ANALYZE {}").format(table)
     # Not TRUNCATE: it would lock readers out for a moment, and cancel queries on replicas.
     options = ["ANALYZE", "TRUNCATE false", *(["FREEZE"] if request.freeze else [])]
     return sql.SQL("VACUUM ({}) {}").format(sql.SQL(", ").join(map(sql.SQL, options)), table)

@@ -2,7 +2,11 @@
 
 It has no idempotency key, so the page's incident carries ours in its metadata: our incident's ID, by which every later
 update finds it, and the keys of the effects it has taken, written by the very request that publishes each. So a
-retry after a lost answer sees that the update is out. Two requests an update; Statuspage allows one a second.
+retry after a lost answer sees that the update is out.
+
+Nor has it a lock: what a component shows is looked at again once we have written, since another run may have written
+between our look and our write. The last of them to look sees what all say, and puts it right. Three requests an update;
+Statuspage allows sixty a minute.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -33,6 +37,8 @@ _OURS = "durable_runbooks"  # in metadata, where every top-level value must be a
 _PAGE_SIZE = 100
 _PAGES_SEARCHED = 3
 _KEYS_KEPT = 50
+_LOOKS = 3
+"""At what a component shows, after a write: each that finds it wrong is somebody else's write in between."""
 _OVER = {"resolved", "postmortem", "completed", "scheduled"}
 """States of the page's incidents that say nothing of a component now; `scheduled` is yet to come."""
 
@@ -68,7 +74,9 @@ class AtlassianStatusPage:
     ) -> None:
         self._http = http
         self._api_key = api_key
-        self._incidents = f"{base_url.rstrip('/')}/v1/pages/{page_id}/incidents"
+        page = f"{base_url.rstrip('/')}/v1/pages/{page_id}"
+        self._incidents = f"{page}/incidents"
+        self._parts = f"{page}/components"
         self._components = components
 
     def update(self, request: UpdateStatusPage) -> Change:
@@ -82,16 +90,23 @@ class AtlassianStatusPage:
         component = self._mapped(request.component)
         found, others = self._find(request.incident_id, component)
         ours = found["metadata"][_OURS] if found else {"incident_id": request.incident_id, "effects": []}
-        done = request.effect.key in ours["effects"]
+        # A post-mortem is a person's last word: it isn't opened again.
+        ended = found is not None and found["status"] == "postmortem"
+        done = ended or request.effect.key in ours["effects"]
+        says = _says(found, component) if done and found else COMPONENT_SHOWS[request.status]
+        shown = _set_last(found, component)
         if not done and not request.effect.dry_run:
+            shown = worst(says, others)
             keys = [*ours["effects"], request.effect.key][-_KEYS_KEPT:]
             self._publish(
                 request,
                 component,
                 found,
                 {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}},
-                state=worst(COMPONENT_SHOWS[request.status], others),
+                state=shown,
             )
+        if not request.effect.dry_run:
+            self._settle(request.incident_id, component, says, shown)
         _log.info(
             "statuspage update",
             component=request.component,
@@ -105,7 +120,7 @@ class AtlassianStatusPage:
             before=str(found["status"]).capitalize() if found and not done else "",
             after=request.status,
             applied=not done and not request.effect.dry_run,
-            note="published already" if done else "",
+            note="a person has ended it" if ended else "published already" if done else "",
         )
 
     def leave(self, request: LeaveStatusPage) -> Change:
@@ -141,6 +156,8 @@ class AtlassianStatusPage:
             incident["components"] = {component: others}
         if not request.effect.dry_run:
             self._call("PATCH", f"{self._incidents}/{found['id']}", json={"incident": incident})
+            if request.over:
+                self._settle(request.incident_id, component, "operational", others)
         return Change(
             target=target,
             before=status.capitalize(),
@@ -163,6 +180,8 @@ class AtlassianStatusPage:
         ours = found["metadata"][_OURS] if found else {"incident_id": request.window_id, "effects": []}
         before = _MAINTENANCE_STATUS.get(str(found["status"])) if found else None
         if request.effect.key in ours["effects"]:
+            if request.shows is not None and not request.effect.dry_run:
+                self._settle(request.window_id, component, request.shows, _set_last(found, component))
             return Change(target=target, after=request.status, applied=False, note="published already")
         if before and MAINTENANCE_STATES.index(before) > MAINTENANCE_STATES.index(request.status):
             return Change(target=target, after=before, applied=False, note=f"{request.status} comes too late")
@@ -172,6 +191,8 @@ class AtlassianStatusPage:
             keys = [*ours["effects"], request.effect.key][-_KEYS_KEPT:]
             metadata = {**(found or {}).get("metadata", {}), _OURS: {**ours, "effects": keys}}
             self._publish_maintenance(request, component, found, metadata, others)
+            if request.shows is not None:
+                self._settle(request.window_id, component, request.shows, worst(request.shows, others))
         _log.info(
             "statuspage maintenance",
             component=request.component,
@@ -251,6 +272,17 @@ class AtlassianStatusPage:
                 return found, others
         return None, others
 
+    def _settle(self, incident_id: str, component: str, says: str, shown: str) -> None:
+        """Look whether what we have set is the worst that we and others say by now, and put it right."""
+        for _ in range(_LOOKS):
+            _, others = self._find(incident_id, component)
+            right = worst(says, others)
+            if right == shown:
+                return
+            self._call("PATCH", f"{self._parts}/{component}", json={"component": {"status": right}})
+            _log.info("statuspage component", component=component, was=shown, shows=right)
+            shown = right
+
     def _publish(
         self,
         request: UpdateStatusPage,
@@ -306,6 +338,15 @@ def _says(incident: dict[str, Any], component: str) -> str:
             if part.get("code") == component and part.get("new_status") in COMPONENT_STATES:
                 return str(part["new_status"])
     return _IMPACT.get(str(incident.get("impact", "")), "degraded_performance")
+
+
+def _set_last(incident: dict[str, Any] | None, component: str) -> str:
+    """Give what an incident's updates have set a component to, the newest first; empty where none has."""
+    for update in (incident or {}).get("incident_updates") or []:
+        for part in update.get("affected_components") or []:
+            if part.get("code") == component:
+                return str(part.get("new_status", ""))
+    return ""
 
 
 def _sentence(response: "httpx.Response") -> str:

@@ -55,6 +55,7 @@ class StatuspageContract:
                 Route(base, self._list, methods=["GET"]),
                 Route(base, self._create, methods=["POST"]),
                 Route(base + "/{incident}", self._update, methods=["PATCH"]),
+                Route("/v1/pages/{page}/components/{component}", self._set, methods=["PATCH"]),
             ]
         )
 
@@ -110,6 +111,18 @@ class StatuspageContract:
             return JSONResponse({"error": errors}, 422)
         self._apply(incident, content)
         return JSONResponse(incident, 200)
+
+    async def _set(self, request: Request) -> JSONResponse:
+        no = self._no(request)
+        if no is not None:
+            return no
+        name, content = request.path_params["component"], (await request.json())["component"]
+        if name not in self.components:
+            return JSONResponse({"error": "component not found"}, 404)
+        if set(content) != {"status"} or content["status"] not in _COMPONENT_STATUSES:
+            return JSONResponse({"error": ["Status is not included in the list"]}, 422)
+        self.components[name] = content["status"]
+        return JSONResponse({"id": name, **content})
 
     def _errors(self, content: dict[str, Any]) -> list[str]:
         errors = [f"{name} is not a field" for name in sorted(set(content) - _FIELDS)]

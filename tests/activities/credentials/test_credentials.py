@@ -166,6 +166,22 @@ def test_a_role_that_somebody_uses_is_left_alone(
     assert kept(kube, namespace, LOGIN) == before
 
 
+def test_a_membership_counts_once_whoever_granted_it_and_only_with_its_rights(
+    on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles, namespace: str
+):
+    at = Credential(namespace=namespace, name="login", policy=login)
+    admin, (active, resting) = f"{roles.group}_admin", roles.names
+    with psycopg.connect(roles.url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {admin}; GRANT {roles.group} TO {admin} WITH ADMIN OPTION")
+        try:
+            connection.execute(f"GRANT {roles.group} TO {active} GRANTED BY {admin}")
+            assert on_roles.look(at).problems == []
+            connection.execute(f"GRANT {roles.group} TO {resting} WITH INHERIT FALSE")
+            assert "members of other roles" in str(on_roles.look(at).problems)
+        finally:
+            connection.execute(f"REVOKE {roles.group} FROM {active} GRANTED BY {admin}; DROP ROLE {admin}")
+
+
 def test_roles_with_other_rights_do_not_take_turns(
     on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles, namespace: str
 ):

@@ -19,7 +19,7 @@ from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequ
 from activities.database.upkeep.postgres import Postgres, VacuumTable
 from activities.database.upkeep.tables import IndexState, TableState
 from sandbox.postgres import with_database
-from sandbox.service_database import PRIMARY, REPLICA, ServiceDatabase
+from sandbox.service_database import PRIMARY, REPLICA, SPARES, ServiceDatabase
 from tests.activities.database.on_postgres import AT, LONG, WRITER, OnPostgres, an_effect, databases
 from tests.activities.database.on_replicas import OnReplicas
 from tests.activities.kubernetes.on_cluster import eventually
@@ -336,16 +336,31 @@ class FeedbackOfAReplica:
         self.sql(REPLICA, "ALTER SYSTEM SET hot_standby_feedback = on")
         if not slot:
             self.sql(REPLICA, "ALTER SYSTEM SET primary_slot_name = ''")
+            self.connects(REPLICA, application_name=None)
         self.sql(REPLICA, "SELECT pg_reload_conf()")
         if not slot:
             gone = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica_1'"
             eventually(lambda: self.dropped(gone))
         self.sql(PRIMARY, "CREATE TABLE junk (id int) WITH (autovacuum_enabled = false)")
-        self.sql(PRIMARY, "INSERT INTO junk SELECT generate_series(1, 20000)")
+        self.fill()
         eventually(lambda: self.sql(REPLICA, "SELECT count(*) FROM pg_class WHERE relname = 'junk'") == 1)
 
     def sql(self, server: str, query: str) -> Any:
         return self.on.sql(server, query)
+
+    def connects(self, server: str, **parts: Any) -> None:
+        """Have a replica connect otherwise than it does; None leaves a part out."""
+        now = psycopg.conninfo.conninfo_to_dict(self.sql(server, "SHOW primary_conninfo"))
+        conninfo = psycopg.conninfo.make_conninfo("", **{**now, **parts})
+        self.sql(server, sql.SQL("ALTER SYSTEM SET primary_conninfo = {}").format(conninfo).as_string())
+        self.sql(server, "SELECT pg_reload_conf()")
+
+    def fill(self) -> None:
+        self.sql(PRIMARY, "INSERT INTO junk SELECT generate_series(1, 20000)")
+
+    def ask(self, server: str) -> int:
+        """Count the replicas that ask a server for something, and use no slot."""
+        return int(self.sql(server, "SELECT count(*) FROM pg_stat_replication WHERE backend_xmin IS NOT NULL"))
 
     def dropped(self, query: str) -> bool:
         try:
@@ -355,9 +370,9 @@ class FeedbackOfAReplica:
         return True
 
     @contextmanager
-    def reading(self) -> Iterator[int]:
+    def reading(self, server: str = REPLICA) -> Iterator[int]:
         """Read on the replica, and have rows die on the primary; gives the reader's PID."""
-        with psycopg.connect(self.on.database.url(REPLICA), application_name="report") as reader:
+        with psycopg.connect(self.on.database.url(server), application_name="report") as reader:
             reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             reader.execute("SELECT count(*) FROM junk")
             self.sql(PRIMARY, "DELETE FROM junk")
@@ -393,6 +408,98 @@ def test_who_holds_vacuum_back_through_a_replica(
         assert unknown.startswith(f"replica {REPLICA} (127.0.0.1{', slot replica_1' if slot else ''}) by its hot_st")
         assert "for whom is not known (no server of the settings is it)" in unknown
         assert feedback.told(policy=POLICY.model_copy(update={"dead_rows": 100_000})) == []
+
+
+def test_a_replica_whose_replay_is_late_holds_vacuum_back_with_nobody_on_it(
+    start_service_database: Callable[..., ServiceDatabase],
+) -> None:
+    feedback = FeedbackOfAReplica(start_service_database(), slot=True)
+    feedback.sql(REPLICA, "ALTER SYSTEM SET recovery_min_apply_delay = '1h'")
+    feedback.sql(REPLICA, "SELECT pg_reload_conf()")
+    eventually(lambda: feedback.sql(REPLICA, "SHOW recovery_min_apply_delay") == "1h")
+    feedback.on.write(PRIMARY)
+    feedback.sql(PRIMARY, "DELETE FROM junk")
+    eventually(feedback.held_back)
+    replay = f"replay on the replica {REPLICA} (hot_standby_feedback), "
+    keeps = " keeps vacuum from removing rows that died since: "
+    eventually(lambda: len(feedback.told(REPLICA)) == 1)
+    (told,) = feedback.told(REPLICA)
+    assert told.startswith(f"{replay}kept 1 h behind, since 2")
+    assert told.endswith(f"{keeps}hot_standby_feedback = off there ends it")
+    feedback.sql(REPLICA, "SELECT pg_wal_replay_pause()")
+    (told,) = feedback.told(REPLICA)
+    assert told.startswith(f"{replay}paused, since 2")
+    assert told.endswith(f"{keeps}SELECT pg_wal_replay_resume() there lets it go on")
+    day = POLICY.model_copy(update={"holds_back": timedelta(days=1)})
+    assert feedback.told(REPLICA, policy=day) == []
+
+
+def test_replicas_that_nothing_tells_apart_and_one_behind_another(
+    start_service_database: Callable[..., ServiceDatabase],
+) -> None:
+    feedback = FeedbackOfAReplica(start_service_database(), slot=False)
+    spare = SPARES[0]
+    feedback.on.second_replica(spare)
+    for setting in ("hot_standby_feedback = on", "primary_slot_name = ''"):
+        feedback.sql(spare, f"ALTER SYSTEM SET {setting}")
+    for server in (REPLICA, spare):
+        feedback.connects(server, application_name="walreceiver")
+    eventually(lambda: feedback.dropped("SELECT pg_drop_replication_slot('spare_1')"))
+    eventually(lambda: feedback.ask(PRIMARY) == 2)
+    with feedback.reading() as pid:
+        for names in ((REPLICA, spare), (spare, REPLICA)):
+            (told,) = feedback.told(*names)
+            assert told.startswith(f"session {pid} of runbooks on the replica {REPLICA} (hot_standby_feedback)")
+        (told,) = feedback.told(spare)
+        assert "for whom is not known (no server of the settings is it)" in told
+    feedback.connects(spare, port=feedback.on.database.ports[REPLICA])
+    eventually(lambda: (feedback.ask(PRIMARY), feedback.ask(REPLICA)) == (1, 1))
+    feedback.fill()
+    with feedback.reading(spare) as pid:
+        (told,) = feedback.told(REPLICA, spare)
+        assert told.startswith(f"session {pid} of runbooks on the replica {spare} (hot_standby_feedback)")
+        (told,) = feedback.told(REPLICA)
+        assert told.startswith(f"replica walreceiver (127.0.0.1, it follows {REPLICA}) by its hot_standby_feedback")
+
+
+def test_workers_of_a_parallel_query_are_not_told_beside_it(on: OnPostgres) -> None:
+    on.sql.execute("SELECT pg_advisory_lock(1)")
+    leader = on.connect("report")
+    for setting in ("debug_parallel_query = on", "statement_timeout = 0"):
+        leader.execute(f"SET {setting}".encode())
+    on.sql.execute(
+        "CREATE FUNCTION waits(int) RETURNS int LANGUAGE sql PARALLEL SAFE "
+        "AS 'SELECT count(pg_advisory_lock_shared(1))::int'"
+    )
+    reading = Background(lambda: leader.execute("SELECT waits(1)"))
+    worker = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND backend_xmin IS NOT NULL"
+    try:
+        eventually(lambda: on.one(worker) == 1)
+        assert [holder.name for holder in health(on).holders] == [str(leader.info.backend_pid)]
+    finally:
+        on.sql.execute("SELECT pg_advisory_unlock(1)")
+        reading.end()
+
+
+def test_a_slot_that_is_lost_holds_nothing_back(own_postgres: OwnPostgres) -> None:
+    own_postgres.start()
+    with ExitStack() as stack:
+        on = OnPostgres(own_postgres.url(), stack)
+        for setting in ("wal_level = logical", "max_slot_wal_keep_size = '1MB'"):
+            on.sql.execute(f"ALTER SYSTEM SET {setting}".encode())
+        own_postgres.stop(signal.SIGINT)
+        own_postgres.start()
+        on.sql = on.connect("test")
+        on.sql.execute("SELECT pg_create_logical_replication_slot('left', 'pgoutput')")
+        for _ in range(3):
+            on.sql.execute("SELECT pg_logical_emit_message(false, 'test', 'x'), pg_switch_wal()")
+        on.sql.execute("CHECKPOINT")
+        assert on.one("SELECT catalog_xmin IS NOT NULL FROM pg_replication_slots") is True
+        (told,) = health(on).problems(POLICY)
+    assert told == (
+        "slot left is lost: the log that its reader needs is gone, so that has to begin anew; the slot keeps nothing, "
+        "and goes by pg_drop_replication_slot('left')"
+    )
 
 
 def test_slots_hold_vacuum_back_with_a_reader_or_without(own_postgres: OwnPostgres) -> None:

@@ -133,6 +133,18 @@ def test_a_table_from_which_others_inherit_is_analyzed_for_them(on: OnPostgres) 
     eventually(lambda: ("analyze", "events") not in verbs(needed(on)))
 
 
+def test_a_table_from_which_others_inherit_is_vacuumed_alone(on: OnPostgres) -> None:
+    on.sql.execute(
+        "CREATE TABLE events (id int) WITH (autovacuum_enabled = false); "
+        "CREATE TABLE events_a () INHERITS (events) WITH (autovacuum_enabled = false); INSERT INTO events VALUES (1); "
+        "INSERT INTO events_a VALUES (2)"
+    )
+    assert on.run(on.postgres.vacuum, on.vacuum(table="events")).applied
+    query = "SELECT array_agg(relname::text) FROM pg_stat_user_tables WHERE last_vacuum IS NOT NULL"
+    eventually(lambda: on.one(query) == ["events"])
+    assert on.one(INHERITED, "events") == 1
+
+
 def test_a_foreign_server_that_is_away_is_not_the_database(on: OnPostgres) -> None:
     on.sql.execute(
         "CREATE EXTENSION postgres_fdw; CREATE SERVER archive FOREIGN DATA WRAPPER postgres_fdw "

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -185,6 +185,86 @@ def test_what_a_person_has_set_is_not_taken_back(
     assert service.components["comp-api"] == "major_outage"
     page.update(update("Resolved", "two"))
     assert service.components["comp-api"] == afterwards
+
+
+Act = Callable[[AtlassianStatusPage], Any]
+
+
+class Between:
+    """Another run's doing, right between a run's look at the page and its write."""
+
+    def __init__(self, base_url: str, service: StatuspageContract, http: httpx.Client, others: httpx.Client) -> None:
+        components = {"api": "comp-api"}
+        self.page = AtlassianStatusPage(http, SecretStr(KEY), "page1", components, base_url)
+        self._other = AtlassianStatusPage(others, SecretStr(KEY), "page1", components, base_url)
+        self._service = service
+        self._then: Act | None = None
+        http.event_hooks = {"request": [self._before]}
+
+    @property
+    def shows(self) -> str:
+        return self._service.components["comp-api"]
+
+    def then(self, act: Act) -> None:
+        """Be done before the next write."""
+        self._then = act
+
+    def _before(self, request: httpx.Request) -> None:
+        if request.method != "GET" and self._then is not None:
+            act, self._then = self._then, None
+            act(self._other)
+
+
+@pytest.fixture
+def between(base_url: str, service: StatuspageContract, http: httpx.Client) -> Iterator[Between]:
+    with httpx.Client() as others:
+        yield Between(base_url, service, http, others)
+
+
+ENDS: dict[str, Act] = {
+    "resolved": lambda page: page.update(update("Resolved", "end", "INC-1")),
+    "left behind": lambda page: page.leave(leave("end", over=True)),
+    "maintenance": lambda page: page.maintenance(maintenance("Completed", "end", "operational")),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_another_run_publishes_between_our_look_and_our_write_shows(between: Between, end: str) -> None:
+    between.page.update(update("Identified", "a", "INC-1"))
+    between.page.maintenance(maintenance("In progress", "b", "under_maintenance"))
+    between.then(lambda other: other.update(update("Investigating", "c", "INC-2")))
+    ENDS[end](between.page)
+    assert between.shows == "major_outage"
+
+
+def test_two_that_end_at_once_leave_nothing_behind(between: Between) -> None:
+    for incident in ("INC-1", "INC-2"):
+        between.page.update(update("Identified", f"begin-{incident}", incident))
+    between.then(lambda other: other.update(update("Resolved", "b", "INC-2")))
+    between.page.update(update("Resolved", "a", "INC-1"))
+    assert between.shows == "operational"
+
+
+def test_a_run_that_was_killed_after_its_write_puts_it_right(
+    between: Between, faults: Misbehaviour, service: StatuspageContract
+) -> None:
+    between.page.update(update("Identified", "a", "INC-1"))
+    between.then(lambda other: other.update(update("Investigating", "b", "INC-2")))
+    faults.lose_answer(service.incidents[0]["id"])
+    with pytest.raises(Unavailable):
+        between.page.update(update("Resolved", "c", "INC-1"))
+    assert between.shows == "operational"
+    assert between.page.update(update("Resolved", "c", "INC-1")).note == "published already"
+    assert between.shows == "major_outage"
+
+
+def test_a_post_mortem_is_not_opened_again(page: AtlassianStatusPage, service: StatuspageContract) -> None:
+    page.update(update("Identified", "one"))
+    service.incidents[0]["status"] = "postmortem"
+    change = page.update(update("Resolved", "two"))
+    assert (change.applied, change.note) == (False, "a person has ended it")
+    assert service.updates() == ["identified"]
+    assert service.components["comp-api"] == "operational"
 
 
 def test_it_is_found_behind_other_people_s_incidents(page: AtlassianStatusPage, service: StatuspageContract) -> None:
