@@ -615,3 +615,15 @@ def test_a_maintenance_that_ended_unwell_shows_until_something_newer_is_said(sho
     assert shown.api == "partial_outage"
     shown.page.update(update("Resolved", "d"))
     assert shown.api == "operational"
+
+
+def test_one_that_is_only_planned_or_called_off_says_nothing_newer(shown: Shown) -> None:
+    shown.page.maintenance(maintenance("In progress", "a", "under_maintenance"))
+    shown.page.maintenance(maintenance("Completed", "b", "major_outage"))
+    for status in ("Scheduled", "Completed"):
+        other = maintenance(status, f"other {status}").model_copy(update={"window_id": "MW-2"})
+        assert shown.page.maintenance(other).applied
+        assert shown.api == "major_outage", status
+    third = maintenance("In progress", "c", "under_maintenance").model_copy(update={"window_id": "MW-3"})
+    shown.page.maintenance(third)
+    assert shown.api == "under_maintenance"
