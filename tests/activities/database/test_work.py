@@ -315,6 +315,7 @@ def crashed(on: OnPostgres, statement: str = WRITER) -> None:
         on.sql.execute("SELECT pg_terminate_backend(%s)", (on.wait_at_work(request.effect),))
         with pytest.raises(Unavailable):
             running.end()
+    eventually(lambda: not on.at_work(request.effect))  # it says that it goes, and is there a moment longer
 
 
 def test_a_leftover_is_dropped_once(on: OnPostgres) -> None:
