@@ -68,7 +68,9 @@ class Live:
     def kubelet(self, state: dict[str, Any]) -> Iterator[None]:
         with ThreadPoolExecutor() as pool:
             known = [len(self.added(pod)) for pod in self.pods]
-            runs = [pool.submit(self.runs, pod, state, known=before) for pod, before in zip(self.pods, known, strict=True)]
+            runs = [
+                pool.submit(self.runs, pod, state, known=before) for pod, before in zip(self.pods, known, strict=True)
+            ]
             yield
             for each in runs:
                 each.result()
