@@ -27,6 +27,7 @@ from sandbox.ready import ready
 from sandbox.toolchain import keda
 from tests.deploy.docker_compose import ROOT
 from tests.deploy.test_rbac import RBAC, Guarded
+from tests.plugins.patience import HANGS
 from workers.queues import ORCHESTRATION, ROLES, Queues
 from workers.settings import Settings
 
@@ -451,7 +452,8 @@ class Installed:
 
     def settled(self, component: str, number: int) -> set[str]:
         """Give the pods once there are so many: those of before take a moment to go."""
-        for _ in range(200):
+        ends = time.monotonic() + HANGS
+        while time.monotonic() < ends:
             if len(found := self.pods(component)) == number:
                 return found
             time.sleep(0.1)

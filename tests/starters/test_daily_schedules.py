@@ -268,11 +268,15 @@ async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
     prometheus = start_prometheus(targets={"temporal": f"127.0.0.1:{server.metrics_port}"}, rules=documented_rules())
     client = await connect(Temporal(address=server.address))
     await applied(client)
-    handle = client.get_schedule_handle(NAME)
-    due = await due_soon(handle, late)
-    before = (await handle.describe()).info
-    server.processes[0].kill()
-    assert datetime.now(UTC) < due, "the server was there when it was due"
+    while True:
+        handle = client.get_schedule_handle(NAME)
+        due = await due_soon(handle, late)
+        before = (await handle.describe()).info
+        server.processes[0].kill()
+        if datetime.now(UTC) < due:
+            break
+        server.restart()  # a busy machine came too late: the server was there when it was due
+        client = await connect(Temporal(address=server.address))
     gone_for = timedelta(seconds=1) if runs else late + timedelta(seconds=2)
     await asyncio.sleep((due + gone_for - datetime.now(UTC)).total_seconds())
     server.restart()
@@ -294,7 +298,7 @@ async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
     if runs:
         assert firing(prometheus) == []
     else:
-        await asyncio.to_thread(wait_until, lambda: firing(prometheus) == ["ScheduledRunMissed"], 30)
+        await asyncio.to_thread(wait_until, lambda: firing(prometheus) == ["ScheduledRunMissed"])
 
 
 # -- the command line ----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from bench.production import alert
 from sandbox.ports import free_port
 from sandbox.probes import http as ready
 from sandbox.probes import wait_until
+from tests.plugins.patience import HANGS
 from tests.replay.test_replay import FILES, history
 from tests.workers.test_wiring import KUBECONFIG
 from workers.clients import connect
@@ -148,20 +149,20 @@ async def test_a_trace_goes_from_the_webhook_to_the_call_outside(
     collector: Collector, processes: Processes, temporal_address: str
 ) -> None:
     webhook, worker = processes.start("starters.webhook"), processes.start("workers")
-    await asyncio.to_thread(wait_until, ready(f"{processes.webhook}/readyz"), 60)
+    await asyncio.to_thread(wait_until, ready(f"{processes.webhook}/readyz"))
     async with httpx.AsyncClient(timeout=30) as http:
         answer = await http.post(
             f"{processes.webhook}/webhooks/alertmanager", json=POSTED, headers={"Authorization": f"Bearer {TOKEN}"}
         )
     assert answer.status_code == 202, answer.text
     run = answer.json()["alerts"][0]
-    await asyncio.to_thread(wait_until, lambda: bool(collector.pages), 60)
+    await asyncio.to_thread(wait_until, lambda: bool(collector.pages))
     client = await connect(Temporal(address=temporal_address))
     handle = client.get_workflow_handle(run["workflow_id"], run_id=run["run_id"])
     await handle.terminate()
     for process in (webhook, worker):
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(HANGS) == 0
 
     paths = [path(collector.spans, span) for _, span in collector.spans if span.kind == Span.SPAN_KIND_CLIENT]
     assert [

@@ -1,10 +1,17 @@
-"""A process of its own that runs one attempt of `backups.restore`, to be killed in the middle.
+"""A process of its own that runs one attempt of `backups.restore`, killed in the middle: when a file is there.
 
-Arguments: the settings of the database, the records' URL, and the request, the first and last as JSON.
+It kills itself. Whoever did so from outside might come too late on a busy machine.
+
+Arguments: the settings of the database as JSON, the records' URL, the request as JSON, and the file.
 """
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
+from pathlib import Path
 
 from temporalio.testing import ActivityEnvironment
 
@@ -16,7 +23,14 @@ from workers.databases import databases
 from workers.settings import Settings
 
 
-def main(settings: str, records: str, request: str) -> None:
+def kill_at(sign: Path) -> None:
+    while not sign.exists():
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(settings: str, records: str, request: str, sign: str) -> None:
+    threading.Thread(target=kill_at, args=[Path(sign)], daemon=True).start()
     with connect_pool(records) as pool:
         made = databases(Settings(databases={NAME: json.loads(settings)}), lambda: None)
         backups = Backups(made.databases, made.hosts, made.backups, pool)

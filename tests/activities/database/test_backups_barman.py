@@ -277,13 +277,11 @@ def test_attempts_at_once_do_not_mix(world: OnBackups, spare: str) -> None:
 @pytest.mark.parametrize("after", ["copying", "recovering"])
 def test_a_killed_attempt_is_done_anew(world: OnBackups, spare: str, records: str, after: str) -> None:
     request = world.to_restore(world.times[12])
-    arguments = [json.dumps(world.server.settings()), records, request.model_dump_json()]
-    worker = subprocess.Popen([sys.executable, "-m", "tests.activities.database.restore_worker", *arguments])
     data = world.server.data(spare)
     sign = data / ("base" if after == "copying" else "postmaster.pid")
-    eventually(sign.exists)
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    arguments = [json.dumps(world.server.settings()), records, request.model_dump_json(), str(sign)]
+    worker = subprocess.run([sys.executable, "-m", "tests.activities.database.restore_worker", *arguments], check=False)
+    assert worker.returncode == -signal.SIGKILL
     eventually(lambda: not _at_work_on(data))  # its programs end with it
     assert world.do(world.backups.restore, request).applied
     assert world.rows(spare) == list(range(13))

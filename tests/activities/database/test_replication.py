@@ -47,6 +47,8 @@ def test_a_primary_that_answers_ends_the_watch_at_once(unharmed: OnReplicas):
 def test_a_killed_primary_is_silent_from_everywhere(servers: OnReplicas):
     begun = datetime.now(UTC)
     servers.database.kill("primary")
+    # Three probes take less than a second: a busy machine's replica may hear of it later.
+    eventually(lambda: not servers.do("standing", servers=("replica-1",)).servers["replica-1"].streaming)
     found = servers.do("watch", **WATCH, replicas=("replica-1",))
     assert (found.answers, found.failed) == (False, 3)
     assert begun < found.first_failed_at < datetime.now(UTC)
@@ -86,7 +88,7 @@ def test_how_far_each_server_is(servers: OnReplicas):
     assert primary.system_identifier == replica.system_identifier
     assert (primary.timeline, replica.timeline) == (1, 1)
     assert (replica.upstream, replica.streaming, replica.paused) == ("primary", True, False)
-    assert replica.last_commit_at > datetime.now(UTC) - timedelta(seconds=30)
+    assert replica.last_commit_at > datetime.now(UTC) - timedelta(minutes=5)
     servers.sql("replica-1", "SELECT pg_wal_replay_pause()")
     assert "replay PAUSED" in str(servers.do("standing", servers=("replica-1",)))
     servers.sql("replica-1", "ALTER SYSTEM SET recovery_min_apply_delay = '8h'")
@@ -169,7 +171,7 @@ def test_the_other_replica_follows(servers: OnReplicas):
         "server": "spare-1",
         "source": "replica-1",
         "timeline": promoted.timeline,
-        "within": timedelta(seconds=20),
+        "within": timedelta(minutes=4),
     }
     assert not servers.do("follow", **follow, effect=an_effect(dry_run=True)).applied
     key = an_effect()

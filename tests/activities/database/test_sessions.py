@@ -179,6 +179,9 @@ def test_a_query_is_cancelled_and_its_session_stays(on: OnPostgres) -> None:
 def test_a_session_that_does_not_obey_is_terminated(on: OnPostgres) -> None:
     stubborn = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN END; END LOOP; END $$"
     someone = Someone(on).runs(stubborn)
+    # Before it sleeps it would still obey.
+    asleep = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
+    eventually(lambda: on.one(asleep, someone.pid) == "PgSleep")
     (found,) = seen(on).items
     change = end(on, found, cancel_within=timedelta(milliseconds=300))
     assert (change.how, change.note) == ("terminated", "it did not obey within 0.3 s")

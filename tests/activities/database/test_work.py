@@ -148,7 +148,8 @@ def test_an_attempt_that_is_over_leaves_it_running(on: OnPostgres, how: str) -> 
 
 def test_it_takes_no_longer_than_it_may_over_all_attempts(on: OnPostgres) -> None:
     request = on.vacuum(within=timedelta(seconds=30))
-    spent = [{"started_at": (on.now - timedelta(seconds=28)).isoformat()}]
+    # Its last seconds may pass without a look at it, on a busy machine: then what was seen before is told.
+    spent = [{"started_at": (on.now - timedelta(seconds=26)).isoformat(), "doing": "waits for session 7"}]
     with on.held(), pytest.raises(Refused, match=r"longer than 30 s \(waits for session") as failed:
         on.run(on.postgres.vacuum, request, beats=spent)
     assert failed.value.non_retryable
@@ -314,6 +315,7 @@ def crashed(on: OnPostgres, statement: str = WRITER) -> None:
         on.sql.execute("SELECT pg_terminate_backend(%s)", (on.wait_at_work(request.effect),))
         with pytest.raises(Unavailable):
             running.end()
+    eventually(lambda: not on.at_work(request.effect))  # it says that it goes, and is there a moment longer
 
 
 def test_a_leftover_is_dropped_once(on: OnPostgres) -> None:

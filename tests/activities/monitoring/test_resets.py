@@ -1,6 +1,7 @@
 """What a run had done before it was reset, on a real Temporal: twice from the first run, and once from each."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.common.effects import Change
 from activities.monitoring.resets import DoneBefore, DoneBeforeRequest, Resets
+from tests.plugins.patience import HANGS
 from workers.clients import connect
 from workers.settings import Temporal
 
@@ -62,7 +64,8 @@ async def _reset(client: Client, workflow_id: str, run_id: str) -> str:
 
 
 async def _acted(handle: WorkflowHandle[Any, Any]) -> DoneBefore:
-    for _ in range(600):
+    ends = time.monotonic() + HANGS
+    while time.monotonic() < ends:
         history = await handle.fetch_history()
         ended = sum(event.HasField("activity_task_completed_event_attributes") for event in history.events)
         if ended == 2:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 import tomllib
 from contextlib import suppress
 from datetime import timedelta
@@ -40,7 +41,8 @@ class Storm:
 
     async def deliver(self, http: httpx.AsyncClient, source: str, message: Message) -> str:
         async with self.at_once:
-            for _ in range(200):
+            ends = time.monotonic() + HANGS
+            while time.monotonic() < ends:
                 self.tries += 1
                 with suppress(httpx.TransportError):
                     answer = await http.post(

@@ -366,7 +366,7 @@ async def test_while_the_records_are_away_the_run_goes_on_and_looks_again(
         await day_0(handle)
         used(company, "training_job")
         company.sql.execute("ALTER TABLE runbooks.tenant_usage RENAME TO away")
-        await time_skipping.sleep(timedelta(hours=3))
+        await time_skipping.sleep(timedelta(hours=3, minutes=30))
         status = await until(handle, lambda status: status.waiting_for.startswith("Day 1"))
         assert "- [ ] First training job run" in status.board
         company.sql.execute("ALTER TABLE runbooks.away RENAME TO tenant_usage")

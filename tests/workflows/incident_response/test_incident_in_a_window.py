@@ -9,7 +9,7 @@ from activities.catalogue.service import IncidentPolicy
 from activities.records.alerts import Alert
 from activities.records.windows import Window
 from tests.workflows.conftest import Working
-from tests.workflows.steering import begin, until, waiting_for
+from tests.workflows.steering import begin, comes, until, waiting_for
 from tests.workflows.worlds.world import World
 from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.p1_incident import P1Incident, P1Request
@@ -49,6 +49,8 @@ async def test_nobody_is_paged_and_nothing_is_done_until_it_is_over(
             "Nobody is paged (paged for a new incident): the service is in maintenance, MW-1 (Database upgrade)" in told
         )
         assert world.done("paging.page") == world.done("kubernetes.undo_rollout") == []
+        # It is kept beside what the channel is told.
+        await comes(lambda: world.done("records.create_incident"), "that the incident is kept")
         (kept,) = world.done("records.create_incident")
         assert kept.severity == "P1"
         assert any("nobody is paged, since a window is on" in each.text for each in world.done("slack.post"))

@@ -143,7 +143,9 @@ async def test_a_failed_challenge_is_one_question_and_no_storm(working: Working,
         assert question.title == f"{SECRET} could not be renewed. Try again?"
         assert question.evidence == [f"{SECRET}: {HOST}: connection: says the authority"]
         assert world.orders == 1
-        assert names(world)[-3:-1] == ["acme.clean", "tls_secrets.release"]  # nothing stays shown or held meanwhile
+        # Nothing stays shown or held meanwhile. That people are asked is posted before or after this look.
+        done = [name for name in names(world) if name != "slack.post"]
+        assert done[-2:] == ["acme.clean", "tls_secrets.release"]
         await decides(handle, "renewal-1", "leave")
         result = await handle.result()
     assert world.orders == 1
