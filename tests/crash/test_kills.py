@@ -26,6 +26,13 @@ WHOLE = {
 """Killed at every effect, which are more than so many."""
 
 KILLS = {
+    "p1-incident-scaled": {
+        "P1Incident/pause-autoscaler:after",
+        "P1Incident/scale:before",
+        "P1Incident/scale:after",
+        "P1Incident/resume-autoscaler:before",
+        "P1Incident/resume-autoscaler:after",
+    },
     "p2-incident": {
         "P2Incident/pause-autoscaler:after",
         "P2Incident/scale:after",

@@ -24,7 +24,7 @@ from tests.crash.scenarios.database_maintenance import MaintenanceScenario
 from tests.crash.scenarios.full_service_recovery import RecoveryScenario
 from tests.crash.scenarios.maintenance_window import MaintenanceWindowScenario
 from tests.crash.scenarios.manual_scale_up import ManualScaleUpScenario
-from tests.crash.scenarios.p1_incident import P1Scenario
+from tests.crash.scenarios.p1_incident import P1Scenario, ScaledP1Scenario
 from tests.crash.scenarios.p2_incident import P2Scenario
 from tests.crash.scenarios.point_in_time_restore import RestoreScenario
 from tests.crash.scenarios.security_incident import SecurityIncidentScenario
@@ -90,6 +90,7 @@ TRIED: tuple[tuple[type[Any], str], ...] = (
     (RestoreScenario, LATE),
     (RecoveryScenario, "traffic-50"),
     (RecoveryScenario, LATE),
+    (ScaledP1Scenario, "scale"),
     (P1Scenario, LATE),
     (P2Scenario, "scale"),
     (Security, "isolate"),

@@ -171,6 +171,11 @@ def fall_over(case: Case, health: str) -> None:
                     json={"metadata": {"annotations": {manifests.FALLS_OVER_AFTER: "0s"}}},
                     headers={"Content-Type": "application/merge-patch+json"},
                 ).raise_for_status()
+    is_down(health)
+
+
+def is_down(health: str) -> None:
+    """Wait until the service says that it isn't healthy."""
     with httpx.Client(trust_env=False, timeout=HANGS) as client:
         wait_until(lambda: client.get(health).status_code == httpx.codes.SERVICE_UNAVAILABLE)
 
