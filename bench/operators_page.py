@@ -32,7 +32,7 @@ from sandbox.browser import OPTIONS, ensure
 from sandbox.ports import LOOPBACK, free_port
 from workers.clients import connect
 from workers.registry import PROCEDURES
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.maintenance.maintenance_window import MaintenanceWindowRequest
 from workflows.maintenance.window_tasks import WindowTask
 from workflows.platform.search_attributes import INCIDENT, SERVICE, SEVERITY
@@ -179,7 +179,7 @@ class _Benchmark:
             kubeconfig=servers.kubeconfig,
             sections={"web": {"port": free_port(), "secret": secrets.token_urlsafe(32)}},
         )
-        client = await connect(Temporal(address=servers.temporal.address))
+        client = await connect(TemporalSettings(address=servers.temporal.address))
         bar = progress.add_task("the operators' page", total=6)
         await asyncio.to_thread(production.start_worker)
         live = await _live_run(client, production.task_queue)

@@ -15,7 +15,7 @@ from bench.harness import Benchmark, Trials
 from bench.servers import Servers
 from workers.clients import connect
 from workers.queues import ORCHESTRATION, Queues
-from workers.settings import Temporal, Worker
+from workers.settings import TemporalSettings, WorkerSettings
 from workers.worker import working
 
 WATCHES = 200
@@ -90,9 +90,9 @@ class _Trials(Trials):
 @asynccontextmanager
 async def _open(servers: Servers, _rounds: int) -> AsyncIterator[_Trials]:
     busy, idle = "bench-saturated", "bench-idle"
-    settings = {queue: Temporal(address=servers.temporal.address, task_queue=queue) for queue in (busy, idle)}
+    settings = {queue: TemporalSettings(address=servers.temporal.address, task_queue=queue) for queue in (busy, idle)}
     clients = {queue: await connect(of) for queue, of in settings.items()}
-    how, steps = Worker(), {ORCHESTRATION: [watch, effect]}
+    how, steps = WorkerSettings(), {ORCHESTRATION: [watch, effect]}
     kinds = [Watcher, Actor]
     async with (
         working(clients[busy], settings[busy], Queues(busy), steps, how=how, workflows=kinds),

@@ -35,7 +35,7 @@ from sandbox.postgres import Postgres
 from tests.replay.cost import Cost, recorded
 from workers.archive import patient_pool
 from workers.converter import DATA_CONVERTER
-from workers.settings import Records
+from workers.settings import RecordsSettings
 from workflows.daily_operations.hourly_health_pulse import HourlyHealthPulse, HourlyHealthPulseRequest
 
 _EVENT_LIMIT, _BYTE_LIMIT = 51_200, 50_000_000
@@ -270,7 +270,7 @@ def _rows(directory: Path, count: int, progress: Progress) -> str:
             lines.append(("rows", f"{count:,}, written in {seconds / 60:.1f} minutes"))
             lines.append(("records: table and indexes", f"{sizes[0] / 1e9:.1f} GB"))
             lines.append(("index for searches: table and indexes", f"{sizes[1] / 1e9:.1f} GB"))
-        pool = patient_pool(Records.model_validate({"url": url}).url)
+        pool = patient_pool(RecordsSettings.model_validate({"url": url}).url)
         store = Store(pool)
         asked = {
             "a run by its ID": Filter(namespace="default", run_id=f"run-{count // 2}"),

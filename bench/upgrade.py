@@ -37,7 +37,7 @@ from starters.steering import deployments
 from starters.steering.errors import NoSuchRun
 from starters.steering.session import Session
 from workers.converter import DATA_CONVERTER
-from workers.settings import Settings, Temporal, Worker
+from workers.settings import Settings, TemporalSettings, WorkerSettings
 from workflows.customer_operations.enterprise_onboarding import EnterpriseOnboarding, EnterpriseOnboardingRequest
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.maintenance.maintenance_window import MaintenanceWindow, MaintenanceWindowRequest
@@ -147,7 +147,8 @@ class _Upgrade:
         self._client = await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER)
         self._session = Session(
             Settings(
-                temporal=Temporal(task_queue=self._production.task_queue), worker=Worker(deployment="bench-upgrade")
+                temporal=TemporalSettings(task_queue=self._production.task_queue),
+                worker=WorkerSettings(deployment="bench-upgrade"),
             ),
             self._client,
         )

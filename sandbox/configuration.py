@@ -16,7 +16,7 @@ from sandbox import aws, binaries, manifests
 from sandbox.certificate_authority import CertificateAuthority
 from sandbox.ports import LOOPBACK
 from sandbox.service_database import ServiceDatabase
-from workers.settings import Audit
+from workers.settings import AuditSettings
 
 SERVICE = "tensafe-server"
 NAMESPACE = "tensafe"
@@ -102,9 +102,9 @@ class Configuration:
         return {name: Service.model_validate(service) for name, service in found.items()}
 
     @property
-    def audit(self) -> Audit:
+    def audit(self) -> AuditSettings:
         """The archive's settings; Temporal's development server lists at once what has closed."""
-        return Audit.model_validate({"private_key": f"file:{self.audit_key}", "settle": "PT10S"})
+        return AuditSettings.model_validate({"private_key": f"file:{self.audit_key}", "settle": "PT10S"})
 
     def write(self, endpoints: Endpoints) -> None:
         """Write all of them, with new secrets."""

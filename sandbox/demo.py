@@ -37,7 +37,7 @@ from sandbox.terminal import near, say_next
 from sandbox.toolchain.errors import ToolchainError
 from starters.cli.view import Shown, render, timeline_table
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.incident_response.p1_incident import P1Incident, P1Result
 from workflows.platform.run_status import RunStatus
 
@@ -165,7 +165,7 @@ class Demo:
 
         """
         assert self.state.temporal_address is not None
-        client = await connect(Temporal(address=self.state.temporal_address))
+        client = await connect(TemporalSettings(address=self.state.temporal_address))
         self.console.rule(f"Rolling out {BAD}, whose pods crash")
         manifests.release(self.kubeconfig, "tensafe", manifests.BAD_IMAGE)
         released = datetime.now(UTC)

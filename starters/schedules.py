@@ -32,7 +32,7 @@ from starters.local_times import EVERY_DAY, LocalTimes
 from starters.schedule_forms import differences
 from starters.steering.priority import priority
 from workers.registry import procedure
-from workers.settings import Audit
+from workers.settings import AuditSettings
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 from workflows.customer_operations.churn_prevention import ChurnPrevention, ChurnPreventionRequest
 from workflows.daily_operations.end_of_day import EndOfDay, EndOfDayRequest
@@ -112,7 +112,7 @@ class _Wanted:
 
 
 async def apply(
-    client: Client, audit: Audit, services: Mapping[str, Service], task_queue: str, directory: Path = Path()
+    client: Client, audit: AuditSettings, services: Mapping[str, Service], task_queue: str, directory: Path = Path()
 ) -> list[Applied]:
     """Make every schedule as the settings say; done twice it is done once.
 
@@ -130,7 +130,7 @@ async def apply(
 
 
 async def compare(
-    client: Client, audit: Audit, services: Mapping[str, Service], task_queue: str, directory: Path = Path()
+    client: Client, audit: AuditSettings, services: Mapping[str, Service], task_queue: str, directory: Path = Path()
 ) -> list[Difference]:
     """Say what `apply` would change, and change nothing; raises as it does."""
     wanted = [*_wanted(audit, services, task_queue, directory)]
@@ -138,7 +138,9 @@ async def compare(
     return [Difference(one.name, await _difference(client, one)) for one in wanted]
 
 
-def _wanted(audit: Audit, services: Mapping[str, Service], task_queue: str, directory: Path) -> Iterator[_Wanted]:
+def _wanted(
+    audit: AuditSettings, services: Mapping[str, Service], task_queue: str, directory: Path
+) -> Iterator[_Wanted]:
     yield _archive(audit, task_queue)
     yield _sweep(task_queue)
     yield _workers(task_queue)
@@ -152,7 +154,7 @@ def _wanted(audit: Audit, services: Mapping[str, Service], task_queue: str, dire
             yield from _compliance(name, service.compliance, service.time_zone, task_queue)
 
 
-def _archive(audit: Audit, task_queue: str) -> _Wanted:
+def _archive(audit: AuditSettings, task_queue: str) -> _Wanted:
     if not audit.enabled:
         # Without a key each of its runs would fail.
         return _Wanted(ARCHIVE, None, "the archive has no signing key: set [audit] private_key or kms_key_id")

@@ -14,7 +14,7 @@ from audit.store_progress import Progress
 from libraries import logger
 from records_schema.server import conninfo
 from workers.audit_keys import client, earlier_keys, signer
-from workers.settings import Audit
+from workers.settings import AuditSettings
 
 _log = logger(__name__)
 _PATIENT = "-c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=2min -c timezone=UTC"
@@ -42,7 +42,7 @@ def patient_pool(url: SecretStr) -> Pool:
     )
 
 
-def archiver(audit: Audit, pool: Pool, heads: EvidenceStore, codec: DecodeOne | None = None) -> Archiver | None:
+def archiver(audit: AuditSettings, pool: Pool, heads: EvidenceStore, codec: DecodeOne | None = None) -> Archiver | None:
     """Put the archiver together; None where no key is configured.
 
     Raises:

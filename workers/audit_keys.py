@@ -4,10 +4,10 @@ from typing import Any
 
 from audit.signer import FileSigner, KmsSigner, Signer, SigningError, public_key_from
 from libraries import aws_config, boto3
-from workers.settings import Audit, SettingsError
+from workers.settings import AuditSettings, SettingsError
 
 
-def signer(audit: Audit) -> Signer | None:
+def signer(audit: AuditSettings) -> Signer | None:
     """Give what signs; None where no key is configured.
 
     Raises:
@@ -24,7 +24,7 @@ def signer(audit: Audit) -> Signer | None:
         raise SettingsError(str(error)) from None
 
 
-def public_keys(audit: Audit) -> list[bytes]:
+def public_keys(audit: AuditSettings) -> list[bytes]:
     """Give the keys that the chain may be signed with: the configured ones and our own.
 
     Raises:
@@ -41,7 +41,7 @@ def public_keys(audit: Audit) -> list[bytes]:
     return keys
 
 
-def earlier_keys(audit: Audit) -> list[bytes]:
+def earlier_keys(audit: AuditSettings) -> list[bytes]:
     """Give the configured ones.
 
     Raises:
@@ -54,7 +54,7 @@ def earlier_keys(audit: Audit) -> list[bytes]:
         raise SettingsError(f"audit: {error}") from None
 
 
-def client(service: str, audit: Audit) -> Any:
+def client(service: str, audit: AuditSettings) -> Any:
     """Make a client of one of AWS' services, as the section says."""
     # The SDK's own retries are off: Temporal retries, visibly.
     config = aws_config.Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)

@@ -11,12 +11,12 @@ from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from workers.codec import codec
 from workers.converter import data_converter
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 
 async def connect(
-    settings: Temporal,
+    settings: TemporalSettings,
     *,
     interceptors: list[Interceptor] | None = None,
     runtime: Runtime | None = None,

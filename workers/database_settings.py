@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from workers.sections import Secret, Section
 
 
-class DatabaseServer(Section):
+class DatabaseServerSettings(Section):
     """One PostgreSQL server."""
 
     url: Secret = Field(description="For its administrator (a superuser), with the database's name.")
@@ -21,7 +21,7 @@ class DatabaseServer(Section):
     instance: str | None = Field(default=None, description="Identifier of its RDS instance.")
 
 
-class DatabaseCommands(Section):
+class DatabaseCommandsSettings(Section):
     """Programs that act on a server's machine, e.g. `["ssh", "{host}", "sudo", "systemctl", "start", "postgresql"]`.
 
     No shell is involved. Words may contain {server}, {host} and {directory}, and {source} in `rejoin`: the server to
@@ -41,7 +41,7 @@ class DatabaseCommands(Section):
     discard: tuple[str, ...] = Field(default=(), description="Stop it, and remove its data directory and tablespaces.")
 
 
-class Pooler(Section):
+class PoolerSettings(Section):
     """A connection pooler in front of the servers, e.g. PgBouncer: what makes it wait, and what sends it elsewhere.
 
     No shell is involved. Words may contain {pooler} and {host}, and in `reconnect` {server} and {server_host}: where
@@ -76,7 +76,7 @@ def _fits(field: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
             raise ValueError(f"{field}: {word!r}: known are {', '.join(f'{{{name}}}' for name in known)}") from None
 
 
-class Barman(Section):
+class BarmanSettings(Section):
     """Where Barman runs and what it calls our database."""
 
     program: tuple[str, ...] = Field(
@@ -97,24 +97,26 @@ class Barman(Section):
     waldump: tuple[str, ...] = Field(default=("pg_waldump",), description="Reads the log; on the workers' own machine.")
 
 
-class Rds(Section):
+class RdsSettings(Section):
     """AWS RDS; `[aws]` says where."""
 
     security_group: str | None = Field(default=None, description="That lets nobody in: what a fenced instance gets.")
     cluster: str | None = Field(default=None, description="The Multi-AZ or Aurora cluster, where failover is RDS' own.")
 
 
-class Database(Section):
+class DatabaseSettings(Section):
     """One database with all its servers."""
 
     backend: Literal["barman", "rds"] = Field(
         default="barman", description="Who takes and restores its backups, and acts on its machines."
     )
-    servers: dict[str, DatabaseServer] = Field(min_length=1)
-    commands: DatabaseCommands = DatabaseCommands()
-    poolers: dict[str, Pooler] = Field(default_factory=dict, description="By name; services name those they use.")
-    barman: Barman | None = None
-    rds: Rds | None = None
+    servers: dict[str, DatabaseServerSettings] = Field(min_length=1)
+    commands: DatabaseCommandsSettings = DatabaseCommandsSettings()
+    poolers: dict[str, PoolerSettings] = Field(
+        default_factory=dict, description="By name; services name those they use."
+    )
+    barman: BarmanSettings | None = None
+    rds: RdsSettings | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -61,7 +61,7 @@ def databases(settings: Settings, rds: Callable[[], Any]) -> DatabaseSystems:
         }
         if section.backend == "rds":
             client = rds()
-            options = section.rds or database_settings.Rds()
+            options = section.rds or database_settings.RdsSettings()
             hosts[name] = RdsHosts(client, closed=options.security_group, cluster=options.cluster)
             backups[name] = RdsBackups(client, servers)
         else:
@@ -70,7 +70,7 @@ def databases(settings: Settings, rds: Callable[[], Any]) -> DatabaseSystems:
     return DatabaseSystems(Databases(made), hosts, backups, poolers)
 
 
-def _server(database: str, name: str, values: database_settings.DatabaseServer) -> Server:
+def _server(database: str, name: str, values: database_settings.DatabaseServerSettings) -> Server:
     try:
         conninfo(values.url)
     except DatabaseError:
@@ -87,7 +87,7 @@ def _server(database: str, name: str, values: database_settings.DatabaseServer) 
     )
 
 
-def _barman(section: database_settings.Database, settings: Settings) -> BarmanOptions:
+def _barman(section: database_settings.DatabaseSettings, settings: Settings) -> BarmanOptions:
     barman = section.barman
     assert barman is not None, "settings see to it"
     return BarmanOptions(

@@ -37,7 +37,7 @@ from activities.catalogue.service import ApprovalPolicy, Service
 from activities.common.text import fitted
 from activities.messages.mail.addresses import mail_address
 from workers.checks import Fault, faults, unknown_poolers, unknown_variables
-from workers.database_settings import Database
+from workers.database_settings import DatabaseSettings
 from workers.payload_keys import key_bytes
 from workers.places import line_of
 from workers.queues import ROLES, Role
@@ -50,7 +50,7 @@ class SettingsError(Exception):
     """Settings are missing or wrong; the message names each field and never its value."""
 
 
-class Temporal(Section):
+class TemporalSettings(Section):
     """Where Temporal is; TLS, API keys and profiles come from Temporal's own `TEMPORAL_*` environment."""
 
     address: str = Field(default="127.0.0.1:7233", description="host:port of Temporal's frontend.")
@@ -92,7 +92,7 @@ _KIB_A_RUN = 256
 """What an open run takes of a worker's memory: 200 KiB was measured for a lease that is held (`bench/leases.py`)."""
 
 
-class Worker(Section):
+class WorkerSettings(Section):
     """How a worker runs procedures."""
 
     workflow_sandbox: bool = Field(
@@ -154,7 +154,7 @@ class Worker(Section):
         return self.cache_mib * 1024 // _KIB_A_RUN
 
 
-class Records(Section):
+class RecordsSettings(Section):
     """The operations records in PostgreSQL."""
 
     url: Secret = Field(
@@ -164,7 +164,7 @@ class Records(Section):
     pool_size: int = Field(default=10, ge=1, description="Most connections that one process opens.")
 
 
-class Kubernetes(Section):
+class KubernetesSettings(Section):
     """Which cluster; in-cluster credentials are used where no kubeconfig is named and one runs inside."""
 
     kubeconfig: Path | None = Field(
@@ -174,32 +174,32 @@ class Kubernetes(Section):
     context: str | None = Field(default=None, description="Of the kubeconfig; its current one where none is named.")
 
 
-class Prometheus(Section):
+class PrometheusSettings(Section):
     """Where metrics are read."""
 
     url: str = Field(default="http://127.0.0.1:9090", description="Of its API, without the path.")
 
 
-class Alertmanager(Section):
+class AlertmanagerSettings(Section):
     """Where alerts are silenced; nothing is silenced where none is named."""
 
     url: str | None = Field(default=None, description="Of its API, without the path; any one of a cluster's.")
 
 
-class Aws(Section):
+class AwsSettings(Section):
     """Region and endpoint; credentials come from AWS' own environment, files or roles."""
 
     region: str | None = Field(default=None, description="E.g. eu-central-1; AWS' own environment otherwise.")
     endpoint_url: str | None = Field(default=None, description="Another than AWS' own, e.g. of a local stand-in.")
 
 
-class Helm(Section):
+class HelmSettings(Section):
     """The program that releases go out with."""
 
     program: str = Field(default="helm", description="On PATH, or a path.")
 
 
-class Ci(Section):
+class CiSettings(Section):
     """Who knows whether the tests of a version passed: our records, or GitHub's checks."""
 
     backend: Literal["records", "github"] = Field(
@@ -217,14 +217,14 @@ class Ci(Section):
         return self
 
 
-class SlackPerson(Section):
+class SlackPersonSettings(Section):
     """Who a user of Slack is to runs."""
 
     who: str = Field(min_length=1, description="The name that is signed, e.g. a mail address.")
     roles: tuple[str, ...] = Field(min_length=1, description="In which they may speak; the first where any will do.")
 
 
-class Slack(Section):
+class SlackSettings(Section):
     """`records` keeps messages in the database; `slack` posts them.
 
     What `python -m starters.slack` needs to take people's words stands here as well: an app token (Socket Mode),
@@ -245,7 +245,7 @@ class Slack(Section):
     team_id: str | None = Field(
         default=None, description="The workspace whose users count, `T…`; where none is named: the bot's own."
     )
-    people: dict[str, SlackPerson] = Field(
+    people: dict[str, SlackPersonSettings] = Field(
         default_factory=dict, description="User ID (`U…`) → who that is. Whom nothing here names may say nothing."
     )
     groups: dict[str, tuple[str, ...]] = Field(
@@ -267,7 +267,7 @@ class Slack(Section):
         return self
 
 
-class Paging(Section):
+class PagingSettings(Section):
     """`records` keeps pages in the database; `pagerduty` sends them to the Events API v2."""
 
     backend: Literal["records", "pagerduty"] = Field(default="records", description="Where pages go.")
@@ -288,7 +288,7 @@ class Paging(Section):
         return self
 
 
-class StatusPage(Section):
+class StatusPageSettings(Section):
     """`records` keeps our own page in the database; `statuspage` is Atlassian's."""
 
     backend: Literal["records", "statuspage"] = Field(default="records", description="Which page customers read.")
@@ -304,7 +304,7 @@ class StatusPage(Section):
         return self
 
 
-class Mail(Section):
+class MailSettings(Section):
     """`records` only notes that a mail would go out; `smtp` sends it."""
 
     backend: Literal["records", "smtp"] = Field(default="records", description="Whether mails go out.")
@@ -333,7 +333,7 @@ class Mail(Section):
         return sender
 
 
-class Handover(Section):
+class HandoverSettings(Section):
     """How secrets reach customers: `links` shows each once on our own page, `secrets-manager` is AWS'."""
 
     backend: Literal["links", "secrets-manager"] = Field(
@@ -351,7 +351,7 @@ class Handover(Section):
     prefix: str = Field(default="runbooks/", description="Of the secrets' names in Secrets Manager.")
 
 
-class Certificates(Section):
+class CertificatesSettings(Section):
     """How what is served is judged (6.3)."""
 
     ca_file: Path | None = Field(
@@ -359,7 +359,7 @@ class Certificates(Section):
     )
 
 
-class Acme(Section):
+class AcmeSettings(Section):
     """The certificate authority that runs order from, by ACME (6.3); without a directory they order nothing."""
 
     directory: str | None = Field(default=None, description="URL of its directory.")
@@ -385,7 +385,7 @@ class Acme(Section):
         return self
 
 
-class Evidence(Section):
+class EvidenceSettings(Section):
     """Where logs, metrics and documents of incidents are kept."""
 
     backend: Literal["files", "s3"] = Field(default="files", description="Where it is kept.")
@@ -411,13 +411,13 @@ class Evidence(Section):
         return self
 
 
-class Figures(Section):
+class FiguresSettings(Section):
     """SQL files of the business' figures (runbook 1.1, 1.3): dau.sql, mrr.sql, new_customers.sql."""
 
     directory: Path | None = Field(default=None, description="Where yours are; ours are taken for those it hasn't.")
 
 
-class Audit(Section):
+class AuditSettings(Section):
     """The archive of closed runs: signed with a key of ours, or one in KMS; without either it is off."""
 
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
@@ -453,7 +453,7 @@ class Audit(Section):
         return self
 
 
-class Webhook(Section):
+class WebhookSettings(Section):
     """The webhook's listener, and who may post."""
 
     host: str = Field(default="127.0.0.1", description="Address it listens on; 0.0.0.0 is all.")
@@ -469,13 +469,13 @@ class Webhook(Section):
     )
 
 
-class Gateway(Section):
+class GatewaySettings(Section):
     """What signs approvals on behalf of an authenticated person; a worker has none of it (ARCHITECTURE, rule 6)."""
 
     private_key: Secret | None = Field(default=None, description="Ed25519 private key, PEM.")
 
 
-class Oidc(Section):
+class OidcSettings(Section):
     """Who says who people are: an OpenID Connect provider, by the authorisation code flow with PKCE."""
 
     issuer: str = Field(pattern=r"^https?://\S+$", description="As its discovery document names itself.")
@@ -487,7 +487,7 @@ class Oidc(Section):
     ca_file: Path | None = Field(default=None, description="PEM: what vouches for it, beside what the system trusts.")
 
 
-class Web(Section):
+class WebSettings(Section):
     """The operators' page and the public status page (`runbooks web`, `runbooks status-page`; docs/web.md)."""
 
     host: str = Field(default="127.0.0.1", description="Address that the operators' page listens on.")
@@ -509,7 +509,7 @@ class Web(Section):
     groups: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Role → groups of the provider whose members have it."
     )
-    oidc: Oidc | None = Field(default=None, description="Without it, a one-time link on the terminal signs in.")
+    oidc: OidcSettings | None = Field(default=None, description="Without it, a one-time link on the terminal signs in.")
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
@@ -524,7 +524,7 @@ class Web(Section):
 _SHORTEST_SECRET = 32
 
 
-class Observability(Section):
+class ObservabilitySettings(Section):
     """Logs and metrics of the workers and the webhook."""
 
     log_format: Literal["json", "console"] = Field(
@@ -547,32 +547,32 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RUNBOOKS_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    temporal: Temporal = Temporal()
-    worker: Worker = Worker()
-    records: Records = Records()
-    kubernetes: Kubernetes = Kubernetes()
-    prometheus: Prometheus = Prometheus()
-    alertmanager: Alertmanager = Alertmanager()
-    aws: Aws = Aws()
-    helm: Helm = Helm()
-    ci: Ci = Ci()
-    slack: Slack = Slack()
-    paging: Paging = Paging()
-    statuspage: StatusPage = StatusPage()
-    mail: Mail = Mail()
-    handover: Handover = Handover()
-    certificates: Certificates = Certificates()
-    acme: Acme = Acme()
-    evidence: Evidence = Evidence()
-    figures: Figures = Figures()
-    audit: Audit = Audit()
-    webhook: Webhook = Webhook()
-    gateway: Gateway = Gateway()
-    web: Web = Web()
-    observability: Observability = Observability()
+    temporal: TemporalSettings = TemporalSettings()
+    worker: WorkerSettings = WorkerSettings()
+    records: RecordsSettings = RecordsSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    aws: AwsSettings = AwsSettings()
+    helm: HelmSettings = HelmSettings()
+    ci: CiSettings = CiSettings()
+    slack: SlackSettings = SlackSettings()
+    paging: PagingSettings = PagingSettings()
+    statuspage: StatusPageSettings = StatusPageSettings()
+    mail: MailSettings = MailSettings()
+    handover: HandoverSettings = HandoverSettings()
+    certificates: CertificatesSettings = CertificatesSettings()
+    acme: AcmeSettings = AcmeSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    figures: FiguresSettings = FiguresSettings()
+    audit: AuditSettings = AuditSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    web: WebSettings = WebSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
     approvals: ApprovalPolicy = ApprovalPolicy()
     services: dict[str, Service] = Field(default_factory=dict)
-    databases: dict[str, Database] = Field(default_factory=dict)
+    databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
 
     @field_validator("*", mode="wrap")
     @classmethod

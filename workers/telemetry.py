@@ -8,13 +8,13 @@ import structlog
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from audit.text import shown, visible
-from workers.settings import Observability
+from workers.settings import ObservabilitySettings
 
 _LINES = {"exception", "stack"}
 """What has lines of its own."""
 
 
-def configure_logging(settings: Observability) -> None:
+def configure_logging(settings: ObservabilitySettings) -> None:
     """Send structlog and the standard library's loggers through one chain of processors."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -71,7 +71,7 @@ def _line(text: str) -> str:
     return visible(shown(text))
 
 
-def runtime(settings: Observability) -> Runtime | None:
+def runtime(settings: ObservabilitySettings) -> Runtime | None:
     """Give Temporal's runtime a Prometheus endpoint, where settings name one."""
     if settings.metrics_address is None:
         return None

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from temporalio.client import Interceptor
 
 from libraries import httpx, kubernetes, otel, otel_export, otel_otlp, otel_resources, otel_sdk, otel_temporal
-from workers.settings import Observability
+from workers.settings import ObservabilitySettings
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -44,7 +44,7 @@ class _Lean:
 
 
 @contextmanager
-def tracing(settings: Observability, process: str) -> "Iterator[otel.Tracer | None]":
+def tracing(settings: ObservabilitySettings, process: str) -> "Iterator[otel.Tracer | None]":
     """Give what spans are made with, and send them until the context ends; None where settings name no collector.
 
     Credentials of the collector come from OpenTelemetry's own environment (`OTEL_EXPORTER_OTLP_HEADERS`), as do how

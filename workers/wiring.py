@@ -121,8 +121,7 @@ from workers.evidence_store import evidence_store
 from workers.later import Activity, Later, activities_of
 from workers.procedure_inputs import build as build_request
 from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of, served
-from workers.settings import Mail as MailSettings
-from workers.settings import Settings, SettingsError
+from workers.settings import MailSettings, Settings, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path

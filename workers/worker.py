@@ -18,15 +18,14 @@ from workers.interceptors import RunbookInterceptor
 from workers.queues import ORCHESTRATION, Queues, Role
 from workers.registry import PROCEDURES, SYSTEM
 from workers.runner import runner
-from workers.settings import Temporal
-from workers.settings import Worker as HowToWork
+from workers.settings import TemporalSettings, WorkerSettings
 
 _EAGER_STEPS_PER_TASK = 12
 """An assessment starts this many reads at once; started with the task's answer, they skip the server's queue."""
 
 _ALL: tuple[type, ...] = (*(procedure.workflow for procedure in PROCEDURES), *(system.workflow for system in SYSTEM))
 
-CHECKED = HowToWork(
+CHECKED = WorkerSettings(
     workflow_sandbox=True,
     dead_worker_keeps_runs=timedelta(seconds=3),
     heartbeat_throttle=timedelta(milliseconds=500),
@@ -48,12 +47,12 @@ def _build_id() -> str:
     return code.hexdigest()[:16]
 
 
-def version(how: HowToWork) -> WorkerDeploymentVersion | None:
+def version(how: WorkerSettings) -> WorkerDeploymentVersion | None:
     """Give the version that a worker works as; none without Worker Versioning."""
     return WorkerDeploymentVersion(how.deployment, how.build_id or _build_id()) if how.deployment else None
 
 
-def _deployment(how: HowToWork) -> WorkerDeploymentConfig | None:
+def _deployment(how: WorkerSettings) -> WorkerDeploymentConfig | None:
     ours = version(how)
     if ours is None:
         return None
@@ -64,10 +63,10 @@ def _deployment(how: HowToWork) -> WorkerDeploymentConfig | None:
 
 def build(
     client: Client,
-    settings: Temporal,
+    settings: TemporalSettings,
     activities: Sequence[Callable[..., Any]],
     *,
-    how: HowToWork = CHECKED,
+    how: WorkerSettings = CHECKED,
     workflows: Sequence[type] = _ALL,
     interceptors: Sequence[Interceptor] = (),
     queues: Queues | None = None,
@@ -91,12 +90,12 @@ def build(
 
 def _steps(
     client: Client,
-    settings: Temporal,
+    settings: TemporalSettings,
     activities: Sequence[Callable[..., Any]],
     *,
     queue: str,
     slots: int,
-    how: HowToWork,
+    how: WorkerSettings,
     interceptors: Sequence[Interceptor],
 ) -> Worker:
     """Build a worker of a queue of steps, where no runs are."""
@@ -105,9 +104,9 @@ def _steps(
 
 
 def _options(
-    settings: Temporal,
+    settings: TemporalSettings,
     activities: Sequence[Callable[..., Any]],
-    how: HowToWork,
+    how: WorkerSettings,
     interceptors: Sequence[Interceptor],
     slots: int | None = None,
 ) -> dict[str, Any]:
@@ -128,11 +127,11 @@ def _options(
 @asynccontextmanager
 async def working(
     client: Client,
-    settings: Temporal,
+    settings: TemporalSettings,
     queues: Queues,
     activities: Mapping[Role, Sequence[Callable[..., Any]]],
     *,
-    how: HowToWork = CHECKED,
+    how: WorkerSettings = CHECKED,
     workflows: Sequence[type] = _ALL,
     interceptors: Sequence[Interceptor] = (),
 ) -> AsyncIterator[list[str]]:

@@ -17,7 +17,7 @@ from activities.common.errors import ActivityFailure
 from activities.messages.chat.slack_calls import SlackCalls
 from starters.steering.errors import Refused
 from starters.steering.identity import Person
-from workers.settings import Slack
+from workers.settings import SlackSettings
 
 _log = structlog.get_logger(__name__)
 _KEPT_FOR = 60.0  # seconds: so long somebody who has left a group may still speak for it
@@ -57,7 +57,7 @@ class Someone:
 class People:
     """Looks people up, and remembers them for a minute."""
 
-    def __init__(self, settings: Slack, calls: SlackCalls) -> None:
+    def __init__(self, settings: SlackSettings, calls: SlackCalls) -> None:
         self._settings = settings
         self._calls = calls
         self._known: dict[str, tuple[float, Any]] = {}

@@ -13,8 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from workers.settings import Gateway as GatewaySettings
-from workers.settings import SettingsError
+from workers.settings import GatewaySettings, SettingsError
 from workflows.platform.signing import SignedWord, sign
 
 _Word = TypeVar("_Word", bound=SignedWord)

@@ -19,7 +19,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from workers.settings import Oidc
+from workers.settings import OidcSettings
 from workflows.platform.signing import seen
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
@@ -65,7 +65,7 @@ class Known:
 class Provider:
     """One provider."""
 
-    def __init__(self, settings: Oidc, redirect_uri: str) -> None:
+    def __init__(self, settings: OidcSettings, redirect_uri: str) -> None:
         self._settings = settings
         self._redirect_uri = redirect_uri
         self._document: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from starters.steering.identity import Person
 from starters.web.guarding import form
 from starters.web.oidc import Begun, Provider, SignInError
 from starters.web.place import Place
-from workers.settings import Web
+from workers.settings import WebSettings
 
 _LINK_LASTS = timedelta(minutes=15)
 _BEGUN_LASTS = timedelta(minutes=10)
@@ -45,7 +45,7 @@ class Links:
 class SigningIn:
     """The routes."""
 
-    def __init__(self, place: Place, settings: Web, links: Links, provider: Provider | None) -> None:
+    def __init__(self, place: Place, settings: WebSettings, links: Links, provider: Provider | None) -> None:
         self._place, self._settings, self._links, self._provider = place, settings, links, provider
 
     def routes(self) -> list[Route]:

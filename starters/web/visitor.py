@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from starters.steering.identity import Person
-from workers.settings import Web
+from workers.settings import WebSettings
 
 _ALGORITHM = "HS256"
 _GOES_ON_WITHIN = timedelta(hours=12)
@@ -48,7 +48,7 @@ class Visitor:
 class Tokens:
     """Signs and reads what we give a browser to keep."""
 
-    def __init__(self, settings: Web) -> None:
+    def __init__(self, settings: WebSettings) -> None:
         secret = settings.secret.get_secret_value() if settings.secret else secrets.token_urlsafe(32)
         self._secret = secret.encode()
         self._key = OctKey.import_key(hashlib.sha256(self._secret).digest())
@@ -85,7 +85,7 @@ class Tokens:
 class Sessions:
     """The cookie."""
 
-    def __init__(self, settings: Web, tokens: Tokens, base_url: str) -> None:
+    def __init__(self, settings: WebSettings, tokens: Tokens, base_url: str) -> None:
         self._settings, self._tokens = settings, tokens
         self._secure = base_url.startswith("https:")
         self.cookie = "__Host-runbooks" if self._secure else "runbooks"

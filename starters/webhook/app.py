@@ -27,7 +27,7 @@ from starters.webhook.metrics import CONTENT_TYPE, Metrics
 from starters.webhook.receiving import addresses, come_again
 from starters.webhook.storm import read_group
 from starters.webhook.worst_first import worst_first
-from workers.settings import Webhook
+from workers.settings import WebhookSettings
 
 _log = structlog.get_logger(__name__)
 _LOGGED = 20
@@ -35,7 +35,7 @@ _LOGGED = 20
 
 
 def application(
-    settings: Webhook,
+    settings: WebhookSettings,
     intake: Intake,
     ready: Callable[[], Awaitable[bool]],
     lifespan: Lifespan[Starlette] | None = None,

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from starters.http.credentials import digest, known, shown
 from starters.http.problems import Problem
-from workers.settings import SettingsError, Webhook
+from workers.settings import SettingsError, WebhookSettings
 
 _HOW = (
     "the webhook has no credentials, and without any it accepts nothing: set [webhook] bearer_tokens "
@@ -17,7 +17,7 @@ _HOW = (
 class Authenticator:
     """Accepts any of the configured credentials; there must be one, or a source with secrets of its own."""
 
-    def __init__(self, settings: Webhook) -> None:
+    def __init__(self, settings: WebhookSettings) -> None:
         tokens = [token.get_secret_value() for token in settings.bearer_tokens]
         users = {user: password.get_secret_value() for user, password in settings.basic_auth.items()}
         if not tokens and not users and not settings.sources:

@@ -19,7 +19,7 @@ from starters.sources.rate import Rate
 from starters.steering.mapping import Flaw, Ignored
 from starters.webhook.intake import Intake, Taken
 from starters.webhook.metrics import Metrics
-from workers.settings import Webhook
+from workers.settings import WebhookSettings
 
 _log = structlog.get_logger(__name__)
 _LATER = {"Retry-After": "5"}
@@ -31,7 +31,9 @@ Answer = Callable[[list[Taken], Metrics, int], Response]
 class Receiver:
     """One source's address."""
 
-    def __init__(self, source: Source, settings: Webhook, intake: Intake, metrics: Metrics, answer: Answer) -> None:
+    def __init__(
+        self, source: Source, settings: WebhookSettings, intake: Intake, metrics: Metrics, answer: Answer
+    ) -> None:
         self._source = source
         limits = settings.sources[source.name]
         self._max_body = min(limits.max_body, settings.max_body)
@@ -165,7 +167,7 @@ def _told(item: Alert | Flaw | Ignored, taken: Iterator[Taken]) -> Taken:
 
 
 def addresses(
-    sources: Sequence[Source], settings: Webhook, intake: Intake, metrics: Metrics, answer: Answer
+    sources: Sequence[Source], settings: WebhookSettings, intake: Intake, metrics: Metrics, answer: Answer
 ) -> list[Route]:
     """Give the addresses of all sources."""
     return [Receiver(source, settings, intake, metrics, answer).route for source in sources]

@@ -17,7 +17,7 @@ from audit.live import Fetched, family, fetch
 from audit.payloads import Decoder
 from tests.plugins.patience import HANGS
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 
 @workflow.defn
@@ -48,7 +48,7 @@ class Between:
 
 @pytest.fixture
 async def client(temporal_address: str) -> Client:
-    return await connect(Temporal(address=temporal_address))
+    return await connect(TemporalSettings(address=temporal_address))
 
 
 async def ran(client: Client) -> str:

@@ -19,7 +19,7 @@ from audit.chain import Verifier
 from audit.signer import FileSigner, KmsSigner, SigningError, key_id, public_key_from
 from tests.audit.stories import chain, new_pem, new_signer
 from workers.audit_keys import public_keys, signer
-from workers.settings import Audit, SettingsError
+from workers.settings import AuditSettings, SettingsError
 
 RAW = (Encoding.Raw, PublicFormat.Raw)
 
@@ -159,13 +159,13 @@ def test_public_keys_are_read_in_both_forms() -> None:
 
 def test_settings_give_the_signer_and_every_key_that_may_have_signed() -> None:
     former = new_signer()
-    audit = Audit(private_key=SecretStr(new_pem()), public_keys=(base64.b64encode(former.public_key).decode(),))
+    audit = AuditSettings(private_key=SecretStr(new_pem()), public_keys=(base64.b64encode(former.public_key).decode(),))
     own = signer(audit)
     assert own is not None
     assert public_keys(audit) == [former.public_key, own.public_key]
-    assert signer(Audit()) is None
-    assert not Audit().enabled
+    assert signer(AuditSettings()) is None
+    assert not AuditSettings().enabled
     with pytest.raises(SettingsError, match="no Ed25519 private key"):
-        signer(Audit(private_key=SecretStr("nothing")))
+        signer(AuditSettings(private_key=SecretStr("nothing")))
     with pytest.raises(ValueError, match="name one of the two"):
-        Audit(private_key=SecretStr("x"), kms_key_id="alias/x")
+        AuditSettings(private_key=SecretStr("x"), kms_key_id="alias/x")

@@ -22,7 +22,7 @@ from audit.text import plain, shown
 from starters.cli import people, terminal
 from starters.cli.view import timeline_table
 from starters.webhook import summary
-from workers.settings import Observability
+from workers.settings import ObservabilitySettings
 from workers.telemetry import configure_logging
 from workflows.platform.run_status import RunStatus
 from workflows.platform.timeline import Timeline
@@ -127,7 +127,7 @@ def test_the_log(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        configure_logging(Observability.model_validate({"log_format": log_format}))
+        configure_logging(ObservabilitySettings.model_validate({"log_format": log_format}))
         capsys.readouterr()
         structlog.get_logger("canary").warning(CANARY, alert=CANARY, labels={CANARY: [CANARY]})
         logging.getLogger("canary").warning("foreign %s", CANARY)

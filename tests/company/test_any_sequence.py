@@ -39,7 +39,7 @@ from tests.workflows.worlds.damaged import BETWEEN
 from tests.workflows.worlds.habits import Habits
 from workers.clients import connect
 from workers.registry import PROCEDURES, procedure
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.p1_incident import P1Request, P1Result
@@ -105,7 +105,7 @@ class Night:
 
     def _work(self) -> Worker:
         kinds = [known.workflow for known in PROCEDURES]
-        return build(self.client, Temporal(task_queue=self.queue), self.world.activities(), workflows=kinds)
+        return build(self.client, TemporalSettings(task_queue=self.queue), self.world.activities(), workflows=kinds)
 
     async def play(self, steps: list[tuple[str, Any]]) -> None:
         self.worker = self._work()
@@ -350,7 +350,7 @@ async def test_some_that_are_always_tried(temporal_address: str, steps: list[tup
 
 
 async def tried(address: str, steps: list[tuple[str, Any]]) -> Night:
-    night = Night(await connect(Temporal(address=address)))
+    night = Night(await connect(TemporalSettings(address=address)))
     await night.play(steps)
     await night.holds()
     return night

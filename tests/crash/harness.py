@@ -24,7 +24,7 @@ from tests.crash.scenario import Case, EndState, Scenario, Servers
 from tests.how_far import how_far_all
 from workers.clients import connect
 from workers.registry import procedure
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 RUN_LIMIT = timedelta(minutes=8)
 _LOG_LINES = 30
@@ -89,7 +89,7 @@ async def crash_all(
     PostgreSQL's servers are killed where the scenario says so. All cases stand in one queue; the kills of a scenario
     come into it when its undisturbed run has ended, in whose history the effects are found. `told` hears each verdict.
     """
-    client = await connect(Temporal(address=servers.temporal))
+    client = await connect(TemporalSettings(address=servers.temporal))
     # Setting a world up waits in a thread, and there are more of them at a time than asyncio would give.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CEILING * 2, thread_name_prefix="world"))
     durations = Durations.load()

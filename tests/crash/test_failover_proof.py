@@ -22,7 +22,7 @@ from tests.crash.scenarios.database_failover import FailoverScenario
 from tests.crash.service_writer import Writer
 from tests.end_to_end.conftest import payloads
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 WARM, AFTERWARDS = 2.0, 100
 """Seconds of writing before the kill; transactions that must get through after it."""
@@ -53,7 +53,7 @@ def test_the_service_writes_on(crash_servers: Servers, *, synchronous: bool) -> 
 
 
 async def _prove(servers: Servers, scenario: Loaded) -> None:
-    client = await connect(Temporal(address=servers.temporal))
+    client = await connect(TemporalSettings(address=servers.temporal))
     case = Case(scenario.name, servers, servers.directory / scenario.name)
     async with prepared(scenario, client, case) as start:
         database, process = scenario.database(case), worker.start(case)

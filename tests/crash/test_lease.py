@@ -16,7 +16,7 @@ from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.emergency_scale_up import EmergencyScaleUpScenario, inside_the_lease
 from tests.crash.world import scaled_object
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 
 class AwayScenario(EmergencyScaleUpScenario):
@@ -38,7 +38,7 @@ def test_a_lease_that_ends_without_a_worker_is_let_go_by_the_next_one(crash_serv
 
 
 async def _come_back(scenario: AwayScenario, case: Case) -> None:
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
         async with with_worker(client, case):
             handle = await start()

@@ -27,7 +27,7 @@ from tests.crash.scenarios.rollback import RollbackScenario, UndoScenario
 from tests.crash.scenarios.standard_deployment import BadVersionScenario, GoodVersionScenario
 from tests.crash.test_lease import held
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.customer_operations.customer_words import Resolve
 from workflows.customer_operations.issue_escalation import IssueEscalation
 from workflows.platform.run_status import RunStatus
@@ -51,7 +51,7 @@ async def running(
     reached: Callable[[RunStatus], bool] = inside_the_lease,
 ) -> AsyncIterator[tuple[Client, Handle, Fork]]:
     """Give a run inside its lease, or wherever it is to be, with its worker."""
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
         process = worker.start(case, kill)
         try:
@@ -199,7 +199,7 @@ async def _killed(client: Client, case: Case, dying: Fork) -> SweepResult:
 
 async def ended_twice(scenario: Scenario, case: Case) -> tuple[list[Any], list[EndState]]:
     """Let a run end, reset it to its beginning, and let it end again: what it answered, and what it left."""
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
         process = worker.start(case)
         try:
@@ -263,7 +263,7 @@ def test_what_a_run_has_made_up_an_id_for_keeps_it_when_it_is_reset(crash_server
     lea: dict[str, Any] = {"who": "lea", "role": "engineering-lead"}
 
     async def trial() -> None:
-        client = await connect(Temporal(address=case.servers.temporal))
+        client = await connect(TemporalSettings(address=case.servers.temporal))
         async with prepared(scenario, client, case) as start:
             process = worker.start(case)
             try:

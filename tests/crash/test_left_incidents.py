@@ -31,7 +31,7 @@ from tests.crash.scenarios.p1_incident import CLOSING, P1Scenario
 from tests.crash.test_left import reset, sweep
 from tests.plugins.patience import HANGS
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.incident_response.p1_incident import P1Incident
 from workflows.platform.signing import digest
 from workflows.shared.incident import NO_MORE_UPDATES, RESOLVED
@@ -118,7 +118,7 @@ async def over(client: Client, *workflow_ids: str) -> None:
 
 @contextlib.asynccontextmanager
 async def world(scenario: P1Scenario, case: Case) -> AsyncIterator[tuple[Client, Any]]:
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
         process = worker.start(case)
         try:
@@ -247,7 +247,7 @@ async def _killed(servers: Servers, kill: str, room: asyncio.Semaphore) -> str:
     async with room:
         case.directory.mkdir()
         case.config.write_text(tomli_w.dumps(_settings(case)), encoding="utf-8")
-        client = await connect(Temporal(address=servers.temporal))
+        client = await connect(TemporalSettings(address=servers.temporal))
         dying = worker.start(case, kill)
         after = asyncio.create_task(_after(case, dying))
         try:

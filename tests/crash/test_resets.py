@@ -30,7 +30,7 @@ from tests.crash.scenarios.point_in_time_restore import RestoreScenario
 from tests.crash.scenarios.security_incident import SecurityIncidentScenario
 from tests.crash.test_left import reset, told
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
 from workflows.security.security_incident import SecurityIncident
@@ -213,7 +213,7 @@ def trials(crash_servers: Servers, request: pytest.FixtureRequest) -> dict[str, 
             return await trial(kind(), client, Case(name, crash_servers, crash_servers.directory / name), step)
 
     async def everything() -> list[list[End] | BaseException]:
-        client, free = await connect(Temporal(address=crash_servers.temporal)), asyncio.Semaphore(AT_ONCE)
+        client, free = await connect(TemporalSettings(address=crash_servers.temporal)), asyncio.Semaphore(AT_ONCE)
         return await asyncio.gather(
             *(one(free, client, number, tried) for number, tried in enumerate(asked)), return_exceptions=True
         )

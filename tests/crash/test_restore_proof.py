@@ -17,7 +17,7 @@ from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
 from tests.crash.service_writer import Writer
 from tests.workflows.steering import result_of
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.run_status import RunStatus
 from workflows.platform.runbook import Runbook
 
@@ -50,7 +50,7 @@ def test_every_row_of_before_the_mark_is_back_and_none_of_after(crash_servers: S
 
 
 async def _restore(scenario: ProofScenario, case: Case) -> None:
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with harness.prepared(scenario, client, case) as start:
         database = scenario.database(case)
         with psycopg.connect(database.service_url(PRIMARY)) as damaged:
@@ -94,7 +94,7 @@ def test_a_second_writer_writes_nothing_between_the_stop_and_the_switch(crash_se
 
 
 async def _second_writer(scenario: RestoreScenario, case: Case) -> None:
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with harness.prepared(scenario, client, case) as start:
         process = worker.start(case)
         cron = Writer(case.servers.kubeconfig, case.namespace)
@@ -130,7 +130,7 @@ def test_bad_input_changes_nothing_on_real_servers(crash_servers: Servers) -> No
 
 async def _refused(scenario: RestoreScenario, case: Case) -> None:
     """Ask for a time before the first backup, and for backups that are none or not verified."""
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with harness.prepared(scenario, client, case):
         untouched = (await scenario.end_state(case)).counts
         database = scenario.database(case)

@@ -19,7 +19,7 @@ from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
 from tests.crash.test_restore_proof import ProofScenario
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.run_status import RunStatus
 
 Handle = WorkflowHandle[Any, Any]
@@ -112,7 +112,7 @@ def test_a_worker_that_is_killed_while_the_service_is_unwell_tells_customers_onc
 
 
 async def _unwell(scenario: UnwellScenario, case: Case, health: Health) -> None:
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with harness.prepared(scenario, client, case) as start:
         process = worker.start(case)
         try:

@@ -12,7 +12,7 @@ from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.p2_incident import P2Scenario
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.run_status import RunStatus
 
 _WATCH, _BETTER = timedelta(seconds=20), timedelta(seconds=5)
@@ -35,7 +35,7 @@ def test_a_watch_that_ends_without_a_worker_is_seen_to_its_end_by_the_next_one(c
 
 
 async def _come_back(scenario: AwayScenario, case: Case) -> None:
-    client = await connect(Temporal(address=case.servers.temporal))
+    client = await connect(TemporalSettings(address=case.servers.temporal))
     async with prepared(scenario, client, case) as start:
         async with with_worker(client, case):
             handle = await start()

@@ -21,7 +21,7 @@ import libraries
 from sandbox.aws import REGION
 from workers.registry import PROCEDURES, SYSTEM
 from workers.runner import runner
-from workers.settings import Worker
+from workers.settings import WorkerSettings
 from workers.worker import version
 
 MODULES = ("tests.crash.worker", "sandbox.service.__main__", "psycopg.rows", "psycopg.types.json", "httpcore")
@@ -35,7 +35,7 @@ def warm() -> None:
         getattr(client, name)
     _prepare_cluster_calls()
     activities.common.http.trusted()
-    version(Worker(deployment="any"))  # hashes our code
+    version(WorkerSettings(deployment="any"))  # hashes our code
     for service in ("eks", "rds"):  # the descriptions of their APIs are kept by the library's own session
         boto3.client(service, region_name=REGION)
     asyncio.run(_load_procedures())

@@ -13,7 +13,7 @@ from sandbox.toolchain.modules import ALERTMANAGER, OAUTH2_PROXY, PROMETHEUS
 from tests.deploy import docker_compose
 from tests.deploy.docker_compose import EVERY_PROFILE, ROOT, config
 from workers.queues import ROLES
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 # The first of these tests may have to build `docker compose`.
@@ -227,7 +227,7 @@ def test_images_are_of_the_versions_that_are_run_here(services: dict[str, Any]) 
 
 def test_a_worker_is_given_the_time_it_takes_to_stop(services: dict[str, Any]) -> None:
     settings = tomllib.loads((ROOT / "deploy/runbooks.toml").read_text()).get("temporal", {})
-    graceful = Temporal(**settings).graceful_shutdown
+    graceful = TemporalSettings(**settings).graceful_shutdown
     grace = TypeAdapter(timedelta).validate_python("PT" + services["worker"]["stop_grace_period"].upper())
 
     assert grace >= 2 * graceful

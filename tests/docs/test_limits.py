@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from sandbox.alertmanager import Alertmanager
-from workers.settings import Webhook
+from workers.settings import WebhookSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/alert-sources.md").read_text(encoding="utf-8")
@@ -28,7 +28,9 @@ def test_the_sandbox_sends_all_alerts_of_a_group(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_a_post_is_the_one_that_is_told() -> None:
-    assert [int(mib) * 2**20 for mib in re.findall(r"(\d+) MiB, `\[webhook\] max_body`", PAGE)] == [Webhook().max_body]
+    assert [int(mib) * 2**20 for mib in re.findall(r"(\d+) MiB, `\[webhook\] max_body`", PAGE)] == [
+        WebhookSettings().max_body
+    ]
     for file in ("docker-compose.temporal.yml", "deploy/runbooks.toml"):
         text = (ROOT / file).read_text(encoding="utf-8")
         assert "max_body" not in text.lower(), f"{file} sets another limit: say it in docs/alert-sources.md as well"

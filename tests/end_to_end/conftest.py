@@ -28,7 +28,7 @@ from tests.browsers import new_tab
 from tests.crash.scenarios.p1_incident import CLOSING
 from tests.workflows.steering import result_of
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.incident_response.p1_incident import P1Incident, P1Result
 from workflows.platform.approval import Decision
 from workflows.platform.run_status import RunStatus
@@ -187,7 +187,7 @@ async def stack(environment: Environment) -> AsyncIterator[Stack]:
     for process in environment.restartable:
         if process.exit_code is not None:
             process.start()
-    client = await connect(Temporal(address=environment.temporal.address))
+    client = await connect(TemporalSettings(address=environment.temporal.address))
     stack = Stack(environment, client)
     await asyncio.to_thread(stack.heal)
     await eventually(lambda: asyncio.to_thread(stack.quiet))

@@ -18,7 +18,7 @@ from sandbox.temporal import Temporal as Server
 from tests.fuzz.boundary import boundary
 from tests.fuzz.fuzzing import fuzz
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 _A_ROUND = 20
@@ -33,7 +33,7 @@ async def rounds(address: str, *, minutes: float, seed: int) -> int:
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
     done = 0
-    async with boundary(await connect(Temporal(address=address))) as border:
+    async with boundary(await connect(TemporalSettings(address=address))) as border:
         while done == 0 or time.monotonic() < until:
             now = seed + done
             try:

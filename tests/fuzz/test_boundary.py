@@ -15,7 +15,7 @@ from activities.records.alerts import Alert
 from tests.fuzz.boundary import Boundary, as_json, boundary, payload
 from workers.clients import connect
 from workers.registry import PROCEDURES, Procedure, procedure
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 each = pytest.mark.parametrize("entry", PROCEDURES, ids=lambda entry: entry.name)
 
@@ -60,7 +60,7 @@ STARTS: dict[str, list[Payload]] = {
 
 @pytest.fixture(scope="module")
 async def client(temporal_address: str) -> Client:
-    return await connect(Temporal(address=temporal_address))
+    return await connect(TemporalSettings(address=temporal_address))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.boundary import boundary
 from tests.fuzz.fuzzing import fuzz
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 SEED, EXAMPLES = 20_260_204, 12
 
@@ -22,6 +22,6 @@ async def test_whatever_is_sent_no_run_sticks_and_nothing_leaks(temporal_address
     def run(work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    async with boundary(await connect(Temporal(address=temporal_address))) as border:
+    async with boundary(await connect(TemporalSettings(address=temporal_address))) as border:
         with ThreadPoolExecutor(1) as beside:
             await loop.run_in_executor(beside, lambda: fuzz(run, border, begin=SEED, examples=EXAMPLES))

@@ -17,7 +17,7 @@ from tests.replay.live import replayed
 from workers.clients import connect
 from workers.examples import example
 from workers.registry import PROCEDURES, Procedure, procedure
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 
 FAR = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 """Times that are valid, and of which Python can't say what they are in another zone, or a day later."""
@@ -64,7 +64,7 @@ TAKEN = [
 
 @pytest.fixture(scope="module")
 async def client(temporal_address: str) -> Client:
-    return await connect(Temporal(address=temporal_address))
+    return await connect(TemporalSettings(address=temporal_address))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ async def test_a_word_or_signal_that_comes_too_early_harms_no_run(border: Bounda
 async def test_what_comes_before_any_worker_harms_no_run(temporal_address: str) -> None:
     """All that can be said to a run, and a look at it, come with its first task: before it has looked settings up."""
     queue = f"early-{uuid4()}"
-    settings = Settings(temporal=Temporal(address=temporal_address, task_queue=queue))
+    settings = Settings(temporal=TemporalSettings(address=temporal_address, task_queue=queue))
     border = Boundary(await connect(settings.temporal), queue)
     runs = [await border.waiting(entry) for entry in PROCEDURES]
     said: list[asyncio.Task[Any]] = []

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker, _workflow
 
 from tests.plugins import deadlock_limit
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 
 thoughts: list[int] = []
@@ -52,7 +52,9 @@ async def test_the_limit_that_is_set_is_the_one_that_counts(time_skipping: Workf
 async def test_the_workers_and_replayers_of_tests_have_a_minute(
     time_skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker: Any = build(time_skipping.client, Temporal(task_queue=f"thinks-{uuid4()}"), [], workflows=[ThinksOnce])
+    worker: Any = build(
+        time_skipping.client, TemporalSettings(task_queue=f"thinks-{uuid4()}"), [], workflows=[ThinksOnce]
+    )
     assert worker._workflow_worker._deadlock_timeout_seconds == deadlock_limit.SECONDS
 
     ran = []

@@ -16,7 +16,7 @@ from tests.replay.every_case import every_case
 from tests.replay.guard import FIRST, HISTORIES, note_recorded, refusal
 from tests.servers import start_environment
 from workers.registry import procedure
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 
 
@@ -34,7 +34,7 @@ async def record(names: list[str], because: str) -> None:
         async with await start_environment() as environment:
             world = case.world()
             case.prepare(world)
-            async with build(environment.client, Temporal(task_queue=name), world.activities()):
+            async with build(environment.client, TemporalSettings(task_queue=name), world.activities()):
                 handle = await environment.client.start_workflow(
                     procedure(name.partition("-")[0]).workflow_type, case.request, id=name, task_queue=name
                 )

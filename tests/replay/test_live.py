@@ -19,7 +19,7 @@ from tests.plugins.patience import HANGS
 from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 from workers.worker import build
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 
@@ -45,7 +45,7 @@ async def test_open_runs_that_would_be_stuck_are_named(
     temporal_address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     queue = f"replay-live-{uuid4()}"
-    settings = Settings(temporal=Temporal(address=temporal_address, task_queue=queue))
+    settings = Settings(temporal=TemporalSettings(address=temporal_address, task_queue=queue))
     client = await connect(settings.temporal)
     good, bad = f"{queue}-good", f"{queue}-bad"
     request = EmergencyScaleUpRequest()

@@ -16,7 +16,7 @@ import pytest
 from sandbox.probes import wait_until
 from sandbox.processes import ServerFailed
 from sandbox.service_database import PRIMARY, REPLICA, SECRET, ServiceDatabase
-from workers.database_settings import Database
+from workers.database_settings import DatabaseSettings
 
 Start = Callable[..., ServiceDatabase]
 WRITE = "INSERT INTO events (kind) VALUES ('test')"
@@ -67,7 +67,7 @@ def test_it_is_a_primary_with_checksums_a_streaming_replica_and_barman(start_ser
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         ask(database.service_url(REPLICA), WRITE)
     assert [database.pid(server) for server in ("spare-1", "spare-2")] == [None, None]
-    assert Database.model_validate(database.settings()).commands.rejoin[-2:] == ("{server}", "{source}")
+    assert DatabaseSettings.model_validate(database.settings()).commands.rejoin[-2:] == ("{server}", "{source}")
     assert database.secrets()[SECRET] == database.secrets()[database.policy()["servers"][PRIMARY]["secret"]]
 
 

@@ -14,7 +14,7 @@ from tests.starters.cli.audit.audit_support import Past
 from tests.starters.support import serving, settings_for, working
 from tests.workflows.worlds.world import World
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def fresh_terminal() -> None:
 
 @pytest.fixture(scope="module")
 async def client(temporal_address: str) -> Client:
-    return await connect(Temporal(address=temporal_address))
+    return await connect(TemporalSettings(address=temporal_address))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sandbox.processes import ServerProcess
 from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 
 class Room:
@@ -73,8 +73,8 @@ class _World(World):
 
 async def _work(folder: Path, at: str) -> None:
     told = json.loads((folder / "room.json").read_text(encoding="utf-8"))
-    client = await connect(Temporal(address=told["address"]))
-    async with worker.build(client, Temporal(task_queue=told["queue"]), _World(folder, told, at).activities()):
+    client = await connect(TemporalSettings(address=told["address"]))
+    async with worker.build(client, TemporalSettings(task_queue=told["queue"]), _World(folder, told, at).activities()):
         await asyncio.Event().wait()
 
 

@@ -22,7 +22,7 @@ from tests.workflows.worlds.company import Company
 from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
-from workers.settings import Settings, Temporal, Webhook
+from workers.settings import Settings, TemporalSettings, WebhookSettings
 
 SERVICE = "tensafe-server"
 TOKEN = "a-token-for-tests"
@@ -39,9 +39,9 @@ RUN = f"p1-incident/{SERVICE}"
 def settings_for(address: str, queue: str, folder: Path, world: World, **webhook: Any) -> Settings:
     (folder / "routes.toml").write_text(RULES, encoding="utf-8")
     return Settings(
-        temporal=Temporal(address=address, task_queue=queue),
+        temporal=TemporalSettings(address=address, task_queue=queue),
         services={SERVICE: world.service},
-        webhook=Webhook(
+        webhook=WebhookSettings(
             bearer_tokens=(SecretStr("another"), SecretStr(TOKEN)),
             basic_auth={"am": SecretStr("secret")},
             routes=folder / "routes.toml",
@@ -56,7 +56,7 @@ async def no_incident(address: str) -> None:
         return
     with contextlib.suppress(RuntimeError, TimeoutError, RPCError):
         async with asyncio.timeout(10):
-            client = await connect(Temporal(address=address))
+            client = await connect(TemporalSettings(address=address))
             await client.get_workflow_handle(RUN).terminate("the next test begins")
 
 
@@ -133,8 +133,8 @@ async def outcomes(http: httpx.AsyncClient, *alerts: Any) -> list[str]:
 
 @asynccontextmanager
 async def working(address: str, queue: str, world: World | Company) -> AsyncIterator[Client]:
-    connected = await connect(Temporal(address=address))
-    async with worker.build(connected, Temporal(task_queue=queue), world.activities()):
+    connected = await connect(TemporalSettings(address=address))
+    async with worker.build(connected, TemporalSettings(task_queue=queue), world.activities()):
         yield connected
 
 

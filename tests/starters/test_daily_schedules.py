@@ -26,7 +26,7 @@ from starters.days_off import days_off
 from starters.schedules import EVENING, MORNING, PULSE, apply, compare
 from tests.audit.archiving import new_namespace
 from workers.clients import connect
-from workers.settings import Audit, SettingsError, Temporal
+from workers.settings import AuditSettings, SettingsError, TemporalSettings
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
 
 NAME = f"{PULSE}/tensafe-server"
@@ -76,12 +76,12 @@ async def namespace(temporal_address: str) -> Client:
 
 
 async def applied(client: Client, folder: Path = Path(), **daily: Any) -> dict[str, str]:
-    done = await apply(client, Audit(), {"tensafe-server": service(**daily)}, "runbooks", folder)
+    done = await apply(client, AuditSettings(), {"tensafe-server": service(**daily)}, "runbooks", folder)
     return {one.name: one.what for one in done if "/" in one.name}
 
 
 async def differing(client: Client, **daily: Any) -> dict[str, tuple[str, ...]]:
-    found = await compare(client, Audit(), {"tensafe-server": service(**daily)}, "runbooks")
+    found = await compare(client, AuditSettings(), {"tensafe-server": service(**daily)}, "runbooks")
     return {one.name: one.what for one in found if one.what}
 
 
@@ -148,7 +148,7 @@ async def test_a_service_that_settings_have_forgotten_is_left_alone(namespace: C
     await applied(namespace)
     while NAME not in [found.id async for found in await namespace.list_schedules()]:
         await asyncio.sleep(0.05)
-    done = await apply(namespace, Audit(), {}, "runbooks")
+    done = await apply(namespace, AuditSettings(), {}, "runbooks")
     assert {one.name: one.what for one in done}[NAME] == "off"
     assert (await applied(namespace, pulse=False))[NAME] == "off"
 
@@ -266,7 +266,7 @@ async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
     server: TemporalServer, start_prometheus: Callable[..., Prometheus], late: timedelta, runs: int
 ) -> None:
     prometheus = start_prometheus(targets={"temporal": f"127.0.0.1:{server.metrics_port}"}, rules=documented_rules())
-    client = await connect(Temporal(address=server.address))
+    client = await connect(TemporalSettings(address=server.address))
     await applied(client)
     while True:
         handle = client.get_schedule_handle(NAME)
@@ -276,11 +276,11 @@ async def test_what_an_outage_has_missed_runs_once_if_it_is_not_too_late(
         if datetime.now(UTC) < due:
             break
         server.restart()  # a busy machine came too late: the server was there when it was due
-        client = await connect(Temporal(address=server.address))
+        client = await connect(TemporalSettings(address=server.address))
     gone_for = timedelta(seconds=1) if runs else late + timedelta(seconds=2)
     await asyncio.sleep((due + gone_for - datetime.now(UTC)).total_seconds())
     server.restart()
-    client = await connect(Temporal(address=server.address))
+    client = await connect(TemporalSettings(address=server.address))
     handle = client.get_schedule_handle(NAME)
 
     async def since() -> tuple[int, int]:

@@ -17,10 +17,10 @@ from activities.catalogue.service import ChurnPolicy, CustomerPolicy, Service
 from starters.schedules import ARCHIVE, CERTIFICATES, CHURN, MAINTENANCE, SWEEP, WORKERS, Applied, apply
 from tests.audit.archiving import new_namespace
 from tests.audit.stories import new_pem
-from workers.settings import Audit
+from workers.settings import AuditSettings
 
 KEY = SecretStr(new_pem())
-ON = Audit(private_key=KEY)
+ON = AuditSettings(private_key=KEY)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def namespace(temporal_address: str) -> Client:
     return await new_namespace(temporal_address)
 
 
-async def _apply(client: Client, audit: Audit) -> str:
+async def _apply(client: Client, audit: AuditSettings) -> str:
     archive, *_ = await apply(client, audit, {}, "runbooks")
     return archive.what
 
@@ -52,7 +52,7 @@ async def test_starters_at_the_same_moment_make_one(namespace: Client) -> None:
 
 async def test_it_follows_the_settings(namespace: Client) -> None:
     await _apply(namespace, ON)
-    often = Audit(private_key=KEY, every=timedelta(minutes=5))
+    often = AuditSettings(private_key=KEY, every=timedelta(minutes=5))
     assert await _apply(namespace, often) == "changed"
     assert await _apply(namespace, often) == "unchanged"
     found = (await namespace.get_schedule_handle(ARCHIVE).describe()).schedule
@@ -62,7 +62,7 @@ async def test_it_follows_the_settings(namespace: Client) -> None:
 async def test_what_somebody_has_paused_stays_paused(namespace: Client) -> None:
     await _apply(namespace, ON)
     await namespace.get_schedule_handle(ARCHIVE).pause(note="the database is being moved")
-    assert await _apply(namespace, Audit(private_key=KEY, every=timedelta(minutes=5))) == "paused"
+    assert await _apply(namespace, AuditSettings(private_key=KEY, every=timedelta(minutes=5))) == "paused"
     found = (await namespace.get_schedule_handle(ARCHIVE).describe()).schedule
     assert found.state.paused
     assert found.state.note == "the database is being moved"
@@ -70,9 +70,9 @@ async def test_what_somebody_has_paused_stays_paused(namespace: Client) -> None:
 
 
 async def test_without_a_key_there_is_none(namespace: Client) -> None:
-    assert await _apply(namespace, Audit()) == "off"
+    assert await _apply(namespace, AuditSettings()) == "off"
     await _apply(namespace, ON)
-    assert await _apply(namespace, Audit()) == "off"
+    assert await _apply(namespace, AuditSettings()) == "off"
     with pytest.raises(RPCError):
         await namespace.get_schedule_handle(ARCHIVE).describe()
 
@@ -89,7 +89,7 @@ async def test_what_is_left_held_and_who_waits_is_looked_for_every_minute(
     namespace: Client, name: str, workflow: str
 ) -> None:
     for expected in ("made", "unchanged"):
-        applied = {one.name: one.what for one in await apply(namespace, Audit(), {}, "runbooks")}
+        applied = {one.name: one.what for one in await apply(namespace, AuditSettings(), {}, "runbooks")}
         assert applied[name] == expected
     found = (await namespace.get_schedule_handle(name).describe()).schedule
     assert [interval.every for interval in found.spec.intervals] == [timedelta(minutes=1)]
@@ -110,7 +110,7 @@ def _service(**churn: Any) -> Service:
 
 
 async def _scan(client: Client, **services: Service) -> Applied:
-    _, _, _, churn = await apply(client, Audit(), services, "runbooks")
+    _, _, _, churn = await apply(client, AuditSettings(), services, "runbooks")
     return churn
 
 
@@ -144,7 +144,7 @@ def _with_database(**maintenance: Any) -> Service:
 
 
 async def _maintain(client: Client, **services: Service) -> dict[str, str]:
-    _, _, _, _, *maintenance = await apply(client, Audit(), services, "runbooks")
+    _, _, _, _, *maintenance = await apply(client, AuditSettings(), services, "runbooks")
     return {applied.name: f"{applied.what}: {applied.note}" for applied in maintenance}
 
 
@@ -169,7 +169,7 @@ async def test_certificates_are_looked_at_as_often_as_settings_say(namespace: Cl
         namespace="tensafe", deployment="tensafe-server", selector="app=tensafe", health_url="http://127.0.0.1:1/health"
     )
     watched = {"tensafe-server": plain.model_copy(update={"certificates": policy})}
-    queue, none = "runbooks", Audit()
+    queue, none = "runbooks", AuditSettings()
     name = f"{CERTIFICATES}/tensafe-server"
     done = {one.name: one.what for one in await apply(namespace, none, watched, queue)}
     assert done[name] == "made"

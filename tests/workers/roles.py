@@ -20,7 +20,7 @@ from activities.catalogue.service import Service
 from activities.monitoring import workers as looking
 from sandbox.processes import ServerProcess
 from workers.queues import Role
-from workers.settings import Records, Settings, Temporal, Worker
+from workers.settings import RecordsSettings, Settings, TemporalSettings, WorkerSettings
 from workers.wiring import wire
 from workers.worker import CHECKED, working
 from workflows.platform import policies
@@ -121,11 +121,11 @@ class Place:
     @property
     def settings(self) -> Settings:
         return Settings(
-            temporal=Temporal(
+            temporal=TemporalSettings(
                 address=self.temporal, task_queue=self.queue, roles=SEPARATE, max_concurrent_activities=SLOTS
             ),
-            worker=Worker(roles=OTHERS, deployment=self.queue),
-            records=Records(url=SecretStr(self.records)),
+            worker=WorkerSettings(roles=OTHERS, deployment=self.queue),
+            records=RecordsSettings(url=SecretStr(self.records)),
             services={"shop": Service(**_SERVICE)},
         )
 

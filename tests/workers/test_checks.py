@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from activities.catalogue.service import ApprovalPolicy, Service
 from workers.checks import QUESTIONS, faults
-from workers.database_settings import Pooler
+from workers.database_settings import PoolerSettings
 from workers.places import line_of
 from workers.settings import SettingsError, load
 
@@ -282,7 +282,7 @@ def test_a_place_is_found_in_the_file(place: tuple[str | int, ...], line: int | 
 )
 def test_a_poolers_words_are_known(commands: dict[str, list[str]], says: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(says)):
-        Pooler.model_validate(commands)
+        PoolerSettings.model_validate(commands)
 
 
 @pytest.mark.parametrize(("right", "wrong", "says"), REFUSED)

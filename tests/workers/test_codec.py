@@ -26,7 +26,7 @@ from workers.clients import connect
 from workers.codec import AesGcmCodec, Undecipherable, codec, key_id
 from workers.converter import data_converter
 from workers.interceptors import RunbookInterceptor
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 CANARY = "canary-4711"
 
@@ -81,7 +81,7 @@ class Secretive:
         return text
 
 
-Working = Callable[[Temporal], Worker]
+Working = Callable[[TemporalSettings], Worker]
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def told(handle: WorkflowHandle[Secretive, str]) -> None:
 
 async def test_a_history_says_nothing_without_the_key_and_everything_with_it(temporal_address: str, queue: str) -> None:
     key = new_key()
-    settings = Temporal(address=temporal_address, payload_keys=(key,))
+    settings = TemporalSettings(address=temporal_address, payload_keys=(key,))
     client = await connect(settings)
     async with worker(client, queue):
         handle = await start(client, queue)
@@ -153,8 +153,8 @@ async def test_a_history_says_nothing_without_the_key_and_everything_with_it(tem
 async def test_a_worker_without_the_key_leaves_the_run_to_one_that_has_it(
     temporal_address: str, queue: str, keys: tuple[SecretStr, ...]
 ) -> None:
-    client = await connect(Temporal(address=temporal_address, payload_keys=(new_key(),)))
-    stranger = await connect(Temporal(address=temporal_address, payload_keys=keys))
+    client = await connect(TemporalSettings(address=temporal_address, payload_keys=(new_key(),)))
+    stranger = await connect(TemporalSettings(address=temporal_address, payload_keys=keys))
     handle = await start(client, queue)
     async with worker(stranger, queue):
         await until(handle, lambda attempts: attempts > 1)
@@ -181,8 +181,8 @@ class Alerted:
 
 
 async def test_a_worker_without_the_key_drops_no_signal(temporal_address: str, queue: str) -> None:
-    client = await connect(Temporal(address=temporal_address, payload_keys=(new_key(),)))
-    plain = await connect(Temporal(address=temporal_address))
+    client = await connect(TemporalSettings(address=temporal_address, payload_keys=(new_key(),)))
+    plain = await connect(TemporalSettings(address=temporal_address))
     handle = await client.start_workflow(Alerted.run, id=queue, task_queue=queue)
     options: dict[str, Any] = {
         "task_queue": queue,
@@ -210,8 +210,8 @@ async def eventually(read: Callable[[], Awaitable[int]], seen: Callable[[int], b
 
 
 async def test_a_run_that_the_ui_starts_in_plain_is_taken(temporal_address: str, queue: str) -> None:
-    plain = await connect(Temporal(address=temporal_address))
-    client = await connect(Temporal(address=temporal_address, payload_keys=(new_key(),)))
+    plain = await connect(TemporalSettings(address=temporal_address))
+    client = await connect(TemporalSettings(address=temporal_address, payload_keys=(new_key(),)))
     handle = await start(plain, queue)
     async with worker(client, queue):
         await told(client.get_workflow_handle_for(Secretive.run, handle.id))
@@ -254,11 +254,11 @@ def test_the_same_payload_never_looks_the_same() -> None:
 @pytest.mark.parametrize("bad", ["", "short", base64.b64encode(b"x" * 16).decode()])
 def test_a_key_that_is_none_is_named_and_not_shown(bad: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        Temporal(payload_keys=(new_key(), SecretStr(bad)))
+        TemporalSettings(payload_keys=(new_key(), SecretStr(bad)))
     assert "payload_keys.1: not 32 bytes in base64" in str(refused.value)
     assert not bad or bad not in refused.value.errors(include_input=False)[0]["msg"]
 
 
 def test_without_keys_there_is_no_codec() -> None:
     assert codec(()) is None
-    assert Temporal().payload_keys == ()
+    assert TemporalSettings().payload_keys == ()

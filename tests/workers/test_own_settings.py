@@ -16,7 +16,7 @@ from workers import own_settings
 from workers.own_settings import SECRETS_OF_ROLE
 from workers.queues import ROLES, Role
 from workers.sections import FileSecret
-from workers.settings import Audit, Kubernetes, Settings, SettingsError, load
+from workers.settings import AuditSettings, KubernetesSettings, Settings, SettingsError, load
 from workers.wiring import wire
 
 SECRETS = {
@@ -125,9 +125,9 @@ def test_what_a_role_is_said_to_use_is_what_its_steps_are_made_of(tmp_path: Path
         {
             "temporal": separate,
             "worker": {"roles": (role,)},
-            "kubernetes": Kubernetes(kubeconfig=tmp_path / "kubeconfig"),
+            "kubernetes": KubernetesSettings(kubeconfig=tmp_path / "kubeconfig"),
             "records": {"url": URL},
-            "audit": Audit(private_key=SecretStr(KEY)),
+            "audit": AuditSettings(private_key=SecretStr(KEY)),
         }
     )
     watched = _Watched(settings)

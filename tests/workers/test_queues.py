@@ -15,8 +15,7 @@ from activities.kubernetes.cluster import Kubernetes
 from activities.messages.paging.paging import Paging
 from tests.workers.test_wiring import KUBECONFIG, settings
 from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of
-from workers.settings import Kubernetes as KubernetesSettings
-from workers.settings import Settings, Temporal, Worker
+from workers.settings import KubernetesSettings, Settings, TemporalSettings, WorkerSettings
 from workers.wiring import wire
 from workflows.platform import policies
 
@@ -91,7 +90,7 @@ def test_a_worker_has_the_systems_of_its_roles_alone_and_needs_no_access_of_othe
             if role in {"kubernetes", "compliance", "security"}
             else {}
         )
-        alone = Settings(**access, temporal=Temporal(roles=separate), worker=Worker(roles=(role,)))
+        alone = Settings(**access, temporal=TemporalSettings(roles=separate), worker=WorkerSettings(roles=(role,)))
         with wire(alone) as wired:
             assert set(wired.steps) == {role}
             names = {name_of(activity) for activity in wired.activities}

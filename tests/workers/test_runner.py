@@ -17,8 +17,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, _runner
 import workers.runner
 from workers.registry import PROCEDURES, SYSTEM
 from workers.runner import strict
-from workers.settings import Temporal
-from workers.settings import Worker as HowToWork
+from workers.settings import TemporalSettings, WorkerSettings
 from workers.worker import build
 
 HELPER = """
@@ -107,8 +106,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 async def _run(time_skipping: WorkflowEnvironment, workflow: type, *, sandbox: bool = True) -> Any:
     queue = f"q-{uuid4()}"
-    how = HowToWork(workflow_sandbox=sandbox)
-    async with build(time_skipping.client, Temporal(task_queue=queue), [], how=how, workflows=[workflow]):
+    how = WorkerSettings(workflow_sandbox=sandbox)
+    async with build(time_skipping.client, TemporalSettings(task_queue=queue), [], how=how, workflows=[workflow]):
         return await time_skipping.client.execute_workflow(workflow.__name__, id=queue, task_queue=queue)
 
 
@@ -183,8 +182,8 @@ async def test_a_procedure_is_prepared_once_a_process(
 
     monkeypatch.setattr(SandboxedWorkflowRunner, "prepare_workflow", counted)
     workers.runner._of_process.cache_clear()
-    build(time_skipping.client, Temporal(task_queue="one"), [], workflows=[PROCEDURES[0].workflow])
+    build(time_skipping.client, TemporalSettings(task_queue="one"), [], workflows=[PROCEDURES[0].workflow])
     assert prepared == [PROCEDURES[0].workflow_type]
     for queue in ("all", "all again"):
-        build(time_skipping.client, Temporal(task_queue=queue), [])
+        build(time_skipping.client, TemporalSettings(task_queue=queue), [])
     assert sorted(prepared) == sorted([p.workflow.__name__ for p in PROCEDURES] + [s.workflow.__name__ for s in SYSTEM])

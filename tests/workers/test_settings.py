@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from temporalio.common import WorkerDeploymentVersion
 
-from workers.settings import SettingsError, Worker, load
+from workers.settings import SettingsError, WorkerSettings, load
 from workers.worker import CHECKED, version
 
 FILE = """
@@ -90,7 +90,7 @@ def test_wrong_settings_name_the_field(file: Path, broken: str, says: str) -> No
 
 
 def test_memory_for_open_runs_is_a_number_of_them() -> None:
-    assert [Worker(cache_mib=mib).cached_runs for mib in (0, 1, 512)] == [0, 4, 2048]
+    assert [WorkerSettings(cache_mib=mib).cached_runs for mib in (0, 1, 512)] == [0, 4, 2048]
 
 
 def test_the_workflow_sandbox_is_on_in_tests_and_off_unless_settings_say_so(
@@ -130,8 +130,8 @@ def test_certificates_and_their_authority(file: Path) -> None:
 def test_temporals_worker_controller_says_which_version_a_worker_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_DEPLOYMENT_NAME", "runbooks/runbooks-worker")
     monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "2-5f9c")
-    assert version(Worker()) == WorkerDeploymentVersion("runbooks/runbooks-worker", "2-5f9c")
+    assert version(WorkerSettings()) == WorkerDeploymentVersion("runbooks/runbooks-worker", "2-5f9c")
     # What settings say counts.
-    assert version(Worker(deployment="ours", build_id="3")) == WorkerDeploymentVersion("ours", "3")
+    assert version(WorkerSettings(deployment="ours", build_id="3")) == WorkerDeploymentVersion("ours", "3")
     monkeypatch.undo()
-    assert version(Worker()) is None
+    assert version(WorkerSettings()) is None

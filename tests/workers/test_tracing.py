@@ -35,7 +35,7 @@ from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor
 from workers.registry import procedure
 from workers.runner import runner
-from workers.settings import Observability, Temporal
+from workers.settings import ObservabilitySettings, TemporalSettings
 from workers.tracing import interceptors as traced
 from workers.tracing import tracing
 from workflows.incident_response.p1_incident import P1Incident
@@ -157,7 +157,7 @@ async def test_a_trace_goes_from_the_webhook_to_the_call_outside(
     assert answer.status_code == 202, answer.text
     run = answer.json()["alerts"][0]
     await asyncio.to_thread(wait_until, lambda: bool(collector.pages))
-    client = await connect(Temporal(address=temporal_address))
+    client = await connect(TemporalSettings(address=temporal_address))
     handle = client.get_workflow_handle(run["workflow_id"], run_id=run["run_id"])
     await handle.terminate()
     for process in (webhook, worker):
@@ -197,7 +197,7 @@ async def test_a_trace_goes_from_the_webhook_to_the_call_outside(
 
 
 def test_what_failed_says_as_which_kind_of_error_and_no_word_of_it(collector: Collector) -> None:
-    here = Observability(otlp_endpoint=f"http://127.0.0.1:{collector.port}")
+    here = ObservabilitySettings(otlp_endpoint=f"http://127.0.0.1:{collector.port}")
     with tracing(here, "worker") as tracer:
         assert tracer is not None
         with suppress(KeyError), tracer.start_as_current_span("failing", attributes={"payload": "words of the alert"}):
@@ -210,7 +210,7 @@ def test_what_failed_says_as_which_kind_of_error_and_no_word_of_it(collector: Co
 
 def test_a_collector_that_is_down_keeps_nobody_from_ending() -> None:
     began = time.monotonic()
-    with tracing(Observability(otlp_endpoint="http://127.0.0.1:1"), "worker") as tracer:
+    with tracing(ObservabilitySettings(otlp_endpoint="http://127.0.0.1:1"), "worker") as tracer:
         assert tracer is not None
         with tracer.start_as_current_span("one"):
             pass
@@ -218,7 +218,7 @@ def test_a_collector_that_is_down_keeps_nobody_from_ending() -> None:
 
 
 def test_nothing_is_traced_unless_settings_say_so() -> None:
-    with tracing(Observability(), "worker") as tracer:
+    with tracing(ObservabilitySettings(), "worker") as tracer:
         assert tracer is None
 
 
@@ -226,7 +226,7 @@ def test_nothing_is_traced_unless_settings_say_so() -> None:
     "file", {file.stem.partition("-")[0]: file for file in FILES}.values(), ids=lambda file: file.stem
 )
 async def test_a_run_from_before_replays_while_it_is_traced(collector: Collector, file: Path) -> None:
-    here = Observability(otlp_endpoint=f"http://127.0.0.1:{collector.port}")
+    here = ObservabilitySettings(otlp_endpoint=f"http://127.0.0.1:{collector.port}")
     with tracing(here, "worker") as tracer:
         interceptors: list[Any] = [RunbookInterceptor(), *traced(tracer)]
         kind = procedure(file.stem.partition("-")[0]).workflow

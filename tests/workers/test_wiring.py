@@ -16,7 +16,16 @@ from tests.plugins.patience import HANGS
 from workers.__main__ import _until
 from workers.later import Later
 from workers.queues import Queues
-from workers.settings import Audit, Aws, Evidence, Kubernetes, Records, Settings, SettingsError, Slack
+from workers.settings import (
+    AuditSettings,
+    AwsSettings,
+    EvidenceSettings,
+    KubernetesSettings,
+    RecordsSettings,
+    Settings,
+    SettingsError,
+    SlackSettings,
+)
 from workers.wiring import Wired, wire
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +46,8 @@ def kubeconfig_file(tmp_path: Path) -> Path:
 
 
 def settings(kubeconfig_file: Path, **sections: Any) -> Settings:
-    nobody = Records(url=SecretStr("postgresql://nobody@127.0.0.1:1/nothing"))
-    return Settings(**{"kubernetes": Kubernetes(kubeconfig=kubeconfig_file), "records": nobody} | sections)
+    nobody = RecordsSettings(url=SecretStr("postgresql://nobody@127.0.0.1:1/nothing"))
+    return Settings(**{"kubernetes": KubernetesSettings(kubeconfig=kubeconfig_file), "records": nobody} | sections)
 
 
 def test_every_activity_of_every_system_is_there(kubeconfig_file: Path) -> None:
@@ -97,7 +106,7 @@ def test_a_kubeconfig_that_is_of_no_use_is_refused_at_once(
     file = tmp_path / "kubeconfig"
     if content is not None:
         file.write_text(content, encoding="utf-8")
-    wrong = settings(file, kubernetes=Kubernetes(kubeconfig=file, context=context))
+    wrong = settings(file, kubernetes=KubernetesSettings(kubeconfig=file, context=context))
     with pytest.raises(SettingsError, match=says), wire(wrong):
         raise AssertionError
 
@@ -105,8 +114,8 @@ def test_a_kubeconfig_that_is_of_no_use_is_refused_at_once(
 @pytest.mark.parametrize(
     ("section", "value", "says"),
     [
-        ("records", Records(url=SecretStr("mysql://a:hunter2@b/c")), "not a PostgreSQL URL"),
-        ("audit", Audit(private_key=SecretStr("hunter2")), "no Ed25519 private key"),
+        ("records", RecordsSettings(url=SecretStr("mysql://a:hunter2@b/c")), "not a PostgreSQL URL"),
+        ("audit", AuditSettings(private_key=SecretStr("hunter2")), "no Ed25519 private key"),
     ],
 )
 def test_other_settings_that_cannot_be_meant_are_refused_at_once(
@@ -126,8 +135,8 @@ def test_what_only_a_client_sees_is_refused_when_it_is_loaded(kubeconfig_file: P
 
 def test_an_endpoint_that_is_no_url_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:
     for section, value in (
-        ("aws", Aws(endpoint_url="nowhere")),
-        ("evidence", Evidence(backend="s3", bucket="b", endpoint_url="nowhere")),
+        ("aws", AwsSettings(endpoint_url="nowhere")),
+        ("evidence", EvidenceSettings(backend="s3", bucket="b", endpoint_url="nowhere")),
     ):
         with (
             wire(settings(kubeconfig_file, **{section: value})) as wired,
@@ -137,7 +146,7 @@ def test_an_endpoint_that_is_no_url_is_refused_when_it_is_loaded(kubeconfig_file
 
 
 def test_a_backend_that_settings_choose_is_loaded(kubeconfig_file: Path) -> None:
-    chosen = settings(kubeconfig_file, slack=Slack(backend="slack", token=SecretStr("xoxb-1")))
+    chosen = settings(kubeconfig_file, slack=SlackSettings(backend="slack", token=SecretStr("xoxb-1")))
     with wire(chosen) as wired:
         wired.warm_up()
     assert "slack_sdk" in sys.modules

@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import EventType
 
 from workers.clients import connect
 from workers.queues import ORCHESTRATION, Queues
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import working
 
 pytestmark = pytest.mark.timeout(600)
@@ -67,7 +67,7 @@ def _go_on() -> Iterator[None]:
 
 async def test_watches_that_take_every_slot_keep_no_other_step_waiting(temporal_address: str) -> None:
     base = "test-working"
-    settings = Temporal(
+    settings = TemporalSettings(
         address=temporal_address, task_queue=base, max_concurrent_activities=1, max_concurrent_watches=WATCHES
     )
     queues = Queues(base, frozenset({"messages"}), of_activity={"test-page": "messages"})

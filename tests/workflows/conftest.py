@@ -15,7 +15,7 @@ from sandbox.mail_server import MailServer
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.workflows.worlds.company import Company
 from workers.registry import PROCEDURES, SYSTEM
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 
 Working = Callable[[list[Callable[..., Any]]], AbstractAsyncContextManager[str]]
@@ -34,7 +34,9 @@ def working(time_skipping: WorkflowEnvironment, workflow_types: Sequence[type]) 
     @asynccontextmanager
     async def run(activities: list[Callable[..., Any]]) -> AsyncIterator[str]:
         queue = f"q-{uuid4()}"
-        worker: Worker = build(time_skipping.client, Temporal(task_queue=queue), activities, workflows=workflow_types)
+        worker: Worker = build(
+            time_skipping.client, TemporalSettings(task_queue=queue), activities, workflows=workflow_types
+        )
         async with worker:
             yield queue
 

@@ -180,7 +180,7 @@ def test_an_address_is_judged_alike_when_a_run_starts_and_when_it_is_used(addres
     places: list[Callable[[], object]] = [
         lambda: EnterpriseOnboardingRequest(name="Acme", contact_name="Grace", email=address),
         lambda: Resend(**known, email=address),
-        lambda: settings.Mail(sender=f"Operations <{address}>"),
+        lambda: settings.MailSettings(sender=f"Operations <{address}>"),
         lambda: compose(request(address), SENDER, None),
     ]
     if re.search("[<,]", address):  # of these a header can be made, which is what settings have

@@ -17,7 +17,7 @@ from activities.common.effects import Change
 from activities.monitoring.resets import DoneBefore, DoneBeforeRequest, Resets
 from tests.plugins.patience import HANGS
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 _SOON = timedelta(seconds=30)
 
@@ -81,7 +81,7 @@ async def _acted(handle: WorkflowHandle[Any, Any]) -> DoneBefore:
 async def test_a_second_reset_knows_what_the_first_one_went_on_to_do(
     temporal_address: str, prefix: str, *, from_the_first: bool
 ) -> None:
-    client, name = await connect(Temporal(address=temporal_address)), f"{prefix}-{uuid4()}"
+    client, name = await connect(TemporalSettings(address=temporal_address)), f"{prefix}-{uuid4()}"
     async with Worker(
         client,
         task_queue=name,

@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.monitoring.runs import Runs, ServiceRuns, ServiceRunsRequest
 from tests.end_to_end.conftest import eventually
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.platform.search_attributes import SERVICE, WAITING_FOR
 
 
@@ -22,7 +22,7 @@ async def asked(client: Client, service: str) -> ServiceRuns:
 
 
 async def test_open_runs_and_schedules_of_one_service(temporal_address: str) -> None:
-    client = await connect(Temporal(address=temporal_address))
+    client = await connect(TemporalSettings(address=temporal_address))
     mine, others = f"service-{uuid4()}", f"other-{uuid4()}"
     for service in (mine, others):
         await client.start_workflow(

@@ -13,7 +13,7 @@ from sandbox.temporal import Temporal as Server
 from starters.steering.views import script, views
 from tests.browsers import new_tab
 from tests.workflows.worlds.world import World
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 from workflows.platform.search_attributes import PROCEDURE, SERVICE, SEVERITY, WAITING_FOR
 
 pytestmark = pytest.mark.timeout(600)
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture
 def settings(temporal_server: Server) -> Settings:
-    where = Temporal(address=temporal_server.address, ui_url=temporal_server.ui_url)
+    where = TemporalSettings(address=temporal_server.address, ui_url=temporal_server.ui_url)
     return Settings(temporal=where, services={"tensafe-server": World().service, "it's": World().service})
 
 

@@ -26,7 +26,7 @@ from tests.starters.web.served import keys
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.world import World
 from workers.clients import connect
-from workers.settings import Gateway, Settings, Temporal
+from workers.settings import GatewaySettings, Settings, TemporalSettings
 from workflows.incident_response.p1_incident import P1Request
 
 ADA = Person("ada", "commander")
@@ -43,10 +43,10 @@ class Room:
 async def room_of(address: str, approvals: ApprovalPolicy, key: SecretStr | None) -> AsyncIterator[Room]:
     queue, world = f"q-{uuid4()}", World(IncidentPolicy(mitigation="approve"), approvals)
     settings = Settings(
-        temporal=Temporal(address=address, task_queue=queue),
+        temporal=TemporalSettings(address=address, task_queue=queue),
         services={SERVICE: world.service},
         approvals=approvals,
-        gateway=Gateway(private_key=key),
+        gateway=GatewaySettings(private_key=key),
     )
     async with working(address, queue, world):
         yield Room(Session(settings, await connect(settings.temporal)), world, queue)
@@ -71,7 +71,7 @@ async def test_it_only_reads_unless_somebody_signs(room: Room) -> None:
         assert all(one.annotations and one.annotations.read_only_hint for one in tools)
         assert "error" in await text_of(client, "start", procedure="morning-startup")
         assert "emergency-scale-up" in (told := await text_of(client, "catalogue")) or "EmergencyScaleUp" in told
-    unsigned = Session(room.session.settings.model_copy(update={"gateway": Gateway()}), room.session.client)
+    unsigned = Session(room.session.settings.model_copy(update={"gateway": GatewaySettings()}), room.session.client)
     with pytest.raises(Refused, match="signature"):
         server(unsigned, ADA, ADA)
 

@@ -20,7 +20,7 @@ from sandbox.processes import ServerProcess
 from sandbox.temporal import Temporal as Server
 from tests.browsers import new_tab
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -31,7 +31,7 @@ KEY = base64.b64encode(os.urandom(32)).decode()
 
 @pytest.fixture
 async def client(temporal_server: Server) -> Client:
-    return await connect(Temporal(address=temporal_server.address, payload_keys=(SecretStr(KEY),)))
+    return await connect(TemporalSettings(address=temporal_server.address, payload_keys=(SecretStr(KEY),)))
 
 
 @pytest.fixture

@@ -32,13 +32,12 @@ from tests.starters.slack.workspace import APP_TOKEN, SIGNING_SECRET, TEAM, TOKE
 from tests.workflows.worlds.world import World, instead
 from workers import worker
 from workers.clients import connect
-from workers.settings import Gateway, Settings, SlackPerson, Temporal
-from workers.settings import Slack as SlackSettings
+from workers.settings import GatewaySettings, Settings, SlackPersonSettings, SlackSettings, TemporalSettings
 
 PEOPLE = {
-    "UADA": SlackPerson(who="ada@example.org", roles=("commander", "on-call")),
-    "UBOB": SlackPerson(who="bob@example.org", roles=("engineering-lead",)),
-    "UEVE": SlackPerson(who="eve@example.org", roles=("csm",)),
+    "UADA": SlackPersonSettings(who="ada@example.org", roles=("commander", "on-call")),
+    "UBOB": SlackPersonSettings(who="bob@example.org", roles=("engineering-lead",)),
+    "UEVE": SlackPersonSettings(who="eve@example.org", roles=("csm",)),
 }
 
 
@@ -57,10 +56,10 @@ class Office:
         self.world.service = self.world.service.model_copy(update={"channel": f"#{self.service}"})
         self.world.others = {self.service: self.world.service}
         self.settings = Settings(
-            temporal=Temporal(address=address, task_queue=self.queue),
+            temporal=TemporalSettings(address=address, task_queue=self.queue),
             services={self.service: self.world.service},
             approvals=self.approvals,
-            gateway=Gateway(private_key=SecretStr(pem)),
+            gateway=GatewaySettings(private_key=SecretStr(pem)),
             slack=SlackSettings(
                 backend="slack" if posts else "records",
                 token=SecretStr(TOKEN),
@@ -75,11 +74,11 @@ class Office:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        client = await connect(Temporal(address=self.address))
+        client = await connect(TemporalSettings(address=self.address))
         chat = Slack(SlackChat(SecretStr(TOKEN), f"{self.slack.base}/api/"))
         mine: list[Callable[..., Any]] = [chat.post] if self.settings.slack.backend == "slack" else []
         activities = instead(self.world.activities(), *mine)
-        async with worker.build(client, Temporal(task_queue=self.queue), activities):
+        async with worker.build(client, TemporalSettings(task_queue=self.queue), activities):
             yield
 
     @asynccontextmanager

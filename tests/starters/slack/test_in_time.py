@@ -10,7 +10,7 @@ from tests.starters.gate import Gate, gate
 from tests.starters.slack.conftest import Office
 from tests.starters.slack.test_kills import begun, words_taken
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 
 pytestmark = pytest.mark.servers
 WITHIN = conversation.WITHIN
@@ -19,12 +19,12 @@ WITHIN = conversation.WITHIN
 
 async def directly(office: Office) -> Session:
     """Ask Temporal beside the gate."""
-    return Session(office.settings, await connect(Temporal(address=office.address)))
+    return Session(office.settings, await connect(TemporalSettings(address=office.address)))
 
 
 def behind(office: Office, way: Gate) -> None:
     """Have what listens reach Temporal through the gate, and answer in its own time."""
-    temporal = Temporal(address=way.address, task_queue=office.queue)
+    temporal = TemporalSettings(address=way.address, task_queue=office.queue)
     office.settings = office.settings.model_copy(update={"temporal": temporal})
 
 

@@ -13,9 +13,9 @@ from starters.steering.errors import Refused
 from tests.activities.contracts.serving import Misbehaviour, serving
 from tests.activities.contracts.slack import SlackContract
 from tests.starters.slack.workspace import TEAM, TOKEN
-from workers.settings import Settings, SettingsError, Slack, SlackPerson
+from workers.settings import Settings, SettingsError, SlackPersonSettings, SlackSettings
 
-ADA = SlackPerson(who="ada@example.org", roles=("commander", "on-call"))
+ADA = SlackPersonSettings(who="ada@example.org", roles=("commander", "on-call"))
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def contract() -> SlackContract:
 @pytest.fixture
 def people(contract: SlackContract) -> Iterator[People]:
     with serving(contract.app, Misbehaviour()) as url:
-        settings = Slack(token=SecretStr(TOKEN), base_url=f"{url}/api/", people={"UADA": ADA}, groups={"S1": ("dba",)})
+        settings = SlackSettings(
+            token=SecretStr(TOKEN), base_url=f"{url}/api/", people={"UADA": ADA}, groups={"S1": ("dba",)}
+        )
         yield People(settings, SlackCalls(SecretStr(TOKEN), settings.base_url))
 
 
@@ -93,4 +95,4 @@ async def test_a_workspace_that_is_not_known_is_nobody_s(people: People, contrac
 )
 def test_a_process_that_could_take_no_word_doesn_t_start(slack: dict[str, Any], why: str) -> None:
     with pytest.raises(SettingsError, match=why):
-        check(Settings(slack=Slack.model_validate(slack)))
+        check(Settings(slack=SlackSettings.model_validate(slack)))

@@ -20,7 +20,7 @@ from starters.steering.routes import Routes
 from tests.starters.sources import senders
 from tests.starters.sources.senders import BEGAN, SENDERS, Message, Sender, settings_of
 from tests.starters.support import SERVICE
-from workers.settings import Webhook
+from workers.settings import WebhookSettings
 from workers.source_settings import CloudEventsSource
 
 NOW = datetime(2026, 2, 4, 4, 0, tzinfo=UTC)
@@ -28,7 +28,7 @@ LATER = BEGAN + timedelta(minutes=9)
 
 
 def source_of(name: str, **more: Any) -> Source:
-    settings = Webhook.model_validate({"sources": settings_of(name, **more)})
+    settings = WebhookSettings.model_validate({"sources": settings_of(name, **more)})
     mappings = Routes.model_validate(tomllib.loads(senders.RULES)).mapping
     (source,) = registry.built(settings.sources, mappings, senders.AMAZON.client)
     return source
@@ -268,7 +268,7 @@ def test_cloudwatch() -> None:
 
 def test_a_message_of_sns_that_is_only_tried_may_have_no_time() -> None:
     """`runbooks routes test` looks at no signature, so nobody has looked at the time before."""
-    settings = Webhook.model_validate({"sources": settings_of("sns")})
+    settings = WebhookSettings.model_validate({"sources": settings_of("sns")})
     mapping = PayloadMapping.model_validate({"name": "$.what"})
     (source,) = registry.built(settings.sources, {"sns": mapping}, senders.AMAZON.client)
     for at, kind in (("2026-02-04T03:00:00.000Z", Alert), ("soon", Flaw), ("", Flaw)):

@@ -18,8 +18,7 @@ from tests.plugins.patience import HANGS
 from tests.workflows.steering import begin, quiet, until
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
-from workers.settings import Settings, Temporal
-from workers.settings import Worker as HowToWork
+from workers.settings import Settings, TemporalSettings, WorkerSettings
 from workers.worker import build
 from workflows.platform.lease import Extend
 from workflows.platform.search_attributes import SERVICE
@@ -34,10 +33,10 @@ def work(address: str, queue: str) -> None:
 
 
 async def _work(address: str, queue: str) -> None:
-    how = HowToWork(dead_worker_keeps_runs=KEPT)
-    client = await connect(Temporal(address=address))
+    how = WorkerSettings(dead_worker_keeps_runs=KEPT)
+    client = await connect(TemporalSettings(address=address))
     kinds = [EmergencyScaleUp]
-    await build(client, Temporal(task_queue=queue), Platform().activities(), how=how, workflows=kinds).run()
+    await build(client, TemporalSettings(task_queue=queue), Platform().activities(), how=how, workflows=kinds).run()
 
 
 async def test_neither_a_word_nor_a_look_waits_for_a_worker_that_was_killed(
@@ -49,10 +48,10 @@ async def test_neither_a_word_nor_a_look_waits_for_a_worker_that_was_killed(
     try:
         handle = await begin(client, queue, EmergencyScaleUpRequest(), "emergency_scale_up")
         await until(handle, lambda status: status.phase == "Autoscaler paused")
-        session = Session(Settings(temporal=Temporal(address=temporal_address)), client)
+        session = Session(Settings(temporal=TemporalSettings(address=temporal_address)), client)
         run = await find(session, handle.id)
         kinds = [EmergencyScaleUp]
-        async with build(client, Temporal(task_queue=queue), Platform().activities(), workflows=kinds):
+        async with build(client, TemporalSettings(task_queue=queue), Platform().activities(), workflows=kinds):
             # It has just asked for more work, so the server takes it for alive.
             await handle.execute_update("extend", WORD)
             # A turn that the server had given it already waits for it in any case.

@@ -25,7 +25,7 @@ from tests.workflows.worlds.maintained import Maintained
 from tests.workflows.worlds.platform import Platform, image
 from tests.workflows.worlds.world import instead
 from workers.registry import PROCEDURES
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 from workers.worker import CHECKED, build
 from workflows.deployment.rollback import RollbackRequest
 from workflows.maintenance.maintenance_window import MaintenanceWindowRequest
@@ -87,7 +87,7 @@ class Release:
 async def release(temporal_address: str, client: Client, company: Company) -> Release:  # noqa: F811
     name = f"namespace/d-{uuid4()}"  # as Temporal's worker controller calls them
     settings = Settings(
-        temporal=Temporal(address=temporal_address, task_queue=name),
+        temporal=TemporalSettings(address=temporal_address, task_queue=name),
         worker={"deployment": name},
     )
     window, platform = Maintained(company), Platform()
@@ -202,10 +202,10 @@ async def test_some_of_the_new_runs_try_a_version(release: Release) -> None:
 
 
 async def test_without_versions_it_says_what_to_do(temporal_address: str, client: Client) -> None:
-    settings = Settings(temporal=Temporal(address=temporal_address))
+    settings = Settings(temporal=TemporalSettings(address=temporal_address))
     with pytest.raises(Refused, match=r"`\[worker\] deployment` names none"):
         await look(Session(settings, client))
-    named = Settings(temporal=Temporal(address=temporal_address), worker={"deployment": "nobody"})
+    named = Settings(temporal=TemporalSettings(address=temporal_address), worker={"deployment": "nobody"})
     with pytest.raises(NoSuchRun, match="no worker of deployment nobody has started yet"):
         await look(Session(named, client))
 

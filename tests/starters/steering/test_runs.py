@@ -10,7 +10,7 @@ from temporalio.worker import Worker
 from starters.steering.errors import NoSuchRun
 from starters.steering.finding import find
 from starters.steering.session import Session
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 
 
 @workflow.defn(name="GoesOn", sandboxed=False)
@@ -27,7 +27,7 @@ class GoesOn:
 async def test_a_run_that_goes_on_as_new_is_found_and_signed_for_by_its_first_run(
     temporal_address: str, client: Client
 ) -> None:
-    session = Session(Settings(temporal=Temporal(address=temporal_address, ui_url="http://ui")), client)
+    session = Session(Settings(temporal=TemporalSettings(address=temporal_address, ui_url="http://ui")), client)
     name, queue = f"a b/{uuid4()}", f"q-{uuid4()}"
     async with Worker(client, task_queue=queue, workflows=[GoesOn]):
         handle = await client.start_workflow("GoesOn", True, id=name, task_queue=queue)

@@ -23,7 +23,7 @@ from starters.web.signing_in import Links
 from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
-from workers.settings import Gateway, Records, Settings, Temporal, Web
+from workers.settings import GatewaySettings, RecordsSettings, Settings, TemporalSettings, WebSettings
 
 SERVICE = "tensafe-server"
 
@@ -69,7 +69,7 @@ async def serving(
     world: World,
     key: SecretStr,
     *,
-    web: Web | None = None,
+    web: WebSettings | None = None,
     work: bool = True,
     port: int = 0,
     service: str = SERVICE,
@@ -77,12 +77,12 @@ async def serving(
     """Serve it, with a worker beside it that plays the procedures in a made-up world."""
     queue = f"q-{uuid4()}"
     settings = Settings(
-        temporal=Temporal(address=address, task_queue=queue),
-        records=Records(url=SecretStr(records_url)),
+        temporal=TemporalSettings(address=address, task_queue=queue),
+        records=RecordsSettings(url=SecretStr(records_url)),
         services={service: world.service},
         approvals=world.approvals,
-        gateway=Gateway(private_key=key),
-        web=web or Web(),
+        gateway=GatewaySettings(private_key=key),
+        web=web or WebSettings(),
     )
     client = await connect(settings.temporal, lazy=True)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -101,9 +101,9 @@ async def serving(
                 assert not task.done(), "it did not start"
             async with contextlib.AsyncExitStack() as stack:
                 if work:
-                    connected = await connect(Temporal(address=address))
+                    connected = await connect(TemporalSettings(address=address))
                     await stack.enter_async_context(
-                        worker.build(connected, Temporal(task_queue=queue), world.activities())
+                        worker.build(connected, TemporalSettings(task_queue=queue), world.activities())
                     )
                 yield Served(base_url, links, settings, client, queue, app, world)
         finally:

@@ -12,7 +12,7 @@ from tests.plugins.patience import HANGS
 from tests.workflows.steering import begin
 from tests.workflows.worlds.platform import Platform
 from workers.registry import procedure
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 from workers.worker import build
 from workflows.scaling.manual_scale_up import ManualScaleUp, ManualScaleUpRequest
 
@@ -24,12 +24,12 @@ async def test_a_run_of_a_service_to_practise_on_is_a_drill(client: Client, temp
     stand_in = world.service.model_copy(update={"drill": True})
     world.others = {STAND_IN: stand_in}
     services = {"tensafe-server": world.service, STAND_IN: stand_in}
-    session = Session(Settings(temporal=Temporal(address=temporal_address), services=services), client)
+    session = Session(Settings(temporal=TemporalSettings(address=temporal_address), services=services), client)
 
     async def past() -> Past:
         return await Durations(session).of(procedure(NAME))
 
-    async with build(client, Temporal(task_queue=queue), world.activities(), workflows=[ManualScaleUp]):
+    async with build(client, TemporalSettings(task_queue=queue), world.activities(), workflows=[ManualScaleUp]):
         before = await past()
         for service in services:
             handle = await begin(client, queue, ManualScaleUpRequest(service=service), NAME)

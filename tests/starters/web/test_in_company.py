@@ -19,7 +19,7 @@ from tests.starters.web.served import Served, keys, serving
 from tests.starters.web.test_page_in_browser import entered, finds_nothing, unfolded
 from tests.workflows.steering import Handle, until
 from tests.workflows.worlds.platform import Platform
-from workers.settings import Web
+from workers.settings import WebSettings
 from workflows.incident_response.p1_incident import P1Request
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 
@@ -103,7 +103,7 @@ async def test_who_signs_in_again_goes_on_with_what_they_have_typed(  # noqa: PL
     create_database: Any,
     records_template: str,
 ) -> None:
-    url, short = create_database(records_template), Web(session_for=timedelta(seconds=20))
+    url, short = create_database(records_template), WebSettings(session_for=timedelta(seconds=20))
     async with serving(own_temporal.address, url, served.world, KEY, web=short, work=False, service=ODD) as page:
         ada = await entered(browser, page, "ada", "commander", [])
         await ada.goto(f"{page.base_url}/run?id={incident.id}")
@@ -248,7 +248,7 @@ async def test_a_page_left_open_goes_on_after_its_server_was_restarted(  # noqa:
     create_database: Any,
     records_template: str,
 ) -> None:
-    url, port, web = create_database(records_template), free_port(), Web(secret=SecretStr("s" * 40))
+    url, port, web = create_database(records_template), free_port(), WebSettings(secret=SecretStr("s" * 40))
 
     def process() -> Any:
         return serving(own_temporal.address, url, served.world, KEY, web=web, work=False, port=port, service=ODD)

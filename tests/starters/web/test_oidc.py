@@ -17,7 +17,7 @@ from sandbox.temporal import Temporal
 from tests.starters.web.provider import CLIENT, SECRET, Provider
 from tests.starters.web.served import Served, keys, serving
 from tests.workflows.worlds.world import World
-from workers.settings import Oidc, Web
+from workers.settings import OidcSettings, WebSettings
 
 
 @contextlib.asynccontextmanager
@@ -44,8 +44,8 @@ async def served(
     own_temporal: Temporal, create_database: Any, records_template: str, provider: Provider
 ) -> AsyncIterator[Served]:
     key, _ = keys()
-    web = Web(
-        oidc=Oidc(issuer=provider.issuer, client_id=CLIENT, client_secret=SecretStr(SECRET)),
+    web = WebSettings(
+        oidc=OidcSettings(issuer=provider.issuer, client_id=CLIENT, client_secret=SecretStr(SECRET)),
         people={"commander": (" ADA@corp.example ",)},
         groups={"on-call": ("sre",), "security": ("blue",)},
     )

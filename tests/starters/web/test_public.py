@@ -15,7 +15,7 @@ from records_schema.pool import connect_pool
 from starters.web import public
 from tests.records_schema.fixtures import effect
 from tests.workflows.worlds.world import World
-from workers.settings import Records, Settings
+from workers.settings import RecordsSettings, Settings
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 
@@ -23,7 +23,8 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        services={"tensafe-server": World().service}, records=Records(url=SecretStr("postgresql://x@127.0.0.1:1/x"))
+        services={"tensafe-server": World().service},
+        records=RecordsSettings(url=SecretStr("postgresql://x@127.0.0.1:1/x")),
     )
 
 

@@ -28,7 +28,7 @@ from tests.starters.support import (
 from tests.workflows.worlds.world import World
 from workers import worker
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.p1_incident import P1Incident
 from workflows.platform.search_attributes import PROCEDURE, SERVICE, SEVERITY
@@ -224,8 +224,8 @@ async def test_a_person_who_ended_a_run_is_not_overruled_but_a_failed_run_is_tri
 
 async def fail(address: str, queue: str, workflow_id: str) -> None:
     """Work on a run with a catalogue that is empty, in which it fails at once."""
-    connected = await connect(Temporal(address=address))
-    async with worker.build(connected, Temporal(task_queue=queue), [Catalogue({}, ApprovalPolicy()).resolve]):
+    connected = await connect(TemporalSettings(address=address))
+    async with worker.build(connected, TemporalSettings(task_queue=queue), [Catalogue({}, ApprovalPolicy()).resolve]):
         handle = connected.get_workflow_handle(workflow_id)
         async with asyncio.timeout(HANGS):
             while (await handle.describe()).status is not WorkflowExecutionStatus.FAILED:

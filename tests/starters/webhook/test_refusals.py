@@ -31,7 +31,7 @@ from tests.starters.support import (
     settings_for,
 )
 from tests.workflows.worlds.world import World
-from workers.settings import SettingsError, Webhook
+from workers.settings import SettingsError, WebhookSettings
 
 
 def basic(credentials: str) -> str:
@@ -89,7 +89,7 @@ async def test_any_configured_credential_opens(webhook: httpx.AsyncClient, autho
 
 async def test_a_credential_may_hold_any_character(temporal_address: str, tmp_path: Path) -> None:
     configured = settings_for(temporal_address, "q", tmp_path, World())
-    odd = Webhook(
+    odd = WebhookSettings(
         routes=tmp_path / "routes.toml",
         basic_auth={"jürgen": SecretStr("pass:wörd")},
         bearer_tokens=(SecretStr("schlüssel"),),
@@ -120,7 +120,7 @@ async def test_without_usable_credentials_it_does_not_start(
     temporal_address: str, tmp_path: Path, credentials: dict[str, Any]
 ) -> None:
     configured = settings_for(temporal_address, "q", tmp_path, World())
-    bare = configured.model_copy(update={"webhook": Webhook(routes=tmp_path / "routes.toml", **credentials)})
+    bare = configured.model_copy(update={"webhook": WebhookSettings(routes=tmp_path / "routes.toml", **credentials)})
     with pytest.raises(SettingsError, match=r"bearer_tokens|basic_auth"):
         await build(bare)
 

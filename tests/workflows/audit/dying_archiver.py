@@ -21,7 +21,7 @@ from audit.store import Store
 from audit.store_progress import Progress
 from workers.archive import archiver, patient_pool
 from workers.clients import connect
-from workers.settings import Audit, Temporal
+from workers.settings import AuditSettings, TemporalSettings
 from workers.worker import build
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -51,8 +51,8 @@ class Instant:
 
 @dataclass(frozen=True)
 class Worker:
-    temporal: Temporal
-    audit: Audit
+    temporal: TemporalSettings
+    audit: AuditSettings
     records_url: str
     heads: Path
 

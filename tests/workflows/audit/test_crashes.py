@@ -21,7 +21,7 @@ from tests.audit.archiving import QUEUE, Place, new_namespace
 from tests.audit.stories import new_pem
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 from tests.workflows.audit.dying_archiver import Instant, Worker
-from workers.settings import Audit, Temporal
+from workers.settings import AuditSettings, TemporalSettings
 from workflows.audit.archive_runs import ArchiveRequest, ArchiveRuns
 
 INSTANTS = [
@@ -69,8 +69,8 @@ async def test_wherever_the_archiver_is_killed_every_run_is_archived_once(  # no
     client = await new_namespace(temporal_address)
     place = Place(client, records_pool, FileSigner(pem), tmp_path)
     worker = Worker(
-        Temporal(address=temporal_address, namespace=client.namespace, task_queue=QUEUE),
-        Audit(private_key=SecretStr(pem), bucket=bucket, endpoint_url=aws.url, region="us-east-1"),
+        TemporalSettings(address=temporal_address, namespace=client.namespace, task_queue=QUEUE),
+        AuditSettings(private_key=SecretStr(pem), bucket=bucket, endpoint_url=aws.url, region="us-east-1"),
         records_url,
         tmp_path,
     )

@@ -14,7 +14,7 @@ from tests.workflows.daily_operations.clocks import fired
 from tests.workflows.steering import begin, texts, until
 from tests.workflows.worlds.day import Day
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.daily_operations.hourly_health_pulse import HourlyHealthPulse, HourlyHealthPulseRequest
 
@@ -92,10 +92,10 @@ async def scheduled(temporal_address: str, day: Day) -> Any:
     """A schedule on the real server, and a worker for it: the test server has none."""
     queue = f"pulse-{uuid4()}"
     day.service = day.service.model_copy(update={"daily": DailyPolicy(confirm_after=timedelta(milliseconds=10))})
-    client = await connect(Temporal(address=temporal_address))
+    client = await connect(TemporalSettings(address=temporal_address))
     action = ScheduleActionStartWorkflow(HourlyHealthPulse.run, HourlyHealthPulseRequest(), id=queue, task_queue=queue)
     handle = await client.create_schedule(queue, Schedule(action=action, spec=ScheduleSpec()))
-    async with build(client, Temporal(task_queue=queue), day.activities()):
+    async with build(client, TemporalSettings(task_queue=queue), day.activities()):
         yield client, handle
     await handle.delete()
 

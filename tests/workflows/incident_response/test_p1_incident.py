@@ -24,7 +24,7 @@ from tests.workflows.steering import SERVICE, cancel, comes, goes_on, quiet
 from tests.workflows.steering import until as reached
 from tests.workflows.worlds.world import World, instead
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.incident_response.incident_words import Closing
 from workflows.incident_response.p1_incident import P1Incident, P1Request, P1Result
@@ -375,8 +375,8 @@ async def test_a_new_firing_joins_and_an_old_one_is_ignored(working: Working, cl
 async def test_a_firing_during_the_closing_becomes_a_new_incident(temporal_address: str) -> None:
     # On a real server: after a run that continued as new, the test server sometimes stops skipping time.
     world, queue = World(), f"q-{uuid4()}"
-    client = await connect(Temporal(address=temporal_address))
-    async with build(client, Temporal(task_queue=queue), world.activities()):
+    client = await connect(TemporalSettings(address=temporal_address))
+    async with build(client, TemporalSettings(task_queue=queue), world.activities()):
         handle = await start(client, queue)
         await until(handle, "close")
         world.down = {"records.close_incident"}

@@ -37,7 +37,7 @@ from tests.servers import start_environment
 from tests.workflows.conftest import Working
 from tests.workflows.steering import begin, told, waiting_for
 from workers.later import activities_of
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.maintenance.certificate_renewal import CertificateRenewalRequest
 from workflows.platform.approval import Decision
@@ -192,7 +192,7 @@ async def test_what_is_due_by_its_lifetime_is_renewed_and_no_other(
     async with await start_environment() as environment:
         queue = real.host
         with environment.auto_time_skipping_disabled():
-            async with build(environment.client, Temporal(task_queue=queue), real.activities(api, http)):
+            async with build(environment.client, TemporalSettings(task_queue=queue), real.activities(api, http)):
                 handle = await begin(environment.client, queue, CertificateRenewalRequest(), NAME)
                 result = await handle.result()
     assert (len(result["renewed"]), real.issued) == (renewed, renewed)

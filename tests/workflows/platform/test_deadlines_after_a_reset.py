@@ -20,7 +20,7 @@ from tests.crash.test_left import reset
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.world import World, instead
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 from workflows.platform.run_status import RunStatus
@@ -48,9 +48,12 @@ async def test_what_was_reached_before_counts_from_then_and_what_was_missed_is_s
         found: Pods = pods(request)
         return found
 
-    queue, client = f"reset-{uuid4()}", await connect(Temporal(address=temporal_address))
+    queue, client = f"reset-{uuid4()}", await connect(TemporalSettings(address=temporal_address))
     async with build(
-        client, Temporal(task_queue=queue), instead(world.activities(), slowly, Resets().done), workflows=[P1Incident]
+        client,
+        TemporalSettings(task_queue=queue),
+        instead(world.activities(), slowly, Resets().done),
+        workflows=[P1Incident],
     ):
         first = await begin(client, queue, P1Request(), "p1_incident")
         before = await until(first, lambda now: now.waiting_for == "close")

@@ -20,7 +20,7 @@ from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
 from workers.queues import name_of
-from workers.settings import Settings, Temporal
+from workers.settings import Settings, TemporalSettings
 from workers.worker import build
 from workflows.platform import lookups
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
@@ -46,7 +46,7 @@ async def looked_at_early(client: Client, run: Handle) -> None:
     looks = [asyncio.create_task(run.query("status")) for _ in range(3)]
     await asyncio.sleep(1)  # the questions are with Temporal, which shows them nowhere
     assert not any(look.done() for look in looks)
-    async with build(client, Temporal(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
+    async with build(client, TemporalSettings(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
         await asyncio.gather(*looks)
         await paused(run)
 
@@ -54,11 +54,11 @@ async def looked_at_early(client: Client, run: Handle) -> None:
 @pytest.mark.parametrize("again", ["begun", "reset"])
 async def test_a_run_that_was_looked_at_before_a_worker_took_it_up_replays(temporal_address: str, again: str) -> None:
     queue = f"early-{uuid4()}"
-    settings = Settings(temporal=Temporal(address=temporal_address, task_queue=queue))
+    settings = Settings(temporal=TemporalSettings(address=temporal_address, task_queue=queue))
     client = await connect(settings.temporal)
     run: Handle = await client.start_workflow("EmergencyScaleUp", EmergencyScaleUpRequest(), id=queue, task_queue=queue)
     if again == "reset":
-        async with build(client, Temporal(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
+        async with build(client, TemporalSettings(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
             await paused(run)
         run = await reset(client, run)
     try:
@@ -76,10 +76,12 @@ def die(address: str, queue: str, mark: Path, when: str) -> None:
     """Work until settings are looked up, and kill this process there."""
 
     async def work() -> None:
-        client = await connect(Temporal(address=address))
+        client = await connect(TemporalSettings(address=address))
         killer = Killer(f"EmergencyScaleUp/{name_of(Catalogue.resolve)}:{when}", mark, {})
         kinds = [EmergencyScaleUp]
-        await build(client, Temporal(task_queue=queue), activities(), workflows=kinds, interceptors=[killer]).run()
+        await build(
+            client, TemporalSettings(task_queue=queue), activities(), workflows=kinds, interceptors=[killer]
+        ).run()
 
     asyncio.run(work())
 
@@ -89,14 +91,14 @@ async def test_a_worker_that_dies_while_it_looks_settings_up_costs_seconds(
     temporal_address: str, tmp_path: Path, when: str
 ) -> None:
     queue = f"dying-{uuid4()}"
-    client = await connect(Temporal(address=temporal_address))
+    client = await connect(TemporalSettings(address=temporal_address))
     run: Handle = await client.start_workflow("EmergencyScaleUp", EmergencyScaleUpRequest(), id=queue, task_queue=queue)
     spawned = multiprocessing.get_context("spawn")
     victim = spawned.Process(target=die, args=(temporal_address, queue, tmp_path / "mark", when), daemon=True)
     victim.start()
     await asyncio.to_thread(victim.join, 60)
     assert victim.exitcode == -signal.SIGKILL
-    async with build(client, Temporal(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
+    async with build(client, TemporalSettings(task_queue=queue), activities(), workflows=[EmergencyScaleUp]):
         await paused(run)
         attempts = {
             event.activity_task_started_event_attributes.scheduled_event_id: event

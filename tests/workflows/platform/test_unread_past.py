@@ -17,7 +17,7 @@ from tests.workflows.worlds.damaged import DamagedWorld
 from tests.workflows.worlds.platform import Platform
 from workers.clients import connect
 from workers.registry import procedure
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
@@ -38,7 +38,7 @@ async def been_reset(
     """Reset a run in a phase; gives the one that goes on, how many effects there were then, and its worker."""
     queue = f"unread-{uuid4()}"
     kind = procedure(name).workflow
-    worker = build(client, Temporal(task_queue=queue), [*world.activities(), gone], workflows=[kind])
+    worker = build(client, TemporalSettings(task_queue=queue), [*world.activities(), gone], workflows=[kind])
     await worker.__aenter__()
     first = await client.start_workflow(procedure(name).workflow_type, asked, id=queue, task_queue=queue)
     await until(first, lambda status: status.phase == phase)
@@ -52,7 +52,7 @@ async def been_reset(
 
 
 async def test_a_restore_refuses_and_does_nothing(temporal_address: str) -> None:
-    world, client = DamagedWorld(), await connect(Temporal(address=temporal_address))
+    world, client = DamagedWorld(), await connect(TemporalSettings(address=temporal_address))
     handle, before, worker = await been_reset(client, world, "point_in_time_restore", restore(), "Decide")
     try:
         with pytest.raises(WorkflowFailureError) as failed:
@@ -64,7 +64,7 @@ async def test_a_restore_refuses_and_does_nothing(temporal_address: str) -> None
 
 
 async def test_a_scale_up_says_so_and_goes_on_by_what_it_finds(temporal_address: str) -> None:
-    world, client = Platform(), await connect(Temporal(address=temporal_address))
+    world, client = Platform(), await connect(TemporalSettings(address=temporal_address))
     asked = EmergencyScaleUpRequest()
     handle, _, worker = await been_reset(client, world, "emergency_scale_up", asked, "Autoscaler paused")
     try:

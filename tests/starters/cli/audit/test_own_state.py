@@ -23,8 +23,7 @@ from tests.workflows.worlds.company import Company
 from tests.workflows.worlds.platform import Platform, image
 from tests.workflows.worlds.world import instead
 from workers.converter import DATA_CONVERTER
-from workers.settings import Records, Settings
-from workers.settings import Temporal as TemporalSettings
+from workers.settings import RecordsSettings, Settings, TemporalSettings
 from workers.worker import build
 from workflows.deployment.rollback import RollbackRequest
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
@@ -84,7 +83,7 @@ def exposed(settings: Settings) -> dict[str, float]:
 def settings_of(temporal: Temporal, records: str) -> Settings:
     return Settings(
         temporal=TemporalSettings(address=temporal.address, task_queue=f"own-{uuid4().hex[:6]}"),
-        records=Records(url=SecretStr(records)),
+        records=RecordsSettings(url=SecretStr(records)),
     )
 
 

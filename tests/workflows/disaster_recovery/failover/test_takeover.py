@@ -16,7 +16,7 @@ from tests.workflows.steering import Handle, begin, cancel, goes_on, told, until
 from tests.workflows.worlds.failing_primary import FailingPrimary, standby
 from tests.workflows.worlds.pointed import SECRET, another
 from workers.clients import connect
-from workers.settings import Temporal
+from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
 
@@ -261,8 +261,8 @@ async def test_a_return_that_fails_is_asked_for_again(working: Working, client: 
 async def test_the_next_failure_is_the_next_failover_of_the_same_alert(temporal_address: str) -> None:
     # On a real server: after a run that continued as new, the test server sometimes answers no more.
     world, queue = FailingPrimary(), f"q-{uuid4()}"
-    client = await connect(Temporal(address=temporal_address))
-    async with build(client, Temporal(task_queue=queue), world.activities()):
+    client = await connect(TemporalSettings(address=temporal_address))
+    async with build(client, TemporalSettings(task_queue=queue), world.activities()):
         first = await begin(client, queue, DatabaseFailoverRequest(alert=alert()), NAME)
         await decide(first, "failover-1", "promote")
         await waiting_for(first, "decide return-1")
