@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from audit.errors import RunNotFound
 from audit.payloads import Decoder
 from audit.reading import read
-from audit.story import Run, Story
+from audit.story import RunIdentity, Story
 from audit.text import kept
 
 _ANSWERED_WITHIN = timedelta(seconds=30)
@@ -108,7 +108,7 @@ async def _with_children(client: Client, member: Fetched, seen: set[str]) -> Asy
         return
     seen.add(member.run_id)
     yield member
-    children: list[Run] = [child.run for child in _story(member).children if child.run.run_id]
+    children: list[RunIdentity] = [child.run for child in _story(member).children if child.run.run_id]
     for child in children:
         started = await _maybe(client, child.workflow_id, child.run_id)
         if started is not None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from audit import reading_people, reading_steps
 from audit.history import EPOCH, Event, at, events, failure, span
 from audit.payloads import Decoder
-from audit.story import Child, Phase, Run, Said, Signal, Status, Story, Timer, TimerKind, Trigger
+from audit.story import Child, Phase, RunIdentity, Said, Signal, Status, Story, Timer, TimerKind, Trigger
 
 _ENDS: dict[str, Status] = {
     "WORKFLOW_EXECUTION_COMPLETED": "completed",
@@ -53,7 +53,7 @@ def read(history: Any, *, namespace: str, workflow_id: str, run_id: str, decoder
     workflow_type = first.text("workflowType", "name")
     return Story(
         namespace=namespace,
-        run=Run(workflow_id=workflow_id, run_id=run_id, workflow_type=workflow_type),
+        run=RunIdentity(workflow_id=workflow_id, run_id=run_id, workflow_type=workflow_type),
         first_run_id=first_run_id,
         continued_from=_reset_from(found) or first.text("continuedExecutionRunId"),
         continued_to=ended.text("newExecutionRunId") if ended else "",
@@ -135,11 +135,11 @@ def _failure(ended: Event | None, decoder: Decoder) -> str:
     return failure(ended.body.get("failure"), decoder)
 
 
-def _parent(first: Event) -> Run | None:
+def _parent(first: Event) -> RunIdentity | None:
     parent = first.fields("parentWorkflowExecution")
     if not parent:
         return None
-    return Run(workflow_id=_text(parent.get("workflowId")), run_id=_text(parent.get("runId")))
+    return RunIdentity(workflow_id=_text(parent.get("workflowId")), run_id=_text(parent.get("runId")))
 
 
 def _reset_from(found: Iterable[Event]) -> str:
@@ -221,7 +221,7 @@ def _children(found: Iterable[Event]) -> Iterable[Child]:
         if event.kind != "START_CHILD_WORKFLOW_EXECUTION_INITIATED":
             continue
         start, end = started.get(event.id), ends.get(event.id)
-        run = Run(
+        run = RunIdentity(
             workflow_id=event.text("workflowId"),
             run_id=start.text("workflowExecution", "runId") if start else "",
             workflow_type=event.text("workflowType", "name"),

@@ -20,7 +20,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Run(_Part):
+class RunIdentity(_Part):
     """The identity of one run."""
 
     workflow_id: str
@@ -163,7 +163,7 @@ class Phase(_Part):
 class Child(_Part):
     """A run that this one started."""
 
-    run: Run
+    run: RunIdentity
     started_at: datetime
     ended_at: datetime | None = None
     outcome: Status | Literal["not started"] = "running"
@@ -174,11 +174,11 @@ class Story(_Part):
 
     format: Literal[1] = 1
     namespace: str
-    run: Run
+    run: RunIdentity
     first_run_id: str = Field(description="Of the chain of continued runs and retries.")
     continued_from: str = Field(default="", description="Run ID.")
     continued_to: str = Field(default="", description="Run ID.")
-    parent: Run | None = None
+    parent: RunIdentity | None = None
     section: str = Field(default="", description="For example `2.2`.")
     title: str
     service: str = ""

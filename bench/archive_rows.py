@@ -7,7 +7,7 @@ from psycopg import sql as composed
 from rich.progress import Progress
 
 from audit.sealing import story_bytes
-from audit.story import Run, Story, Trigger
+from audit.story import RunIdentity, Story, Trigger
 
 _BATCH = 200_000
 _HEADER_BYTES, _SKELETON_BYTES = 480, 300
@@ -46,7 +46,7 @@ _INDEXES = """
 def _story() -> bytes:
     """Give the shortest story that can be read, for all of them."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    run = Run(workflow_id="p2-incident/service-1", run_id="run-1", workflow_type="P2Incident")
+    run = RunIdentity(workflow_id="p2-incident/service-1", run_id="run-1", workflow_type="P2Incident")
     trigger = Trigger(kind="person", by="person-1")
     found = Story(
         namespace="default",

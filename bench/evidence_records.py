@@ -16,7 +16,7 @@ from audit.reading import read
 from audit.records import Record
 from audit.sealing import Archivable, Link, Parts, seal_run
 from audit.signer import FileSigner
-from audit.story import Run
+from audit.story import RunIdentity
 
 _HISTORIES = Path(__file__).parents[1] / "tests" / "histories"
 
@@ -40,7 +40,7 @@ def _sealed(signer: FileSigner, number: int) -> Iterator[Record]:
     link = Link()
     for place in range(number):
         history, story = histories[place % len(histories)], stories[place % len(stories)]
-        named = story.model_copy(update={"run": Run(workflow_id=f"run-{place}", run_id=f"id-{place}")})
+        named = story.model_copy(update={"run": RunIdentity(workflow_id=f"run-{place}", run_id=f"id-{place}")})
         record = seal_run(signer, Parts.of(Archivable(history, named, story.ended_at or story.started_at)), link)
         link = Link.to(record.header)
         yield record

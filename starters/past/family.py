@@ -10,11 +10,11 @@ from audit.live import fetch
 from audit.render.chapters import Told
 from audit.store import Store
 from audit.store_filter import Filter
-from audit.story import Run
+from audit.story import RunIdentity
 from starters.past.room import Room
 from starters.steering.errors import NoSuchRun
 from starters.steering.finding import by_part, named
-from starters.steering.runs import Run as LiveRun
+from starters.steering.runs import Run
 from starters.steering.session import Session
 
 _RUN_ID = re.compile(r"(?P<workflow>.+)@(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -42,9 +42,7 @@ async def family_of(room: Room, reference: str) -> list[Told]:
     return [member async for member in _chain(room, asked, set())]
 
 
-async def _live(
-    room: Room, reference: str, found_by: Callable[[Session, str], Awaitable[LiveRun | None]]
-) -> Told | None:
+async def _live(room: Room, reference: str, found_by: Callable[[Session, str], Awaitable[Run | None]]) -> Told | None:
     if room.client is None:
         return None
     run = await found_by(Session(room.settings, room.client), reference)
@@ -68,7 +66,7 @@ async def _archived(room: Room, reference: str) -> Told | None:
     return None
 
 
-def _last(store: Store, wanted: Filter) -> Run | None:
+def _last(store: Store, wanted: Filter) -> RunIdentity | None:
     """Name the run that began last; stories come in the order of their starts."""
     latest = deque(store.stories(wanted), maxlen=1)
     return latest[0].run if latest else None

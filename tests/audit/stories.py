@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from audit.records import Record, Statement
 from audit.sealing import Archivable, Link, Parts, seal_redaction, seal_run
 from audit.signer import FileSigner, Signer
-from audit.story import Run, Story, Trigger
+from audit.story import RunIdentity, Story, Trigger
 
 BEGAN = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def story(number: int = 1, **fields: Any) -> Story:
     return Story(
         **{
             "namespace": "default",
-            "run": Run(workflow_id=f"wf-{number}", run_id=f"run-{number}", workflow_type="Rollback"),
+            "run": RunIdentity(workflow_id=f"wf-{number}", run_id=f"run-{number}", workflow_type="Rollback"),
             "first_run_id": f"run-{number}",
             "section": "4.2",
             "title": "Rollback",

@@ -23,7 +23,7 @@ from audit.render.report_blocks import preface
 from audit.report import Month, Report, Spread
 from audit.report_counting import CHARTED, Counting, count
 from audit.report_reading import reached
-from audit.story import Question, Run, Said, Step, Story, Timer, Word
+from audit.story import Question, RunIdentity, Said, Step, Story, Timer, Word
 from tests.audit.stories import BEGAN, story
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
@@ -62,7 +62,7 @@ def incident(
     met = {name: began + after * S for name, after in reached.items() if after is not None}
     return story(
         number,
-        run=Run(workflow_id=f"p1-{number}", run_id=f"run-{number}", workflow_type="P1Incident"),
+        run=RunIdentity(workflow_id=f"p1-{number}", run_id=f"run-{number}", workflow_type="P1Incident"),
         severity=severity,
         incident_id=f"INC-{number}",
         outcome="closed" if lasting is not None else "",
@@ -409,7 +409,11 @@ def test_what_a_run_had_reached_before_its_reset_is_counted_once(first: str) -> 
         Said(at=before.started_at + 400 * S, kind="deadline", text="Mitigated after 400.0 s (late)"),
     ]
     again = incident(1, lasting=3600, questions=[question], steps=[step]).model_copy(
-        update={"run": Run(workflow_id="p1-1", run_id="again", workflow_type="P1Incident"), "said": said, "timers": []}
+        update={
+            "run": RunIdentity(workflow_id="p1-1", run_id="again", workflow_type="P1Incident"),
+            "said": said,
+            "timers": [],
+        }
     )
     alone = report(again)
     counting = Counting(NOVEMBER, NOVEMBER.until, lambda one: one.started_at + 900 * S, {"P1": 900 * S})
@@ -451,7 +455,7 @@ def test_what_was_reset_twice_is_counted_once(bases: dict[str, str], order: int)
             1, acknowledged=1, mitigated=400, lasting=500 + n, questions=[question], steps=[step]
         ).model_copy(
             update={
-                "run": Run(workflow_id="p1-1", run_id=name, workflow_type="P1Incident"),
+                "run": RunIdentity(workflow_id="p1-1", run_id=name, workflow_type="P1Incident"),
                 "ended_at": None if n == len(bases) else BEGAN + (500 + n) * S,
             }
         )
@@ -471,7 +475,7 @@ def test_what_was_reset_twice_is_counted_once(bases: dict[str, str], order: int)
 
 def test_a_run_that_was_reset_is_one_incident() -> None:
     again = incident(1, acknowledged=1).model_copy(
-        update={"run": Run(workflow_id="p1-1", run_id="other", workflow_type="P1Incident")}
+        update={"run": RunIdentity(workflow_id="p1-1", run_id="other", workflow_type="P1Incident")}
     )
     told = report(incident(1, acknowledged=1), again)
     assert (told.runs, told.severities[0].incidents) == (2, 1)

@@ -17,7 +17,7 @@ from audit.render import report as rendering
 from audit.render.report_blocks import blocks
 from audit.render.report_charts import charts
 from audit.report import Report
-from audit.story import Run, Step, Story
+from audit.story import RunIdentity, Step, Story
 from tests.audit.stories import BEGAN, story
 from tests.audit.test_report import incident, report
 
@@ -50,7 +50,7 @@ def month() -> Report:
 
 def hostile() -> Report:
     def named(number: int, **fields: Any) -> Story:
-        run = Run(workflow_id=HOSTILE, run_id=str(number), workflow_type=HOSTILE)
+        run = RunIdentity(workflow_id=HOSTILE, run_id=str(number), workflow_type=HOSTILE)
         return incident(number, acknowledged=10, mitigated=20, severity=HOSTILE).model_copy(
             update={"run": run, "service": HOSTILE, "outcome": HOSTILE, "incident_id": f"{HOSTILE}{number}", **fields}
         )

@@ -16,7 +16,7 @@ from audit.skeleton import restore
 from audit.store import Store
 from audit.store_connection import StoreError
 from audit.store_filter import Filter
-from audit.story import Effect, Run, Step, Story, Trigger
+from audit.story import Effect, RunIdentity, Step, Story, Trigger
 from bench.archive_rows import fill
 from sandbox.probes import wait_until
 from tests.audit.stories import BEGAN, archivable, history, new_signer, story, without
@@ -176,10 +176,10 @@ def _touching(*targets: str) -> list[Step]:
 
 CASES: dict[int, Story] = {
     1: story(1, severity="P1", incident_id="INC-1", status="failed", outcome=""),
-    2: story(2, run=Run(workflow_id="wf-2", run_id="run-2", workflow_type="P1Incident"), tenant="acme"),
+    2: story(2, run=RunIdentity(workflow_id="wf-2", run_id="run-2", workflow_type="P1Incident"), tenant="acme"),
     3: story(3, steps=_touching("deployment/tensafe-server", "hpa/other")),
     4: story(4, service="billing", trigger=Trigger(kind="person", by="bob@tensafe.io")),
-    5: story(5, parent=Run(workflow_id="wf-1", run_id="run-1"), first_run_id="run-4"),
+    5: story(5, parent=RunIdentity(workflow_id="wf-1", run_id="run-1"), first_run_id="run-4"),
 }
 QUESTIONS = {
     Filter(severity="P1"): {1},
