@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from sandbox.ports import LOOPBACK, free_port
+from sandbox.postgres_processes import end_all
 from sandbox.postgres_programs import PostgresPrograms, temporary_directory
 from sandbox.processes import ServerProcess, end_leftovers
 
@@ -111,7 +112,7 @@ class Postgres:
 
         """
         assert self._process is not None
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        end_all(self.data)
         self._process.start()
         self.wait_ready()
 

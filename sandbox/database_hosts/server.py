@@ -1,16 +1,15 @@
 """One PostgreSQL server on its machine, with what an init system knows of it: enabled or not, fenced or not."""
 
-import contextlib
 import os
 import signal
 import threading
 import time
 from pathlib import Path
 
-import psutil
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from sandbox import postgres_processes
 from sandbox.database_hosts.client import LOOPBACK
 from sandbox.database_hosts.plan import FENCED, MAINTENANCE_DATABASE, USER, Plan
 from sandbox.processes import ServerProcess
@@ -176,19 +175,7 @@ class DatabaseServer:
 
     def end_all(self) -> None:
         """End whatever still runs on its data: a killed postmaster's processes may be about to notice."""
-        of_data = [process for process in psutil.process_iter() if self._is_ours(process)]
-        for process in of_data:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(of_data, timeout=_IMMEDIATE_SECONDS)
-        # All of them are gone, so it means nobody; its number may be somebody else's by now.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return process.name() == "postgres" and Path(process.cwd()) == self.data
-        except (psutil.Error, OSError):
-            return False
+        postgres_processes.end_all(self.data)
 
     def _end(self, how: signal.Signals, seconds: float) -> None:
         self._process.stop_signal, self._process.stop_timeout = how, seconds

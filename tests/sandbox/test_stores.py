@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from temporalio.client import Client
@@ -25,6 +26,17 @@ def test_postgres_survives_a_kill(tmp_path: Path) -> None:
         server.restart()
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT x FROM t").fetchone() == (7,)
+
+
+def test_postgres_comes_back_whatever_its_killed_server_has_left_running(tmp_path: Path) -> None:
+    with ready(Postgres(tmp_path)) as server:
+        postmaster = psutil.Process(server.processes[0].pid)
+        for child in (left := postmaster.children()):
+            child.suspend()  # on a busy machine they notice late that they are alone
+        server.processes[0].kill()
+        server.restart()
+        psycopg.connect(server.url()).close()
+        assert not any(child.is_running() for child in left)
 
 
 def test_postgres_wants_its_password(postgres_url: str) -> None:
