@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from activities.common.errors import Conflict, NotFound, Refused
+from activities.common.errors import Conflict, NotFound
 from activities.kubernetes.api import FIELD_MANAGER, Object, ask
 from activities.releases.helm_contents import Contents, contents
 from activities.releases.keep_replicas import kept
@@ -43,13 +43,14 @@ class HelmRecords:
         return min((int(item["metadata"]["labels"]["version"]) for item in found["items"]), default=None)
 
     def kept_elsewhere(self, namespace: str, release: str) -> str:
-        """Say, with the ways out, that Helm keeps a release's history in ConfigMaps; empty where none is seen."""
-        try:
-            wanted = f"owner=helm,name={release}"
-            found = ask(self._core.list_namespaced_config_map, namespace, label_selector=wanted)["items"]
-        except Refused:
-            return ""  # not for us to see: then it isn't ours to release either
-        if not found:
+        """Say, with the ways out, that Helm keeps a release's history in ConfigMaps; empty where it doesn't.
+
+        Raises:
+            ActivityFailure: they can't be read, so that nobody knows.
+
+        """
+        wanted = f"owner=helm,name={release}"
+        if not ask(self._core.list_namespaced_config_map, namespace, label_selector=wanted)["items"]:
             return ""
         return (
             f"release {release} has its history in ConfigMaps (HELM_DRIVER=configmap), and is released by the runbooks "

@@ -124,6 +124,8 @@ def needed(settings: Settings) -> list[Permission]:
             told += [(verb, "cronjobs", "batch") for verb in ("get", "patch")]
         if service.recovery.traffic.mode == "ingress":
             told += [(verb, "ingresses", "networking.k8s.io") for verb in ("get", "patch")]
+        if service.release:  # Helm may keep a release's history there
+            told += [("list", "configmaps", "")]
         if (service.release and service.release.smoke_job) or service.recovery.test_job:
             told += [(verb, "jobs", "batch") for verb in ("get", "create", "delete")]
         wanted |= {Permission(where, verb, resource, group): None for verb, resource, group in told}

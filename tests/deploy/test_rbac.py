@@ -27,6 +27,7 @@ from activities.certificates.secrets import (
     SecretsRequest,
     TlsSecrets,
 )
+from activities.common.errors import Refused
 from activities.kubernetes.access import Permission, refused
 from activities.kubernetes.api import connect
 from activities.kubernetes.cluster import (
@@ -48,6 +49,7 @@ from activities.kubernetes.database_secrets import (
 )
 from activities.kubernetes.traffic import ShareRequest, ShiftTraffic, Traffic
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
+from activities.releases.helm_records import HelmRecords
 from sandbox import binaries, manifests
 from sandbox.cluster import Cluster
 from sandbox.ready import ready
@@ -184,6 +186,13 @@ def test_a_release_by_helm_and_the_way_back(worker: Path):
     manifests.helm(worker, NAMESPACE, "upgrade", *release, *wait)
     manifests.helm(worker, NAMESPACE, "rollback", manifests.RELEASE, "1", *wait)
     assert "Rollback to 1" in manifests.helm(worker, NAMESPACE, "history", manifests.RELEASE)
+
+
+def test_a_history_where_nobody_may_look_is_not_taken_for_none(api: client.ApiClient):
+    records = HelmRecords(api)
+    assert records.kept_elsewhere(NAMESPACE, "tensafe") == ""
+    with pytest.raises(Refused, match="configmaps"):
+        records.kept_elsewhere("kube-system", "tensafe")
 
 
 def _may(worker: Path, verb: str, resource: str, namespace: str, name: str = "") -> bool:
