@@ -1,6 +1,8 @@
 """From facts to a mitigation: the choice of runbook 2.2 between options A, B and C, as a pure function."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field
 
@@ -146,41 +148,16 @@ def diagnose(
     reason, because = situation(signs)
     replicas, no_room = scale_up_to(facts, policy.scale_to) if within_the_hpa else (policy.scale_to, [])
 
-    likely: list[Proposal] = []
-    suspected: list[Proposal] = []
-    possible: list[Proposal] = []
-    ours = reason not in NOT_OURS
-    if rollback is not None:
-        if ours and recent and (failing or signs.down or signs.errors) and not none_asked:
-            rollback.because = because if reason in {"bad_release", "recent_release"} else [recent, *because]
-            (likely if failing and signs.down and not doubts else suspected).append(rollback)
-        else:
-            possible.append(rollback)
+    found = _Found(signs, reason, because, recent or "", as_before=as_before)
+    ranked = [] if rollback is None else [found.rollback(rollback, doubted=bool(doubts))]
     if facts.deployment is not None:
-        restart = Proposal(mitigation="restart", does=f"restart all pods of {facts.deployment.name}", because=[])
-        replaced = facts.deployment.rolled_out_at > now - policy.recent_rollout and len(facts.deployment.revisions) > 1
-        helps = as_before or reason in {"crashing", "out_of_memory"}
-        if failing and signs.down and helps and not recent and not replaced:
-            restart.because = [signs.failure, "no recent rollout"]
-            likely.append(restart)
-        else:
-            possible.append(restart)
+        ranked.append(found.restart(facts.deployment, replaced_after=now - policy.recent_rollout))
         if facts.deployment.replicas < replicas:
-            scale = Proposal(
-                mitigation="scale",
-                does=f"scale {facts.deployment.name} from {facts.deployment.replicas} to "
-                + counted(replicas, "replica"),
-                because=crowded if as_before or (ours and reason != "no_nodes") else [],
-                replicas=replicas,
-            )
-            if none_asked and ours:
-                scale.because = because
-                suspected.append(scale)  # whoever has done it may have meant it
-            else:
-                (likely if scale.because and not failing else possible).append(scale)
+            ranked.append(found.more_pods(facts.deployment, replicas))
 
-    proposals = [p for p in likely + suspected + possible if p.mitigation not in tried]
-    clear = bool(proposals) and len([p for p in likely if p.mitigation not in tried]) == 1 and not signs.errors
+    left = [one for one in ranked if one[1].mitigation not in tried]
+    proposals = [proposal for rank in _RANKS for of, proposal in left if of == rank]
+    clear = [rank for rank, _ in left].count("likely") == 1 and not signs.errors
     healthy = signs.healthy and not signs.errors
     return Diagnosis(
         healthy=healthy,
@@ -194,6 +171,64 @@ def diagnose(
         because=because,
         in_doubt=doubts,
     )
+
+
+_Rank = Literal["likely", "suspected", "possible"]
+_RANKS: tuple[_Rank, ...] = get_args(_Rank)
+"""In the order in which they are proposed."""
+
+_Ranked = tuple[_Rank, Proposal]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found, as far as it speaks for one mitigation or another."""
+
+    signs: Signs
+    reason: Reason
+    because: list[str]
+    recent: str
+    """That the release in force is young."""
+
+    as_before: bool
+
+    @property
+    def ours(self) -> bool:
+        return self.reason not in NOT_OURS
+
+    def rollback(self, proposal: Proposal, *, doubted: bool) -> _Ranked:
+        """Rank A, and say what speaks for it."""
+        signs = self.signs
+        broken = signs.failing or signs.down or signs.errors
+        if not (self.ours and self.recent and broken) or signs.scaled_to_none:
+            return "possible", proposal
+        told = self.reason in {"bad_release", "recent_release"}
+        proposal.because = self.because if told else [self.recent, *self.because]
+        return "likely" if signs.failing and signs.down and not doubted else "suspected", proposal
+
+    def restart(self, state: DeploymentState, *, replaced_after: datetime) -> _Ranked:
+        """Rank B, and say what speaks for it."""
+        proposal = Proposal(mitigation="restart", does=f"restart all pods of {state.name}", because=[])
+        replaced = state.rolled_out_at > replaced_after and len(state.revisions) > 1
+        helps = self.as_before or self.reason in {"crashing", "out_of_memory"}
+        if not (self.signs.failing and self.signs.down and helps) or self.recent or replaced:
+            return "possible", proposal
+        proposal.because = [self.signs.failure, "no recent rollout"]
+        return "likely", proposal
+
+    def more_pods(self, state: DeploymentState, replicas: int) -> _Ranked:
+        """Rank C, and say what speaks for it."""
+        signs = self.signs
+        proposal = Proposal(
+            mitigation="scale",
+            does=f"scale {state.name} from {state.replicas} to {counted(replicas, 'replica')}",
+            because=signs.crowded if self.as_before or (self.ours and self.reason != "no_nodes") else [],
+            replicas=replicas,
+        )
+        if signs.scaled_to_none and self.ours:
+            proposal.because = self.because
+            return "suspected", proposal  # whoever has done it may have meant it
+        return "likely" if proposal.because and not signs.failing else "possible", proposal
 
 
 def known_releases(
