@@ -1,0 +1,74 @@
+"""Which modules decide something, and have no test that is found by their name.
+
+`python -m tests.docs.found_by_name [FOLDER …]` lists them; `--write` writes `not_found_by_name.txt` anew.
+"""
+
+import argparse
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from docs.steps import ROOT
+
+PRODUCT = ("activities", "audit", "docs", "libraries", "records_schema", "sandbox", "starters", "workers", "workflows")
+NOT_FOUND = Path(__file__).with_name("not_found_by_name.txt")
+_DECISIONS = (
+    ast.If,
+    ast.IfExp,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.Try,
+    ast.Match,
+    ast.BoolOp,
+    ast.Compare,
+    ast.comprehension,
+)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def decides(source: str) -> bool:
+    """Tell whether a module's functions do more than pass on: a branch, a loop, a comparison, a refusal caught."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, _FUNCTIONS)]
+    return any(isinstance(node, _DECISIONS) for function in functions for node in ast.walk(function))
+
+
+def place_of_test(module: Path) -> Path:
+    """Give where the test of a module is to be, both beside the project's root.
+
+    >>> place_of_test(Path("starters/cli/_words.py")).as_posix()
+    'tests/starters/cli/test_words.py'
+    """
+    return "tests" / module.parent / f"test_{module.name.lstrip('_')}"
+
+
+def modules(root: Path = ROOT) -> Iterator[Path]:
+    """Give the product's modules that decide something, in order."""
+    for folder in PRODUCT:
+        for path in sorted((root / folder).rglob("*.py")):
+            if path.name != "__init__.py" and decides(path.read_text(encoding="utf-8")):
+                yield path.relative_to(root)
+
+
+def not_found(root: Path = ROOT) -> list[str]:
+    """Give the modules that decide something and have no test of their name."""
+    return [module.as_posix() for module in modules(root) if not (root / place_of_test(module)).exists()]
+
+
+def _main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.docs.found_by_name", description=__doc__)
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="only below these")
+    parser.add_argument("--write", action="store_true", help=f"write {NOT_FOUND.name} anew")
+    given = parser.parse_args(arguments)
+    missing = not_found()
+    if given.write:
+        NOT_FOUND.write_text("".join(f"{module}\n" for module in missing), encoding="utf-8")
+    named = [module for module in missing if not given.folders or module.startswith(tuple(given.folders))]
+    print("\n".join(named))
+    print(f"{len(named)} of {sum(1 for _ in modules())} modules that decide something", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
