@@ -17,7 +17,7 @@ COMPILED := .venv/compiled
 # Where it is set, every process would compile our modules anew, and there are thousands of them in a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check demo sandbox test test-server lint format docs hooks bench crash fuzz replay-live mutate compose-secrets shell clean
+.PHONY: help setup check changed demo sandbox test test-server lint format docs hooks bench crash fuzz replay-live mutate compose-secrets shell clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ sandbox: $(HAVE_UV) ## Start the embedded environment alone and leave it running
 
 check: lint ## What to run while you work: lint, types, contracts, and all tests that need no server (ARGS="-k lease")
 	@$(RUN) pytest --no-servers --numprocesses=auto --quiet $(ARGS)
+
+changed: setup ## The tests found by the names of what you changed, servers or not (BASE=origin/main; main by default)
+	@tests="$$($(RUN) python -m tests.docs.found_by_name --changed $(or $(BASE),main))" && \
+	if [ -n "$$tests" ]; then $(RUN) pytest --quiet $$tests $(ARGS); else echo "no test has the name of what changed"; fi
 
 test: setup ## All tests, on real servers, in several processes; says at the end where the time went
 	@$(RUN) python -m sandbox.binaries

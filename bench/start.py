@@ -129,7 +129,8 @@ def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[
     directory.mkdir(parents=True)
     bundle, key = directory / "evidence.bundle.zip", directory / "key.pem"
     _make_bundle(bundle, key)
-    environment = _environment(directory)
+    port = free_port()
+    environment = _environment(directory, port)
     commands = _commands(bundle, str(key))
     bar = progress.add_task("starting commands", total=(rounds + 1) * len(commands))
     outcomes = []
@@ -139,8 +140,8 @@ def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[
         peaks: list[float] = []
         cpu: list[float] = []
         for _ in range(rounds + 1):
-            floor.append(_timed([sys.executable, "-c", "pass"], environment)["seconds"])
-            taken = _timed([*_RUNBOOKS, *command.arguments], environment, *command.options)
+            floor.append(_timed([sys.executable, "-c", "pass"], environment, port)["seconds"])
+            taken = _timed([*_RUNBOOKS, *command.arguments], environment, port, *command.options)
             ours.append(taken["seconds"])
             peaks.append(taken["kib"] / _MIB)
             cpu.append(taken["cpu"])
@@ -151,9 +152,9 @@ def _measure_commands(directory: Path, rounds: int, progress: Progress) -> list[
     return outcomes
 
 
-def _timed(command: Sequence[str], environment: Mapping[str, str], *options: str) -> dict[str, float]:
+def _timed(command: Sequence[str], environment: Mapping[str, str], port: int, *options: str) -> dict[str, float]:
     answer = subprocess.run(
-        [sys.executable, "-I", "-S", _TIMED, *options, "--", *command],
+        [sys.executable, "-I", "-S", _TIMED, str(port), *options, "--", *command],
         env=dict(environment),
         cwd=environment["HOME"],
         capture_output=True,
@@ -161,7 +162,7 @@ def _timed(command: Sequence[str], environment: Mapping[str, str], *options: str
         check=False,
     )
     if answer.returncode:
-        raise RuntimeError(answer.stderr)
+        raise RuntimeError(f"{shlex.join(map(str, command))}: {answer.stderr}")
     figures: dict[str, float] = json.loads(answer.stdout)
     return figures
 
@@ -173,10 +174,11 @@ def _make_bundle(bundle: Path, key: Path) -> None:
     key.write_text(base64.b64encode(signer.public_key).decode(), encoding="ascii")
 
 
-def _environment(directory: Path) -> dict[str, str]:
-    """Give an environment with the sandbox's settings, but Temporal and the records at `timed.py`'s port."""
+def _environment(directory: Path, port: int) -> dict[str, str]:
+    """Give an environment with the sandbox's settings, in which every server is at `timed.py`'s port."""
+    at = f"{LOOPBACK}:{port}"
     configuration = _configured(
-        directory, temporal=f"{LOOPBACK}:1", records=f"postgresql://nobody@{LOOPBACK}:1/nothing"
+        directory, temporal=at, records=f"postgresql://nobody@{at}/nothing", others=f"http://{at}"
     )
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     return {
@@ -184,44 +186,42 @@ def _environment(directory: Path) -> dict[str, str]:
         "HOME": str(directory),
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "RUNBOOKS_CONFIG": str(configuration.file),
-        "RUNBOOKS_TEMPORAL__ADDRESS": LOOPBACK + ":{port}",
-        "RUNBOOKS_RECORDS__URL": f"postgresql://nobody@{LOOPBACK}:{{port}}/nothing",
     }
 
 
-def _configured(directory: Path, *, temporal: str, records: str) -> Configuration:
+def _configured(directory: Path, *, temporal: str, records: str, others: str = f"http://{LOOPBACK}:1") -> Configuration:
     """Write settings; of the cluster and the rest nothing is asked before a first step."""
-    nowhere = f"http://{LOOPBACK}:1"
     configuration = Configuration(directory)
     kubeconfig = directory / "kubeconfig"
     configuration.write(
         Endpoints(
             temporal_address=temporal,
-            temporal_ui=nowhere,
+            temporal_ui=others,
             records_url=records,
             kubeconfig=kubeconfig,
-            prometheus_url=nowhere,
-            alertmanager_url=nowhere,
-            aws_url=nowhere,
+            prometheus_url=others,
+            alertmanager_url=others,
+            aws_url=others,
             webhook_port=free_port(),
-            health_url=nowhere,
+            health_url=others,
         )
     )
-    kubeconfig.write_text(json.dumps(_KUBECONFIG), encoding="utf-8")
+    kubeconfig.write_text(json.dumps(_kubeconfig(others.replace("http:", "https:"))), encoding="utf-8")
     settings = tomllib.loads(configuration.file.read_text(encoding="utf-8"))
     del settings["worker"]  # as production works by default, not as the sandbox does
     configuration.file.write_text(tomli_w.dumps(settings), encoding="utf-8")
     return configuration
 
 
-_KUBECONFIG = {
-    "apiVersion": "v1",
-    "kind": "Config",
-    "current-context": "bench",
-    "clusters": [{"name": "bench", "cluster": {"server": f"https://{LOOPBACK}:1"}}],
-    "users": [{"name": "bench", "user": {"token": "none"}}],
-    "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-}
+def _kubeconfig(server: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "bench",
+        "clusters": [{"name": "bench", "cluster": {"server": server}}],
+        "users": [{"name": "bench", "user": {"token": "none"}}],
+        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+    }
 
 
 # -- the worker ------------------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
-"""Times one command: `python -I -S timed.py [--until-connected] [--or-ended] -- COMMAND …`; prints what it took.
+"""Times one command: `python -I -S timed.py PORT [--until-connected] [--or-ended] -- COMMAND …`; prints what it took.
 
 A process of its own, with nothing imported: what the kernel tells of a child's peak memory is never less than what its
-parent had. With `--until-connected` the time ends when the command first connects to the port that it finds in
-`TIMED_PORT` (which `{port}` in its environment stands for), and the command is killed then. With `--or-ended` it
-may also have ended before, in whatever way.
+parent had. With `--until-connected` the time ends when the command first connects to the port, at which all that its
+settings name stands, and the command is killed then. With `--or-ended` it may also have ended before, in whatever way.
 """
 
 import contextlib
@@ -13,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 _WITHIN = 60.0
@@ -23,14 +23,10 @@ def main(arguments: list[str]) -> None:
     """Run it once."""
     cut = arguments.index("--")
     command = arguments[cut + 1 :]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-        environment = {name: value.replace("{port}", port) for name, value in os.environ.items()}
+    # A file, not a pipe: nobody reads while we wait, and a command that writes more than a pipe holds would never end.
+    with socket.create_server(("127.0.0.1", int(arguments[0]))) as listener, tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        with subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
-            output = b""
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT) as process:
             if "--until-connected" in arguments[:cut]:
                 while not _connected(listener, process, began, patient="--or-ended" not in arguments[:cut]):
                     pass
@@ -38,14 +34,14 @@ def main(arguments: list[str]) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)  # Popen's own would take its figures from one that has ended
             else:
-                assert process.stdout is not None
-                output = process.stdout.read()
-                seconds = 0.0
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                seconds = time.perf_counter() - began
             _, status, usage = os.wait4(process.pid, 0)
-            seconds = seconds or time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        said = output.read().decode(errors="replace")
     if process.returncode > 0 and "--or-ended" not in arguments[:cut]:
-        raise SystemExit(f"{command}: exit code {process.returncode}\n{output.decode(errors='replace')}")
+        raise SystemExit(f"{command}: exit code {process.returncode}\n{said}")
     sys.stdout.write(json.dumps({"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "kib": usage.ru_maxrss}))
 
 

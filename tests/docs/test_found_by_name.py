@@ -1,10 +1,11 @@
 """A module that decides something has a test that is found by its name; the list of those without may only shrink."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.docs.found_by_name import NOT_FOUND, decides, not_found, place_of_test
+from tests.docs.found_by_name import NOT_FOUND, changed_files, decides, not_found, place_of_test, named_by
 
 
 def test_each_module_has_a_test_of_its_name() -> None:
@@ -44,3 +45,34 @@ def test_a_private_module_is_found_without_its_underscore(tmp_path: Path) -> Non
     test.parent.mkdir(parents=True)
     test.touch()
     assert not_found(tmp_path) == []
+
+
+def _git(checkout: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=Tests", "-c", "user.email=tests@example.com")
+    subprocess.run(("git", "-C", checkout, *identity, *arguments), check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_tests_of_a_change_are_those_of_its_modules_and_its_own(tmp_path: Path) -> None:
+    for name in (
+        "audit/old.py",
+        "audit/gone.py",
+        "audit/kept.py",
+        "tests/audit/test_old.py",
+        "tests/audit/test_kept.py",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    _git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "--quiet", "--message=first")
+    _git(tmp_path, "switch", "--quiet", "--create=change")
+    (tmp_path / "audit/old.py").write_text("A = 1\n", encoding="utf-8")
+    (tmp_path / "audit/gone.py").unlink()
+    _git(tmp_path, "commit", "--quiet", "--all", "--message=second")
+    (tmp_path / "tests/audit/test_new.py").touch()
+    (tmp_path / "notes.md").touch()
+
+    changed = changed_files("main", tmp_path)
+
+    assert changed == [Path("audit/old.py"), Path("notes.md"), Path("tests/audit/test_new.py")]
+    assert named_by(changed, tmp_path) == ["tests/audit/test_new.py", "tests/audit/test_old.py"]
