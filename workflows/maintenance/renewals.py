@@ -85,14 +85,18 @@ class Renewals:
         for hold in sorted(step for step in self.run.begun_before if step == "hold" or step.startswith("hold-")):
             number = hold.removeprefix("hold")
             held = await before_reset(self.run, "6.3/2", self.run.first_effect(hold))
-            if held is None or f"release{number}" in self.run.done_before:
+            if held is None:
                 continue
             secret = held.asked(HoldForRenewal)
             target = known.get((secret.namespace, secret.name))
             if target is not None and target.is_due:
                 continue
-            if target is not None and f"install{number}" in self.run.done_before:
+            released = f"release{number}" in self.run.done_before
+            installed = target is not None and f"install{number}" in self.run.done_before
+            if target is not None and installed and (not released or self._tells_all()):
                 renewed[target.name] = Renewal(name=target.name, certificate=target.certificate)
+            if released:
+                continue
             at = {"namespace": secret.namespace, "name": secret.name}
             showing = await before_reset(self.run, "6.3/2", self.run.first_effect(f"show{number}"))
             if showing is not None:
@@ -101,6 +105,25 @@ class Renewals:
             release = LetRenewalGo(**at, not_before=None, effect=self.run.first_effect(f"release{number}"))
             title = f"Let other runs to {secret.namespace}/{secret.name}"
             await self.run.attempt("6.3/2", title, TlsSecrets.release, release, policies.RELEASE)
+        return renewed | await self._issued_before(targets)
+
+    def _tells_all(self) -> bool:
+        """Whether a run that was reset tells of all that it had renewed: of what it had let go, and cert-manager's."""
+        return workflow.patched("renewed-before-a-reset")
+
+    async def _issued_before(self, targets: list[Target]) -> dict[str, Renewal]:
+        """Give what cert-manager renewed for this run before it was reset."""
+        triggered = sorted(step for step in self.run.done_before if step == "trigger" or step.startswith("trigger-"))
+        if not triggered or not self._tells_all():
+            return {}
+        by = {(one.managed.namespace, one.managed.name): one for one in targets if one.managed and not one.is_due}
+        renewed: dict[str, Renewal] = {}
+        for step in triggered:
+            before = await before_reset(self.run, "6.3/2", self.run.first_effect(step))
+            asked = before.asked(TriggerIssuance) if before is not None else None
+            target = by.get((asked.namespace, asked.name)) if asked is not None else None
+            if target is not None:
+                renewed[target.name] = Renewal(name=target.name, certificate=target.certificate)
         return renewed
 
     async def _theirs(self, target: Target) -> Certificate | None:
