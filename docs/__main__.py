@@ -1,9 +1,11 @@
 """`python -m docs`: write the pages that are made from the code; `--check` only says which are out of date."""
 
+import json
 import sys
 
 from docs import cli_page, runbook_page, settings_page
 from docs.steps import ROOT, Workflows
+from starters.steering import catalogue
 
 
 def _runbook() -> str:
@@ -14,11 +16,16 @@ def _lines() -> str:
     return runbook_page.lines_of_page(Workflows())
 
 
+def _schemas() -> str:
+    return json.dumps(catalogue.schemas(), ensure_ascii=False, indent=1) + "\n"
+
+
 _PAGES = {
     "docs/runbook.md": _runbook,
     "docs/settings.md": settings_page.page,
     "docs/cli.md": cli_page.page,
     "starters/web/runbook.json": _lines,
+    "starters/steering/schemas.json": _schemas,
 }
 
 
