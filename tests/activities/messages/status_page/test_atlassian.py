@@ -1,99 +1,24 @@
+"""Atlassian's Statuspage: published once, settled with what others write, and refused in its own words."""
+
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 import structlog
-from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse
-from temporalio.testing import ActivityEnvironment
 
 from activities.common.errors import Misconfigured, NotFound, RateLimited, Refused, Unavailable
 from activities.messages.status_page.atlassian import AtlassianStatusPage
 from activities.messages.status_page.records import RecordsStatusPage
-from activities.messages.status_page.status_page import (
-    COMPONENT_SHOWS,
-    COMPONENT_STATES,
-    LeaveStatusPage,
-    StatusPage,
-    StatusPages,
-    UpdateMaintenance,
-    UpdateStatusPage,
-    worst,
-)
-from tests.activities.contracts.serving import Misbehaviour, serving
+from tests.activities.contracts.serving import Misbehaviour
 from tests.activities.contracts.statuspage import StatuspageContract
-from tests.records_schema.fixtures import count, effect
-
-KEY = "0b5f9d44-secret"
-
-
-def update(
-    status: Any, step: str, incident_id: str = "INC-1", component: str = "api", **plan: bool
-) -> UpdateStatusPage:
-    return UpdateStatusPage(
-        component=component,
-        incident_id=incident_id,
-        title="API down",
-        status=status,
-        message="Issue identified, implementing fix",
-        effect=effect(step, **plan),
-    )
-
-
-# -- records --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own(records_pool: ConnectionPool[Any]) -> RecordsStatusPage:
-    return RecordsStatusPage(records_pool)
-
-
-def test_updates_follow_each_other(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
-    assert str(own.update(update("Identified", "one"))) == "status page/api: Identified"
-    assert str(own.update(update("Resolved", "two"))) == "status page/api: Identified → Resolved"
-    again = own.update(update("Resolved", "two"))
-    assert (str(again), again.applied) == ("status page/api: Identified → Resolved", False)
-    assert count(records_sql, "status_updates") == count(records_sql, "audit_log") == 2
-
-
-def test_a_planned_update_leaves_nothing(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
-    assert not own.update(update("Identified", "one", dry_run=True)).applied
-    assert count(records_sql, "status_updates") == count(records_sql, "audit_log") == 0
-
-
-# -- Atlassian Statuspage -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def service() -> StatuspageContract:
-    return StatuspageContract(KEY, "page1", ["comp-api", "comp-db"])
-
-
-@pytest.fixture
-def faults() -> Misbehaviour:
-    return Misbehaviour()
-
-
-@pytest.fixture
-def base_url(service: StatuspageContract, faults: Misbehaviour) -> Iterator[str]:
-    with serving(service.app, faults) as url:
-        yield url
-
-
-@pytest.fixture
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client() as client:
-        yield client
-
-
-@pytest.fixture
-def page(http: httpx.Client, base_url: str) -> AtlassianStatusPage:
-    return AtlassianStatusPage(http, SecretStr(KEY), "page1", {"api": "comp-api", "db": "comp-db"}, base_url)
+from tests.activities.messages.status_page.updates import KEY, WAY, leave, maintenance, update
+from tests.records_schema.fixtures import count
 
 
 def test_one_incident_takes_all_updates(page: AtlassianStatusPage, service: StatuspageContract) -> None:
@@ -342,51 +267,6 @@ def test_a_wrong_page_is_not_found(http: httpx.Client, base_url: str) -> None:
         )
 
 
-def test_both_backends_are_status_pages(page: AtlassianStatusPage, own: RecordsStatusPage) -> None:
-    backends: list[StatusPage] = [page, own]
-    for backend in backends:
-        assert ActivityEnvironment().run(StatusPages(backend).update, update("Identified", "one")).applied
-
-
-# -- maintenance ----------------------------------------------------------------------------------------------------
-
-AT = datetime(2026, 2, 5, 2, tzinfo=UTC)
-
-
-def maintenance(status: Any, step: str, shows: Any = None, **plan: bool) -> UpdateMaintenance:
-    return UpdateMaintenance(
-        component="api",
-        window_id="MW-1",
-        title="TenSafe maintenance: Upgrade",
-        status=status,
-        message=f"{status}.",
-        starts_at=AT,
-        ends_at=AT + timedelta(hours=2),
-        shows=shows,
-        effect=effect(step, **plan),
-    )
-
-
-WAY: tuple[tuple[Any, Any], ...] = (
-    ("Scheduled", None),
-    ("In progress", "under_maintenance"),
-    ("Verifying", None),
-    ("Completed", "operational"),
-)
-
-
-def test_a_maintenance_goes_its_way_on_our_page(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
-    for status, shows in WAY:
-        assert own.maintenance(maintenance(status, status, shows)).applied
-        assert not own.maintenance(maintenance(status, status, shows)).applied
-    late = own.maintenance(maintenance("In progress", "late"))
-    assert (late.applied, late.after, late.note) == (False, "Completed", "In progress comes too late")
-    rows = records_sql.execute(
-        "SELECT status, component_shows FROM runbooks.maintenance_notices ORDER BY id"
-    ).fetchall()
-    assert rows == [(status, shows or "") for status, shows in WAY]
-
-
 def test_a_maintenance_goes_its_way_at_atlassian(page: AtlassianStatusPage, service: StatuspageContract) -> None:
     shown = []
     for status, shows in WAY:
@@ -441,189 +321,3 @@ def test_a_planned_maintenance_leaves_nothing(
     for backend in (page, own):
         assert not backend.maintenance(maintenance("Scheduled", "a", dry_run=True)).applied
     assert (service.incidents, count(records_sql, "maintenance_notices")) == ([], 0)
-
-
-# -- several at once: the same rule on both pages -------------------------------------------------------------------
-
-
-class Shown:
-    """One of the two pages, and what its component shows; a person's change is made as people make it there."""
-
-    def __init__(self, page: StatusPage, own: psycopg.Connection[Any] | None, service: StatuspageContract) -> None:
-        self.page = page
-        self._own = own
-        self._service = service
-
-    @property
-    def api(self) -> str:
-        if self._own is None:
-            return self._service.components["comp-api"]
-        rows = self._own.execute("SELECT shows::text FROM runbooks.status_page WHERE component = 'api'").fetchall()
-        return str(rows[0][0]) if rows else "operational"
-
-    def by_hand(self, shows: str) -> None:
-        if self._own is not None:
-            query = "INSERT INTO runbooks.status_by_hand (component, shows, who) VALUES ('api', %s, 'ada')"
-            self._own.execute(query, (shows,))
-            return
-        self._service.components["comp-api"] = shows
-        said = [{"code": "comp-api", "new_status": shows}]
-        self._service.incidents.append(
-            {
-                "id": "by-hand",
-                "name": "DNS",
-                "status": "investigating",
-                "metadata": {},
-                "components": [{"id": "comp-api", "status": shows}],
-                "incident_updates": [{"id": "u1", "status": "investigating", "affected_components": said}],
-            }
-        )
-
-    def by_hand_is_over(self) -> None:
-        if self._own is not None:
-            self._own.execute("UPDATE runbooks.status_by_hand SET ended_at = clock_timestamp()")
-            return
-        (theirs,) = [one for one in self._service.incidents if one["id"] == "by-hand"]
-        theirs["status"] = "resolved"
-
-
-@pytest.fixture(params=["own", "atlassian"])
-def shown(
-    request: pytest.FixtureRequest,
-    own: RecordsStatusPage,
-    page: AtlassianStatusPage,
-    service: StatuspageContract,
-    records_sql: psycopg.Connection[Any],
-) -> Shown:
-    if request.param == "own":
-        return Shown(own, records_sql, service)
-    return Shown(page, None, service)
-
-
-def test_the_worst_of_two_incidents_shows(shown: Shown) -> None:
-    for status, step, incident, shows in (
-        ("Investigating", "a", "INC-1", "major_outage"),
-        ("Monitoring", "b", "INC-2", "major_outage"),
-        ("Identified", "c", "INC-1", "partial_outage"),
-        ("Investigating", "d", "INC-2", "major_outage"),
-        ("Resolved", "e", "INC-2", "partial_outage"),
-        ("Resolved", "f", "INC-1", "operational"),
-    ):
-        shown.page.update(update(status, step, incident))
-        assert shown.api == shows, step
-
-
-def test_a_maintenance_shows_where_nothing_worse_does(shown: Shown) -> None:
-    shown.page.maintenance(maintenance("Scheduled", "a"))
-    assert shown.api == "operational"
-    shown.page.update(update("Identified", "b"))
-    shown.page.maintenance(maintenance("In progress", "c", "under_maintenance"))
-    assert shown.api == "partial_outage"
-    shown.page.update(update("Resolved", "d"))
-    assert shown.api == "under_maintenance"
-    shown.page.maintenance(maintenance("Completed", "e", "operational"))
-    assert shown.api == "operational"
-
-
-def test_an_outage_in_a_maintenance_is_not_over_with_it(shown: Shown) -> None:
-    shown.page.maintenance(maintenance("In progress", "a", "under_maintenance"))
-    shown.page.update(update("Investigating", "b"))
-    shown.page.maintenance(maintenance("Completed", "c", "operational"))
-    assert shown.api == "major_outage"
-
-
-@pytest.mark.parametrize("theirs", ["degraded_performance", "under_maintenance"])
-def test_a_persons_own_change_lasts_until_they_end_it(shown: Shown, theirs: str) -> None:
-    shown.by_hand(theirs)
-    for status, step, shows in (
-        ("Investigating", "a", "major_outage"),
-        ("Identified", "b", "partial_outage"),
-        ("Resolved", "c", theirs),
-    ):
-        shown.page.update(update(status, step))
-        assert shown.api == shows, step
-    shown.page.maintenance(maintenance("In progress", "d", "under_maintenance"))
-    shown.page.maintenance(maintenance("Completed", "e", "operational"))
-    assert shown.api == theirs
-    shown.by_hand_is_over()
-    shown.page.update(update("Investigating", "f", "INC-9"))
-    shown.page.update(update("Resolved", "g", "INC-9"))
-    assert shown.api == "operational"
-
-
-def leave(step: str, incident_id: str = "INC-1", *, over: bool = False) -> LeaveStatusPage:
-    return LeaveStatusPage(component="api", incident_id=incident_id, message="Bye", over=over, effect=effect(step))
-
-
-def test_an_entry_whose_run_is_gone_says_what_it_said_until_it_is_over(shown: Shown) -> None:
-    shown.page.update(update("Investigating", "a"))
-    left = shown.page.leave(leave("b"))
-    assert (left.before, left.after, left.applied) == ("Investigating", "Investigating", True)
-    assert not shown.page.leave(leave("b")).applied
-    assert shown.api == "major_outage"
-    shown.page.update(update("Identified", "c", "INC-2"))
-    assert shown.page.leave(leave("d", over=True)).applied
-    assert shown.api == "partial_outage", "the other one's"
-    again = shown.page.leave(leave("e", over=True))
-    assert (again.after, again.applied) == ("Resolved", False)
-
-
-def test_what_was_never_published_or_is_over_isnt_published_for_that(shown: Shown) -> None:
-    assert not shown.page.leave(leave("a")).applied
-    shown.page.update(update("Identified", "b"))
-    shown.page.update(update("Resolved", "c"))
-    shown.by_hand("degraded_performance")
-    assert not shown.page.leave(leave("d")).applied
-    assert shown.api == "degraded_performance"
-
-
-def test_what_a_person_has_set_stays_when_an_entry_is_left(shown: Shown) -> None:
-    shown.page.update(update("Identified", "a"))
-    shown.by_hand("major_outage")
-    shown.page.leave(leave("b"))
-    assert shown.api == "major_outage"
-    shown.page.leave(leave("c", over=True))
-    assert shown.api == "major_outage"
-
-
-def test_our_own_page_says_whose_word_shows(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
-    own.update(update("Investigating", "a", "INC-1"))
-    mine = own.update(update("Resolved", "b", "INC-2"))
-    assert mine.note == "the component shows major_outage, by incident INC-1"
-    over = own.maintenance(maintenance("In progress", "c", "under_maintenance"))
-    assert over.note == "the component shows major_outage, by incident INC-1"
-    assert own.update(update("Identified", "d", "INC-1")).note == ""
-    assert str(own.update(update("Resolved", "e", "INC-1"))).startswith("status page/api: Identified → Resolved")
-
-
-def test_the_view_and_the_rule_say_the_same(own: RecordsStatusPage, records_sql: psycopg.Connection[Any]) -> None:
-    known = records_sql.execute("SELECT enum_range(NULL::runbooks.component_state)::text[]").fetchone()
-    assert known is not None
-    assert tuple(known[0]) == COMPONENT_STATES
-    for number, (status, shows) in enumerate(COMPONENT_SHOWS.items()):
-        own.update(update(status, status, f"INC-{number}", component=status))
-        query = "SELECT shows::text FROM runbooks.status_page WHERE component = %s"
-        assert records_sql.execute(query, (status,)).fetchone() == (shows,)
-    assert worst("operational", "partial_outage", "under_maintenance") == "partial_outage"
-
-
-def test_a_maintenance_that_ended_unwell_shows_until_something_newer_is_said(shown: Shown) -> None:
-    shown.page.maintenance(maintenance("In progress", "a", "under_maintenance"))
-    shown.page.maintenance(maintenance("Completed", "b", "major_outage"))
-    assert shown.api == "major_outage"
-    shown.page.update(update("Identified", "c"))
-    assert shown.api == "partial_outage"
-    shown.page.update(update("Resolved", "d"))
-    assert shown.api == "operational"
-
-
-def test_one_that_is_only_planned_or_called_off_says_nothing_newer(shown: Shown) -> None:
-    shown.page.maintenance(maintenance("In progress", "a", "under_maintenance"))
-    shown.page.maintenance(maintenance("Completed", "b", "major_outage"))
-    for status in ("Scheduled", "Completed"):
-        other = maintenance(status, f"other {status}").model_copy(update={"window_id": "MW-2"})
-        assert shown.page.maintenance(other).applied
-        assert shown.api == "major_outage", status
-    third = maintenance("In progress", "c", "under_maintenance").model_copy(update={"window_id": "MW-3"})
-    shown.page.maintenance(third)
-    assert shown.api == "under_maintenance"

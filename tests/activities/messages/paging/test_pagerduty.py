@@ -1,17 +1,15 @@
+"""PagerDuty: one alert a page, from trigger to resolve, and refused in its own words."""
+
 import json
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
 import httpx
-import psycopg
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse
 from temporalio.testing import ActivityEnvironment
@@ -19,107 +17,13 @@ from temporalio.testing import ActivityEnvironment
 from activities.common.errors import InvalidInput, RateLimited, Refused, Unavailable
 from activities.common.http import wait_asked
 from activities.messages.paging.pagerduty import PagerDutyPager
-from activities.messages.paging.paging import AcknowledgePage, PageOnCall, Pager, Paging, ResolvePage
+from activities.messages.paging.paging import Pager, Paging
 from activities.messages.paging.records import RecordsPager
 from tests.activities.contracts.pagerduty import PagerDutyContract
 from tests.activities.contracts.serving import Misbehaviour, serving
-from tests.records_schema.fixtures import count, effect
+from tests.activities.messages.paging.paged import acknowledge, page, resolve
 
 KEY = secrets.token_hex(16)
-
-
-def page(step: str = "page", level: int = 1, **changed: Any) -> PageOnCall:
-    plan = changed.pop("dry_run", False)
-    return PageOnCall(
-        incident_id="INC-1",
-        service="tensafe-server",
-        severity="P1",
-        rotation="primary",
-        level=level,
-        summary="API down",
-        link="http://127.0.0.1:8233/run",
-        effect=effect(step, dry_run=plan),
-    ).model_copy(update=changed)
-
-
-def resolve(step: str = "resolve", levels: int = 2, *, dry_run: bool = False) -> ResolvePage:
-    return ResolvePage(incident_id="INC-1", levels=levels, effect=effect(step, dry_run=dry_run))
-
-
-def acknowledge(step: str = "ack", levels: int = 2, *, dry_run: bool = False) -> AcknowledgePage:
-    return AcknowledgePage(incident_id="INC-1", by="ada", levels=levels, effect=effect(step, dry_run=dry_run))
-
-
-# -- records --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pager(records_pool: ConnectionPool[Any]) -> RecordsPager:
-    return RecordsPager(records_pool)
-
-
-def rows(sql: psycopg.Connection[Any]) -> list[Any]:
-    return sql.execute(
-        "SELECT level, paged, email, acknowledged_by, acknowledged_at IS NOT NULL, resolved_at IS NOT NULL "
-        "FROM runbooks.pages ORDER BY id"
-    ).fetchall()
-
-
-def test_the_person_on_duty_is_paged(pager: RecordsPager, records_sql: psycopg.Connection[Any]) -> None:
-    records_sql.execute("INSERT INTO runbooks.on_call_rotations VALUES ('primary', 'team@tensafe.io')")
-    records_sql.execute("INSERT INTO runbooks.on_call_contacts (name, email) VALUES ('ada', 'ada@tensafe.io')")
-    records_sql.execute(
-        "INSERT INTO runbooks.on_call_shifts (rotation, contact, during) "
-        "VALUES ('primary', 'ada', tstzrange(now() - interval '1 h', now() + interval '1 h'))"
-    )
-    assert str(pager.page(page())) == "page/INC-1/L1: ada paged (primary, level 1)"
-    assert str(pager.page(page("escalation", 2))) == "page/INC-1/L2: primary paged (primary, level 2)"
-    assert rows(records_sql) == [
-        (1, "ada", "ada@tensafe.io", "", False, False),
-        (2, "primary", "team@tensafe.io", "", False, False),
-    ]
-
-
-def test_a_page_comes_to_its_rotation_where_nobody_is_entered(pager: RecordsPager) -> None:
-    assert pager.page(page()).after == "primary paged (primary, level 1)"
-
-
-def test_one_page_a_level(pager: RecordsPager, records_sql: psycopg.Connection[Any]) -> None:
-    assert pager.page(page("one")).applied
-    assert not pager.page(page("one")).applied
-    other = pager.page(page("two"))
-    assert (other.applied, other.note) == (False, "paged already")
-    assert count(records_sql, "pages") == count(records_sql, "audit_log") == 1
-
-
-def test_twenty_pages_at_once_are_one(pager: RecordsPager, records_sql: psycopg.Connection[Any]) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        changes = list(threads.map(lambda number: pager.page(page(f"page-{number % 4}")), range(20)))
-    assert [change.applied for change in changes].count(True) == 1
-    assert count(records_sql, "pages") == count(records_sql, "audit_log") == 1
-
-
-def test_pages_are_acknowledged_and_resolved_once(pager: RecordsPager, records_sql: psycopg.Connection[Any]) -> None:
-    pager.page(page("one"))
-    pager.page(page("two", 2))
-    assert str(pager.acknowledge(acknowledge())) == "page/INC-1: paged → acknowledged by ada (2 pages)"
-    assert not pager.acknowledge(acknowledge("again")).applied
-    assert pager.resolve(resolve()).applied
-    assert not pager.resolve(resolve()).applied
-    nothing = pager.resolve(resolve("again"))
-    assert (nothing.applied, nothing.note) == (False, "no page open")
-    assert [row[3:] for row in rows(records_sql)] == [("ada", True, True)] * 2
-    assert pager.page(page("anew")).applied, "a resolved level can be paged again"
-
-
-def test_a_planned_page_leaves_nothing(pager: RecordsPager, records_sql: psycopg.Connection[Any]) -> None:
-    plan = pager.page(page(dry_run=True))
-    assert (plan.applied, plan.after) == (False, "primary paged (primary, level 1)")
-    assert str(pager.resolve(resolve(dry_run=True))) == "page/INC-1: paged → resolved"
-    assert count(records_sql, "pages") == count(records_sql, "audit_log") == 0
-
-
-# -- PagerDuty ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
