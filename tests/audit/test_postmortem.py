@@ -1,40 +1,16 @@
 """The draft of a post-mortem: what it says, from recorded histories and from stories made by hand."""
 
-import base64
-import json
 import re
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
-from audit.payloads import Decoder
 from audit.postmortem import Material, sections
 from audit.postmortem_document import compose
-from audit.postmortem_impact import read_metrics
-from audit.postmortem_releases import releases
-from audit.reading import read
 from audit.reading_steps import line
-from audit.story import Effect, Question, Said, Signal, Step, Story, Timer, Trigger, Word
+from audit.story import Effect, Question, Said, Signal, Step, Timer, Trigger, Word
+from tests.audit.postmortems import HOSTILE, S, decoded, history, recorded, written
 from tests.audit.stories import BEGAN, story
-
-HISTORIES = Path(__file__).parents[1] / "histories"
-S = timedelta(seconds=1)
-HOSTILE = "</script><img src=x onerror=alert(1)> [click](http://evil) ![](http://evil/p.png) | cell\n## Owned\n-->"
-
-
-def history(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((HISTORIES / f"{name}.json").read_text(encoding="utf-8"))
-    return content
-
-
-def recorded(name: str) -> Story:
-    return read(history(name), namespace="default", workflow_id=name, run_id=name, decoder=Decoder())
-
-
-def written(material: Material) -> dict[str, str]:
-    return {section.name: section.text for section in sections(material) if section.name}
 
 
 @pytest.mark.parametrize("name", ["p1_incident-asked", "p1_incident-rolled-back", "p1_incident-fired-again"])
@@ -60,37 +36,6 @@ def test_a_recorded_incident_is_told_with_what_was_decided_done_and_kept(name: s
     )
     assert closing["resolution"] in text["summary"]
     assert closing["root_cause"] in text["summary"]
-
-
-def test_the_releases_that_the_run_looked_at_are_read_from_its_history() -> None:
-    events = history("p1_incident-rolled-back")
-    found = releases(events, Decoder())
-    started = {
-        event["eventId"]
-        for event in events["events"]
-        if event.get("activityTaskScheduledEventAttributes", {}).get("activityType", {}).get("name")
-        == "kubernetes.deployment"
-    }
-    images = {
-        image
-        for event in events["events"]
-        if (done := event.get("activityTaskCompletedEventAttributes")) and done["scheduledEventId"] in started
-        for revision in decoded(done["result"]["payloads"][0])["revisions"]
-        for image in revision["images"]
-    }
-    assert images
-    assert all(any(image in release.what for release in found) for image in images)
-    assert [release.at for release in found] == sorted(release.at for release in found)
-    assert releases({"events": [{"eventType": 3}, None]}, Decoder()) == []
-
-
-def test_lines_of_the_timeline_are_in_the_order_of_time() -> None:
-    told = recorded("p1_incident-asked")
-    times = re.findall(
-        r"^- (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", written(Material("i", [told]))["timeline"], re.MULTILINE
-    )
-    assert len(times) >= 50
-    assert times == sorted(times)
 
 
 def test_open_questions_are_unanswered_ones_missed_deadlines_and_failed_steps() -> None:
@@ -190,45 +135,6 @@ def test_a_result_is_told_in_words() -> None:
     assert line({"size": 8589934592, "cache_hit": 0.999}) == "size: 8.0 GiB, cache hit: 99.90 %"
 
 
-def test_the_impact_is_read_from_the_metrics_before_and_since_the_incident() -> None:
-    began = BEGAN
-
-    def point(minutes: int, value: str) -> list[Any]:
-        return [(began + timedelta(minutes=minutes)).timestamp(), value]
-
-    document = {
-        "queries": {
-            "error_rate": {
-                "query": "q",
-                "series": [
-                    {
-                        "metric": {"code": "500"},
-                        "values": [
-                            point(-2, "0.01"),
-                            point(-1, "0.03"),
-                            point(0, "0.5"),
-                            point(1, "0.9"),
-                            point(2, "NaN"),
-                            point(3, "0.1"),
-                        ],
-                    }
-                ],
-            },
-            "latency": {"query": "q", "error": "bad_data: parse error"},
-            "requests": {"query": "q", "series": []},
-        }
-    }
-    first, second, third = read_metrics(json.dumps(document).encode(), began)
-    assert (first.labels, first.before, first.lowest, first.highest, first.last) == ("code=500", 0.02, 0.1, 0.9, 0.1)
-    assert first.highest_at == began + timedelta(minutes=1)
-    assert "parse error" in second.trouble
-    assert "no data" in third.trouble
-    text = written(Material("i", [story(1)], metrics=[first, second, third]))["impact"]
-    assert "| Error rate, code 500 | 2.00 % | 10.00 % at 03:03:00 UTC | 90.00 % at 03:01:00 UTC | 10.00 % |  |" in text
-    with pytest.raises(ValueError, match="no export"):
-        read_metrics(b"[]", began)
-
-
 def test_hostile_text_is_neither_markup_nor_a_marker() -> None:
     effect = Effect(key="k", target=HOSTILE, before=HOSTILE, after=HOSTILE, note=HOSTILE)
     told = story(
@@ -273,7 +179,3 @@ def test_the_same_material_gives_the_same_document() -> None:
     assert first == second
     assert BEGAN.tzinfo is UTC
     assert datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S") not in first
-
-
-def decoded(payload: dict[str, Any]) -> Any:
-    return json.loads(base64.b64decode(payload["data"]))

@@ -2,39 +2,26 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg_pool import ConnectionPool
-from rich.progress import Progress
 
 from audit.chain import Verifier
 from audit.records import Statement, Verdict
 from audit.skeleton import restore
 from audit.store import Store
-from audit.store_connection import StoreError
-from audit.store_filter import Filter
-from audit.story import Effect, RunIdentity, Step, Story, Trigger
-from bench.archive_rows import fill
-from sandbox.probes import wait_until
-from tests.audit.stories import BEGAN, archivable, history, new_signer, story, without
+from tests.audit.archived import CASES
+from tests.audit.bundles import SIGNER
+from tests.audit.stories import archivable, history, story, without
 from tests.records_schema.fixtures import empty_database_url, records_pool, records_sql, records_url  # noqa: F401
 
-SIGNER = new_signer()
 TABLES = (
     "archive_records",
     "archive_bodies",
     "archive_heads",
     "archive_access",
 )
-_USED = "SELECT indexrelname FROM pg_stat_user_indexes WHERE schemaname = 'runbooks' AND idx_scan > 0"
-
-
-@pytest.fixture
-def store(records_pool: ConnectionPool[Any]) -> Store:  # noqa: F811
-    return Store(records_pool, SIGNER)
 
 
 def verify(store: Store) -> Verdict:
@@ -159,64 +146,6 @@ def test_the_head_is_signed_once_per_place_and_tells_when_the_end_is_gone(
     assert "cut off" in broken.what
 
 
-def _touching(*targets: str) -> list[Step]:
-    return [
-        Step(
-            event_id=number,
-            section="4.2",
-            title="t",
-            activity="kubernetes.scale",
-            scheduled_at=BEGAN,
-            outcome="completed",
-            effect=Effect(key=f"k{number}", target=target),
-        )
-        for number, target in enumerate(targets)
-    ]
-
-
-CASES: dict[int, Story] = {
-    1: story(1, severity="P1", incident_id="INC-1", status="failed", outcome=""),
-    2: story(2, run=RunIdentity(workflow_id="wf-2", run_id="run-2", workflow_type="P1Incident"), tenant="acme"),
-    3: story(3, steps=_touching("deployment/tensafe-server", "hpa/other")),
-    4: story(4, service="billing", trigger=Trigger(kind="person", by="bob@tensafe.io")),
-    5: story(5, parent=RunIdentity(workflow_id="wf-1", run_id="run-1"), first_run_id="run-4"),
-}
-QUESTIONS = {
-    Filter(severity="P1"): {1},
-    Filter(incident="INC-1"): {1},
-    Filter(status="failed"): {1},
-    Filter(outcome="rolled back"): {2, 3, 4, 5},
-    Filter(procedure="P1Incident"): {2},
-    Filter(tenant="acme"): {2},
-    Filter(target="deployment/tensafe-server"): {3},
-    Filter(target="tensafe-server"): {3},
-    Filter(target="tensafe"): set(),
-    Filter(service="billing"): {4},
-    Filter(actor="bob@tensafe.io"): {4},
-    Filter(actor="ada@tensafe.io", severity=""): {1, 2, 3, 5},
-    Filter(parent_run="run-1"): {5},
-    Filter(first_run_id="run-4"): {4, 5},
-    Filter(since=BEGAN + timedelta(minutes=4)): {4, 5},
-    Filter(until=BEGAN + timedelta(minutes=2)): {1},
-    Filter(since=BEGAN + timedelta(minutes=2), until=BEGAN + timedelta(minutes=4), service="tensafe-server"): {2, 3},
-    Filter(): {1, 2, 3, 4, 5},
-}
-
-
-@pytest.fixture
-def cases(store: Store) -> Store:
-    for number, told in reversed(CASES.items()):
-        run = archivable(number)
-        store.append(type(run)(run.history, told, run.closed_at))
-    return store
-
-
-def test_runs_are_found_by_everything_and_alike_in_the_archive_and_out_of_it(cases: Store) -> None:
-    for wanted, numbers in QUESTIONS.items():
-        assert list(cases.stories(wanted)) == [CASES[number] for number in sorted(numbers)], wanted
-        assert {number for number, told in CASES.items() if wanted.matches(told)} == numbers, wanted
-
-
 def test_the_index_is_made_anew_from_the_chain(cases: Store, records_sql: psycopg.Connection[Any]) -> None:  # noqa: F811
     record = cases.record("default", "run-1")
     assert record is not None
@@ -250,22 +179,6 @@ def test_who_looked_at_it_is_kept(store: Store) -> None:
     ]
 
 
-def test_without_a_key_it_can_be_read_and_not_added_to(store: Store, records_pool: ConnectionPool[Any]) -> None:  # noqa: F811
-    store.append(archivable(1))
-    reader = Store(records_pool)
-    assert len(list(reader.records())) == 1
-    with pytest.raises(StoreError, match="no signing key"):
-        reader.append(archivable(2))
-
-
-def test_an_older_schema_is_said_to_be_one(empty_database_url: str) -> None:  # noqa: F811
-    with (
-        ConnectionPool(empty_database_url, min_size=1, open=True) as pool,
-        pytest.raises(StoreError, match="python -m records_schema migrate"),
-    ):
-        list(Store(pool).records())
-
-
 def test_reading_takes_no_more_memory_for_a_longer_chain(store: Store) -> None:
     """Each record is a quarter of a megabyte: were a page counted in records alone, it would be fifty."""
     big = "x" * 250_000
@@ -278,25 +191,3 @@ def test_reading_takes_no_more_memory_for_a_longer_chain(store: Store) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.3
-
-
-def test_searches_of_a_large_archive_go_by_an_index(
-    records_url: str,  # noqa: F811
-    records_pool: ConnectionPool[Any],  # noqa: F811
-    records_sql: psycopg.Connection[Any],  # noqa: F811
-) -> None:
-    """With 30,000 records PostgreSQL would rather read all of them than sort what a wrong index gives."""
-    with psycopg.connect(records_url, autocommit=True) as sql:
-        fill(sql, 30_000, Progress(disable=True))
-    archive, began = Store(records_pool), datetime(2026, 1, 1, tzinfo=UTC)
-    tenant = Filter(tenant="acme")
-
-    assert [found.run.workflow_id for found in archive.stories(Filter(service="service-7", actor="person-7"))] != []
-    assert list(archive.stories(tenant)) == []
-    span = archive.part(began + timedelta(seconds=20_000), began + timedelta(seconds=20_010))
-
-    # What a connection has counted is known some time after its end.
-    records_pool.close()
-    wanted = {"archive_index_of_a_service", "archive_index_of_a_tenant", "archive_index_by_end"}
-    wait_until(lambda: wanted <= {name for (name,) in records_sql.execute(_USED).fetchall()})
-    assert span == range(20_000, 20_010)

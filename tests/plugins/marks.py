@@ -67,7 +67,7 @@ _SLOW = (
     "company/test_others_hold_it.py",
     "starters/cli/audit/test_own_state.py",
     "workflows/incident_response/test_incident_in_a_window.py",
-    "audit/test_render_show.py",
+    "audit/render/test_show.py",
     "activities/database/backups/test_restoring.py",
     "deploy/test_profiles.py",
     "deploy/test_processes.py",

@@ -12,9 +12,9 @@ from pypdfium2 import raw
 from activities.messages.chat.pictures import Picture, drawn
 from audit.render import paper, report, show
 from audit.render.chapters import Told
+from tests.audit.render.months import month
+from tests.audit.render.shown import NOW
 from tests.audit.stories import story
-from tests.audit.test_render_show import NOW
-from tests.audit.test_report_rendering import month
 
 LATIN = "Ünïcödé Żółć Ελλάδα Привет שלום"
 FURTHER = "API が落ちた 支付中断 결제 실패 🔥🚨✅❌ ไทย हिन्दी ბ"
