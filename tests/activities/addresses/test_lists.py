@@ -20,8 +20,13 @@ DENY = "nginx.ingress.kubernetes.io/denylist-source-range"
 
 @pytest.fixture(scope="module")
 def waf() -> Any:
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
-    return boto3.client("wafv2", region_name="us-east-1", endpoint_url="http://127.0.0.1:1", **keys)
+    return boto3.client(
+        "wafv2",
+        region_name="us-east-1",
+        endpoint_url="http://127.0.0.1:1",
+        aws_access_key_id="x",
+        aws_secret_access_key="y",
+    )
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def scaled_object(
     annotations: dict[str, str] | None = None, marker: Marker | None = None, *managers: str
 ) -> ScaledObject:
     """One of KEDA's; `managers` have set its pause."""
-    fields = {"f:metadata": {"f:annotations": {f"f:{PAUSED}": {}}}}
+    fields: dict[str, Any] = {"f:metadata": {"f:annotations": {f"f:{PAUSED}": {}}}}
     return ScaledObject({"metadata": metadata(annotations or {}, marker, dict.fromkeys(managers, fields))})
 
 
@@ -34,7 +34,7 @@ def hpa(
 ) -> HorizontalPodAutoscaler:
     """Kubernetes' own; `managers` have set its minimum."""
     spec = {"maxReplicas": most, **({"minReplicas": minimum} if minimum is not None else {})}
-    fields = {"f:spec": {"f:minReplicas": {}}}
+    fields: dict[str, Any] = {"f:spec": {"f:minReplicas": {}}}
     return HorizontalPodAutoscaler({"metadata": metadata({}, marker, dict.fromkeys(managers, fields)), "spec": spec})
 
 

@@ -64,7 +64,7 @@ def test_a_fault_of_our_own_is_no_gap() -> None:
 @pytest.mark.parametrize("kind", [StoreError, SigningError])
 @pytest.mark.parametrize(("passing", "failure"), [(True, Unavailable), (False, Misconfigured)])
 def test_records_and_keys_fail_as_other_systems_do(
-    kind: type[Exception], failure: type[Exception], *, passing: bool
+    kind: type[StoreError | SigningError], failure: type[Exception], *, passing: bool
 ) -> None:
     with pytest.raises(failure, match="why"), failures():
         raise kind("why", passing=passing)
