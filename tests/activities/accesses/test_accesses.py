@@ -16,7 +16,6 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.accesses.accesses import Accesses, ReviewAccesses, ReviewedAccesses, Source
 from activities.accesses.sources import AccessQuery, AccessSource, IngressLog
-from activities.catalogue.security import AccessPolicy
 from activities.common.effects import is_effect
 from activities.common.errors import Misconfigured, NotFound, Refused, Unavailable
 from activities.evidence.evidence import Evidence
@@ -266,18 +265,3 @@ def test_a_server_that_does_not_answer(place: Place) -> None:
     place.accesses = Accesses(place.accesses._evidence, place.accesses._store, {"database": gone})
     with pytest.raises(Unavailable):
         place.review()
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [
-        {},
-        {"database": "main"},
-        {"query": "SELECT 1"},
-        {"controller_namespace": "x", "known_since": "P1Y"},
-        {"often": 1},
-    ],
-)
-def test_policies_that_can_not_be_meant(policy: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"required|both|known_since|often"):
-        AccessPolicy.model_validate(policy)

@@ -250,9 +250,3 @@ def test_the_sweep_finds_it_and_gives_it_back(blocks: Blocks, lists: Lists4, rec
     assert kind.give_back(held, an_effect()).applied
     assert lists.ingress() == lists.ip_set(4) == {WIDE}
     assert kind.held(place) == []
-
-
-@pytest.mark.parametrize("fields", [{"never": []}, {"never": ["nonsense"]}, {"never": [OFFICE], "ingresses": []}])
-def test_settings_that_can_not_be_meant(fields: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"never|ingresses"):
-        BlockPolicy.model_validate({"ingresses": ["web"], **fields})

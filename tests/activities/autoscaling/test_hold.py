@@ -8,12 +8,11 @@ import pytest
 
 from activities.autoscaling.autoscalers import Autoscalers, Hold
 from activities.autoscaling.objects import HOLD, Marker
-from activities.autoscaling.states import AutoscalingRequest
 from activities.common.effects import is_effect
-from activities.common.errors import NotFound, Refused
+from activities.common.errors import Refused
 from activities.kubernetes.effect_notes import EFFECTS
 from tests.activities.autoscaling.holding import EARLIER, FREE, HELD, SAID, UNTIL, hold, release, terminated
-from tests.activities.autoscaling.scaled import HPA, PAUSED, PAUSED_REPLICAS, SCALED_OBJECT, Scaled
+from tests.activities.autoscaling.scaled import PAUSED, PAUSED_REPLICAS, Scaled
 from tests.activities.kubernetes.on_cluster import an_effect
 
 
@@ -48,47 +47,6 @@ def test_hold_and_release(autoscalers: Autoscalers, scaled: Scaled):
     assert released.note == ""
     assert scaled.value == FREE[scaled.kind]
     assert HOLD not in scaled.annotations
-
-
-def test_the_scaled_object_goes_before_the_hpa(autoscalers: Autoscalers, keda: Scaled, hpa: Scaled):
-    both = hold(keda).model_copy(update={"hpa": HPA})
-    assert autoscalers.hold(both).kind == "ScaledObject"
-    assert hpa.value == 3
-    autoscalers.release(release(keda))
-    keda.delete()
-    assert autoscalers.hold(both.model_copy(update={"effect": an_effect(), "lease": "other"})).name == HPA
-    assert hpa.value == 8
-
-
-def test_without_any_autoscaler_it_says_what_to_do(autoscalers: Autoscalers, keda: Scaled, hpa: Scaled):
-    both = hold(keda).model_copy(update={"hpa": HPA})
-    keda.delete()
-    hpa.delete()
-    with pytest.raises(NotFound) as caught:
-        autoscalers.hold(both)
-    assert str(caught.value.message) == (
-        f"no autoscaler to hold in namespace {keda.server.namespace}: scaledobject/{SCALED_OBJECT} (not there), "
-        f"hpa/{HPA} (not there). Correct scaled_object and hpa of the service in the settings; where it has none, "
-        "scale with manual-scale-up"
-    )
-    with pytest.raises(NotFound, match="none is named"):
-        autoscalers.hold(both.model_copy(update={"scaled_object": None, "hpa": None}))
-
-
-def test_without_keda_the_hpa_is_held(autoscalers: Autoscalers, keda: Scaled, monkeypatch: pytest.MonkeyPatch):
-    # A group that the API server doesn't have: the session's other tests need the one that it has.
-    monkeypatch.setattr("activities.autoscaling.autoscalers.KEDA", ("keda.example", "v1alpha1"))
-    with pytest.raises(NotFound, match=r"tensafe-scaledobject \(KEDA is not installed\)"):
-        autoscalers.hold(hold(keda))
-    assert autoscalers.hold(hold(keda).model_copy(update={"hpa": HPA})).kind == "HorizontalPodAutoscaler"
-
-
-def test_an_hpa_that_keda_has_made_is_left_alone(autoscalers: Autoscalers, keda: Scaled, hpa: Scaled):
-    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": SCALED_OBJECT}
-    hpa.patch({"metadata": {"ownerReferences": [{**owner, "uid": keda.raw["metadata"]["uid"], "controller": True}]}})
-    with pytest.raises(NotFound, match="made by KEDA, name its ScaledObject"):
-        autoscalers.hold(hold(hpa))
-    assert hpa.value == 3
 
 
 def test_a_floor_above_the_maximum_is_refused(autoscalers: Autoscalers, hpa: Scaled):
@@ -297,17 +255,6 @@ def test_renewal_where_there_is_no_hold_is_not_applied(autoscalers: Autoscalers,
 
 
 # -- what others see --------------------------------------------------------------------------------------
-
-
-def test_the_read_tells_who_holds_it(autoscalers: Autoscalers, scaled: Scaled):
-    where = AutoscalingRequest(namespace=scaled.server.namespace, hpa=HPA, scaled_object=SCALED_OBJECT)
-    assert autoscalers.read(where).held_by is None
-    autoscalers.hold(hold(scaled))
-    state = autoscalers.read(where)
-    assert (state.held_by, state.held_until) == ("p1", UNTIL)
-    assert str(state).endswith(f", held by p1 until {UNTIL:%H:%M:%S} UTC")
-    autoscalers.release(release(scaled))
-    assert autoscalers.read(where).held_by is None
 
 
 def test_the_mark_is_plain_to_read(autoscalers: Autoscalers, keda: Scaled):

@@ -21,7 +21,6 @@ from starlette.routing import Route
 from temporalio.testing import ActivityEnvironment
 
 from activities.autoscaling.node_groups import NodeGroup, NodeGroupRequest, NodeGroups, ResizeNodeGroup
-from activities.common.aws import failures
 from activities.common.effects import Change, is_effect
 from activities.common.errors import (
     ActivityFailure,
@@ -346,18 +345,6 @@ def test_without_credentials(group: Group, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(Misconfigured, match=r"EKS: no credentials \(NoCredentialsError\)"):
         _node_groups(group.endpoint).read(group.where)
-
-
-def test_without_a_region(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(Misconfigured, match="NoRegionError"), failures("EKS"):
-        boto3.Session().client("eks")
-
-
-def test_what_the_sdk_itself_refuses_is_a_wrong_setting():
-    with pytest.raises(Misconfigured, match="ParamValidationError"), failures("EKS"):
-        eks("http://127.0.0.1:1").describe_nodegroup(clusterName=CLUSTER)
 
 
 @pytest.mark.parametrize("status", [403, 404])

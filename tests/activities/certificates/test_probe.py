@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalogue.certificates import ServedName, address_of
+from activities.catalogue.certificates import ServedName
 from activities.certificates.facts import chain_of, facts
 from activities.certificates.probe import AwaitServed, ProbeRequest, Served, TlsProbe
 from sandbox.ports import free_port
@@ -141,20 +141,6 @@ def test_it_waits_until_every_address_serves_it(issuer: Issuer, tmp_path: Path) 
         assert ActivityEnvironment().run(looker.await_served, request).others(wanted) == []
         late = AwaitServed(served=served, fingerprint="0" * 64, within=timedelta(seconds=0.1))
         assert len(ActivityEnvironment().run(looker.await_served, late).others("0" * 64)) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("10.0.0.1", ("10.0.0.1", 443)),
-        ("10.0.0.1:8443", ("10.0.0.1", 8443)),
-        ("2001:db8::1", ("2001:db8::1", 443)),
-        ("[2001:db8::1]", ("2001:db8::1", 443)),
-        ("[2001:db8::1]:8443", ("2001:db8::1", 8443)),
-    ],
-)
-def test_addresses_are_read_as_people_write_them(text: str, expected: tuple[str, int]) -> None:
-    assert address_of(text, 443) == expected
 
 
 @pytest.mark.parametrize("text", ["api.tensafe.test", "10.0.0.1:https", "10.0.0", ""])

@@ -16,7 +16,6 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import Misconfigured, Unavailable
-from activities.common.sheets import safe
 from activities.compliance.access import HEADS, AccessReview, AccessReviewed, ReviewAccess
 from activities.compliance.looking import Around
 from activities.database.servers.servers import Databases
@@ -163,15 +162,6 @@ def test_what_may_pass_is_tried_once_more(reviewing: Callable[..., AccessReviewe
     reviewed = reviewing(Around(refuse, lambda: Databases({}), {}, client))
     assert asked == ["iam", "iam"]
     assert "AWS IAM" in {gap.source for gap in reviewed.gaps}
-
-
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "\uff1d1"])
-def test_a_cell_is_no_formula(cell: str) -> None:
-    assert safe(cell).startswith("'")
-
-
-def test_other_cells_stay() -> None:
-    assert safe("ada@tensafe.io, a-b") == "ada@tensafe.io, a-b"
 
 
 def _base64(key: bytes) -> str:

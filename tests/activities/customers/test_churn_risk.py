@@ -1,7 +1,6 @@
 """The churn score and interventions on a real PostgreSQL."""
 
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -10,7 +9,7 @@ from psycopg_pool import ConnectionPool
 from pydantic import ValidationError
 
 from activities.catalogue.service import ChurnPolicy, ChurnWeights
-from activities.common.errors import NotFound, Refused
+from activities.common.errors import NotFound
 from activities.customers.churn_risk import (
     AtRiskRequest,
     ChurnRisk,
@@ -19,29 +18,15 @@ from activities.customers.churn_risk import (
     HealthOf,
     score,
 )
-from activities.customers.interventions import CloseIntervention, Interventions, OpenIntervention
-from tests.records_schema.fixtures import count, effect
+from activities.customers.interventions import Interventions
+from tests.activities.customers.looked_after import NOW, intervention, tenant
 
-NOW = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
 POLICY = ChurnPolicy()
 
 
 @pytest.fixture
 def health(records_pool: ConnectionPool[Any]) -> CustomerHealth:
     return CustomerHealth(records_pool)
-
-
-@pytest.fixture
-def interventions(records_pool: ConnectionPool[Any]) -> Interventions:
-    return Interventions(records_pool)
-
-
-def tenant(sql: psycopg.Connection[Any], name: str, *, age: int = 400, status: str = "active") -> None:
-    sql.execute(
-        "INSERT INTO runbooks.tenants (tenant_id, name, tier, email, created_at, status) "
-        "VALUES (%s, %s, 'team', 'it@acme.test', %s, %s)",
-        (name, name.title(), NOW - timedelta(days=age), status),
-    )
 
 
 def used(
@@ -150,46 +135,6 @@ def test_those_at_risk_come_in_order_without_those_looked_after_and_agree_with_t
     assert {item.tenant_id: item.score for item in found.items} == {
         name: of(health, name).score for name in ("fallen", "falling")
     }
-
-
-def intervention(name: str, step: str = "open") -> OpenIntervention:
-    return OpenIntervention(
-        tenant_id=name, notes="Usage down", score=50, csm="carl", opened_at=NOW, effect=effect(step)
-    )
-
-
-def test_a_tenant_has_one_open_intervention(interventions: Interventions, records_sql: psycopg.Connection[Any]) -> None:
-    tenant(records_sql, "acme")
-    with ThreadPoolExecutor() as pool:
-        asked = [pool.submit(interventions.open, intervention("acme", f"open-{n}")) for n in range(4)]
-    refused = [one.exception() for one in asked if one.exception()]
-    assert len(refused) == 3
-    assert all(isinstance(error, Refused) for error in refused)
-    assert count(records_sql, "interventions") == 1
-
-
-def test_opening_and_closing_again_changes_nothing(
-    interventions: Interventions, records_sql: psycopg.Connection[Any]
-) -> None:
-    tenant(records_sql, "acme")
-    assert interventions.open(intervention("acme")).applied
-    assert not interventions.open(intervention("acme")).applied
-    close = CloseIntervention(
-        tenant_id="acme", opened_by="run-1", outcome="retained", closed_at=NOW, effect=effect("c")
-    )
-    theirs = close.model_copy(update={"opened_by": "run-2", "effect": effect("d")})
-    assert not interventions.close(theirs).applied
-    assert interventions.close(close).applied
-    assert not interventions.close(close).applied
-    assert records_sql.execute("SELECT outcome FROM runbooks.interventions").fetchall() == [("retained",)]
-    assert interventions.open(intervention("acme", "again")).applied
-
-
-def test_plan_mode_opens_nothing(interventions: Interventions, records_sql: psycopg.Connection[Any]) -> None:
-    tenant(records_sql, "acme")
-    request = intervention("acme").model_copy(update={"effect": effect("open", dry_run=True)})
-    assert not interventions.open(request).applied
-    assert count(records_sql, "interventions") == 0
 
 
 def test_a_tenant_that_is_not_there_or_not_active_has_no_score(

@@ -1,5 +1,6 @@
 """Evidence of the session's cluster, kept in files."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 from kubernetes import client
 
-from activities.evidence.evidence import Evidence
+from activities.evidence.evidence import Evidence, Kept
 from activities.evidence.files import FileStore
 
 
@@ -21,3 +22,7 @@ def http() -> Iterator[httpx.Client]:
 def filed(tmp_path: Path, cluster_api: client.ApiClient, http: httpx.Client) -> Evidence:
     """Without a Prometheus."""
     return Evidence(FileStore(tmp_path / "evidence"), cluster_api, http, "http://127.0.0.1:1")
+
+
+def kept_as(content: bytes) -> Kept:
+    return Kept(uri="", sha256=hashlib.sha256(content).hexdigest(), size=len(content), effect="e", detail="1 line, ü")

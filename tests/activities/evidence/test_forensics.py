@@ -4,97 +4,23 @@ The order is proven by the API server's own audit log, and what a drain does bes
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import boto3
 import httpx
 import pytest
 from kubernetes import client
-from temporalio.testing import ActivityEnvironment
 
 from activities.common.effects import is_effect
-from activities.common.errors import Refused
 from activities.evidence.evidence import Evidence
-from activities.evidence.files import FileStore
-from activities.evidence.forensics import Forensics, KeepEvidence, KeptEvidence, ManifestVerdict, VerifyManifest
+from activities.evidence.forensics import Forensics
 from activities.evidence.s3 import S3Store
-from activities.kubernetes.draining import Draining, Evicted, EvictPods
-from activities.kubernetes.isolation import CordonNode, IsolatePods, Isolation
+from activities.kubernetes.isolation import IsolatePods
 from activities.kubernetes.suspects import PodRef
 from sandbox.aws import ENVIRONMENT, Aws
 from sandbox.cluster import Cluster
+from tests.activities.evidence.scene import INCIDENT, SIGNER, Scene
 from tests.activities.kubernetes.on_cluster import an_effect
-from tests.activities.kubernetes.suspicious import Suspicious
-from tests.audit.stories import new_signer
-
-INCIDENT = "SEC-1"
-SIGNER = new_signer()
-
-
-@dataclass
-class Scene:
-    """A suspicious node, and all that acts on it."""
-
-    place: Suspicious
-    isolation: Isolation
-    draining: Draining
-    forensics: Forensics
-    folder: Path
-
-    def everything(self) -> list[PodRef]:
-        return [pod.ref for pod in self.isolation.look(self.place.look()).pods]
-
-    def keep(self, **changes: Any) -> KeptEvidence:
-        values = {"incident_id": INCIDENT, "part": 1, "nodes": [self.place.name], "effect": an_effect(), **changes}
-        request = KeepEvidence(**{"pods": self.everything(), **values})
-        kept: KeptEvidence = ActivityEnvironment().run(self.forensics.keep, request)
-        return kept
-
-    def verdict(self, kept: KeptEvidence, **changes: Any) -> ManifestVerdict:
-        values = {"incident_id": INCIDENT, "part": 1, "manifest": kept.manifest, "signature": kept.signature}
-        request = VerifyManifest(**{**values, **changes})
-        found: ManifestVerdict = ActivityEnvironment().run(self.forensics.verify, request)
-        return found
-
-    def cordon(self) -> None:
-        self.isolation.cordon(CordonNode(node=self.place.name, at=datetime.now(UTC), effect=an_effect()))
-
-    def evict(self, pods: list[PodRef], *, force: bool = False, seconds: float = 20, **effect: Any) -> Evicted:
-        request = EvictPods(
-            nodes=[self.place.name],
-            pods=pods,
-            force=force,
-            timeout=timedelta(seconds=seconds),
-            effect=an_effect(**effect),
-        )
-        done: Evicted = ActivityEnvironment().run(self.draining.evict, request)
-        return done
-
-    def names(self) -> list[str]:
-        return [pod["metadata"]["name"] for pod in self.place.here()]
-
-
-@pytest.fixture
-def scene(
-    kube: httpx.Client, tensafe: str, cluster_api: client.ApiClient, http: httpx.Client, tmp_path: Path
-) -> Iterator[Scene]:
-    place = Suspicious(kube, tensafe)
-    store = FileStore(tmp_path / "evidence")
-    evidence = Evidence(store, cluster_api, http, "http://127.0.0.1:1")
-    try:
-        yield Scene(
-            place.create(),
-            Isolation(cluster_api),
-            Draining(cluster_api),
-            Forensics(evidence, store, cluster_api, SIGNER),
-            tmp_path / "evidence" / "incidents" / INCIDENT,
-        )
-    finally:
-        place.remove()
 
 
 def test_everything_is_kept_and_nobody_else_may_read_it(scene: Scene) -> None:
@@ -170,54 +96,6 @@ def test_nothing_is_evicted_before_its_logs_are_safe(scene: Scene, cluster: Clus
     assert all(read[name] < at for name, at in evicted.items())
     (denied,) = [e for e in ours if e["objectRef"]["resource"] == "networkpolicies" and e["verb"] == "create"]
     assert denied["requestReceivedTimestamp"] < min(evicted.values())
-
-
-def test_a_drain_moves_what_kubectl_would_and_names_the_rest(scene: Scene) -> None:
-    scene.cordon()
-    done = scene.evict(scene.everything())
-    assert [name for name in scene.names() if not name.startswith("agent")] == ["bare", "scratch", "static"]
-    assert len(done.gone) == 2
-    assert ["bare" in done.refused[0], "scratch" in done.refused[1]] == [True, True]
-    assert "emptyDir" in done.refused[1]
-    assert len(done.skipped) == 2  # of the DaemonSet, and the static one
-    forced = scene.evict([*done.gone, *scene.everything()], force=True)
-    assert [name for name in scene.names() if not name.startswith("agent")] == ["static"]
-    assert (forced.complete, len(forced.gone), forced.refused) == (True, 4, [])
-
-
-def test_a_budget_is_waited_for_and_named(scene: Scene) -> None:
-    scene.place.budget(least=2)
-    scene.cordon()
-    pods = [ref for ref in scene.everything() if ref.name.startswith("suspect")]
-    blocked = scene.evict(pods, seconds=1)
-    assert not blocked.complete
-    assert "PodDisruptionBudget careful (2 healthy, needs 2)" in blocked.left[0]
-    assert len(scene.place.suspects()) == 2
-    scene.place.allow(0)
-    assert scene.evict(pods).complete
-    assert scene.place.suspects() == []
-
-
-def test_a_pod_without_evidence_stays(scene: Scene) -> None:
-    scene.cordon()
-    done = scene.evict([])
-    assert sorted(ref.name for ref in done.new) == sorted(scene.place.suspects())
-    assert not done.complete
-    other = [ref.model_copy(update={"uid": "another"}) for ref in scene.everything()]
-    scene.evict(other, force=True)  # pods of these names that were there before
-    assert len(scene.names()) == 6
-
-
-def test_a_node_that_somebody_let_go_is_not_drained(scene: Scene) -> None:
-    with pytest.raises(Refused, match="no longer cordoned"):
-        scene.evict(scene.everything())
-    assert len(scene.names()) == 6
-
-
-def test_a_plan_evicts_nothing(scene: Scene) -> None:
-    done = scene.evict(scene.everything(), force=True, dry_run=True)
-    assert (done.applied, done.after) == (False, "4 pods would go")
-    assert len(scene.names()) == 6
 
 
 def test_what_is_kept_in_s3_is_locked(
