@@ -61,7 +61,7 @@ _SLOW = (
     "sandbox/test_sandbox.py",
     "workers/test_missing_workers.py",
     "starters/web/test_in_company.py",
-    "starters/cli/audit/test_search.py",
+    "starters/cli/commands/audit/test_search.py",
     "workflows/incident_response/test_p2_incident.py",
     "deploy/test_chart.py",
     "company/test_others_hold_it.py",

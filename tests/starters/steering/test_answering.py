@@ -1,64 +1,13 @@
 """Which question is meant, and in which role: without a run."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from starters.steering import errors
-from starters.steering.actions import actions
 from starters.steering.answering import decided, meant, role_for
 from starters.steering.errors import NothingAsked, WrongChoice, WrongInput, WrongQuestion
-from starters.steering.listing import may
-from starters.steering.outcomes import reached
-from workers.settings import Settings
-from workflows.platform.approval import EVENTS, NO_ANSWER, Decided, OpenQuestion
-from workflows.platform.run_status import RunStatus
-from workflows.platform.timeline import Entry, Kind
-
-AT = datetime(2026, 2, 4, 3, 0, tzinfo=UTC)
-
-
-def question(name: str, *roles: str) -> OpenQuestion:
-    return OpenQuestion(
-        id=name,
-        title="Which?",
-        options={"keep": "as it is", "switch": "to the copy"},
-        default="keep",
-        kind="restore",
-        reason_for=["switch"],
-        timeout=timedelta(minutes=5),
-        asked_at=AT,
-        roles=list(roles),
-        subject="s",
-    )
-
-
-def over(name: str, choice: str, by: str, reason: str = "") -> Decided:
-    return Decided(question=name, choice=choice, by=by, reason=reason, at=AT)
-
-
-def status(
-    *questions: OpenQuestion,
-    closed: tuple[Decided, ...] = (),
-    said: tuple[tuple[Kind, str, str], ...] = (),
-    waiting_for: str = "",
-    procedure: str = "PointInTimeRestore",
-) -> RunStatus:
-    entries = [Entry(at=AT, kind=kind, phase="", text=text, who=who) for kind, text, who in said]
-    return RunStatus(
-        section="7.3",
-        procedure=procedure,
-        title="t",
-        phase="p",
-        started_at=AT,
-        now=AT,
-        dry_run=False,
-        clocks=[],
-        questions=list(questions),
-        decided=list(closed),
-        entries=entries,
-        waiting_for=waiting_for,
-    )
+from tests.starters.steering.said import over, question, status
+from workflows.platform.approval import EVENTS, NO_ANSWER
+from workflows.platform.timeline import Kind
 
 
 @pytest.mark.parametrize(
@@ -116,71 +65,3 @@ def test_what_nobody_has_decided_is_told_as_that() -> None:
     assert decided(status(closed=(late, gone)), "switch-1") == (
         "switch-1 is over: nobody had answered by 2026-02-04 03:00:00 UTC, and so keep was taken"
     )
-
-
-def test_what_can_be_done_is_told_as_the_very_commands() -> None:
-    told = [one.command for one in actions(status(question("switch-1", "dba")), run="a run", settings=Settings())]
-    assert told == [
-        "runbooks approve 'a run' --choice keep --role dba",
-        "runbooks approve 'a run' --choice switch --reason \"…\" --role dba",
-        "runbooks extend 'a run' --by 7d --role dba",
-        "runbooks resume 'a run' --role dba",
-        "runbooks cancel 'a run'",
-    ]
-    closing = [one.command for one in actions(status(waiting_for="close"), run="INC-1", settings=Settings())]
-    assert closing[0] == 'runbooks close INC-1 --resolution "…" --root-cause "…"'
-    other = actions(status(waiting_for="close"), run="INC-1", settings=Settings(), role="intern")
-    assert other[0].command.endswith("--role commander")
-
-
-def test_each_command_names_the_role_that_it_needs() -> None:
-    def told(procedure: str, waiting_for: str, role: str) -> list[str]:
-        waits = status(waiting_for=waiting_for, procedure=procedure)
-        return [one.command for one in actions(waits, run="R", settings=Settings(), role=role)]
-
-    assert told("MaintenanceWindow", "tick disk", "legal") == [
-        "runbooks windows tick R disk --role dba",
-        "runbooks windows begin R --role dba",
-        "runbooks extend R --by 30m --role dba",
-        'runbooks windows end R --reason "…" --role dba',
-        "runbooks cancel R",
-    ]
-    assert told("MaintenanceWindow", "tick disk", "dba")[0] == "runbooks windows tick R disk"
-    assert told("EnterpriseOnboarding", "resume", "csm") == [
-        "runbooks resume R",
-        "runbooks onboarding tick R ITEM",
-        "runbooks cancel R",
-    ]
-    assert told("EmergencyScaleUp", "", "dba")[0] == "runbooks extend R --by 15m --role commander"
-
-
-def test_who_is_waited_for_is_said_where_it_is_no_question() -> None:
-    def who(procedure: str, waiting_for: str) -> list[str]:
-        return may(Settings(), status(waiting_for=waiting_for, procedure=procedure))
-
-    assert who("P1Incident", "close") == ["commander", "on-call", "engineering-lead"]
-    assert who("MaintenanceWindow", "tick disk")[0] == "dba"
-    assert who("EnterpriseOnboarding", "Day 1–3: Technical kickoff: 5 of 5 open")[:2] == ["csm", "se"]
-    assert who("EnterpriseOnboarding", "") == []
-
-
-@pytest.mark.parametrize(
-    ("workflow_type", "outcome", "did"),
-    [
-        ("ManualScaleUp", "scaled", True),
-        ("ManualScaleUp", "scaled, not healthy", False),
-        ("P1Incident", "closed", True),
-        ("P1Incident", "closed, not healthy", False),
-        ("Rollback", "rolled back", True),
-        ("Rollback", "planned", True),
-        ("StandardDeployment", "rolled back", False),
-        ("StandardDeployment", "complete", True),
-        ("AddGpuNode", "not needed", True),
-        ("AddGpuNode", "no node", False),
-        ("DatabaseFailover", "not fenced", False),
-        ("PointInTimeRestore", "restored, then cancelled", False),
-        ("Rollback", "left as it is", False),
-    ],
-)
-def test_whether_a_run_did_what_was_asked(workflow_type: str, outcome: str, *, did: bool) -> None:
-    assert reached(workflow_type, outcome) is did

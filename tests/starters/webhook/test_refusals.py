@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from starters.webhook.__main__ import build
-from starters.webhook.worst_first import rank, worst_first
 from tests.starters.support import (
     HEADERS,
     NOBODY,
@@ -228,13 +227,6 @@ async def test_a_storm_does_not_lose_the_one_that_matters(
     taken = answer.json()["alerts"]
     assert [one["outcome"] for one in taken] == ["unrouted"] * 1000 + ["started", "unrouted"]
     assert await open_now(client) == taken[1000]["run_id"]
-
-
-def test_the_worst_is_taken_first_whatever_the_order() -> None:
-    said = ["warning", None, "P1", "none", "critical", 7, "P2"]
-    alerts = [{"labels": {} if severity is None else {"severity": severity}} for severity in said]
-    over = {"status": "resolved", "labels": {"severity": "P1"}}
-    assert worst_first([*alerts, over, "no alert", {"labels": 3}], rank) == [2, 7, 4, 6, 0, 1, 3, 5, 8, 9]
 
 
 async def test_what_nothing_is_there_for_is_answered_counted_and_told(webhook: httpx.AsyncClient) -> None:
