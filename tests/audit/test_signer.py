@@ -13,13 +13,10 @@ from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from pydantic import SecretStr
 
 from audit.chain import Verifier
 from audit.signer import FileSigner, KmsSigner, SigningError, key_id, public_key_from
-from tests.audit.stories import chain, new_pem, new_signer
-from workers.audit_keys import public_keys, signer
-from workers.settings import AuditSettings, SettingsError
+from tests.audit.stories import chain, new_signer
 
 RAW = (Encoding.Raw, PublicFormat.Raw)
 
@@ -155,17 +152,3 @@ def test_public_keys_are_read_in_both_forms() -> None:
     for wrong in ("", "AAAA", "not base64!", "-----BEGIN PUBLIC KEY-----"):
         with pytest.raises(SigningError):
             public_key_from(wrong)
-
-
-def test_settings_give_the_signer_and_every_key_that_may_have_signed() -> None:
-    former = new_signer()
-    audit = AuditSettings(private_key=SecretStr(new_pem()), public_keys=(base64.b64encode(former.public_key).decode(),))
-    own = signer(audit)
-    assert own is not None
-    assert public_keys(audit) == [former.public_key, own.public_key]
-    assert signer(AuditSettings()) is None
-    assert not AuditSettings().enabled
-    with pytest.raises(SettingsError, match="no Ed25519 private key"):
-        signer(AuditSettings(private_key=SecretStr("nothing")))
-    with pytest.raises(ValueError, match="name one of the two"):
-        AuditSettings(private_key=SecretStr("x"), kms_key_id="alias/x")

@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.catalogue.service import IncidentPolicy
 from tests.company.test_one_outage_many_alerts import pod
 from tests.workflows.conftest import Working
-from tests.workflows.incident_response.test_p1_incident import CLOSING, abandon, close, start, texts, until
+from tests.workflows.incident_response.p1.runs import CLOSING, abandon, close, start, texts, until
 from tests.workflows.steering import cancel
 from tests.workflows.worlds.world import World
 from workflows.incident_response.command import HandBack, TakeOver

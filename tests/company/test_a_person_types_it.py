@@ -6,8 +6,8 @@ from temporalio.client import Client, WorkflowFailureError
 from activities.catalogue.run_ids import run_id
 from tests.company.test_one_outage_many_alerts import pod
 from tests.workflows.conftest import Working
-from tests.workflows.incident_response.test_p1_incident import close
-from tests.workflows.incident_response.test_p1_incident import start as start_p1
+from tests.workflows.incident_response.p1.runs import close
+from tests.workflows.incident_response.p1.runs import start as start_p1
 from tests.workflows.steering import SERVICE, cause
 from tests.workflows.worlds.degraded import Degraded
 from tests.workflows.worlds.world import World

@@ -13,7 +13,7 @@ from sandbox import manifests
 from tests.activities.kubernetes.on_cluster import OnCluster, an_effect, eventually
 from tests.activities.releases.on_helm import OnHelm
 from tests.workflows.conftest import Working
-from tests.workflows.incident_response.test_p1_incident import close, start, until
+from tests.workflows.incident_response.p1.runs import close, start, until
 from tests.workflows.steering import begin, cause, waiting_for
 from tests.workflows.worlds.platform import BAD, GOOD, Platform, image
 from tests.workflows.worlds.world import World

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from activities.catalogue.service import IncidentPolicy
 from activities.records.alerts import Alert
 from tests.workflows.conftest import Working
-from tests.workflows.incident_response.test_p1_incident import close, start, texts, until
+from tests.workflows.incident_response.p1.runs import close, start, texts, until
 from tests.workflows.worlds.world import World
 from workflows.incident_response.p1_incident import P1Incident, P1Request
 

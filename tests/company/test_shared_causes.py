@@ -12,7 +12,7 @@ from activities.records.alerts import Alert
 from tests.company.test_one_outage_many_alerts import pod
 from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
-from tests.workflows.incident_response.test_p1_incident import CLOSING, abandon, start, texts, until
+from tests.workflows.incident_response.p1.runs import CLOSING, abandon, start, texts, until
 from tests.workflows.steering import comes, quiet, status_of
 from tests.workflows.steering import until as reached
 from tests.workflows.worlds.neighbours import DEPENDENCY, Neighbours

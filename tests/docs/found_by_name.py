@@ -42,7 +42,7 @@ def place_of_test(module: Path) -> Path:
     >>> place_of_test(Path("starters/cli/_words.py")).as_posix()
     'tests/starters/cli/test_words.py'
     """
-    return "tests" / module.parent / f"test_{module.name.lstrip('_')}"
+    return "tests" / module.parent / f"test_{module.stem.strip('_')}.py"
 
 
 def modules(root: Path = ROOT) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.found_by_name import NOT_FOUND, changed_files, decides, not_found, place_of_test, named_by
+from tests.docs.found_by_name import NOT_FOUND, changed_files, decides, named_by, not_found, place_of_test
 
 
 def test_each_module_has_a_test_of_its_name() -> None:

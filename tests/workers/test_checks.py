@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from activities.catalogue.service import ApprovalPolicy, Service
 from workers.checks import QUESTIONS, faults
 from workers.database_settings import PoolerSettings
-from workers.places import line_of
 from workers.settings import SettingsError, load
 
 ROOT = Path(__file__).parents[2]
@@ -238,38 +237,6 @@ def test_questions_are_those_that_procedures_ask() -> None:
                 asked.add(kind.value)
     assert asked == QUESTIONS
     assert set(ApprovalPolicy().roles) > QUESTIONS
-
-
-RULES = """\
-# a comment = [no table]
-[[route]]
-match = { a = "b" }
-
-[[route]]
-procedure = "x"
-[route.input]
-lease = 1
-'odd key'."and.dots" = 2
-"""
-
-
-@pytest.mark.parametrize(
-    ("place", "line"),
-    [
-        (("route", 0), 2),
-        (("route", 0, "match", "a"), 3),
-        (("route", 1), 5),
-        (("route", 1, "procedure"), 6),
-        (("route", 1, "input", "lease"), 8),
-        (("route", 1, "input", "odd key", "and.dots", "deep"), 9),
-        (("route", 1, "input", "missing"), 7),
-        (("route", 2, "x"), None),
-        (("elsewhere",), None),
-        ((), None),
-    ],
-)
-def test_a_place_is_found_in_the_file(place: tuple[str | int, ...], line: int | None) -> None:
-    assert line_of(RULES, place) == line
 
 
 @pytest.mark.parametrize(

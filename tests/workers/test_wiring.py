@@ -1,6 +1,5 @@
 """A worker knows all activities before it has loaded a client, and refuses wrong settings all the same."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -11,11 +10,6 @@ import pytest
 from pydantic import SecretStr
 from temporalio import activity
 
-from activities.common.errors import Misconfigured
-from tests.plugins.patience import HANGS
-from workers.__main__ import _until
-from workers.later import Later
-from workers.queues import Queues
 from workers.settings import (
     AuditSettings,
     AwsSettings,
@@ -26,7 +20,7 @@ from workers.settings import (
     SettingsError,
     SlackSettings,
 )
-from workers.wiring import Wired, wire
+from workers.wiring import wire
 
 ROOT = Path(__file__).parents[2]
 KUBECONFIG: dict[str, Any] = {
@@ -126,13 +120,6 @@ def test_other_settings_that_cannot_be_meant_are_refused_at_once(
     assert "hunter2" not in str(refused.value)
 
 
-def test_what_only_a_client_sees_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:
-    broken = KUBECONFIG | {"contexts": [{"name": "here", "context": {"cluster": "none", "user": "u"}}]}
-    kubeconfig_file.write_text(json.dumps(broken), encoding="utf-8")
-    with wire(settings(kubeconfig_file)) as wired, pytest.raises(SettingsError, match="no access to Kubernetes"):
-        wired.warm_up()
-
-
 def test_an_endpoint_that_is_no_url_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:
     for section, value in (
         ("aws", AwsSettings(endpoint_url="nowhere")),
@@ -152,29 +139,6 @@ def test_a_backend_that_settings_choose_is_loaded(kubeconfig_file: Path) -> None
     assert "slack_sdk" in sys.modules
 
 
-def _nothing_there() -> None:
-    raise Misconfigured("no access to Kubernetes: nothing there")
-
-
-async def test_what_only_a_client_sees_ends_a_worker_that_has_begun() -> None:
-    async with asyncio.timeout(HANGS):
-        with pytest.raises(SettingsError, match="nothing there"):
-            await _until(asyncio.Event(), Wired({}, [Later(_nothing_there)], Queues("q")))
-
-
-async def test_a_worker_that_has_warmed_up_works_until_it_is_told_to_stop() -> None:
-    stop, made = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    wired = Wired({}, [Later(lambda: loop.call_soon_threadsafe(made.set))], Queues("q"))
-    working = asyncio.create_task(_until(stop, wired))
-    async with asyncio.timeout(HANGS):
-        await made.wait()
-        await asyncio.sleep(0.05)
-        assert not working.done()
-        stop.set()
-        await working
-
-
 def test_a_worker_with_wrong_settings_says_so_and_ends_with_2(tmp_path: Path) -> None:
     variables = {"RUNBOOKS_KUBERNETES__KUBECONFIG": str(tmp_path / "none"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -182,3 +146,10 @@ def test_a_worker_with_wrong_settings_says_so_and_ends_with_2(tmp_path: Path) ->
     )
     assert done.returncode == 2
     assert "no access to Kubernetes: there is no kubeconfig" in done.stderr
+
+
+def test_what_only_a_client_sees_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:
+    broken = KUBECONFIG | {"contexts": [{"name": "here", "context": {"cluster": "none", "user": "u"}}]}
+    kubeconfig_file.write_text(json.dumps(broken), encoding="utf-8")
+    with wire(settings(kubeconfig_file)) as wired, pytest.raises(SettingsError, match="no access to Kubernetes"):
+        wired.warm_up()

@@ -331,9 +331,6 @@ def test_without_agreement_or_authority_nothing_is_asked(cluster_api: client.Api
         Acme(cluster_api, silent, {}).order(request)
 
 
-# -- an authority that says no ---------------------------------------------------------------------------------
-
-
 def an_authority(refusal: dict[str, str], headers: dict[str, str], status: int) -> Starlette:
     """One that has an account for everybody, and an order for nobody."""
 

@@ -9,14 +9,12 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from activities.catalogue.certificates import ServedName
-from activities.certificates.ciphers import Offer, offers
 from activities.common.errors import Misconfigured
 from activities.compliance.encryption import (
     MEASURES,
     EncryptionLooked,
     EncryptionStatus,
     LookAtEncryption,
-    _judged,
 )
 from activities.compliance.looking import Around
 from activities.database.servers.servers import Databases
@@ -49,18 +47,6 @@ def measuring(tmp_path: Path, records_pool: ConnectionPool[Any]) -> Callable[...
         return {f"{one.group} {one.what}": one for one in found}
 
     return measure
-
-
-def test_versions_and_ciphers_are_those_that_are_taken(tmp_path: Path) -> None:
-    with tls_server(tmp_path, *Issuer().issue(HOST)) as address:
-        host, _, port = address.rpartition(":")
-        found = {one.version: one for one in offers(HOST, (host, int(port)))}
-    assert set(found) == {"TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3"}
-    assert "TLS_AES_256_GCM_SHA384" in found["TLS 1.3"].ciphers
-    assert any("GCM" in cipher for cipher in found["TLS 1.2"].ciphers)
-    assert not any("NULL" in cipher or "RC4" in cipher for one in found.values() for cipher in one.ciphers)
-    assert not found["TLS 1.0"].ciphers
-    assert found["TLS 1.0"].why
 
 
 def test_a_name_and_what_does_not_answer(measuring: Callable[..., dict[str, Measured]], tmp_path: Path) -> None:
@@ -122,17 +108,3 @@ def test_aws(measuring: Callable[..., dict[str, Measured]], aws: Aws) -> None:
     assert states[f"EBS {volume}"] == "encrypted"
     assert found["S3 audit-evidence"].found == "AES256"
     assert "not rotated by itself" in found["Secrets Manager audit/secret"].found
-
-
-@pytest.mark.parametrize(
-    ("offers_", "state"),
-    [
-        ([Offer("TLS 1.0", ("ECDHE-RSA-AES128-SHA",))], "weak"),
-        ([Offer("TLS 1.2", ("DES-CBC3-SHA",))], "weak"),
-        ([Offer("TLS 1.2", ("ECDHE-RSA-DES-CBC3-SHA",))], "weak"),
-        ([Offer("TLS 1.2", ("ECDHE-RSA-AES128-GCM-SHA256",)), Offer("TLS 1.0", why="refused")], "encrypted"),
-        ([Offer("TLS 1.2", why="refused")], "could not look"),
-    ],
-)
-def test_what_was_taken_is_judged(offers_: list[Offer], state: str) -> None:
-    assert _judged("x", offers_).state == state

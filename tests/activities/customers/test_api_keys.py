@@ -128,24 +128,6 @@ def test_a_second_attempt_makes_no_second_key(
     assert count(sql, "api_keys") == 1
 
 
-def test_what_an_attempt_left_in_secrets_manager_is_the_key(
-    sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any], secrets_manager: Any
-) -> None:
-    handovers = HandoverSecretsManager(secrets_manager, f"runbooks/{uuid4().hex}/")
-
-    class Dies(HandoverSecretsManager):
-        def keep(self, *arguments: Any) -> Any:
-            handovers.keep(*arguments)
-            raise KeyboardInterrupt("killed before the hash was written")
-
-    refused(lambda: ApiKeys(records_pool, Dies(secrets_manager, "")).issue(issue()), KeyboardInterrupt, "killed")
-    assert count(sql, "api_keys") == 0
-    key = secret(sql, handovers)
-    ApiKeys(records_pool, handovers).issue(issue())
-    assert secret(sql, handovers) == key
-    assert check(sql, key) == (True, "")
-
-
 def test_plan_mode_makes_nothing(keys: ApiKeys, sql: psycopg.Connection[Any], handovers: Handovers) -> None:
     assert not keys.issue(issue(dry_run=True)).applied
     assert count(sql, "api_keys") == count(sql, "handovers") == 0
@@ -335,3 +317,21 @@ def test_a_wrong_link_shows_nothing(link: tuple[str, psycopg.Cursor[Any]]) -> No
     token, rows = link
     assert open_once(rows, token[:-1] + ("A" if token[-1] != "A" else "B")) is None
     assert is_waiting(rows, token)
+
+
+def test_what_an_attempt_left_in_secrets_manager_is_the_key(
+    sql: psycopg.Connection[Any], records_pool: ConnectionPool[Any], secrets_manager: Any
+) -> None:
+    handovers = HandoverSecretsManager(secrets_manager, f"runbooks/{uuid4().hex}/")
+
+    class Dies(HandoverSecretsManager):
+        def keep(self, *arguments: Any) -> Any:
+            handovers.keep(*arguments)
+            raise KeyboardInterrupt("killed before the hash was written")
+
+    refused(lambda: ApiKeys(records_pool, Dies(secrets_manager, "")).issue(issue()), KeyboardInterrupt, "killed")
+    assert count(sql, "api_keys") == 0
+    key = secret(sql, handovers)
+    ApiKeys(records_pool, handovers).issue(issue())
+    assert secret(sql, handovers) == key
+    assert check(sql, key) == (True, "")

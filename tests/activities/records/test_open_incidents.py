@@ -102,6 +102,15 @@ def test_without_postgresql_nothing_is_said_to_be_open_or_not(own_postgres: OwnP
         read(Records(pool), "P1")
 
 
+def test_other_services_that_are_asked_for_come_with_their_names(records: Records) -> None:
+    opened(records, "ours")
+    opened(records, "theirs", service="another", minutes=1)
+    opened(records, "not-asked-for", service="a-third")
+    request = OpenIncidentsRequest(service="tensafe", severities=["P1"], others=["another", "unknown"])
+    found = records.open_incidents(request)
+    assert [(one.incident_id, one.service) for one in found.items] == [("ours", "tensafe"), ("theirs", "another")]
+
+
 def test_an_incident_is_raised_once_and_never_lowered(records: Records) -> None:
     opened(records, "slow", "P2")
     before = read(records, "P2").items[0]
@@ -117,12 +126,3 @@ def test_an_incident_is_raised_once_and_never_lowered(records: Records) -> None:
     assert [(one.incident_id, one.workflow_id) for one in read(records, "P1").items] == [
         ("slow", "p1-incident/tensafe")
     ]
-
-
-def test_other_services_that_are_asked_for_come_with_their_names(records: Records) -> None:
-    opened(records, "ours")
-    opened(records, "theirs", service="another", minutes=1)
-    opened(records, "not-asked-for", service="a-third")
-    request = OpenIncidentsRequest(service="tensafe", severities=["P1"], others=["another", "unknown"])
-    found = records.open_incidents(request)
-    assert [(one.incident_id, one.service) for one in found.items] == [("ours", "tensafe"), ("theirs", "another")]

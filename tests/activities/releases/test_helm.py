@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,12 @@ import pytest
 from kubernetes import client
 
 from activities.common.effects import is_effect
-from activities.common.errors import Conflict, Misconfigured, NotFound, Refused, Unavailable
-from activities.common.programs import Finished
+from activities.common.errors import Misconfigured, NotFound, Refused, Unavailable
 from activities.kubernetes.api import connect
-from activities.releases import helm_cli, helm_pods
+from activities.releases import helm_pods
 from activities.releases.helm import DescribeRelease, Helm
-from activities.releases.helm_pods import ReleasePods
 from sandbox import binaries
-from tests.activities.kubernetes.on_cluster import an_effect, eventually
+from tests.activities.kubernetes.on_cluster import an_effect
 from tests.activities.releases.on_helm import TOO_BIG, OnHelm
 
 GOOD, NEW, BAD = "v1.2.3", "v1.2.5", "v1.2.4"
@@ -258,22 +255,6 @@ def test_waiting_for_pods_that_go_on_failing_is_given_up(released: OnHelm, monke
     assert released.history == [(1, "deployed"), (2, "failed")]
 
 
-def test_what_failed_before_the_release_does_not_end_the_wait(
-    released: OnHelm, cluster_api: client.ApiClient, monkeypatch: pytest.MonkeyPatch
-):
-    pods = ReleasePods(cluster_api)
-    released.release(BAD)
-    eventually(lambda: pods.trouble(**released.where) == "3 × CrashLoopBackOff")
-    monkeypatch.setattr(helm_pods, "HOPELESS_AFTER", timedelta(seconds=0.5))
-    monkeypatch.setattr(helm_pods, "_LOOK", timedelta(0))
-    hopeless = pods.hopeless(**released.where)
-    until = time.monotonic() + 1.5
-    while time.monotonic() < until:
-        assert not hopeless()
-    released.release("v1.2.6-bad")
-    eventually(hopeless)
-
-
 def test_an_upgrade_that_the_api_server_refuses_is_a_failed_revision(released: OnHelm):
     asked = released.upgrade(NEW, values={"surge": "0"})
     change = released.run(released.helm.upgrade, asked)
@@ -413,22 +394,3 @@ def test_credentials_that_are_refused_and_contexts_that_are_not_there(
     helm = Helm(program, cluster_api, kubeconfig=kubeconfig, context="elsewhere", directory=tmp_path)
     with pytest.raises(Misconfigured, match="elsewhere"):
         released.run(helm.release, asked)
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", Conflict),
-        ("Error: release: already exists", Conflict),
-        ('Error: secrets is forbidden: User "x" cannot list resource "secrets"', Refused),
-        ("Error: UPGRADE FAILED: template: x:1:2: unexpected EOF", Refused),
-        ("Error: unknown flag: --labels", Misconfigured),
-        ("Error: UPGRADE FAILED: something else", Refused),
-    ],
-)
-def test_failures_are_typed_by_what_helm_says(text: str, kind: type[Exception]):
-    assert type(helm_cli.failure(Finished(1, "", text))) is kind
-
-
-def test_helm_ended_by_a_signal_is_tried_again():
-    assert type(helm_cli.failure(Finished(-9, "", ""))) is Unavailable

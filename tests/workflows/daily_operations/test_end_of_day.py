@@ -1,99 +1,33 @@
 """EndOfDay: figures against those before, one handoff and one report a day, and what is not known is said."""
 
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from psycopg.types.json import Jsonb
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from activities.catalogue.daily import DailyPolicy
 from activities.monitoring.runs import OpenRun, ScheduleState
 from tests.workflows.conftest import Working
+from tests.workflows.daily_operations.evenings import (
+    BERLIN,
+    HANDED_OVER,
+    NAME,
+    POLICY,
+    WINDOW,
+    evening,
+    line,
+    report,
+    today,
+)
 from tests.workflows.steering import begin, told
 from tests.workflows.worlds.day import Day
 from workflows.daily_operations.end_of_day import EndOfDayRequest
-from workflows.daily_operations.handoff import for_slack
-
-NAME = "end_of_day"
-BERLIN = ZoneInfo("Europe/Berlin")
-POLICY = DailyPolicy(uptime="avg_over_time(service_up[$window])", errors="sum(increase(http_requests_total[$window]))")
-
-
-HANDED_OVER = """
-INSERT INTO runbooks.incidents
-       (incident_id, severity, title, service, commander, opened_at, workflow_id, run_id, effect_key)
-VALUES ('INC-7', 'P2', 'slow *again*', 'tensafe-server', 'ada', now(), 'w', 'r', 'i');
-INSERT INTO runbooks.support_tickets
-       (ticket_id, tenant_id, priority, title, description, opened_at, update_due_at, workflow_id, run_id, effect_key)
-VALUES ('T-1', 'acme', 'P1', 'Jobs hang', '', now() - interval '3 days', now() - interval '1 hour', 'w', 'r', 't');
-INSERT INTO runbooks.deployments (service, version, status, deployer, started_at, workflow_id, run_id, effect_key)
-VALUES ('tensafe-server', 'v1.2.5', 'started', 'grace', now(), 'w', 'r', 'd');
-INSERT INTO runbooks.on_call_rotations VALUES ('primary', '');
-INSERT INTO runbooks.on_call_contacts (name) VALUES ('lea');
-INSERT INTO runbooks.on_call_shifts (rotation, contact, during)
-VALUES ('primary', 'lea', tstzrange(now() - interval '1 day', now() + interval '2 days'));
-"""
-
-WINDOW = """
-INSERT INTO runbooks.maintenance_windows
-       (window_id, service, title, impact, starts_at, ends_at, held_until, workflow_id, run_id, effect_key)
-VALUES (%s, %s, %s, 'Short', %s, %s, %s, 'w', 'r', %s)
-"""
 
 
 @pytest.fixture
 def day(day: Day) -> Day:
     day.service = day.service.model_copy(update={"daily": POLICY, "on_call": "primary"})
     return day
-
-
-def today() -> date:
-    return datetime.now(BERLIN).date()
-
-
-def report(day: Day, ago: int, **figures: float | None) -> None:
-    day.sql.execute(
-        "INSERT INTO runbooks.daily_reports (service, day, time_zone, made_at, figures, handoff, workflow_id, run_id, "
-        "effect_key) VALUES ('tensafe-server', %s, 'Europe/Berlin', now(), %s, '', 'w', 'r', %s)",
-        (today() - timedelta(days=ago), Jsonb(figures), f"report {ago}"),
-    )
-
-
-async def evening(client: Client, queue: str, **fields: Any) -> dict[str, Any]:
-    handle = await begin(client, queue, EndOfDayRequest(**fields), NAME)
-    result: dict[str, Any] = await handle.result()
-    return result
-
-
-def line(handoff: str, begins: str) -> str:
-    return next(line for line in handoff.splitlines() if line.startswith(begins))
-
-
-async def test_the_day_against_yesterday_and_a_week_ago(working: Working, client: Client, day: Day) -> None:
-    day.tenant("acme", monthly_revenue=900)
-    day.tenant("beta", monthly_revenue=300)
-    report(day, 1, uptime=0.9999, errors=10, mrr=1000, new_customers=1)
-    report(day, 7, uptime=None, errors=12, mrr=1200, new_customers=0)
-    async with working(day.activities()) as queue:
-        result = await evening(client, queue)
-    assert (result["overall"], result["report"], result["posted"]) == ("GREEN", "kept", True)
-    assert (result["day"], result["time_zone"]) == (str(today()), "Europe/Berlin")
-    text = result["handoff"]
-    assert line(text, "| Uptime") == "| Uptime | 99.910% | 99.990% | not known |"
-    assert line(text, "| Errors") == "| Errors | 12 | 10: +2 (+20.0%) | 12: ±0 |"
-    assert line(text, "| New customers") == "| New customers | 2 | 1: +1 (+100.0%) | 0: +2 |"
-    assert line(text, "| MRR") == "| MRR | 1,200 | 1,000: +200 (+20.0%) | 1,200: ±0 |"
-    ((kept, zone, figures),) = day.rows(
-        "SELECT handoff, time_zone, figures FROM runbooks.daily_reports WHERE effect_key NOT LIKE 'report %'"
-    )
-    assert (kept, zone, figures["mrr"], figures["uptime"]) == (text, "Europe/Berlin", 1200, 0.9991)
-    (posted,) = day.messages("#oncall")
-    assert posted == for_slack(text)
-    ((picture,),) = day.rows("SELECT picture FROM runbooks.messages")
-    assert bytes(picture).startswith(b"\x89PNG")
 
 
 async def test_what_is_handed_over(working: Working, client: Client, day: Day) -> None:
@@ -180,10 +114,3 @@ async def test_a_plan_keeps_and_posts_nothing(working: Working, client: Client, 
         result = await evening(client, queue, dry_run=True)
     assert (result["report"], result["posted"], day.messages("#oncall")) == ("not kept", False, [])
     assert day.rows("SELECT FROM runbooks.daily_reports") == []
-
-
-def test_a_long_handoff_is_cut_for_the_channel() -> None:
-    shown = for_slack("# Title\n" + "- **bold** and `code`\n" * 500)
-    assert shown.startswith("*Title*\n• *bold* and `code`\n")
-    assert len(shown) < 3700
-    assert shown.endswith("(all of it: the report in the records)")

@@ -1,47 +1,18 @@
 """Which answers count, and which are refused with what would be needed."""
 
-import base64
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from temporalio import workflow
 
-from activities.catalogue.service import ApprovalPolicy
 from activities.common.errors import InvalidInput, JustStarting, Refused
-from workflows.platform.approval import Approvals, Decision, Question
-from workflows.platform.signing import Started, sign
-
-NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
-QUESTION = Question(
-    id="q",
-    title="Which?",
-    options={"a": "do a", "b": "do b", "none": "nothing"},
-    default="none",
-    kind="mitigate",
-    reason_for=["b"],
-    timeout=timedelta(minutes=5),
+from tests.workflows.platform.approvals import (
+    NOW,
+    QUESTION,
+    approvals,
+    at_a_time,  # noqa: F401
+    says,
 )
-
-
-@pytest.fixture(autouse=True)
-def _at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    info = SimpleNamespace(workflow_id="w", first_execution_run_id="r", run_id="later")
-    monkeypatch.setattr(workflow, "now", lambda: NOW)
-    monkeypatch.setattr(workflow, "info", lambda: info)
-
-
-def approvals(**policy: Any) -> Approvals:
-    made = Approvals()
-    made.policy = ApprovalPolicy(**{"allow_unsigned": True, **policy})
-    made.put(QUESTION)
-    return made
-
-
-def says(choice: str = "a", who: str = "ada", **fields: Any) -> Decision:
-    return Decision(**{"who": who, "role": "on-call", "question": "q", "choice": choice, **fields})
+from workflows.platform.approval import Approvals
 
 
 def test_a_question_says_who_may_answer_and_what_it_is_about() -> None:
@@ -184,47 +155,6 @@ def test_the_default_takes_one_person() -> None:
 
 
 # -- signatures ----------------------------------------------------------------------------------------------
-
-
-def test_only_a_gateways_signature_counts_where_settings_say_so() -> None:
-    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
-    made = approvals(allow_unsigned=False, public_keys=(public,))
-
-    def signed(by: Ed25519PrivateKey, at: datetime = NOW, run: str = "later") -> Decision:
-        word = says(issued_at=at, subject=made.open["q"].subject)
-        return word.model_copy(update={"signature": sign(word, by, "w", run)})
-
-    made.check(signed(key))
-    for bad in (says(), signed(stranger), signed(key, at=NOW - timedelta(hours=1)), signed(key, run="other")):
-        with pytest.raises(Refused, match="refused: "):
-            made.check(bad)
-
-
-def test_whoever_started_a_run_is_known_by_the_gateways_word_and_by_the_claim() -> None:
-    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
-
-    def memo(by: Ed25519PrivateKey, at: datetime) -> dict[str, Any]:
-        word = Started(who="Grace", role="on-call", issued_at=at)
-        return word.model_copy(update={"signature": sign(word, by, "w", "")}).model_dump(mode="json")
-
-    def starters(note: Any) -> frozenset[str]:
-        made = approvals(allow_unsigned=False, public_keys=(public,))
-        made.started_by("ada (dba)", note)
-        return made.starters
-
-    claimed = frozenset({"ada", "ada (dba)"})
-    assert starters(None) == starters({"who": "nobody"}) == starters(memo(stranger, NOW)) == claimed
-    assert starters(memo(key, NOW)) == starters(memo(key, NOW - timedelta(days=9))) == claimed | {"grace"}
-
-
-def test_a_wrong_signature_doesnt_count_where_none_is_needed() -> None:
-    made = approvals()
-    word = says(issued_at=NOW, subject=made.open["q"].subject)
-    forged = word.model_copy(update={"signature": sign(word, Ed25519PrivateKey.generate(), "w", "later")})
-    with pytest.raises(Refused, match="refused: "):
-        made.check(forged)
 
 
 def test_without_a_signature_one_is_needed_where_settings_say_so() -> None:

@@ -22,7 +22,6 @@ from workers.clients import connect
 from workers.queues import name_of
 from workers.settings import Settings, TemporalSettings
 from workers.worker import build
-from workflows.platform import lookups
 from workflows.scaling.emergency_scale_up import EmergencyScaleUp, EmergencyScaleUpRequest
 
 pytestmark = pytest.mark.servers
@@ -108,9 +107,3 @@ async def test_a_worker_that_dies_while_it_looks_settings_up_costs_seconds(
     first = attempts[min(attempts)].activity_task_started_event_attributes
     assert first.attempt == 2, "it is looked up once more, and nothing was done before"
     await run.terminate("the test is over")
-
-
-def test_nothing_else_is_a_local_activity() -> None:
-    folder = Path(lookups.__file__).parent.parent
-    local = {path.name for path in folder.rglob("*.py") if "execute_local_activity" in path.read_text(encoding="utf-8")}
-    assert local == {"lookups.py"}

@@ -19,7 +19,6 @@ from tests.workflows.conftest import Working
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.audited import AWS, Audited
 from workflows.platform.approval import Decision
-from workflows.security.audit_period import period
 from workflows.security.compliance_audit import ComplianceAudit, ComplianceAuditRequest
 
 NAME = "compliance_audit"
@@ -169,23 +168,3 @@ def test_a_period_that_cannot_be_meant_is_refused(text: str, wrong: str) -> None
 def test_an_unknown_framework_is_refused() -> None:
     with pytest.raises(ValidationError, match="'soc2' or 'hipaa'"):
         ComplianceAuditRequest.model_validate({"framework": "iso27001"})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("last-quarter", "2025-10-01 to 2025-12-31"),
-        ("last-year", "2025-01-01 to 2025-12-31"),
-        ("2025-Q2", "2025-04-01 to 2025-06-30"),
-        ("2024-02", "2024-02-01 to 2024-02-29"),
-        ("2025", "2025-01-01 to 2025-12-31"),
-        ("2026-02-03 to 2026-02-03", "2026-02-03 to 2026-02-03"),
-    ],
-)
-def test_periods_are_read_as_people_write_them(text: str, expected: str) -> None:
-    assert str(period(text, TODAY)) == expected
-
-
-def test_today_is_not_over() -> None:
-    with pytest.raises(ValueError, match="not over yet"):
-        period("2026-02-01 to 2026-02-04", TODAY)

@@ -1,6 +1,6 @@
 """A failover (7.1) from the fence on: it is finished, whatever fails; and the old primary returns."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -19,8 +19,6 @@ from workers.clients import connect
 from workers.settings import TemporalSettings
 from workers.worker import build
 from workflows.disaster_recovery.failover.database_failover import DatabaseFailoverRequest
-
-# -- all that uses the database ----------------------------------------------------------------------------------
 
 
 async def test_all_services_of_the_database_are_moved_and_those_that_can_not_be_are_named(
@@ -80,9 +78,6 @@ async def test_a_run_at_another_service_of_the_database_keeps_a_failover_away(wo
     assert "billing uses tensafe too" in str(failed.value.cause)
     assert changed(world) == []
     assert world.held == {"billing-database": "a-restore"}
-
-
-# -- between the fence and the service's new database ------------------------------------------------------------
 
 
 async def test_nobody_is_promoted_before_the_old_primary_is_fenced(working: Working, client: Client) -> None:
@@ -226,36 +221,6 @@ async def test_an_archive_that_does_not_follow_is_escalated(working: Working, cl
         result = await handle.result()
     assert result["healthy"]
     assert any("is not archived" in page.summary for page in world.done("paging.page"))
-
-
-# -- the old primary's return -------------------------------------------------------------------------------------
-
-
-async def test_the_old_primary_stays_fenced_where_nobody_says_otherwise(working: Working, client: Client) -> None:
-    world = FailingPrimary()
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
-        await decide(handle, "failover-1", "promote")
-        result = await handle.result()
-        run = await handle.describe()
-    assert run.close_time is not None
-    assert timedelta(hours=24) < run.close_time - run.start_time < timedelta(hours=25)
-    assert result["old_primary_is"] == "fenced"
-    assert not world.done("database_hosts.rejoin")
-    assert [p.level for p in world.done("paging.page")] == [1]  # reminded in the channel, not by pages
-    assert any("still fenced" in m.text for m in world.done("slack.post"))
-
-
-async def test_a_return_that_fails_is_asked_for_again(working: Working, client: Client) -> None:
-    world = FailingPrimary()
-    world.unreturned = 1
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, DatabaseFailoverRequest(), NAME)
-        await decide(handle, "failover-1", "promote")
-        await decide(handle, "return-1", "rejoin")
-        await decide(handle, "return-2", "rejoin")
-        result = await handle.result()
-    assert result["old_primary_is"] == "a replica"
 
 
 async def test_the_next_failure_is_the_next_failover_of_the_same_alert(temporal_address: str) -> None:

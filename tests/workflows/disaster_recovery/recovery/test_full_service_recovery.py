@@ -3,17 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError
 
 from activities.catalogue.recovery import Component
 from tests.workflows.conftest import Working
-from tests.workflows.disaster_recovery.recovery.recoveries import ADA, NAME, decide, ended, policy
-from tests.workflows.steering import begin, cause, quiet, told, waiting_for
+from tests.workflows.disaster_recovery.recovery.recoveries import NAME, ended, policy
+from tests.workflows.steering import begin, cause, told
 from tests.workflows.worlds.outage import DATABASE, Outage
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
-from workflows.platform.approval import Decision
-
-# -- the way through -----------------------------------------------------------------------------------------
 
 
 async def test_everything_comes_back_and_is_watched_for_a_day(working: Working, client: Client) -> None:
@@ -64,27 +61,6 @@ async def test_whether_traffic_is_taken_away_may_be_said(
     assert (world.shares[:1] == [0]) == (request_ == "always")
 
 
-async def test_stages_follow_the_settings_and_each_is_complete_before_the_next(
-    working: Working, client: Client
-) -> None:
-    world = Outage(recovery=policy(order=[["worker"], ["gateway", "tensafe-server"]]))
-    world.stuck["worker"] = 1
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        await waiting_for(handle, "decide stage-1")
-        await quiet(handle)
-        assert world.restarts == ["worker"]
-        assert len(world.done("paging.page")) == 2
-        await decide(handle, "stage-1", "retry")
-        result = await ended(handle)
-    assert world.restarts[:2] == ["worker", "worker"]
-    assert sorted(world.restarts[2:]) == ["gateway", "tensafe-server"]
-    assert result["outcome"] == "recovered"
-
-
-# -- bad input and settings ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("request_", "world", "says"),
     [
@@ -107,23 +83,6 @@ async def test_what_cannot_be_is_refused_before_anything_changes(
     assert world.effects == []
 
 
-async def test_a_paused_deployment_is_left_out_and_refused_where_it_is_named(working: Working, client: Client) -> None:
-    world = Outage()
-    world.paused_deployments = {"worker"}
-    named = Outage(recovery=policy(order=[["worker"]]))
-    named.paused_deployments = {"worker"}
-    async with working(world.activities()) as queue:
-        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
-    assert result["restarted"] == ["gateway", "tensafe-server"]
-    assert any("Not: worker" in message.text for message in world.done("slack.post"))
-    async with working(named.activities()) as queue:
-        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        with pytest.raises(WorkflowFailureError) as failed:
-            await handle.result()
-    assert "Resume it first" in cause(failed.value).message
-    assert named.effects == []
-
-
 async def test_an_ingress_that_is_not_there_fails_the_run_before_anything_changes(
     working: Working, client: Client
 ) -> None:
@@ -134,71 +93,6 @@ async def test_an_ingress_that_is_not_there_fails_the_run_before_anything_change
         with pytest.raises(WorkflowFailureError):
             await handle.result()
     assert world.effects == []
-
-
-# -- what stops it before traffic comes back ----------------------------------------------------------------
-
-
-async def test_failing_tests_keep_traffic_away_until_a_person_decides(working: Working, client: Client) -> None:
-    world = Outage().broken()
-    world.tests_fail = 2
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        await decide(handle, "tests", "retry")
-        assert (await waiting_for(handle, "decide tests-2")).questions[0].recommended is None
-        assert world.shares == [0]
-        await decide(handle, "tests-2", "retry")
-        result = await ended(handle)
-    assert result["outcome"] == "recovered"
-    assert world.shares == [0, 10, 25, 50, 100]
-
-
-async def test_stopped_by_failing_tests_traffic_stays_away_and_people_are_told_how_to_bring_it_back(
-    working: Working, client: Client
-) -> None:
-    world = Outage().broken()
-    world.tests_fail = 9
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        await decide(handle, "tests", "stop")
-        result = await ended(handle)
-    assert (result["outcome"], result["traffic"], world.percent) == ("stopped", 0, 0)
-    assert "login: expected HTTP 200" in str(result["reason"])
-    assert "traffic is left at 0 %, where it was 100 % before" in world.pages
-    assert not world.done("records.close_incident")
-
-
-async def test_nobody_answers_and_the_recovery_stops(working: Working, client: Client) -> None:
-    world = Outage().broken()
-    world.tests_fail = 9
-    async with working(world.activities()) as queue:
-        result = await ended(await begin(client, queue, FullServiceRecoveryRequest(), NAME))
-    assert (result["outcome"], world.percent) == ("stopped", 0)
-    assert len(world.done("paging.page")) == 3  # begun, tests, nobody answers: that is the highest level
-
-
-async def test_a_component_that_is_not_well_can_be_passed_by_with_a_reason(working: Working, client: Client) -> None:
-    parts = {
-        "cache": Component(health_url="http://127.0.0.1:1/cache"),
-        "queue": Component(condition="queue_length < 10"),
-    }
-    world = Outage(recovery=policy(components=parts)).broken()
-    world.unhealthy_urls = {"http://127.0.0.1:1/cache"}
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, FullServiceRecoveryRequest(), NAME)
-        status = await waiting_for(handle, "decide component")
-        (asked,) = status.questions
-        assert "cache: not steady" in asked.title
-        assert "queue: its condition does not hold" in asked.title
-        with pytest.raises(WorkflowUpdateFailedError):
-            await handle.execute_update("decide", Decision(**ADA, question="component", choice="go-on"))
-        await decide(handle, "component", "go-on", "only the old clients use it")
-        result = await ended(handle)
-    assert result["outcome"] == "recovered"
-    assert world.percent == 100
-
-
-# -- plan mode -----------------------------------------------------------------------------------------------
 
 
 async def test_a_plan_says_what_it_would_do_and_changes_nothing(working: Working, client: Client) -> None:

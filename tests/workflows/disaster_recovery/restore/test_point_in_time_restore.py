@@ -11,8 +11,6 @@ from tests.workflows.steering import begin, told, waiting_for
 from tests.workflows.worlds.damaged import DamagedWorld
 from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestoreRequest
 
-# -- as it should go ---------------------------------------------------------------------------------------
-
 
 async def test_a_restore_goes_as_the_runbook_says(working: Working, client: Client) -> None:
     world = DamagedWorld()
@@ -66,30 +64,6 @@ async def test_what_is_decided_is_shown(working: Working, client: Client) -> Non
     assert "public.jobs: 3 → 2 rows" in status.board
 
 
-async def test_customers_who_used_it_since_are_told_once_each(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(forensics=timedelta(0), message="Please look."), NAME)
-        await decides(handle, "switch", "switch")
-        result = await handle.result()
-    mails = world.done("mail.send")
-    assert sorted(mail.to for mail in mails) == ["it@acme.example", "it@initech.example"]
-    assert {mail.template for mail in mails} == {"data_restored"}
-    assert mails[0].values["message"] == "Please look."
-    assert f"{TARGET:%Y-%m-%d %H:%M:%S}" in mails[0].values["since"]
-    assert result["customers_told"] == 2
-    assert [update.status for update in world.done("statuspage.update")] == ["Investigating", "Resolved"]
-
-
-async def test_nobody_is_written_to_where_that_is_not_wanted(working: Working, client: Client) -> None:
-    world = DamagedWorld(notify_customers=False)
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(forensics=timedelta(0)), NAME)
-        await decides(handle, "switch", "switch")
-        await handle.result()
-    assert not world.done("mail.send")
-
-
 @pytest.mark.parametrize(("asked", "settings", "expected"), [(7, 5, 7), (None, 5, 5), (None, None, 3)])
 async def test_the_service_comes_back_with_the_replicas_that_were_asked_for(
     working: Working, client: Client, asked: int | None, settings: int | None, expected: int
@@ -100,71 +74,6 @@ async def test_the_service_comes_back_with_the_replicas_that_were_asked_for(
         await decides(handle, "switch", "switch")
         await handle.result()
     assert world.replicas == expected
-
-
-async def test_without_a_target_it_is_the_latest_state(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, PointInTimeRestoreRequest(forensics=timedelta(0)), NAME)
-        await decides(handle, "switch", "switch")
-        result = await handle.result()
-    (restore,) = world.done("backups.restore")
-    assert restore.target == world.sealed_at
-    assert result["lost"] == "PT0S"
-
-
-# -- who could write all the same --------------------------------------------------------------------------
-
-
-async def test_who_could_write_all_the_same_is_shown(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.may_write = ["superuser root"]
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(), NAME)
-        status = await waiting_for(handle, "decide switch")
-        await decides(handle, "switch", "keep")
-        await handle.result()
-    assert "Could write meanwhile: superuser root" in status.questions[0].evidence
-    assert world.as_before()
-
-
-async def test_somebody_whom_a_person_lets_in_meanwhile_is_a_doubt(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.let_in_by_hand = ["cron"]
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(), NAME)
-        status = await waiting_for(handle, "decide switch")
-        await decides(handle, "switch", "keep")
-        await handle.result()
-    assert "somebody has let cron in again" in str(status.questions[0].evidence)
-    assert status.questions[0].recommended is None
-
-
-async def test_sessions_are_ended_where_the_database_can_not_be_closed(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.refusing = {"writers.stop"}
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(), NAME)
-        status = await waiting_for(handle, "decide switch")
-        world.refusing = set()
-        await decides(handle, "switch", "keep")
-        await handle.result()
-    assert len(world.done("sessions.end")) == 1
-    assert "it could not be seen that nobody writes" in str(status.questions[0].evidence)
-    assert world.as_before()
-
-
-async def test_a_database_that_another_run_has_closed_is_left_alone(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.closed_by = "another-restore has stopped the writers"
-    async with working(world.activities()) as queue:
-        assert "another-restore" in await refused(client, queue, request())
-    assert not world.done("backups.restore")
-    assert not world.done("writers.let_in")
-    assert world.as_before()
-
-
-# -- a primary that is too damaged --------------------------------------------------------------------------
 
 
 async def test_a_primary_that_is_dead_keeps_nothing_from_being_restored(working: Working, client: Client) -> None:
@@ -199,59 +108,6 @@ async def test_a_target_that_only_a_dead_primary_knows_is_refused(working: Worki
     assert "the archived log reaches" in says
     assert world.as_before()
     assert not world.effects
-
-
-# -- which backup ------------------------------------------------------------------------------------------
-
-
-async def test_a_backup_that_is_not_good_is_passed_over(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.good["b2"] = False
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(forensics=timedelta(0)), NAME)
-        await decides(handle, "switch", "switch")
-        result = await handle.result()
-    assert result["backup_id"] == "b1"
-
-
-async def test_no_good_backup_brings_the_service_back(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    world.good["b2"] = False
-    world.backups = world.backups[:1]
-    async with working(world.activities()) as queue:
-        assert "none of the backups" in await refused(client, queue, request())
-    assert world.as_before()
-    assert [scale.replicas for scale in world.done("kubernetes.scale")] == [0, 3]
-
-
-async def test_an_unverified_backup_is_taken_on_a_persons_word_before_anything_changes(
-    working: Working, client: Client
-) -> None:
-    world = DamagedWorld()
-    async with working(world.activities()) as queue:
-        asked = request(backup_id="b2", accept_unverified=True, forensics=timedelta(0))
-        handle = await begin(client, queue, asked, NAME)
-        await waiting_for(handle, "decide unverified")
-        assert world.as_before()
-        assert not world.names()
-        await decides(handle, "unverified", "restore")
-        await decides(handle, "switch", "switch")
-        result = await handle.result()
-    assert result["backup_id"] == "b2"
-    assert not world.done("backups.verify")
-
-
-async def test_an_unverified_backup_without_a_word_changes_nothing(working: Working, client: Client) -> None:
-    world = DamagedWorld()
-    async with working(world.activities()) as queue:
-        handle = await begin(client, queue, request(backup_id="b2", accept_unverified=True), NAME)
-        result = await handle.result()
-    assert result["outcome"] == "not approved"
-    assert not world.names()
-    assert world.as_before()
-
-
-# -- plan ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_plan_says_what_it_would_do_and_does_nothing(working: Working, client: Client) -> None:

@@ -13,8 +13,6 @@ from tests.workflows.steering import begin, waiting_for
 from tests.workflows.worlds.damaged import LONG_AGO, DamagedWorld
 from tests.workflows.worlds.pointed import SECRET
 
-# -- refused before anything changes -----------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("fields", "says"),

@@ -28,9 +28,6 @@ def restore_of(client: Client, handle: Handle, suffix: str = "restore") -> Handl
     return client.get_workflow_handle(f"{handle.id}/{suffix}")
 
 
-# -- what is recommended --------------------------------------------------------------------------------------
-
-
 def damaged(outage: Outage) -> None:
     outage.checksum_failures = 3
 
@@ -101,9 +98,6 @@ async def test_without_a_backup_or_where_the_request_says_never_nobody_is_asked(
         handle = await begin(client, queue, FullServiceRecoveryRequest(restore="never"), NAME)
         await handle.result()
         assert "No restore: the request says never" in await told(handle)
-
-
-# -- the run of the restore -----------------------------------------------------------------------------------
 
 
 async def test_the_recovery_goes_on_when_the_service_is_back_and_leaves_the_restore_open(
