@@ -9,11 +9,7 @@ from starters.http.problems import Problem
 from starters.steering.routes import Routes
 from starters.webhook.storm import _Storm
 from starters.webhook.worst_first import rank, worst_first
-from tests.starters.support import (
-    alert,
-    body,
-)
-from tests.starters.webhook.posts import pieces
+from tests.starters.webhook.posts import alert, body, pieces
 
 
 @settings(max_examples=60, deadline=None)
