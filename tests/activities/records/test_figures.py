@@ -1,7 +1,7 @@
 """Figures of a day: our own, or an operator's file in their place."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from activities.records.figures import Figures, FiguresRequest
-from tests.activities.records.told import NOW
 
+NOW = datetime(2026, 11, 30, 17, tzinfo=UTC)
 Read = Callable[..., tuple[float | None, str]]
 
 

@@ -1,6 +1,6 @@
 """A pulse's warning is raised and resolved once."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -8,8 +8,9 @@ import psycopg
 from activities.records.activities import Records
 from activities.records.days import AlertsSince
 from activities.records.pulse import RecordPulse
-from tests.activities.records.told import NOW
 from tests.records_schema.fixtures import count, effect
+
+NOW = datetime(2026, 11, 30, 17, tzinfo=UTC)
 
 
 def pulse(number: int, *, healthy: bool, dry_run: bool = False) -> RecordPulse:
