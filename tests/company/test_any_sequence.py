@@ -86,6 +86,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 SEEN_WITHIN = timedelta(seconds=8)
 """So long after the service has changed a run may still say what it was like before: looks, retries, a dead worker."""
+A_SHARE = 10
+"""The longer nothing has changed, the less often a run looks: in a tenth of that time (`workflows/…/watch.py`)."""
 
 
 class Night:
@@ -288,7 +290,8 @@ class Night:
             assert self._was(at, well=True), f"not well when mitigated: {at}, {self.world.life}"
             for began, ended in self.world.unwell():
                 lasted = min(ended, described.close_time) - max(began, at)
-                assert lasted < SEEN_WITHIN, f"mitigated at {at} for good, and down from {began} to {ended}"
+                next_look = (began - described.start_time) / A_SHARE
+                assert lasted < SEEN_WITHIN + next_look, f"mitigated at {at} for good, and down from {began} to {ended}"
 
     def _was(self, at: datetime, *, well: bool) -> bool:
         """Tell whether the service was so at some moment just before."""

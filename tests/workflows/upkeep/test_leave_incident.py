@@ -4,9 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg_pool import ConnectionPool
 from temporalio.client import Client
 
 from activities.holds.left_incidents import LeftIncident
@@ -14,11 +12,6 @@ from activities.records.incidents import OpenIncident
 from tests.workflows.conftest import Working
 from tests.workflows.upkeep.leaving import AT, Left, an_incident
 from workflows.upkeep.leave_incident import LeaveIncident, LeaveIncidentRequest
-
-
-@pytest.fixture
-def world(records_pool: ConnectionPool[Any], records_sql: psycopg.Connection[Any]) -> Left:
-    return Left(records_pool, records_sql)
 
 
 async def leave(world: Left, working: Working, client: Client, left: LeftIncident) -> None:
