@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import josepy.jwa
     import josepy.jwk
     import josepy.util
+    import jsonpath
     import psycopg.conninfo
     import psycopg.rows
     import psycopg.types.json
@@ -68,6 +69,7 @@ __all__ = [
     "icalendar",
     "jinja2",
     "josepy",
+    "jsonpath",
     "kubernetes",
     "kubernetes_config",
     "kubernetes_quantity",
@@ -133,6 +135,7 @@ if not TYPE_CHECKING:
     icalendar = _Later("icalendar")
     jinja2 = _Later("jinja2")
     josepy = _Later("josepy")
+    jsonpath = _Later("jsonpath")
     kubernetes = _Later("kubernetes.client")
     kubernetes_config = _Later("kubernetes.config")
     kubernetes_quantity = _Later("kubernetes.utils.quantity")

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from jsonpath import JSONPathEnvironment, JSONPathError
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -39,6 +38,7 @@ from pydantic import (
 
 from activities.common.text import fitted
 from activities.records.alerts import Alert
+from libraries import jsonpath
 from workers.checks import Fault
 from workers.sections import Section
 from workers.source_settings import (
@@ -50,11 +50,6 @@ from workers.source_settings import (
     StandardWebhooksSource,
 )
 
-_PATHS = JSONPathEnvironment(strict=True)
-"""RFC 9535 and nothing beyond it."""
-
-_path = functools.lru_cache(maxsize=1000)(_PATHS.compile)
-
 _LABELS_MOST = 256
 _TEXT_MOST = 4096
 _MILLISECONDS_FROM = 1e11
@@ -64,11 +59,22 @@ _SIMPLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
+@functools.cache
+def _paths() -> "jsonpath.JSONPathEnvironment":
+    """RFC 9535 and nothing beyond it."""
+    return jsonpath.JSONPathEnvironment(strict=True)
+
+
+@functools.lru_cache(maxsize=1000)
+def _path(text: str) -> "jsonpath.JSONPath | jsonpath.CompoundJSONPath":
+    return _paths().compile(text)
+
+
 def _one_path(value: str) -> str:
     if value.startswith("$"):
         try:
             _path(value)
-        except (JSONPathError, RecursionError) as error:
+        except (jsonpath.JSONPathError, RecursionError) as error:
             said = str(error).partition("\n")[0] or "nested too deep"
             raise ValueError(f"not a JSON path (RFC 9535): {said}") from None
     return value

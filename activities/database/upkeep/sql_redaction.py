@@ -5,9 +5,9 @@ session's settings), the rest of it goes.
 """
 
 import re
+from functools import cache
 
-_TOKENS = re.compile(
-    r"""
+_TOKENS = r"""
     (?P<comment>--[^\n]*|/\*)
   | (?P<quoted>(?:\b(?:[eEbBxXnN]|[uU]&))?')
   | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$)
@@ -17,12 +17,16 @@ _TOKENS = re.compile(
   | (?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)
   | (?P<space>\s+)
   | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+"""
 _STRING = re.compile(r"((?:[^']|'')*)'")
 _ESCAPED = re.compile(r"((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _CUT = "…"
+
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    """Compile when a text is read: it takes as long as importing ten modules, and most who import this read none."""
+    return re.compile(_TOKENS, re.VERBOSE | re.DOTALL)
 
 
 def redacted(text: str, longest: int = 200) -> str:
@@ -30,7 +34,7 @@ def redacted(text: str, longest: int = 200) -> str:
     parts: list[str] = []
     at = 0
     while at < len(text):
-        found = _TOKENS.match(text, at)
+        found = _tokens().match(text, at)
         if found is None:  # can't be: `other` takes anything
             break
         part, at = _part(text, found)
