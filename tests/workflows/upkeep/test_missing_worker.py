@@ -30,7 +30,7 @@ def test_the_page_is_known_as_ours_and_another_runs_is_another(monkeypatch: pyte
         ids.append(_page_id(MissingSoFar(since=SINCE)))
     assert ids[0] == ids[2] != ids[1]
     assert ids[0].startswith("OPS-20260204-030005-")
-    assert all(is_ours(one) for one in ids)
+    assert all(is_ours(f"{one}/L1") for one in ids)
 
 
 def test_who_was_told_is_told_that_it_is_back() -> None:
