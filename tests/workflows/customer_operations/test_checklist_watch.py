@@ -45,6 +45,7 @@ def test_a_phase_is_reminded_of_then_late_and_then_left(items: Checklist) -> Non
 
 def test_data_are_looked_at_as_long_as_they_may_tick_something(items: Checklist) -> None:
     soon = SIGNED + timedelta(minutes=1)
+    done(items, but=("first-api-call",))
     assert watch(items, soon).next() == soon
     done(items)
     assert watch(items, soon).next() is None
