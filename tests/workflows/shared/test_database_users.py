@@ -18,7 +18,7 @@ def user(service: str, *servers: str, poolers: tuple[str, ...] = (), workloads: 
 
 def users(*others: Any) -> UsersOfTheDatabase:
     found = UsersOfTheDatabase(
-        cast("Runbook", SimpleNamespace()), service, a_database("db1", "db2", poolers=("front",))
+        cast("Runbook", SimpleNamespace()), World().service, a_database("db1", "db2", poolers=("front",))
     )
     found.others = list(others)
     return found
