@@ -14,37 +14,21 @@ from activities.common.effects import Change
 from activities.common.errors import Unavailable
 from activities.customers.api_keys import DeprecateKey
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, cancel, cause, told, until, waiting_for
+from tests.workflows.security.rotations import ADA, NAME, OLD, in_grace, keys, request
+from tests.workflows.steering import Handle, begin, cancel, cause, told, waiting_for
 from tests.workflows.worlds.company import Company
 from workflows.platform.approval import Decision
 from workflows.platform.lease import Extend
 from workflows.security.api_key_rotation import ApiKeyRotation, ApiKeyRotationRequest
 from workflows.security.words import RevokeNow
 
-ADA = {"who": "ada", "role": "security"}
-OLD = "tsk_aaaaaaaa1"
-NAME = "api_key_rotation"
 LATE_ATTEMPTS = 7  # with the pauses between them longer than the grace period
-
-
-def request(**fields: Any) -> ApiKeyRotationRequest:
-    return ApiKeyRotationRequest(tenant_id="acme", **fields)
-
-
-async def in_grace(handle: Handle) -> None:
-    await until(handle, lambda status: "Deprecate the old key" in str(status.entries))
 
 
 async def lasted(handle: Handle) -> timedelta:
     run = await handle.describe()
     assert run.close_time is not None
     return run.close_time - run.start_time
-
-
-def keys(company: Company) -> dict[str, tuple[bool, bool]]:
-    """Give each key's ID, and whether it is revoked, and whether it has an end."""
-    rows = company.rows("SELECT key_id, revoked_at IS NOT NULL, expires_at IS NOT NULL FROM runbooks.api_keys")
-    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 async def test_the_old_key_ends_after_24_hours_and_the_new_one_works(
@@ -254,25 +238,6 @@ async def test_records_without_the_new_key_keep_the_old_one(
     assert company.accepts(old)
 
 
-async def test_a_customer_who_cannot_be_told_keeps_the_old_key(
-    working: Working, client: Client, company: Company
-) -> None:
-    company.tenant("acme", email="it..x@acme.test")
-    old = company.key("acme", OLD)
-    async with working(company.activities()) as queue:
-        handle = await begin(client, queue, request(), NAME)
-        with pytest.raises(WorkflowFailureError):
-            await handle.result()
-        state = keys(company)
-        company.sql.execute("UPDATE runbooks.tenants SET email = 'it@acme.test'")
-        again = await begin(client, queue, request(), NAME)
-        result = await again.result()
-    assert state.pop(OLD) == (False, False)
-    assert set(state.values()) == {(True, False)}
-    assert result["rotated"]
-    assert not company.accepts(old)
-
-
 async def test_plan_mode_changes_nothing(working: Working, client: Client, company: Company) -> None:
     email = company.tenant("acme")
     old = company.key("acme", OLD)
@@ -338,31 +303,6 @@ def test_a_compromised_key_has_no_grace() -> None:
 # -- a key found compromised while it is in its grace --------------------------------------------------------
 
 
-async def test_a_key_compromised_in_its_grace_is_revoked_and_the_good_one_stays(
-    working: Working, client: Client, company: Company
-) -> None:
-    email = company.tenant("acme")
-    old = company.key("acme", OLD)
-    async with working(company.activities()) as queue:
-        rotation = await begin(client, queue, request(), NAME)
-        await in_grace(rotation)
-        (new,) = [key for key in keys(company) if key != OLD]
-        leak = await client.start_workflow(
-            ApiKeyRotation.run, request(key_id=OLD, compromised=True), id=f"{rotation.id}-leak", task_queue=queue
-        )
-        status = await waiting_for(leak, "decide revoke")
-        assert new in status.questions[0].options["revoke"]
-        await leak.execute_update(ApiKeyRotation.decide, Decision(**ADA, question="revoke", choice="revoke"))
-        result = await leak.result()
-        assert not company.accepts(old)
-        assert (result.rotated, result.ended_by, result.new_key) == (True, "compromised", new)
-        assert keys(company) == {OLD: (True, True), new: (False, False)}
-        rotated = await rotation.result()
-    assert rotated["new_key"] == new
-    assert keys(company)[new] == (False, False)
-    assert f"TenSafe: {OLD} has been revoked" in [str(mail["Subject"]) for mail in company.mails(email)]
-
-
 async def test_a_compromised_key_has_to_be_named_where_two_work(
     working: Working, client: Client, company: Company
 ) -> None:
@@ -379,18 +319,3 @@ async def test_a_compromised_key_has_to_be_named_where_two_work(
         assert "name the compromised one" in str(cause(failed.value))
         assert not any(revoked for revoked, _ in keys(company).values())
         await rotation.cancel()
-
-
-async def test_a_new_key_that_is_revoked_by_the_end_is_not_named_as_the_one_to_use(
-    working: Working, client: Client, company: Company
-) -> None:
-    email = company.tenant("acme")
-    company.key("acme", OLD)
-    async with working(company.activities()) as queue:
-        handle = await begin(client, queue, request(), NAME)
-        await in_grace(handle)
-        company.sql.execute("UPDATE runbooks.api_keys SET revoked_at = clock_timestamp() WHERE key_id <> %s", (OLD,))
-        await handle.result()
-    pages = [str(row[0]) for row in company.rows("SELECT summary FROM runbooks.pages")]
-    assert any("the customer was not told to use it" in page for page in pages)
-    assert [str(mail["Subject"]) for mail in company.mails(email)] == ["TenSafe: your API key has been rotated"]
