@@ -16,6 +16,7 @@ from starters.cli.spans import ago, clock_time, span
         (timedelta(minutes=9, seconds=5), "9 min 05 s"),
         (timedelta(minutes=10, seconds=5), "10 min"),
         (timedelta(minutes=59, seconds=59), "59 min"),
+        (timedelta(hours=1), "1 h 00 min"),
         (timedelta(hours=3, minutes=5), "3 h 05 min"),
         (timedelta(days=1) - timedelta(seconds=1), "23 h 59 min"),
         (timedelta(days=2, hours=4, minutes=59), "2 d 4 h"),
