@@ -13,13 +13,12 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from rich.text import Text
 
 from activities.messages.chat.chat import escaped
 from activities.records.alerts import Alert
 from audit.text import plain, shown
-from starters.cli import people, terminal
+from starters.cli import people
 from starters.cli.view import timeline_table
 from starters.webhook import summary
 from workers.settings import ObservabilitySettings
@@ -110,16 +109,6 @@ def test_the_terminal() -> None:
     assert not OBEYED.search(out)
     assert "␛" in out
     assert "⟨U+202E⟩" in out
-
-
-def test_colours_and_links_of_our_own_stay() -> None:
-    console = Console(force_terminal=True, color_system="standard", file=io.StringIO(), width=80)
-    console.push_render_hook(terminal._Door())
-    console.print(Text("red \x1b[31m", style="bold red link http://ours/"), end="")
-    out = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "\x1b[1;31m" in out
-    assert "http://ours/" in out
-    assert "red ␛[31m" in out
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
