@@ -26,7 +26,7 @@ def stretch(known: float | None = 1.0, missing: dict[str, str] | None = None, **
     ],
 )
 def test_figures_are_shown_as_people_read_them(name: str, value: float | None, expected: str) -> None:
-    assert stretch(**{name: value}).shown(name) == expected
+    assert Stretch(values={name: value}, missing={}, picture=None, known=1.0).shown(name) == expected
 
 
 def test_what_is_missing_says_why() -> None:

@@ -1,5 +1,6 @@
 """Only a tenant that is active is worked for."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,17 @@ from workflows.shared.customers import must_be_active
 
 
 def tenant(status: Any) -> Tenant:
-    return Tenant.model_construct(tenant_id="acme", status=status)
+    return Tenant(
+        tenant_id="acme",
+        name="Acme",
+        tier="team",
+        status=status,
+        contact_name="Grace",
+        email="grace@acme.example",
+        csm="",
+        se="",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize("status", ["suspended", "closed"])

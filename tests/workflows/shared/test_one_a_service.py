@@ -1,5 +1,6 @@
 """A person's run has the ID that the service's alerts join; any other is refused with the one to use."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from workflows.platform.runbook import Runbook
 from workflows.shared.one_a_service import require_its_id
 
 SERVICE = World().service.model_copy(update={"name": "api"})
+
+ALERT = Alert(source="alertmanager", fingerprint="f", name="Down", starts_at=datetime(2026, 2, 4, 3, tzinfo=UTC))
 
 
 def require(monkeypatch: pytest.MonkeyPatch, has: str, *, known: bool = True, **fields: Any) -> None:
@@ -32,7 +35,7 @@ def test_another_id_is_refused_with_the_one_to_use(monkeypatch: pytest.MonkeyPat
     [
         ("p1-incident/api", {}),
         ("mine", {"dry_run": True}),
-        ("mine", {"alert": Alert.model_construct()}),
+        ("mine", {"alert": ALERT}),
         ("mine", {"known": False}),
     ],
 )
