@@ -93,7 +93,8 @@ def _main(arguments: list[str]) -> int:
     missing = not_found()
     if given.write:
         NOT_FOUND.write_text("".join(f"{module}\n" for module in missing), encoding="utf-8")
-    named = [module for module in missing if not given.folders or module.startswith(tuple(given.folders))]
+    folders = tuple(f"{folder.rstrip('/')}/" for folder in given.folders)
+    named = [module for module in missing if not folders or module.startswith(folders)]
     print("\n".join(named))
     print(f"{len(named)} of {sum(1 for _ in modules())} modules that decide something", file=sys.stderr)
     return 0
