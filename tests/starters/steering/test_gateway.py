@@ -32,6 +32,7 @@ def test_without_a_key_a_word_has_a_number_and_no_signature() -> None:
 def test_the_signature_is_for_this_run_alone() -> None:
     key = Ed25519PrivateKey.generate()
     word = Gateway(GatewaySettings(private_key=pem(key))).signed(NOTE, workflow_id="w", run_id="r")
+    assert word.signature is not None
     signature = base64.b64decode(word.signature)
     key.public_key().verify(signature, word.signed_bytes("w", "r"))
     with pytest.raises(InvalidSignature):

@@ -36,8 +36,8 @@ def test_without_a_group_it_is_its_services() -> None:
 
 def test_what_a_rule_takes_from_labels_is_another_run() -> None:
     route = Route(procedure="manual-scale-up", match={"severity": "P2"}, input_labels={"target": "wanted"})
-    two, four, none = ({"wanted": "+2"}, {"wanted": "+4"}, {})
-    told = [of_alert(route, "web", alert(labels=labels), "service") for labels in (two, two, four, none)]
+    two, four = {"wanted": "+2"}, {"wanted": "+4"}
+    told = [of_alert(route, "web", alert(labels=labels), "service") for labels in (two, two, four, dict[str, str]())]
     assert told[0] == told[1]
     assert len(set(told)) == 3
     assert all(one.startswith("manual-scale-up/web/") for one in told)
