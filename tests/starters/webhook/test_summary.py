@@ -33,6 +33,10 @@ def test_a_text_is_cut_to_the_bytes_of_its_json_and_no_further(text: str, limit:
         assert len(json.dumps(longer, ensure_ascii=False).encode(errors="replace")) > limit
 
 
+def test_the_last_byte_is_used() -> None:
+    assert clipped("a" * 100, 30) == "a" * 25 + "…"  # two quotes, and three bytes for the last
+
+
 def test_both_fit_whatever_the_alert_says() -> None:
     large = alert("\U0001f525" * 4_000, **{f"label{number}": "\x07" * 200 for number in range(60)})
     for text, limit in ((summary("P1", large), SUMMARY_BYTES), (details(large), DETAILS_BYTES)):
