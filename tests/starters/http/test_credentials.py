@@ -29,6 +29,10 @@ def test_a_header_is_read(header: str, scheme: str, password: bytes) -> None:
     assert (found.scheme, found.password) == (scheme, password)
 
 
+def test_what_is_no_base64_is_nothing() -> None:
+    assert credential("Basic not base64!").value == b""
+
+
 def test_one_of_several_opens_and_nothing_else_does() -> None:
     digests = [digest(b"one"), digest(b"two")]
     assert known(b"two", digests)
