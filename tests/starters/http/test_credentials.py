@@ -30,7 +30,7 @@ def test_a_header_is_read(header: str, scheme: str, password: bytes) -> None:
 
 
 def test_what_is_no_base64_is_nothing() -> None:
-    assert credential("Basic not base64!").value == b""
+    assert credential("Basic aGk6!eA==").value == b"", "nothing is passed over in it"
 
 
 def test_one_of_several_opens_and_nothing_else_does() -> None:
