@@ -39,6 +39,7 @@ from sandbox.service_database import ServiceDatabase
 from sandbox.temporal import Temporal, program
 from sandbox.toolchain import keda
 from sandbox.toolchain.older_postgres import oldest
+from tests.one_clock import unlocked_once
 from tests.plugins import moved
 from workers.converter import DATA_CONVERTER
 from workflows.platform.search_attributes import SEARCH_ATTRIBUTES
@@ -182,7 +183,7 @@ async def start_environment() -> WorkflowEnvironment:
             )
         )
     )
-    return environment
+    return unlocked_once(environment)
 
 
 async def end_environment(environment: WorkflowEnvironment) -> None:
