@@ -43,7 +43,7 @@ class LongQueries:
             return
         found = await self.run.step("6.2/4", "Named sessions", Postgres.queries, self._request(pids), policies.READ)
         named = [session for session in found.items if session.named]
-        wrong = [f"there is no session {pid} of this database" for pid in found.missing]
+        wrong = [f"there is no session {pid} of this database that we may see" for pid in found.missing]
         wrong += [f"{session.pid} is {session.protected}" for session in named if session.protected]
         if wrong:
             raise InvalidInput(f"end: {'; '.join(wrong)}")

@@ -113,9 +113,11 @@ def _ended(request: EndSession, how: Literal["cancelled", "terminated", "gone", 
 _SESSIONS_EVERY = timedelta(milliseconds=250)
 _ENDED_WITHIN = timedelta(seconds=10)
 
+# Without backend_type: one that we may not look at closely. It writes none the less.
 _OF_THE_SERVICE = """
 FROM pg_stat_activity a JOIN pg_roles r ON r.rolname = a.usename
-WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.usename <> current_user
+WHERE a.datname = current_database() AND a.usename <> current_user
+  AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
   AND CASE WHEN cardinality(%(roles)s::text[]) > 0 THEN a.usename = ANY(%(roles)s::text[])
            ELSE NOT (r.rolsuper OR r.rolreplication) END
 """

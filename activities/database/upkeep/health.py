@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from activities.catalogue.database import MaintenancePolicy
 from activities.database.servers.servers import Connection, OnServer
 from activities.database.upkeep.holders import Holder, holders
+from activities.database.upkeep.sessions import unseen
 from activities.database.upkeep.tables import IndexState, TableState, indexes, tables, unknown
 from audit.text import counted, noun
 
@@ -21,7 +22,9 @@ _FACTS = """
            current_setting('server_version') AS version, pg_database_size(current_database()) AS size,
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                - coalesce(current_setting('reserved_connections', true), '0')::int AS connections_limit,
-           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+           -- Without backend_type: one that we may not see. They are taken, whoever they are.
+           (SELECT count(*) FROM pg_stat_activity
+            WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL) AS connections,
            d.blks_hit + d.blks_read AS reads,
            CASE WHEN d.blks_hit + d.blks_read > 0 THEN d.blks_hit::float / (d.blks_hit + d.blks_read) END AS cache_hit,
            (SELECT sum(checksum_failures) FROM pg_stat_database) AS checksum_failures,
@@ -34,7 +37,7 @@ _FACTS = """
            (SELECT max(mxid_age(datminmxid)) FROM pg_database) AS multixact_age,
            current_setting('autovacuum_freeze_max_age')::int AS freeze_max_age,
            current_setting('autovacuum_multixact_freeze_max_age')::int AS multixact_freeze_max_age,
-           current_setting('autovacuum')::bool AS autovacuum
+           current_setting('autovacuum')::bool AS autovacuum, current_setting('track_counts')::bool AS counts
     FROM pg_stat_database d WHERE d.datname = current_database()
 """
 # A receiver (pg_receivewal) replays nothing, so its replay lag grows for ever, and it flushes whole segments.
@@ -126,6 +129,8 @@ class DatabaseHealth(BaseModel):
     freeze_max_age: int
     multixact_freeze_max_age: int
     autovacuum: bool
+    counts: bool = Field(default=True, description="The server counts what changes in tables.")
+    unseen: list[str] = Field(default_factory=list, description="Sessions that don't tell what they do, and why.")
     replicas: list[ReplicaState] = Field(default_factory=list)
     slots: list[SlotState] = Field(default_factory=list)
     holders: list[Holder] = Field(default_factory=list)
@@ -147,6 +152,8 @@ class DatabaseHealth(BaseModel):
         yield from self._server_problems(policy)
         yield from self._replica_problems(policy, replicas)
         yield from (holder.problem for holder in self.holders)
+        for sessions in self.unseen:
+            yield f"neither long queries nor what holds vacuum back is seen of {sessions}"
 
     def _server_problems(self, policy: MaintenancePolicy) -> Iterator[str]:
         if self.connections > policy.connections_share * self.connections_limit:
@@ -157,6 +164,8 @@ class DatabaseHealth(BaseModel):
             yield f"{failures}: data is damaged, see point-in-time-restore (7.3)"
         if not self.autovacuum:
             yield "autovacuum is off"
+        if not self.counts:
+            yield "track_counts is off: nobody counts dead rows, and autovacuum does nothing"
         if self.cache_hit is not None and self.reads > _READS_THAT_COUNT and self.cache_hit < policy.cache_hit:
             yield f"only {self.cache_hit:.1%} of reads come from memory"
         if self.xid_age > self.freeze_max_age or self.multixact_age > self.multixact_freeze_max_age:
@@ -194,6 +203,7 @@ def measure(connection: Connection, request: DatabaseHealthRequest) -> DatabaseH
         replicas=[ReplicaState.model_validate(row) for row in connection.execute(_REPLICAS)],
         slots=[SlotState.model_validate(row) for row in connection.execute(_SLOTS)],
         holders=holders(connection, policy),
+        unseen=unseen(connection),
         tables=_notable_tables(all_tables, policy, int(facts["freeze_max_age"]), request.tables),
         indexes=notable[:_MOST],
         more_indexes=len(notable[_MOST:]),

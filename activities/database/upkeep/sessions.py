@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from activities.database.servers.servers import Connection, OnServer
 from activities.database.upkeep.sql_redaction import redacted
+from audit.text import counted, noun
 
 OURS = "runbooks"
 """What the application names of our own sessions begin with."""
@@ -28,6 +29,14 @@ _SESSIONS = """
            coalesce(a.query, '') AS query
     FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.leader_pid IS NULL
+"""
+# Who may not see a session gets no backend_type of it. One with track_activities off says when it began, no more.
+_UNSEEN = """
+    SELECT coalesce(usename, 'nobody') AS user, backend_type IS NULL AS hidden, count(*) AS sessions, current_user AS ours
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+      AND (backend_type IS NULL OR backend_type = 'client backend' AND state = 'disabled')
+    GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 
@@ -78,13 +87,15 @@ class RunningQueries(BaseModel):
     items: list[RunningSession]
     missing: list[int] = Field(default_factory=list, description="PIDs of the request that there are none of.")
     more: int = Field(default=0, description="That are not listed.")
+    unseen: list[str] = Field(default_factory=list, description="Sessions of which it can't be said, and why.")
 
     def __str__(self) -> str:
         long = sum(session.long for session in self.items)
+        unseen = f"; not seen: {'; '.join(self.unseen)}" if self.unseen else ""
         if not self.items:
-            return "nothing runs long, nobody waits"
+            return f"{'of those that are seen, ' * bool(unseen)}nothing runs long, nobody waits{unseen}"
         blocking = sum(session.blocks > 0 for session in self.items)
-        return f"{long} long, {blocking} that others wait for"
+        return f"{long} long, {blocking} that others wait for{unseen}"
 
     @property
     def to_end(self) -> list[RunningSession]:
@@ -110,7 +121,8 @@ def protection(backend_type: str, application: str, *, superuser: bool, named: b
 
 def running(connection: Connection, request: QueriesRequest) -> RunningQueries:
     """List the long ones, those that others wait for, those that wait, and the named ones."""
-    found = {row["pid"]: _session(row, request) for row in connection.execute(_SESSIONS)}
+    rows = [row for row in connection.execute(_SESSIONS) if row["backend_type"] is not None]
+    found = {row["pid"]: _session(row, request) for row in rows}
     waiting = {pid: set(session.blocked_by) for pid, session in found.items() if session.blocked_by}
     for pid, session in found.items():
         session.blocks = len(_behind(pid, waiting))
@@ -119,7 +131,21 @@ def running(connection: Connection, request: QueriesRequest) -> RunningQueries:
     ]
     told.sort(key=lambda session: (not session.named, -session.blocks, -session.seconds))
     missing = [pid for pid in request.named if pid not in found]
-    return RunningQueries(items=told[:_MOST], missing=missing, more=max(len(told) - _MOST, 0))
+    return RunningQueries(
+        items=told[:_MOST], missing=missing, more=max(len(told) - _MOST, 0), unseen=unseen(connection)
+    )
+
+
+def unseen(connection: Connection) -> list[str]:
+    """Say whose sessions of the database don't tell what they do, how many, and what changes that."""
+    told = []
+    for row in connection.execute(_UNSEEN):
+        sessions = f"{counted(row['sessions'], 'session')} of {row['user']}"
+        if row["hidden"]:
+            told.append(f"{sessions}: {row['ours']} may not see them (GRANT pg_read_all_stats TO {row['ours']})")
+        else:
+            told.append(f"{sessions}: track_activities is off for {noun(row['sessions'], 'it', 'them')}")
+    return told
 
 
 def _session(row: dict[str, Any], request: QueriesRequest) -> RunningSession:

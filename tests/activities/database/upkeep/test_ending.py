@@ -8,8 +8,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from temporalio.testing import ActivityEnvironment
 
+from activities.database.servers.servers import Database, Databases, Server
 from activities.database.upkeep.ending import EndSessions, Sessions, SessionsEnded
 from sandbox.postgres import Postgres
 from tests.activities.database.damaged_database import NAME, SERVER, DamagedDatabase, postgres  # noqa: F401
@@ -32,7 +34,9 @@ def session(database: DamagedDatabase, role: str) -> psycopg.Connection[Any]:
     return psycopg.connect(url, autocommit=True)
 
 
-def end(database: DamagedDatabase, *, dry_run: bool = False, **fields: object) -> SessionsEnded:
+def end(
+    database: DamagedDatabase, *, dry_run: bool = False, at: Databases | None = None, **fields: object
+) -> SessionsEnded:
     request = EndSessions.model_validate(
         {
             "database": NAME,
@@ -42,7 +46,7 @@ def end(database: DamagedDatabase, *, dry_run: bool = False, **fields: object) -
             "effect": an_effect(dry_run=dry_run),
         }
     )
-    return ActivityEnvironment().run(Sessions(database.databases).end, request)
+    return ActivityEnvironment().run(Sessions(at or database.databases).end, request)
 
 
 def alive(connection: psycopg.Connection[Any]) -> bool:
@@ -78,6 +82,16 @@ def test_only_the_named_roles_sessions_are_ended(database: DamagedDatabase) -> N
         assert end(database, roles=("service",)).ended == 1
         assert not alive(one)
         assert alive(two)
+
+
+def test_an_administrator_who_may_not_see_what_they_do_ends_them_too(database: DamagedDatabase) -> None:
+    database.run("DROP ROLE IF EXISTS keeper", "CREATE ROLE keeper LOGIN PASSWORD 'sesame' IN ROLE pg_signal_backend")
+    parts = urlsplit(database.url)
+    url = urlunsplit(parts._replace(netloc=f"keeper:sesame@{parts.hostname}:{parts.port}"))
+    keeper = Databases({NAME: Database(NAME, {SERVER: Server(SERVER, SecretStr(url))})})
+    with session(database, "service") as one:
+        assert end(database, at=keeper, roles=("service",)).ended == 1
+        assert not alive(one)
 
 
 def test_a_plan_only_counts(database: DamagedDatabase) -> None:

@@ -123,6 +123,8 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
             "connections_limit": 197,
             "checksum_failures": 2,
             "autovacuum": False,
+            "counts": False,
+            "unseen": ["1 session of app: track_activities is off for it"],
             "cache_hit": 0.5,
             "reads": 1_000_000,
             "xid_age": 300_000_000,
@@ -138,12 +140,22 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
         "190 of 197 connections are taken",
         "2 checksum failures: data is damaged, see point-in-time-restore (7.3)",
         "autovacuum is off",
+        "track_counts is off: nobody counts dead rows, and autovacuum does nothing",
         "only 50.0% of reads come from memory",
         "autovacuum doesn't keep up: 300,000,000 transactions since the oldest row that isn't frozen",
         "1 of 2 replicas streams",
         "replica replica-1 streaming (1.0 GiB, 90.0 s behind)",
         "slot old is inactive and keeps 1.0 TiB",
+        "neither long queries nor what holds vacuum back is seen of 1 session of app: track_activities is off for it",
     ]
+
+
+def test_a_server_that_does_not_count_is_not_healthy(own_postgres: OwnPostgres) -> None:
+    with _prepares(own_postgres) as on:
+        assert health(on).counts
+        on.sql.execute("ALTER SYSTEM SET track_counts = off")
+        on.sql.execute("SELECT pg_reload_conf()")
+        eventually(lambda: not health(on).counts)
 
 
 def test_what_holds_vacuum_back(own_postgres: OwnPostgres) -> None:

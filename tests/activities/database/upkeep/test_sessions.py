@@ -7,11 +7,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
+from activities.catalogue.database import MaintenancePolicy
 from activities.common.errors import Refused
 from activities.database.upkeep.ending import Ended, EndSession
+from activities.database.upkeep.health import DatabaseHealthRequest, measure
 from activities.database.upkeep.postgres import Postgres
-from activities.database.upkeep.sessions import QueriesRequest, RunningQueries, RunningSession
+from activities.database.upkeep.sessions import QueriesRequest, RunningQueries, RunningSession, running
 from activities.database.upkeep.work import session_name
 from tests.activities.database.on_postgres import AT, OnPostgres, an_effect, databases
 from tests.activities.kubernetes.on_cluster import eventually
@@ -100,6 +103,33 @@ def test_long_queries_without_the_data_in_them(on: OnPostgres) -> None:
     assert "acme" not in found.model_dump_json()
     assert found.protected == ""
     assert seen(on, min_duration=timedelta(minutes=1)).items == []
+
+
+def test_whose_role_does_not_track_activities_is_told_of(on: OnPostgres) -> None:
+    quiet = [Someone(on, superuser=True) for _ in range(2)]
+    for someone in quiet:
+        someone.connection.execute("SET track_activities = off")
+        someone.connection.execute("SELECT 1")
+    found = seen(on, quiet[0].pid)
+    users = sorted(str(on.one("SELECT usename FROM pg_stat_activity WHERE pid = %s", one.pid)) for one in quiet)
+    assert found.unseen == [f"1 session of {user}: track_activities is off for it" for user in users]
+    assert [(session.pid, session.named) for session in found.items] == [(quiet[0].pid, True)]
+    assert "nothing runs long" in str(seen(on))
+    assert "not seen: 1 session of " in str(seen(on))
+
+
+def test_whom_our_role_may_not_see_are_told_of(on: OnPostgres) -> None:
+    someone = Someone(on).runs(SLEEP)
+    who = on.one("SELECT usename FROM pg_stat_activity WHERE pid = %s", someone.pid)
+    with psycopg.connect(on.role(), row_factory=dict_row, autocommit=True) as ours:
+        found = running(ours, QueriesRequest(**AT, min_duration=MS, named=[someone.pid]))
+        health = measure(ours, DatabaseHealthRequest(**AT, policy=MaintenancePolicy()))
+        user = ours.info.user
+    assert (found.items, found.missing) == ([], [someone.pid])
+    told = f"1 session of {who}: {user} may not see them (GRANT pg_read_all_stats TO {user})"
+    assert told in found.unseen
+    assert f"neither long queries nor what holds vacuum back is seen of {told}" in health.problems(MaintenancePolicy())
+    assert health.connections >= 2  # theirs are taken, though they are not seen
 
 
 def test_a_transaction_that_idles_is_long_too(on: OnPostgres) -> None:
