@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest, start_http_ser
 from audit.metrics import ReportCollector
 from audit.report import Report
 from audit.story import Question, Step, Timer, Word
+from tests.audit.reports import S, deadline, incident, report
 from tests.audit.stories import BEGAN
-from tests.audit.test_report import S, deadline, incident, report
 from tests.plugins.patience import HANGS
 
 FOLDER = Path(__file__).parents[2] / "deploy/grafana"

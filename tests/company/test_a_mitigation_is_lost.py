@@ -8,7 +8,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.catalogue.service import IncidentPolicy
-from tests.company.test_one_outage_many_alerts import pod
+from tests.company.pods import pod
 from tests.workflows.conftest import Working
 from tests.workflows.incident_response.p1.runs import CLOSING, close, start, texts, until
 from tests.workflows.worlds.world import World

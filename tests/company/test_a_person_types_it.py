@@ -4,7 +4,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.catalogue.run_ids import run_id
-from tests.company.test_one_outage_many_alerts import pod
+from tests.company.pods import pod
 from tests.workflows.conftest import Working
 from tests.workflows.incident_response.p1.runs import close
 from tests.workflows.incident_response.p1.runs import start as start_p1

@@ -1,29 +1,15 @@
 """One outage is one incident, however many alerts, posts and people tell of it."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
 from activities.catalogue.service import IncidentPolicy
-from activities.records.alerts import Alert
+from tests.company.pods import pod
 from tests.workflows.conftest import Working
 from tests.workflows.incident_response.p1.runs import close, start, texts, until
 from tests.workflows.worlds.world import World
 from workflows.incident_response.p1_incident import P1Incident, P1Request
-
-AT = datetime(2026, 2, 4, 3, tzinfo=UTC)
-
-
-def pod(number: int, *, minutes: int = 0, status: str = "firing", name: str = "KubePodCrashLooping") -> Alert:
-    return Alert(
-        source="alertmanager",
-        fingerprint=f"f{number}",
-        name=name,
-        starts_at=AT + timedelta(minutes=minutes),
-        status=status,
-        labels={"pod": f"tensafe-server-{number}"},
-    )
 
 
 async def test_the_alerts_of_five_pods_are_one_incident(working: Working, client: Client) -> None:

@@ -20,7 +20,7 @@ from activities.releases.helm_records import HelmRecords
 from tests.activities.kubernetes.on_cluster import OnCluster, an_effect
 from tests.activities.releases.on_helm import OnHelm
 from tests.workflows.conftest import Working
-from tests.workflows.deployment.test_standard_deployment import NAME, REQUEST, decided
+from tests.workflows.deployment.deploying import NAME, REQUEST, decided
 from tests.workflows.steering import begin, waiting_for
 from tests.workflows.worlds.platform import Platform
 

@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.catalogue.degradation import DegradationPolicy
 from activities.catalogue.recovery import Component
 from activities.records.alerts import Alert
-from tests.company.test_one_outage_many_alerts import pod
+from tests.company.pods import pod
 from tests.plugins.patience import HANGS
 from tests.workflows.conftest import Working
 from tests.workflows.incident_response.p1.runs import CLOSING, abandon, start, texts, until

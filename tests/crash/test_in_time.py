@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.crash.harness import ended, in_time
+from tests.crash.leftovers import LeftScenario, running
 from tests.crash.scenario import Case, Servers
-from tests.crash.test_left import LeftScenario, running
 
 
 @pytest.mark.timeout(600)

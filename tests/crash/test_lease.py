@@ -8,13 +8,11 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
-from activities.autoscaling.objects import HOLD, Marker
-from sandbox import kubernetes_api
 from tests.crash.harness import ended, prepared, with_worker
+from tests.crash.leftovers import held
 from tests.crash.people import when
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.emergency_scale_up import EmergencyScaleUpScenario, inside_the_lease
-from tests.crash.world import scaled_object
 from workers.clients import connect
 from workers.settings import TemporalSettings
 
@@ -23,12 +21,6 @@ class AwayScenario(EmergencyScaleUpScenario):
     name = "emergency-scale-up-away"
     lease = timedelta(seconds=20)
     """Time for a busy machine to get inside it."""
-
-
-def held(case: Case) -> Marker | None:
-    with kubernetes_api.connect(case.servers.kubeconfig) as api:
-        annotation = scaled_object(case, api)["metadata"]["annotations"].get(HOLD)
-    return Marker.model_validate_json(annotation) if annotation else None
 
 
 @pytest.mark.timeout(600)

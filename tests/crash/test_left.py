@@ -1,92 +1,32 @@
 """A run is reset or terminated: nothing is done twice, what is told is true, and what was left is given back once."""
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError
 
 from tests.crash import worker
 from tests.crash.customers import tenant_id
 from tests.crash.forks import Fork
 from tests.crash.harness import ended, in_time, prepared
+from tests.crash.leftovers import LeftScenario, held, reset, running, sweep, told
 from tests.crash.people import when
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from tests.crash.scenarios.add_gpu_node import AddGpuNodeScenario, NoNodeScenario
 from tests.crash.scenarios.customer_operations import IssueScenario
-from tests.crash.scenarios.emergency_scale_up import EmergencyScaleUpScenario, inside_the_lease
 from tests.crash.scenarios.rollback import RollbackScenario, UndoScenario
 from tests.crash.scenarios.standard_deployment import BadVersionScenario, GoodVersionScenario
-from tests.crash.test_lease import held
 from workers.clients import connect
 from workers.settings import TemporalSettings
 from workflows.customer_operations.customer_words import Resolve
 from workflows.customer_operations.issue_escalation import IssueEscalation
 from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpResult
-from workflows.upkeep.sweep_holds import SweepHolds, SweepRequest, SweepResult
-
-Handle = WorkflowHandle[Any, Any]
-
-
-class LeftScenario(EmergencyScaleUpScenario):
-    name = "emergency-scale-up-left"
-    lease = timedelta(seconds=20)
-    """Time for a busy machine to do inside of it what a test does."""
-
-
-@contextlib.asynccontextmanager
-async def running(
-    case: Case,
-    scenario: LeftScenario,
-    kill: str | None = None,
-    reached: Callable[[RunStatus], bool] = inside_the_lease,
-) -> AsyncIterator[tuple[Client, Handle, Fork]]:
-    """Give a run inside its lease, or wherever it is to be, with its worker."""
-    client = await connect(TemporalSettings(address=case.servers.temporal))
-    async with prepared(scenario, client, case) as start:
-        process = worker.start(case, kill)
-        try:
-            async with in_time(client, case):
-                handle = await start()
-                await when(handle, reached)
-                yield client, handle, process
-        finally:
-            process.kill()
-
-
-async def reset(client: Client, handle: Handle) -> Handle:
-    """Reset it to its beginning, as the Temporal UI does; gives the run that goes on."""
-    first = [
-        event.event_id
-        async for event in handle.fetch_history_events()
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    ]
-    execution = WorkflowExecution(workflow_id=handle.id, run_id=handle.result_run_id or "")
-    answer = await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=execution,
-            reason="a person's click",
-            workflow_task_finish_event_id=first[0],
-            request_id=f"{handle.id}-{datetime.now(UTC)}",
-        )
-    )
-    return client.get_workflow_handle(handle.id, run_id=answer.run_id)
-
-
-async def sweep(client: Client, case: Case) -> SweepResult:
-    return await client.execute_workflow(
-        SweepHolds.run, SweepRequest(), id=f"sweep-{case.name}-{datetime.now(UTC)}", task_queue=case.task_queue
-    )
+from workflows.upkeep.sweep_holds import SweepResult
 
 
 async def past(case: Case) -> None:
@@ -94,10 +34,6 @@ async def past(case: Case) -> None:
     marker = held(case)
     assert marker is not None
     await asyncio.sleep(max((marker.until - datetime.now(UTC)).total_seconds(), 0) + 0.2)
-
-
-def told(status: RunStatus) -> str:
-    return "\n".join(entry.text for entry in status.entries)
 
 
 def messages(case: Case) -> list[str]:

@@ -25,10 +25,10 @@ from records_schema.pool import connect_pool
 from tests.crash import worker
 from tests.crash.forks import Fork
 from tests.crash.harness import ended, in_time, prepared
+from tests.crash.leftovers import reset, sweep
 from tests.crash.people import tell, when, whenever
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.p1_incident import CLOSING, P1Scenario
-from tests.crash.test_left import reset, sweep
 from tests.plugins.patience import HANGS
 from workers.clients import connect
 from workers.settings import TemporalSettings

@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from tests.crash import worker
 from tests.crash.harness import ended, in_time, prepared
+from tests.crash.leftovers import reset, told
 from tests.crash.people import decide, tell, when
 from tests.crash.scenario import Case, EndState, Scenario, Servers
 from tests.crash.scenarios.api_key_rotation import CompromisedScenario, RotationScenario
@@ -28,7 +29,6 @@ from tests.crash.scenarios.p1_incident import P1Scenario, ScaledP1Scenario
 from tests.crash.scenarios.p2_incident import P2Scenario
 from tests.crash.scenarios.point_in_time_restore import RestoreScenario
 from tests.crash.scenarios.security_incident import SecurityIncidentScenario
-from tests.crash.test_left import reset, told
 from workers.clients import connect
 from workers.settings import TemporalSettings
 from workflows.platform.approval import Decision

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +11,7 @@ from sandbox.service_database import PRIMARY, SPARES
 from tests.activities.kubernetes.on_cluster import eventually
 from tests.crash import harness, worker
 from tests.crash.people import decide, when
+from tests.crash.proof import ProofScenario
 from tests.crash.scenario import Case, Servers
 from tests.crash.scenarios.point_in_time_restore import GOOD, RestoreScenario
 from tests.crash.service_writer import Writer
@@ -20,27 +20,6 @@ from workers.clients import connect
 from workers.settings import TemporalSettings
 from workflows.platform.run_status import RunStatus
 from workflows.platform.runbook import Runbook
-
-
-class ProofScenario(RestoreScenario):
-    """A customer of the scenario's name has used the service since the mark, and is told."""
-
-    name = "restore-proof"
-
-    def database_policy(self, case: Case) -> dict[str, Any]:
-        policy = super().database_policy(case)
-        policy["restore"]["notify_customers"] = True
-        return policy
-
-    def begin(self, case: Case, health: str) -> None:
-        super().begin(case, health)
-        with psycopg.connect(case.servers.records) as records:
-            records.execute(
-                "INSERT INTO runbooks.tenants (tenant_id, name, tier, contact_name, email) "
-                "VALUES (%s, %s, 'team', 'Grace', %s)",
-                (self.name, self.name, f"it@{self.name}.example"),
-            )
-            records.execute("SELECT runbooks.record_usage(%s, 'api_call')", (self.name,))
 
 
 @pytest.mark.timeout(600)

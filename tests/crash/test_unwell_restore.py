@@ -16,8 +16,8 @@ from sandbox.ports import LOOPBACK
 from tests.crash import harness, worker
 from tests.crash.forks import Fork
 from tests.crash.people import when
+from tests.crash.proof import ProofScenario
 from tests.crash.scenario import Case, Servers
-from tests.crash.test_restore_proof import ProofScenario
 from workers.clients import connect
 from workers.settings import TemporalSettings
 from workflows.platform.run_status import RunStatus

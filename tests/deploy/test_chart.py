@@ -26,7 +26,7 @@ from sandbox import binaries, manifests
 from sandbox.ready import ready
 from sandbox.toolchain import keda
 from tests.deploy.docker_compose import ROOT
-from tests.deploy.test_rbac import RBAC, Guarded
+from tests.deploy.guarded import RBAC, Guarded
 from tests.plugins.patience import HANGS
 from workers.queues import ORCHESTRATION, ROLES, Queues
 from workers.settings import Settings

@@ -51,17 +51,16 @@ from activities.kubernetes.traffic import ShareRequest, ShiftTraffic, Traffic
 from activities.kubernetes.workloads import Workloads, WorkloadsRequest
 from activities.releases.helm_records import HelmRecords
 from sandbox import binaries, manifests
-from sandbox.cluster import Cluster
 from sandbox.ready import ready
 from sandbox.toolchain import keda
 from starters.cli.reaching import needed
 from tests.activities.certificates.issuing import DAY, Issuer
 from tests.activities.kubernetes.on_cluster import an_effect
+from tests.deploy.guarded import RBAC, Guarded
 from workers.settings import Settings
 
 pytestmark = pytest.mark.servers
 
-RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes" / "rbac.yaml"
 NAMESPACE = "tensafe"
 SERVER = {"namespace": NAMESPACE, "deployment": "tensafe-server"}
 
@@ -69,13 +68,6 @@ SERVER = {"namespace": NAMESPACE, "deployment": "tensafe-server"}
 def _soon() -> datetime:
     """The end of a hold; from now on, since a long run of tests outlives one that was fixed when it began."""
     return datetime.now(UTC) + timedelta(minutes=30)
-
-
-class Guarded(Cluster):
-    """A cluster that asks who may do what."""
-
-    def _api_server(self) -> tuple[str, ...]:
-        return tuple(flag.replace("=AlwaysAllow", "=RBAC") for flag in super()._api_server())
 
 
 def _kubectl(kubeconfig: Path, *arguments: str) -> str:

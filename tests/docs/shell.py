@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.steps import ROOT
-from tests.docs.test_examples import blocks
+from tests.docs.blocks import blocks
 
 ACTIVATED = ". .venv/bin/activate"
 _LOOK_SECONDS = 0.5

@@ -18,7 +18,7 @@ import pytest
 from docs.steps import ROOT
 from sandbox import kubernetes_api
 from sandbox.probes import wait_until
-from tests.docs.test_examples import blocks
+from tests.docs.blocks import blocks
 
 PAGE = ROOT / "docs/adopting.md"
 DEPLOYMENT = {

@@ -13,16 +13,12 @@ import typer
 
 from docs.steps import ROOT
 from starters.__main__ import application
+from tests.docs.blocks import blocks
 from workers.settings import load
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 
 _NAMED = re.compile(r"`(runbooks [^`]+)`")
-
-
-def blocks(page: Path, *kinds: str) -> list[str]:
-    return [found["text"] for found in _BLOCK.finditer(page.read_text(encoding="utf-8")) if found["kind"] in kinds]
 
 
 def lines() -> Iterator[tuple[str, str]]:

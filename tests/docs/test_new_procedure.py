@@ -23,7 +23,8 @@ LINE = '    Procedure("3.1", "scaling.add_one_pod", "Add a pod", _BY),\n'
 BEFORE = '    Procedure("3.1", "scaling.manual_scale_up"'
 REPLAYED = """
 import asyncio
-from tests.replay.test_replay import HISTORIES, history, replayer
+from tests.replay.guard import HISTORIES
+from tests.replay.replaying import history, replayer
 from workers.registry import procedure
 
 file = HISTORIES / "add_one_pod-scaled.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from docs.steps import ROOT
+from tests.docs.blocks import blocks
 from tests.docs.shell import ACTIVATED, Shell, Typed, named
-from tests.docs.test_examples import blocks
 
 _LOOKS, _BACKUP_LOOK_SECONDS = 40, 3
 """A first backup takes half a minute, and longer on a busy machine."""

@@ -24,6 +24,7 @@ from sandbox import kubernetes_api, manifests, probes
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.processes import ServerProcess
 from tests.crash.scenarios.p1_incident import CLOSING
+from tests.end_to_end.alerts import PATH, alert, outcome
 from tests.end_to_end.conftest import Handle, Stack, authorised, eventually, payloads
 from tests.workflows.steering import result_of
 from workflows.incident_response.p1_incident import P1Incident, P1Request
@@ -31,29 +32,7 @@ from workflows.platform import search_attributes
 
 pytestmark = pytest.mark.timeout(600)
 
-PATH = "/webhooks/alertmanager"
 BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def alert(fingerprint: str, starts_at: datetime | None = None, **labels: str) -> dict[str, object]:
-    return {
-        "version": "4",
-        "groupKey": "{}",
-        "alerts": [
-            {
-                "status": "firing",
-                "fingerprint": fingerprint,
-                "startsAt": (starts_at or datetime.now(UTC)).isoformat(),
-                "labels": {"alertname": "ByHand", "severity": "P1", "service": "tensafe-server", **labels},
-                "annotations": {"summary": "posted by a test"},
-            }
-        ],
-    }
-
-
-def outcome(answer: httpx.Response) -> str:
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["alerts"][0]["outcome"])
 
 
 async def by_hand(stack: Stack) -> Handle:

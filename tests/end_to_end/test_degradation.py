@@ -8,9 +8,9 @@ import pytest
 from temporalio.client import WorkflowHandle
 
 from tests.crash.scenarios.p1_incident import CLOSING
+from tests.end_to_end.alerts import PATH, alert, outcome
 from tests.end_to_end.conftest import Stack, eventually
-from tests.end_to_end.test_alert_to_close import PATH, alert, outcome
-from tests.end_to_end.test_scaling_and_deployment import paused, read, replicas, set_load, three
+from tests.end_to_end.scaled import paused, read, replicas, set_load, three
 from tests.workflows.steering import result_of, texts, until
 from workflows.incident_response.p1_incident import P1Incident
 from workflows.incident_response.p2_incident import P2Incident, P2Result

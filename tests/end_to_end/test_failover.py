@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHandle
 
 from sandbox.service_database import PRIMARY, REPLICA
 from tests.end_to_end.conftest import Stack, eventually
-from tests.end_to_end.test_scaling_and_deployment import runbooks
+from tests.end_to_end.scaled import runbooks
 from tests.workflows.steering import result_of, told
 from workflows.platform.run_status import RunStatus
 

@@ -6,7 +6,7 @@ import pytest
 
 from activities.kubernetes.traffic import WEIGHT
 from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually
-from tests.end_to_end.test_scaling_and_deployment import runbooks
+from tests.end_to_end.scaled import runbooks
 from tests.workflows.steering import begin, result_of, told, waiting_for
 from workflows.disaster_recovery.recovery.full_service_recovery import FullServiceRecoveryRequest
 from workflows.platform.run_status import RunStatus

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.end_to_end.conftest import DEPLOYMENT, Stack, eventually, reads, shown
-from tests.end_to_end.test_scaling_and_deployment import runbooks
+from tests.end_to_end.scaled import runbooks
 from tests.workflows.steering import begin, texts, told
 from workflows.disaster_recovery.restore.point_in_time_restore import PointInTimeRestoreRequest
 from workflows.platform.run_status import RunStatus

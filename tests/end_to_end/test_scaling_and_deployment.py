@@ -1,47 +1,35 @@
 """Scaling and deployment on the whole stack: started by alerts and by hand, with workers killed inside."""
 
 import asyncio
-import contextlib
 import json
-import os
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import boto3
-import httpx
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
-from temporalio.service import RPCError
 
-from sandbox import aws, kubernetes_api, manifests
+from sandbox import aws, manifests
 from tests.end_to_end.conftest import Stack, eventually
+from tests.end_to_end.scaled import (
+    DEPLOYMENT,
+    paused,
+    read,
+    replicas,
+    runbooks,
+    set_load,
+    three,  # noqa: F401
+)
 from tests.workflows.steering import begin, result_of, until
 from workflows.platform.run_status import RunStatus
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 
 pytestmark = pytest.mark.timeout(600)
-
-SCALED_OBJECT = "/apis/keda.sh/v1alpha1/namespaces/tensafe/scaledobjects/tensafe-scaledobject"
-DEPLOYMENT = "/apis/apps/v1/namespaces/tensafe/deployments/tensafe-server"
-PAUSED = "autoscaling.keda.sh/paused"
-
-
-def runbooks(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    config = str(stack.environment.configuration.file)
-    return subprocess.run(
-        [sys.executable, "-m", "starters", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-        env={**os.environ, "RUNBOOKS_CONFIG": config, "RUNBOOKS_USER": "ada", "RUNBOOKS_ROLE": "commander"},
-    )
 
 
 def result(answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -50,52 +38,9 @@ def result(answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
-def read(stack: Stack, path: str) -> dict[str, Any]:
-    with kubernetes_api.connect(stack.environment.cluster.kubeconfig) as api:
-        found: dict[str, Any] = api.get(path).raise_for_status().json()
-    return found
-
-
-def paused(stack: Stack) -> bool:
-    return PAUSED in (read(stack, SCALED_OBJECT)["metadata"].get("annotations") or {})
-
-
-def replicas(stack: Stack) -> int:
-    return int(read(stack, DEPLOYMENT)["spec"]["replicas"])
-
-
-def set_load(stack: Stack, what: str, value: int) -> None:
-    httpx.put(f"{stack.environment.service_url}/{what}/{value}").raise_for_status()
-
-
 def tag(stack: Stack) -> str:
     image: str = read(stack, DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"]
     return image.rpartition(":")[2]
-
-
-@pytest.fixture
-async def three(stack: Stack) -> AsyncIterator[Stack]:
-    """The stack with three replicas, an active autoscaler, and usual load; the same afterwards."""
-
-    def reset() -> None:
-        set_load(stack, "load", 40)
-        set_load(stack, "gpu", 40)
-        set_load(stack, "errors", 0)
-        with kubernetes_api.connect(stack.environment.cluster.kubeconfig) as api:
-            merge = {"Content-Type": "application/merge-patch+json"}
-            api.patch(DEPLOYMENT, json={"spec": {"replicas": 3}}, headers=merge).raise_for_status()
-
-    await asyncio.to_thread(reset)
-    assert not paused(stack)
-    yield stack
-    await asyncio.to_thread(reset)
-    await eventually(lambda: asyncio.to_thread(stack.quiet))
-    query = "ExecutionStatus = 'Running'"
-    for run in [run async for run in stack.client.list_workflows(query)]:
-        with_it = stack.client.get_workflow_handle(run.id, run_id=run.run_id)
-        await with_it.cancel()
-        with contextlib.suppress(WorkflowFailureError, RPCError):
-            await result_of(with_it)
 
 
 async def seen(stack: Stack, probe: Callable[[Stack], bool]) -> None:
@@ -111,7 +56,7 @@ async def lease(stack: Stack, lasting: str) -> WorkflowHandle[Any, Any]:
     return handle
 
 
-async def test_three_become_six_and_keda_is_resumed(three: Stack) -> None:
+async def test_three_become_six_and_keda_is_resumed(three: Stack) -> None:  # noqa: F811
     answer = await asyncio.to_thread(
         runbooks, three, "start", "emergency-scale-up", "--yes", "--set", "lease=10s", "--wait", "--json"
     )
@@ -122,7 +67,7 @@ async def test_three_become_six_and_keda_is_resumed(three: Stack) -> None:
     assert not paused(three)
 
 
-async def test_a_cancelled_run_resumes_keda(three: Stack) -> None:
+async def test_a_cancelled_run_resumes_keda(three: Stack) -> None:  # noqa: F811
     handle = await lease(three, "600")
     answer = await asyncio.to_thread(runbooks, three, "cancel", handle.id)
     assert answer.returncode == 0, answer.stderr
@@ -132,7 +77,7 @@ async def test_a_cancelled_run_resumes_keda(three: Stack) -> None:
     assert not paused(three)
 
 
-async def test_a_lease_that_expires_while_no_worker_runs_ends_as_soon_as_one_does(three: Stack) -> None:
+async def test_a_lease_that_expires_while_no_worker_runs_ends_as_soon_as_one_does(three: Stack) -> None:  # noqa: F811
     handle = await lease(three, "20")
     status = await until(handle, lambda status: bool(status.leases))
     for worker in three.environment.workers:
@@ -149,7 +94,7 @@ async def test_a_lease_that_expires_while_no_worker_runs_ends_as_soon_as_one_doe
     assert (await result_of(handle))["ended_by"] == "expiry"
 
 
-async def test_a_second_run_is_refused_while_the_first_holds_the_autoscaler(three: Stack) -> None:
+async def test_a_second_run_is_refused_while_the_first_holds_the_autoscaler(three: Stack) -> None:  # noqa: F811
     first = await lease(three, "600")
     answer = await asyncio.to_thread(runbooks, three, "start", "emergency-scale-up", "--yes", "--wait")
     assert answer.returncode == 1
@@ -162,13 +107,13 @@ async def test_a_second_run_is_refused_while_the_first_holds_the_autoscaler(thre
     assert not paused(three)
 
 
-async def test_saturation_scales_the_service_up_by_itself(three: Stack) -> None:
+async def test_saturation_scales_the_service_up_by_itself(three: Stack) -> None:  # noqa: F811
     set_load(three, "load", 75)  # three pods can answer 60 a second
     await seen(three, lambda stack: replicas(stack) == 6)
     assert paused(three)
 
 
-async def test_busy_gpus_get_another_node(three: Stack) -> None:
+async def test_busy_gpus_get_another_node(three: Stack) -> None:  # noqa: F811
     eks = boto3.client(
         "eks",
         endpoint_url=three.environment.aws.url,
@@ -195,7 +140,7 @@ async def test_busy_gpus_get_another_node(three: Stack) -> None:
     assert desired() == before + 1
 
 
-async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three: Stack) -> None:
+async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three: Stack) -> None:  # noqa: F811
     for version in ("v1.2.5", "v1.2.4"):
         told = await asyncio.to_thread(runbooks, three, "ci", version, "--status", "passed")
         assert told.returncode == 0, told.stderr
@@ -232,7 +177,7 @@ async def test_a_good_version_goes_out_and_a_bad_one_comes_back_by_itself(three:
     assert tag(three) == manifests.GOOD_IMAGE.rpartition(":")[2]
 
 
-async def test_an_untested_version_is_stopped_by_a_person(three: Stack) -> None:
+async def test_an_untested_version_is_stopped_by_a_person(three: Stack) -> None:  # noqa: F811
     name = f"untested/{uuid4().hex}"
     start = ("start", "standard-deployment", "--yes", "--set", "version=v9.9.9", "--id", name)
     assert (await asyncio.to_thread(runbooks, three, *start)).returncode == 0

@@ -14,7 +14,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.monitoring.resets import Resets
-from tests.crash.test_left import reset
+from tests.crash.leftovers import reset
 from tests.plugins.patience import HANGS
 from tests.replay.live import replayed
 from tests.workflows.worlds.platform import Platform

@@ -5,35 +5,13 @@ from pathlib import Path
 
 import pytest
 from temporalio import workflow
-from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.every_case import every_case
 from tests.replay.guard import COMMANDS_TODO, HISTORIES, WHY
-from workers.converter import DATA_CONVERTER
-from workers.interceptors import RunbookInterceptor
+from tests.replay.replaying import FILES, RUNNERS, history, replayer
 from workers.registry import PROCEDURES, procedure
-from workers.runner import runner, strict
 from workflows.incident_response.p1_incident import P1Request, P1Result
-
-FILES = sorted(HISTORIES.glob("*.json"))
-
-
-def history(file: Path) -> WorkflowHistory:
-    return WorkflowHistory.from_json(file.stem, file.read_text(encoding="utf-8"))
-
-
-RUNNERS = {"everything checked": strict(), "as in production": runner(sandbox=False)}
-
-
-def replayer(kind: type, run_by: str = "as in production") -> Replayer:
-    return Replayer(
-        workflows=[kind],
-        data_converter=DATA_CONVERTER,
-        interceptors=[RunbookInterceptor()],
-        workflow_runner=RUNNERS[run_by],
-    )
 
 
 def test_every_procedure_has_a_recorded_history() -> None:

@@ -10,18 +10,7 @@ import pytest
 from sandbox import manifests
 from sandbox.cluster import Cluster
 from sandbox.probes import wait_until
-
-MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
-
-
-def deployment_path(namespace: str) -> str:
-    return f"/apis/apps/v1/namespaces/{namespace}/deployments/tensafe-server"
-
-
-def roll_out(kube: httpx.Client, namespace: str, image: str) -> None:
-    container = {"name": "tensafe-server", "image": image}
-    spec = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    kube.patch(deployment_path(namespace), json=spec, headers=MERGE).raise_for_status()
+from tests.sandbox.deployments import MERGE, deployment_path, pods, roll_out
 
 
 def deployment(kube: httpx.Client, namespace: str) -> dict[str, Any]:
@@ -30,10 +19,6 @@ def deployment(kube: httpx.Client, namespace: str) -> dict[str, Any]:
 
 def ready(kube: httpx.Client, namespace: str) -> int:
     return deployment(kube, namespace)["status"].get("readyReplicas", 0)
-
-
-def pods(kube: httpx.Client, namespace: str) -> list[dict[str, Any]]:
-    return kube.get(f"/api/v1/namespaces/{namespace}/pods").raise_for_status().json()["items"]
 
 
 def crash_looping(kube: httpx.Client, namespace: str) -> int:

@@ -14,7 +14,7 @@ from sandbox.ports import free_port
 from sandbox.probes import wait_until
 from sandbox.processes import ServerProcess
 from sandbox.service_database import PRIMARY, REPLICA, SECRET, ServiceDatabase
-from tests.sandbox.test_cluster import MERGE, deployment_path, pods, roll_out
+from tests.sandbox.deployments import MERGE, deployment_path, pods, roll_out
 
 Start = Callable[..., ServiceDatabase]
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr
 
 from starters.steering import configuration
-from tests.workers.test_wiring import KUBECONFIG
+from tests.workers.wired import KUBECONFIG
 from workers import own_settings
 from workers.own_settings import SECRETS_OF_ROLE
 from workers.queues import ROLES, Role

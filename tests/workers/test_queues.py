@@ -13,7 +13,7 @@ from activities.catalogue.lookup import Catalogue
 from activities.evidence.archive import Archive
 from activities.kubernetes.cluster import Kubernetes
 from activities.messages.paging.paging import Paging
-from tests.workers.test_wiring import KUBECONFIG, settings
+from tests.workers.wired import KUBECONFIG, settings
 from workers.queues import ORCHESTRATION, ROLES, Queues, Role, name_of, role_of
 from workers.settings import KubernetesSettings, Settings, TemporalSettings, WorkerSettings
 from workers.wiring import wire

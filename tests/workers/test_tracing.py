@@ -28,8 +28,8 @@ from sandbox.ports import free_port
 from sandbox.probes import http as ready
 from sandbox.probes import wait_until
 from tests.plugins.patience import HANGS
-from tests.replay.test_replay import FILES, history
-from tests.workers.test_wiring import KUBECONFIG
+from tests.replay.replaying import FILES, history
+from tests.workers.wired import KUBECONFIG
 from workers.clients import connect
 from workers.converter import DATA_CONVERTER
 from workers.interceptors import RunbookInterceptor

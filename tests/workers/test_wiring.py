@@ -10,41 +10,27 @@ import pytest
 from pydantic import SecretStr
 from temporalio import activity
 
+from tests.workers.wired import (
+    KUBECONFIG,
+    kubeconfig_file,  # noqa: F401
+    settings,
+)
 from workers.settings import (
     AuditSettings,
     AwsSettings,
     EvidenceSettings,
     KubernetesSettings,
     RecordsSettings,
-    Settings,
     SettingsError,
     SlackSettings,
 )
 from workers.wiring import wire
 
 ROOT = Path(__file__).parents[2]
-KUBECONFIG: dict[str, Any] = {
-    "current-context": "here",
-    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
-    "users": [{"name": "u", "user": {"token": "t"}}],
-    "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-}
 CLIENTS = ("kubernetes", "boto3", "botocore", "httpx", "slack_sdk", "icalendar", "jinja2", "typst", "matplotlib")
 
 
-@pytest.fixture
-def kubeconfig_file(tmp_path: Path) -> Path:
-    file = tmp_path / "kubeconfig"
-    file.write_text(json.dumps(KUBECONFIG), encoding="utf-8")
-    return file
-
-
-def settings(kubeconfig_file: Path, **sections: Any) -> Settings:
-    nobody = RecordsSettings(url=SecretStr("postgresql://nobody@127.0.0.1:1/nothing"))
-    return Settings(**{"kubernetes": KubernetesSettings(kubeconfig=kubeconfig_file), "records": nobody} | sections)
-
-
-def test_every_activity_of_every_system_is_there(kubeconfig_file: Path) -> None:
+def test_every_activity_of_every_system_is_there(kubeconfig_file: Path) -> None:  # noqa: F811
     with wire(settings(kubeconfig_file)) as wired:
         names = [str(activity._Definition.must_from_callable(one).name) for one in wired.activities]
         assert len(names) == len(set(names))
@@ -57,7 +43,7 @@ def test_every_activity_of_every_system_is_there(kubeconfig_file: Path) -> None:
         assert set(names) == defined
 
 
-def test_wiring_loads_no_client(kubeconfig_file: Path) -> None:
+def test_wiring_loads_no_client(kubeconfig_file: Path) -> None:  # noqa: F811
     code = (
         "import sys, workers.__main__\nfrom workers import settings, wiring\n"
         f"with wiring.wire(settings.load()): print([name for name in {CLIENTS} if name in sys.modules])"
@@ -78,7 +64,7 @@ def test_wiring_loads_no_client(kubeconfig_file: Path) -> None:
     assert done.stdout.strip() == "[]", f"a worker's start now waits for {done.stdout}: take it from `libraries`"
 
 
-def test_warming_up_makes_every_system(kubeconfig_file: Path) -> None:
+def test_warming_up_makes_every_system(kubeconfig_file: Path) -> None:  # noqa: F811
     with wire(settings(kubeconfig_file)) as wired:
         wired.warm_up()
         assert all(system.made for system in wired.systems)
@@ -113,14 +99,17 @@ def test_a_kubeconfig_that_is_of_no_use_is_refused_at_once(
     ],
 )
 def test_other_settings_that_cannot_be_meant_are_refused_at_once(
-    section: str, value: Any, says: str, kubeconfig_file: Path
+    section: str,
+    value: Any,
+    says: str,
+    kubeconfig_file: Path,  # noqa: F811
 ) -> None:
     with pytest.raises(SettingsError, match=says) as refused, wire(settings(kubeconfig_file, **{section: value})):
         raise AssertionError
     assert "hunter2" not in str(refused.value)
 
 
-def test_an_endpoint_that_is_no_url_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:
+def test_an_endpoint_that_is_no_url_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:  # noqa: F811
     for section, value in (
         ("aws", AwsSettings(endpoint_url="nowhere")),
         ("evidence", EvidenceSettings(backend="s3", bucket="b", endpoint_url="nowhere")),
@@ -132,7 +121,7 @@ def test_an_endpoint_that_is_no_url_is_refused_when_it_is_loaded(kubeconfig_file
             wired.warm_up()
 
 
-def test_a_backend_that_settings_choose_is_loaded(kubeconfig_file: Path) -> None:
+def test_a_backend_that_settings_choose_is_loaded(kubeconfig_file: Path) -> None:  # noqa: F811
     chosen = settings(kubeconfig_file, slack=SlackSettings(backend="slack", token=SecretStr("xoxb-1")))
     with wire(chosen) as wired:
         wired.warm_up()
@@ -148,7 +137,7 @@ def test_a_worker_with_wrong_settings_says_so_and_ends_with_2(tmp_path: Path) ->
     assert "no access to Kubernetes: there is no kubeconfig" in done.stderr
 
 
-def test_what_only_a_client_sees_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:
+def test_what_only_a_client_sees_is_refused_when_it_is_loaded(kubeconfig_file: Path) -> None:  # noqa: F811
     broken = KUBECONFIG | {"contexts": [{"name": "here", "context": {"cluster": "none", "user": "u"}}]}
     kubeconfig_file.write_text(json.dumps(broken), encoding="utf-8")
     with wire(settings(kubeconfig_file)) as wired, pytest.raises(SettingsError, match="no access to Kubernetes"):

@@ -1,70 +1,19 @@
 """What a cluster says of a service that nobody has described yet, with another one beside it."""
 
-import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import httpx
 import pytest
 from kubernetes import client
 
 from activities.autoscaling.discovery import Found, Selected, deployments, described, selected, selector
 from activities.common.errors import NotFound
-from sandbox import kubernetes_api
+from tests.activities.autoscaling.discovering import (
+    Make,
+    deployment,
+    in_front,
+    make,  # noqa: F401
+    scaler,
+)
 from tests.activities.kubernetes.on_cluster import OnCluster, eventually
-
-Make = Callable[..., str]
-
-
-def deployment(name: str, labels: dict[str, str], **container: Any) -> dict[str, Any]:
-    image = {"name": name, "image": f"registry.example/{name}:1.0.0"}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": {**labels, "team": "shop"}},
-                "spec": {"containers": [image | container]},
-            },
-        },
-    }
-
-
-def in_front(name: str, labels: dict[str, str], port: int, target: int | str) -> dict[str, Any]:
-    spec = {"selector": labels, "ports": [{"port": port, "targetPort": target}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-
-
-def scaler(name: str, of: str) -> dict[str, Any]:
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": of}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name},
-        "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 4},
-    }
-
-
-@pytest.fixture
-def make(kubeconfig: Path, kube: httpx.Client) -> Iterator[Make]:
-    """Have objects in a namespace of the test's own; gives its name."""
-    made = []
-
-    def objects(*documents: dict[str, Any]) -> str:
-        name = f"shop-{secrets.token_hex(4)}"
-        made.append(name)
-        placed = ({**one, "metadata": {**one["metadata"], "namespace": name}} for one in documents)
-        with kubernetes_api.connect(kubeconfig) as api:
-            kubernetes_api.apply(api, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, *placed])
-        return name
-
-    yield objects
-    for name in made:
-        kube.delete(f"/api/v1/namespaces/{name}").raise_for_status()
 
 
 def found(api: client.ApiClient, namespace: str, name: str) -> Found:
@@ -77,7 +26,7 @@ def test_the_sandboxs_own_service(cluster_api: client.ApiClient, server: OnClust
     assert (seen.selector, seen.hpa, seen.scaled_object) == ("app=tensafe", "tensafe-server", "tensafe-scaledobject")
 
 
-def test_each_of_two_gets_its_own(cluster_api: client.ApiClient, make: Make):
+def test_each_of_two_gets_its_own(cluster_api: client.ApiClient, make: Make):  # noqa: F811
     asked = {"readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}}}
     ports = {"ports": [{"name": "http", "containerPort": 8000}]}
     where = make(
@@ -98,7 +47,7 @@ def test_each_of_two_gets_its_own(cluster_api: client.ApiClient, make: Make):
     assert {(where, "api"), (where, "web")} <= everywhere
 
 
-def test_what_nothing_says_is_empty(cluster_api: client.ApiClient, make: Make):
+def test_what_nothing_says_is_empty(cluster_api: client.ApiClient, make: Make):  # noqa: F811
     where = make(deployment("api", {"app": "api"}), in_front("api", {"app": "api"}, 80, 8000))
     assert found(cluster_api, where, "api") == Found(where, "api", "app=api")
 
@@ -114,7 +63,7 @@ def test_a_selector_is_written_as_kubectl_takes_it():
     assert selector(labels) == "a=1,b=2,tier in (x, y),!canary"
 
 
-def test_whose_pods_a_selector_matches(cluster_api: client.ApiClient, kube: httpx.Client, make: Make):
+def test_whose_pods_a_selector_matches(cluster_api: client.ApiClient, kube: httpx.Client, make: Make):  # noqa: F811
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",

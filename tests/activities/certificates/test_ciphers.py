@@ -9,7 +9,7 @@ from activities.compliance.encryption import (
     _judged,
 )
 from tests.activities.certificates.issuing import Issuer
-from tests.activities.certificates.test_probe import tls_server
+from tests.activities.certificates.tls_servers import tls_server
 
 HOST = "api.tensafe.test"
 

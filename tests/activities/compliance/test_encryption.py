@@ -24,7 +24,7 @@ from audit.compliance import Measured
 from sandbox.aws import Aws
 from sandbox.ports import LOOPBACK, free_port
 from tests.activities.certificates.issuing import Issuer
-from tests.activities.certificates.test_probe import tls_server
+from tests.activities.certificates.tls_servers import tls_server
 from tests.activities.compliance.packaging import FOLDER, effect, path_of
 
 HOST = "api.tensafe.test"

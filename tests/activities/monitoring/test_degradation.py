@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.monitoring.degradation import DegradationWatch, DegradationWatched, Limits, WatchDegradation
 from activities.monitoring.figures import Figures
 from tests.activities.common.own_clock import OwnClock
-from tests.activities.releases.test_watch import WELL, Watching, running
+from tests.activities.releases.watching import WELL, Watching, running
 
 __all__ = ["running"]
 

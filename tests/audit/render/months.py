@@ -6,8 +6,8 @@ from typing import Any
 
 from audit.report import Report
 from audit.story import RunIdentity, Step, Story
+from tests.audit.reports import incident, report
 from tests.audit.stories import BEGAN, story
-from tests.audit.test_report import incident, report
 
 HOSTILE = "</script><img src=x onerror=alert(1)>#eval(1) `$x$ *b* [a](http://evil) | & \"'"
 

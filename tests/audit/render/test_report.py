@@ -10,7 +10,7 @@ from rich.console import Console
 from audit.render import report as rendering
 from audit.render.report_blocks import blocks
 from tests.audit.render.months import hostile, month
-from tests.audit.test_report import report
+from tests.audit.reports import report
 
 
 @pytest.mark.parametrize("made", [month, hostile, report])

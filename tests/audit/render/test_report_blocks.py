@@ -9,7 +9,7 @@ import pytest
 from audit.render import report as rendering
 from audit.render.report_blocks import blocks
 from tests.audit.render.months import Page, hostile, month
-from tests.audit.test_report import report
+from tests.audit.reports import report
 
 
 @pytest.mark.parametrize("made", [month, hostile, report])

@@ -8,8 +8,8 @@ import pytest
 
 from audit.render.report_charts import charts
 from tests.audit.render.months import SVG, marks, month, place
+from tests.audit.reports import incident, report
 from tests.audit.stories import BEGAN
-from tests.audit.test_report import incident, report
 
 
 def test_dots_stand_where_the_times_are_and_the_targets_where_2_1_wants_them() -> None:

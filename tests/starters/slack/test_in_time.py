@@ -8,7 +8,7 @@ from starters.slack import conversation
 from starters.steering.session import Session
 from tests.starters.gate import Gate, gate
 from tests.starters.slack.conftest import Office
-from tests.starters.slack.test_kills import begun, words_taken
+from tests.starters.slack.words import begun, words_taken
 from workers.clients import connect
 from workers.settings import TemporalSettings
 

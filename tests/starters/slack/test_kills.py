@@ -15,6 +15,7 @@ from sandbox.processes import ServerProcess
 from starters.steering.session import Session
 from tests.starters.dying_worker import Room
 from tests.starters.slack.conftest import Office
+from tests.starters.slack.words import begun, words_taken
 from tests.starters.slack.workspace import APP_TOKEN, SIGNING_SECRET, TEAM, TOKEN, NotAnsweredError
 from workers.clients import connect
 
@@ -74,17 +75,6 @@ class Slack:
                 await asyncio.sleep(0.1)
         self.office.slack.url = f"http://127.0.0.1:{self.port}" if self.way == "http" else None
         return server
-
-
-async def words_taken(session: Session, workflow_id: str) -> int:
-    history = await session.client.get_workflow_handle(workflow_id).fetch_history()
-    return len([one for one in history.events if one.HasField("workflow_execution_update_accepted_event_attributes")])
-
-
-async def begun(office: Office) -> None:
-    office.world.bad_release()
-    await office.slack.command("start p1-incident")
-    await office.slack.submit(await office.slack.view(), title="API down", service=office.service, mitigation="approve")
 
 
 @pytest.mark.parametrize("way", ["http", "socket"])

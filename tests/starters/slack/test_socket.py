@@ -8,7 +8,7 @@ import pytest
 from starters.slack import conversation
 from tests.plugins.patience import HANGS
 from tests.starters.slack.conftest import Office
-from tests.starters.slack.test_kills import begun, words_taken
+from tests.starters.slack.words import begun, words_taken
 
 pytestmark = pytest.mark.servers
 

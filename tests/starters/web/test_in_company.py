@@ -16,7 +16,7 @@ from sandbox.ports import free_port
 from sandbox.temporal import Temporal
 from tests.browsers import new_tab
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import entered, finds_nothing, unfolded
+from tests.starters.web.views import entered, finds_nothing, unfolded
 from tests.workflows.steering import Handle, until
 from tests.workflows.worlds.platform import Platform
 from workers.settings import WebSettings

@@ -23,7 +23,7 @@ from sandbox.temporal import Temporal as TemporalServer
 from tests.browsers import new_tab
 from tests.starters.support import working
 from tests.starters.web.served import SERVICE, keys
-from tests.starters.web.test_page_in_browser import unfolded
+from tests.starters.web.views import unfolded
 from tests.workflows.steering import Handle, begin, until
 from tests.workflows.worlds.platform import Platform
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest

@@ -2,64 +2,31 @@
 
 import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from activities.catalogue.service import ApprovalPolicy, IncidentPolicy
-from sandbox.temporal import Temporal
-from tests.browsers import new_tab
-from tests.starters.web.served import Served, keys, serving
+from tests.starters.web.served import Served
+from tests.starters.web.views import (
+    HOSTILE,
+    VIEWS,
+    entered,
+    finds_nothing,
+    served,  # noqa: F401
+    unfolded,
+)
 from tests.workflows.steering import begin, until
-from tests.workflows.worlds.platform import Platform
 from workflows.incident_response.p1_incident import P1Request
 from workflows.scaling.emergency_scale_up import EmergencyScaleUpRequest
 
 pytestmark = pytest.mark.timeout(600)
 PICTURES = Path(__file__).parents[3] / "docs/images"
 """Those of docs/web.md are written anew where `RUNBOOKS_SCREENSHOTS` is set; all others go to the folder it names."""
-HOSTILE = "<script>document.title='run'</script><img src=x onerror=alert(1)>\u202e{{7*7}}" + "x" * 120
 
 
-@pytest.fixture(scope="module")
-async def served(own_temporal: Temporal, create_database: Any, records_template: str) -> AsyncIterator[Served]:
-    key, public = keys()
-    world = Platform()
-    world.service = world.service.model_copy(update={"incident": IncidentPolicy(mitigation="approve")})
-    world.approvals = ApprovalPolicy(public_keys=(public,), second_person=("mitigate",))
-    async with serving(own_temporal.address, create_database(records_template), world, key) as page:
-        yield page
-
-
-async def entered(browser: Browser, served: Served, who: str, role: str, troubles: list[str], **options: Any) -> Page:
-    """Sign in as a person does; whatever the browser complains of is kept."""
-    page = await new_tab(browser, timezone_id="Europe/Berlin", **options)
-    page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda one: None if one.url.startswith((served.base_url, "data:")) else troubles.append(one.url))
-    await page.goto(served.link(who, role))
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Now")).to_be_visible()
-    return page
-
-
-async def unfolded(page: Page, word: str) -> None:
-    """Open a word's form; it may be open already, where the run waits for it."""
-    form = page.locator("details", has=page.locator(f"input[name=word][value={word}]"))
-    await form.evaluate("one => { one.open = true }")
-
-
-async def finds_nothing(page: Page) -> None:
-    """Have axe-core look for what keeps people out."""
-    found = await Axe().run(page)
-    assert found.response["violations"] == [], found.generate_report()
-
-
-async def test_an_incident_from_sign_in_to_close_by_two_people(browser: Browser, served: Served) -> None:
+async def test_an_incident_from_sign_in_to_close_by_two_people(browser: Browser, served: Served) -> None:  # noqa: F811
     served.world.bad_release()
     troubles: list[str] = []
     ada = await entered(browser, served, "ada", "commander", troubles)
@@ -105,7 +72,7 @@ async def test_an_incident_from_sign_in_to_close_by_two_people(browser: Browser,
     assert [one for one in troubles if "409" not in one] == []
 
 
-async def test_a_pause_is_extended_with_its_countdown(browser: Browser, served: Served) -> None:
+async def test_a_pause_is_extended_with_its_countdown(browser: Browser, served: Served) -> None:  # noqa: F811
     served.world.cure("rollback")
     troubles: list[str] = []
     handle = await begin(served.client, served.queue, EmergencyScaleUpRequest(), "emergency_scale_up")
@@ -127,12 +94,13 @@ async def test_a_pause_is_extended_with_its_countdown(browser: Browser, served: 
     assert [one for one in troubles if "422" not in one] == []
 
 
-VIEWS = {"now": "/", "run": "", "runbook": "/runbook", "procedure": "/runbook/emergency-scale-up", "search": "/search"}
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (768, "dark"), (1440, "light"), (360, "dark")])
 async def test_every_view_fits_and_keeps_nobody_out(
-    browser: Browser, served: Served, width: int, scheme: Any, tmp_path: Path
+    browser: Browser,
+    served: Served,  # noqa: F811
+    width: int,
+    scheme: Any,
+    tmp_path: Path,
 ) -> None:
     served.world.bad_release()
     handle = await begin(served.client, served.queue, P1Request(title=HOSTILE), "p1_incident")
@@ -160,7 +128,7 @@ async def test_every_view_fits_and_keeps_nobody_out(
     assert troubles == []
 
 
-async def test_an_incident_and_a_pause_as_the_docs_show_them(browser: Browser, served: Served, tmp_path: Path) -> None:
+async def test_an_incident_and_a_pause_as_the_docs_show_them(browser: Browser, served: Served, tmp_path: Path) -> None:  # noqa: F811
     folder = PICTURES if os.environ.get("RUNBOOKS_SCREENSHOTS") else tmp_path
     served.world.cure("rollback")
     pause = await begin(served.client, served.queue, EmergencyScaleUpRequest(), "emergency_scale_up")
@@ -180,7 +148,7 @@ async def test_an_incident_and_a_pause_as_the_docs_show_them(browser: Browser, s
         await each.terminate("the pictures are made")
 
 
-async def test_times_are_the_viewers_with_utc_beside(browser: Browser, served: Served) -> None:
+async def test_times_are_the_viewers_with_utc_beside(browser: Browser, served: Served) -> None:  # noqa: F811
     handle = await begin(served.client, served.queue, P1Request(), "p1_incident")
     await until(handle, lambda now: bool(now.entries))
     page = await entered(browser, served, "ada", "commander", [])

@@ -25,7 +25,7 @@ from sandbox.temporal import Temporal
 from tests.records_schema.fixtures import effect
 from tests.starters.web.served import SERVICE as TENSAFE
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import HOSTILE, VIEWS, entered
+from tests.starters.web.views import HOSTILE, VIEWS, entered
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.platform import Platform
 from workers.registry import PROCEDURES

@@ -12,7 +12,7 @@ from sandbox.temporal import Temporal
 from tests.plugins.patience import HANGS
 from tests.records_schema.own_server import OwnPostgres, migrated
 from tests.starters.web.served import Served, keys, serving
-from tests.starters.web.test_page_in_browser import entered, finds_nothing, unfolded
+from tests.starters.web.views import entered, finds_nothing, unfolded
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.platform import Platform
 from workflows.incident_response.p1_incident import P1Request

@@ -8,7 +8,7 @@ from activities.common.errors import Refused
 from activities.kubernetes.states import Revision
 from activities.records.deployments import Deployment, Deployments
 from activities.releases.helm import HelmRelease
-from activities.releases.helm_cli import HelmRevision
+from tests.workflows.deployment.histories import history
 from tests.workflows.deployment_states import NOW, state
 from workflows.deployment.rollback_target import pin
 from workflows.shared.releases import Releases
@@ -17,21 +17,6 @@ from workflows.shared.releases import Releases
 def releases(tag: str) -> Releases:
     runs = Revision(number=9, images=[f"api:{tag}"], created_at=NOW, pod_template_hash="h")
     return Releases(state(runs))
-
-
-def history(*lines: str, first: int = 1) -> HelmRelease:
-    """`good`, `failed`, or the number that a rollback went back to."""
-    revisions = [
-        HelmRevision(
-            number=number,
-            status="failed" if line == "failed" else "superseded",
-            chart="api-1.0.0",
-            updated_at=NOW,
-            description=f"Rollback to {line}" if line.isdecimal() else "Upgrade complete",
-        )
-        for number, line in enumerate(lines, start=first)
-    ]
-    return HelmRelease(release="api", namespace="shop", revisions=revisions, tag="v1")
 
 
 @pytest.mark.parametrize(

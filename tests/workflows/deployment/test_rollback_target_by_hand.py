@@ -7,7 +7,7 @@ import pytest
 from activities.common.errors import NotFound, Refused
 from activities.kubernetes.states import Revision
 from activities.releases.helm import HelmRelease
-from tests.workflows.deployment.test_rollback_target import history
+from tests.workflows.deployment.histories import history
 from tests.workflows.deployment_states import NOW, state
 from workflows.deployment.rollback_target import Target, pin
 from workflows.shared.releases import Releases

@@ -9,17 +9,11 @@ from temporalio.exceptions import CancelledError
 from activities.catalogue.service import OffPeak
 from activities.records.incidents import OpenIncident
 from tests.workflows.conftest import Working
+from tests.workflows.deployment.deploying import NAME, REQUEST, decided
 from tests.workflows.steering import begin, cancel, cause, until, waiting_for
 from tests.workflows.worlds.platform import BAD, GOOD, Platform
 from workflows.deployment.standard_deployment import StandardDeployment, StandardDeploymentRequest
 from workflows.platform.approval import Decision
-
-NAME = "standard_deployment"
-REQUEST = StandardDeploymentRequest(version="v1.2.5", change_log="Fixed bug #123")
-
-
-def decided(choice: str, *, role: str = "commander", reason: str = "") -> Decision:
-    return Decision(who="ada", role=role, question="predeploy", choice=choice, reason=reason)
 
 
 def statuses(world: Platform) -> list[tuple[str, str]]:

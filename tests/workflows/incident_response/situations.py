@@ -9,7 +9,7 @@ from activities.kubernetes.states import DeploymentState, Event, Events, Pod, Po
 from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployment, Deployments
-from tests.workflows.incident_response.test_diagnosis import DOWN, NOW, WELL
+from tests.workflows.incident_response.diagnosed import DOWN, NOW, WELL
 from workflows.incident_response.diagnosis import Diagnosis, Facts, diagnose
 from workflows.incident_response.mitigation import BY_HAND
 from workflows.incident_response.surroundings import Surroundings

@@ -9,7 +9,7 @@ from activities.autoscaling.states import Autoscaling
 from activities.catalogue.service import Service
 from activities.kubernetes.states import DeploymentState, Revision
 from activities.monitoring.prometheus import Metrics
-from tests.workflows.incident_response.test_diagnosis import DOWN, NOW, WELL, pods
+from tests.workflows.incident_response.diagnosed import DOWN, NOW, WELL, pods
 from workflows.incident_response.degraded import DegradedFacts, degraded
 from workflows.incident_response.surroundings import Surroundings
 

@@ -1,30 +1,20 @@
 """The choice between rollback, restart and scaling, over all facts that can be had."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.autoscaling.states import Autoscaling
 from activities.catalogue.service import IncidentPolicy
-from activities.kubernetes.states import DeploymentState, Pod, Pods, Revision
-from activities.monitoring.health import Health
+from activities.kubernetes.states import DeploymentState, Pods, Revision
 from activities.monitoring.prometheus import Metrics
 from activities.records.deployments import Deployment, Deployments
+from tests.workflows.incident_response.diagnosed import DOWN, NOW, WELL, pods
 from workflows.incident_response.diagnosis import Facts, diagnose
 from workflows.shared.releases import Releases
 
-NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
 POLICY = IncidentPolicy()
-
-
-def pods(*reasons: str, phase: str = "Running") -> Pods:
-    return Pods(
-        items=[
-            Pod(name=f"p{n}", phase=phase, ready=not reason, restarts=0, reason=reason, image="x:v2", created_at=NOW)
-            for n, reason in enumerate(reasons)
-        ]
-    )
 
 
 def deployment(age: timedelta, *tags: str, replicas: int = 3, paused: bool = False) -> DeploymentState:
@@ -44,10 +34,6 @@ def deployment(age: timedelta, *tags: str, replicas: int = 3, paused: bool = Fal
         revisions=revisions,
         rolled_out_at=NOW - age,
     )
-
-
-DOWN = Health(status="unhealthy", milliseconds=1)
-WELL = Health(status="healthy", milliseconds=1)
 
 
 def choose(facts: Facts, tried: frozenset[str] = frozenset()) -> tuple[bool, str | None]:

@@ -8,8 +8,8 @@ from activities.autoscaling.states import Autoscaling
 from activities.catalogue.service import IncidentPolicy, Service
 from activities.monitoring.health import Health
 from activities.monitoring.prometheus import Metrics
+from tests.workflows.incident_response.diagnosed import WELL
 from tests.workflows.incident_response.situations import OLD, SITUATIONS, YOUNG, diagnosed, pods, state
-from tests.workflows.incident_response.test_diagnosis import WELL
 from workflows.incident_response.diagnosis import Diagnosis
 from workflows.incident_response.mitigation import BY_HAND, question
 

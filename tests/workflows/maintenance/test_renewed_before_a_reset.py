@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from activities.monitoring.resets import Resets
-from tests.crash.test_left import reset
+from tests.crash.leftovers import reset
 from tests.workflows.steering import begin, result_of
 from tests.workflows.worlds.certified import Certified, by_cert_manager
 from tests.workflows.worlds.world import instead

@@ -16,7 +16,7 @@ from activities.monitoring.resets import Resets
 from audit.live import fetch
 from audit.payloads import Decoder
 from audit.report_reading import deadlines, is_incident, reached
-from tests.crash.test_left import reset
+from tests.crash.leftovers import reset
 from tests.workflows.steering import begin, until
 from tests.workflows.worlds.world import World, instead
 from workers.clients import connect

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from activities.monitoring.resets import DoneBefore, DoneBeforeRequest
-from tests.crash.test_left import reset
+from tests.crash.leftovers import reset
 from tests.workflows.disaster_recovery.restore.restores import request as restore
 from tests.workflows.steering import cause, comes, result_of, until
 from tests.workflows.worlds.damaged import DamagedWorld

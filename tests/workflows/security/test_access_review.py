@@ -1,12 +1,11 @@
 """What a security incident does with what the review of accesses finds."""
 
-import json
-
 from temporalio.client import Client
 
 from activities.catalogue.security import AccessPolicy, BlockPolicy
 from tests.workflows.conftest import Working
-from tests.workflows.security.test_blocking import NAME, asked, says
+from tests.workflows.security.blocked import NAME, asked, says
+from tests.workflows.security.reviews import report
 from tests.workflows.steering import begin, told
 from tests.workflows.worlds.breached import Breached
 from workflows.security.security_incident import SecurityIncidentRequest
@@ -20,12 +19,6 @@ def breached(*suspects: str) -> Breached:
     world = Breached(accesses=ACCESSES, blocks=BLOCKS)
     world.suspects = list(suspects)
     return world
-
-
-def report(world: Breached) -> dict[str, object]:
-    (kept,) = (each for each in world.done("evidence.store_document") if each.name == "audit-report.json")
-    content: dict[str, object] = json.loads(kept.content)
-    return content
 
 
 async def test_every_source_is_reviewed_and_people_are_asked_about_what_it_found(

@@ -1,31 +1,19 @@
 """What addresses a security incident blocks, by whose word, and when it gives them back."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from activities.catalogue.security import BlockPolicy
 from tests.workflows.conftest import Working
-from tests.workflows.steering import Handle, begin, told, until
+from tests.workflows.security.blocked import NAME, asked, says
+from tests.workflows.steering import begin, told
 from tests.workflows.worlds.breached import Breached
-from workflows.platform.approval import Decision
-from workflows.security.security_incident import SecurityIncident, SecurityIncidentRequest
+from workflows.security.security_incident import SecurityIncidentRequest
 
-NAME = "security_incident"
 POLICY = BlockPolicy(never=("8.8.4.0/24",), ingresses=("web",), lasting=timedelta(hours=6))
 REQUEST = SecurityIncidentRequest(nodes=["node-a"], block=["8.8.8.8", "2001:4860:4860::/64"])
-
-
-async def says(handle: Handle, who: str, question: str, choice: str) -> None:
-    word = Decision(who=who, role="security", question=question, choice=choice, reason="it attacks")
-    await handle.execute_update(SecurityIncident.decide, word)
-
-
-async def asked(handle: Handle, question: str) -> Any:
-    status = await until(handle, lambda status: any(each.id == question for each in status.questions))
-    return next(each for each in status.questions if each.id == question)
 
 
 async def test_two_people_block_for_a_time_and_the_run_gives_back(working: Working, client: Client) -> None:

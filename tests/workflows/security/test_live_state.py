@@ -6,8 +6,8 @@ import pytest
 from temporalio.client import Client
 
 from tests.workflows.conftest import Working
-from tests.workflows.security.test_access_review import report
-from tests.workflows.security.test_blocking import NAME
+from tests.workflows.security.blocked import NAME
+from tests.workflows.security.reviews import report
 from tests.workflows.steering import begin, told
 from tests.workflows.worlds.breached import Breached
 from workflows.security.security_incident import SecurityIncidentRequest

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from audit.sealing import Archivable
 from audit.story import Step
 from starters.cli.commands.audit import app
+from tests.audit.reports import incident
 from tests.audit.stories import BEGAN, history
-from tests.audit.test_report import incident
 from tests.starters.cli.audit.audit_support import Past, found
 from tests.starters.support import settings_file
 from tests.workflows.worlds.world import World

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from starters.__main__ import application
 from starters.cli import beginning
-from tests.activities.autoscaling.test_discovery import Make, deployment, in_front, make, scaler  # noqa: F401
+from tests.activities.autoscaling.discovering import Make, deployment, in_front, make, scaler  # noqa: F401
 from tests.activities.kubernetes.cluster_fixtures import cluster_api  # noqa: F401
 from tests.activities.kubernetes.on_cluster import eventually
 from workers import settings
