@@ -73,7 +73,11 @@ def needs(health: DatabaseHealth, policy: MaintenancePolicy) -> Needs:
     by_hand += [_unclear(index) for index in health.indexes if _is_unclear(index)]
     by_hand += [_not_whole(index) for index in health.indexes if index.partitioned and not index.valid]
     more = (
-        (len(tables) - most_tables, ("more table waits", "more tables wait"), "most_tables"),
+        (
+            max(len(tables) - most_tables, 0) + health.more_tables,
+            ("more table waits", "more tables wait"),
+            "most_tables",
+        ),
         (
             max(len(indexes) - most_indexes, 0) + health.more_indexes,
             ("more index waits", "more indexes wait"),
@@ -90,14 +94,13 @@ def needs(health: DatabaseHealth, policy: MaintenancePolicy) -> Needs:
 
 def _table(table: TableState, health: DatabaseHealth, policy: MaintenancePolicy) -> TableWork | None:
     why = []
-    freeze = (
-        table.age >= policy.freeze_share * health.freeze_max_age
-        or table.multixact_age >= policy.freeze_share * health.multixact_freeze_max_age
-    )
+    old = table.age >= policy.freeze_share * health.freeze_max_age
+    freeze = old or table.multixact_age >= policy.freeze_share * health.multixact_freeze_max_age
     if table.named:
         why.append("asked for")
     if freeze:
-        why.append(f"its oldest row is {table.age:,} {noun(table.age, 'transaction')} old")
+        kind, age = ("transaction", table.age) if old else ("multixact", table.multixact_age)
+        why.append(f"its oldest row is {age:,} {noun(age, kind)} old")
     if table.dead >= policy.dead_rows and table.dead_share >= policy.dead_share:
         why.append(f"{table.dead:,} dead {noun(table.dead, 'row')} ({table.dead_share:.0%})")
     if table.changed >= max(policy.changed_rows, policy.changed_share * table.rows):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from activities.common.errors import Unavailable
-from activities.database.replication.replica_progress import Address, address
+from activities.database.replication.replica_progress import Address, addresses
 from audit.text import length
 from libraries import psycopg, sql
 
@@ -80,7 +80,7 @@ def make_slot(source: Connection, replica: Connection) -> None:
 def follow(connection: Connection, source: Address) -> bool:
     """Have a standby follow another server, as the same user; False where it does already."""
     parts: dict[str, Any] = dict(psycopg.conninfo.conninfo_to_dict(_setting(connection, "primary_conninfo")))
-    if parts and address(parts) == source:
+    if parts and addresses(parts) == [source]:
         return False
     parts.pop("hostaddr", None)
     conninfo = psycopg.conninfo.make_conninfo(**{**parts, "host": source[0], "port": source[1]})

@@ -33,6 +33,8 @@ SELECT recovery.on AS in_recovery,
            SELECT make_interval(secs => setting::float / 1000) FROM pg_settings WHERE name = 'recovery_min_apply_delay')
             ELSE interval '0' END AS delay,
        coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
+       (SELECT sender_host FROM pg_stat_wal_receiver) AS sender_host,
+       (SELECT sender_port FROM pg_stat_wal_receiver) AS sender_port,
        (SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') AS conninfo,
        current_setting('synchronous_standby_names') AS synchronous,
        (SELECT source = 'command line' FROM pg_settings WHERE name = 'synchronous_standby_names') AS synchronous_fixed
@@ -105,12 +107,44 @@ def read(connection: "psycopg.Connection[DictRow]", names: Mapping[Address, str]
     found: dict[str, Any] | None = connection.execute(_FACTS.format(paused=paused).encode()).fetchone()
     assert found is not None
     conninfo = found.pop("conninfo")
+    sender = (str(found.pop("sender_host")), int(found.pop("sender_port") or 0))
     upstream = None
     if found["in_recovery"] and conninfo is not None:
-        upstream = names.get(address(psycopg.conninfo.conninfo_to_dict(conninfo)), "") if conninfo else ""
+        upstream = followed(conninfo, sender, names)
     return ReplicaProgress(reachable=True, upstream=upstream, **found)
 
 
+def followed(conninfo: str, sender: Address, names: Mapping[Address, str]) -> str | None:
+    """Give whom a standby follows: of several hosts the one that sends to it now, else the first that we know.
+
+    Empty: none that we know; None: its primary_conninfo can't be read.
+    """
+    try:
+        listed = addresses(psycopg.conninfo.conninfo_to_dict(conninfo)) if conninfo else []
+    except ValueError:
+        return None
+    return names[sender] if sender in names else next((names[one] for one in listed if one in names), "")
+
+
 def address(parts: Mapping[str, Any]) -> Address:
-    """Give host and port of libpq's parameters."""
-    return str(parts.get("host") or parts.get("hostaddr") or "localhost"), int(parts.get("port") or 5432)
+    """Give host and port of libpq's parameters; of several the first.
+
+    Raises:
+        ValueError: the port is no number, or there are not as many ports as hosts.
+
+    """
+    return addresses(parts)[0]
+
+
+def addresses(parts: Mapping[str, Any]) -> list[Address]:
+    """Give hosts and ports of libpq's parameters, which may be lists (PostgreSQL, "Specifying Multiple Hosts").
+
+    Raises:
+        ValueError: a port is no number, or there are not as many ports as hosts.
+
+    """
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "localhost").split(",")
+    ports = str(parts.get("port") or "").split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return [(host or "localhost", int(port or 5432)) for host, port in zip(hosts, ports, strict=True)]

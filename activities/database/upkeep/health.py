@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
@@ -134,8 +135,11 @@ class DatabaseHealth(BaseModel):
     replicas: list[ReplicaState] = Field(default_factory=list)
     slots: list[SlotState] = Field(default_factory=list)
     holders: list[Holder] = Field(default_factory=list)
-    tables: list[TableState] = Field(default_factory=list, description="Notable ones, the most dead rows first.")
+    tables: list[TableState] = Field(
+        default_factory=list, description="Notable ones: to be frozen first, then the most dead rows."
+    )
     indexes: list[IndexState] = Field(default_factory=list, description="Notable ones, the most waste first.")
+    more_tables: int = Field(default=0, description="Notable ones that are not listed.")
     more_indexes: int = Field(default=0, description="Notable ones that are not listed.")
     figures: Figures
     unknown: list[str] = Field(default_factory=list, description="Names of the request that there are none of.")
@@ -198,13 +202,19 @@ def measure(connection: Connection, request: DatabaseHealthRequest) -> DatabaseH
     all_tables = tables(connection, policy, [*request.tables, *request.indexes])
     all_indexes = indexes(connection, policy, request.indexes)
     notable = _notable_indexes(all_indexes, policy)
+    limits = Limits(
+        age=policy.freeze_share * int(facts["freeze_max_age"]),
+        multixact_age=policy.freeze_share * int(facts["multixact_freeze_max_age"]),
+    )
+    to_look_at = notable_tables(all_tables, policy, limits, request.tables)
     return DatabaseHealth(
         **facts,
         replicas=[ReplicaState.model_validate(row) for row in connection.execute(_REPLICAS)],
         slots=[SlotState.model_validate(row) for row in connection.execute(_SLOTS)],
         holders=holders(connection, policy),
         unseen=unseen(connection),
-        tables=_notable_tables(all_tables, policy, int(facts["freeze_max_age"]), request.tables),
+        tables=to_look_at[:_MOST],
+        more_tables=len(to_look_at[_MOST:]),
         indexes=notable[:_MOST],
         more_indexes=len(notable[_MOST:]),
         figures=Figures(
@@ -224,9 +234,22 @@ def measure(connection: Connection, request: DatabaseHealthRequest) -> DatabaseH
     )
 
 
-def _notable_tables(
-    found: list[TableState], policy: MaintenancePolicy, oldest: int, names: list[str]
+@dataclass(frozen=True)
+class Limits:
+    """From where a table is to be frozen; transactions and multixacts each have their own."""
+
+    age: float
+    multixact_age: float
+
+    def reached_by(self, table: TableState) -> bool:
+        """Tell whether one of the table's ages is over its limit."""
+        return table.age >= self.age or table.multixact_age >= self.multixact_age
+
+
+def notable_tables(
+    found: list[TableState], policy: MaintenancePolicy, limits: Limits, names: list[str]
 ) -> list[TableState]:
+    """Give those that may need something: the named first, then those to be frozen, then the most dead rows."""
     for table in found:
         table.named = bool({table.name, table.full_name} & {*names})
     notable = [
@@ -235,9 +258,13 @@ def _notable_tables(
         if table.named
         or table.dead >= policy.dead_rows
         or max(table.changed, table.heirs_changed) >= policy.changed_rows
-        or max(table.age, table.multixact_age) >= policy.freeze_share * oldest
+        or limits.reached_by(table)
     ]
-    return sorted(notable, key=lambda table: (not table.named, -table.dead, -table.changed, -table.age))[:_MOST]
+    # One that is to be frozen can't wait for those that only grow.
+    notable.sort(
+        key=lambda table: (not table.named, not limits.reached_by(table), -table.dead, -table.changed, -table.age)
+    )
+    return notable
 
 
 def _notable_indexes(found: list[IndexState], policy: MaintenancePolicy) -> list[IndexState]:

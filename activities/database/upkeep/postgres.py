@@ -27,9 +27,9 @@ _EARLIER = "done by an earlier attempt, or by somebody else since it was looked 
 # A partitioned table is never vacuumed itself; before PostgreSQL 14 nobody keeps when it was analyzed, so it is again.
 _VACUUMED = """
     SELECT s.last_analyze > %(since)s AND (%(analyze_only)s OR CASE c.relkind
-               WHEN 'p' THEN (SELECT bool_and(ls.last_vacuum > %(since)s AND ls.last_analyze > %(since)s)
-                              FROM pg_partition_tree(c.oid) p JOIN pg_stat_all_tables ls ON ls.relid = p.relid
-                              WHERE p.isleaf)
+               WHEN 'p' THEN (  -- one that was never vacuumed says nothing, and bool_and passes over it
+                   SELECT bool_and(coalesce(ls.last_vacuum > %(since)s AND ls.last_analyze > %(since)s, false))
+                   FROM pg_partition_tree(c.oid) p JOIN pg_stat_all_tables ls ON ls.relid = p.relid WHERE p.isleaf)
                ELSE s.last_vacuum > %(since)s END) AS done, c.relkind = 'p' AS partitioned,
            coalesce(s.n_dead_tup, 0) AS dead, greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at,
            greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at

@@ -32,11 +32,12 @@ _SESSIONS = """
 """
 # Who may not see a session gets no backend_type of it. One with track_activities off says when it began, no more.
 _UNSEEN = """
-    SELECT coalesce(usename, 'nobody') AS user, backend_type IS NULL AS hidden, count(*) AS sessions, current_user AS ours
+    SELECT coalesce(usename, 'nobody') AS user, current_user AS ours, backend_type IS NULL AS hidden,
+           count(*) AS sessions
     FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
       AND (backend_type IS NULL OR backend_type = 'client backend' AND state = 'disabled')
-    GROUP BY 1, 2 ORDER BY 1, 2
+    GROUP BY 1, 3 ORDER BY 1, 3
 """
 
 

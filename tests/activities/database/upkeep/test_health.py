@@ -15,7 +15,14 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.catalogue.database import MaintenancePolicy
 from activities.common.errors import Refused
-from activities.database.upkeep.health import DatabaseHealth, DatabaseHealthRequest, ReplicaState, SlotState
+from activities.database.upkeep.health import (
+    DatabaseHealth,
+    DatabaseHealthRequest,
+    Limits,
+    ReplicaState,
+    SlotState,
+    notable_tables,
+)
 from activities.database.upkeep.postgres import Postgres, VacuumTable
 from activities.database.upkeep.tables import IndexState, TableState
 from sandbox.postgres import with_database
@@ -148,6 +155,25 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
         "slot old is inactive and keeps 1.0 TiB",
         "neither long queries nor what holds vacuum back is seen of 1 session of app: track_activities is off for it",
     ]
+
+
+def a_table(name: str, **fields: int) -> TableState:
+    known = {"oid": 1, "schema_name": "public", "size": 2**30, "rows": 1000, "dead": 0, "changed": 0, "age": 1000}
+    return TableState.model_validate({**known, "name": name, **fields})
+
+
+def test_a_table_that_is_to_be_frozen_comes_before_those_that_only_grow() -> None:
+    busy = [a_table(f"busy_{number}", dead=10_000 + number) for number in range(100)]
+    limits = Limits(age=160_000_000, multixact_age=320_000_000)
+    found = notable_tables([*busy, a_table("archive", age=199_000_000)], POLICY, limits, ["busy_0"])
+    assert [table.name for table in found[:3]] == ["busy_0", "archive", "busy_99"]
+
+
+@pytest.mark.parametrize(("ages", "notable"), [((1, 320), True), ((1200, 1), True), ((1199, 319), False)])
+def test_transactions_and_multixacts_each_have_their_own_limit(ages: tuple[int, int], *, notable: bool) -> None:
+    limits = Limits(age=1200, multixact_age=320)
+    found = notable_tables([a_table("old", age=ages[0], multixact_age=ages[1])], POLICY, limits, [])
+    assert bool(found) == notable
 
 
 def test_a_server_that_does_not_count_is_not_healthy(own_postgres: OwnPostgres) -> None:

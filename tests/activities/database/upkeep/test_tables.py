@@ -111,6 +111,21 @@ def test_a_parent_that_is_named_is_vacuumed_with_all_of_its_partitions(on: OnPos
     assert on.one(INHERITED, "readings") > 0
 
 
+def test_a_parent_whose_vacuum_was_broken_off_after_one_partition_is_vacuumed_again(on: OnPostgres) -> None:
+    request = on.vacuum(table="readings")
+    on.sql.execute("VACUUM (ANALYZE) readings_2026_1")
+    on.sql.execute("ANALYZE readings")
+    eventually(
+        lambda: on.one(
+            "SELECT last_vacuum > %s FROM pg_stat_user_tables WHERE relname = 'readings_2026_1'", request.since
+        )
+    )
+    never = "SELECT last_vacuum IS NULL FROM pg_stat_user_tables WHERE relname = 'readings_2027'"
+    assert on.one(never)
+    assert on.run(on.postgres.vacuum, request, attempt=2).applied
+    eventually(lambda: not on.one(never))
+
+
 def test_a_table_from_which_others_inherit_is_analyzed_for_them(on: OnPostgres) -> None:
     on.sql.execute(
         "CREATE TABLE events (at date); CREATE TABLE events_a () INHERITS (events);"
