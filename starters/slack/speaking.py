@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from temporalio.client import (
@@ -30,6 +30,7 @@ from starters.steering.errors import Decided, NoSuchRun, Over, Refused, Steering
 from starters.steering.gateway import Gateway
 from starters.steering.inputs import word_of_fields
 from starters.steering.session import Session
+from starters.steering.words import looked_at
 from workflows.platform.approval import Answer, Decision
 from workflows.platform.run_status import RunStatus
 
@@ -112,7 +113,7 @@ class Speaker:
         if self._sending:
             await asyncio.wait(self._sending, timeout=within)
 
-    async def _accepted(self, press: Press, someone: Someone, fields: dict[str, Any]) -> WorkflowUpdateHandle[Any]:
+    async def _accepted(self, press: Press, someone: Someone, fields: dict[str, Any]) -> "_Sent":
         """Have it in the run's history, or know why not."""
         asked = await self.look(press)
         model = offers.word_of(asked.run.description.workflow_type, press.update)
@@ -129,23 +130,27 @@ class Speaker:
         word = word_of_fields(model, speaker, {**given, "nonce": nonce})
         signed = self._gateway.signed(word, workflow_id=press.workflow_id, run_id=press.run_id)
         await asked.run.free()
-        try:
-            handle = await asked.run.handle.start_update(
-                signed.UPDATE,
-                signed,
-                id=nonce,
-                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-                result_type=Answer if press.update == Decision.UPDATE else str,
-                rpc_timeout=timedelta(seconds=_ACCEPTED_WITHIN),
-            )
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise Unreachable(_NOBODY) from None
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise Over(f"{press.workflow_id} has ended: nothing was taken") from None
-            raise Unreachable(_NOBODY) from None
+
+        async def send() -> WorkflowUpdateHandle[Any]:
+            try:
+                return await asked.run.handle.start_update(
+                    signed.UPDATE,
+                    signed,
+                    id=nonce,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    result_type=Answer if press.update == Decision.UPDATE else str,
+                    rpc_timeout=timedelta(seconds=_ACCEPTED_WITHIN),
+                )
+            except WorkflowUpdateRPCTimeoutOrCancelledError:
+                raise Unreachable(_NOBODY) from None
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    raise Over(f"{press.workflow_id} has ended: nothing was taken") from None
+                raise Unreachable(_NOBODY) from None
+
+        sent = _Sent(await send(), send)
         _log.info("word sent", update=press.update, run=press.workflow_id, who=speaker.who, role=speaker.role)
-        return handle
+        return sent
 
     async def _told(self, press: Press, answering: "asyncio.Task[str]", later: Later) -> None:
         try:
@@ -159,16 +164,16 @@ class Speaker:
             self._nudge(press.workflow_id, press.run_id)
             await later(answer)
 
-    async def _late(self, press: Press, task: "asyncio.Task[WorkflowUpdateHandle[Any]]", later: Later) -> None:
+    async def _late(self, press: Press, task: "asyncio.Task[_Sent]", later: Later) -> None:
         try:
-            handle = await task
+            sent = await task
         except SteeringError as error:
             await later(f"It was not taken: {error}")
             return
         except (RPCError, RuntimeError, TimeoutError):
             await later(f"It was not taken: {_NOT_TAKEN}")
             return
-        answer = asyncio.create_task(_result(handle))
+        answer = asyncio.create_task(_result(sent))
         self._keep(answer)
         await self._told(press, answer, later)
 
@@ -182,15 +187,29 @@ class Speaker:
             _log.error("a word could not be said", why=type(error).__name__)
 
 
-async def _result(handle: WorkflowUpdateHandle[Any]) -> str:
+class _Sent(NamedTuple):
+    """A word that the run has taken or refused; or that nobody has looked at, so that it is sent again."""
+
+    handle: WorkflowUpdateHandle[Any]
+    again: Callable[[], Awaitable[WorkflowUpdateHandle[Any]]]
+
+
+async def _result(sent: _Sent) -> str:
     """Give what the run answers.
 
     Raises:
         Refused: the run refuses, in its own words.
+        Over, Unreachable: it has to be sent again, and can't be.
 
     """
+    handles = [sent.handle]
+
+    async def answered() -> Any:
+        handle = handles.pop() if handles else await sent.again()
+        return await handle.result()
+
     try:
-        answer = await handle.result()
+        answer = await looked_at(answered)
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise Refused(cause.message if isinstance(cause, ApplicationError) else str(cause)) from None

@@ -1,7 +1,9 @@
 """Sends a person's signed word into a run."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import TypeVar
 
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -17,11 +19,14 @@ from workflows.platform.signing import SignedWord
 
 _ANSWERED_WITHIN = timedelta(seconds=20)
 _BEGINS_WITHIN = 10.0
-_AGAIN_AFTER = 0.2
-"""Seconds, both."""
+_AGAIN_AFTER = (0.05, 0.1, 0.2)
+"""Seconds, both; the last of these for all that follow."""
 
 _NOT_TAKEN = "expected but not found, and there is no dynamic handler"
 """What the SDK says for a workflow that has no such update."""
+
+_COMES_AGAIN = {JustStarting.__name__, "UnprocessedUpdate"}
+"""The latter is Temporal's own refusal: a worker has ended the run's task without a look at the word."""
 
 _Answer = TypeVar("_Answer")
 
@@ -43,7 +48,11 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
         raise Over(f"{run.workflow_id} is {run.state}: nothing was sent")
     await run.free()
     try:
-        answered = await _once_begun(run, signed, answer)
+        answered: _Answer = await looked_at(
+            lambda: run.handle.execute_update(
+                signed.UPDATE, signed, id=signed.nonce, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
+            )
+        )
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         if _NOT_TAKEN in str(cause):
@@ -64,18 +73,22 @@ async def send(session: Session, run: Run, word: SignedWord, answer: type[_Answe
     return answered
 
 
-async def _once_begun(run: Run, signed: SignedWord, answer: type[_Answer]) -> _Answer:
-    """Send it, again where the run has only just started: whoever begins a run may have something to say at once."""
+async def looked_at(say: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Say a word, again where the run has only just started, or its worker has passed over the word.
+
+    Whoever begins a run may have something to say at once. Under its own number it is never taken twice.
+
+    Raises:
+        WorkflowUpdateFailedError: the run refuses.
+
+    """
     until = asyncio.get_running_loop().time() + _BEGINS_WITHIN
-    while True:
+    for pause in chain(_AGAIN_AFTER, repeat(_AGAIN_AFTER[-1])):
         try:
-            answered: _Answer = await run.handle.execute_update(
-                signed.UPDATE, signed, id=signed.nonce, result_type=answer, rpc_timeout=_ANSWERED_WITHIN
-            )
+            return await say()
         except WorkflowUpdateFailedError as error:
-            starting = isinstance(error.cause, ApplicationError) and error.cause.type == JustStarting.__name__
-            if not starting or asyncio.get_running_loop().time() >= until:
+            again = isinstance(error.cause, ApplicationError) and error.cause.type in _COMES_AGAIN
+            if not again or asyncio.get_running_loop().time() >= until:
                 raise
-            await asyncio.sleep(_AGAIN_AFTER)
-        else:
-            return answered
+            await asyncio.sleep(pause)
+    raise AssertionError("it ends by an answer or a refusal")

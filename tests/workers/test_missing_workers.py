@@ -484,20 +484,24 @@ async def test_whoever_pages_for_a_role_of_one_version_may_be_killed(place: Inst
             async def dead() -> bool:
                 return dying.exit_code is not None
 
+            def pages() -> list[dict[str, Any]]:
+                """Leave out what a look says while Temporal forgets for a moment that the new version has the role."""
+                return [page for page in place.pages() if "of version v1" in page["summary"]]
+
             async def known() -> bool:
-                return len(place.pages()) == 1 and await lacks(run)
+                return len(pages()) == 1 and await lacks(run)
 
             async with place.looking():
                 await until(dead)
-            assert dying.exit_code == -signal.SIGKILL
-            async with place.process(*new, build_id="v2"):
-                await until(known)
-                async with place.worker("kubernetes", build_id="v1"):
-                    assert await run.result() == "moved"
-                ended = await place.episode("kubernetes-version-v1").result()
+                assert dying.exit_code == -signal.SIGKILL
+                async with place.process(*new, build_id="v2"):
+                    await until(known)
+                    async with place.worker("kubernetes", build_id="v1"):
+                        assert await run.result() == "moved"
+                    ended = await place.episode("kubernetes-version-v1").result()
 
     assert ended.endswith(": 1 run told")
-    (page,) = place.pages()
+    (page,) = pages()
     assert page["summary"].startswith("No worker of role kubernetes of version v1: 1 run waits")
     assert page["resolved_at"] is not None
 

@@ -258,32 +258,39 @@ class ApiKeyRotation(Runbook):
                 self.say("decision", f"{change.old} is revoked already: nobody is reminded", section="8.2/4")
                 return
         usage = await self._usage(change, since)
-        if usage is None or usage.last_used_at is None or usage.last_used_at < since + (workflow.now() - since) / 2:
+        if usage is None and workflow.patched("usage-unread"):
+            told = f"whether {change.old} is still used can't be read"
+            self.say("problem", told, section="8.2/4")
+        elif usage is None or not _in_use(usage, since):
             self.say(
                 "decision", f"{change.old} is no longer used: it ends at {lease.until:%H:%M:%S %Z}", section="8.2/4"
             )
             return
+        else:
+            told = str(usage)
         self._reminders += 1
-        await change.still_used(usage, lease.until)
+        if usage is not None:
+            await change.still_used(usage, lease.until)
         left, room = lease.until - workflow.now(), min(service.customers.key_grace, lease.latest - lease.until)
         if room <= timedelta(0):
+            used = "is" if usage is not None else "may be"
             self.say(
-                "problem", f"{change.old} is still used, and its grace can't be extended any more", section="8.2/4"
+                "problem", f"{change.old} {used} still used, and its grace can't be extended any more", section="8.2/4"
             )
             await change.desk.tell(
-                "still used", f":warning: {usage}. It ends at {lease.until:%H:%M %Z}, and that's the limit."
+                "still used", f":warning: {told}. It ends at {lease.until:%H:%M %Z}, and that's the limit."
             )
             return
         question = Question(
             id=f"still-used-{self._reminders}",
-            title=f"{change.old} of {change.tenant_id} is still in use. Extend its grace?",
+            title=f"{change.old} of {change.tenant_id} {'is' if usage else 'may be'} still in use. Extend its grace?",
             options={
                 "extend": f"it goes on working for {room} more",
                 "revoke": f"it ends at {lease.until:%Y-%m-%d %H:%M %Z}, as the customer was told",
             },
             default="revoke",
             kind="revoke",
-            evidence=[str(usage)],
+            evidence=[told],
             timeout=min(service.customers.decision_timeout, left / 2),
         )
         self.background(change.desk.ask(question))
@@ -418,3 +425,8 @@ def _to_do(old: str, successor: str, reason: str) -> str:
     if successor:
         return f"{old} is to be revoked now: {reason}. {successor} has taken its place already, and stays"
     return f"{old} is to be replaced: {reason}"
+
+
+def _in_use(usage: KeyUsage, since: datetime) -> bool:
+    """Tell whether a key was used in the later half of a time: what was moved to the new key is not."""
+    return usage.last_used_at is not None and usage.last_used_at >= since + (workflow.now() - since) / 2

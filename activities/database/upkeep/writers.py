@@ -58,7 +58,7 @@ FROM pg_roles r WHERE r.rolcanlogin ORDER BY r.rolname
 
 _WHO_LOST_IT = """
 FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-WHERE a.datname = current_database() AND a.backend_type <> 'walsender' AND a.pid <> pg_backend_pid()
+WHERE a.datname = current_database() AND a.backend_type IS DISTINCT FROM 'walsender' AND a.pid <> pg_backend_pid()
   AND NOT has_database_privilege(r.oid, a.datid, 'CONNECT')
 """
 

@@ -79,6 +79,27 @@ async def test_a_key_still_used_is_reminded_of_extended_and_then_revoked(
     assert not company.accepts(old)
 
 
+async def test_where_nobody_can_read_whether_the_old_key_is_used_people_are_asked(
+    working: Working, client: Client, company: Company, time_skipping: WorkflowEnvironment
+) -> None:
+    email = company.tenant("acme")
+    company.key("acme", OLD)
+    async with working(company.activities()) as queue:
+        handle = await begin(client, queue, request(), NAME)
+        await in_grace(handle)
+        company.sql.execute("ALTER TABLE runbooks.tenant_usage RENAME TO tenant_usage_away")
+        await time_skipping.sleep(timedelta(hours=20, seconds=10))
+        status = await waiting_for(handle, "decide still-used-1")
+        company.sql.execute("ALTER TABLE runbooks.tenant_usage_away RENAME TO tenant_usage")
+        assert status.questions[0].evidence == [f"whether {OLD} is still used can't be read"]
+        await handle.execute_update(ApiKeyRotation.decide, Decision(**ADA, question="still-used-1", choice="extend"))
+        result = await handle.result()
+        took = await lasted(handle)
+    assert result["rotated"]
+    assert timedelta(hours=48) <= took < timedelta(hours=48, minutes=30)
+    assert f"TenSafe: {OLD} is still in use and ends soon" not in company.subjects(email)
+
+
 async def test_nobody_answers_the_old_key_ends_as_the_customer_was_told(
     working: Working, client: Client, company: Company
 ) -> None:
