@@ -83,12 +83,12 @@ async def looked_at(say: Callable[[], Awaitable[_Answer]]) -> _Answer:
 
     """
     until = asyncio.get_running_loop().time() + _BEGINS_WITHIN
-    for pause in chain(_AGAIN_AFTER, repeat(_AGAIN_AFTER[-1])):
+    pauses = chain(_AGAIN_AFTER, repeat(_AGAIN_AFTER[-1]))
+    while True:
         try:
             return await say()
         except WorkflowUpdateFailedError as error:
             again = isinstance(error.cause, ApplicationError) and error.cause.type in _COMES_AGAIN
             if not again or asyncio.get_running_loop().time() >= until:
                 raise
-            await asyncio.sleep(pause)
-    raise AssertionError("it ends by an answer or a refusal")
+            await asyncio.sleep(next(pauses))
