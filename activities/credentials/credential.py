@@ -16,6 +16,13 @@ class Credential(BaseModel):
     copies: list[Key] = Field(
         default_factory=list, description="Other Secrets with the same login: those of the database's servers."
     )
+    spares: list[Key] = Field(
+        default_factory=list,
+        description="The Secrets of its spares: as `copies`, where they are and name a role of it.",
+    )
+    servers: list[Key] = Field(
+        default_factory=list, description="The database's servers, spares left out: on each of them somebody may be."
+    )
 
 
 class RotateCredential(Credential):

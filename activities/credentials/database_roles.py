@@ -5,20 +5,24 @@ role gets one, and is tried; the Secret names it from then on; and the old role'
 """
 
 import re
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from activities.common.effects import Change
-from activities.common.errors import ActivityFailure, Misconfigured, Refused
+from activities.common.errors import ActivityFailure, Misconfigured, NotFound, Refused, Unavailable
 from activities.credentials.credential import Credential, RotateCredential, Seen, Switched
 from activities.credentials.secret_values import KeptSecret, KeptSecrets, new_value
-from activities.database.servers.servers import Databases, failures
+from activities.database.servers.servers import Databases, OnServer, failures
 from activities.kubernetes.changing import Plan
 from audit.text import counted
 from libraries import psycopg
 from libraries import sql as sql_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from activities.database.servers.servers import Connection
 
 _DRIVER = re.compile(r"^(postgres(?:ql)?)(\+\w+)?$")
@@ -41,6 +45,9 @@ SELECT coalesce(host(client_addr), 'local') AS at, application_name AS name, cou
 FROM pg_stat_activity WHERE usename = %s AND application_name <> %s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
 _END = "SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity WHERE usename = %s"
+_REPLAYED = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn AS done"
+_REPLAYED_WITHIN, _LOOK_EVERY = 10.0, 0.2
+"""Seconds; the first for all replicas. One that keeps behind on purpose is not waited for."""
 
 
 class DatabaseRoles:
@@ -89,7 +96,7 @@ class DatabaseRoles:
             self._give_password(request, active, resting, password)
             if not effect.dry_run:
                 self._try(policy.database, _with_login(now.value(policy.key), resting, password))
-            for copy in request.copies:
+            for copy in (*request.copies, *self._spares(request)):
                 self._copy(request, copy, resting, password)
             return plan(now)
 
@@ -97,12 +104,21 @@ class DatabaseRoles:
         return Switched(**done.model_dump(), retired=done.before)
 
     def sessions(self, of: Credential, role: str) -> list[str]:
-        """Name who is still connected by a role: address, application, how often."""
+        """Name who is still connected by a role, on any server: address, application, how often; and who can't tell."""
         with self._databases.on_primary(of.policy.database) as connection:
-            return _sessions(connection, role)
+            used = _sessions(connection, role)
+        for name in of.servers:
+            try:
+                with self._replica(of, name) as connection:
+                    found = _sessions(connection, role) if connection is not None else []
+            except (Unavailable, Misconfigured) as error:
+                used.append(f"who is connected to {name} can't be read: {error.message}")
+            else:
+                used += [f"{one}, on {name}" for one in found]
+        return used
 
     def retire(self, request: RotateCredential) -> Change:
-        """Let the old role log in no more, and end its sessions.
+        """Let the old role log in no more, and end its sessions on every server.
 
         Raises:
             Refused: the Secret names it again.
@@ -113,7 +129,7 @@ class DatabaseRoles:
         def plan(found: KeptSecret) -> Plan:
             if not effect.dry_run and _user(found, policy.key) == old:
                 raise Refused(f"secret/{policy.secret} names {old} again: it can't be retired")
-            ended = 0
+            ended, left = 0, list[str]()
             with (
                 self._databases.on_primary(policy.database) as connection,
                 connection.transaction(force_rollback=effect.dry_run),
@@ -122,11 +138,53 @@ class DatabaseRoles:
             if not effect.dry_run:
                 # Only now: whoever is thrown out can't come back.
                 with self._databases.on_primary(policy.database) as connection:
-                    ended = (connection.execute(_END, (old,)).fetchone() or {"ended": 0})["ended"]
+                    ended = _ended(connection, old)
+                    written = (connection.execute("SELECT pg_current_wal_insert_lsn()::text AS at").fetchone() or {})[
+                        "at"
+                    ]
+                until = time.monotonic() + _REPLAYED_WITHIN
+                for name in request.servers:
+                    there, why = self._end_on(request, name, written, until)
+                    ended += there
+                    left += [f"{name}: {why}"] if why else []
             after = f"{old} has no password any more; {counted(ended, 'session')} of it ended"
-            return Plan("", after, lambda done: found.patch(effect, done, {}, marked=False))
+            told = f"; NOT SURE ON {'; '.join(left)}" if left else ""
+            return Plan("", f"{after}{told}", lambda done: found.patch(effect, done, {}, marked=False))
 
         return self._kept.change(request.namespace, policy.secret, effect, plan)
+
+    def _end_on(self, request: RotateCredential, name: str, written: str, until: float) -> tuple[int, str]:
+        """End the old role's sessions on a replica, once that has its new state; gives how many, and what is left."""
+        try:
+            with self._replica(request, name) as connection:
+                if connection is None:
+                    return 0, ""
+                while not (replayed := _replayed(connection, written)) and time.monotonic() < until:
+                    time.sleep(_LOOK_EVERY)
+                ended = _ended(connection, request.retired)
+        except (Unavailable, Misconfigured) as error:
+            return 0, f"its sessions there could not be ended, {error.message}"
+        late = "it has not replayed that yet, and lets the old password in until it has"
+        return ended, "" if replayed else late
+
+    @contextmanager
+    def _replica(self, of: Credential, name: str) -> "Iterator[Connection | None]":
+        """Connect to a server as its administrator; None where it is the primary, which is asked by itself."""
+        with self._databases.connect(OnServer(database=of.policy.database, server=name)) as connection:
+            row = connection.execute("SELECT pg_is_in_recovery() AS follows").fetchone() or {"follows": False}
+            yield connection if row["follows"] else None
+
+    def _spares(self, request: RotateCredential) -> list[str]:
+        """Give the spares' Secrets that have this login: one may not be there before it is needed."""
+        found = []
+        for name in request.spares:
+            try:
+                user = _user(self._kept.read(request.namespace, name), request.policy.key)
+            except (NotFound, Misconfigured):
+                continue
+            if user in request.policy.roles:
+                found.append(name)
+        return found
 
     def _turns(self, of: Credential, found: KeptSecret) -> tuple[str, str]:
         """Give the role that the Secret names, and the other one."""
@@ -177,6 +235,14 @@ class DatabaseRoles:
 def _sessions(connection: "Connection", role: str) -> list[str]:
     rows = connection.execute(_SESSIONS, (role, _NAME)).fetchall()
     return [f"{row['sessions']} × {row['name'] or 'no name'} from {row['at']}" for row in rows]
+
+
+def _ended(connection: "Connection", role: str) -> int:
+    return int((connection.execute(_END, (role,)).fetchone() or {"ended": 0})["ended"])
+
+
+def _replayed(connection: "Connection", written: str) -> bool:
+    return bool((connection.execute(_REPLAYED, (written,)).fetchone() or {"done": False})["done"])
 
 
 def _differences(connection: "Connection", active: str, resting: str) -> list[str]:

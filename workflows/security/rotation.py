@@ -27,6 +27,9 @@ ALL, _NAMED, _NONE = "all", "named", "none"
 _END, _LEAVE = "end", "leave"
 _RESTARTS = ("restart with both", "restart with the new", "restart without the old")
 _RANKS = ("introduce", _RESTARTS[0], "switch", _RESTARTS[1], "retire", _RESTARTS[2])
+_RETIRED_WITHIN = timedelta(seconds=45)
+"""On all servers of a database: some may not answer."""
+
 _DRAINED_WITHIN = timedelta(minutes=1)
 """For pods that end: they may finish what they do."""
 _HEALTHY_WITHIN = timedelta(seconds=30)
@@ -154,8 +157,8 @@ class Rotation:
             method = Credentials.introduce
             return await self.run.attempt("8.1/4", f"Introduce {name}", method, request, policies.EFFECT) is not None
         if phase == "retire":
-            end = Credentials.retire
-            return await self.run.attempt("8.1/4", f"End the old {name}", end, request, policies.EFFECT) is not None
+            end, lasting = Credentials.retire, policies.EFFECT.lasting(_RETIRED_WITHIN)
+            return await self.run.attempt("8.1/4", f"End the old {name}", end, request, lasting) is not None
         # Where AWS rotates it, that takes its time.
         lasting = policies.EFFECT.lasting(ROTATES_WITHIN)
         switched = await self.run.attempt("8.1/4", f"Switch {name}", Credentials.switch, request, lasting)
@@ -241,16 +244,22 @@ class Rotation:
 
     def _credential(self, name: str) -> Credential:
         service, policy = self.desk.service, self.policy.credentials[name]
-        database, copies = service.database, list[str]()
+        database, copies, spares, servers = service.database, list[str](), list[str](), list[str]()
         if database is not None and policy.kind == "database-roles" and policy.secret == database.secret:
-            # 7.1 and 7.3 know where the service's data is by comparing its Secret with these.
+            # 7.1 and 7.3 know where the service's data is by comparing its Secret with these: after a restore that is
+            # on a spare, and the next restore points the service at one.
             copies = [server.secret for server in database.servers.values() if not server.spare]
+            spares = [server.secret for server in database.servers.values() if server.spare]
+        if database is not None and policy.database == database.name:
+            servers = [name for name, server in database.servers.items() if not server.spare]
         readers = policy.deployments or (service.deployment,)
         return Credential(
             namespace=service.namespace,
             name=name,
             policy=policy.model_copy(update={"deployments": readers}),
             copies=sorted({*copies} - {policy.secret}),
+            spares=sorted({*spares} - {policy.secret}),
+            servers=servers,
         )
 
     # -- API keys of customers -------------------------------------------------------------------------------

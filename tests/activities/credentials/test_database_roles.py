@@ -40,6 +40,17 @@ def test_roles_take_turns(
     psycopg.connect(kept(kube, namespace, LOGIN)["url"]).close()
 
 
+def test_a_spare_s_secret_has_the_same_login_where_there_is_one(
+    on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles, kube: httpx.Client, namespace: str
+):
+    """After a restore the service is pointed at a spare: what can't be compared with its Secret is not known."""
+    keep(kube, namespace, "db-spare-1", url=roles.login(roles.names[0]))
+    keep(kube, namespace, "db-spare-2", url="postgresql://somebody:else@db-spare-2/tensafe")
+    on_roles.switch(rotating(namespace, login, spares=["db-spare-1", "db-spare-2", "db-spare-3"]))
+    assert kept(kube, namespace, "db-spare-1")["url"] == kept(kube, namespace, LOGIN)["url"]
+    assert kept(kube, namespace, "db-spare-2")["url"] == "postgresql://somebody:else@db-spare-2/tensafe"
+
+
 def test_a_role_that_somebody_uses_is_left_alone(
     on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles, kube: httpx.Client, namespace: str
 ):

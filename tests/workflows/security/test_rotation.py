@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from activities.catalogue.database import DatabasePolicy, ServerPolicy
 from tests.workflows.conftest import Working
 from tests.workflows.steering import Handle, begin, cancel, cause, told, until
 from tests.workflows.worlds.breached import ROTATABLE, Breached
@@ -97,6 +98,27 @@ async def test_all_takes_two_and_every_reader_knows_the_new_before_the_old_ends(
     assert result["credentials"] == {"login": "rotated", "signing": "rotated"}
     report = next(d for d in world.done("evidence.store_document") if d.name == "audit-report.json")
     assert json.loads(report.content)["credentials"] == result["credentials"]
+
+
+async def test_the_login_s_servers_and_the_secrets_of_all_of_them_are_named(working: Working, client: Client) -> None:
+    world = Breached(credentials=ROTATABLE)
+    servers = {
+        "primary": ServerPolicy(secret="db-primary"),
+        "replica-1": ServerPolicy(secret="db-replica-1"),
+        "spare-1": ServerPolicy(secret="db-spare-1", spare=True),
+    }
+    database = DatabasePolicy(name="main", secret="database", servers=servers)
+    world.service = world.service.model_copy(update={"database": database})
+    async with working(world.activities()) as queue:
+        handle = await begin(client, queue, REQUEST.model_copy(update={"rotate": ["login"]}), NAME)
+        await asked(handle, "rotate-1")
+        await says(handle, "ada", "rotate-1", "login")
+        await asked(handle, "rotate-2")
+        await says(handle, "ada", "rotate-2", "none")
+        await ends(handle)
+    (switched,), (retired,) = world.done("credentials.switch"), world.done("credentials.retire")
+    assert (switched.copies, switched.spares) == (["db-primary", "db-replica-1"], ["db-spare-1"])
+    assert retired.servers == ["primary", "replica-1"]
 
 
 async def test_one_takes_one_person_and_the_rest_is_asked_about_again(working: Working, client: Client) -> None:
