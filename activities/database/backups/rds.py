@@ -4,7 +4,7 @@ RDS chooses the snapshot of a restore itself, checks nobody's files, and restore
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from activities.common import aws
@@ -87,6 +87,10 @@ class RdsBackups:
         if latest is None:
             detail = f"automated backups of {snapshot['DBInstanceIdentifier']} are off: it can't be restored to a time"
             return Reach(reaches=False, latest=None, detail=detail)
+        earliest = self._earliest(instance, latest)
+        if target < earliest:
+            detail = f"RDS keeps the log from {earliest:%F %T %Z} on: it can't restore {target:%F %T %Z} any more"
+            return Reach(reaches=False, latest=latest, detail=detail)
         if taken is None or target < taken:
             detail = f"{target:%F %T %Z} is before snapshot {backup_id} was taken: take an earlier one, or a later time"
             return Reach(reaches=False, latest=latest, detail=detail)
@@ -94,6 +98,17 @@ class RdsBackups:
             detail = f"RDS' log ends at {latest:%F %T %Z}: it doesn't reach {target:%F %T.%f %Z}"
             return Reach(reaches=False, latest=latest, detail=detail)
         return Reach(reaches=True, latest=latest, detail=f"RDS can restore every time up to {latest:%F %T %Z}")
+
+    def _earliest(self, instance: dict[str, Any], latest: datetime) -> datetime:
+        """Tell from when on RDS can restore an instance: snapshots of people stay longer than its log."""
+        with aws.failures(_SYSTEM):
+            found = self._rds.describe_db_instance_automated_backups(
+                DBInstanceIdentifier=instance["DBInstanceIdentifier"]
+            )["DBInstanceAutomatedBackups"]
+        starts = [
+            one["RestoreWindow"]["EarliestTime"] for one in found if "EarliestTime" in one.get("RestoreWindow", {})
+        ]
+        return min(starts, default=latest - timedelta(days=instance["BackupRetentionPeriod"]))
 
     def begun(self, into: "Server", effect_key: str) -> bool:
         """Tell whether the instance is the one that an earlier attempt had RDS make."""

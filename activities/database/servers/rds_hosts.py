@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _SYSTEM = "RDS"
 _WITHIN = 1800.0
 _NOT_NOW = "InvalidDBInstanceState"
+_SERVES_NOBODY = ("stopped", "rebooting", "starting", "failed", "deleting", "inaccessible-", "incompatible-")
+"""Beginnings of an instance's status (RDS, "Viewing Amazon RDS DB instance status")."""
+
 _Instance = dict[str, Any]
 
 
@@ -62,8 +65,8 @@ class RdsHosts:
                     DBInstanceIdentifier=server.instance, VpcSecurityGroupIds=[self._closed], ApplyImmediately=True
                 )
         self._wait(lambda: self._groups(server) == {self._closed: "active"}, f"{server.instance} is not closed yet")
-        # Where it isn't available nobody is connected, and who comes later is not let in.
-        self._unless_not_now(self._rds.reboot_db_instance, server)
+        # A group says who may come, not who may stay: only a restart ends what is connected.
+        self._wait(lambda: self._restarts(server), f"{server.instance} isn't restarted: who is connected may go on")
 
     def rejoin(self, server: "Server", source: "Server") -> str:
         """Tell that a cluster has done so by itself.
@@ -123,14 +126,21 @@ class RdsHosts:
 
     # -- how ---------------------------------------------------------------------------------------------
 
-    def _unless_not_now(self, method: Callable[..., Any], server: "Server") -> None:
-        """Ask for something that RDS refuses an instance in the wrong state."""
+    def _restarts(self, server: "Server") -> bool:
+        """Have it restart; one that serves nobody needs none. One that is modified or backed up serves, and waits."""
+        status = str(self._instance(server)["DBInstanceStatus"])
+        return status.startswith(_SERVES_NOBODY) or self._unless_not_now(self._rds.reboot_db_instance, server)
+
+    def _unless_not_now(self, method: Callable[..., Any], server: "Server") -> bool:
+        """Ask for something that RDS refuses an instance in the wrong state; False where it has."""
         with aws.failures(_SYSTEM):
             try:
                 method(DBInstanceIdentifier=server.instance)
             except aws_errors.ClientError as error:
                 if not aws.code(error).startswith(_NOT_NOW):
                     raise
+                return False
+        return True
 
     def _instance(self, server: "Server") -> _Instance:
         with aws.failures(_SYSTEM):

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.stub import Stubber
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 from temporalio.testing import ActivityEnvironment
@@ -135,6 +136,42 @@ def test_what_can_be_reached(on_rds: OnRds) -> None:
     assert "before snapshot" in reach(datetime.now(UTC) - timedelta(hours=1)).detail
     on_rds.rds.modify_db_instance(DBInstanceIdentifier=on_rds.instance(PRIMARY), BackupRetentionPeriod=0)
     assert "automated backups" in reach(sealed.at).detail
+
+
+NOW = datetime(2026, 2, 4, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("window", "target", "reaches"),
+    [
+        ({}, NOW - timedelta(days=6), True),
+        ({}, NOW - timedelta(days=30), False),
+        ({"EarliestTime": NOW - timedelta(days=2)}, NOW - timedelta(days=1), True),
+        ({"EarliestTime": NOW - timedelta(days=2)}, NOW - timedelta(days=3), False),
+    ],
+)
+def test_a_snapshot_that_is_older_than_rds_log_reaches_nothing(
+    window: dict[str, datetime], target: datetime, *, reaches: bool
+) -> None:
+    """Moto's snapshots are all of now: RDS' own answers, as its reference has them."""
+    name = "main-primary"
+    rds = boto3.client("rds", region_name=REGION, aws_access_key_id="id", aws_secret_access_key="secret")
+    snapshot = {
+        "DBSnapshotIdentifier": "by-hand",
+        "DBInstanceIdentifier": name,
+        "Status": "available",
+        "SnapshotCreateTime": NOW - timedelta(days=31),
+    }
+    instance = {"DBInstanceIdentifier": name, "BackupRetentionPeriod": 7, "LatestRestorableTime": NOW}
+    kept = {"DBInstanceIdentifier": name, "RestoreWindow": window}
+    with Stubber(rds) as answers:
+        answers.add_response("describe_db_snapshots", {"DBSnapshots": [snapshot]})
+        answers.add_response("describe_db_instances", {"DBInstances": [instance]})
+        answers.add_response("describe_db_instance_automated_backups", {"DBInstanceAutomatedBackups": [kept]})
+        server = Server(name=PRIMARY, url=SecretStr("postgresql://x/y"), instance=name)
+        found = RdsBackups(rds, {PRIMARY: server}).reach("by-hand", target, lambda _: None)
+    assert found.reaches == reaches
+    assert reaches or "can't restore" in found.detail
 
 
 def test_anothers_snapshot_is_not_ours(on_rds: OnRds) -> None:

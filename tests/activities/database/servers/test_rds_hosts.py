@@ -10,10 +10,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from pydantic import SecretStr
 from temporalio.testing import ActivityEnvironment
 
-from activities.common.errors import Misconfigured, NotFound, Refused
+from activities.common.errors import Misconfigured, NotFound, Refused, Unavailable
+from activities.database.servers import rds_hosts
 from activities.database.servers.rds_hosts import RdsHosts
 from activities.database.servers.servers import Server
 from sandbox.aws import REGION, Aws
@@ -88,6 +90,46 @@ def test_fenced_by_a_group_that_lets_nobody_in(instances: OnRds):
         assert groups == [instances.closed]
     with pytest.raises(Misconfigured, match=r"rds\.security_group"):
         instances.do("fence", "primary", closed=False)
+
+
+class Busy:
+    """RDS, where an instance is `modifying` or `backing-up`: it serves, and is not restarted before that is over."""
+
+    def __init__(self, rds: Any, refusals: int) -> None:
+        self.rds, self.refusals, self.restarted = rds, refusals, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rds, name)
+
+    def reboot_db_instance(self, **request: Any) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            error: Any = {"Code": "InvalidDBInstanceState", "Message": "Instance is not in available state."}
+            raise ClientError({"Error": error}, "RebootDBInstance")
+        self.restarted += 1
+        return self.rds.reboot_db_instance(**request)
+
+
+def test_one_that_is_busy_is_restarted_as_soon_as_rds_lets_it(instances: OnRds):
+    busy = Busy(instances.rds, refusals=2)
+    instances.rds = busy
+    instances.do("fence", "primary")
+    assert (busy.refusals, busy.restarted) == (0, 1)
+
+
+def test_one_that_is_never_restarted_is_not_fenced(instances: OnRds, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rds_hosts, "_WITHIN", 0.3)
+    instances.rds = Busy(instances.rds, refusals=1000)
+    with pytest.raises(Unavailable, match="who is connected may go on"):
+        instances.do("fence", "primary")
+
+
+def test_one_that_is_stopped_needs_no_restart(instances: OnRds):
+    instances.rds.stop_db_instance(DBInstanceIdentifier=f"{instances.name}-primary")
+    busy = Busy(instances.rds, refusals=1000)
+    instances.rds = busy
+    instances.do("fence", "primary")
+    assert (busy.refusals, busy.restarted) == (1000, 0)
 
 
 def test_a_read_replica_is_promoted(instances: OnRds):
