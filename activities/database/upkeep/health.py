@@ -28,7 +28,10 @@ _FACTS = """
             WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL) AS connections,
            d.blks_hit + d.blks_read AS reads,
            CASE WHEN d.blks_hit + d.blks_read > 0 THEN d.blks_hit::float / (d.blks_hit + d.blks_read) END AS cache_hit,
-           (SELECT sum(checksum_failures) FROM pg_stat_database) AS checksum_failures,
+           (SELECT sum(checksum_failures)::bigint FROM pg_stat_database
+            WHERE datname = current_database() OR datid = 0) AS checksum_failures,
+           ARRAY(SELECT datname::text FROM pg_stat_database
+                 WHERE checksum_failures > 0 AND datname <> current_database() ORDER BY 1) AS damaged_databases,
            (SELECT max(age(datfrozenxid)) FROM pg_database) AS xid_age,
            (SELECT datname FROM pg_database WHERE datname <> current_database()
                AND greatest(age(datfrozenxid), mxid_age(datminmxid)) > (
@@ -123,7 +126,10 @@ class DatabaseHealth(BaseModel):
     connections_limit: int = Field(description="Without those kept for superusers.")
     reads: int = Field(description="Blocks read since statistics began.")
     cache_hit: float | None = Field(description="Share of them that were in memory.")
-    checksum_failures: int | None = Field(description="None where the server has no checksums.")
+    checksum_failures: int | None = Field(
+        description="In the database and what all share; None where the server has no checksums."
+    )
+    damaged_databases: list[str] = Field(default_factory=list, description="Others of the server that have some.")
     xid_age: int = Field(description="Of all databases of the server.")
     multixact_age: int
     older_database: str | None = Field(default=None, description="Another one, where its rows are the oldest.")
@@ -166,6 +172,8 @@ class DatabaseHealth(BaseModel):
         if self.checksum_failures:
             failures = counted(self.checksum_failures, "checksum failure")
             yield f"{failures}: data is damaged, see point-in-time-restore (7.3)"
+        if self.damaged_databases:
+            yield f"checksum failures in other databases of the server: {', '.join(self.damaged_databases)}"
         if not self.autovacuum:
             yield "autovacuum is off"
         if not self.counts:

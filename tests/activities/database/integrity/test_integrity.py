@@ -3,15 +3,19 @@
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalogue.database import SqlCheck
+from activities.catalogue.database import MaintenancePolicy, SqlCheck
 from activities.common.errors import Misconfigured, Unavailable
 from activities.database.integrity.contents import Contents, ContentsRequest, difference
 from activities.database.integrity.integrity import Integrity, IntegrityReport, IntegrityRequest
+from activities.database.upkeep.health import DatabaseHealthRequest, measure
 from sandbox.postgres import Postgres
 from tests.activities.database.damaged_database import NAME, SERVER, DamagedDatabase, postgres  # noqa: F401
 from tests.activities.kubernetes.on_cluster import eventually
@@ -75,6 +79,12 @@ def test_every_damage_is_found_and_none_hides_another(damaged: DamagedDatabase) 
     assert report.checksum_failures is not None
     assert report.checksum_failures >= 3
     assert "xxx" not in report.model_dump_json()
+    # Who looks at another database of the server is told of this one, and not that its own is damaged.
+    name = urlsplit(damaged.url).path.removeprefix("/")
+    with psycopg.connect(DamagedDatabase(damaged.server).url, row_factory=dict_row, autocommit=True) as beside:
+        health = measure(beside, DatabaseHealthRequest(**AT, policy=MaintenancePolicy()))
+    assert health.checksum_failures == 0
+    assert name in health.damaged_databases
     # Rows are counted in the table itself, whatever its indexes say.
     rows = contents(damaged).tables
     assert rows["public.orders"] is None

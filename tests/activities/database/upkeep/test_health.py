@@ -129,6 +129,7 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
             "connections": 190,
             "connections_limit": 197,
             "checksum_failures": 2,
+            "damaged_databases": ["billing"],
             "autovacuum": False,
             "counts": False,
             "unseen": ["1 session of app: track_activities is off for it"],
@@ -146,6 +147,7 @@ def test_what_is_wrong_with_a_server_is_said(on: OnPostgres) -> None:
     assert list(bad.problems(POLICY, replicas=2)) == [
         "190 of 197 connections are taken",
         "2 checksum failures: data is damaged, see point-in-time-restore (7.3)",
+        "checksum failures in other databases of the server: billing",
         "autovacuum is off",
         "track_counts is off: nobody counts dead rows, and autovacuum does nothing",
         "only 50.0% of reads come from memory",
