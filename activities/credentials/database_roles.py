@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _DRIVER = re.compile(r"^(postgres(?:ql)?)(\+\w+)?$")
 _PHASES = ["switch", "retire"]
+_OF_A_SPARE = (NotFound, Misconfigured, Refused)
+"""What a spare's Secret may have: it is not there yet, has another login, may not be written, or a restore holds it."""
+
 _NAME = "runbooks rotation"
 
 # From PostgreSQL 16 on two may have granted the same membership, and each says whether its rights come with it.
@@ -68,6 +71,9 @@ class DatabaseRoles:
                     seen.problems.append(f"{resting} is in use: {'; '.join(used)}")
             for copy in of.copies:
                 self._kept.read(of.namespace, copy)
+            seen.told += [
+                f"secret/{spare} keeps the old login: {why}" for spare in of.spares if (why := self._unfit(of, spare))
+            ]
         except ActivityFailure as error:
             seen.problems.append(error.message)
         return seen
@@ -96,12 +102,19 @@ class DatabaseRoles:
             self._give_password(request, active, resting, password)
             if not effect.dry_run:
                 self._try(policy.database, _with_login(now.value(policy.key), resting, password))
-            for copy in (*request.copies, *self._spares(request)):
+            for copy in request.copies:
                 self._copy(request, copy, resting, password)
+            for spare in request.spares:
+                try:
+                    self._copy(request, spare, resting, password)
+                except _OF_A_SPARE as error:
+                    left.append(f"secret/{spare} keeps the old login: {error.message}")
             return plan(now)
 
+        left = list[str]()
         done = self._kept.change(request.namespace, policy.secret, effect, prepare)
-        return Switched(**done.model_dump(), retired=done.before)
+        note = "; ".join([*([done.note] if done.note else []), *dict.fromkeys(left)])
+        return Switched(**done.model_dump(exclude={"note"}), note=note, retired=done.before)
 
     def sessions(self, of: Credential, role: str) -> list[str]:
         """Name who is still connected by a role, on any server: address, application, how often; and who can't tell."""
@@ -153,6 +166,14 @@ class DatabaseRoles:
 
         return self._kept.change(request.namespace, policy.secret, effect, plan)
 
+    def _unfit(self, of: Credential, spare: str) -> str:
+        """Say why a spare's Secret won't get the new login; empty where it will. That is no reason not to rotate."""
+        try:
+            user = _user(self._kept.read(of.namespace, spare), of.policy.key)
+        except _OF_A_SPARE as error:
+            return error.message
+        return "" if user in of.policy.roles else f"it names {user or 'nobody'}, which is none of the two roles"
+
     def _end_on(self, request: RotateCredential, name: str, written: str, until: float) -> tuple[int, str]:
         """End the old role's sessions on a replica, once that has its new state; gives how many, and what is left."""
         try:
@@ -173,18 +194,6 @@ class DatabaseRoles:
         with self._databases.connect(OnServer(database=of.policy.database, server=name)) as connection:
             row = connection.execute("SELECT pg_is_in_recovery() AS follows").fetchone() or {"follows": False}
             yield connection if row["follows"] else None
-
-    def _spares(self, request: RotateCredential) -> list[str]:
-        """Give the spares' Secrets that have this login: one may not be there before it is needed."""
-        found = []
-        for name in request.spares:
-            try:
-                user = _user(self._kept.read(request.namespace, name), request.policy.key)
-            except (NotFound, Misconfigured):
-                continue
-            if user in request.policy.roles:
-                found.append(name)
-        return found
 
     def _turns(self, of: Credential, found: KeptSecret) -> tuple[str, str]:
         """Give the role that the Secret names, and the other one."""

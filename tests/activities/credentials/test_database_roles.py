@@ -1,5 +1,7 @@
 """A database's roles take turns, and one that somebody uses is left alone."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import psycopg
 import pytest
@@ -8,6 +10,8 @@ from activities.catalogue.security import CredentialPolicy
 from activities.common.errors import Refused
 from activities.credentials.credential import Credential
 from activities.credentials.database_roles import DatabaseRoles
+from activities.kubernetes.database_secrets import HOLD
+from activities.kubernetes.run_marks import RunMark
 from tests.activities.credentials.readers import LOGIN, Roles, keep, kept
 from tests.activities.credentials.rotating import rotating
 
@@ -40,15 +44,29 @@ def test_roles_take_turns(
     psycopg.connect(kept(kube, namespace, LOGIN)["url"]).close()
 
 
-def test_a_spare_s_secret_has_the_same_login_where_there_is_one(
+def test_a_spare_s_secret_has_the_same_login_where_it_can_and_never_hinders(
     on_roles: DatabaseRoles, login: CredentialPolicy, roles: Roles, kube: httpx.Client, namespace: str
 ):
     """After a restore the service is pointed at a spare: what can't be compared with its Secret is not known."""
-    keep(kube, namespace, "db-spare-1", url=roles.login(roles.names[0]))
-    keep(kube, namespace, "db-spare-2", url="postgresql://somebody:else@db-spare-2/tensafe")
-    on_roles.switch(rotating(namespace, login, spares=["db-spare-1", "db-spare-2", "db-spare-3"]))
-    assert kept(kube, namespace, "db-spare-1")["url"] == kept(kube, namespace, LOGIN)["url"]
-    assert kept(kube, namespace, "db-spare-2")["url"] == "postgresql://somebody:else@db-spare-2/tensafe"
+    one = roles.names[0]
+    mark = RunMark(run="a-restore", until=datetime.now(UTC) + timedelta(days=7)).model_dump_json()
+    keep(kube, namespace, "free", url=roles.login(one))
+    keep(kube, namespace, "held", url=roles.login(one))
+    note = {"metadata": {"annotations": {HOLD: mark}}}
+    merge = {"Content-Type": "application/merge-patch+json"}
+    kube.patch(f"/api/v1/namespaces/{namespace}/secrets/held", json=note, headers=merge).raise_for_status()
+    keep(kube, namespace, "others", url="postgresql://somebody:else@others/tensafe")
+    spares = ["free", "held", "others", "missing"]
+    told = on_roles.look(Credential(namespace=namespace, name="login", policy=login, spares=spares)).told
+    assert [line.partition(" keeps")[0] for line in told] == ["secret/others", "secret/missing"]
+    switched = on_roles.switch(rotating(namespace, login, spares=spares))
+    assert switched.applied
+    assert kept(kube, namespace, "free")["url"] == kept(kube, namespace, LOGIN)["url"]
+    assert kept(kube, namespace, "held")["url"] == roles.login(one)
+    assert kept(kube, namespace, "others")["url"] == "postgresql://somebody:else@others/tensafe"
+    assert "secret/held keeps the old login: secret/held is held by a-restore" in switched.note
+    assert "secret/others keeps the old login: secret/others names somebody" in switched.note
+    assert "secret/missing keeps the old login: " in switched.note
 
 
 def test_a_role_that_somebody_uses_is_left_alone(
