@@ -37,6 +37,7 @@ CHART = ROOT / "deploy/chart"
 FILES = ("--set-file", f"settings={ROOT}/deploy/runbooks.toml", "--set-file", f"routes={ROOT}/deploy/routes.toml")
 DATABASE = "tensafe-database"
 SPARES = [f"{DATABASE}-spare-1", f"{DATABASE}-spare-2"]
+SERVERS = [DATABASE, f"{DATABASE}-primary", f"{DATABASE}-replica-1", *SPARES]
 VALUES: dict[str, Any] = {
     "image": {"repository": "registry.example/durable-runbooks", "tag": "1"},
     "temporal": {"address": "temporal-frontend.temporal:7233"},
@@ -45,10 +46,10 @@ VALUES: dict[str, Any] = {
             "namespace": "tensafe",
             "helm": True,
             "security": True,
-            "credentials": ["tensafe-database"],
+            "credentials": SERVERS,
             "ingressNamespace": "ingress-nginx",
             "database": {
-                "read": [DATABASE, f"{DATABASE}-primary", f"{DATABASE}-replica-1", *SPARES],
+                "read": SERVERS,
                 "change": [DATABASE, *SPARES],
             },
             "certificates": {"account": "acme-account", "tls": ["tensafe-tls"]},
